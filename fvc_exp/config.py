@@ -1,0 +1,302 @@
+"""What can be configured, and which values are allowed.
+
+The types live here, the values live in ``conf/``. Hydra composes YAML against these dataclasses (``Config`` stands
+first in the defaults list), ``to_typed`` makes one checked ``Config`` of the result, and below ``run.py`` nothing else
+travels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import cast
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fvc_exp.errors import ConfigError, IncompatibleError
+
+
+class Penalty(Enum):
+    """The norm that LogisticRegression is regularised with."""
+
+    l1 = "l1"
+    l2 = "l2"
+    elasticnet = "elasticnet"
+    none = "none"
+
+
+# OmegaConf reads members by name, and two of scikit-learn's solver names hold a hyphen.
+Solver = Enum(
+    "Solver",
+    {
+        "auto": "auto",
+        "lbfgs": "lbfgs",
+        "liblinear": "liblinear",
+        "newton-cg": "newton-cg",
+        "newton-cholesky": "newton-cholesky",
+        "sag": "sag",
+        "saga": "saga",
+    },
+)
+
+
+class Scheme(Enum):
+    """How rows are dealt into folds."""
+
+    grouped = "grouped"
+    stratified = "stratified"
+
+
+class Stage(Enum):
+    """The steps of the pipeline, in their order; ``all`` chains them."""
+
+    augment = "augment"
+    features = "features"
+    scale = "scale"
+    scaled_features = "scaled_features"
+    train = "train"
+    all = "all"
+
+
+class Table(Enum):
+    """The feature tables; the value is the prefix that their columns carry in a Dataset."""
+
+    stage2 = "stage2_"
+    stage4 = "stage4_"
+    forensic = "forensic_"
+    original_stage2 = "original2_"
+    original_stage4 = "original4_"
+
+
+class ClassWeight(Enum):
+    """Weights of the two classes in the loss; null in YAML means one each."""
+
+    balanced = "balanced"
+
+
+@dataclass
+class DataConfig:
+    """Where videos and tables lie. Relative paths are below ``root``."""
+
+    name: str = MISSING
+    root: str = MISSING
+    videos: str | None = MISSING
+    scaled_metadata: str = MISSING
+    features_stage2: str | None = MISSING
+    features_stage4: str | None = MISSING
+    features_forensic: str | None = MISSING
+    features_original_stage2: str | None = MISSING
+    features_original_stage4: str | None = MISSING
+    max_unmatched: float = MISSING
+    shard: int = MISSING
+    num_shards: int = MISSING
+    demo_events: int | None = MISSING
+    demo_uploads: int | None = MISSING
+    demo_seed: int | None = MISSING
+
+    def table(self, table: Table) -> str | None:
+        """The configured path of a feature table, or None where the data set has none."""
+        return cast("str | None", getattr(self, f"features_{table.name}"))
+
+
+@dataclass
+class FeaturesConfig:
+    """Which feature tables a model is trained on."""
+
+    name: str = MISSING
+    tables: list[Table] = MISSING
+
+
+@dataclass
+class SamplingConfig:
+    """How many frames of a video are measured, spread evenly over it."""
+
+    fraction: float = MISSING
+    min_frames: int = MISSING
+    max_frames: int = MISSING
+
+
+@dataclass
+class LimitsConfig:
+    """What one video may cost before it is given up with an error row."""
+
+    max_pixels: int = MISSING
+    cpu_seconds: float = MISSING
+    wall_seconds: float = MISSING
+    memory_mb: int = MISSING
+
+
+@dataclass
+class VideoConfig:
+    """How the video stages work."""
+
+    sampling: SamplingConfig = MISSING
+    limits: LimitsConfig = MISSING
+    augmentations: int = MISSING
+    max_size: int = MISSING
+    workers: int | None = MISSING
+
+
+@dataclass
+class PenaltyConfig:
+    """The penalty and, for the elastic net, its mix (0 = l2, 1 = l1)."""
+
+    name: Penalty = MISSING
+    l1_ratio: float = MISSING
+
+
+@dataclass
+class SolverConfig:
+    """The optimiser of LogisticRegression and when it stops."""
+
+    name: Solver = MISSING
+    max_iter: int = MISSING
+    tol: float = MISSING
+
+
+@dataclass
+class CVConfig:
+    """Cross-validation on the development rows, and the share of groups held out for the final test."""
+
+    name: str = MISSING
+    scheme: Scheme = MISSING
+    n_splits: int = MISSING
+    n_repeats: int = MISSING
+    test_size: float = MISSING
+
+
+@dataclass
+class StageConfig:
+    """Which step of the pipeline to run."""
+
+    name: Stage = MISSING
+
+
+@dataclass
+class Config:
+    """The whole configuration of one run."""
+
+    data: DataConfig = MISSING
+    features: FeaturesConfig = MISSING
+    video: VideoConfig = MISSING
+    penalty: PenaltyConfig = MISSING
+    solver: SolverConfig = MISSING
+    cv: CVConfig = MISSING
+    stage: StageConfig = MISSING
+    C: float = MISSING
+    class_weight: ClassWeight | None = MISSING
+    seed: int = MISSING
+    plots: bool = MISSING
+    outputs: str = MISSING
+
+
+MIN_SCALED_SIZE = 32  # pixels; below it an 8 x 8 block grid says nothing
+
+# scikit-learn's own rules (LogisticRegression, "solver"), checked against it by a test. Order = preference for auto.
+LEGAL_SOLVERS: dict[Penalty, tuple[str, ...]] = {
+    Penalty.l2: ("newton-cholesky", "lbfgs", "newton-cg", "liblinear", "sag", "saga"),
+    Penalty.none: ("newton-cholesky", "lbfgs", "newton-cg", "sag", "saga"),
+    Penalty.l1: ("saga", "liblinear"),
+    Penalty.elasticnet: ("saga",),
+}
+
+
+def to_typed(composed: DictConfig) -> Config:
+    """Turn Hydra's composed configuration into a checked ``Config``.
+
+    Values go through a plain container, so that a key added with ``+`` is refused like any other unknown key.
+
+    Raises:
+        ConfigError: an unknown or missing key, a wrong type, or a value out of range; all ranges are checked at once.
+        IncompatibleError: the solver cannot fit the penalty.
+    """
+    try:
+        plain = OmegaConf.to_container(composed, resolve=True)
+        typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error)) from error
+    config = cast(Config, typed)
+    if problems := list(_range_problems(config)):
+        raise ConfigError("; ".join(problems))
+    _check_pair(config.penalty.name, config.solver.name)
+    return config
+
+
+def _one_line(error: OmegaConfBaseException) -> str:
+    """OmegaConf spreads a message over several lines; the first says what, ``full_key`` says where."""
+    what = str(error).splitlines()[0]
+    key = error.full_key or ""
+    return what if not key or key in what else f"{key}: {what}"
+
+
+def _range_problems(config: Config) -> Iterator[str]:
+    cv, data = config.cv, config.data
+    rules: list[tuple[str, float, bool, str]] = [
+        ("C", config.C, 0 < config.C < math.inf, "a finite number above 0 (no regularisation: penalty=none)"),
+        ("seed", config.seed, 0 <= config.seed < 2**32, "an integer from 0 to 2**32 - 1"),
+        ("penalty.l1_ratio", config.penalty.l1_ratio, 0 <= config.penalty.l1_ratio <= 1, "a number from 0 to 1"),
+        ("solver.max_iter", config.solver.max_iter, config.solver.max_iter >= 1, "an integer of at least 1"),
+        ("solver.tol", config.solver.tol, config.solver.tol > 0, "a number above 0"),
+        ("cv.n_splits", cv.n_splits, cv.n_splits >= 2, "an integer of at least 2"),
+        ("cv.n_repeats", cv.n_repeats, cv.n_repeats >= 1, "an integer of at least 1"),
+        ("cv.test_size", cv.test_size, cv.test_size == 0 or 0.05 <= cv.test_size <= 0.5,
+         "0 (no test set) or a share from 0.05 to 0.5"),
+        ("data.max_unmatched", data.max_unmatched, 0 <= data.max_unmatched < 1, "a share of at least 0, below 1"),
+        ("data.num_shards", data.num_shards, data.num_shards >= 1, "an integer of at least 1"),
+        ("data.shard", data.shard, 0 <= data.shard < max(data.num_shards, 1),
+         f"an integer from 0 to data.num_shards - 1 = {data.num_shards - 1}"),
+    ]  # fmt: skip
+    for key, value, allowed, meaning in rules:
+        if not allowed:
+            yield f"{key}={value} is not allowed: it must be {meaning}"
+    yield from _video_problems(config.video)
+
+
+def _video_problems(video: VideoConfig) -> Iterator[str]:
+    sampling = video.sampling
+    if not 0 < sampling.fraction <= 1:
+        yield f"video.sampling.fraction={sampling.fraction} is not allowed: it must be a share above 0, up to 1"
+    if not 1 <= sampling.min_frames <= sampling.max_frames:
+        yield (
+            f"video.sampling.min_frames={sampling.min_frames} and max_frames={sampling.max_frames} are not allowed: "
+            "they must be integers with 1 <= min_frames <= max_frames"
+        )
+    for name, value in vars(video.limits).items():
+        if value <= 0:
+            yield f"video.limits.{name}={value} is not allowed: it must be above 0"
+    if video.augmentations < 0:
+        yield f"video.augmentations={video.augmentations} is not allowed: it must be an integer of at least 0"
+    if video.max_size < MIN_SCALED_SIZE or video.max_size % 2:
+        yield f"video.max_size={video.max_size} is not allowed: it must be even and at least {MIN_SCALED_SIZE}"
+    if video.workers is not None and video.workers < 1:
+        yield f"video.workers={video.workers} is not allowed: it must be an integer of at least 1, or null"
+
+
+def _check_pair(penalty: Penalty, solver: Solver) -> None:
+    if solver.value == "auto" or solver.value in LEGAL_SOLVERS[penalty]:
+        return
+    penalties = [other.name for other, solvers in LEGAL_SOLVERS.items() if solver.value in solvers]
+    raise IncompatibleError(
+        f"penalty={penalty.name} cannot be fitted by solver={solver.value}: penalty={penalty.name} allows "
+        f"solver={'|'.join(('auto', *LEGAL_SOLVERS[penalty]))}, and solver={solver.value} allows "
+        f"penalty={'|'.join(penalties)}"
+    )
+
+
+def resolved_solver(penalty: Penalty, solver: Solver) -> str:
+    """The name scikit-learn knows; ``auto`` is the first legal solver of the penalty."""
+    return LEGAL_SOLVERS[penalty][0] if solver.value == "auto" else str(solver.value)
+
+
+def effective_l1_ratio(config: Config) -> float:
+    """The mix scikit-learn gets: fixed by l1 and l2, tuned by ``penalty.l1_ratio`` for the elastic net only."""
+    fixed = {Penalty.l1: 1.0, Penalty.l2: 0.0, Penalty.none: 0.0}
+    return fixed.get(config.penalty.name, config.penalty.l1_ratio)
+
+
+def effective_c(config: Config) -> float:
+    """Inverse regularisation strength; infinite where there is no penalty."""
+    return math.inf if config.penalty.name is Penalty.none else config.C

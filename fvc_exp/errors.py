@@ -1,0 +1,37 @@
+"""Every error a user can cause. The message is shown as it is, so it names the value, the place and what is allowed."""
+
+from __future__ import annotations
+
+
+class FvcError(Exception):
+    """Base of all errors that are the user's to mend."""
+
+
+class ConfigError(FvcError):
+    """A configuration value is not allowed."""
+
+
+class IncompatibleError(ConfigError):
+    """Two configuration values are each allowed, but not together."""
+
+
+class DataError(FvcError):
+    """A table, label, group or file of the user's data cannot be used."""
+
+
+class VideoError(FvcError):
+    """A video cannot be turned into features.
+
+    ``error_class`` is the short closed-set name that the feature table stores beside the message.
+    """
+
+    def __init__(self, error_class: str, message: str) -> None:
+        super().__init__(message)
+        self.error_class = error_class
+
+    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
+        return type(self), (self.error_class, str(self))
+
+
+class ArtifactError(FvcError):
+    """A run folder cannot be written, or does not hold what was asked for."""
