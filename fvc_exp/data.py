@@ -1,0 +1,226 @@
+"""Metadata and feature tables -> one checked, frozen ``Dataset``."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fvc_exp.config import DataConfig, FeaturesConfig
+from fvc_exp.errors import DataError
+from fvc_exp.tables import collect, scan_table
+
+KEY = "video_path"
+LABEL = "label"
+GROUP_COLUMNS = ("group", "cascade_id", "dup_group", "original_video", "video_id")
+CLASSES = ("real", "fake")
+LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+# Numeric columns that tables of features also hold, and that must never be learned from.
+NOT_FEATURES = frozenset(
+    (
+        *(KEY, LABEL, *GROUP_COLUMNS, "fold", "split", "upload", "augmentation"),
+        *("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"),
+        *("width", "height", "rotation", "is_vfr", "duration_s", "file_size", "file_mtime_ns"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows ready for training, sorted by video path.
+
+    ``X`` is (n, p) float64 with NaN where a value is missing; ``y`` is (n,) with 1 = fake; ``groups`` is (n,) integer
+    codes, or one code a row where the metadata names no group (``group_column`` is None then).
+    """
+
+    X: NDArray[np.float64]
+    y: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    ids: tuple[str, ...]
+    group_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    group_column: str | None
+    constant_features: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = field(default=())
+
+    @property
+    def n_groups(self) -> int:
+        """Number of distinct groups."""
+        return len(set(self.group_names))
+
+    @property
+    def missing_values(self) -> dict[str, int]:
+        """Missing values a feature, for the features that have any."""
+        counts = np.isnan(self.X).sum(axis=0)
+        return {name: int(count) for name, count in zip(self.feature_names, counts, strict=True) if count}
+
+    def content_hash(self) -> str:
+        """sha256 over everything a model could learn from; independent of file format and row order."""
+        digest = hashlib.sha256()
+        for text in (*self.feature_names, *self.ids, *self.group_names):
+            digest.update(text.encode() + b"\0")
+        digest.update(np.ascontiguousarray(self.X, dtype="<f8").tobytes())
+        digest.update(np.ascontiguousarray(self.y, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
+
+def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
+    """Join the metadata with the configured feature tables on ``video_path``.
+
+    Raises:
+        DataError: a file or column is missing, no feature is numeric, a label is not binary, only one class is there,
+            a video stands twice, too many rows have no features, or a value is infinite. Names file, column and row.
+    """
+    metadata_path = Path(data.root) / data.scaled_metadata
+    metadata = _read_metadata(metadata_path)
+    group_column = next((name for name in GROUP_COLUMNS if name in metadata.columns), None)
+    joined, feature_names, matched = metadata, [], pl.repeat(True, len(metadata), eager=True)
+    for table in features.tables:
+        configured = data.table(table)
+        if configured is None:
+            raise DataError(
+                f"features={features.name} needs the table data.features_{table.name}, "
+                f"but data={data.name} has none: set data.features_{table.name}=PATH or choose other features"
+            )
+        frame = _read_features(Path(data.root) / configured, table.value)
+        names = [name for name in frame.columns if name != KEY]
+        joined = joined.join(frame, on=KEY, how="left", maintain_order="left")
+        # A video that could not be measured has a row without any value: as good as no row.
+        matched &= joined.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
+        feature_names += names
+    kept = _without_unmatched(joined, matched, data.max_unmatched, metadata_path)
+    return _to_dataset(kept, feature_names, group_column, tuple(joined.filter(~matched)[KEY]), metadata_path)
+
+
+def _read_metadata(path: Path) -> pl.DataFrame:
+    frame, source = scan_table(path)
+    columns = frame.collect_schema().names()
+    for required in (KEY, LABEL):
+        if required not in columns:
+            raise DataError(f"{source}: column {required!r} is missing; the table has {', '.join(columns)}")
+    keep = [KEY, LABEL, *(name for name in GROUP_COLUMNS if name in columns)]
+    metadata = collect(frame.select(keep).with_columns(pl.col(KEY).cast(pl.String)), source)
+    if metadata.is_empty():
+        raise DataError(f"{source}: the table has no rows")
+    _refuse_duplicates(metadata, source)
+    return metadata.with_columns(_labels(metadata[LABEL], source)).sort(KEY)
+
+
+def _read_features(path: Path, prefix: str) -> pl.DataFrame:
+    frame, source = scan_table(path)
+    schema = frame.collect_schema()
+    if KEY not in schema:
+        raise DataError(f"{source}: column {KEY!r} is missing; the table has {', '.join(schema.names())}")
+    names = [
+        name
+        for name, dtype in schema.items()
+        if (dtype.is_numeric() or dtype == pl.Boolean) and name not in NOT_FEATURES
+    ]
+    if not names:
+        raise DataError(f"{source}: no numeric feature column; the table has {', '.join(schema.names())}")
+    values = pl.col(names).cast(pl.Float64).fill_nan(None)
+    table = collect(frame.select(pl.col(KEY).cast(pl.String), values), source)
+    _refuse_duplicates(table, source)
+    _refuse_infinities(table, names, source)
+    return table.rename({name: name if name.startswith(prefix) else prefix + name for name in names})
+
+
+def _refuse_duplicates(frame: pl.DataFrame, source: Path) -> None:
+    if (nulls := frame[KEY].is_null()).any():
+        raise DataError(f"{source}: column {KEY!r}, row {_first_row(nulls)}: the value is missing")
+    if (repeated := ~frame[KEY].is_first_distinct()).any():
+        row = _first_row(repeated)
+        name = frame[KEY][row - 1]
+        first = _first_row(frame[KEY] == name)
+        raise DataError(
+            f"{source}: column {KEY!r}, row {row}: {name!r} stands in row {first} already; a video has one row"
+        )
+
+
+def _refuse_infinities(frame: pl.DataFrame, names: list[str], source: Path) -> None:
+    for name in names:
+        if (infinite := frame[name].is_infinite().fill_null(False)).any():
+            row = _first_row(infinite)
+            raise DataError(
+                f"{source}: column {name!r}, row {row} ({frame[KEY][row - 1]}): {frame[name][row - 1]} is not a "
+                "finite number; use an empty value for what is not known"
+            )
+
+
+def _labels(column: pl.Series, source: Path) -> pl.Series:
+    texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+    codes = texts.replace_strict(LABELS, default=None, return_dtype=pl.Int64)
+    if (wrong := codes.is_null()).any():
+        row = _first_row(wrong)
+        raise DataError(
+            f"{source}: column {LABEL!r}, row {row}: {column[row - 1]!r} is not a label; "
+            "allowed are real/fake or 0/1 (1 = fake)"
+        )
+    if codes.n_unique() == 1:
+        raise DataError(f"{source}: column {LABEL!r}: every row is {CLASSES[codes[0]]!r}; two classes are needed")
+    return codes.alias(LABEL)
+
+
+def _without_unmatched(joined: pl.DataFrame, matched: pl.Series, allowed: float, metadata: Path) -> pl.DataFrame:
+    missing = joined.filter(~matched)[KEY]
+    if len(missing) > allowed * len(joined):
+        shown = ", ".join(repr(name) for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise DataError(
+            f"{metadata}: {len(missing)} of {len(joined)} rows have no features ({shown}); "
+            f"allowed is a share of data.max_unmatched={allowed}"
+        )
+    return joined.filter(matched)
+
+
+def _to_dataset(
+    frame: pl.DataFrame, names: list[str], group_column: str | None, unmatched: tuple[str, ...], source: Path
+) -> Dataset:
+    y = frame[LABEL].to_numpy()
+    if len(set(y.tolist())) < len(CLASSES):
+        raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
+    values = frame.select(names).to_numpy()
+    constant = _constant_columns(values)
+    if constant.all():
+        raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
+    groups = _groups(frame, group_column, source)
+    codes = groups.rank("dense").cast(pl.Int64) - 1
+    return Dataset(
+        X=np.ascontiguousarray(values[:, ~constant]),
+        y=y,
+        groups=codes.to_numpy(),
+        ids=tuple(frame[KEY]),
+        group_names=tuple(groups),
+        feature_names=tuple(name for name, drop in zip(names, constant, strict=True) if not drop),
+        group_column=group_column,
+        constant_features=tuple(name for name, drop in zip(names, constant, strict=True) if drop),
+        unmatched=unmatched,
+    )
+
+
+def _groups(frame: pl.DataFrame, column: str | None, source: Path) -> pl.Series:
+    if column is None:
+        return frame[KEY]
+    groups = frame[column].cast(pl.String)
+    if (nulls := groups.is_null()).any():
+        name = frame.filter(nulls)[KEY][0]
+        raise DataError(
+            f"{source}: column {column!r}: video {name!r} has no group; give every row one, or drop the column"
+        )
+    return groups
+
+
+def _constant_columns(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """True where a column holds one value (or none) beside missing ones."""
+    present = ~np.isnan(values)
+    lowest = np.where(present, values, np.inf).min(axis=0)
+    highest = np.where(present, values, -np.inf).max(axis=0)
+    return np.asarray(lowest >= highest)
+
+
+def _first_row(mask: pl.Series) -> int:
+    """1-based number of the first True."""
+    return int(mask.arg_true()[0]) + 1
