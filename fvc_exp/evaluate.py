@@ -1,0 +1,84 @@
+"""Labels and probabilities -> metrics. Pure functions; the positive class is fake (1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+Scores = dict[str, float]
+THRESHOLD = 0.5
+METRICS = (
+    *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
+    *("precision_real", "recall_real", "f1_real"),
+    *("auc", "average_precision", "log_loss", "brier", "mcc"),
+)
+
+
+class Summary(TypedDict):
+    """A metric over folds; a single fold has no standard deviation."""
+
+    mean: float
+    std: float | None
+
+
+def is_fake(probability: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The decision: fake where the probability is above 0.5."""
+    return probability > THRESHOLD
+
+
+def confusion(y: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[str, int]:
+    """Counts of true/false negatives/positives; fake is positive."""
+    predicted = is_fake(probability)
+    actual = y.astype(bool)
+    return {
+        "tn": int(np.sum(~actual & ~predicted)),
+        "fp": int(np.sum(~actual & predicted)),
+        "fn": int(np.sum(actual & ~predicted)),
+        "tp": int(np.sum(actual & predicted)),
+    }
+
+
+def score(y: NDArray[np.int64], probability: NDArray[np.float64]) -> Scores:
+    """All of ``METRICS`` for labels (n,) of both classes and probabilities of fake (n,).
+
+    ``precision``, ``recall`` and ``f1`` are of the class fake, the ``_real`` ones of the class real. A ratio whose
+    denominator is zero (nothing was predicted as that class) is 0, as in scikit-learn. Log loss in nats, Brier score
+    as the mean squared error of the probability.
+    """
+    count = confusion(y, probability)
+    tn, fp, fn, tp = count["tn"], count["fp"], count["fn"], count["tp"]
+    recall, recall_real = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+    product = math.sqrt(float(tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return {
+        "accuracy": _ratio(tp + tn, len(y)),
+        "balanced_accuracy": (recall + recall_real) / 2,
+        "precision": _ratio(tp, tp + fp),
+        "recall": recall,
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+        "precision_real": _ratio(tn, tn + fn),
+        "recall_real": recall_real,
+        "f1_real": _ratio(2 * tn, 2 * tn + fn + fp),
+        "auc": float(roc_auc_score(y, probability)),
+        "average_precision": float(average_precision_score(y, probability)),
+        "log_loss": float(log_loss(y, probability)),
+        "brier": float(np.mean((probability - y) ** 2)),
+        "mcc": _ratio(float(tp) * tn - float(fp) * fn, product),
+    }
+
+
+def summarise(records: Sequence[Mapping[str, float]]) -> dict[str, Summary]:
+    """Mean and sample standard deviation (n - 1) of each metric over folds."""
+    table = {name: np.array([record[name] for record in records]) for name in METRICS}
+    return {
+        name: {"mean": float(values.mean()), "std": float(values.std(ddof=1)) if len(values) > 1 else None}
+        for name, values in table.items()
+    }
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else 0.0

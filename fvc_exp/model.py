@@ -1,0 +1,68 @@
+"""(penalty, solver) -> scikit-learn Pipeline, and fitting it with nothing hidden."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fvc_exp.config import Config, effective_c, effective_l1_ratio, resolved_solver
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted pipeline, its optimiser's iterations, and every warning it gave."""
+
+    pipeline: Pipeline
+    n_iter: int
+    converged: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def classifier(self) -> LogisticRegression:
+        """The logistic regression on standardised features."""
+        return self.pipeline.named_steps["classifier"]
+
+    @property
+    def scaler(self) -> StandardScaler:
+        """Mean and standard deviation of the training rows."""
+        return self.pipeline.named_steps["scaler"]
+
+    def probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probability of the class fake, shape (n,)."""
+        return np.asarray(self.pipeline.predict_proba(X)[:, 1])
+
+
+def build_pipeline(config: Config) -> Pipeline:
+    """Median imputer, standard scaler and logistic regression, unfitted."""
+    classifier = LogisticRegression(
+        C=effective_c(config),
+        l1_ratio=effective_l1_ratio(config),
+        solver=resolved_solver(config.penalty.name, config.solver.name),
+        max_iter=config.solver.max_iter,
+        tol=config.solver.tol,
+        class_weight=config.class_weight.value if config.class_weight else None,
+        random_state=config.seed,
+    )
+    # A column without any value in one training part must not change the number of coefficients.
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    return Pipeline([("imputer", imputer), ("scaler", StandardScaler()), ("classifier", classifier)])
+
+
+def fit(config: Config, X: NDArray[np.float64], y: NDArray[np.int64]) -> FittedModel:
+    """Fit one pipeline; what the libraries warn of becomes part of the result."""
+    pipeline = build_pipeline(config)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pipeline.fit(X, y)
+    texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
+    n_iter = int(np.max(pipeline.named_steps["classifier"].n_iter_))
+    stopped = any(issubclass(item.category, ConvergenceWarning) for item in caught)
+    return FittedModel(pipeline, n_iter, not stopped, texts)

@@ -1,0 +1,71 @@
+"""Small real data for every test: tables on disk, and a configuration composed from the real conf/ folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hydra import compose, initialize_config_dir
+from numpy.typing import NDArray
+
+from fvc_exp.config import Config, to_typed
+from fvc_exp.data import Dataset
+from fvc_exp.shell import register
+
+ROOT = Path(__file__).resolve().parents[1]
+Compose = Callable[..., Config]
+
+
+@pytest.fixture
+def compose_config() -> Iterator[Compose]:
+    """Compose conf/ with overrides into a typed configuration."""
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield lambda *overrides: to_typed(compose("config", overrides=list(overrides)))
+
+
+def make_dataset(
+    X: NDArray[np.float64], y: NDArray[np.int64], groups: NDArray[np.int64], group_column: str | None = "group"
+) -> Dataset:
+    """A data set in memory with made-up names."""
+    return Dataset(
+        X=X,
+        y=y,
+        groups=groups,
+        ids=tuple(f"video{row:05d}.mp4" for row in range(len(y))),
+        group_names=tuple(f"group{code:05d}" for code in groups),
+        feature_names=tuple(f"stage2_f{column}" for column in range(X.shape[1])),
+        group_column=group_column,
+    )
+
+
+def signal_dataset(n_groups: int = 40, copies: int = 3, n_features: int = 5, seed: int = 0) -> Dataset:
+    """Groups of near-copies with some signal in every feature."""
+    random = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_groups), copies)
+    y = groups % 2
+    centres = random.normal(size=(n_groups, n_features))
+    X = centres[groups] + 0.3 * random.normal(size=(len(y), n_features)) + 0.6 * y[:, None]
+    return make_dataset(X, y, groups)
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """A folder with metadata as CSV and stage-2 features as parquet, as data=fvc reads them."""
+    dataset = signal_dataset()
+    metadata = {"video_path": dataset.ids, "label": ["fake" if label else "real" for label in dataset.y]}
+    pl.DataFrame({**metadata, "group": dataset.group_names}).write_csv(tmp_path / "scaled_metadata.csv")
+    features = {f"f{column}": dataset.X[:, column] for column in range(dataset.X.shape[1])}
+    pl.DataFrame({"video_path": dataset.ids, **features}).write_parquet(tmp_path / "features_stage2.parquet")
+    return tmp_path
+
+
+def run_py(*arguments: str, cwd: Path | None = None, **options: object) -> subprocess.CompletedProcess[str]:
+    """The real command line, as a user would type it."""
+    command = [sys.executable, str(ROOT / "run.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, **options)  # type: ignore[call-overload, no-any-return]
