@@ -1,0 +1,33 @@
+"""The two moments at which Hydra lets a single run be refused or its exit code be set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from fvc_exp.config import to_typed
+from fvc_exp.errors import ConfigError
+
+
+class CheckConfig(Callback):
+    """Refuses a wrong configuration before Hydra makes a folder for it.
+
+    Hydra turns an exception in a callback into a warning, so the way out is SystemExit.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's signature
+        """Check a single run."""
+        task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        try:
+            to_typed(task)
+        except ConfigError as error:
+            raise SystemExit(f"error: {error}") from error
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+        """A run that failed and said so in its status makes the process fail."""
+        job_return: JobReturn = kwargs["job_return"]
+        if job_return.status is JobStatus.COMPLETED and job_return.return_value["state"] != "done":
+            raise SystemExit(1)

@@ -1,0 +1,58 @@
+"""What made a run: code, packages, machine, data."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    *("fvc-exp", "hydra-core", "omegaconf", "submitit", "hydra-submitit-launcher"),
+    *("numpy", "scipy", "scikit-learn", "joblib", "skops", "polars", "pyarrow", "matplotlib"),
+    *("av", "opencv-python-headless"),
+)
+_SOURCE = Path(__file__).resolve().parent
+
+
+def provenance(data_hash: str, seed: int) -> dict[str, Any]:
+    """Facts about code, packages and machine; everything that could explain a different number."""
+    return {
+        "git": git_state(_SOURCE),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "threads": {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
+        "host": socket.gethostname(),
+        "command": sys.argv,
+        "data_sha256": data_hash,
+        "seed": seed,
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether the tree differs from it; None outside a git checkout or without git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

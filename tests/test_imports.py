@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "fvc_exp"
+# Each layer may import those before it, and its own.
+LAYERS = [
+    ["errors"],
+    ["config", "tables"],
+    ["identity", "provenance", "data", "manifest", "corpus", "video"],
+    ["features", "split", "model", "evaluate", "demo", "workers"],
+    ["audit"],
+    ["experiment", "stages"],
+    ["artifacts", "plots", "console"],
+    ["pipeline", "predict", "search"],
+    ["task", "shell", "hooks", "compose"],
+    ["cli", "api"],
+]
+HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]
+
+
+def level(module: str) -> int:
+    name = module.split(".")[1] if "." in module else module
+    return next(number for number, layer in enumerate(LAYERS) if name in layer)
+
+
+def imports_of(path: Path) -> set[str]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module} - {"fvc_exp"}
+
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])
+def test_imports_point_one_way(path: Path) -> None:
+    own = level(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for module in imports_of(path):
+        if module.startswith("fvc_exp."):
+            assert level(module) <= own, f"{path.name} imports {module}, which stands above it"
+
+
+def loaded_by(code: str) -> set[str]:
+    probe = f"{code}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT)
+    return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("code", ["import fvc_exp", "import run"], ids=["import fvc_exp", "import run"])
+def test_start_up_is_light(code: str) -> None:
+    assert not loaded_by(code) & set(HEAVY)
+
+
+def test_help_is_light() -> None:
+    code = (
+        "import atexit, runpy, sys\n"
+        "atexit.register(lambda: print(*sys.modules))\n"
+        "sys.argv = ['run.py', '--help']\n"
+        "runpy.run_path('run.py', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "penalty: elasticnet, l1, l2, none" in done.stdout
+    assert not {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()} & set(HEAVY)
