@@ -50,6 +50,11 @@ class RunFolder:
         self.provenance = path / "provenance.json"
         self.status = path / "status.json"
 
+    def files(self) -> list[Path]:
+        """Every file of ours, status first: deleting in this order never leaves a finished-looking rest."""
+        named = [value for value in vars(self).values() if value != self.path]
+        return sorted(named, key=lambda path: path != self.status)
+
 
 def read_pipeline(path: Path) -> Pipeline:
     """Load a saved ``model.skops``; a file that asks for any type but ours is refused and nothing in it runs.
@@ -98,6 +103,18 @@ def write_json(path: Path, value: object) -> None:
     """Write standard JSON, indented; NaN and infinities become null."""
     text = json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
     write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path: Path) -> Any:
+    """Read a file of a run folder.
+
+    Raises:
+        ArtifactError: it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from error
 
 
 def write_config(path: Path, config: Config) -> None:

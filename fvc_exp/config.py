@@ -176,6 +176,16 @@ class StageConfig:
 
 
 @dataclass
+class SweepConfig:
+    """How a multirun becomes jobs; nothing here changes a number."""
+
+    name: str | None = MISSING
+    pack: int = MISSING
+    dry: bool = MISSING
+    wait: bool = MISSING
+
+
+@dataclass
 class Config:
     """The whole configuration of one run."""
 
@@ -186,6 +196,7 @@ class Config:
     solver: SolverConfig = MISSING
     cv: CVConfig = MISSING
     stage: StageConfig = MISSING
+    sweep: SweepConfig = MISSING
     C: float = MISSING
     class_weight: ClassWeight | None = MISSING
     seed: int = MISSING
@@ -244,6 +255,7 @@ def _range_problems(config: Config) -> Iterator[str]:
         ("cv.n_repeats", cv.n_repeats, cv.n_repeats >= 1, "an integer of at least 1"),
         ("cv.test_size", cv.test_size, cv.test_size == 0 or 0.05 <= cv.test_size <= 0.5,
          "0 (no test set) or a share from 0.05 to 0.5"),
+        ("sweep.pack", config.sweep.pack, config.sweep.pack >= 1, "an integer of at least 1"),
         ("data.max_unmatched", data.max_unmatched, 0 <= data.max_unmatched < 1, "a share of at least 0, below 1"),
         ("data.num_shards", data.num_shards, data.num_shards >= 1, "an integer of at least 1"),
         ("data.shard", data.shard, 0 <= data.shard < max(data.num_shards, 1),

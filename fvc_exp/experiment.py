@@ -63,43 +63,63 @@ class RunResult:
         return pl.concat(parts)
 
 
-def run(config: Config, dataset: Dataset, on_progress: Progress | None = None) -> RunResult:
+@dataclass(frozen=True)
+class CrossValidation:
+    """The model of each fold and its probabilities of the rows it has not seen."""
+
+    models: tuple[FittedModel, ...]
+    probabilities: tuple[Probabilities, ...]
+    summary: dict[str, Summary]
+    flags: tuple[str, ...]
+
+
+def cross_validate(
+    config: Config, dataset: Dataset, split: Split, on_progress: Progress | None = None
+) -> CrossValidation:
+    """Fit and score every fold of a split."""
+    models, probabilities, scores = [], [], []
+    flags: list[str] = []
+    for done, fold in enumerate(split.folds):
+        model = fit(config, dataset.X[fold.train], dataset.y[fold.train])
+        probability = model.probability(dataset.X[fold.test])
+        models.append(model)
+        probabilities.append(probability)
+        scores.append(score(dataset.y[fold.test], probability))
+        flags += model_flags(model, probability)
+        if on_progress:
+            on_progress(done + 1, len(split.folds))
+    return CrossValidation(tuple(models), tuple(probabilities), summarise(scores), tuple(dict.fromkeys(flags)))
+
+
+def run(config: Config, dataset: Dataset, on_progress: Progress | None = None, split: Split | None = None) -> RunResult:
     """Cross-validate on the development rows, refit on all of them, score the held-out rows once.
 
     Raises:
         DataError: the data cannot be split as configured.
     """
-    split = make_split(dataset, config.cv, config.seed)
-    models, probabilities = [], []
-    for done, fold in enumerate(split.folds):
-        models.append(fit(config, dataset.X[fold.train], dataset.y[fold.train]))
-        probabilities.append(models[-1].probability(dataset.X[fold.test]))
-        if on_progress:
-            on_progress(done + 1, len(split.folds))
-    folds = list(zip(split.folds, models, probabilities, strict=True))
-    records = [_fold_record(dataset, *fold) for fold in folds]
+    split = split or make_split(dataset, config.cv, config.seed)
+    cv = cross_validate(config, dataset, split, on_progress)
     final = fit(config, dataset.X[split.development], dataset.y[split.development])
-    # The final model is judged on rows it has not seen, or, without any, on those it was fitted on.
-    test_probability = final.probability(dataset.X[split.test]) if len(split.test) else np.empty(0)
+    test_y, test_probability = dataset.y[split.test], np.empty(0)
+    if len(split.test):
+        test_probability = final.probability(dataset.X[split.test])
+    # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
     judged = test_probability if len(split.test) else final.probability(dataset.X)
-    flags = [flag for _, model, probability in folds for flag in model_flags(model, probability)]
-    flags += model_flags(final, judged)
-    has_test = len(split.test) > 0
-    held_out = [(split.development, split.test)]
+    records = zip(split.folds, cv.models, cv.probabilities, strict=True)
     return RunResult(
         config=config,
         dataset=dataset,
         split=split,
-        fold_records=tuple(records),
-        fold_models=tuple(models),
-        fold_probabilities=tuple(probabilities),
-        summary=summarise([score(dataset.y[fold.test], probability) for fold, _, probability in folds]),
+        fold_records=tuple(_fold_record(dataset, *record) for record in records),
+        fold_models=cv.models,
+        fold_probabilities=cv.probabilities,
+        summary=cv.summary,
         floors=floor_scores(dataset, [(fold.train, fold.test) for fold in split.folds]),
         final=final,
-        test_scores=score(dataset.y[split.test], test_probability) if has_test else None,
+        test_scores=score(test_y, test_probability) if len(split.test) else None,
         test_probability=test_probability,
-        test_floors=floor_scores(dataset, held_out) if has_test else None,
-        flags=tuple(dict.fromkeys(flags)),
+        test_floors=floor_scores(dataset, [(split.development, split.test)]) if len(split.test) else None,
+        flags=tuple(dict.fromkeys([*cv.flags, *model_flags(final, judged)])),
         notes=tuple(_notes(config, dataset, final)),
     )
 

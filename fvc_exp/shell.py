@@ -29,12 +29,12 @@ def run_shell(main: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         sys.exit("interrupted")
     except (FvcError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {_message(error)}")
+        sys.exit(f"error: {message_of(error)}")
     except OSError as error:
         sys.exit(f"error: {error.filename or ''}: {error.strerror or error}")
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Hydra's message on one line, without its search path and without its advice to add the unknown key."""
     text = str(error).split("\nConfig search path:")[0]
     if isinstance(error.__cause__, OmegaConfBaseException):
