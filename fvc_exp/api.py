@@ -59,9 +59,10 @@ def train_sklearn_logreg(
     write_config(folder.config, best.config)
     write_result(folder, best)
     write_atomic(folder.plot, lambda file: write_png(roc_pr_figure(best), file))
-    write_json(folder.results, {**read_json(folder.results), "search": [_record(each) for each in candidates]})
+    found: dict[str, Any] = {**read_json(folder.results), "search": [_record(each) for each in candidates]}
+    write_json(folder.results, found)
     write_status(folder, "done", started)
-    return read_json(folder.results)
+    return found
 
 
 def _setting(key: str, value: object) -> tuple[str]:
@@ -90,5 +91,5 @@ def _record(candidate: Candidate) -> dict[str, Any]:
     return {
         **{name: canonical(candidate.config).get(name) for name in ("penalty", "C", "l1_ratio", "solver")},
         **{"auc_mean": auc["mean"], "auc_std": auc["std"], "f1_mean": f1["mean"], "f1_std": f1["std"]},
-        "flags": candidate.flags,
+        "flags": list(candidate.flags),
     }

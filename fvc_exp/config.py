@@ -90,6 +90,7 @@ class DataConfig:
     features_forensic: str | None = MISSING
     features_original_stage2: str | None = MISSING
     features_original_stage4: str | None = MISSING
+    prepare: bool = MISSING
     max_unmatched: float = MISSING
     shard: int = MISSING
     num_shards: int = MISSING

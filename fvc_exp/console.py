@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -12,6 +13,9 @@ from rich.table import Table
 
 from fvc_exp.experiment import Progress as OnProgress
 from fvc_exp.experiment import RunResult
+
+if TYPE_CHECKING:
+    from fvc_exp.stages.drive import StageSummary
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
          "log_loss", "brier")  # fmt: skip
@@ -48,6 +52,19 @@ def print_result(console: Console, result: RunResult, folder: Path) -> None:
     if result.config.data.name == "demo":
         console.print("The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill.")
     console.print(f"results in {folder}", soft_wrap=True, markup=False)
+
+
+def print_stage(console: Console, name: str, summaries: Mapping[str, StageSummary]) -> None:
+    """How many videos each table got, and why the others failed."""
+    for table, summary in summaries.items():
+        reasons = "".join(f", {count} {reason}" for reason, count in sorted(summary.failed.items()))
+        failed = sum(summary.failed.values())
+        where = str(summary.table) if summary.is_complete else "not complete: other shards are missing"
+        console.print(
+            f"{name} ({table}): {summary.done} done, {summary.skipped} skipped, {failed} failed{reasons}; {where}",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _metric_table(result: RunResult) -> Table:

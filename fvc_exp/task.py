@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import traceback
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fvc_exp.artifacts import RunFolder, write_atomic, write_config, write_result, write_status
-from fvc_exp.config import Config
-from fvc_exp.console import make_console, print_result, progress_bar
+from fvc_exp.config import Config, Stage
+from fvc_exp.console import make_console, print_result, print_stage, progress_bar
 from fvc_exp.data import load_dataset
 from fvc_exp.errors import FvcError
 from fvc_exp.experiment import run
@@ -39,8 +40,22 @@ def execute(config: Config, path: Path) -> dict[str, Any]:
 
 
 def _run_stage(config: Config, folder: RunFolder) -> dict[str, Any]:
-    train(config, folder)
-    return {}
+    stage = config.stage.name
+    tables: dict[str, Any] = {}
+    if config.data.prepare or stage is not Stage.train:
+        from fvc_exp import pipeline  # decoders, which training on ready tables has no need of
+
+        config = pipeline.with_demo(config, progress_bar)
+        for each in pipeline.VIDEO_STAGES:
+            if stage in (each, Stage.all):
+                found = pipeline.run_video_stage(config, each, progress_bar)
+                tables |= {name: asdict(summary) for name, summary in found.items()}
+                print_stage(make_console(), each.name, found)
+        if stage is Stage.train:
+            pipeline.prepare_training(config, progress_bar)
+    if stage in (Stage.train, Stage.all):
+        train(config, folder)
+    return {"tables": tables} if tables else {}
 
 
 def train(config: Config, folder: RunFolder) -> None:
