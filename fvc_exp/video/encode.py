@@ -1,0 +1,105 @@
+"""Frames -> h264 in mp4: the same frames and settings give the same bytes on every run."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+Frame = NDArray[np.uint8]
+
+# libx264's macroblock tree is not reproducible from run to run, and its kernels differ from processor to processor.
+_REPRODUCIBLE = {"threads": "1", "x264-params": "cpu-independent=1:mbtree=0"}
+_LARGEST_CRF = 51
+_LARGEST_FPS_DENOMINATOR = 1001  # as in 30000/1001; a float rate is taken to mean the nearest such fraction
+
+
+def encode(
+    frames: Iterable[Frame],
+    destination: Path | BinaryIO,
+    *,
+    fps: Fraction | float,
+    crf: int,
+    preset: str,
+    gop: int | None = None,
+) -> None:
+    """Write frames, each (height, width, 3) uint8 RGB, as one mp4 file: libx264, yuv420p, constant frame rate.
+
+    Frames are taken one by one. A path appears whole or not at all; an open file must be seekable, and keeps what was
+    written before an error. ``crf`` is libx264's constant rate factor, 0 (lossless) to 51, and ``gop`` the largest
+    distance of two key frames; None leaves it to libx264.
+
+    Raises:
+        ValueError: there is no frame, a frame is not uint8 RGB of even and constant size, or a setting is not allowed.
+        OSError: the destination cannot be written.
+    """
+    if fps <= 0:
+        raise ValueError(f"fps={fps} is not allowed: it must be above 0")
+    if not 0 <= crf <= _LARGEST_CRF:  # libx264 would take its default without a word
+        raise ValueError(f"crf={crf} is not allowed: it must be an integer from 0 to {_LARGEST_CRF}")
+    iterator = iter(frames)
+    first = next(iterator, None)
+    if first is None:
+        raise ValueError("there are no frames to encode")
+    shape = _checked_shape(first)
+    rate = Fraction(fps).limit_denominator(_LARGEST_FPS_DENOMINATOR)
+    options = _REPRODUCIBLE | {"preset": preset, "crf": str(crf)}
+    with _opened(destination) as file, av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.height, stream.width = shape[:2]
+        stream.pix_fmt = "yuv420p"
+        if gop is not None:
+            stream.gop_size = gop
+        for number, frame in enumerate(chain([first], iterator)):
+            if frame.shape != shape or frame.dtype != np.uint8:
+                raise ValueError(
+                    f"frame {number} is {frame.dtype} of shape {frame.shape}: like frame 0 it must be uint8 {shape}"
+                )
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def recompress(frames: Iterable[Frame], *, fps: Fraction | float, crf: int, preset: str) -> list[Frame]:
+    """The frames as they look after one generation of h264 loss, encoded and decoded in memory."""
+    buffer = io.BytesIO()
+    encode(frames, buffer, fps=fps, crf=crf, preset=preset)
+    buffer.seek(0)
+    with av.open(buffer, "r") as container:
+        container.streams.video[0].thread_count = 1
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a hidden file beside ``path`` that takes its place when the block ends, and vanishes if the block raises."""
+    # The host's name is not in the process id: on a shared disk two nodes may have the same one.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _opened(destination: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
+    return atomic_file(destination) if isinstance(destination, Path) else nullcontext(destination)
+
+
+def _checked_shape(frame: Frame) -> tuple[int, int, int]:
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise ValueError(f"frame 0 is {frame.dtype} of shape {frame.shape}: it must be uint8 (height, width, 3)")
+    height, width = frame.shape[:2]
+    if height % 2 or width % 2 or not frame.size:
+        raise ValueError(f"frames are {width} x {height}: yuv420p needs an even width and height of at least 2")
+    return height, width, 3

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from fvc_exp.demo import manipulate as manipulations
+from fvc_exp.demo.manipulate import BANNER_COLOUR, BANNER_HEIGHT, BANNER_TOP, MANIPULATIONS, manipulate
+from fvc_exp.video.encode import Frame
+
+HEIGHT, WIDTH, LENGTH = 120, 200, 20
+
+
+def fresh_rng() -> Generator:
+    return np.random.default_rng(11)
+
+
+def noise_clip(seed: int = 0, low: int = 60, high: int = 120) -> list[Frame]:
+    return list(np.random.default_rng(seed).integers(low, high, (LENGTH, HEIGHT, WIDTH, 3), dtype=np.uint8))
+
+
+def foreign_clip() -> list[Frame]:
+    return noise_clip(1, 180, 250)
+
+
+def changed(before: list[Frame], after: list[Frame]) -> NDArray[np.bool_]:
+    """Which pixels of which frames differ, (frames, height, width)."""
+    return (np.array(before) != np.array(after)).any(axis=-1)
+
+
+@pytest.mark.parametrize("name", MANIPULATIONS)
+def test_every_manipulation_changes_content_and_nothing_else(name: str) -> None:
+    frames, untouched = noise_clip(), noise_clip()
+    result = manipulate(name, frames, fresh_rng(), foreign_clip)
+    assert [(frame.shape, frame.dtype) for frame in result] == [((HEIGHT, WIDTH, 3), np.uint8)] * LENGTH
+    assert changed(untouched, result).any()
+    np.testing.assert_array_equal(frames, untouched)
+    np.testing.assert_array_equal(result, manipulate(name, noise_clip(), fresh_rng(), foreign_clip))
+
+
+def test_only_a_splice_films_anew() -> None:
+    filmed: list[str] = []
+
+    def film(name: str) -> list[Frame]:
+        filmed.append(name)
+        return foreign_clip()
+
+    for name in MANIPULATIONS:
+        manipulate(name, noise_clip(), fresh_rng(), lambda name=name: film(name))
+    assert filmed == ["splice"]
+
+
+def test_splice_shows_the_foreign_clip_in_the_middle_alone() -> None:
+    frames, foreign = noise_clip(), foreign_clip()
+    result = manipulations.splice(frames, foreign, fresh_rng())
+    middle = np.s_[:, HEIGHT // 2 - 4 : HEIGHT // 2 + 4, WIDTH // 2 - 4 : WIDTH // 2 + 4]
+    np.testing.assert_allclose(np.array(result)[middle], np.array(foreign)[middle], atol=1)
+    where = changed(frames, result)
+    assert not where[:, [0, 0, -1, -1], [0, -1, 0, -1]].any()
+    assert 0.1 < where.mean() < 0.7
+
+
+def test_splice_fades_into_its_surroundings() -> None:
+    black, white = [np.zeros((HEIGHT, WIDTH, 3), np.uint8)], [np.full((HEIGHT, WIDTH, 3), 255, np.uint8)]
+    (result,) = manipulations.splice(black, white, fresh_rng())
+    steps = np.abs(np.diff(result.astype(int), axis=1))
+    assert result.max() >= 254
+    assert steps.max() < 64
+
+
+def test_oval_drifts_over_the_clip() -> None:
+    rng = np.random.default_rng(2)
+    result = manipulations.splice(noise_clip(), foreign_clip(), rng)
+    columns = changed(noise_clip(), result).any(axis=1)
+    centres = [np.flatnonzero(row).mean() for row in columns]
+    assert len({round(centre) for centre in centres}) > 2
+
+
+def test_face_swap_loses_detail_inside_the_oval_alone() -> None:
+    frames = noise_clip()
+    result = manipulations.face_swap(frames, fresh_rng())
+    middle = np.s_[:, HEIGHT // 2 - 12 : HEIGHT // 2 + 12, WIDTH // 2 - 12 : WIDTH // 2 + 12]
+    before, after = np.array(frames)[middle], np.array(result)[middle]
+    assert after.std() < 0.6 * before.std()
+    assert after.mean() == pytest.approx(1.04 * before.mean() + 2, abs=1.5)
+    assert not changed(frames, result)[:, [0, 0, -1, -1], [0, -1, 0, -1]].any()
+
+
+def test_interpolation_is_slow_motion_by_blending() -> None:
+    ramp = [np.full((HEIGHT, WIDTH, 3), 10 * index, np.uint8) for index in range(LENGTH)]
+    levels = np.array(manipulations.interpolate(ramp, fresh_rng()), float)
+    assert np.ptp(levels, axis=(1, 2, 3)).max() == 0
+    times = levels[:, 0, 0, 0] / 10
+    assert times[0] == 0
+    assert 0.44 * (LENGTH - 1) < times[-1] < 0.56 * (LENGTH - 1)
+    np.testing.assert_allclose(times, np.linspace(0, times[-1], LENGTH), atol=0.11)
+
+
+def test_retouching_smooths_skin_and_keeps_edges() -> None:
+    noise = np.random.default_rng(3).normal(0, 5, (HEIGHT, WIDTH, 3))
+    levels = np.where(np.arange(WIDTH)[None, :, None] < WIDTH // 2, 60, 190)
+    frame = np.clip(levels + noise, 0, 255).astype(np.uint8)
+    (result,) = manipulations.retouch([frame], fresh_rng())
+    left, right = np.s_[:, : WIDTH // 2 - 6], np.s_[:, WIDTH // 2 + 6 :]
+    assert result[left].std() < 0.8 * frame[left].std()
+    assert result[right].mean() - result[left].mean() == pytest.approx(130, abs=2)
+    step = np.abs(np.diff(result.astype(int), axis=1)).mean(axis=(0, 2))
+    assert step.argmax() == WIDTH // 2 - 1
+    assert step.max() > 100
+
+
+def test_duplication_freezes_a_third_of_the_clip() -> None:
+    frames = noise_clip()
+    result = manipulations.duplicate(frames, fresh_rng())
+    source = [next(index for index, frame in enumerate(frames) if np.array_equal(frame, shown)) for shown in result]
+    frozen = [index for index in range(LENGTH) if source[index] != index]
+    assert len(frozen) == round(0.35 * LENGTH) - 1
+    assert frozen == list(range(frozen[0], frozen[0] + len(frozen)))
+    assert {source[index] for index in frozen} == {frozen[0] - 1}
+
+
+def test_overlay_covers_the_banner_and_nothing_else() -> None:
+    frames = noise_clip()
+    result = np.array(manipulations.overlay(frames, fresh_rng()))
+    top, bottom = int(HEIGHT * BANNER_TOP), int(HEIGHT * (BANNER_TOP + BANNER_HEIGHT))
+    assert set(np.flatnonzero(changed(frames, list(result)).any(axis=(0, 2)))) == set(range(top, bottom))
+    banner = result[:, top:bottom]
+    assert (banner[:, :, WIDTH - 10 :] == BANNER_COLOUR).all()
+    assert 0.02 < (banner == 255).all(axis=-1).mean() < 0.5
+    caption = cv2.cvtColor(banner[0], cv2.COLOR_RGB2GRAY)
+    np.testing.assert_array_equal(caption, cv2.cvtColor(banner[-1], cv2.COLOR_RGB2GRAY))

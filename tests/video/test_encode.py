@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fvc_exp.video.encode import Frame, atomic_file, encode, recompress
+
+HEIGHT, WIDTH = 64, 96
+
+
+def clip(count: int = 12, height: int = HEIGHT, width: int = WIDTH) -> list[Frame]:
+    """A soft colour gradient that moves, with some noise: real work for motion search and rate control."""
+    rng = np.random.default_rng(5)
+    rows, columns = np.mgrid[:height, :width]
+    frames = []
+    for index in range(count):
+        waves = np.stack([np.sin((columns + 3 * index) / 9), np.cos(rows / 7), np.sin((rows + columns) / 11)], axis=-1)
+        noise = rng.normal(0, 4, waves.shape)
+        frames.append(np.clip(128 + 80 * waves + noise, 0, 255).astype(np.uint8))
+    return frames
+
+
+def decoded(source: Path | io.BytesIO) -> list[NDArray[np.uint8]]:
+    with av.open(source) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def encoded(frames: list[Frame], **changes: object) -> bytes:
+    settings = {"fps": 25, "crf": 24, "preset": "veryfast"} | changes
+    file = io.BytesIO()
+    encode(frames, file, **settings)  # type: ignore[arg-type] # settings of different types
+    return file.getvalue()
+
+
+def key_frames(content: bytes) -> list[int]:
+    with av.open(io.BytesIO(content)) as container:
+        return [index for index, frame in enumerate(container.decode(video=0)) if frame.key_frame]
+
+
+def peak_noise_ratio(one: list[Frame], other: list[Frame]) -> float:
+    error = np.mean((np.array(one, np.float64) - np.array(other, np.float64)) ** 2)
+    return float(10 * np.log10(255**2 / error))
+
+
+@pytest.mark.parametrize(
+    ("fps", "rate"),
+    [
+        pytest.param(25, Fraction(25), id="whole"),
+        pytest.param(Fraction(30000, 1001), Fraction(30000, 1001), id="ntsc-fraction"),
+        pytest.param(30000 / 1001, Fraction(30000, 1001), id="ntsc-float"),
+        pytest.param(12.5, Fraction(25, 2), id="half"),
+    ],
+)
+def test_file_is_h264_mp4_with_the_given_size_rate_and_length(
+    tmp_path: Path, fps: Fraction | float, rate: Fraction
+) -> None:
+    path = tmp_path / "clip.mp4"
+    encode(iter(clip()), path, fps=fps, crf=20, preset="veryfast")
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        assert "mp4" in container.format.name
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.height, stream.width, stream.average_rate, stream.frames) == (HEIGHT, WIDTH, rate, 12)
+    assert len(decoded(path)) == 12
+
+
+def test_pictures_survive_in_order_and_colour() -> None:
+    frames = [np.full((32, 48, 3), colour, np.uint8) for colour in ([200, 40, 40], [40, 200, 40], [40, 40, 200])]
+    back = decoded(io.BytesIO(encoded(frames, crf=5)))
+    assert np.abs(np.array(back, int) - np.array(frames, int)).max() <= 6
+
+
+def test_same_frames_give_the_same_bytes_on_every_run() -> None:
+    frames = clip(24, 144, 192)
+    assert len({encoded(frames, preset="medium") for _ in range(6)}) == 1
+
+
+def test_path_and_open_file_get_the_same_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    encode(clip(), path, fps=25, crf=24, preset="veryfast")
+    assert path.read_bytes() == encoded(clip())
+
+
+def test_non_contiguous_frames_are_encoded_as_seen() -> None:
+    frames = clip()
+    assert encoded([frame[:, ::-1] for frame in frames]) == encoded([frame[:, ::-1].copy() for frame in frames])
+
+
+def test_higher_crf_makes_smaller_and_worse_files() -> None:
+    frames = clip()
+    fine, coarse = encoded(frames, crf=18), encoded(frames, crf=38)
+    assert len(coarse) < len(fine) / 2
+    assert peak_noise_ratio(decoded(io.BytesIO(coarse)), frames) < peak_noise_ratio(decoded(io.BytesIO(fine)), frames)
+
+
+def test_gop_bounds_the_distance_of_key_frames() -> None:
+    assert key_frames(encoded(clip(), gop=4)) == [0, 4, 8]
+    assert key_frames(encoded(clip())) == [0]
+
+
+def test_recompress_is_encoding_and_decoding() -> None:
+    frames = clip()
+    again = recompress(frames, fps=25, crf=24, preset="veryfast")
+    np.testing.assert_array_equal(again, decoded(io.BytesIO(encoded(frames))))
+    assert 25 < peak_noise_ratio(again, frames) < 50
+
+
+@pytest.mark.parametrize(
+    ("frames", "settings", "message"),
+    [
+        pytest.param([], {}, "there are no frames", id="empty"),
+        pytest.param(clip(2, 64, 95), {}, "95 x 64: yuv420p needs an even", id="odd-width"),
+        pytest.param(clip(2, 63, 96), {}, "96 x 63: yuv420p needs an even", id="odd-height"),
+        pytest.param([np.zeros((0, 96, 3), np.uint8)], {}, "96 x 0: .* at least 2", id="no-rows"),
+        pytest.param([np.zeros((64, 96), np.uint8)], {}, r"frame 0 is uint8 of shape \(64, 96\)", id="gray"),
+        pytest.param([np.zeros((64, 96, 3))], {}, "frame 0 is float64", id="float"),
+        pytest.param([*clip(2), *clip(1, 32, 96)], {}, r"frame 2 is uint8 of shape \(32, 96, 3\)", id="size-changes"),
+        pytest.param(clip(2), {"fps": 0}, "fps=0 is not allowed", id="fps"),
+        pytest.param(clip(2), {"crf": 52}, "crf=52 is not allowed: .* 0 to 51", id="crf-high"),
+        pytest.param(clip(2), {"crf": -1}, "crf=-1 is not allowed", id="crf-low"),
+        pytest.param(clip(2), {"preset": "fastest"}, "preset.*fastest", id="preset"),
+    ],
+)
+def test_what_cannot_be_encoded_is_named_and_leaves_no_file(
+    tmp_path: Path, frames: list[Frame], settings: dict[str, object], message: str
+) -> None:
+    arguments = {"fps": 25, "crf": 24, "preset": "veryfast"} | settings
+    with pytest.raises(ValueError, match=message):
+        encode(frames, tmp_path / "clip.mp4", **arguments)  # type: ignore[arg-type] # settings of different types
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("before", [None, b"older content"], ids=["new-file", "old-file"])
+def test_error_in_the_middle_of_the_frames_leaves_what_was_there(tmp_path: Path, before: bytes | None) -> None:
+    path = tmp_path / "clip.mp4"
+    if before is not None:
+        path.write_bytes(before)
+
+    def breaking() -> Iterator[Frame]:
+        yield from clip()
+        raise RuntimeError("the camera fell")
+
+    with pytest.raises(RuntimeError, match="the camera fell"):
+        encode(breaking(), path, fps=25, crf=24, preset="veryfast")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == ({path.name: before} if before else {})
+
+
+def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with atomic_file(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+        assert [other.name.startswith(".") for other in tmp_path.iterdir() if other != path] == [True]
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_keep_the_usual_permissions(tmp_path: Path) -> None:
+    plain, atomic = tmp_path / "plain", tmp_path / "atomic"
+    plain.touch()
+    with atomic_file(atomic):
+        pass
+    assert atomic.stat().st_mode == plain.stat().st_mode
+
+
+def test_missing_folder_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        encode(clip(), tmp_path / "nowhere" / "clip.mp4", fps=25, crf=24, preset="veryfast")
