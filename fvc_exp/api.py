@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fvc_exp.artifacts import RunFolder, read_json, write_atomic, write_config, write_json, write_result, write_status
+from fvc_exp.artifacts import write_result
 from fvc_exp.compose import compose_configs
 from fvc_exp.data import load_dataset
 from fvc_exp.errors import ArtifactError
 from fvc_exp.identity import canonical
 from fvc_exp.plots import roc_pr_figure, write_png
+from fvc_exp.runfolder import RunFolder, read_json, write_atomic, write_config, write_json, write_status
 from fvc_exp.search import Candidate, documented_grid, search
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,14 @@ from fvc_exp.tables import collect, scan_table
 
 KEY = "video_path"
 LABEL = "label"
+VERSION = "feature_version"
 GROUP_COLUMNS = ("group", "cascade_id", "dup_group", "original_video", "video_id")
 CLASSES = ("real", "fake")
 LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 # Numeric columns that tables of features also hold, and that must never be learned from.
 NOT_FEATURES = frozenset(
     (
-        *(KEY, LABEL, *GROUP_COLUMNS, "fold", "split", "upload", "augmentation"),
+        *(KEY, LABEL, VERSION, *GROUP_COLUMNS, "fold", "split", "upload", "augmentation"),
         *("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"),
         *("width", "height", "rotation", "is_vfr", "duration_s", "file_size", "file_mtime_ns"),
     )
@@ -45,7 +46,8 @@ class Dataset:
     feature_names: tuple[str, ...]
     group_column: str | None
     constant_features: tuple[str, ...] = ()
-    unmatched: tuple[str, ...] = field(default=())
+    unmatched: tuple[str, ...] = ()
+    feature_versions: tuple[str, ...] = ()
 
     @property
     def n_groups(self) -> int:
@@ -78,7 +80,9 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
     metadata_path = Path(data.root) / data.scaled_metadata
     metadata = _read_metadata(metadata_path)
     group_column = next((name for name in GROUP_COLUMNS if name in metadata.columns), None)
-    joined, feature_names, matched = metadata, [], pl.repeat(True, len(metadata), eager=True)
+    joined, matched = metadata, pl.repeat(True, len(metadata), eager=True)
+    feature_names: list[str] = []
+    versions: set[str] = set()
     for table in features.tables:
         configured = data.table(table)
         if configured is None:
@@ -86,14 +90,16 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
                 f"features={features.name} needs the table data.features_{table.name}, "
                 f"but data={data.name} has none: set data.features_{table.name}=PATH or choose other features"
             )
-        frame = _read_features(Path(data.root) / configured, table.value)
+        frame, found_versions = _read_features(Path(data.root) / configured, table.value)
+        versions |= found_versions
         names = [name for name in frame.columns if name != KEY]
         joined = joined.join(frame, on=KEY, how="left", maintain_order="left")
         # A video that could not be measured has a row without any value: as good as no row.
         matched &= joined.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
         feature_names += names
     kept = _without_unmatched(joined, matched, data.max_unmatched, metadata_path)
-    return _to_dataset(kept, feature_names, group_column, tuple(joined.filter(~matched)[KEY]), metadata_path)
+    dataset = _to_dataset(kept, feature_names, group_column, metadata_path)
+    return replace(dataset, unmatched=tuple(joined.filter(~matched)[KEY]), feature_versions=tuple(sorted(versions)))
 
 
 def _read_metadata(path: Path) -> pl.DataFrame:
@@ -110,7 +116,8 @@ def _read_metadata(path: Path) -> pl.DataFrame:
     return metadata.with_columns(_labels(metadata[LABEL], source)).sort(KEY)
 
 
-def _read_features(path: Path, prefix: str) -> pl.DataFrame:
+def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, set[str]]:
+    """The key and the prefixed features of a table, and the versions of the definitions they were measured by."""
     frame, source = scan_table(path)
     schema = frame.collect_schema()
     if KEY not in schema:
@@ -123,10 +130,13 @@ def _read_features(path: Path, prefix: str) -> pl.DataFrame:
     if not names:
         raise DataError(f"{source}: no numeric feature column; the table has {', '.join(schema.names())}")
     values = pl.col(names).cast(pl.Float64).fill_nan(None)
-    table = collect(frame.select(pl.col(KEY).cast(pl.String), values), source)
+    versions = [VERSION] if VERSION in schema else []
+    table = collect(frame.select(pl.col(KEY).cast(pl.String), values, *versions), source)
     _refuse_duplicates(table, source)
     _refuse_infinities(table, names, source)
-    return table.rename({name: name if name.startswith(prefix) else prefix + name for name in names})
+    found = set(table[VERSION].drop_nulls().cast(pl.String)) if versions else set()
+    renamed = {name: name if name.startswith(prefix) else prefix + name for name in names}
+    return table.select(KEY, *names).rename(renamed), found
 
 
 def _refuse_duplicates(frame: pl.DataFrame, source: Path) -> None:
@@ -176,9 +186,7 @@ def _without_unmatched(joined: pl.DataFrame, matched: pl.Series, allowed: float,
     return joined.filter(matched)
 
 
-def _to_dataset(
-    frame: pl.DataFrame, names: list[str], group_column: str | None, unmatched: tuple[str, ...], source: Path
-) -> Dataset:
+def _to_dataset(frame: pl.DataFrame, names: list[str], group_column: str | None, source: Path) -> Dataset:
     y = frame[LABEL].to_numpy()
     if len(set(y.tolist())) < len(CLASSES):
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
@@ -197,7 +205,6 @@ def _to_dataset(
         feature_names=tuple(name for name, drop in zip(names, constant, strict=True) if not drop),
         group_column=group_column,
         constant_features=tuple(name for name, drop in zip(names, constant, strict=True) if drop),
-        unmatched=unmatched,
     )
 
 

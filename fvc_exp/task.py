@@ -4,42 +4,66 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fvc_exp.artifacts import RunFolder, write_atomic, write_config, write_result, write_status
+from fvc_exp.artifacts import write_result
 from fvc_exp.config import Config, Stage
 from fvc_exp.console import make_console, print_result, print_stage, progress_bar
-from fvc_exp.data import load_dataset
+from fvc_exp.data import Dataset, load_dataset
 from fvc_exp.errors import FvcError
 from fvc_exp.experiment import run
+from fvc_exp.runfolder import RunFolder, write_atomic, write_config, write_status
 
 log = logging.getLogger(__name__)
 
 
-def execute(config: Config, path: Path) -> dict[str, Any]:
-    """Run the configured stage in this folder; returns what ``status.json`` says, whatever happened."""
+def load(config: Config) -> Dataset:
+    """The rows that a configuration trains on."""
+    return load_dataset(config.data, config.features)
+
+
+def execute(
+    config: Config,
+    path: Path,
+    *,
+    load: Callable[[Config], Dataset] = load,
+    show: bool = True,
+    facts: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """Run the configured stage in this folder; returns what ``status.json`` says, whatever happened.
+
+    ``load`` gives the rows to train on, ``show`` prints the tables of results, ``facts`` go into the status.
+    """
     folder = RunFolder(path)
     started = datetime.now(UTC)
+
+    def said(state: str, **found: object) -> dict[str, Any]:
+        return write_status(folder, state, started, **{**(facts or {}), **found})
+
     write_config(folder.config, config)
     try:
-        facts = _run_stage(config, folder)
+        found = _run_stage(config, folder, load, show=show)
     except FvcError as error:
         log.error("%s", error)
-        return write_status(folder, "failed", started, reason=type(error).__name__, message=str(error))
+        return said("failed", reason=type(error).__name__, message=str(error))
     except KeyboardInterrupt:
-        write_status(folder, "interrupted", started, reason="KeyboardInterrupt", message="stopped by the user")
+        said("interrupted", reason="KeyboardInterrupt", message="stopped by the user")
         raise
     except Exception as error:  # the worker boundary: a bug must leave its trace in the folder, too
         log.exception("unexpected %s: please report it with this log", type(error).__name__)
         text = traceback.format_exc()
-        return write_status(folder, "failed", started, reason=type(error).__name__, message=str(error), traceback=text)
-    return write_status(folder, "done", started, **facts)
+        return said("failed", reason=type(error).__name__, message=str(error), traceback=text)
+    return said("done", **found)
 
 
-def _run_stage(config: Config, folder: RunFolder) -> dict[str, Any]:
+def _run_stage(
+    config: Config, folder: RunFolder, load: Callable[[Config], Dataset], *, show: bool
+) -> dict[str, Any]:
     stage = config.stage.name
     tables: dict[str, Any] = {}
     if config.data.prepare or stage is not Stage.train:
@@ -54,18 +78,19 @@ def _run_stage(config: Config, folder: RunFolder) -> dict[str, Any]:
         if stage is Stage.train:
             pipeline.prepare_training(config, progress_bar)
     if stage in (Stage.train, Stage.all):
-        train(config, folder)
+        train(config, folder, load(config), show=show)
     return {"tables": tables} if tables else {}
 
 
-def train(config: Config, folder: RunFolder) -> None:
+def train(config: Config, folder: RunFolder, dataset: Dataset, *, show: bool = True) -> None:
     """Cross-validate, refit, write all artifacts and print the table."""
-    dataset = load_dataset(config.data, config.features)
-    with progress_bar(f"{config.cv.n_splits * config.cv.n_repeats} folds") as on_progress:
+    title = f"{config.cv.n_splits * config.cv.n_repeats} folds"
+    with progress_bar(title) if show else nullcontext() as on_progress:
         result = run(config, dataset, on_progress)
     write_result(folder, result)
     if config.plots:
         from fvc_exp.plots import roc_pr_figure, write_png
 
         write_atomic(folder.plot, lambda file: write_png(roc_pr_figure(result), file))
-    print_result(make_console(), result, folder.path)
+    if show:
+        print_result(make_console(), result, folder.path)

@@ -45,7 +45,7 @@ def test_trains_and_writes_the_documented_files(project: Path) -> None:
 def test_a_finished_run_is_not_overwritten_unasked(project: Path) -> None:
     first = fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3)
     before = (project / "out" / "results.json").stat().st_mtime_ns
-    with pytest.raises(ArtifactError, match="already holds a run.*delete_existing=True"):
+    with pytest.raises(ArtifactError, match=r"already holds a run.*delete_existing=True"):
         fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3)
     assert (project / "out" / "results.json").stat().st_mtime_ns == before
     (project / "out" / "note.txt").write_text("mine")

@@ -11,11 +11,12 @@ import pytest
 import skops.io
 from sklearn.ensemble import RandomForestClassifier
 
-from fvc_exp.artifacts import RunFolder, read_pipeline, write_atomic, write_json, write_result
+from fvc_exp.artifacts import read_pipeline, write_result
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluate import METRICS
 from fvc_exp.experiment import RunResult, run
 from fvc_exp.plots import roc_pr_figure, write_png
+from fvc_exp.runfolder import RunFolder, write_atomic, write_json
 from tests.conftest import Compose, signal_dataset
 
 

@@ -14,13 +14,14 @@ PACKAGE = ROOT / "fvc_exp"
 LAYERS = [
     ["errors"],
     ["config", "tables"],
-    ["identity", "provenance", "data", "manifest", "corpus", "video"],
+    ["identity", "provenance", "data", "manifest", "corpus", "video", "runfolder"],
     ["features", "split", "model", "evaluate", "demo", "workers"],
     ["audit"],
     ["experiment", "stages"],
-    ["artifacts", "plots", "console"],
+    ["artifacts", "bundle", "plots", "console"],
     ["pipeline", "predict", "search"],
     ["task", "shell", "hooks", "compose"],
+    ["sweep", "plugins"],
     ["cli", "api"],
 ]
 HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]

@@ -1,0 +1,116 @@
+"""A run folder's file names, and how a file gets there whole or not at all. Needs no scientific library."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+from fvc_exp.config import Config
+from fvc_exp.errors import ArtifactError
+
+
+class RunFolder:
+    """Names of all files of one run. ``status.json`` comes last: without it a run is not finished."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.metrics = path / "metrics.json"
+        self.results = path / "results.json"
+        self.predictions = path / "predictions.parquet"
+        self.folds = path / "folds.parquet"
+        self.model = path / "model.joblib"
+        self.scaler = path / "scaler.joblib"
+        self.pipeline = path / "model.skops"
+        self.bundle = path / "model.json"
+        self.plot = path / "roc_pr_curves.png"
+        self.coefficients = path / "coefficients.csv"
+        self.provenance = path / "provenance.json"
+        self.status = path / "status.json"
+
+    def files(self) -> list[Path]:
+        """Every file of ours, status first: deleting in this order never leaves a finished-looking rest."""
+        named = [value for value in vars(self).values() if value != self.path]
+        return sorted(named, key=lambda path: path != self.status)
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under a temporary name beside it, then rename; readers see the old file or the new one.
+
+    Raises:
+        ArtifactError: the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file, _removed_on_error(temporary):
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _removed_on_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write standard JSON, indented; NaN and infinities become null."""
+    text = json.dumps(plain(value), indent=2, allow_nan=False) + "\n"
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path: Path) -> Any:
+    """Read a file of a run folder.
+
+    Raises:
+        ArtifactError: it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from error
+
+
+def write_config(path: Path, config: Config) -> None:
+    """Write the typed configuration as YAML that any YAML reader takes."""
+    text = yaml.safe_dump(plain(asdict(config)), sort_keys=False)
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def write_status(folder: RunFolder, state: str, started: datetime, **facts: object) -> dict[str, Any]:
+    """Say how the run ended; returns what was written."""
+    status = {"state": state, "started": started.isoformat(), "ended": datetime.now(UTC).isoformat(), **facts}
+    write_json(folder.status, status)
+    return status
+
+
+def plain(value: Any) -> Any:
+    """Only what JSON and YAML know: enums become names, numbers that are none become null."""
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,97 @@
+"""The stages through run.py, on a small corpus."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.conftest import run_py
+
+SMALL = ("data.demo_events=12", "data.demo_uploads=1", "cv.n_splits=2", "plots=false")
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outputs of a first run on the demo corpus: corpus, features, model."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    done = run_py(*SMALL, f"outputs={outputs}")
+    assert done.returncode == 0, done.stderr
+    return outputs
+
+
+def corpus(outputs: Path) -> Path:
+    (folder,) = (outputs / "demo").iterdir()
+    return folder
+
+
+def test_first_run_makes_corpus_features_and_model(outputs: Path) -> None:
+    (folder,) = (outputs / "runs").iterdir()
+    results = json.loads((folder / "results.json").read_text())
+    assert results["data"]["rows"] == 12
+    assert len(results["data"]["features"]) + len(results["data"]["constant_features"]) == 15
+    assert results["data"]["group_column"] == "group"
+    assert len(list((corpus(outputs) / "videos").glob("*.mp4"))) == 12
+
+
+def test_second_run_makes_nothing_anew_and_agrees(outputs: Path, tmp_path: Path) -> None:
+    made = {path: path.stat().st_mtime_ns for path in corpus(outputs).rglob("*") if path.is_file()}
+    done = run_py(*SMALL, f"outputs={outputs}", f"hydra.run.dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in corpus(outputs).rglob("*") if path.is_file()} == made
+    first = next(path for path in (outputs / "runs").iterdir())
+    assert (tmp_path / "metrics.json").read_bytes() == (first / "metrics.json").read_bytes()
+    assert "synthetic" in done.stdout
+
+
+def test_all_stages_in_order_then_all_skipped(outputs: Path, tmp_path: Path) -> None:
+    arguments = (*SMALL, "stage=all", "features=all", "video.augmentations=1", f"outputs={outputs}")
+    first = run_py(*arguments, f"hydra.run.dir={tmp_path / 'one'}")
+    assert first.returncode == 0, first.stderr
+    stages = [line.split(" ")[0] for line in first.stdout.splitlines() if " done, " in line]
+    assert stages == ["augment", "features", "scale", "scaled_features"]
+    tables = json.loads((tmp_path / "one" / "status.json").read_text())["tables"]
+    assert {name: table["done"] + table["skipped"] for name, table in tables.items()} == {
+        "augmented.parquet": 24,
+        "features_stage2.parquet": 24,
+        "scaled_metadata.parquet": 24,
+        "features_stage4.parquet": 24,
+    }
+    results = json.loads((tmp_path / "one" / "results.json").read_text())
+    assert (results["data"]["rows"], results["data"]["groups"]) == (24, 12)
+    second = run_py(*arguments, f"hydra.run.dir={tmp_path / 'two'}")
+    counts = [line.split("): ")[1].split(";")[0] for line in second.stdout.splitlines() if " done, " in line]
+    assert counts == ["0 done, 24 skipped, 0 failed"] * 4
+    assert (tmp_path / "one" / "metrics.json").read_bytes() == (tmp_path / "two" / "metrics.json").read_bytes()
+
+
+def test_own_videos_in_folders(outputs: Path, tmp_path: Path) -> None:
+    for source in (corpus(outputs) / "videos").glob("*.mp4"):
+        folder = tmp_path / "videos" / ("fake" if "fake" in source.name else "real")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / source.name).write_bytes(source.read_bytes())
+    done = run_py("data=videos", f"data.root={tmp_path / 'videos'}", "cv.n_splits=2", f"outputs={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr
+    assert "NO GROUPS" in done.stdout
+    assert pl.read_parquet(tmp_path / "videos" / "features_stage2.parquet").height == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stage=scaled_features"], "stage=scale writes it"),
+        (["data.videos=nothing"], "nothing"),
+        (["features=stage4", "data.features_stage4=null"], "set data.features_stage4=PATH"),
+    ],
+    ids=["order", "no videos", "no place"],
+)
+def test_what_a_stage_lacks_is_named(tmp_path: Path, arguments: list[str], message: str) -> None:
+    for label in ("real", "fake"):
+        (tmp_path / "videos" / label).mkdir(parents=True)
+        (tmp_path / "videos" / label / "x.mp4").touch()
+    done = run_py("data=videos", f"data.root={tmp_path / 'videos'}", f"outputs={tmp_path / 'out'}", *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
