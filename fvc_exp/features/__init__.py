@@ -1,0 +1,1 @@
+"""Handcrafted features: decoded frames and container facts to numbers."""

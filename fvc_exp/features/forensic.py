@@ -1,0 +1,152 @@
+"""Traces of manipulation inside single frames: recompression, local noise and local sharpness."""
+
+from __future__ import annotations
+
+from math import nan
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from fvc_exp.features import blocks
+from fvc_exp.features.dct import coefficients
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NAMES = (
+    "blockiness_horizontal",
+    "blockiness_vertical",
+    "benford_divergence",
+    "ac_zero_share",
+    "dct_periodicity",
+    "residual_std",
+    "residual_kurtosis",
+    "local_noise_std",
+    "local_noise_range",
+    "local_sharpness_std",
+    "centre_noise_offset",
+)
+# The probabilities of the first digits 1 to 9 by Benford's law.
+BENFORD = np.log10(1 + 1 / np.arange(1, 10))
+# The first 20 of 64 coefficients in zig-zag order (JPEG, ITU-T T.81 figure 5), DC left out: (vertical,
+# horizontal).
+ZIGZAG = sorted(np.ndindex(8, 8), key=lambda at: (sum(at), at[0] if sum(at) % 2 else at[1]))[1:20]
+HISTOGRAM_BINS = 128
+SMOOTHING = 9
+LOWEST_PERIOD_BIN = 8
+LOCAL_BLOCK = 24
+# Added to local amplitudes before the logarithm, in gray levels, so that flat blocks stay finite.
+NOISE_FLOOR = 0.05
+SHARPNESS_FLOOR = 0.5
+
+
+def frame_features(luma: NDArray[np.uint8]) -> dict[str, float]:
+    """The eleven features of one frame, luma 0 to 255; NaN where a frame is too small or too flat for one."""
+    return blockiness(luma) | compression(luma) | residual(luma)
+
+
+def blockiness(luma: NDArray[np.uint8]) -> dict[str, float]:
+    """Mean step across block borders over mean step inside blocks, along rows and along columns.
+
+    1 without blocking. Wang, Sheikh, Bovik, ICIP 2002; Fan, de Queiroz, IEEE TIP 12(2), 2003.
+    """
+    if min(luma.shape) <= 8:
+        return {"blockiness_horizontal": nan, "blockiness_vertical": nan}
+    between_columns, between_rows = blocks.step_sums(luma)
+    return {
+        "blockiness_horizontal": blocks.ratio(*blocks.mean_steps(between_columns, luma.shape[0])),
+        "blockiness_vertical": blocks.ratio(*blocks.mean_steps(between_rows, luma.shape[1])),
+    }
+
+
+def compression(luma: NDArray[np.uint8]) -> dict[str, float]:
+    """Traces of quantisation in the low AC coefficients of the 8x8 DCT.
+
+    ``benford_divergence``: chi-square divergence of the first digits of |AC| >= 1 from Benford's law, which
+    holds after one compression and fails after two (Fu, Shi, Su, SPIE 6505, 2007; video: Milani,
+    Tagliasacchi, Tubaro, "Discriminating multiple JPEG compression using first digit features", 2012).
+    ``ac_zero_share``: share of |AC| < 0.5. ``dct_periodicity``: see ``periodicity``.
+    """
+    height, width = (size // 8 * 8 for size in luma.shape)
+    if not height or not width:
+        return dict.fromkeys(("benford_divergence", "ac_zero_share", "dct_periodicity"), nan)
+    # Half the basis gives multiples of 1/8, which must fall on the same side of a threshold whatever the rounding.
+    spectrum = np.round(coefficients(luma[:height, :width]), 3)
+    low = np.abs(np.concatenate([spectrum[:, v, :, h].ravel() for v, h in ZIGZAG]))
+    return {
+        "benford_divergence": benford_divergence(low[low >= 1]),
+        "ac_zero_share": float((low < 0.5).mean()),
+        "dct_periodicity": periodicity(spectrum[:, 0, :, 1]),
+    }
+
+
+def benford_divergence(magnitudes: NDArray[np.float32]) -> float:
+    """Divergence of the first digits of ``magnitudes`` >= 1 from Benford's law.
+
+    ``sum((p - b)^2 / b)`` over the digits 1 to 9; NaN for no magnitude.
+    """
+    if magnitudes.size == 0:
+        return nan
+    digits = (magnitudes / 10 ** np.floor(np.log10(magnitudes))).astype(np.int64)
+    # Rounding can put 1000 at 0.9999 or 10.0.
+    shares = np.bincount(np.clip(digits, 1, 9).ravel(), minlength=10)[1:] / magnitudes.size
+    return float(((shares - BENFORD) ** 2 / BENFORD).sum())
+
+
+def periodicity(coefficient: NDArray[np.float32]) -> float:
+    """How periodic the histogram of one coefficient's rounded magnitudes 1 to 127 is.
+
+    The largest over the mean Fourier magnitude above the slow part. Double quantisation leaves periodic gaps or
+    peaks (Popescu, Farid, "Statistical tools for digital forensics", IH 2004; Wang, Farid, "Exposing digital
+    forgeries in video by detecting double MPEG compression", MM&Sec 2006). NaN where all magnitudes round to 0.
+    """
+    magnitudes = np.rint(np.abs(coefficient)).astype(np.int64).ravel()
+    histogram = np.bincount(np.minimum(magnitudes, HISTOGRAM_BINS), minlength=HISTOGRAM_BINS + 1)[1:HISTOGRAM_BINS]
+    total = int(histogram.sum())
+    if not total:
+        return nan
+    shares = histogram / total
+    rough = shares - np.convolve(shares, np.full(SMOOTHING, 1 / SMOOTHING), mode="same")
+    fast = np.abs(np.fft.rfft(rough))[LOWEST_PERIOD_BIN:]
+    return float(fast.max() / fast.mean())
+
+
+def residual(luma: NDArray[np.uint8]) -> dict[str, float]:
+    """Noise and sharpness as they vary over the frame, which pasted, swapped or retouched areas disturb.
+
+    ``residual_std`` and ``residual_kurtosis`` (``E r^4 / (E r^2)^2``, 3 for Gaussian noise) describe the
+    frame less its 3x3 median, in gray levels. In blocks of 24x24, ``local_noise_std`` and
+    ``local_noise_range`` (95th less 5th percentile) are the spread of the log noise level and
+    ``centre_noise_offset`` its mean in the central half of the blocks less its mean over all (Mahdian, Saic,
+    "Using noise inconsistencies for blind image forensics", Image and Vision Computing 27(10), 2009);
+    ``local_sharpness_std`` is the spread of the log Laplacian level.
+    """
+    noise = cv2.subtract(luma, cv2.medianBlur(luma, 3), dtype=cv2.CV_32F)
+    square = float(cv2.norm(noise, cv2.NORM_L2SQR)) / luma.size
+    fourth = float(cv2.norm(noise * noise, cv2.NORM_L2SQR)) / luma.size
+    return {
+        "residual_std": float(noise.std(dtype=np.float64)),
+        "residual_kurtosis": fourth / square**2 if square else nan,
+        **_local(np.asarray(noise, dtype=np.float32), np.asarray(cv2.Laplacian(luma, cv2.CV_32F), dtype=np.float32)),
+    }
+
+
+def _local(noise: NDArray[np.float32], laplacian: NDArray[np.float32]) -> dict[str, float]:
+    names = ("local_noise_std", "local_noise_range", "local_sharpness_std", "centre_noise_offset")
+    if min(noise.shape) < LOCAL_BLOCK:
+        return dict.fromkeys(names, nan)
+    levels = np.log(_block_rms(noise) + NOISE_FLOOR)
+    sharpness = np.log(_block_rms(laplacian) + SHARPNESS_FLOOR)
+    low, high = np.percentile(levels, [5, 95])
+    rows, columns = levels.shape
+    centre = levels[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
+    values = (levels.std(), high - low, sharpness.std(), centre.mean() - levels.mean())
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _block_rms(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    rows, columns = (size // LOCAL_BLOCK for size in values.shape)
+    whole = values[: rows * LOCAL_BLOCK, : columns * LOCAL_BLOCK]
+    mean = cv2.resize(whole * whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.sqrt(mean.astype(np.float64))

@@ -1,0 +1,215 @@
+"""Decoded frames of a video: only the sampled ones where that is exact, all of them where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+
+from fvc_exp.config import LimitsConfig, SamplingConfig
+from fvc_exp.video.failures import Failure
+from fvc_exp.video.pixels import PixelReader
+from fvc_exp.video.probe import Probe, failure, open_video, probe, reraise_memory_error
+from fvc_exp.video.sample import Run, decoding_runs, sample_indices
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One decoded frame; ``index`` counts displayed frames from 0.
+
+    ``is_sampled`` tells a frame to measure from one seen in passing.
+    """
+
+    index: int
+    is_sampled: bool
+    frame: VideoFrame
+    pixels: PixelReader
+
+    @cached_property
+    def luma(self) -> NDArray[np.uint8]:
+        """Luma 0 to 255, height x width."""
+        return self.pixels.luma(self.frame)
+
+    @cached_property
+    def rgb(self) -> NDArray[np.uint8]:
+        """Red, green, blue 0 to 255, height x width x 3."""
+        return self.pixels.rgb(self.frame)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What decoding came to.
+
+    ``frames_total`` counts the displayed frames. ``frames_ok`` are the frames decoded without fault and
+    ``frames_corrupt`` those that the decoder flagged, plus packets that it could not decode at all; a
+    selective decode sees only the sampled frames, so there ``frames_ok`` is their number. Corrupt frames are
+    never handed on. ``rotation`` is the counter-clockwise angle in degrees by which a player turns the picture; the
+    pixels are not turned.
+    """
+
+    indices: tuple[int, ...]
+    frames_total: int
+    frames_ok: int
+    frames_corrupt: int
+    rotation: int
+    pixel_format: str
+
+
+class _NotExactError(Exception):
+    """The selective decode cannot promise the frames that a full decode gives."""
+
+
+class _ResampleError(Exception):
+    """The frames to sample cannot all be used; ``good`` are the ordinals of those that can."""
+
+    def __init__(self, good: Sequence[int]) -> None:
+        super().__init__()
+        self.good = good
+
+
+class SampledFrames:
+    """The evenly sampled frames of one video, decoded when ``read`` is called.
+
+    ``decoded`` is set when ``read`` returns.
+    """
+
+    def __init__(self, path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> None:
+        self.path = path
+        self.sampling = sampling
+        self.limits = limits
+        self.probe: Probe = probe(path, limits)
+        self.decoded: Decoded | None = None
+        self._pixels = PixelReader()
+
+    def read(self, consume: Callable[[Iterator[Sample]], Result], *, every_frame: bool = False) -> Result:
+        """What ``consume`` makes of the frames, which reach it one at a time in display order.
+
+        ``consume`` must exhaust its iterator and keep its state inside the call: where a fault shows up
+        midway it is called again from the start, with a full decode and then with frames sampled from the
+        good ones alone. ``every_frame`` hands on all good frames, sampled or not. Raises VideoError
+        ``decode_failed`` if none is good.
+        """
+        indices = sample_indices(self.probe.frame_count, self.sampling)
+        runs = None if every_frame else decoding_runs(self.probe, indices)
+        if runs is not None:
+            try:
+                return consume(self._selective(runs, indices))
+            except _NotExactError:
+                pass
+        try:
+            return consume(self._full(indices, every_frame))
+        except _ResampleError as fault:
+            good = fault.good
+        if not good:
+            raise failure(Failure.decode_failed, self.path, "no frame could be decoded without fault")
+        kept = tuple(good[position] for position in sample_indices(len(good), self.sampling))
+        try:
+            return consume(self._full(kept, every_frame, is_resampled=True))
+        except _ResampleError as fault:
+            raise failure(Failure.decode_failed, self.path, "decodes differently each time") from fault
+
+    def _selective(self, runs: Sequence[Run], indices: Sequence[int]) -> Iterator[Sample]:
+        pending = {self.probe.packets.display_pts[index]: index for index in indices}
+        facts = (0, "")
+        try:
+            for frame in self._decode_runs(runs, frozenset(pending)):
+                if frame.pts in pending:
+                    if frame.is_corrupt:
+                        raise _NotExactError
+                    facts = (frame.rotation, frame.format.name)
+                    yield Sample(pending.pop(frame.pts), True, frame, self._pixels)
+        except FFmpegError as error:
+            reraise_memory_error(error)
+            raise _NotExactError from error
+        if pending:
+            raise _NotExactError
+        self.decoded = Decoded(tuple(indices), self.probe.frame_count, len(indices), 0, *facts)
+
+    def _decode_runs(self, runs: Sequence[Run], wanted: frozenset[int]) -> Iterator[VideoFrame]:
+        with open_video(self.path, self.limits) as (container, stream):
+            context = stream.codec_context
+            remaining = iter(runs)
+            run = next(remaining)
+            packets = (packet for packet in container.demux(stream) if packet.size)
+            for position, packet in enumerate(packets):
+                if position < run.start:
+                    continue
+                # Frames that nothing refers to cost their decoding only if they are wanted themselves.
+                context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+                yield from stream.decode(packet)
+                if position + 1 < run.stop:
+                    continue
+                yield from stream.decode(None)
+                context.flush_buffers()
+                following = next(remaining, None)
+                if following is None:
+                    return
+                run = following
+
+    def _full(self, indices: Sequence[int], every_frame: bool, *, is_resampled: bool = False) -> Iterator[Sample]:
+        wanted = frozenset(indices)
+        good: list[int] = []
+        bad_frames = bad_packets = 0
+        facts = (0, "")
+        must_resample = False
+        for frame in self._decode_all():
+            if frame is None:
+                bad_packets += 1
+                continue
+            ordinal = len(good) + bad_frames
+            if frame.is_corrupt:
+                bad_frames += 1
+                must_resample |= ordinal in wanted
+                continue
+            good.append(ordinal)
+            facts = (frame.rotation, frame.format.name)
+            if not must_resample and (every_frame or ordinal in wanted):
+                yield Sample(ordinal, ordinal in wanted, frame, self._pixels)
+        total = len(good) + bad_frames
+        is_clean = bad_frames + bad_packets == 0
+        if not is_resampled and total != self.probe.frame_count:
+            must_resample = True
+        if must_resample or not wanted.issubset(good):
+            raise _ResampleError(good)
+        frames_total = total if is_clean else max(total, self.probe.frame_count)
+        self.decoded = Decoded(tuple(indices), frames_total, len(good), bad_frames + bad_packets, *facts)
+
+    def _decode_all(self) -> Iterator[VideoFrame | None]:
+        """Every frame in display order, and None for each packet that cannot be read or decoded."""
+        with open_video(self.path, self.limits) as (container, stream):
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    return
+                except FFmpegError as error:
+                    reraise_memory_error(error)
+                    yield None
+                    return
+                try:
+                    frames = stream.decode(packet if packet.size else None)
+                except FFmpegError as error:
+                    reraise_memory_error(error)
+                    yield None
+                    continue
+                yield from frames
+
+
+def sampled_frames(path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> SampledFrames:
+    """Probe a video and plan its sampling; nothing is decoded before ``read``.
+
+    Raises VideoError as ``probe`` does.
+    """
+    return SampledFrames(path, sampling, limits)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, replace
+from math import isnan
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fvc_exp.config import Table
+from fvc_exp.errors import VideoError
+from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS, Scaling, extract
+from fvc_exp.video.decode import SampledFrames, sampled_frames
+from tests.features import reference
+from tests.video.clips import LIMITS, SAMPLING, moving_frames, write_clip
+
+SCALING = Scaling(box_x=0, box_y=16, box_width=160, box_height=90, is_upscaled=False, is_downscaled=True)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("extract") / "clip.mp4", moving_frames(60))
+
+
+def test_columns() -> None:
+    counts = {table.name: len(columns) for table, columns in COLUMNS.items()}
+    assert counts == {"stage2": 15, "stage4": 23, "forensic": 19, "original_stage2": 15, "original_stage4": 23}
+    assert COLUMNS[Table.stage4][:15] == COLUMNS[Table.stage2]
+    for columns in COLUMNS.values():
+        assert len(set(columns)) == len(columns)
+
+
+def test_stage2_is_the_mean_over_the_sampled_frames(clip: Path) -> None:
+    source = sampled_frames(clip, SAMPLING, LIMITS)
+    rows = source.read(lambda samples: [reference.base(sample.luma) for sample in samples])
+    expected = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    expected |= {"codec_bitrate": source.probe.bit_rate or 0, "codec_fps": 25.0, "codec_resolution": 160.0 * 120}
+    features = extract(clip, [Table.stage2], SAMPLING, LIMITS).features[Table.stage2]
+    assert features == pytest.approx(expected, rel=1e-6)
+    assert tuple(features) == COLUMNS[Table.stage2]
+
+
+def test_original_stage2_is_the_mean_over_rgb_frames(clip: Path) -> None:
+    source = sampled_frames(clip, SAMPLING, LIMITS)
+    rows = source.read(
+        lambda samples: [reference.original_base(reference.original_gray(sample.rgb)) for sample in samples]
+    )
+    features = extract(clip, [Table.original_stage2], SAMPLING, LIMITS).features[Table.original_stage2]
+    for name in rows[0]:
+        assert features[name] == pytest.approx(np.mean([row[name] for row in rows]), rel=1e-6, abs=1e-9), name
+
+
+def test_one_pass_gives_each_table_what_it_gets_alone(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = {table: extract(clip, [table], SAMPLING, LIMITS, scaling=SCALING).features[table] for table in COLUMNS}
+    passes: list[str] = []
+    read = SampledFrames.read
+
+    def counted(self: SampledFrames, *arguments: object, **options: object) -> object:
+        passes.append(self.path.name)
+        return read(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SampledFrames, "read", counted)
+    together = extract(clip, list(COLUMNS), SAMPLING, LIMITS, scaling=SCALING).features
+    assert passes == [clip.name]
+    for table in COLUMNS:
+        assert together[table] == pytest.approx(alone[table], rel=1e-9, nan_ok=True), table
+
+
+def test_scaling_flags_and_picture_area(clip: Path) -> None:
+    features = extract(clip, [Table.stage4], SAMPLING, LIMITS, scaling=SCALING).features[Table.stage4]
+    assert (features["is_upscaled"], features["is_downscaled"]) == (0.0, 1.0)
+    assert features["codec_resolution"] == 160 * 90
+    bare = extract(clip, [Table.stage4], SAMPLING, LIMITS).features[Table.stage4]
+    assert isnan(bare["is_upscaled"])
+    assert bare["codec_resolution"] == 160 * 120
+
+
+def test_a_frame_in_which_a_feature_is_undefined_is_left_out_of_its_mean(tmp_path: Path) -> None:
+    frames = [np.zeros_like(moving_frames(1)[0])] * 10 + moving_frames(30)
+    features = extract(write_clip(tmp_path / "fade.mp4", frames), [Table.forensic], SAMPLING, LIMITS)
+    assert not any(isnan(value) for value in features.features[Table.forensic].values())
+
+
+def test_one_frame_leaves_the_temporal_features_undefined(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "one.mp4", moving_frames(1))
+    result = extract(path, [Table.forensic, Table.stage2], SAMPLING, LIMITS)
+    undefined = {name for name, value in result.features[Table.forensic].items() if isnan(value)}
+    assert undefined == {
+        "temporal_difference_mean",
+        "temporal_difference_cv",
+        "duplicate_share",
+        "temporal_difference_jitter",
+        "residual_correlation",
+        "keyframe_size_ratio",
+    }
+    assert not any(isnan(value) for value in result.features[Table.stage2].values())
+    assert result.provenance.frames_total == 1
+
+
+def test_provenance(clip: Path) -> None:
+    provenance = asdict(extract(clip, [Table.stage2], SAMPLING, LIMITS).provenance)
+    assert tuple(provenance) == PROVENANCE_COLUMNS
+    assert provenance == {
+        "frames_total": 60,
+        "frames_sampled": 6,
+        "frames_ok": 6,
+        "frames_corrupt": 0,
+        "width": 160,
+        "height": 120,
+        "rotation": 0,
+        "codec": "h264",
+        "pix_fmt": "yuv420p",
+        "is_vfr": False,
+        "duration_s": pytest.approx(2.4),
+        "feature_version": FEATURE_VERSION,
+        "content_sha256": hashlib.sha256(clip.read_bytes()).hexdigest(),
+    }
+
+
+def test_forensic_sees_every_frame(clip: Path) -> None:
+    assert extract(clip, [Table.forensic], SAMPLING, LIMITS).provenance.frames_ok == 60
+
+
+def test_damaged_video_counts_and_still_gives_features(clip: Path, tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.mp4", moving_frames(100), faststart=True).read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(whole[: len(whole) // 2])
+    result = extract(path, [Table.stage2, Table.forensic], SAMPLING, LIMITS)
+    assert result.provenance.frames_corrupt >= 1
+    assert 5 <= result.provenance.frames_sampled <= result.provenance.frames_ok < 100
+    assert not any(isnan(value) for value in result.features[Table.stage2].values())
+
+
+def test_errors_name_file_and_class(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"no\.mp4: cannot be read"):
+        extract(tmp_path / "no.mp4", [Table.stage2], SAMPLING, LIMITS)
+
+
+def test_too_large(clip: Path) -> None:
+    with pytest.raises(VideoError, match="max_pixels 1000"):
+        extract(clip, [Table.stage2], SAMPLING, replace(LIMITS, max_pixels=1000))

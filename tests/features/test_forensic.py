@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from math import isnan
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from fvc_exp.features import forensic
+from fvc_exp.features.dct import BASIS
+from fvc_exp.features.forensic import benford_divergence, blockiness, compression, periodicity, residual
+from tests.features import reference
+from tests.features.reference import Gray, synthetic
+
+
+def jpeg(gray: Gray, quality: int) -> Gray:
+    stream = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(stream, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Gray:
+    random = np.random.default_rng(5)
+    texture = cv2.GaussianBlur(random.normal(0, 1, (240, 320)), (0, 0), 1.2) * 40
+    shade = cv2.GaussianBlur(random.normal(0, 1, (240, 320)), (0, 0), 20) * 900
+    return np.asarray(np.clip(128 + texture + shade, 0, 255), dtype=np.uint8)
+
+
+def test_names_and_order() -> None:
+    assert tuple(forensic.frame_features(synthetic(64, 64))) == forensic.NAMES
+
+
+@pytest.mark.parametrize("size", [(71, 93), (64, 64), (33, 17)], ids=str)
+def test_blockiness_agrees_with_second_implementation(size: tuple[int, int]) -> None:
+    gray = synthetic(*size)
+    across, down = reference.mean_steps(gray), reference.mean_steps(np.ascontiguousarray(gray.T))
+    expected = {
+        "blockiness_horizontal": (across[0] + 1e-3) / (across[1] + 1e-3),
+        "blockiness_vertical": (down[0] + 1e-3) / (down[1] + 1e-3),
+    }
+    assert blockiness(gray) == pytest.approx(expected, rel=1e-6)
+
+
+def test_blockiness_tells_the_direction(scene: Gray) -> None:
+    bands = np.repeat(scene[:, ::8], 8, axis=1)
+    found = blockiness(np.ascontiguousarray(bands))
+    assert found["blockiness_horizontal"] > 100
+    assert found["blockiness_vertical"] == pytest.approx(1, abs=0.2)
+
+
+def test_jpeg_raises_blockiness_and_zeros(scene: Gray) -> None:
+    coded = jpeg(scene, 10)
+    for name, value in blockiness(coded).items():
+        assert value > blockiness(scene)[name] + 0.1
+    assert compression(coded)["ac_zero_share"] > compression(scene)["ac_zero_share"] + 0.3
+
+
+def test_ac_zero_share_uses_the_first_19_zigzag_coefficients(scene: Gray) -> None:
+    order = [(0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0), (4, 0), (3, 1), (2, 2), (1, 3)]
+    order += [(0, 4), (0, 5), (1, 4), (2, 3), (3, 2), (4, 1)]
+    assert list(forensic.ZIGZAG) == order
+    low = [abs(fft.dctn(block, norm="ortho")[at]) for block in reference.whole_blocks(scene) for at in order]
+    expected = float((np.round(low, 3) < 0.5).mean())
+    assert compression(scene)["ac_zero_share"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_benford_divergence_of_benford_numbers_is_zero() -> None:
+    magnitudes = (10 ** np.random.default_rng(0).uniform(0, 3, 200_000)).astype(np.float32)
+    assert benford_divergence(magnitudes) < 1e-3
+
+
+def test_benford_divergence_of_one_digit() -> None:
+    expected = sum((float(digit == 5) - p) ** 2 / p for digit, p in enumerate(forensic.BENFORD, start=1))
+    assert benford_divergence(np.array([5, 50, 599], np.float32)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_benford_divergence_of_powers_of_ten_counts_the_digit_1() -> None:
+    powers = np.array([1, 10, 100, 1000], np.float32)
+    expected = (1 - forensic.BENFORD[0]) ** 2 / forensic.BENFORD[0] + forensic.BENFORD[1:].sum()
+    assert benford_divergence(powers) == pytest.approx(expected, rel=1e-9)
+
+
+def quantised(coefficient: NDArray[np.float64], *steps: float) -> NDArray[np.float32]:
+    for step in steps:
+        coefficient = np.rint(coefficient / step) * step
+    return coefficient.astype(np.float32)
+
+
+def test_periodicity_rises_with_double_quantisation() -> None:
+    laplace = np.random.default_rng(0).laplace(0, 25, 100_000)
+    once, twice = periodicity(quantised(laplace, 1)), periodicity(quantised(laplace, 3, 1))
+    assert twice > 2 * once
+
+
+def test_residual_statistics_agree_with_second_implementation() -> None:
+    gray = synthetic(97, 130)
+    noise = gray.astype(float) - ndimage.median_filter(gray.astype(float), 3, mode="nearest")
+    laplacian = reference.correlate(gray, np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]]))
+
+    def levels(values: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+        rows, columns = gray.shape[0] // 24, gray.shape[1] // 24
+        blocks = [[values[24 * r : 24 * r + 24, 24 * c : 24 * c + 24] for c in range(columns)] for r in range(rows)]
+        return np.array([[np.log(np.sqrt((block**2).mean()) + floor) for block in row] for row in blocks])
+
+    noise_levels, sharpness = levels(noise, 0.05), levels(laplacian, 0.5)
+    expected = {
+        "residual_std": noise.std(),
+        "residual_kurtosis": (noise**4).mean() / (noise**2).mean() ** 2,
+        "local_noise_std": noise_levels.std(),
+        "local_noise_range": np.percentile(noise_levels, 95) - np.percentile(noise_levels, 5),
+        "local_sharpness_std": sharpness.std(),
+        "centre_noise_offset": noise_levels[1:3, 1:4].mean() - noise_levels.mean(),
+    }
+    assert residual(gray) == pytest.approx(expected, rel=1e-5)
+
+
+def test_smoothed_centre_shows(scene: Gray) -> None:
+    noisy = np.clip(scene + np.random.default_rng(0).normal(0, 6, scene.shape), 0, 255).astype(np.uint8)
+    retouched = noisy.copy()
+    retouched[60:180, 80:240] = cv2.GaussianBlur(noisy, (0, 0), 3)[60:180, 80:240]
+    before, after = residual(noisy), residual(retouched)
+    assert after["centre_noise_offset"] < before["centre_noise_offset"] - 0.3
+    for name in ("local_noise_std", "local_noise_range", "local_sharpness_std"):
+        assert after[name] > 2 * before[name]
+
+
+def test_what_a_flat_frame_leaves_undefined() -> None:
+    features = forensic.frame_features(np.full((64, 64), 128, np.uint8))
+    undefined = {name for name, value in features.items() if isnan(value)}
+    assert undefined == {"benford_divergence", "dct_periodicity", "residual_kurtosis"}
+    assert features["ac_zero_share"] == 1
+    assert features["blockiness_horizontal"] == 1
+
+
+def test_tiny_frame_leaves_blocks_undefined() -> None:
+    features = forensic.frame_features(synthetic(5, 7))
+    assert {name for name, value in features.items() if not isnan(value)} == {"residual_std", "residual_kurtosis"}
+
+
+def test_basis_is_orthonormal() -> None:
+    np.testing.assert_allclose(BASIS @ BASIS.T, np.eye(8), atol=1e-6)

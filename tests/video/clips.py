@@ -1,0 +1,85 @@
+"""Small clips encoded on the spot, and the limits and sampling that the video tests use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fvc_exp.config import LimitsConfig, SamplingConfig
+
+SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
+LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, memory_mb=1000)
+# One thread and no macroblock tree: libx264 is not reproducible otherwise.
+X264 = {"threads": "1", "preset": "veryfast", "crf": "23"}
+X264_PARAMS = "cpu-independent=1:mbtree=0"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoder and its settings; ``suffix`` picks the container."""
+
+    codec: str
+    suffix: str = ".mp4"
+    pixel_format: str = "yuv420p"
+    options: dict[str, str] = field(default_factory=dict)
+    pts: Sequence[int] | None = None
+
+
+def x264(params: str = "", **changes: object) -> Encoding:
+    joined = ":".join(part for part in (X264_PARAMS, params) if part)
+    return Encoding("libx264", options=X264 | {"x264-params": joined}, **changes)  # type: ignore[arg-type]
+
+
+def moving_frames(count: int, height: int = 120, width: int = 160, seed: int = 0) -> list[NDArray[np.uint8]]:
+    """A textured scene that drifts, with fresh noise in each frame; height x width x 3, RGB."""
+    random = np.random.default_rng(seed)
+    scene = cv2.GaussianBlur(random.uniform(0, 255, (height + 40, width + 40, 3)), (0, 0), 2)
+    scene = 128 + 4 * (scene - 128)
+    frames = []
+    for number in range(count):
+        top, left = int(20 + 19 * np.sin(number / 5)), int(20 + 19 * np.cos(number / 7))
+        view = scene[top : top + height, left : left + width] + random.normal(0, 3, (height, width, 1))
+        frames.append(np.clip(view, 0, 255).astype(np.uint8))
+    return frames
+
+
+def write_clip(
+    path: Path, frames: Sequence[NDArray[np.uint8]], encoding: Encoding | None = None, *, faststart: bool = False
+) -> Path:
+    """Encode RGB frames at 25 frames a second, or at ``encoding.pts`` in milliseconds."""
+    encoding = encoding or x264()
+    with av.open(str(path), "w", options={"movflags": "+faststart"} if faststart else {}) as container:
+        stream = container.add_stream(encoding.codec, rate=25, options=encoding.options)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = encoding.pixel_format
+        if encoding.pts is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=encoding.pixel_format)
+            if encoding.pts is not None:
+                frame.pts, frame.time_base = encoding.pts[number], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_sound(path: Path) -> Path:
+    """A file with an audio stream only."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = "mono"
+        for number in range(10):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 44100, number * 1024
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fvc_exp.errors import VideoError
+from fvc_exp.video.decode import Decoded, Sample, SampledFrames, sampled_frames
+from fvc_exp.video.failures import Failure
+from fvc_exp.video.pixels import PixelReader
+from fvc_exp.video.sample import decoding_runs, sample_indices
+from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, x264
+
+VFR_PTS = np.cumsum([0] + [20 if step % 2 else 200 for step in range(59)]).tolist()
+REALTIME = {"deadline": "realtime", "cpu-used": "8", "threads": "1"}
+X265 = {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1:bframes=3:keyint=20"}
+ENCODINGS = {
+    "h264-b-frames": x264("bframes=3"),
+    "h264-no-b-frames": x264("bframes=0"),
+    "h264-short-gop": x264("keyint=8:min-keyint=8"),
+    "h264-open-gop": x264("open-gop=1:keyint=12:min-keyint=12:bframes=3"),
+    "h264-intra-refresh": x264("intra-refresh=1:keyint=12"),
+    "h264-interlaced": x264("interlaced=1:keyint=15"),
+    "h264-vfr": x264("bframes=3", pts=VFR_PTS),
+    "h264-yuv444p": x264(pixel_format="yuv444p"),
+    "h264-mkv": x264("bframes=3", suffix=".mkv"),
+    "hevc": Encoding("libx265", options=X265),
+    "hevc-10-bit": Encoding("libx265", pixel_format="yuv420p10le", options=X265),
+    "vp8-webm": Encoding("libvpx", ".webm", options={**REALTIME, "auto-alt-ref": "1", "lag-in-frames": "10"}),
+    "vp9-webm": Encoding("libvpx-vp9", ".webm", options=REALTIME),
+    "vp9-webm-hidden-frames": Encoding("libvpx-vp9", ".webm", options={"deadline": "good", "cpu-used": "5"}),
+    "av1": Encoding("libsvtav1", options={"preset": "12", "svtav1-params": "lp=1:keyint=20"}),
+    "mpeg4-avi": Encoding("mpeg4", ".avi"),
+    "mpeg4-b-frames-avi": Encoding("mpeg4", ".avi", options={"bf": "2"}),
+}
+# AVI has no time stamps; intra refresh has no keyframe to start from without flagged frames.
+FULL_DECODE_ONLY = {"mpeg4-avi", "mpeg4-b-frames-avi", "h264-intra-refresh"}
+
+
+def collect(samples: Iterator[Sample]) -> dict[int, NDArray[np.uint8]]:
+    return {sample.index: sample.luma for sample in samples}
+
+
+def decode_all(path: Path) -> list[NDArray[np.uint8]]:
+    """Straight through with PyAV; the frames in the order in which they are shown."""
+    reader = PixelReader()
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_count = 1
+        return [reader.luma(frame) for frame in container.decode(video=0)]
+
+
+def outcome(source: SampledFrames) -> Decoded:
+    assert source.decoded is not None
+    return source.decoded
+
+
+@pytest.fixture(scope="module", params=list(ENCODINGS.values()), ids=list(ENCODINGS))
+def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    encoding: Encoding = request.param
+    path = tmp_path_factory.mktemp("clips") / f"clip{encoding.suffix}"
+    return write_clip(path, moving_frames(60), encoding)
+
+
+def test_sampled_frames_equal_a_full_decode(clip: Path) -> None:
+    source = sampled_frames(clip, SAMPLING, LIMITS)
+    frames, expected = source.read(collect), decode_all(clip)
+    assert len(expected) == 60
+    assert tuple(frames) == sample_indices(60, SAMPLING) == outcome(source).indices
+    for index, frame in frames.items():
+        np.testing.assert_array_equal(frame, expected[index], err_msg=f"frame {index}")
+    assert outcome(source).frames_total == 60
+    assert outcome(source).frames_corrupt == 0
+
+
+def test_every_frame_comes_once_and_the_same_are_sampled(clip: Path) -> None:
+    source = sampled_frames(clip, SAMPLING, LIMITS)
+    seen = source.read(lambda samples: [(sample.index, sample.is_sampled) for sample in samples], every_frame=True)
+    assert [index for index, _ in seen] == list(range(60))
+    assert tuple(index for index, is_sampled in seen if is_sampled) == sample_indices(60, SAMPLING)
+
+
+@pytest.mark.parametrize("name", sorted(ENCODINGS.keys() - FULL_DECODE_ONLY))
+def test_selective_decode_is_used(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoding = ENCODINGS[name]
+    path = write_clip(tmp_path / f"clip{encoding.suffix}", moving_frames(60), encoding)
+    source = sampled_frames(path, SAMPLING, LIMITS)
+    monkeypatch.setattr(SampledFrames, "_full", lambda *_, **__: pytest.fail("decoded in full"))
+    assert len(source.read(collect)) == 6
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_short_clips_give_each_frame_once(count: int, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "short.mp4", moving_frames(count))
+    source = sampled_frames(path, SAMPLING, LIMITS)
+    assert tuple(source.read(collect)) == tuple(range(count))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("damaged") / "whole.mp4"
+    return write_clip(path, moving_frames(100), x264("keyint=20"), faststart=True)
+
+
+def test_cut_file_uses_its_good_frames(whole: Path, tmp_path: Path) -> None:
+    content = whole.read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(content[: len(content) // 2])
+    source = sampled_frames(path, SAMPLING, LIMITS)
+    frames, expected = source.read(collect), decode_all(whole)
+    result = outcome(source)
+    assert 30 <= result.frames_ok < 70
+    assert result.frames_corrupt >= 1
+    assert result.frames_total == result.frames_ok + result.frames_corrupt == source.probe.frame_count
+    assert tuple(frames) == result.indices == sample_indices(result.frames_ok, SAMPLING)
+    for index, frame in frames.items():
+        np.testing.assert_array_equal(frame, expected[index], err_msg=f"frame {index}")
+
+
+def flip_bytes(path: Path, target: Path, count: int, seed: int = 1) -> Path:
+    content = bytearray(path.read_bytes())
+    random = np.random.default_rng(seed)
+    start = content.index(b"mdat") + 1000
+    for position in random.integers(start, len(content), count):
+        content[position] ^= int(random.integers(1, 256))
+    target.write_bytes(content)
+    return target
+
+
+def test_flipped_bytes_are_counted_and_their_frames_left_out(whole: Path, tmp_path: Path) -> None:
+    path = flip_bytes(whole, tmp_path / "flipped.mp4", 40)
+    source = sampled_frames(path, SAMPLING, LIMITS)
+    frames = source.read(collect)
+    result = outcome(source)
+    flagged = set()
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_count = 1
+        packets_lost = 0
+        frames_seen = 0
+        for packet in container.demux(video=0):
+            try:
+                decoded = container.streams.video[0].decode(packet if packet.size else None)
+            except av.error.InvalidDataError:
+                packets_lost += 1
+                continue
+            for frame in decoded:
+                if frame.is_corrupt:
+                    flagged.add(frames_seen)
+                frames_seen += 1
+    assert flagged
+    assert result.frames_corrupt == len(flagged) + packets_lost
+    assert result.frames_ok == frames_seen - len(flagged)
+    assert not flagged & set(frames)
+    assert 5 <= len(frames) == len(result.indices)
+
+
+def test_nothing_decodable_is_an_error(whole: Path, tmp_path: Path) -> None:
+    content = bytearray(whole.read_bytes())
+    start = content.index(b"mdat") + 4
+    content[start:] = bytes(len(content) - start)
+    path = tmp_path / "zeros.mp4"
+    path.write_bytes(content)
+    source = sampled_frames(path, SAMPLING, LIMITS)
+    with pytest.raises(VideoError, match="no frame could be decoded") as raised:
+        source.read(collect)
+    assert raised.value.error_class == Failure.decode_failed
+
+
+def test_wrong_frame_count_of_the_container_is_mended(whole: Path) -> None:
+    source = sampled_frames(whole, SAMPLING, LIMITS)
+    packets = replace(source.probe.packets, pts=(None,) * 100)
+    source.probe = replace(source.probe, packets=packets, frame_count=120)
+    assert decoding_runs(source.probe, (0,)) is None
+    assert tuple(source.read(collect)) == sample_indices(100, SAMPLING)
+    assert outcome(source).frames_total == 100
+
+
+def test_errors_of_the_consumer_pass_through(whole: Path) -> None:
+    def consume(samples: Iterator[Sample]) -> None:
+        next(samples)
+        raise ZeroDivisionError("a defect")
+
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        sampled_frames(whole, SAMPLING, LIMITS).read(consume)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from fvc_exp.errors import VideoError
+from fvc_exp.video.decode import sampled_frames
+from fvc_exp.video.failures import Failure
+from fvc_exp.video.probe import probe
+from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, write_sound, x264
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("probe") / "clip.mp4", moving_frames(30))
+
+
+def write_text(folder: Path) -> Path:
+    path = folder / "text.mp4"
+    path.write_text("this is not a video\n" * 200)
+    return path
+
+
+def write_empty(folder: Path) -> Path:
+    path = folder / "empty.mp4"
+    path.touch()
+    return path
+
+
+def make_folder(folder: Path) -> Path:
+    path = folder / "folder.mp4"
+    path.mkdir()
+    return path
+
+
+def write_without_index(folder: Path) -> Path:
+    path = write_clip(folder / "whole.mp4", moving_frames(10))
+    content = path.read_bytes()
+    cut = folder / "cut.mp4"
+    cut.write_bytes(content[: content.index(b"moov") - 4])
+    return cut
+
+
+def write_ffconcat(folder: Path) -> Path:
+    write_clip(folder / "victim.mp4", moving_frames(5))
+    path = folder / "playlist.mp4"
+    path.write_text("ffconcat version 1.0\nfile 'victim.mp4'\n")
+    return path
+
+
+def write_hls(folder: Path) -> Path:
+    write_clip(folder / "victim.mp4", moving_frames(5))
+    path = folder / "playlist.m3u8"
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nvictim.mp4\n#EXT-X-ENDLIST\n")
+    return path
+
+
+def write_picture(folder: Path) -> Path:
+    path = folder / "picture.mp4"
+    path.write_bytes(cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
+    return path
+
+
+def concat_name(folder: Path) -> Path:
+    victim = write_clip(folder / "victim.mp4", moving_frames(5))
+    return Path(f"concat:{victim}|{victim}")
+
+
+def write_no_frames(folder: Path) -> Path:
+    path = write_clip(folder / "whole.mp4", moving_frames(10), faststart=True)
+    content = path.read_bytes()
+    cut = folder / "none.mp4"
+    cut.write_bytes(content[: content.index(b"mdat") + 4])
+    return cut
+
+
+@pytest.mark.parametrize(
+    ("make", "error_class", "message"),
+    [
+        pytest.param(lambda folder: folder / "no.mp4", Failure.missing, "cannot be read", id="missing"),
+        pytest.param(write_empty, Failure.not_a_video, "not a video file", id="zero-byte"),
+        pytest.param(write_text, Failure.not_a_video, "not a video file", id="text"),
+        pytest.param(make_folder, Failure.not_a_video, "not a video file", id="directory"),
+        pytest.param(write_without_index, Failure.not_a_video, "not a video file", id="cut-before-index"),
+        pytest.param(lambda folder: write_sound(folder / "a.mp4"), Failure.no_video_stream, "no video", id="audio"),
+        pytest.param(write_no_frames, Failure.no_frames, "no frame", id="no-frames"),
+        pytest.param(write_ffconcat, Failure.refused, "only local files", id="ffconcat"),
+        pytest.param(write_hls, Failure.refused, "only local files", id="hls"),
+        pytest.param(concat_name, Failure.refused, "only local files", id="concat-protocol"),
+        pytest.param(write_picture, Failure.refused, "only local files", id="picture"),
+    ],
+)
+def test_refuses(make: Callable[[Path], Path], error_class: str, message: str, tmp_path: Path) -> None:
+    path = make(tmp_path)
+    with pytest.raises(VideoError, match=message) as raised:
+        probe(path, LIMITS)
+    assert raised.value.error_class == error_class
+    assert path.name in str(raised.value)
+
+
+def test_too_large_names_both_sizes(clip: Path) -> None:
+    limits = replace(LIMITS, max_pixels=160 * 120 - 1)
+    with pytest.raises(VideoError, match="160x120 = 19200 pixels exceeds max_pixels 19199") as raised:
+        probe(clip, limits)
+    assert raised.value.error_class == Failure.too_large
+    assert probe(clip, replace(LIMITS, max_pixels=160 * 120)).width == 160
+
+
+def test_much_too_large_is_refused_before_any_decoding(clip: Path) -> None:
+    with pytest.raises(VideoError) as raised:
+        probe(clip, replace(LIMITS, max_pixels=100))
+    assert raised.value.error_class == Failure.too_large
+
+
+def test_facts_of_a_clip(clip: Path) -> None:
+    facts = probe(clip, LIMITS)
+    assert (facts.frame_count, facts.width, facts.height) == (30, 160, 120)
+    assert (facts.codec, facts.pixel_format, facts.container) == ("h264", "yuv420p", "mov,mp4,m4a,3gp,3g2,mj2")
+    assert (facts.average_rate, facts.base_rate, facts.rotation) == (25.0, 25.0, 0)
+    assert facts.duration == pytest.approx(30 / 25)
+    assert facts.has_b_frames
+    assert not facts.is_vfr
+    assert not facts.is_damaged
+    assert facts.packets.keyframe[0]
+    steps = np.diff(facts.packets.display_pts)
+    assert len(facts.packets.display_pts) == 30
+    assert len(set(steps.tolist())) == 1
+
+
+def test_packet_order_is_decoding_order(clip: Path) -> None:
+    pts = probe(clip, LIMITS).packets.pts
+    assert list(pts) != sorted(p for p in pts if p is not None), "a clip with B-frames stores them out of order"
+
+
+def test_bit_rate_of_a_container_that_states_none(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mkv", moving_frames(30))
+    facts = probe(path, LIMITS)
+    assert facts.stated_bit_rate is None
+    assert facts.bit_rate == pytest.approx(facts.packets.sizes.sum() * 8 / (30 / 25), rel=1e-2)
+
+
+def test_stated_bit_rate_is_taken_first(clip: Path) -> None:
+    facts = probe(clip, LIMITS)
+    assert facts.bit_rate == facts.stated_bit_rate
+    assert facts.bit_rate == pytest.approx(facts.packets.sizes.sum() * 8 / (30 / 25), rel=0.05)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_variable_rate(suffix: str, tmp_path: Path) -> None:
+    pts = np.cumsum([0] + [20 if step % 2 else 200 for step in range(29)]).tolist()
+    path = write_clip(tmp_path / f"vfr{suffix}", moving_frames(30), x264(pts=pts))
+    facts = probe(path, LIMITS)
+    assert facts.is_vfr
+    assert facts.average_rate == pytest.approx(30 / (pts[-1] / 1000), rel=0.1)
+
+
+def test_millisecond_clock_is_not_variable_rate(tmp_path: Path) -> None:
+    pts = [round(number * 1000 / 30) for number in range(30)]
+    path = write_clip(tmp_path / "cfr.mkv", moving_frames(30), x264(pts=pts))
+    assert len(set(np.diff(probe(path, LIMITS).packets.display_pts).tolist())) == 2
+    assert not probe(path, LIMITS).is_vfr
+
+
+@pytest.mark.parametrize("degrees", [90, -90, 180])
+def test_rotation(degrees: int, clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rotated.mp4"
+    with av.open(str(clip)) as container, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(container.streams.video[0])
+        stream.set_display_rotation(degrees)
+        for packet in container.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    facts = probe(path, LIMITS)
+    source = sampled_frames(path, SAMPLING, LIMITS)
+    source.read(lambda samples: [sample.index for sample in samples])
+    assert source.decoded is not None
+    assert facts.rotation == source.decoded.rotation
+    assert facts.rotation is not None
+    assert facts.rotation % 360 == degrees % 360
+    assert (facts.width, facts.height) == (160, 120), "the coded size stays"
+
+
+def test_frame_count_of_webm_which_states_none(tmp_path: Path) -> None:
+    encoding = Encoding("libvpx-vp9", ".webm", options={"deadline": "realtime", "cpu-used": "8", "threads": "1"})
+    path = write_clip(tmp_path / "clip.webm", moving_frames(17), encoding)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 0
+    assert probe(path, LIMITS).frame_count == 17
