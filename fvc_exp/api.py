@@ -76,7 +76,8 @@ def _make_room(folder: RunFolder, *, delete_existing: bool) -> None:
     old = [path for path in folder.files() if path.exists()]
     if old and not delete_existing:
         raise ArtifactError(
-            f"{folder.path}: already holds a run ({old[0].name}); choose another output_dir or pass delete_existing=True"
+            f"{folder.path}: already holds a run ({old[0].name}); "
+            "choose another output_dir or pass delete_existing=True"
         )
     for path in old:
         path.unlink()

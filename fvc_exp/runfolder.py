@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import Enum
@@ -14,9 +13,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import yaml
+from omegaconf import OmegaConf
 
-from fvc_exp.config import Config
+from fvc_exp.config import Config, to_typed
 from fvc_exp.errors import ArtifactError
+from fvc_exp.files import atomic_file
 
 
 class RunFolder:
@@ -50,24 +51,13 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         ArtifactError: the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file, _removed_on_error(temporary):
+        with atomic_file(path) as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+            os.fsync(file.fileno())  # a run that says done must survive the node that says it
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-@contextmanager
-def _removed_on_error(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        path.unlink()
-        raise
 
 
 def write_json(path: Path, value: object) -> None:
@@ -92,6 +82,20 @@ def write_config(path: Path, config: Config) -> None:
     """Write the typed configuration as YAML that any YAML reader takes."""
     text = yaml.safe_dump(plain(asdict(config)), sort_keys=False)
     write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def read_config(path: Path) -> Config:
+    """Read what ``write_config`` wrote, checked like any configuration.
+
+    Raises:
+        ArtifactError: the file is missing or not YAML.
+        ConfigError: it does not fit this version's configuration.
+    """
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except (OSError, yaml.YAMLError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from error
+    return to_typed(OmegaConf.create(content))
 
 
 def write_status(folder: RunFolder, state: str, started: datetime, **facts: object) -> dict[str, Any]:

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "fvc_exp"
 # Each layer may import those before it, and its own.
 LAYERS = [
     ["errors"],
-    ["config", "tables"],
+    ["config", "tables", "files"],
     ["identity", "provenance", "data", "manifest", "corpus", "video", "runfolder"],
     ["features", "split", "model", "evaluate", "demo", "workers"],
     ["audit"],

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from fvc_exp.demo.event import Clip, make_event
-from fvc_exp.video.encode import atomic_file
+from fvc_exp.files import atomic_file
 
 VIDEOS = "videos"
 RECORDS = "events"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
-import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -15,6 +13,8 @@ from typing import BinaryIO
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+from fvc_exp.files import atomic_file
 
 Frame = NDArray[np.uint8]
 
@@ -77,19 +77,6 @@ def recompress(frames: Iterable[Frame], *, fps: Fraction | float, crf: int, pres
     with av.open(buffer, "r") as container:
         container.streams.video[0].thread_count = 1
         return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a hidden file beside ``path`` that takes its place when the block ends, and vanishes if the block raises."""
-    # The host's name is not in the process id: on a shared disk two nodes may have the same one.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _opened(destination: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fvc_exp.video.encode import Frame, atomic_file, encode, recompress
+from fvc_exp.video.encode import Frame, encode, recompress
 
 HEIGHT, WIDTH = 64, 96
 
@@ -150,25 +150,6 @@ def test_error_in_the_middle_of_the_frames_leaves_what_was_there(tmp_path: Path,
     with pytest.raises(RuntimeError, match="the camera fell"):
         encode(breaking(), path, fps=25, crf=24, preset="veryfast")
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == ({path.name: before} if before else {})
-
-
-def test_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "file.bin"
-    path.write_bytes(b"old")
-    with atomic_file(path) as file:
-        file.write(b"new")
-        assert path.read_bytes() == b"old"
-        assert [other.name.startswith(".") for other in tmp_path.iterdir() if other != path] == [True]
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_files_keep_the_usual_permissions(tmp_path: Path) -> None:
-    plain, atomic = tmp_path / "plain", tmp_path / "atomic"
-    plain.touch()
-    with atomic_file(atomic):
-        pass
-    assert atomic.stat().st_mode == plain.stat().st_mode
 
 
 def test_missing_folder_is_an_os_error(tmp_path: Path) -> None:

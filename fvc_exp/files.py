@@ -1,0 +1,25 @@
+"""A file gets to its place whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a hidden file beside ``path`` that takes its place when the block ends, and vanishes if the block raises."""
+    # The host's name is not in the process id: on a shared disk two nodes may have the same one.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    file = temporary.open("xb")
+    try:
+        with file:
+            yield file
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
