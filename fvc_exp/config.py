@@ -139,6 +139,7 @@ class VideoConfig:
     augmentations: int = MISSING
     max_size: int = MISSING
     workers: int | None = MISSING
+    retry_failed: bool = MISSING
 
 
 @dataclass

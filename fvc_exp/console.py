@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fvc_exp.experiment import Progress as OnProgress
-from fvc_exp.experiment import RunResult
-
 if TYPE_CHECKING:
+    from fvc_exp.experiment import Progress as OnProgress
+    from fvc_exp.experiment import RunResult
     from fvc_exp.stages.drive import StageSummary
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",

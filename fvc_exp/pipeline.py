@@ -51,7 +51,7 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
     """
     root = Path(config.data.root)
     with show(stage.name) as on_progress:
-        options = Options(shard=config.data.shard, num_shards=config.data.num_shards, on_progress=on_progress)
+        options = Options(config.data.shard, config.data.num_shards, config.video.retry_failed, on_progress)
         if stage is Stage.augment:
             found = run_augment(_inputs(config), root=root, video=config.video, seed=config.seed, options=options)
             return {found.table.name: found}

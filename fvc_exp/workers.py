@@ -5,6 +5,7 @@ Every worker has a pipe of its own: the item that a dead worker had is known, an
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import resource
@@ -13,11 +14,11 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -28,6 +29,8 @@ from fvc_exp.errors import FvcError, VideoError
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
+# A full disk says nothing about the video at hand, and would fail all that follow.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -57,13 +60,20 @@ class Outcome(Generic[Item, Value]):
     result: Value | Failed
 
 
+@dataclass(frozen=True)
+class _Halt:
+    """The work cannot go on, for no fault of the item."""
+
+    reason: str
+
+
 def run(
     function: Callable[[Item], Value],
     items: Sequence[Item],
     *,
     limits: LimitsConfig,
     workers: int | None = None,
-) -> Iterator[Outcome[Item, Value]]:
+) -> Generator[Outcome[Item, Value], None, None]:
     """Yield the outcome of each item as it comes, in no fixed order.
 
     ``function`` must be importable by name, items and values must be picklable. An item may take
@@ -72,7 +82,7 @@ def run(
     are killed; they also end by themselves when this process dies.
 
     Raises:
-        FvcError: a worker process ends before it is ready for its first item.
+        FvcError: a worker process ends before it is ready for its first item, or the disk is full.
     """
     # Imported here: it loads NumPy, which a worker must not load before its number of threads is set.
     from joblib import cpu_count
@@ -135,6 +145,8 @@ class _Worker(Generic[Item, Value]):
                 message = self.connection.recv()
             except (EOFError, OSError):
                 return self._finish(self._death())
+            if isinstance(message, _Halt):
+                raise FvcError(message.reason)
             if self.is_ready:
                 return self._finish(message)
             self.is_ready = True
@@ -183,6 +195,7 @@ def _wait_for_news(pool: Sequence[_Worker[Any, Any]]) -> None:
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """A process started in this block never gets Ctrl-C: the parent does, and ends it."""
+    resource_tracker.ensure_running()  # a start that launches the tracker would unblock the signal
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -216,13 +229,15 @@ def _die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig) -> Value | Failed:
+def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig) -> Value | Failed | _Halt:
     try:
         with _processor_time(limits.cpu_seconds):
             return function(item)
     except VideoError as error:
         return Failed(error.error_class, str(error))
     except Exception as error:  # noqa: BLE001 - the worker boundary: one bad video must not stop the others
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            return _Halt(f"nothing more can be written: {error}")
         if _is_out_of_memory(error):
             limit = f"it needed more than limits.memory_mb={limits.memory_mb} of address space"
             return Failed(WorkerFailure.out_of_memory.value, limit)

@@ -155,7 +155,7 @@ TITLES = """cascade_id,video_url,label,event_title,french
 f9,u,fake,Sharks, in town,x
 f10,u,fake,Other,x
 f11,u,fake,"sharks,x
-r1,u,real,Sharks,x"""
+r1,u,real, sharks ,x"""
 
 
 @pytest.fixture

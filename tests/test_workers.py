@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -110,6 +111,11 @@ def test_closing_the_iterator_ends_the_workers() -> None:
         os.kill(pid, 0)
 
 
+def test_a_full_disk_stops_the_work() -> None:
+    with pytest.raises(FvcError, match=r"nothing more can be written: .*No space left on device"):
+        results([("square", 1), ("fill_disk", None), ("square", 2)])
+
+
 def test_workers_that_cannot_start_are_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(FvcError, match=r"ended with exit code 1 before its first item.*limits\.memory_mb=2048"):
         list(run(_not_importable(), [1], limits=LIMITS, workers=1))
@@ -135,12 +141,19 @@ def test_no_worker_outlives_its_parent(number: signal.Signals, tmp_path: Path) -
         f"    list(run(work, [('hang', {str(tmp_path / 'pid')!r})], limits=LIMITS, workers=1))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, script], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
         pid = int(_wait_for_text(tmp_path / "pid"))
-        parent.send_signal(number)
+        blocked = int(re.findall(r"SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())[0], 16)
+        assert blocked & 1 << (signal.SIGINT - 1), "Ctrl-C goes to the parent alone"
+        if number is signal.SIGINT:
+            os.killpg(parent.pid, number)  # as a terminal does it
+        else:
+            parent.send_signal(number)
         errors = parent.communicate(timeout=10)[1]
     assert parent.returncode == -number
-    assert ("KeyboardInterrupt" in errors) == (number is signal.SIGINT)
+    assert errors.count("KeyboardInterrupt") == (number is signal.SIGINT)
     _wait_until(lambda: not _is_alive(pid))
 
 

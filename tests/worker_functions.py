@@ -61,6 +61,11 @@ def threads(_: None) -> tuple[list[int], int]:
     return [pool["num_threads"] for pool in threadpool_info()], cv2.getNumThreads()
 
 
+def fill_disk(_: None) -> None:
+    with Path("/dev/full").open("w") as full:
+        full.write("x")
+
+
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "square": lambda number: number**2,
     "pid": lambda _: os.getpid(),
@@ -74,6 +79,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "allocate_image": allocate_image,
     "bug": lambda number: 1 / number,
     "unpicklable": lambda _: lambda: None,
+    "fill_disk": fill_disk,
     "threads": threads,
     "polars": lambda _: "polars" in sys.modules,
 }

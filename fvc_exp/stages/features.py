@@ -1,0 +1,106 @@
+"""Stages 2 and 4: feature tables of the input videos and of the scaled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fvc_exp.config import Table, VideoConfig
+from fvc_exp.data import KEY
+from fvc_exp.errors import DataError
+from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS
+from fvc_exp.features.scaled import Scaling
+from fvc_exp.stages.drive import Options, StageSummary, Unit, drive, earlier_failure
+from fvc_exp.stages.table import Schema, TableStore, fingerprint
+from fvc_exp.stages.tasks import SOURCE_CODEC, ScaledFile, measure
+
+_BOX = ("box_x", "box_y", "box_width", "box_height", "is_upscaled", "is_downscaled")
+_PROVENANCE_TYPES: Schema = {
+    **dict.fromkeys(("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"), pl.Int64),
+    **dict.fromkeys(("width", "height", "rotation"), pl.Int64),
+    **dict.fromkeys(("codec", "pix_fmt", "feature_version", "content_sha256"), pl.String),
+    "is_vfr": pl.Boolean,
+    "duration_s": pl.Float64,
+}
+
+
+def run_features(
+    videos: pl.DataFrame,
+    tables: Mapping[Table, Path],
+    *,
+    root: Path,
+    video: VideoConfig,
+    options: Options | None = None,
+) -> dict[Table, StageSummary]:
+    """Measure the videos (column ``video_path``) and write each of ``tables`` at its path, one row a video.
+
+    A video is decoded once for all tables that lack its row. Features are float64, null where undefined; a video that
+    failed has nulls, ``error`` and ``error_class``.
+
+    Raises:
+        DataError: a file at the path of a table was not written by this stage.
+    """
+    units = [Unit(row[KEY], row[KEY], failed=earlier_failure(row)) for row in videos.iter_rows(named=True)]
+    return _run(units, tables, root, video, options)
+
+
+def run_scaled_features(
+    scaled: pl.DataFrame,
+    tables: Mapping[Table, Path],
+    *,
+    root: Path,
+    video: VideoConfig,
+    options: Options | None = None,
+) -> dict[Table, StageSummary]:
+    """Measure the files of a ``scaled_metadata`` table; rows are named by the ``video_path`` of the source.
+
+    Bars around the picture are left out. The codec cues of ``stage4`` are those of the source file.
+
+    Raises:
+        DataError: a column of ``scaled_metadata`` is missing, or a table was not written by this stage.
+    """
+    for name in (KEY, "scaled_path", *_BOX, *SOURCE_CODEC):
+        if name not in scaled.columns:
+            raise DataError(
+                f"scaled_metadata: column {name!r} is missing; the table has {', '.join(scaled.columns)} "
+                "(stage=scale writes it)"
+            )
+    units = [_scaled_unit(row) for row in scaled.iter_rows(named=True)]
+    return _run(units, tables, root, video, options)
+
+
+def scaled_file(row: Mapping[str, Any]) -> ScaledFile:
+    """What measuring a scaled file needs to know of it, from its row of ``scaled_metadata``."""
+    return ScaledFile(Scaling(**{name: row[name] for name in _BOX}), {name: row[name] for name in SOURCE_CODEC})
+
+
+def _scaled_unit(row: Mapping[str, Any]) -> Unit:
+    if failed := earlier_failure(row):
+        return Unit(row[KEY], row[KEY], failed=failed)
+    return Unit(row[KEY], row["scaled_path"], scaled_file(row))
+
+
+def _run(
+    units: Sequence[Unit], tables: Mapping[Table, Path], root: Path, video: VideoConfig, options: Options | None
+) -> dict[Table, StageSummary]:
+    stores = {table.name: _store(table, path, video) for table, path in tables.items()}
+    keys = pl.DataFrame({KEY: [unit.key for unit in units]}, schema={KEY: pl.String})
+    function = partial(measure, video.sampling, video.limits)
+    summaries = drive(stores, units, keys, lambda _: function, root=root, video=video, options=options or Options())
+    return {table: summaries[table.name] for table in tables}
+
+
+def _store(table: Table, path: Path, video: VideoConfig) -> TableStore:
+    columns: Schema = {
+        **dict.fromkeys(COLUMNS[table], pl.Float64),
+        **{name: _PROVENANCE_TYPES[name] for name in PROVENANCE_COLUMNS},
+    }
+    settings = fingerprint(
+        table=table.name, columns=list(columns), version=FEATURE_VERSION, sampling=asdict(video.sampling)
+    )
+    return TableStore(path, columns, settings)

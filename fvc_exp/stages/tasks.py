@@ -1,0 +1,115 @@
+"""What the workers do with one video. No polars here: its threads and reserved memory have no place in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from fvc_exp.config import LimitsConfig, SamplingConfig, Table
+from fvc_exp.features import codec
+from fvc_exp.features.extract import extract
+from fvc_exp.features.scaled import Scaling
+from fvc_exp.video.augment import augment, describe
+from fvc_exp.video.rewrite import Rewritten
+from fvc_exp.video.scale import scale
+
+AUGMENTED, SCALED = "augmented", "scaled_metadata"
+SOURCE_CODEC = tuple(f"source_{name}" for name in codec.NAMES)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One video to work on, for the tables that lack its row; ``path`` is a regular file below the data root."""
+
+    key: str
+    path: Path
+    tables: tuple[str, ...]
+    payload: Any
+
+
+@dataclass(frozen=True)
+class ScaledFile:
+    """How a scaled video was made, and the codec cues of its source by column name."""
+
+    scaling: Scaling
+    source_codec: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A file to write: finished in ``scratch`` first, then moved to ``name`` below ``root``."""
+
+    root: Path
+    scratch: Path
+
+    def unfinished(self, name: str) -> Path:
+        """Where the file grows."""
+        return self.scratch / Path(name).name
+
+    def finish(self, name: str) -> int:
+        """Put the finished file in its place; returns its size in bytes."""
+        target = self.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return self.unfinished(name).replace(target).stat().st_size
+
+
+def measure(sampling: SamplingConfig, limits: LimitsConfig, task: Task) -> dict[str, dict[str, Any]]:
+    """The features and provenance of a video for each table.
+
+    Of a scaled file (payload ``ScaledFile``) the codec cues are those of its source: bit rate and frame rate of the
+    copy are what this project's own encoder made of it. The ``original_stage4`` table keeps the copy's, as the original
+    has it.
+    """
+    tables = [Table[name] for name in task.tables]
+    scaled: ScaledFile | None = task.payload
+    extraction = extract(task.path, tables, sampling, limits, scaling=scaled.scaling if scaled else None)
+    rows: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        features: dict[str, float | None] = dict(extraction.features[table])
+        if scaled and table is Table.stage4:
+            features |= {name: scaled.source_codec[f"source_{name}"] for name in codec.NAMES}
+        rows[table.name] = _without_nan(features) | asdict(extraction.provenance)
+    return rows
+
+
+def write_augmented(seed: int, limits: LimitsConfig, destination: Destination, task: Task) -> dict[str, dict[str, Any]]:
+    """Write one augmentation; the payload is (path of the original, number of the augmentation)."""
+    original, index = task.payload
+    operations, rewritten = augment(
+        task.path, destination.unfinished(task.key), seed=seed, video_path=original, index=index, limits=limits
+    )
+    size = destination.finish(task.key)
+    return {AUGMENTED: {"operations": describe(operations), "output_size": size} | _frame_counts(rewritten)}
+
+
+def write_scaled(size: int, limits: LimitsConfig, destination: Destination, task: Task) -> dict[str, dict[str, Any]]:
+    """Write the letterboxed copy of a video; the payload is its path."""
+    name: str = task.payload
+    box, rewritten = scale(task.path, destination.unfinished(name), size, limits)
+    cues = codec.features(rewritten.probe, rewritten.probe.width * rewritten.probe.height)
+    row = asdict(box) | {
+        "scaled_path": name,
+        "is_upscaled": box.is_upscaled,
+        "is_downscaled": box.is_downscaled,
+        "output_size": destination.finish(name),
+    }
+    return {
+        SCALED: row | _without_nan({f"source_{cue}": value for cue, value in cues.items()}) | _frame_counts(rewritten)
+    }
+
+
+def _frame_counts(rewritten: Rewritten) -> dict[str, int]:
+    decoded = rewritten.decoded
+    return {
+        "frames_total": decoded.frames_total,
+        "frames_ok": decoded.frames_ok,
+        "frames_corrupt": decoded.frames_corrupt,
+    }
+
+
+def _without_nan(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Tables say missing with null."""
+    return {name: None if value is None or isnan(value) else value for name, value in values.items()}

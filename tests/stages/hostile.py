@@ -1,0 +1,79 @@
+"""Files that a web crawl brings along: broken, huge, misnamed, or made to do harm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from tests.video.clips import Encoding, moving_frames, write_clip, write_sound, x264
+
+NEWLINE, QUOTES = "two\nlines.mp4", 'it\'s "quoted" $HOME; *.mp4'
+X265 = {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1"}
+
+
+def write_all(root: Path, outside: Path) -> None:
+    """One file of each kind below ``root``; ``outside`` is a good video elsewhere."""
+    _write_broken(root)
+    _write_unusual(root)
+    _write_large(root)
+    (root / "ffconcat.mp4").write_text("ffconcat version 1.0\nfile 'one_frame.mp4'\n")
+    (root / "link_out.mp4").symlink_to(outside)
+    (root / "folder.mp4").mkdir()
+    for name in (NEWLINE, QUOTES):
+        (root / name).write_bytes((root / "good.mp4").read_bytes())
+
+
+def _write_broken(root: Path) -> None:
+    (root / "zero.mp4").write_bytes(b"")
+    (root / "text.mp4").write_text("this is not a video\n" * 200)
+    good = write_clip(root / "good.mp4", moving_frames(60), x264("keyint=20"), faststart=True).read_bytes()
+    (root / "cut_in_the_middle.mp4").write_bytes(good[: len(good) // 2])
+    flipped = bytearray(good)
+    random = np.random.default_rng(1)
+    for position in random.integers(good.index(b"mdat") + 1000, len(good), 60):
+        flipped[position] ^= int(random.integers(1, 256))
+    (root / "bit_flips.mp4").write_bytes(flipped)
+    index_last = write_clip(root / "cut_before_moov.mp4", moving_frames(20)).read_bytes()
+    (root / "cut_before_moov.mp4").write_bytes(index_last[: index_last.index(b"moov") - 4])
+    write_sound(root / "audio_only.mp4")
+
+
+def _write_unusual(root: Path) -> None:
+    write_clip(root / "one_frame.mp4", moving_frames(1))
+    steps = np.cumsum([0] + [20, 200] * 14 + [20]).tolist()
+    write_clip(root / "vfr.mp4", moving_frames(30), x264(pts=steps))
+    ten_bit = Encoding("libx265", pixel_format="yuv420p10le", options=X265)
+    write_clip(root / "hevc_10_bit.mp4", moving_frames(12), ten_bit)
+    write_clip(root / "odd_yuv444p.mp4", moving_frames(12, 71, 159), x264(pixel_format="yuv444p"))
+    with av.open(str(root / "good.mp4")) as source, av.open(str(root / "rotated.mp4"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(90)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+
+
+def _write_large(root: Path) -> None:
+    fast = Encoding("libx264", options={"preset": "ultrafast", "threads": "1"})
+    write_clip(root / "8k.mp4", [np.zeros((4320, 7680, 3), np.uint8)], fast)
+    _repeat(write_clip(root / "once.mp4", [np.zeros((2160, 3840, 3), np.uint8)] * 20, fast), 60)
+
+
+def _repeat(source: Path, times: int) -> None:
+    """Make bomb.mp4 of a short one: its packets again and again, each round beginning with a key frame."""
+    with av.open(str(source)) as container, av.open(str(source.with_name("bomb.mp4")), "w") as target:
+        stream = target.add_stream_from_template(container.streams.video[0])
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        step = sum(packet.duration or 0 for packet in packets)
+        for _ in range(times):
+            for packet in packets:
+                packet.stream = stream
+                copy = av.Packet(bytes(packet))
+                copy.stream, copy.time_base = stream, packet.time_base
+                copy.pts, copy.dts, copy.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
+                target.mux(copy)
+                packet.pts, packet.dts = (packet.pts or 0) + step, (packet.dts or 0) + step
+    source.unlink()

@@ -1,0 +1,53 @@
+"""Folders of small videos, and the configuration that the stage tests run with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from fvc_exp.config import LimitsConfig, SamplingConfig, Table, VideoConfig
+from fvc_exp.manifest import read_manifest
+from fvc_exp.stages.augment import run_augment
+from fvc_exp.stages.drive import Options, StageSummary
+from fvc_exp.stages.features import run_features, run_scaled_features
+from fvc_exp.stages.scale import run_scale
+from tests.video.clips import moving_frames, write_clip
+
+LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, memory_mb=2048)
+VIDEO = VideoConfig(
+    sampling=SamplingConfig(fraction=0.1, min_frames=5, max_frames=50),
+    limits=LIMITS,
+    augmentations=2,
+    max_size=64,
+    workers=1,
+)
+SEED = 7
+
+
+def make_videos(root: Path, count: int = 4) -> Path:
+    """``count`` clips in real/ and fake/ below a new root, and a broken one."""
+    for number in range(count):
+        path = root / ("fake" if number % 2 else "real") / f"clip{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(path, moving_frames(10, height=48, width=64 + 16 * (number % 2), seed=number))
+    (root / "real" / "broken.mp4").write_text("this is no video")
+    return root
+
+
+def run_stage(stage: str, root: Path, options: Options | None = None, **changes: int) -> StageSummary:
+    """One stage of the pipeline with its tables in their usual places."""
+    video = replace(VIDEO, **changes)
+    if stage == "scaled_features":
+        scaled = pl.read_parquet(root / "scaled_metadata.parquet")
+        tables = {Table.stage4: root / "features_stage4"}
+        return run_scaled_features(scaled, tables, root=root, video=video, options=options)[Table.stage4]
+    videos = read_manifest(root, ".").videos
+    if stage == "augment":
+        return run_augment(videos, root=root, video=video, seed=SEED, options=options)
+    if stage == "scale":
+        return run_scale(videos, root=root, video=video, options=options)
+    return run_features(videos, {Table.stage2: root / "features_stage2"}, root=root, video=video, options=options)[
+        Table.stage2
+    ]
