@@ -62,9 +62,10 @@ class Bundle:
         if (found := values.pop("format", None)) != FORMAT:
             raise ArtifactError(f"{where}: model format {found!r} is not known; this version reads {FORMAT}")
         try:
-            features = tuple(Feature(**each) for each in values.pop("features"))
-            tuples = {name: tuple(values.pop(name)) for name in ("classes", "feature_versions")}
-            return cls(features=features, **tuples, **values)
+            values["features"] = tuple(Feature(**each) for each in values["features"])
+            for name in ("classes", "feature_versions"):
+                values[name] = tuple(values[name])
+            return cls(**values)
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{where}: is not a model of ours: {error}") from error
 

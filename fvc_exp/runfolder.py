@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 
 from fvc_exp.config import Config, to_typed
 from fvc_exp.errors import ArtifactError
@@ -92,10 +92,10 @@ def read_config(path: Path) -> Config:
         ConfigError: it does not fit this version's configuration.
     """
     try:
-        content = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError) as error:
+        content = dict(yaml.safe_load(path.read_bytes()))
+    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read: {error}") from error
-    return to_typed(OmegaConf.create(content))
+    return to_typed(DictConfig(content))
 
 
 def write_status(folder: RunFolder, state: str, started: datetime, **facts: object) -> dict[str, Any]:

@@ -68,4 +68,4 @@ def tables(tmp_path: Path) -> Path:
 def run_py(*arguments: str, cwd: Path | None = None, **options: object) -> subprocess.CompletedProcess[str]:
     """The real command line, as a user would type it."""
     command = [sys.executable, str(ROOT / "run.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, **options)

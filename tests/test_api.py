@@ -69,5 +69,5 @@ def test_mistakes_are_named_and_leave_nothing(
     project: Path, arguments: dict[str, object], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        fvc_exp.train_sklearn_logreg(project, **{"output_dir": "out"} | arguments)  # type: ignore[arg-type]
+        fvc_exp.train_sklearn_logreg(project, **{"output_dir": "out"} | arguments)
     assert not (project / "out").exists()

@@ -131,7 +131,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path.write_text("old")
 
     def write_half(file: object) -> None:
-        file.write(b"half")  # type: ignore[attr-defined]
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     with pytest.raises(ArtifactError, match="file: cannot be written: No space left on device"):

@@ -70,7 +70,7 @@ def filmed(monkeypatch: pytest.MonkeyPatch, scene: Frame, motion: Motion, **chan
         sharpening=0.0,
         denoises=False,
     )
-    monkeypatch.setattr(Camera, "draw", lambda _rng: replace(ideal, **changes))  # type: ignore[arg-type] # mixed types
+    monkeypatch.setattr(Camera, "draw", lambda _rng: replace(ideal, **changes))
     monkeypatch.setattr(Motion, "draw", lambda _rng: motion)
     return np.array(shoot(scene, 12, SIZE, rng(2)), np.float64)
 

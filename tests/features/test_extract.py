@@ -58,7 +58,7 @@ def test_one_pass_gives_each_table_what_it_gets_alone(clip: Path, monkeypatch: p
 
     def counted(self: SampledFrames, *arguments: object, **options: object) -> object:
         passes.append(self.path.name)
-        return read(self, *arguments, **options)  # type: ignore[arg-type]
+        return read(self, *arguments, **options)
 
     monkeypatch.setattr(SampledFrames, "read", counted)
     together = extract(clip, list(COLUMNS), SAMPLING, LIMITS, scaling=SCALING).features

@@ -125,4 +125,4 @@ def test_blocks_of_a_box_stay_on_the_grid_of_the_frame() -> None:
 )
 def test_box_outside_the_frame_is_refused(change: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="not inside the frame of 128x128"):
-        crop(np.zeros((128, 128), np.uint8), replace(BOX, **change))  # type: ignore[arg-type]
+        crop(np.zeros((128, 128), np.uint8), replace(BOX, **change))

@@ -23,7 +23,7 @@ BAD = Failed("timeout", "too slow")
 
 
 def make(tmp_path: Path, settings: str = "s", **options: object) -> TableStore:
-    return TableStore(tmp_path / "table", {"value": pl.Float64}, settings, **options)  # type: ignore[arg-type]
+    return TableStore(tmp_path / "table", {"value": pl.Float64}, settings, **options)
 
 
 def fill(store: TableStore, **values: float | Failed) -> None:

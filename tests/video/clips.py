@@ -34,7 +34,7 @@ class Encoding:
 
 def x264(params: str = "", **changes: object) -> Encoding:
     joined = ":".join(part for part in (X264_PARAMS, params) if part)
-    return Encoding("libx264", options=X264 | {"x264-params": joined}, **changes)  # type: ignore[arg-type]
+    return Encoding("libx264", options=X264 | {"x264-params": joined}, **changes)
 
 
 def moving_frames(count: int, height: int = 120, width: int = 160, seed: int = 0) -> list[NDArray[np.uint8]]:

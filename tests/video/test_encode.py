@@ -35,7 +35,7 @@ def decoded(source: Path | io.BytesIO) -> list[NDArray[np.uint8]]:
 def encoded(frames: list[Frame], **changes: object) -> bytes:
     settings = {"fps": 25, "crf": 24, "preset": "veryfast"} | changes
     file = io.BytesIO()
-    encode(frames, file, **settings)  # type: ignore[arg-type] # settings of different types
+    encode(frames, file, **settings)
     return file.getvalue()
 
 
@@ -133,7 +133,7 @@ def test_what_cannot_be_encoded_is_named_and_leaves_no_file(
 ) -> None:
     arguments = {"fps": 25, "crf": 24, "preset": "veryfast"} | settings
     with pytest.raises(ValueError, match=message):
-        encode(frames, tmp_path / "clip.mp4", **arguments)  # type: ignore[arg-type] # settings of different types
+        encode(frames, tmp_path / "clip.mp4", **arguments)
     assert list(tmp_path.iterdir()) == []
 
 

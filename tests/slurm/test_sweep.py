@@ -1,0 +1,299 @@
+"""Sweeps on a real SLURM: complete, resumed, broken on purpose; each task of an array is one configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.conftest import ROOT, signal_dataset
+from tests.slurm.conftest import LocalSlurm, started, until
+from tests.sweep.sabotage import sitecustomize as broken
+
+SABOTAGE = ROOT / "tests" / "sweep" / "sabotage"
+GRID = ("penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.01,0.1,1,10", "penalty.l1_ratio=0.1,0.5,0.9")
+SMALL = ("penalty=l2", "solver=lbfgs", "C=0.1,0.2,0.3,0.4,0.5,0.6")
+
+
+@dataclass
+class Project:
+    """A folder with data and outputs, and the commands as a user types them."""
+
+    folder: Path
+    cluster: LocalSlurm
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a sweep on SLURM."""
+        data = ["data=fvc", f"data.root={self.folder}", f"outputs={self.folder / 'out'}"]
+        command = [sys.executable, "run.py", "-m", *data, "hydra/launcher=slurm", "hydra.launcher.mem_gb=null"]
+        return subprocess.Popen(
+            [*command, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=self.cluster.env | {"PYTHONPATH": str(ROOT)} | environment,
+        )  # fmt: skip
+
+    def sweep(self, *arguments: str, timeout: float = 300, **environment: str) -> tuple[int, str]:
+        """Run a sweep to its end; returns the exit code and all that was printed."""
+        process = self.start(*arguments, **environment)
+        printed, _ = process.communicate(timeout=timeout)
+        return process.returncode, printed
+
+    def fvc(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        """Run fvc on the only sweep, or the named one."""
+        command = [sys.executable, "-c", "from fvc_exp.cli import app; app()", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.cluster.env, capture_output=True, text=True, check=False, timeout=timeout
+        )
+
+    @property
+    def path(self) -> Path:
+        """The only sweep's folder."""
+        (path,) = (self.folder / "out" / "sweeps").iterdir()
+        return path
+
+    def jobs(self) -> list[str]:
+        """All job ids that were noted."""
+        records = [json.loads(path.read_text()) for path in (self.path / "submissions").glob("*.json")]
+        return [job for record in records for job in record["jobs"] or []]
+
+    def job_of(self, c: float) -> str:
+        """The newest job of the configuration with this C."""
+        (run_id,) = (each["run_id"] for each in self.plan()["members"] if each["parameters"]["C"] == c)
+        records = [json.loads(path.read_text()) for path in (self.path / "submissions").glob("*.json")]
+        newest = max((record for record in records if [run_id] in record["members"]), key=lambda r: r["submitted"])
+        job: str = newest["jobs"][newest["members"].index([run_id])]
+        return job
+
+    def plan(self) -> dict[str, list[dict[str, dict[str, float]]]]:
+        plan: dict[str, list[dict[str, dict[str, float]]]] = json.loads((self.path / "plan.json").read_text())
+        return plan
+
+    def statuses(self) -> list[dict[str, object]]:
+        return [json.loads(path.read_text()) for path in self.path.glob("runs/*/status.json")]
+
+    def attempts(self) -> Counter[int]:
+        """How many configurations took how many attempts."""
+        return Counter(len(list(path.glob("attempts/*.claim"))) for path in self.path.glob("runs/*"))
+
+    def wait_for_jobs(self, count: int) -> None:
+        """Wait until this many jobs have been noted."""
+        sweeps = self.folder / "out" / "sweeps"
+        until(lambda: sweeps.exists() and any(sweeps.iterdir()) and len(self.jobs()) == count, 60, f"{count} jobs")
+
+
+def write_tables(folder: Path) -> None:
+    dataset = signal_dataset()
+    metadata = {"video_path": dataset.ids, "label": dataset.y, "group": dataset.group_names}
+    pl.DataFrame(metadata).write_csv(folder / "scaled_metadata.csv")
+    features = {f"f{column}": dataset.X[:, column] for column in range(dataset.X.shape[1])}
+    pl.DataFrame({"video_path": dataset.ids, **features}).write_parquet(folder / "features_stage2.parquet")
+
+
+@pytest.fixture
+def project(slurm: LocalSlurm, tmp_path: Path) -> Iterator[Project]:
+    write_tables(tmp_path)
+    yield Project(tmp_path, slurm)
+    slurm.restart()
+    slurm.cancel_all()
+
+
+@pytest.fixture(scope="module")
+def grid(slurm: LocalSlurm, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+    """The documented grid, swept once; with all that was printed."""
+    folder = tmp_path_factory.mktemp("grid")
+    write_tables(folder)
+    project = Project(folder, slurm)
+    code, printed = project.sweep(*GRID, "sweep.name=grid")
+    assert code == 0, printed
+    return project, printed
+
+
+def test_28_configurations_are_28_array_tasks(grid: tuple[Project, str]) -> None:
+    project, printed = grid
+    assert "72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run" in printed
+    (array,) = {job.partition("_")[0] for job in project.jobs()}
+    assert sorted(project.jobs()) == sorted(f"{array}_{task}" for task in range(28))
+    assert set(project.cluster.squeue(array).values()) == {"COMPLETED"}
+    table = pl.read_parquet(project.path / "results.parquet")
+    assert len(table) == 28
+    assert table["state"].unique().to_list() == ["done"]
+    assert len(re.findall(r"^ +\d+ +(l1|l2|elasticnet) ", printed, re.MULTILINE)) == 28
+    assert (project.path / "best" / "roc_pr_curves.png").exists()
+
+
+def test_the_same_command_again_submits_nothing_and_is_quick(grid: tuple[Project, str]) -> None:
+    project, _ = grid
+    jobs, began = project.jobs(), time.monotonic()
+    code, printed = project.sweep(*GRID, "sweep.name=grid")
+    assert time.monotonic() - began < 10
+    assert code == 0
+    assert "28 already done, 0 to run" in printed
+    assert project.jobs() == jobs
+
+
+def test_packs_give_identical_metrics(grid: tuple[Project, str], tmp_path: Path) -> None:
+    one, _ = grid
+    packed = Project(tmp_path, one.cluster)
+    write_tables(tmp_path)
+    code, printed = packed.sweep(*GRID, "sweep.pack=8")
+    assert code == 0, printed
+    assert len(packed.jobs()) == 4
+    singles = sorted(one.path.glob("runs/*/metrics.json"))
+    assert len(singles) == 28
+    for single in singles:
+        assert (packed.path / single.relative_to(one.path)).read_bytes() == single.read_bytes()
+
+
+def test_seven_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project) -> None:
+    fine = (0.1, 1.0, 10.0)
+    pending = 0.019
+    values = (broken.TIME_LIMIT, broken.HANG, broken.RAISE, broken.EXIT, broken.KILL, broken.NO_METRICS)
+    listed = ",".join(str(value) for value in (*values, *fine, pending))
+    limits = ("hydra.launcher.timeout_min=1", "hydra.launcher.array_parallelism=3")
+    driver = project.start("penalty=l2", f"C={listed}", *limits, PYTHONPATH=f"{SABOTAGE}:{ROOT}")
+    project.wait_for_jobs(10)
+    project.cluster.run("scancel", project.job_of(pending))
+    hanging = project.job_of(broken.HANG)
+    until(lambda: any(hanging in path.read_text() for path in project.path.glob("runs/*/attempts/1.claim")), 60, "hang")
+    project.cluster.run("scancel", hanging)
+    array = hanging.partition("_")[0]
+    over = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"}
+    until(lambda: set(project.cluster.squeue(array).values()) <= over, 200, "all jobs to end")
+    ended = time.monotonic()
+    printed, _ = driver.communicate(timeout=60)
+    assert time.monotonic() - ended < 60
+    assert driver.returncode == 1
+
+    shown = json.loads(project.fvc("status", str(project.path), "--json").stdout)["members"]
+    reasons = {each["overrides"][0]: (each["state"], each["reason"]) for each in shown}
+    assert {reasons[f"C={value}"] for value in fine} == {("done", None)}
+    assert reasons[f"C={broken.RAISE}"] == ("failed", "ValueError")
+    assert reasons[f"C={broken.EXIT}"] == ("lost", "exit code 7")
+    assert reasons[f"C={broken.KILL}"] == ("lost", "killed by SIGKILL")
+    assert reasons[f"C={broken.HANG}"] == ("lost", "cancelled while running")
+    assert reasons[f"C={pending}"] == ("lost", "cancelled while pending")
+    assert reasons[f"C={broken.TIME_LIMIT}"][1] == "time limit"
+    assert reasons[f"C={broken.NO_METRICS}"] == ("failed", "finished without metrics")
+    assert pl.read_parquet(project.path / "results.parquet")["auc_mean"].count() == 3
+    for _, reason in reasons.values():
+        assert reason is None or reason in printed
+
+    before = project.jobs()
+    again = project.fvc("retry", str(project.path))
+    assert "3 already done, 7 to run" in again.stderr
+    assert len(project.jobs()) - len(before) == 7
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert project.attempts() == {1: 4, 2: 6}  # the one cancelled while pending had never begun
+
+
+def test_a_killed_driver_is_followed_by_one_that_submits_nothing(project: Project) -> None:
+    driver = project.start(*SMALL, PYTHONPATH=f"{SABOTAGE}:{ROOT}", ALL_SLOW="3")
+    project.wait_for_jobs(6)
+    driver.kill()
+    driver.communicate()
+    code, printed = project.sweep(*SMALL)
+    assert code == 0, printed
+    assert re.search(r"\d still queued or running, 0 to run", printed), printed
+    assert len(project.jobs()) == 6
+    assert project.attempts() == {1: 6}
+
+
+def test_a_driver_that_died_before_it_noted_the_job_is_followed_too(project: Project) -> None:
+    code, printed = project.sweep(*SMALL, "sweep.wait=false", PYTHONPATH=f"{SABOTAGE}:{ROOT}", ALL_SLOW="3")
+    assert code == 0, printed
+    (record,) = (project.path / "submissions").glob("*.json")
+    record.write_text(json.dumps({**json.loads(record.read_text()), "jobs": None}))
+    code, printed = project.sweep(*SMALL)
+    assert code == 0, printed
+    assert "0 to run" in printed
+    assert len(list((project.path / "submissions").glob("*.json"))) == 1
+    assert project.attempts() == {1: 6}
+
+
+def test_launch_and_leave(project: Project) -> None:
+    code, printed = project.sweep(*SMALL, "sweep.wait=false", PYTHONPATH=f"{SABOTAGE}:{ROOT}", ALL_SLOW="3")
+    assert code == 0, printed
+    assert not (project.path / "results.parquet").exists()
+    assert project.fvc("status", str(project.path)).returncode == 3
+    watched = project.fvc("status", str(project.path), "--watch", "--json")
+    assert watched.returncode == 0, watched.stderr
+    assert {each["state"] for each in json.loads(watched.stdout)["members"]} == {"done"}
+    collected = project.fvc("collect", str(project.path))
+    assert collected.returncode == 0, collected.stderr
+    assert len(pl.read_parquet(project.path / "results.parquet")) == 6
+
+
+def requeue(project: Project) -> None:
+    project.cluster.run("scontrol", "requeue", project.jobs()[0])
+
+
+def restart_slurmctld(project: Project) -> None:
+    project.cluster.wait_until_saved()
+    project.cluster.kill("slurmctld")
+    time.sleep(3)
+    project.cluster.restart()
+
+
+def restart_slurmd(project: Project) -> None:
+    project.cluster.kill("slurmd")
+    time.sleep(3)
+    project.cluster.restart()
+
+
+def crash_node(project: Project) -> None:
+    project.cluster.wait_until_saved()
+    project.cluster.kill("node")
+    time.sleep(15)
+    project.cluster.restart()
+
+
+DISTURBANCES = {"requeue": requeue, "slurmctld": restart_slurmctld, "slurmd": restart_slurmd, "node": crash_node}
+
+
+@pytest.mark.parametrize("disturb", DISTURBANCES.values(), ids=DISTURBANCES)
+def test_a_disturbed_cluster_loses_nothing(project: Project, disturb: Callable[[Project], None]) -> None:
+    driver = project.start(*SMALL, PYTHONPATH=f"{SABOTAGE}:{ROOT}", ALL_SLOW="8")
+    project.wait_for_jobs(6)
+    until(lambda: any(project.path.glob("runs/*/attempts/1.claim")), 60, "the first run to begin")
+    disturb(project)
+    printed, _ = driver.communicate(timeout=240)
+    assert driver.returncode == 0, printed
+    assert [status["state"] for status in project.statuses()] == ["done"] * 6
+    assert len(project.jobs()) == 6
+
+
+def test_a_grid_beyond_the_array_limit_is_split(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    with started("--max-array-size", "4") as cluster:
+        project = Project(tmp_path, cluster)
+        code, printed = project.sweep(*SMALL)
+        assert code == 0, printed
+        arrays = Counter(job.partition("_")[0] for job in project.jobs())
+        assert sorted(arrays.values()) == [2, 4]
+
+
+def test_no_slurm_is_one_line(project: Project) -> None:
+    empty = project.folder / "bin"
+    empty.mkdir()
+    (empty / "python").symlink_to(sys.executable)
+    code, printed = project.sweep(*SMALL, PATH=str(empty))
+    assert code == 1
+    assert printed.splitlines()[-1].startswith("error: ")
+    assert "SLURM" in printed
+    assert os.environ["PATH"] != str(empty)
+
+
+def test_a_refused_submission_is_one_line(project: Project) -> None:
+    code, printed = project.sweep(*SMALL, "hydra.launcher.partition=nowhere")
+    assert code == 1
+    assert printed.splitlines()[-1].startswith("error: sbatch failed")
+    assert "invalid partition" in printed
