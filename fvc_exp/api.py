@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from fvc_exp.artifacts import write_result
-from fvc_exp.compose import compose_configs
 from fvc_exp.data import load_dataset
 from fvc_exp.errors import ArtifactError
 from fvc_exp.identity import canonical
@@ -52,7 +51,7 @@ def train_sklearn_logreg(
         f"features={'all' if len(tables) > 1 else 'stage2'}",
         f"cv.n_splits={n_splits}",
     ]
-    configs = compose_configs([[*shared, *choice] for choice in documented_grid()])
+    configs = documented_grid(shared)
     started = datetime.now(UTC)
     dataset = load_dataset(configs[0].data, configs[0].features)
     _make_room(folder, delete_existing=delete_existing)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -39,6 +41,21 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     error: str | None = None
     error_class: str | None = None
+
+    def __str__(self) -> str:
+        if self.probability is None:
+            return f"{self.video}: no prediction, {self.error_class}: {self.error}"
+        text = f"{self.video}: {self.decision}, probability of fake {self.probability:.3f}"
+        return text + "".join(f"\n  warning: {warning}" for warning in self.warnings)
+
+
+def as_csv(predictions: Sequence[Prediction]) -> str:
+    """One line a video, with a header; several warnings stand in one field, with semicolons between."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [field.name for field in fields(Prediction)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions)
+    return buffer.getvalue()
 
 
 def predict(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
-from fvc_exp.config import Config
+from fvc_exp.compose import compose_configs
+from fvc_exp.config import Config, Penalty
 from fvc_exp.data import Dataset
 from fvc_exp.evaluate import Summary
 from fvc_exp.experiment import Progress, RunResult, cross_validate, run
 from fvc_exp.split import make_split
 
-C_VALUES = (0.01, 0.1, 1, 10)
+C_VALUES = (0.01, 0.1, 1.0, 10.0)
 L1_RATIOS = (0.1, 0.5, 0.9)
 SELECTION_METRIC = "auc"
 
@@ -26,14 +27,20 @@ class Candidate:
     flags: tuple[str, ...]
 
 
-def documented_grid() -> list[list[str]]:
-    """Overrides of the 28 distinct legal configurations: l1 and l2 by two solvers, the elastic net by saga."""
-    grid = [
-        [f"C={c}", f"penalty={penalty}", f"solver={solver}"]
-        for c, penalty, solver in product(C_VALUES, ("l1", "l2"), ("liblinear", "saga"))
-    ]
-    for c, ratio in product(C_VALUES, L1_RATIOS):
-        grid.append([f"C={c}", "penalty=elasticnet", "solver=saga", f"penalty.l1_ratio={ratio}"])
+PAIRS = (("l1", "liblinear"), ("l1", "saga"), ("l2", "liblinear"), ("l2", "saga"), ("elasticnet", "saga"))
+
+
+def documented_grid(shared: Sequence[str]) -> list[Config]:
+    """The 28 distinct legal configurations: l1 and l2 by two solvers, the elastic net by saga, on ``shared`` overrides.
+
+    Raises:
+        ConfigError: an override is not allowed.
+    """
+    bases = compose_configs([[*shared, f"penalty={penalty}", f"solver={solver}"] for penalty, solver in PAIRS])
+    grid = []
+    for c, base in product(C_VALUES, bases):
+        ratios = L1_RATIOS if base.penalty.name is Penalty.elasticnet else (base.penalty.l1_ratio,)
+        grid += [replace(base, C=c, penalty=replace(base.penalty, l1_ratio=ratio)) for ratio in ratios]
     return grid
 
 

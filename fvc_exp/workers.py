@@ -212,6 +212,7 @@ def _serve(connection: Connection, limits: LimitsConfig) -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    cv2.ipp.setUseIPP(False)  # its sums depend on where in memory a frame happens to lie
     _set_soft_limit(resource.RLIMIT_CORE, 0)
     _set_soft_limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
     connection.send(None)

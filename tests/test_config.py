@@ -125,7 +125,7 @@ def test_legal_pairs_are_those_of_scikit_learn(compose_config: Compose, penalty:
             model.fit(X, np.arange(40) % 2)
         assert resolved_solver(penalty, compose_config(*overrides).solver.name) == solver.value
     else:
-        with pytest.raises(ValueError, match=r"supports? "):
+        with pytest.raises(ValueError, match="support"):
             model.fit(X, np.arange(40) % 2)
         with pytest.raises(IncompatibleError, match=f"penalty={penalty.name} .*solver={solver.value}"):
             compose_config(*overrides)

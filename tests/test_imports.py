@@ -14,13 +14,13 @@ PACKAGE = ROOT / "fvc_exp"
 LAYERS = [
     ["errors"],
     ["config", "tables", "files"],
-    ["identity", "provenance", "data", "manifest", "corpus", "video", "runfolder"],
+    ["identity", "provenance", "data", "manifest", "corpus", "video", "runfolder", "shell", "hooks", "compose"],
     ["features", "split", "model", "evaluate", "demo", "workers"],
     ["audit"],
     ["experiment", "stages"],
     ["artifacts", "bundle", "plots", "console"],
     ["pipeline", "predict", "search"],
-    ["task", "shell", "hooks", "compose"],
+    ["task"],
     ["sweep", "plugins"],
     ["cli", "api"],
 ]

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +12,7 @@ import polars as pl
 import pytest
 
 from fvc_exp import predict as predict_module
+from fvc_exp.bundle import Bundle
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.predict import predict
 from tests.conftest import run_py
@@ -64,9 +69,11 @@ def test_warns_of_what_training_has_not_seen(outputs: Path, monkeypatch: pytest.
         "feature version of the training data: 1; of this program: 99"
     )
     read = predict_module.Bundle.from_json
-    narrow = lambda *arguments: replace(  # noqa: E731
-        found := read(*arguments), features=tuple(replace(each, low=-2.0, high=-1.0) for each in found.features)
-    )
+
+    def narrow(content: dict[str, object], where: object) -> Bundle:
+        found = read(content, where)
+        return replace(found, features=tuple(replace(each, low=-2.0, high=-1.0) for each in found.features))
+
     monkeypatch.setattr(predict_module.Bundle, "from_json", narrow)
     assert any("outside the training range" in text for text in predict(outputs / "stage2", [one])[0].warnings)
 
@@ -90,3 +97,38 @@ def test_a_model_of_other_features_is_refused(outputs: Path, tmp_path: Path) -> 
     (tmp_path / "model.json").write_text(json.dumps(model))
     with pytest.raises(DataError, match="stage2_from_elsewhere"):
         predict(tmp_path, [str(sorted(videos(outputs).iterdir())[0])])
+
+
+def fvc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fvc_exp.cli", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None:
+    (tmp_path / 'odd, "name".mp4').write_text("not a video")
+    arguments = ("predict", str(outputs / "stage2"), str(sorted(videos(outputs).iterdir())[0]), str(tmp_path))
+    text, as_json, as_csv = fvc(*arguments), fvc(*arguments, "--json"), fvc(*arguments, "--csv")
+    assert [done.returncode for done in (text, as_json, as_csv)] == [1, 1, 1]
+    good, bad = json.loads(as_json.stdout)
+    assert f"{good['decision']}, probability of fake {good['probability']:.3f}" in text.stdout
+    assert (bad["probability"], bad["error_class"]) == (None, "not_a_video")
+    rows = list(csv.DictReader(io.StringIO(as_csv.stdout)))
+    assert [row["video"] for row in rows] == [good["video"], bad["video"]]
+    assert float(rows[0]["probability"]) == pytest.approx(good["probability"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{run}", "{run}/nothing.mp4"], "no such file"),
+        (["/nowhere", "x.mp4"], "/nowhere/config.yaml: cannot be read"),
+        (["{run}", "x.mp4", "--json", "--csv"], "exclude each other"),
+    ],
+    ids=["video", "run", "format"],
+)
+def test_command_names_mistakes_in_one_line(outputs: Path, arguments: list[str], message: str) -> None:
+    done = fvc("predict", *(argument.format(run=outputs / "stage2") for argument in arguments))
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

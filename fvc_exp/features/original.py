@@ -1,4 +1,4 @@
-"""The feature columns of the the original system pipeline as it computed them, to compare with published numbers.
+"""The feature columns of the original pipeline as it computed them, to compare with published numbers.
 
 Use the tables of ``scaled`` for new work. The flaws that are kept, column by column:
 
