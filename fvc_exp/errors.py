@@ -35,3 +35,15 @@ class VideoError(FvcError):
 
 class ArtifactError(FvcError):
     """A run folder cannot be written, or does not hold what was asked for."""
+
+
+class QueryError(FvcError):
+    """A SQL statement or table name is refused."""
+
+
+class MissingExtraError(FvcError):
+    """An optional part was asked for that is not installed."""
+
+    def __init__(self, extra: str, package: str) -> None:
+        how = f"pip install 'fvc-exp[{extra}]', in a checkout pip install -e '.[{extra}]'"
+        super().__init__(f"{package} is not installed: {how}")

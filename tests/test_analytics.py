@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fvc_exp.analytics import DuckDBAnalytics
+from fvc_exp.artifacts import write_result
+from fvc_exp.errors import DataError, MissingExtraError, QueryError
+from fvc_exp.experiment import run
+from fvc_exp.runfolder import RunFolder, write_json
+from fvc_exp.views import VIEWS, find_runs
+from tests.conftest import ROOT, Compose, signal_dataset
+
+duckdb = pytest.importorskip("duckdb")
+RECORDS = [{"fold": 0, "test_f1": 0.5}, {"fold": 1, "test_f1": 0.75}]
+FRAME = pl.DataFrame(RECORDS)
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "json": lambda path: path.write_text(json.dumps(RECORDS)),
+    "json with a mark": lambda path: path.write_bytes(b"\xef\xbb\xbf " + json.dumps(RECORDS).encode()),
+    "json lines": lambda path: path.write_text("\n".join(map(json.dumps, RECORDS)) + "\n"),
+    "parquet": FRAME.write_parquet,
+    "arrow": FRAME.write_ipc,
+    "csv": FRAME.write_csv,
+}
+DOCUMENTED = "SELECT fold, AVG(test_f1) as avg_f1, STDDEV(test_f1) as std_f1 FROM results GROUP BY fold ORDER BY fold"
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_documented_query_on_every_kind_of_file(tmp_path: Path, write: Callable[[Path], object]) -> None:
+    write(tmp_path / "metrics.json")
+    with DuckDBAnalytics() as analytics:
+        analytics.register_parquet("results", tmp_path / "metrics.json")
+        found = analytics.query(DOCUMENTED)
+    assert found["avg_f1"].to_list() == [0.5, 0.75]
+
+
+def test_a_pattern_with_folders_that_look_like_columns(tmp_path: Path) -> None:
+    for c, fold in (("0.1", 9), ("1", 8)):
+        folder = tmp_path / f"C={c}" / f"fold={fold}"
+        folder.mkdir(parents=True)
+        FRAME.with_columns(**({"extra": pl.lit(1)} if fold == 9 else {})).write_parquet(folder / "metrics.parquet")
+    with DuckDBAnalytics() as analytics:
+        analytics.register_parquet("results", tmp_path / "**" / "metrics.parquet")
+        found = analytics.query(
+            "SELECT fold, count(*) AS n, count(extra) AS e FROM results GROUP BY fold ORDER BY fold"
+        )
+        assert found.rows() == [(0, 2, 1), (1, 2, 1)]
+        assert analytics.query("SELECT count(DISTINCT filename) FROM results").item() == 2
+
+
+def test_a_name_with_pattern_signs_is_a_file(tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / "m[1]*'.parquet")
+    with DuckDBAnalytics() as analytics:
+        analytics.register_parquet("results", tmp_path / "m[1]*'.parquet")
+        assert len(analytics.query("FROM results")) == 2
+
+
+def test_frames_arrow_and_parameters() -> None:
+    with DuckDBAnalytics() as analytics:
+        analytics.register_dataframe("frame", FRAME)
+        analytics.register_arrow("arrow", FRAME.to_arrow())
+        assert analytics.query("SELECT * FROM frame").equals(FRAME)
+        assert analytics.query("SELECT test_f1 FROM arrow WHERE fold = $fold", {"fold": 1}).item() == 0.75
+        assert analytics.query("SELECT test_f1 FROM arrow WHERE fold = ?", [0]).item() == 0.5
+
+
+FORBIDDEN = {
+    "read": "SELECT * FROM read_csv('{path}')",
+    "read by name": "SELECT * FROM '{path}'",
+    "write": "COPY results TO '{path}.out'",
+    "attach": "ATTACH '{path}.db'",
+    "install": "INSTALL httpfs",
+    "load": "LOAD httpfs",
+    "unlock": "SET enable_external_access = true",
+    "python variable": "SELECT * FROM FRAME",
+    "export": "EXPORT DATABASE '{path}.export'",
+}
+
+
+@pytest.mark.parametrize("sql", FORBIDDEN.values(), ids=FORBIDDEN)
+def test_sql_reaches_nothing_outside(tmp_path: Path, sql: str) -> None:
+    path = tmp_path / "secret.csv"
+    path.write_text("a\n1\n")
+    with DuckDBAnalytics() as analytics:
+        analytics.register_dataframe("results", FRAME)
+        with pytest.raises(QueryError):
+            analytics.query(sql.format(path=path))
+        assert len(analytics.query("FROM results")) == 2
+    assert [found.name for found in tmp_path.iterdir()] == ["secret.csv"]
+
+
+@pytest.mark.parametrize("name", ["a b", "1a", 'x"; DROP TABLE y; --', "", "a-b"])
+def test_table_names_are_plain(name: str) -> None:
+    with DuckDBAnalytics() as analytics, pytest.raises(QueryError, match="is not a table name"):
+        analytics.register_dataframe(name, FRAME)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("[1, 2]", "record 1 is not an object"), ('{"a": 1}\n{"a": ', "line 2: neither JSON"), ("", "the file is empty")],
+    ids=["numbers", "cut", "empty"],
+)
+def test_bad_files_are_named(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "metrics.json").write_text(content)
+    with DuckDBAnalytics() as analytics, pytest.raises(DataError, match=f"metrics.json: {message}"):
+        analytics.register_parquet("results", tmp_path / "metrics.json")
+
+
+def test_nothing_matches(tmp_path: Path) -> None:
+    with DuckDBAnalytics() as analytics, pytest.raises(DataError, match="no such file, and no pattern"):
+        analytics.register_parquet("results", tmp_path / "*.json")
+
+
+@pytest.mark.parametrize("sql", ["CREATE TABLE x (a INT)", "DROP TABLE results", "SELECT 1; SELECT 2", ""])
+def test_a_query_is_one_select(sql: str) -> None:
+    with DuckDBAnalytics() as analytics:
+        analytics.register_dataframe("results", FRAME)
+        with pytest.raises(QueryError, match="a query is one SELECT"):
+            analytics.query(sql)
+        assert len(analytics.query("FROM results")) == 2
+
+
+def test_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'fvc-exp\[analytics\]'"):
+        DuckDBAnalytics()
+
+
+@pytest.fixture
+def outputs(compose_config: Compose, tmp_path: Path) -> Path:
+    for number, c in enumerate((0.1, 1.0)):
+        folder = RunFolder(tmp_path / f"C={c}" / f"fold={number}")
+        folder.path.mkdir(parents=True)
+        write_result(folder, run(compose_config(f"C={c}"), signal_dataset()))
+        write_json(folder.status, {"state": "done"})
+    failed = RunFolder(tmp_path / "failed")
+    failed.path.mkdir()
+    write_json(failed.status, {"state": "failed", "reason": "DataError"})
+    return tmp_path
+
+
+def test_views_over_all_runs(outputs: Path) -> None:
+    views = {name: view(find_runs(outputs)) for name, view in VIEWS.items()}
+    assert views["runs"].sort("state")["state"].to_list() == ["done", "done", "failed"]
+    assert set(views["runs"]["C"].drop_nulls()) == {0.1, 1.0}
+    assert views["folds"].height == 10
+    assert sorted(set(views["folds"]["fold"])) == [0, 1, 2, 3, 4]
+    assert views["predictions"].height == 240
+    assert set(views["coefficients"]["feature"]) >= {"stage2_f0", "(intercept)"}
+
+
+def fvc_query(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fvc_exp.cli", "query", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def test_command_prints_a_table_json_csv_and_parquet(outputs: Path, tmp_path: Path) -> None:
+    sql = "SELECT C, round(cv_auc_mean, 3) AS auc FROM runs WHERE state = 'done' ORDER BY C"
+    table, as_json, as_csv = (fvc_query(sql, str(outputs), *option) for option in ((), ("--json",), ("--csv",)))
+    assert "0.1" in table.stdout
+    assert [row["C"] for row in json.loads(as_json.stdout)] == [0.1, 1.0]
+    assert as_csv.stdout.splitlines()[0] == "C,auc"
+    done = fvc_query(sql, str(outputs), "--parquet", str(tmp_path / "out.parquet"))
+    assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(tmp_path / "out.parquet")["C"].to_list() == [0.1, 1.0]
+
+
+def test_command_names_mistakes(outputs: Path, tmp_path: Path) -> None:
+    assert "nonsense" in fvc_query("SELECT nonsense FROM runs", str(outputs)).stderr
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = fvc_query("SELECT 1", str(empty))
+    assert (done.returncode, "no run in it" in done.stderr) == (2, True)
