@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
@@ -14,9 +15,17 @@ from omegaconf.errors import OmegaConfBaseException
 from fvc_exp.config import Config
 from fvc_exp.errors import FvcError
 
+_PLUGINS = str(Path(__file__).resolve().parent / "plugins")
+
 
 def register() -> None:
-    """Give Hydra the schema, and the process id for folder names that never collide."""
+    """Give Hydra the schema, the process id for folder names that never collide, and the sweeper.
+
+    Hydra looks for plugins in the namespace package ``hydra_plugins`` all over the path; ours lies inside this package,
+    so that it is found in a checkout that nobody installed as well.
+    """
+    if _PLUGINS not in sys.path:
+        sys.path.append(_PLUGINS)
     ConfigStore.instance().store(name="base_config", node=Config)
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
 

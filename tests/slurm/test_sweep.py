@@ -18,6 +18,7 @@ import pytest
 
 from tests.conftest import ROOT, signal_dataset
 from tests.slurm.conftest import LocalSlurm, started, until
+from tests.sweep.conftest import FAST
 from tests.sweep.sabotage import sitecustomize as broken
 
 SABOTAGE = ROOT / "tests" / "sweep" / "sabotage"
@@ -34,7 +35,7 @@ class Project:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a sweep on SLURM."""
-        data = ["data=fvc", f"data.root={self.folder}", f"outputs={self.folder / 'out'}"]
+        data = ["data=fvc", f"data.root={self.folder}", f"outputs={self.folder / 'out'}", FAST]
         command = [sys.executable, "run.py", "-m", *data, "hydra/launcher=slurm", "hydra.launcher.mem_gb=null"]
         return subprocess.Popen(
             [*command, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -120,6 +121,7 @@ def grid(slurm: LocalSlurm, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 def test_28_configurations_are_28_array_tasks(grid: tuple[Project, str]) -> None:
     project, printed = grid
     assert "72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run" in printed
+    assert "hint: 28 configurations x 5 folds take about" in printed
     (array,) = {job.partition("_")[0] for job in project.jobs()}
     assert sorted(project.jobs()) == sorted(f"{array}_{task}" for task in range(28))
     assert set(project.cluster.squeue(array).values()) == {"COMPLETED"}
@@ -297,3 +299,34 @@ def test_a_refused_submission_is_one_line(project: Project) -> None:
     assert code == 1
     assert printed.splitlines()[-1].startswith("error: sbatch failed")
     assert "invalid partition" in printed
+
+
+def sbatch(project: Project, script: str, *arguments: str) -> str:
+    """Submit a script of ops/ as a user does, wait for its end; returns what it printed."""
+    data = ["data=fvc", f"data.root={project.folder}", f"outputs={project.folder / 'out'}", FAST]
+    log = project.folder / "log"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["sbatch", "--parsable", f"--output={log}", f"ops/{script}", *data, *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=project.cluster.env | {"PATH": path}, capture_output=True, text=True, check=True
+    )
+    job = done.stdout.strip()
+    project.cluster.wait_for(job, "COMPLETED", "FAILED", timeout=180)
+    printed = log.read_text()
+    assert project.cluster.squeue(job) == {job: "COMPLETED"}, printed
+    return printed
+
+
+def test_a_sweep_controlled_from_the_cluster(project: Project) -> None:
+    printed = sbatch(project, "sweep.sbatch", "penalty=l1,l2", "C=0.1,1", "hydra.launcher.mem_gb=null")
+    assert "4 requested: 0 invalid, 0 duplicates, 0 already done, 4 to run" in printed
+    assert len(set(project.jobs())) == 4
+    assert project.attempts() == {1: 4}
+    assert (project.path / "results.parquet").exists()
+
+
+def test_the_documented_single_job(project: Project) -> None:
+    printed = sbatch(project, "slurm_stage5alpha.sh", "penalty=elasticnet", "C=0.1")
+    (folder,) = (project.folder / "out" / "runs").iterdir()
+    assert json.loads((folder / "status.json").read_text())["state"] == "done"
+    assert str(folder) in printed

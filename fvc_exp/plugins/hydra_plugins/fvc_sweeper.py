@@ -1,0 +1,36 @@
+"""Hydra's extension point for ``-m``. Hydra imports this at every start, so what is heavy waits until it is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class FvcSweeper(Sweeper):
+    """Plans a grid, runs each distinct configuration once, and resumes what is missing; see ``fvc_exp.sweep``.
+
+    ``params`` are sweep overrides as in Hydra's own sweeper; those on the command line take precedence.
+    """
+
+    def __init__(self, params: dict[str, str] | None = None) -> None:
+        self._params = params or {}
+        self._config: DictConfig | None = None
+        self._context: HydraContext | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002 - Hydra's signature
+        """Take what Hydra composed; the launcher's settings are read from it, the launcher itself is not used."""
+        self._config = config
+        self._context = hydra_context
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the multirun; leaves with exit code 1 unless every configuration is done."""
+        from fvc_exp.sweep.entry import sweep
+
+        assert self._config is not None
+        assert self._context is not None
+        params = [f"{key}={value}" for key, value in self._params.items()]
+        if not sweep(self._context.config_loader, self._config, [*params, *arguments]):
+            raise SystemExit(1)

@@ -1,0 +1,64 @@
+"""From Hydra's multirun to a sweep that is driven: the only part that reads Hydra's own configuration."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any, cast
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from fvc_exp.console import make_console
+from fvc_exp.sweep.drive import drive, print_advice
+from fvc_exp.sweep.folder import Plan, SweepFolder
+from fvc_exp.sweep.grid import Grid, shared
+from fvc_exp.sweep.launch import cluster_of
+from fvc_exp.sweep.plan import TrainingData, make_plan, sweep_path
+from fvc_exp.sweep.show import counts_line, print_plan
+from fvc_exp.sweep.states import TO_RUN, inspect
+from fvc_exp.sweep.submissions import Cluster
+
+
+def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> bool:
+    """Plan and run what a multirun asks for; True if all of it is done, or was only to be shown or submitted.
+
+    Raises:
+        HydraException: an override is wrong.
+        FvcError: nothing can run, or not with this launcher.
+    """
+    option = str(master.hydra.runtime.choices["hydra/launcher"])
+    cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
+    grid = Grid(loader, master)
+    points = grid.points(arguments)
+    requested = ((point, grid.compose(point)) for point in points)
+    dry = bool(master.sweep.dry)
+    data, common = TrainingData(prepare=not dry), shared(points)
+    plan, first = make_plan(requested, data, command=sys.argv, common=common, launcher=option)
+    folder = SweepFolder(sweep_path(first, plan))
+    plan = replace(plan, launcher_settings=_settings(master, folder))
+    if dry:
+        _show(folder, plan)
+        return True
+    return drive(folder, plan, leave=not first.sweep.wait)
+
+
+def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
+    """The launcher node, resolved as if Hydra had made the sweep's folder."""
+    with open_dict(master):
+        master.hydra.sweep.dir = str(folder.path.resolve())
+    return cast("dict[str, Any]", OmegaConf.to_container(master.hydra.launcher, resolve=True))
+
+
+def _show(folder: SweepFolder, plan: Plan) -> None:
+    console = make_console()
+    states = inspect(folder, plan)
+    print_plan(console, plan, [each.member for each in states if each.state in TO_RUN])
+    console.print(counts_line(plan, states))
+    if any(member.trains and member.data_sha256 is None for member in plan.members):
+        console.print("the data are made when the sweep begins; what is done already is not known before that")
+    else:
+        console.print(f"the sweep would be {folder.path}", soft_wrap=True, markup=False)
+        if cluster_of(plan.launcher, plan.launcher_settings) is Cluster.slurm:
+            print_advice(console, plan.members, plan.pack)
+    console.print("nothing was submitted")

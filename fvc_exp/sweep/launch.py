@@ -1,0 +1,204 @@
+"""Jobs on their way: submitit with the parameters that Hydra's own launcher would give it, and never waited for."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from fvc_exp.errors import ConfigError
+from fvc_exp.sweep.claim import process_start
+from fvc_exp.sweep.folder import Member, Plan, SweepFolder
+from fvc_exp.sweep.member import Pack, run_members
+from fvc_exp.sweep.queues import LocalQueue, SchedulerError, max_array_size
+from fvc_exp.sweep.submissions import Cluster, Submission, job_ids, write
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_CLUSTERS = {
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher": Cluster.slurm,
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher": Cluster.local,
+    "hydra._internal.core_plugins.basic_launcher.BasicLauncher": None,
+}
+_LAUNCHER_SCHEMA = "hydra_plugins.hydra_submitit_launcher.config"
+Item = TypeVar("Item")
+Packs = Sequence[tuple[Member, ...]]
+
+
+class Launcher(Protocol):
+    """Starts members."""
+
+    leaves: bool  # whether its jobs outlive the driver
+
+    def start(self, packs: Packs) -> None:
+        """Begin, or queue, all of them."""
+
+    def step(self) -> bool:
+        """Called again and again while members are on their way; False once nothing waits in here."""
+
+
+def cluster_of(option: str, settings: Mapping[str, Any]) -> Cluster | None:
+    """Where Hydra's chosen launcher, with the settings of its node, sends jobs; None means this process.
+
+    Raises:
+        ConfigError: it is a launcher that sweeps cannot be watched with.
+    """
+    target = settings["_target_"]
+    if target not in _CLUSTERS:
+        raise ConfigError(
+            f"hydra/launcher={option} is not supported: choose slurm, submitit_slurm, local, submitit_local or basic"
+        )
+    return _CLUSTERS[target]
+
+
+def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
+    """The launcher that the plan names.
+
+    Raises:
+        ConfigError: it is not supported.
+    """
+    kinds: dict[Cluster | None, Callable[[SweepFolder, Mapping[str, Any]], Launcher]] = {
+        Cluster.slurm: SlurmLauncher,
+        Cluster.local: LocalLauncher,
+        None: InProcess,
+    }
+    return kinds[cluster_of(plan.launcher, plan.launcher_settings)](sweep, plan.launcher_settings)
+
+
+def packs_of(members: Sequence[Member], size: int) -> Packs:
+    """The members of each job, in the plan's order."""
+    return _chunks(members, size)
+
+
+@dataclass
+class InProcess:
+    """One after the other, in the driver."""
+
+    sweep: SweepFolder
+    settings: Mapping[str, Any]
+    leaves: bool = field(default=False, init=False)
+    _waiting: deque[tuple[Member, ...]] = field(default_factory=deque)
+
+    def start(self, packs: Packs) -> None:
+        """Take them on."""
+        self._waiting.extend(packs)
+
+    def step(self) -> bool:
+        """Run the next one."""
+        if self._waiting:
+            pack, job = self._waiting.popleft(), str(os.getpid())
+            own = Submission.new(Cluster.local, str(self.sweep.path), [_ids(pack)])
+            write(self.sweep, own.with_jobs([f"{job}.{process_start(os.getpid())}"]))
+            run_members(self.sweep, pack, job)
+        return bool(self._waiting)
+
+
+@dataclass
+class LocalLauncher:
+    """Own processes on this machine, as many at a time as it has cores."""
+
+    sweep: SweepFolder
+    settings: Mapping[str, Any]
+    leaves: bool = field(default=False, init=False)
+    _waiting: deque[tuple[Member, ...]] = field(default_factory=deque)
+    _jobs: list[str] = field(default_factory=list)
+
+    def start(self, packs: Packs) -> None:
+        """Start the first ones."""
+        self._waiting.extend(packs)
+        self.step()
+
+    def step(self) -> bool:
+        """Start the next ones as others end."""
+        from joblib import cpu_count
+
+        running = LocalQueue().active(self._jobs)
+        for _ in range(min(cpu_count() - len(running), len(self._waiting))):
+            self._submit(self._waiting.popleft())
+        return bool(self._waiting)
+
+    def _submit(self, pack: tuple[Member, ...]) -> None:
+        submission = Submission.new(Cluster.local, self.settings["submitit_folder"], [_ids(pack)])
+        executor = _executor(Cluster.local, self.settings, submission.folder)
+        with _importable():
+            (job,) = executor.submit_array([Pack(str(self.sweep.path.resolve()), pack)])
+        self._jobs.append(f"{job.job_id}.{process_start(int(job.job_id))}")
+        write(self.sweep, submission.with_jobs([self._jobs[-1]]))
+
+
+@dataclass
+class SlurmLauncher:
+    """Job arrays: each pack is a task of its own."""
+
+    sweep: SweepFolder
+    settings: Mapping[str, Any]
+    leaves: bool = field(default=True, init=False)
+
+    def start(self, packs: Packs) -> None:
+        """Submit everything, in as many arrays as the cluster's MaxArraySize asks for.
+
+        Raises:
+            SchedulerError: SLURM does not take a submission.
+        """
+        arrays = _chunks(packs, max_array_size())
+        parallelism = max(1, int(self.settings["array_parallelism"]) // len(arrays)) if arrays else 1
+        for array in arrays:
+            self._submit(array, {**self.settings, "array_parallelism": parallelism})
+
+    def step(self) -> bool:
+        """SLURM starts them by itself."""
+        return False
+
+    def _submit(self, packs: Packs, settings: Mapping[str, Any]) -> None:
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        submission = Submission.new(Cluster.slurm, settings["submitit_folder"], [_ids(pack) for pack in packs])
+        write(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
+        executor = _executor(Cluster.slurm, settings, submission.folder)
+        path = str(self.sweep.path.resolve())
+        try:
+            with _importable():
+                jobs = executor.submit_array([Pack(path, pack) for pack in packs])
+        except (FailedJobError, FailedSubmissionError) as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            raise SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
+        write(self.sweep, submission.with_jobs(job_ids(jobs[0].job_id.partition("_")[0], len(jobs))))
+
+
+def _executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) -> Any:
+    """An executor with the launcher node's parameters, as ``hydra-submitit-launcher`` sets it up."""
+    import submitit
+
+    given = {key: value for key, value in settings.items() if key not in ("_target_", "submitit_folder")}
+    first = {"slurm_max_num_timeout": given.pop("max_num_timeout")} if "max_num_timeout" in given else {}
+    try:
+        executor = submitit.AutoExecutor(folder=folder, cluster=cluster.value, **first)
+        common = import_module(_LAUNCHER_SCHEMA).BaseQueueConf.__dataclass_fields__
+        executor.update_parameters(
+            **{key if key in common else f"{cluster.value}_{key}": value for key, value in given.items()}
+        )
+    except (NameError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
+    return executor
+
+
+@contextmanager
+def _importable() -> Iterator[None]:
+    """Let a job's Python find this package where it is not installed but run from a checkout."""
+    from submitit.core.utils import environment_variables
+
+    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    with environment_variables(PYTHONPATH=os.pathsep.join(dict.fromkeys([*known, str(_PACKAGE_ROOT)]))):
+        yield
+
+
+def _chunks(items: Sequence[Item], size: int) -> list[tuple[Item, ...]]:
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def _ids(pack: Sequence[Member]) -> list[str]:
+    return [member.run_id for member in pack]

@@ -1,0 +1,170 @@
+"""What a job does: run its configurations one after the other, each in its own folder, whatever happens to the others.
+
+This module is imported by every job first, so it loads nothing scientific before it has work to do.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from fvc_exp.config import Config
+from fvc_exp.errors import DataError, FvcError
+from fvc_exp.sweep.claim import Claim, heartbeat, try_claim
+from fvc_exp.sweep.folder import Member, MemberFolder, SweepFolder
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
+
+    from fvc_exp.data import Dataset
+
+log = logging.getLogger(__name__)
+_WAIT_SECONDS = 1.0
+_datasets: dict[str, Dataset] = {}
+
+
+class TimeLimitError(FvcError):
+    """The scheduler announced the end of the job's time."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A callable for submitit: the members of one job. It returns plain data, and is restarted as it is."""
+
+    sweep: str
+    members: tuple[Member, ...]
+
+    def __call__(self) -> list[dict[str, Any]]:
+        """Run the members; returns what their ``status.json`` say."""
+        import submitit
+
+        _raise_at_time_limit()
+        return run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
+
+    def checkpoint(self) -> DelayedSubmission:
+        """Hydra's ``max_num_timeout`` above 0 starts the job again: what is finished stays finished."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
+
+
+def run_members(sweep: SweepFolder, members: Sequence[Member], job: str) -> list[dict[str, Any]]:
+    """Run each member that is not finished yet, for this job; after the time limit no further one is begun."""
+    said = []
+    for member in members:
+        said.append(run_member(sweep.member(member.run_id), member, job))
+        if said[-1].get("reason") == TimeLimitError.__name__:
+            break
+    return said
+
+
+def run_member(folder: MemberFolder, member: Member, job: str) -> dict[str, Any]:
+    """Run one configuration unless it is done, waiting while another process is at it; returns its status."""
+    while True:
+        if (status := finished(folder, member, job)) is not None:
+            return status
+        if (claim := try_claim(folder, job)) is not None:
+            break
+        time.sleep(_WAIT_SECONDS)
+    if (status := finished(folder, member, job)) is not None:  # by the owner before, just now
+        claim.path.unlink()
+        return status
+    _clear(folder)
+    with heartbeat(claim):
+        return _execute(folder, member, claim)
+
+
+def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str, Any] | None:
+    """The status of a member that needs no further run, by this newest job of it, else None.
+
+    What trains is finished for good, since its id covers its data. The other stages look at their videos every time,
+    and skip what they did before on their own.
+    """
+    status = read_status(folder.status)
+    if status is None or status["state"] != "done":
+        return None
+    if member.trains:
+        return status if has_metrics(folder) else None
+    return status if job is None or status.get("job") == job else None
+
+
+def read_status(path: Path) -> dict[str, Any] | None:
+    """The content of a status or lost file; None if it is missing, or no JSON of ours."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return content if isinstance(content, dict) and "state" in content else None
+
+
+def has_metrics(folder: MemberFolder) -> bool:
+    """Whether the run left metrics and results that can be read."""
+    try:
+        return all(json.loads(path.read_bytes()) for path in (folder.metrics, folder.results))
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def _clear(folder: MemberFolder) -> None:
+    """Put aside how the attempt before ended, and delete the rest of it."""
+    for path in (folder.status, folder.lost):
+        if (old := read_status(path)) is not None:
+            path.rename(folder.attempts / f"{old.get('attempt', 0)}.{path.name}")
+    for path in folder.files():
+        path.unlink(missing_ok=True)
+
+
+def _execute(folder: MemberFolder, member: Member, claim: Claim) -> dict[str, Any]:
+    from fvc_exp import task
+
+    assert claim.owner is not None  # it is ours
+    facts = {
+        "attempt": claim.number,
+        "host": claim.owner.host,
+        "job": claim.owner.job,
+        "restart": claim.owner.restart,
+    }
+    return task.execute(
+        member.typed(), folder.path, load=lambda config: _load(config, member.data_sha256), show=False, facts=facts
+    )
+
+
+def _load(config: Config, expected: str | None) -> Dataset:
+    """The member's rows, read once a process; they must be those that the sweep was planned for."""
+    from fvc_exp.task import load
+
+    key = repr((config.data, config.features))
+    if key not in _datasets:
+        _datasets[key] = load(config)
+    if expected is not None and (found := _datasets[key].content_hash()) != expected:
+        raise DataError(
+            f"{config.data.root}: the data changed after the sweep was planned (sha256 {found[:12]}, planned "
+            f"{expected[:12]}); give the command again for a sweep of the new data"
+        )
+    return _datasets[key]
+
+
+def _raise_at_time_limit() -> None:
+    """Turn submitit's exception about the time limit into one that the run records as its reason."""
+    from submitit.core.job_environment import JobEnvironment
+    from submitit.core.utils import UncompletedJobError
+
+    number = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
+    stock = signal.getsignal(number)
+    if not callable(stock):
+        return
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        try:
+            stock(received, frame)
+        except UncompletedJobError as error:
+            raise TimeLimitError("the job reached its time limit (hydra.launcher.timeout_min)") from error
+
+    signal.signal(number, handle)
