@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fvc_exp.features.strips import ROWS
+from fvc_exp.features.strips import strip_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,15 +23,15 @@ def step_sums(gray: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.
     height, width = gray.shape
     between_columns = np.zeros(width - 1)
     between_rows = np.zeros(height - 1)
-    for top in range(0, height, ROWS):
-        band = gray[top : top + ROWS + 1]
+    rows = strip_rows(width)
+    for top in range(0, height, rows):
+        band = gray[top : top + rows + 1]
         # numpy would wrap around 0 here; absdiff saturates nothing and wraps nothing.
-        sideways = cv2.absdiff(band[:ROWS, 1:], band[:ROWS, :-1]) if width > 1 else None
-        if sideways is not None:
+        if width > 1:
+            sideways = cv2.absdiff(band[:rows, 1:], band[:rows, :-1])
             between_columns += cv2.reduce(sideways, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
         if len(band) > 1:
-            down = cv2.absdiff(band[1:], band[:-1])
-            sums = cv2.reduce(down, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+            sums = cv2.reduce(cv2.absdiff(band[1:], band[:-1]), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
             between_rows[top : top + len(sums)] = sums
     return between_columns, between_rows
 
@@ -41,12 +41,12 @@ def mean_steps(sums: NDArray[np.float64], length: int) -> tuple[float, float]:
 
     ``sums`` are the step sums of one direction, each over ``length`` pixels.
     """
-    at_border = np.zeros(len(sums), dtype=bool)
-    at_border[7::8] = True
-    border, inside = sums[at_border], sums[~at_border]
+    border = sums[7::8]
+    at_border = float(border.sum())
+    inside, steps_inside = float(sums.sum()) - at_border, len(sums) - len(border)
     return (
-        float(border.mean()) / length if len(border) else nan,
-        float(inside.mean()) / length if len(inside) else nan,
+        at_border / len(border) / length if len(border) else nan,
+        inside / steps_inside / length if steps_inside else nan,
     )
 
 

@@ -19,6 +19,8 @@ from fvc_exp.video.probe import Probe
 
 __all__ = ["COLUMNS", "FEATURE_VERSION", "PROVENANCE_COLUMNS", "Extraction", "Provenance", "Scaling", "extract"]
 
+# What the C library may keep of the memory that arrays free, in bytes; see _keep_freed_memory.
+KEPT_MEMORY = 24 * 2**20
 # Change it with any change of a definition: tables of different versions must not be mixed.
 FEATURE_VERSION = "1"
 
@@ -78,6 +80,7 @@ def extract(
     forensic table needs every frame, any other only the sampled ones. Raises VideoError when the video cannot
     be opened or decoded.
     """
+    _keep_freed_memory()
     source = sampled_frames(path, sampling, limits)
 
     def consume(samples: Iterator[Sample]) -> dict[Table, dict[str, float]]:
@@ -86,6 +89,15 @@ def extract(
     features = source.read(consume, every_frame=Table.forensic in tables)
     ordered = {table: {name: features[table][name] for name in COLUMNS[table]} for table in tables}
     return Extraction(ordered, _provenance(source, path))
+
+
+def _keep_freed_memory() -> None:
+    """Keep glibc from returning memory to the kernel after each array, which costs as much as the filters do.
+
+    Its thresholds follow the largest block freed so far (mallopt(3), M_MMAP_THRESHOLD), so one that is never touched,
+    and thus costs nothing, will do. Other C libraries take no notice.
+    """
+    np.empty(KEPT_MEMORY, np.uint8)
 
 
 def _measure(

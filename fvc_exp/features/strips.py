@@ -6,6 +6,7 @@ Sums over the bands add up to sums over the frame.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import cv2
@@ -14,31 +15,41 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# A multiple of the 8-pixel block; 64 rows of 1080p in int16 fill half of a common second-level cache.
-ROWS = 64
+# In int16, a band of this many pixels fills a quarter of a common second-level cache.
+PIXELS = 1 << 17
 
 
-def haloed_strips(gray: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Bands of up to 64 rows with one more row above and below, mirrored at the border without repeating it.
+def strip_rows(width: int) -> int:
+    """Rows of a band: a multiple of the 8-pixel block, 64 for 1080p."""
+    return max(8, PIXELS // width // 8 * 8)
 
-    3x3 filters of a band, less its first and last row, are the filters of the frame with
-    ``BORDER_REFLECT_101``.
+
+def haloed_strips(gray: NDArray[np.uint8], halo: int = 1) -> Iterator[NDArray[np.uint8]]:
+    """Bands of rows with ``halo`` more rows above and below, mirrored at the border without repeating it.
+
+    Filters of ``2 * halo + 1`` rows over a band, less its first and last ``halo`` rows, are the filters of the
+    frame with ``BORDER_REFLECT_101``.
     """
-    padded = np.asarray(cv2.copyMakeBorder(gray, 1, 1, 0, 0, cv2.BORDER_REFLECT_101), dtype=np.uint8)
-    for top in range(0, gray.shape[0], ROWS):
-        yield padded[top : top + ROWS + 2]
+    padded = np.asarray(cv2.copyMakeBorder(gray, halo, halo, 0, 0, cv2.BORDER_REFLECT_101), dtype=np.uint8)
+    height, width = gray.shape
+    rows = strip_rows(width)
+    for top in range(0, height, rows):
+        yield padded[top : top + rows + 2 * halo]
 
 
 def block_strips(gray: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Bands of up to 64 rows of whole 8x8 blocks.
+    """Bands of rows of whole 8x8 blocks.
 
     Incomplete blocks at the right and bottom are left out.
     """
     height, width = (size // 8 * 8 for size in gray.shape)
-    for top in range(0, height if width else 0, ROWS):
-        yield gray[top : min(top + ROWS, height), :width]
+    if not width:
+        return
+    rows = strip_rows(width)
+    for top in range(0, height, rows):
+        yield gray[top : min(top + rows, height), :width]
 
 
 def standard_deviation(mean: float, mean_square: float) -> float:
     """Population standard deviation from the first two moments; rounding must not make its root imaginary."""
-    return float(np.sqrt(max(mean_square - mean * mean, 0.0)))
+    return sqrt(max(mean_square - mean * mean, 0.0))

@@ -12,9 +12,11 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from fvc_exp.config import LimitsConfig, SamplingConfig
+from fvc_exp.video.container import failure, reraise_memory_error
 from fvc_exp.video.failures import Failure
+from fvc_exp.video.packets import PacketSource, decode_all, decode_runs
 from fvc_exp.video.pixels import PixelReader
-from fvc_exp.video.probe import Probe, failure, open_video, probe, reraise_memory_error
+from fvc_exp.video.probe import Probe
 from fvc_exp.video.sample import Run, decoding_runs, sample_indices
 
 if TYPE_CHECKING:
@@ -87,8 +89,8 @@ class SampledFrames:
     def __init__(self, path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> None:
         self.path = path
         self.sampling = sampling
-        self.limits = limits
-        self.probe: Probe = probe(path, limits)
+        self._source = PacketSource(path, limits)
+        self.probe: Probe = self._source.probe
         self.decoded: Decoded | None = None
         self._pixels = PixelReader()
 
@@ -123,7 +125,7 @@ class SampledFrames:
         pending = {self.probe.packets.display_pts[index]: index for index in indices}
         facts = (0, "")
         try:
-            for frame in self._decode_runs(runs, frozenset(pending)):
+            for frame in decode_runs(self._source, runs, frozenset(pending)):
                 if frame.pts in pending:
                     if frame.is_corrupt:
                         raise _NotExactError
@@ -136,34 +138,13 @@ class SampledFrames:
             raise _NotExactError
         self.decoded = Decoded(tuple(indices), self.probe.frame_count, len(indices), 0, *facts)
 
-    def _decode_runs(self, runs: Sequence[Run], wanted: frozenset[int]) -> Iterator[VideoFrame]:
-        with open_video(self.path, self.limits) as (container, stream):
-            context = stream.codec_context
-            remaining = iter(runs)
-            run = next(remaining)
-            packets = (packet for packet in container.demux(stream) if packet.size)
-            for position, packet in enumerate(packets):
-                if position < run.start:
-                    continue
-                # Frames that nothing refers to cost their decoding only if they are wanted themselves.
-                context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
-                yield from stream.decode(packet)
-                if position + 1 < run.stop:
-                    continue
-                yield from stream.decode(None)
-                context.flush_buffers()
-                following = next(remaining, None)
-                if following is None:
-                    return
-                run = following
-
     def _full(self, indices: Sequence[int], every_frame: bool, *, is_resampled: bool = False) -> Iterator[Sample]:
         wanted = frozenset(indices)
         good: list[int] = []
         bad_frames = bad_packets = 0
         facts = (0, "")
         must_resample = False
-        for frame in self._decode_all():
+        for frame in decode_all(self._source):
             if frame is None:
                 bad_packets += 1
                 continue
@@ -184,27 +165,6 @@ class SampledFrames:
             raise _ResampleError(good)
         frames_total = total if is_clean else max(total, self.probe.frame_count)
         self.decoded = Decoded(tuple(indices), frames_total, len(good), bad_frames + bad_packets, *facts)
-
-    def _decode_all(self) -> Iterator[VideoFrame | None]:
-        """Every frame in display order, and None for each packet that cannot be read or decoded."""
-        with open_video(self.path, self.limits) as (container, stream):
-            packets = container.demux(stream)
-            while True:
-                try:
-                    packet = next(packets)
-                except StopIteration:
-                    return
-                except FFmpegError as error:
-                    reraise_memory_error(error)
-                    yield None
-                    return
-                try:
-                    frames = stream.decode(packet if packet.size else None)
-                except FFmpegError as error:
-                    reraise_memory_error(error)
-                    yield None
-                    continue
-                yield from frames
 
 
 def sampled_frames(path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> SampledFrames:

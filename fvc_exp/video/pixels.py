@@ -21,7 +21,8 @@ LUMA_PLANE_FORMATS = frozenset(
     }
 )
 # ITU-R BT.601/709 limited range: black at 16, white at 235.
-BLACK, WHITE = np.uint8(16), np.uint8(235)
+BLACK, WHITE = 16, 235
+STRETCH = 255 / (WHITE - BLACK)
 
 
 class PixelReader:
@@ -44,8 +45,8 @@ class PixelReader:
         if frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj"):
             # The copy detaches the pixels from the decoder's buffer, which PyAV frees with the frame.
             return values.copy()
-        above_black = np.maximum(values, BLACK) - BLACK
-        return np.asarray(cv2.convertScaleAbs(above_black, alpha=255 / float(WHITE - BLACK)), dtype=np.uint8)
+        # Rounded and clipped to 0 and 255. No integer falls halfway, so rounding cannot differ between processors.
+        return np.asarray(cv2.addWeighted(values, STRETCH, values, 0, -BLACK * STRETCH), dtype=np.uint8)
 
     def rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """The frame as height x width x (red, green, blue), converted by FFmpeg."""

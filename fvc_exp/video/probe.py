@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from fvc_exp.config import LimitsConfig
-from fvc_exp.errors import VideoError
+from fvc_exp.video.container import failure, open_video, reraise_memory_error
 from fvc_exp.video.failures import Failure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Without the two lists a text file named .mp4 can make FFmpeg open other files or the network (ffconcat, HLS,
-# concat:).
-SAFE_OPEN = {
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",
-    "protocol_whitelist": "file",
-    # Opening decodes a frame of each stream to learn its pixel format, which takes as long as all the rest of a probe.
-    # The option reaches only those decoders.
-    "skip_frame": "all",
-}
 # Two display steps may differ by the rounding of a container clock; Matroska counts in milliseconds.
 VFR_TOLERANCE_SECONDS = 0.002
 VFR_TOLERANCE_TICKS = 2
@@ -109,105 +98,57 @@ class Probe:
         return frames[0] if frames else None
 
 
-def failure(kind: Failure, path: Path, reason: str) -> VideoError:
-    """A VideoError that names the file."""
-    return VideoError(kind.value, f"{path}: {reason}")
-
-
-@contextmanager
-def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a local video file and its first video stream, set up for one decoding thread.
-
-    Raises VideoError when the file is missing, is no video, is of a container or protocol that is not
-    allowed, has no video stream, or is larger than ``limits.max_pixels`` a frame.
-    """
-    with _open_container(path, limits) as container:
-        stream = _video_stream(path, container)
-        if stream.width * stream.height > limits.max_pixels:
-            size = f"{stream.width}x{stream.height} = {stream.width * stream.height} pixels"
-            raise failure(Failure.too_large, path, f"a frame of {size} exceeds max_pixels {limits.max_pixels}")
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"max_pixels": str(_decoder_pixels(limits))}
-        yield container, stream
-
-
 def probe(path: Path, limits: LimitsConfig) -> Probe:
     """Read every packet header of a video once, without decoding.
 
     Raises VideoError as ``open_video`` does, and with class ``no_frames`` when the stream holds no packet.
     """
     with open_video(path, limits) as (container, stream):
-        packets, is_damaged = _read_packets(container, stream)
-        if not packets.shown.any():
-            raise failure(Failure.no_frames, path, "the video stream holds no frame")
-        duration = _duration(stream, packets)
-        is_vfr = _is_vfr(stream, packets)
-        count = int(packets.shown.sum())
-        return Probe(
-            frame_count=count,
-            width=stream.width,
-            height=stream.height,
-            average_rate=_average_rate(stream, count, duration, is_vfr),
-            base_rate=float(stream.base_rate) if stream.base_rate else None,
-            bit_rate=_bit_rate(stream, packets, duration),
-            stated_bit_rate=stream.bit_rate or None,
-            duration=duration,
-            container=container.format.name,
-            codec=stream.codec_context.codec.canonical_name,
-            is_vfr=is_vfr,
-            has_b_frames=bool(stream.codec_context.has_b_frames),
-            is_damaged=is_damaged,
-            packets=packets,
-            path=path,
-            limits=limits,
-        )
+        return probe_stream(container, stream, container.demux(stream), path, limits)
 
 
-def reraise_memory_error(error: Exception) -> None:
-    """Running out of memory says nothing about the file, so it must not be counted as damage."""
-    if isinstance(error, MemoryError):
-        raise error
+def probe_stream(
+    container: InputContainer,
+    stream: VideoStream,
+    demuxed: Iterable[Packet[VideoStream]],
+    path: Path,
+    limits: LimitsConfig,
+) -> Probe:
+    """The facts of an open video, whose packets ``demuxed`` gives; see ``probe``."""
+    packets, is_damaged = _read_packets(demuxed)
+    if not packets.shown.any():
+        raise failure(Failure.no_frames, path, "the video stream holds no frame")
+    duration = _duration(stream, packets)
+    is_vfr = _is_vfr(stream, packets)
+    count = int(packets.shown.sum())
+    return Probe(
+        frame_count=count,
+        width=stream.width,
+        height=stream.height,
+        average_rate=_average_rate(stream, count, duration, is_vfr),
+        base_rate=float(stream.base_rate) if stream.base_rate else None,
+        bit_rate=_bit_rate(stream, packets, duration),
+        stated_bit_rate=stream.bit_rate or None,
+        duration=duration,
+        container=container.format.name,
+        codec=stream.codec_context.codec.canonical_name,
+        is_vfr=is_vfr,
+        has_b_frames=bool(stream.codec_context.has_b_frames),
+        is_damaged=is_damaged,
+        packets=packets,
+        path=path,
+        limits=limits,
+    )
 
 
-def _decoder_pixels(limits: LimitsConfig) -> int:
-    # Decoders check the size padded to whole macroblocks or superblocks, 1920x1088 for 1920x1080.
-    return limits.max_pixels + limits.max_pixels // 8 + 64 * 64
-
-
-def _open_container(path: Path, limits: LimitsConfig) -> InputContainer:
-    # "file:" keeps a name such as "concat:a|b" from choosing the protocol; only where nothing has that name
-    # FFmpeg sees it bare.
-    name = f"file:{path}" if path.exists() else str(path)
-    try:
-        return av.open(name, mode="r", options=SAFE_OPEN | {"max_pixels": str(_decoder_pixels(limits))})
-    except (av.error.ArgumentError, av.error.ProtocolNotFoundError) as error:
-        allowed = SAFE_OPEN["format_whitelist"]
-        raise failure(Failure.refused, path, f"only local files of the containers {allowed} are opened") from error
-    except (av.error.InvalidDataError, av.error.IsADirectoryError, av.error.EOFError) as error:
-        raise failure(Failure.not_a_video, path, f"not a video file ({error.strerror})") from error
-    except OSError as error:
-        raise failure(Failure.missing, path, f"cannot be read ({error.strerror})") from error
-
-
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
-        # PyAV leaves the context None where the codec has no decoder, which its annotations do not say.
-        if getattr(stream, "codec_context", None) is None:
-            raise failure(Failure.decode_failed, path, "no decoder for the codec of the video stream")
-        return stream
-    raise failure(Failure.no_video_stream, path, "holds no video stream")
-
-
-def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[Packets, bool]:
+def _read_packets(demuxed: Iterable[Packet[VideoStream]]) -> tuple[Packets, bool]:
     pts: list[int | None] = []
     keyframe: list[bool] = []
     sizes: list[int] = []
     shown: list[bool] = []
     is_damaged = False
     try:
-        for packet in container.demux(stream):
+        for packet in demuxed:
             if packet.size == 0:
                 continue
             pts.append(packet.pts)

@@ -61,8 +61,8 @@ def dct(gray: Gray) -> dict[str, float]:
     return {
         "dct_dc_mean": float(np.mean(dc)),
         "dct_dc_std": float(np.std(dc)),
-        "dct_ac_mean": float(np.abs(ac).mean()),
-        "dct_ac_std": np.sqrt(energies).std(),
+        "dct_ac_mean": np.sqrt(energies).mean(),
+        "dct_ac_std": energies.std(),
         "dct_ac_energy": energies.mean(),
     }
 

@@ -36,6 +36,14 @@ def test_limited_range_is_stretched() -> None:
     assert PixelReader().luma(frame).min() == 255
 
 
+def test_every_value_of_limited_range_is_rounded_and_clipped() -> None:
+    frame = av.VideoFrame(256, 16, "yuv420p")
+    assert frame.planes[0].line_size == 256
+    frame.planes[0].update(bytes(range(256)) * 16)
+    expected = [min(255, max(0, round((value - 16) * 255 / 219))) for value in range(256)]
+    np.testing.assert_array_equal(PixelReader().luma(frame)[0], expected)
+
+
 def test_full_range_is_left_alone() -> None:
     frame = av.VideoFrame(16, 16, "yuv420p")
     frame.color_range = ColorRange.JPEG

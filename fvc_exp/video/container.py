@@ -1,0 +1,85 @@
+"""Opening video files that nobody vouches for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from fvc_exp.config import LimitsConfig
+from fvc_exp.errors import VideoError
+from fvc_exp.video.failures import Failure
+
+# Without the two lists a text file named .mp4 can make FFmpeg open other files or the network (ffconcat, HLS,
+# concat:).
+SAFE_OPEN = {
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",
+    "protocol_whitelist": "file",
+    # Opening decodes a frame of each stream to learn its pixel format, which takes as long as all the rest of a probe.
+    # The option reaches only those decoders.
+    "skip_frame": "all",
+}
+
+
+def failure(kind: Failure, path: Path, reason: str) -> VideoError:
+    """A VideoError that names the file."""
+    return VideoError(kind.value, f"{path}: {reason}")
+
+
+@contextmanager
+def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a local video file and its first video stream, set up for one decoding thread.
+
+    Raises VideoError when the file is missing, is no video, is of a container or protocol that is not
+    allowed, has no video stream, or is larger than ``limits.max_pixels`` a frame.
+    """
+    with _open_container(path, limits) as container:
+        stream = _video_stream(path, container)
+        if stream.width * stream.height > limits.max_pixels:
+            size = f"{stream.width}x{stream.height} = {stream.width * stream.height} pixels"
+            raise failure(Failure.too_large, path, f"a frame of {size} exceeds max_pixels {limits.max_pixels}")
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"max_pixels": str(_decoder_pixels(limits))}
+        yield container, stream
+
+
+def reraise_memory_error(error: Exception) -> None:
+    """Running out of memory says nothing about the file, so it must not be counted as damage."""
+    if isinstance(error, MemoryError):
+        raise error
+
+
+def _decoder_pixels(limits: LimitsConfig) -> int:
+    # Decoders check the size padded to whole macroblocks or superblocks, 1920x1088 for 1920x1080.
+    return limits.max_pixels + limits.max_pixels // 8 + 64 * 64
+
+
+def _open_container(path: Path, limits: LimitsConfig) -> InputContainer:
+    # "file:" keeps a name such as "concat:a|b" from choosing the protocol; only where nothing has that name
+    # FFmpeg sees it bare.
+    name = f"file:{path}" if path.exists() else str(path)
+    try:
+        return av.open(name, mode="r", options=SAFE_OPEN | {"max_pixels": str(_decoder_pixels(limits))})
+    except (av.error.ArgumentError, av.error.ProtocolNotFoundError) as error:
+        allowed = SAFE_OPEN["format_whitelist"]
+        raise failure(Failure.refused, path, f"only local files of the containers {allowed} are opened") from error
+    except (av.error.InvalidDataError, av.error.IsADirectoryError, av.error.EOFError) as error:
+        raise failure(Failure.not_a_video, path, f"not a video file ({error.strerror})") from error
+    except OSError as error:
+        raise failure(Failure.missing, path, f"cannot be read ({error.strerror})") from error
+
+
+def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+    for stream in container.streams.video:
+        if stream.disposition & Disposition.attached_pic:
+            continue
+        # PyAV leaves the context None where the codec has no decoder, which its annotations do not say.
+        if getattr(stream, "codec_context", None) is None:
+            raise failure(Failure.decode_failed, path, "no decoder for the codec of the video stream")
+        return stream
+    raise failure(Failure.no_video_stream, path, "holds no video stream")
