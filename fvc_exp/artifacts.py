@@ -8,9 +8,12 @@ from typing import Any
 from zipfile import BadZipFile
 
 import joblib
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from fvc_exp.bootstrap import fold_dependence
 from fvc_exp.bundle import make_bundle
 from fvc_exp.data import CLASSES
 from fvc_exp.errors import ArtifactError
@@ -47,6 +50,7 @@ def write_result(folder: RunFolder, result: RunResult) -> None:
     data_hash = result.dataset.content_hash()
     write_json(folder.metrics, result.fold_records)
     write_json(folder.results, results(result, data_hash))
+    write_json(folder.audit, {**result.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
     _write_parquet(folder.predictions, result.predictions())
     _write_parquet(folder.folds, result.folds())
     write_atomic(folder.coefficients, coefficients(result).write_csv)
@@ -64,8 +68,21 @@ def results(result: RunResult, data_hash: str) -> dict[str, Any]:
         "run_id": run_id(result.config, data_hash),
         "parameters": canonical(result.config),
         "cv": result.summary,
+        "fold_dependence": _fold_dependence(result),
         "test": result.test_scores,
         "floors": {"cv": result.floors, "test": result.test_floors},
+        "audit": {**result.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
+        "calibration": {
+            "method": result.config.calibration.name,
+            "cv": result.reliability.to_json(),
+            "test": result.test_reliability.to_json() if result.test_reliability else None,
+        },
+        "threshold": {
+            "rule": result.config.threshold,
+            "final": result.final.threshold,
+            "folds": [model.threshold for model in result.fold_models],
+        },
+        "nested": result.nested.to_json() if result.nested else None,
         "flags": result.flags,
         "notes": result.notes,
         "final_model": {"n_iter": result.final.n_iter, "converged": result.final.converged},
@@ -100,6 +117,15 @@ def coefficients(result: RunResult) -> pl.DataFrame:
     for fold, model in zip(result.split.folds, result.fold_models, strict=True):
         columns[f"repeat{fold.repeat}_fold{fold.index}"] = _weights(model)
     return pl.DataFrame(columns)
+
+
+def _fold_dependence(result: RunResult) -> float:
+    """That of the models of one repeat, on the development rows; the mean of all repeats."""
+    rows = result.dataset.X[result.split.development]
+    log_odds: dict[int, list[NDArray[np.float64]]] = {}
+    for fold, model in zip(result.split.folds, result.fold_models, strict=True):
+        log_odds.setdefault(fold.repeat, []).append(model.pipeline.decision_function(rows))
+    return float(np.mean([fold_dependence(each) for each in log_odds.values()]))
 
 
 def _weights(model: FittedModel) -> list[float]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fvc_exp.calibration import Steps
 from fvc_exp.data import CLASSES
 from fvc_exp.errors import ArtifactError, DataError
-from fvc_exp.evaluate import THRESHOLD
 from fvc_exp.experiment import RunResult
 
 FORMAT = 1
@@ -41,6 +41,7 @@ class Bundle:
     run_id: str
     data_sha256: str
     feature_versions: tuple[str, ...]
+    calibration: Steps | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,6 +66,8 @@ class Bundle:
             values["features"] = tuple(Feature(**each) for each in values["features"])
             for name in ("classes", "feature_versions"):
                 values[name] = tuple(values[name])
+            if values.get("calibration") is not None:
+                values["calibration"] = Steps(**{axis: tuple(knots) for axis, knots in values["calibration"].items()})
             return cls(**values)
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{where}: is not a model of ours: {error}") from error
@@ -92,7 +95,11 @@ class Bundle:
             for name in ("fill", "mean", "scale", "coefficient")
         )
         log_odds = (np.where(np.isnan(X), fill, X) - mean) / scale @ weight + self.intercept
-        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * log_odds)))  # the logistic function, without overflow
+        return self.calibrated(0.5 * (1.0 + np.tanh(0.5 * log_odds)))  # the logistic function, without overflow
+
+    def calibrated(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The pipeline's probabilities after isotonic calibration, or as they are where the model has none."""
+        return self.calibration(probability) if self.calibration else probability
 
     def outside(self, row: NDArray[np.float64]) -> list[str]:
         """Names of the features of one row (p,) that lie outside what training has seen."""
@@ -126,9 +133,10 @@ def make_bundle(result: RunResult, run_id: str, data_sha256: str) -> Bundle:
     return Bundle(
         features=tuple(Feature(*column) for column in columns),
         intercept=float(final.classifier.intercept_[0]),
-        threshold=THRESHOLD,
+        threshold=final.threshold,
         classes=CLASSES,
         run_id=run_id,
         data_sha256=data_sha256,
         feature_versions=result.dataset.feature_versions,
+        calibration=final.steps,
     )

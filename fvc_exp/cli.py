@@ -14,8 +14,9 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from fvc_exp.console import make_console
+from fvc_exp.console import frame_table, make_console
 from fvc_exp.errors import ConfigError, FvcError
+from fvc_exp.runfolder import plain, write_atomic
 
 P = ParamSpec("P")
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
@@ -134,7 +135,7 @@ def collect(sweep: SweepArgument) -> Exit:
 def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     """Rank the finished runs by their mean AUC in cross-validation, beside what they had to beat. Writes nothing.
 
-    Exit code 0, or 3 if no run is finished.
+    Exit code 0, or 3 if there is nothing to rank.
     """
     from fvc_exp.sweep import leaderboard as board
     from fvc_exp.sweep.folder import SweepFolder
@@ -144,12 +145,12 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
     states = inspect(folder, plan)
-    ranked = board.rank(table_of(folder, states))
+    results = table_of(folder, states)
     if as_json:
-        _print_json(board.as_json(plan, states, ranked))
+        _print_json(board.as_json(plan, states, results))
     else:
-        board.show(make_console(), plan, states, ranked)
-    return Exit.OK if len(ranked) else Exit.UNFINISHED
+        board.show(make_console(), plan, states, results)
+    return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
 
 
 def _exit_code(states: list[str]) -> Exit:
@@ -190,6 +191,134 @@ def predict(
         for each in found:
             typer.echo(str(each))
     return Exit.FAILED if any(each.error for each in found) else Exit.OK
+
+
+@command
+def audit(
+    ids: Annotated[Path, typer.Option(help="table: video_path[, label, group, content_sha256]")],
+    folds: Annotated[Path, typer.Option(help="table: video_path, fold[, repeat, split]")],
+    as_json: JsonOption = False,
+) -> Exit:
+    """Judge a split that anybody made: does anything link its training and test videos?
+
+    Exit code 0 if it passes, else 1.
+    """
+    from fvc_exp.console import print_certificate
+    from fvc_exp.foreign import audit_files
+
+    found, notes = audit_files(ids, folds)
+    if as_json:
+        _print_json({**found.to_json(), "notes": notes})
+    else:
+        for note in notes:
+            typer.echo(f"note: {note}")
+        print_certificate(make_console(), found)
+    return Exit.OK if found.verdict == "PASS" else Exit.FAILED
+
+
+@command
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="one SELECT over runs, folds, predictions, coefficients")],
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="where runs lie, at any depth")] = Path("outputs"),
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False,
+    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="write parquet instead of printing")] = None,
+) -> Exit:
+    """Query all runs of a folder with SQL. Needs the extra analytics.
+
+    Example: fvc query "SELECT run, C, cv_auc_mean FROM runs ORDER BY cv_auc_mean DESC LIMIT 5"
+    """
+    from fvc_exp.views import query_runs
+
+    if sum((as_json, as_csv, parquet is not None)) > 1:
+        raise ConfigError("--json, --csv and --parquet exclude each other: choose one")
+    found = query_runs(sql, folder)
+    if parquet is not None:
+        write_atomic(parquet, found.write_parquet)
+    elif as_json:
+        typer.echo(found.write_json())
+    elif as_csv:
+        typer.echo(found.write_csv(), nl=False)
+    else:
+        make_console().print(frame_table(found))
+    return Exit.OK
+
+
+@command
+def verify(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")], as_json: JsonOption = False
+) -> Exit:
+    """Run again from the stored configuration and compare data, folds, coefficients and metrics bit by bit.
+
+    Exit code 0 if nothing differs, else 1; the first differences and the packages that changed are named.
+    """
+    from fvc_exp.verify import verify as verify_run
+
+    found = verify_run(run)
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        typer.echo(str(found))
+    return Exit.OK if found.identical else Exit.FAILED
+
+
+@command
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN|SWEEP...", help="folders of finished runs or sweeps")],
+    metric: Annotated[str, typer.Option(help="which metric of the folds to compare")] = "auc",
+    as_json: JsonOption = False,
+) -> Exit:
+    """Say which configurations tie with the best, which tied one is the simplest, and which beat the floor.
+
+    Only runs with equal data, cv and seed can be compared.
+    """
+    from fvc_exp.compare import comparison
+    from fvc_exp.compare.runs import find_runs
+
+    found = comparison.compare(find_runs(folders), metric)
+    if as_json:
+        _print_json(plain(found.to_json()))
+    else:
+        comparison.show(make_console(), found)
+    return Exit.OK
+
+
+@command
+def explain(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")],
+    replicates: Annotated[int, typer.Option(min=20, help="fits to resampled groups")] = 200,
+    as_json: JsonOption = False,
+) -> Exit:
+    """Find out what a run has learned: intervals, stable coefficients, importance, slices and the path over C.
+
+    Trains it again from its stored configuration, and writes tables and a plot into RUN/insight.
+    """
+    from fvc_exp.console import progress_bar
+    from fvc_exp.insight import folder, show
+
+    with progress_bar("explain") as on_progress:
+        found = folder.explain(run, replicates=replicates, on_progress=on_progress)
+    if as_json:
+        _print_json(plain(show.as_json(found)))
+    else:
+        show.show(make_console(), found)
+    return Exit.OK
+
+
+@command
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN|SWEEP", help="folder of a finished run, or of a sweep")],
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="where to; default: report.html there")] = None,
+) -> Exit:
+    """Write one HTML file that says all about a run or sweep, and MODEL_CARD.md beside the model.
+
+    Exit code 0. The page needs no network and no other file; a sweep's card is that of its best/.
+    """
+    from fvc_exp.report.render import write_report
+
+    for path in write_report(folder, output):
+        typer.echo(path)
+    return Exit.OK
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ class Scheme(Enum):
 
     grouped = "grouped"
     stratified = "stratified"
+    leave_platform_out = "leave_platform_out"
+    predefined = "predefined"
 
 
 class Stage(Enum):
@@ -75,6 +77,21 @@ class ClassWeight(Enum):
     """Weights of the two classes in the loss; null in YAML means one each."""
 
     balanced = "balanced"
+
+
+class Calibration(Enum):
+    """How probabilities are mended on out-of-fold rows of the training part: not at all, by a slope, or by steps."""
+
+    none = "none"
+    sigmoid = "sigmoid"
+    isotonic = "isotonic"
+
+
+class NullScorer(Enum):
+    """What is fitted to the permuted labels: a fast ridge regression, or the run's own model."""
+
+    ridge = "ridge"
+    model = "model"
 
 
 @dataclass
@@ -161,13 +178,30 @@ class SolverConfig:
 
 @dataclass
 class CVConfig:
-    """Cross-validation on the development rows, and the share of groups held out for the final test."""
+    """Cross-validation on the development rows, and the share of groups held out for the final test.
+
+    ``inner_splits`` is for what is chosen inside a training part: C among ``c_grid`` (empty: not searched), the
+    threshold and the calibration. ``folds`` is the file that scheme ``predefined`` reads.
+    """
 
     name: str = MISSING
     scheme: Scheme = MISSING
     n_splits: int = MISSING
     n_repeats: int = MISSING
     test_size: float = MISSING
+    inner_splits: int = MISSING
+    c_grid: list[float] = MISSING
+    folds: str | None = MISSING
+
+
+@dataclass
+class AuditConfig:
+    """The leakage certificate; nothing here changes a score."""
+
+    allow_fail: bool = MISSING
+    tolerance: float = MISSING
+    permutations: int = MISSING
+    scorer: NullScorer = MISSING
 
 
 @dataclass
@@ -197,15 +231,20 @@ class Config:
     penalty: PenaltyConfig = MISSING
     solver: SolverConfig = MISSING
     cv: CVConfig = MISSING
+    audit: AuditConfig = MISSING
     stage: StageConfig = MISSING
     sweep: SweepConfig = MISSING
     C: float = MISSING
     class_weight: ClassWeight | None = MISSING
+    threshold: str = MISSING
+    calibration: Calibration = MISSING
     seed: int = MISSING
     plots: bool = MISSING
     outputs: str = MISSING
 
 
+THRESHOLDS = ("0.5", "f1", "youden")  # above which probability a video is called fake
+MIN_PERMUTATIONS = 19  # with fewer, no p-value can be as low as 0.05
 MIN_SCALED_SIZE = 32  # pixels; below it an 8 x 8 block grid says nothing
 
 # scikit-learn's own rules (LogisticRegression, "solver"), checked against it by a test. Order = preference for auto.
@@ -235,6 +274,7 @@ def to_typed(composed: DictConfig) -> Config:
     if problems := list(_range_problems(config)):
         raise ConfigError("; ".join(problems))
     _check_pair(config.penalty.name, config.solver.name)
+    _check_cv(config)
     return config
 
 
@@ -246,7 +286,7 @@ def _one_line(error: OmegaConfBaseException) -> str:
 
 
 def _range_problems(config: Config) -> Iterator[str]:
-    cv, data = config.cv, config.data
+    cv, data, audit = config.cv, config.data, config.audit
     rules: list[tuple[str, float, bool, str]] = [
         ("C", config.C, 0 < config.C < math.inf, "a finite number above 0 (no regularisation: penalty=none)"),
         ("seed", config.seed, 0 <= config.seed < 2**32, "an integer from 0 to 2**32 - 1"),
@@ -257,6 +297,10 @@ def _range_problems(config: Config) -> Iterator[str]:
         ("cv.n_repeats", cv.n_repeats, cv.n_repeats >= 1, "an integer of at least 1"),
         ("cv.test_size", cv.test_size, cv.test_size == 0 or 0.05 <= cv.test_size <= 0.5,
          "0 (no test set) or a share from 0.05 to 0.5"),
+        ("cv.inner_splits", cv.inner_splits, cv.inner_splits >= 2, "an integer of at least 2"),
+        ("audit.tolerance", audit.tolerance, 0 < audit.tolerance < 1, "a number above 0, below 1"),
+        ("audit.permutations", audit.permutations, audit.permutations == 0 or audit.permutations >= MIN_PERMUTATIONS,
+         f"0 (no null distribution) or an integer of at least {MIN_PERMUTATIONS}"),
         ("sweep.pack", config.sweep.pack, config.sweep.pack >= 1, "an integer of at least 1"),
         ("data.max_unmatched", data.max_unmatched, 0 <= data.max_unmatched < 1, "a share of at least 0, below 1"),
         ("data.num_shards", data.num_shards, data.num_shards >= 1, "an integer of at least 1"),
@@ -266,6 +310,10 @@ def _range_problems(config: Config) -> Iterator[str]:
     for key, value, allowed, meaning in rules:
         if not allowed:
             yield f"{key}={value} is not allowed: it must be {meaning}"
+    if config.threshold not in THRESHOLDS:
+        yield f"threshold={config.threshold} is not allowed: it must be one of {', '.join(THRESHOLDS)}"
+    if wrong := [c for c in cv.c_grid if not 0 < c < math.inf]:
+        yield f"cv.c_grid={cv.c_grid} is not allowed: {wrong[0]} must be a finite number above 0"
     yield from _video_problems(config.video)
 
 
@@ -298,6 +346,20 @@ def _check_pair(penalty: Penalty, solver: Solver) -> None:
         f"solver={'|'.join(('auto', *LEGAL_SOLVERS[penalty]))}, and solver={solver.value} allows "
         f"penalty={'|'.join(penalties)}"
     )
+
+
+def _check_cv(config: Config) -> None:
+    cv = config.cv
+    if (cv.scheme is Scheme.predefined) != (cv.folds is not None):
+        raise IncompatibleError(
+            f"cv.scheme={cv.scheme.name} and cv.folds={cv.folds} do not fit: cv.folds names the file that "
+            "cv.scheme=predefined reads, and is null for the other schemes"
+        )
+    if cv.c_grid and config.penalty.name is Penalty.none:
+        raise IncompatibleError(
+            f"cv.c_grid={cv.c_grid} cannot be searched with penalty=none, where C has no effect: use another "
+            "penalty, or cv.c_grid=[]"
+        )
 
 
 def resolved_solver(penalty: Penalty, solver: Solver) -> str:

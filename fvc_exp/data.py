@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fvc_exp.config import DataConfig, FeaturesConfig
 from fvc_exp.errors import DataError
+from fvc_exp.slices import CONTENT, MANIPULATION, PLATFORM, SOURCES, Slices, find_slices
 from fvc_exp.tables import collect, scan_table
 
 KEY = "video_path"
@@ -23,7 +24,7 @@ LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, 
 # Numeric columns that tables of features also hold, and that must never be learned from.
 NOT_FEATURES = frozenset(
     (
-        *(KEY, LABEL, VERSION, *GROUP_COLUMNS, "fold", "split", "upload", "augmentation"),
+        *(KEY, LABEL, VERSION, *GROUP_COLUMNS, "fold", "split", "upload", "augmentation", PLATFORM, MANIPULATION),
         *("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"),
         *("width", "height", "rotation", "is_vfr", "duration_s", "file_size", "file_mtime_ns"),
     )
@@ -35,7 +36,8 @@ class Dataset:
     """Rows ready for training, sorted by video path.
 
     ``X`` is (n, p) float64 with NaN where a value is missing; ``y`` is (n,) with 1 = fake; ``groups`` is (n,) integer
-    codes, or one code a row where the metadata names no group (``group_column`` is None then).
+    codes, or one code a row where the metadata names no group (``group_column`` is None then). ``slices`` and
+    ``content_sha256`` (of the video files) have a value, or None, for each row, as far as the tables hold them.
     """
 
     X: NDArray[np.float64]
@@ -48,6 +50,8 @@ class Dataset:
     constant_features: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     feature_versions: tuple[str, ...] = ()
+    slices: Slices = field(default_factory=dict)
+    content_sha256: tuple[str | None, ...] | None = None
 
     @property
     def n_groups(self) -> int:
@@ -61,9 +65,10 @@ class Dataset:
         return {name: int(count) for name, count in zip(self.feature_names, counts, strict=True) if count}
 
     def content_hash(self) -> str:
-        """sha256 over everything a model could learn from; independent of file format and row order."""
+        """sha256 over what decides the scores, the folds and the floors; independent of file format and row order."""
         digest = hashlib.sha256()
-        for text in (*self.feature_names, *self.ids, *self.group_names):
+        platforms = (platform or "" for platform in self.slices.get(PLATFORM, ()))
+        for text in (*self.feature_names, *self.ids, *self.group_names, *platforms):
             digest.update(text.encode() + b"\0")
         digest.update(np.ascontiguousarray(self.X, dtype="<f8").tobytes())
         digest.update(np.ascontiguousarray(self.y, dtype="<i8").tobytes())
@@ -90,9 +95,10 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
                 f"features={features.name} needs the table data.features_{table.name}, "
                 f"but data={data.name} has none: set data.features_{table.name}=PATH or choose other features"
             )
-        frame, found_versions = _read_features(Path(data.root) / configured, table.value)
+        frame, names, found_versions = _read_features(Path(data.root) / configured, table.value)
         versions |= found_versions
-        names = [name for name in frame.columns if name != KEY]
+        # What the metadata or an earlier table says of the video itself comes first.
+        frame = frame.drop([name for name in SOURCES if name in joined.columns and name in frame.columns])
         joined = joined.join(frame, on=KEY, how="left", maintain_order="left")
         # A video that could not be measured has a row without any value: as good as no row.
         matched &= joined.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
@@ -108,16 +114,16 @@ def _read_metadata(path: Path) -> pl.DataFrame:
     for required in (KEY, LABEL):
         if required not in columns:
             raise DataError(f"{source}: column {required!r} is missing; the table has {', '.join(columns)}")
-    keep = [KEY, LABEL, *(name for name in GROUP_COLUMNS if name in columns)]
+    keep = [KEY, LABEL, *(name for name in (*GROUP_COLUMNS, *SOURCES) if name in columns)]
     metadata = collect(frame.select(keep).with_columns(pl.col(KEY).cast(pl.String)), source)
     if metadata.is_empty():
         raise DataError(f"{source}: the table has no rows")
     _refuse_duplicates(metadata, source)
-    return metadata.with_columns(_labels(metadata[LABEL], source)).sort(KEY)
+    return metadata.with_columns(label_codes(metadata[LABEL], source)).sort(KEY)
 
 
-def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, set[str]]:
-    """The key and the prefixed features of a table, and the versions of the definitions they were measured by."""
+def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, list[str], set[str]]:
+    """A table's key, prefixed features and slice columns; the features' names; the versions of their definitions."""
     frame, source = scan_table(path)
     schema = frame.collect_schema()
     if KEY not in schema:
@@ -131,12 +137,13 @@ def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, set[str]]:
         raise DataError(f"{source}: no numeric feature column; the table has {', '.join(schema.names())}")
     values = pl.col(names).cast(pl.Float64).fill_nan(None)
     versions = [VERSION] if VERSION in schema else []
-    table = collect(frame.select(pl.col(KEY).cast(pl.String), values, *versions), source)
+    about = [name for name in SOURCES if name in schema and name not in names]
+    table = collect(frame.select(pl.col(KEY).cast(pl.String), values, *about, *versions), source)
     _refuse_duplicates(table, source)
     _refuse_infinities(table, names, source)
     found = set(table[VERSION].drop_nulls().cast(pl.String)) if versions else set()
     renamed = {name: name if name.startswith(prefix) else prefix + name for name in names}
-    return table.select(KEY, *names).rename(renamed), found
+    return table.select(KEY, *names, *about).rename(renamed), list(renamed.values()), found
 
 
 def _refuse_duplicates(frame: pl.DataFrame, source: Path) -> None:
@@ -161,7 +168,12 @@ def _refuse_infinities(frame: pl.DataFrame, names: list[str], source: Path) -> N
             )
 
 
-def _labels(column: pl.Series, source: Path) -> pl.Series:
+def label_codes(column: pl.Series, source: Path) -> pl.Series:
+    """Labels as 0 (real) and 1 (fake).
+
+    Raises:
+        DataError: a value is no label, or all are of one class.
+    """
     texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
     codes = texts.replace_strict(LABELS, default=None, return_dtype=pl.Int64)
     if (wrong := codes.is_null()).any():
@@ -205,6 +217,8 @@ def _to_dataset(frame: pl.DataFrame, names: list[str], group_column: str | None,
         feature_names=tuple(name for name, drop in zip(names, constant, strict=True) if not drop),
         group_column=group_column,
         constant_features=tuple(name for name, drop in zip(names, constant, strict=True) if drop),
+        slices=find_slices(frame),
+        content_sha256=tuple(frame[CONTENT].cast(pl.String)) if CONTENT in frame.columns else None,
     )
 
 

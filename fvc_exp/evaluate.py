@@ -26,14 +26,14 @@ class Summary(TypedDict):
     std: float | None
 
 
-def is_fake(probability: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The decision: fake where the probability is above 0.5."""
-    return probability > THRESHOLD
+def is_fake(probability: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.bool_]:
+    """The decision: fake where the probability is above the threshold."""
+    return probability > threshold
 
 
-def confusion(y: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[str, int]:
+def confusion(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: float = THRESHOLD) -> dict[str, int]:
     """Counts of true/false negatives/positives; fake is positive."""
-    predicted = is_fake(probability)
+    predicted = is_fake(probability, threshold)
     actual = y.astype(bool)
     return {
         "tn": int(np.sum(~actual & ~predicted)),
@@ -43,14 +43,14 @@ def confusion(y: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[st
     }
 
 
-def score(y: NDArray[np.int64], probability: NDArray[np.float64]) -> Scores:
+def score(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: float = THRESHOLD) -> Scores:
     """All of ``METRICS`` for labels (n,) of both classes and probabilities of fake (n,).
 
     ``precision``, ``recall`` and ``f1`` are of the class fake, the ``_real`` ones of the class real. A ratio whose
     denominator is zero (nothing was predicted as that class) is 0, as in scikit-learn. Log loss in nats, Brier score
     as the mean squared error of the probability.
     """
-    count = confusion(y, probability)
+    count = confusion(y, probability, threshold)
     tn, fp, fn, tp = count["tn"], count["fp"], count["fn"], count["tp"]
     recall, recall_real = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
     product = math.sqrt(float(tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))

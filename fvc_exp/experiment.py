@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from fvc_exp.audit import floor_scores, model_flags
-from fvc_exp.config import Config, Penalty, Scheme
+from fvc_exp.audit import edge_of_grid, floor_scores, model_flags
+from fvc_exp.certificate import Certificate, certify_run
+from fvc_exp.config import Config, NullScorer
 from fvc_exp.data import CLASSES, KEY, LABEL, Dataset
-from fvc_exp.evaluate import Scores, Summary, confusion, is_fake, score, summarise
-from fvc_exp.model import FittedModel, fit
-from fvc_exp.split import Fold, Indices, Split, crossing_groups, make_split
+from fvc_exp.evaluate import Scores, Summary, is_fake, score, summarise
+from fvc_exp.folds import CV, TEST, TRAIN
+from fvc_exp.model import FittedModel
+from fvc_exp.nested import Nested, nested_result
+from fvc_exp.permutation import Labels, Scorer
+from fvc_exp.records import fold_record, run_notes
+from fvc_exp.reliability import Reliability, reliability
+from fvc_exp.split import Indices, Split, make_split
+from fvc_exp.training import candidates, train
 
 Probabilities = np.ndarray[tuple[int], np.dtype[np.float64]]
 Progress = Callable[[int, int], None]
@@ -38,28 +45,35 @@ class RunResult:
     test_floors: dict[str, Scores] | None
     flags: tuple[str, ...]
     notes: tuple[str, ...]
+    certificate: Certificate
+    reliability: Reliability
+    test_reliability: Reliability | None
+    nested: Nested | None
 
     def predictions(self) -> pl.DataFrame:
         """One row a video and split it was scored in: out-of-fold rows, then the held-out test rows."""
         parts = [
-            self._prediction_rows("cv", fold.repeat, fold.index, fold.test, probability)
-            for fold, probability in zip(self.split.folds, self.fold_probabilities, strict=True)
+            _judged(_row_frame(self.dataset, fold.test, CV, fold.repeat, fold.index), model, probability)
+            for fold, model, probability in zip(
+                self.split.folds, self.fold_models, self.fold_probabilities, strict=True
+            )
         ]
-        parts.append(self._prediction_rows("test", None, None, self.split.test, self.test_probability))
-        return pl.concat(parts)
-
-    def _prediction_rows(
-        self, name: str, repeat: int | None, fold: int | None, rows: Indices, probability: Probabilities
-    ) -> pl.DataFrame:
-        return _row_frame(self.dataset, rows, name, repeat, fold).with_columns(
-            pl.Series("probability", probability, dtype=pl.Float64),
-            pl.Series("predicted", is_fake(probability).astype(np.int64)),
-        )
+        held_out = _row_frame(self.dataset, self.split.test, TEST, None, None)
+        return pl.concat([*parts, _judged(held_out, self.final, self.test_probability)])
 
     def folds(self) -> pl.DataFrame:
-        """Which rows were tested in which fold; rows of split ``test`` were held out."""
-        parts = [_row_frame(self.dataset, fold.test, "cv", fold.repeat, fold.index) for fold in self.split.folds]
-        parts.append(_row_frame(self.dataset, self.split.test, "test", None, None))
+        """Which rows were tested in which fold; rows of split ``test`` were held out. See ``read_folds``.
+
+        Of split ``train`` are development rows that are never tested, and all training rows of a fold that does not
+        train on every other development row.
+        """
+        parts = [_row_frame(self.dataset, fold.test, CV, fold.repeat, fold.index) for fold in self.split.folds]
+        parts.append(_row_frame(self.dataset, self.split.test, TEST, None, None))
+        tested = np.concatenate([fold.test for fold in self.split.folds])
+        parts.append(_row_frame(self.dataset, np.setdiff1d(self.split.development, tested), TRAIN, None, None))
+        for fold in self.split.folds:
+            if not self.split.trains_on_the_rest(fold):
+                parts.append(_row_frame(self.dataset, fold.train, TRAIN, fold.repeat, fold.index))
         return pl.concat(parts)
 
 
@@ -76,15 +90,15 @@ class CrossValidation:
 def cross_validate(
     config: Config, dataset: Dataset, split: Split, on_progress: Progress | None = None
 ) -> CrossValidation:
-    """Fit and score every fold of a split."""
+    """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
     models, probabilities, scores = [], [], []
     flags: list[str] = []
     for done, fold in enumerate(split.folds):
-        model = fit(config, dataset.X[fold.train], dataset.y[fold.train])
+        model = train(candidates(config), dataset, fold.train)
         probability = model.probability(dataset.X[fold.test])
         models.append(model)
         probabilities.append(probability)
-        scores.append(score(dataset.y[fold.test], probability))
+        scores.append(score(dataset.y[fold.test], probability, model.threshold))
         flags += model_flags(model, probability)
         if on_progress:
             on_progress(done + 1, len(split.folds))
@@ -99,73 +113,57 @@ def run(config: Config, dataset: Dataset, on_progress: Progress | None = None, s
     """
     split = split or make_split(dataset, config.cv, config.seed)
     cv = cross_validate(config, dataset, split, on_progress)
-    final = fit(config, dataset.X[split.development], dataset.y[split.development])
+    final = train(candidates(config), dataset, split.development)
+    nested = nested_result(config, dataset, split, cv.models, cv.summary, final) if config.cv.c_grid else None
     test_y, test_probability = dataset.y[split.test], np.empty(0)
     if len(split.test):
         test_probability = final.probability(dataset.X[split.test])
     # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
     judged = test_probability if len(split.test) else final.probability(dataset.X)
     records = zip(split.folds, cv.models, cv.probabilities, strict=True)
+    flags = [*cv.flags, *model_flags(final, judged)]
+    if edge_of_grid(final.C, config.cv.c_grid):
+        flags.append("edge_of_grid")
+    scored_y = np.concatenate([dataset.y[fold.test] for fold in split.folds])
     return RunResult(
         config=config,
         dataset=dataset,
         split=split,
-        fold_records=tuple(_fold_record(dataset, *record) for record in records),
+        fold_records=tuple(fold_record(config, dataset, *record) for record in records),
         fold_models=cv.models,
         fold_probabilities=cv.probabilities,
         summary=cv.summary,
         floors=floor_scores(dataset, [(fold.train, fold.test) for fold in split.folds]),
         final=final,
-        test_scores=score(test_y, test_probability) if len(split.test) else None,
+        test_scores=score(test_y, test_probability, final.threshold) if len(split.test) else None,
         test_probability=test_probability,
         test_floors=floor_scores(dataset, [(split.development, split.test)]) if len(split.test) else None,
-        flags=tuple(dict.fromkeys([*cv.flags, *model_flags(final, judged)])),
-        notes=tuple(_notes(config, dataset, final)),
+        flags=tuple(dict.fromkeys(flags)),
+        notes=(*run_notes(config, dataset, final), *split.notes),
+        certificate=certify_run(dataset, split, config.audit, config.seed, _own_scorer(config, dataset, split)),
+        reliability=reliability(scored_y, np.concatenate(cv.probabilities)),
+        test_reliability=reliability(test_y, test_probability) if len(split.test) else None,
+        nested=nested,
     )
 
 
-def _fold_record(dataset: Dataset, fold: Fold, fitted: FittedModel, probability: Probabilities) -> dict[str, Any]:
-    y = dataset.y[fold.test]
-    return {
-        "fold": fold.index,
-        "repeat": fold.repeat,
-        "n_train": len(fold.train),
-        "n_test": len(fold.test),
-        "n_groups_train": len(np.unique(dataset.groups[fold.train])),
-        "n_groups_test": len(np.unique(dataset.groups[fold.test])),
-        "n_groups_crossing": crossing_groups(dataset, fold.train, fold.test),
-        **{f"test_{name}": value for name, value in score(y, probability).items()},
-        **confusion(y, probability),
-        "n_iter": fitted.n_iter,
-        "converged": fitted.converged,
-    }
+def _own_scorer(config: Config, dataset: Dataset, split: Split) -> Scorer | None:
+    """What the run itself fits, as the scorer of permuted labels, if it is configured so."""
+    if config.audit.scorer is not NullScorer.model:
+        return None
+
+    def scores(labels: Labels) -> Probabilities:
+        relabelled = (replace(dataset, y=column) for column in labels.T)
+        return np.array([cross_validate(config, each, split).summary["auc"]["mean"] for each in relabelled])
+
+    return scores
 
 
-def _notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]:
-    """Sentences the reader must not miss."""
-    notes = []
-    if dataset.group_column is None:
-        notes.append(
-            "NO GROUPS: the metadata names no group column, so near-copies of one video may leak between folds"
-        )
-    elif config.cv.scheme is Scheme.stratified:
-        notes.append(
-            "LEAKING SPLIT: cv=stratified deals rows, so near-copies stand in training and test; use cv=grouped"
-        )
-    if dataset.constant_features:
-        notes.append(
-            f"dropped {len(dataset.constant_features)} constant features: {', '.join(dataset.constant_features)}"
-        )
-    if dataset.unmatched:
-        notes.append(f"left out {len(dataset.unmatched)} videos without features")
-    if missing := sum(dataset.missing_values.values()):
-        notes.append(f"{missing} missing values filled with the median of each training fold")
-    if config.solver.name.value == "liblinear":
-        notes.append("solver=liblinear penalises the intercept as well; the other solvers do not")
-    if config.penalty.name is Penalty.none:
-        notes.append(f"C={config.C} has no effect with penalty=none")
-    notes += final.warnings
-    return notes
+def _judged(rows: pl.DataFrame, model: FittedModel, probability: Probabilities) -> pl.DataFrame:
+    return rows.with_columns(
+        pl.Series("probability", probability, dtype=pl.Float64),
+        pl.Series("predicted", is_fake(probability, model.threshold).astype(np.int64)),
+    )
 
 
 def _row_frame(dataset: Dataset, rows: Indices, name: str, repeat: int | None, fold: int | None) -> pl.DataFrame:

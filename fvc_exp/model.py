@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,27 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fvc_exp.calibration import Line, Steps
 from fvc_exp.config import Config, effective_c, effective_l1_ratio, resolved_solver
+from fvc_exp.evaluate import THRESHOLD
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted pipeline, its optimiser's iterations, and every warning it gave."""
+    """A fitted pipeline, its optimiser's iterations, and every warning it gave.
+
+    A probability above ``threshold`` means fake. ``steps`` mends the pipeline's probabilities (isotonic calibration);
+    a sigmoid calibration is in the pipeline's coefficients. ``C`` is the inverse regularisation strength it was fitted
+    with, infinite without a penalty.
+    """
 
     pipeline: Pipeline
     n_iter: int
     converged: bool
     warnings: tuple[str, ...]
+    C: float
+    threshold: float = THRESHOLD
+    steps: Steps | None = None
 
     @property
     def classifier(self) -> LogisticRegression:
@@ -37,7 +48,16 @@ class FittedModel:
 
     def probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of the class fake, shape (n,)."""
-        return np.asarray(self.pipeline.predict_proba(X)[:, 1])
+        raw = np.asarray(self.pipeline.predict_proba(X)[:, 1])
+        return self.steps(raw) if self.steps else raw
+
+    def along(self, line: Line) -> FittedModel:
+        """The same model with its log odds mended: its coefficients times the slope, the intercept to match."""
+        pipeline = copy.deepcopy(self.pipeline)
+        classifier = pipeline.named_steps["classifier"]
+        classifier.coef_ = classifier.coef_ * line.slope
+        classifier.intercept_ = classifier.intercept_ * line.slope + line.intercept
+        return replace(self, pipeline=pipeline)
 
 
 def build_pipeline(config: Config) -> Pipeline:
@@ -65,4 +85,4 @@ def fit(config: Config, X: NDArray[np.float64], y: NDArray[np.int64]) -> FittedM
     texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
     n_iter = int(np.max(pipeline.named_steps["classifier"].n_iter_))
     stopped = any(issubclass(item.category, ConvergenceWarning) for item in caught)
-    return FittedModel(pipeline, n_iter, not stopped, texts)
+    return FittedModel(pipeline, n_iter, not stopped, texts, effective_c(config))

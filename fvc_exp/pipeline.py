@@ -86,7 +86,7 @@ def _inputs(config: Config) -> pl.DataFrame:
         raise DataError(f"data={config.data.name} names no videos: set data.videos to a table or folder in data.root")
     manifest = read_manifest(Path(config.data.root), config.data.videos)
     for what, count in manifest.counts.items():
-        log.info("%s: %s: %d", manifest.source, what, count)
+        log.debug("%s: %s: %d", manifest.source, what, count)
     return manifest.videos
 
 

@@ -148,7 +148,7 @@ def _judge(
             "it can only be applied to tables that hold them"
         )
     X = bundle.matrix([{feature: row[feature] for feature in bundle.names}])
-    probability = float(predict_proba(X)[0, 1])
+    probability = float(bundle.calibrated(predict_proba(X)[:, 1])[0])
     warnings = list(general)
     if outside := bundle.outside(X[0]):
         warnings.append(f"{len(outside)} of {X.shape[1]} features outside the training range: {_few(outside)}")

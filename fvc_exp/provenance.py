@@ -30,6 +30,7 @@ def provenance(data_hash: str, seed: int) -> dict[str, Any]:
         "threads": {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
         "host": socket.gethostname(),
         "command": sys.argv,
+        "working_folder": str(Path.cwd()),
         "data_sha256": data_hash,
         "seed": seed,
     }

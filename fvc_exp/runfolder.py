@@ -30,6 +30,7 @@ class RunFolder:
         self.results = path / "results.json"
         self.predictions = path / "predictions.parquet"
         self.folds = path / "folds.parquet"
+        self.audit = path / "audit.json"
         self.model = path / "model.joblib"
         self.scaler = path / "scaler.joblib"
         self.pipeline = path / "model.skops"
@@ -37,6 +38,8 @@ class RunFolder:
         self.plot = path / "roc_pr_curves.png"
         self.coefficients = path / "coefficients.csv"
         self.provenance = path / "provenance.json"
+        self.report = path / "report.html"  # this and the next on demand
+        self.card = path / "MODEL_CARD.md"
         self.status = path / "status.json"
 
     def files(self) -> list[Path]:

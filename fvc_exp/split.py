@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,55 +13,72 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from fvc_exp.config import CVConfig, Scheme
 from fvc_exp.data import CLASSES, Dataset
 from fvc_exp.errors import DataError
+from fvc_exp.folds import Fold, Indices, Split, read_folds, split_of
+from fvc_exp.slices import PLATFORM
 
-Indices = NDArray[np.int64]
+__all__ = ["Fold", "Indices", "Split", "crossing_groups", "inner_parts", "make_split"]
 _FINEST_SHARE = 20  # a test share is made of whole parts of at most this many
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One split of the development rows; ``train`` and ``test`` are row numbers of the whole data set."""
-
-    repeat: int
-    index: int
-    train: Indices
-    test: Indices
-
-
-@dataclass(frozen=True)
-class Split:
-    """The held-out test rows, the development rows, and the folds of the latter."""
-
-    development: Indices
-    test: Indices
-    folds: tuple[Fold, ...]
 
 
 def make_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
     """Hold out whole groups for the final test, then deal the rest into stratified folds.
 
-    The held-out part is group-disjoint under either scheme, so that it shows what a leaking cross-validation hides.
+    The held-out part is group-disjoint under each scheme but ``predefined``, so that it shows what a leaking
+    cross-validation hides.
 
     Raises:
-        DataError: there are too few groups (or rows, for ``stratified``) of a class for that many folds.
+        DataError: there are too few groups (or rows, for ``stratified``) of a class for that many folds, the platform
+            of a video is not known, or the file of predefined folds does not fit the data.
     """
-    rows = np.arange(len(dataset.y))
-    test = _hold_out(dataset, cv.test_size, seed) if cv.test_size else rows[:0]
-    development = np.setdiff1d(rows, test)
-    folds = tuple(
-        Fold(repeat, index, development[train], development[test_part])
-        for repeat in range(cv.n_repeats)
-        for index, (train, test_part) in enumerate(_deal(dataset, development, cv, seed + repeat))
-    )
-    for fold in folds:
-        _check_classes(dataset, fold.train, f"the training part of fold {fold.index}")
-        _check_classes(dataset, fold.test, f"fold {fold.index}")
-    return Split(development, test, folds)
+    split = _predefined(dataset, cv) if cv.scheme is Scheme.predefined else _dealt(dataset, cv, seed)
+    for fold in split.folds:
+        where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
+        _check_classes(dataset, fold.train, f"the training part of {where}")
+        _check_classes(dataset, fold.test, where)
+    return split
+
+
+def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> list[tuple[Indices, Indices]]:
+    """Grouped stratified folds of the rows of one training part, as (train, test) row numbers of the whole data set.
+
+    Raises:
+        DataError: there are too few groups of a class for that many folds.
+    """
+    _check_count(dataset, rows, n_splits, f"cv.inner_splits={n_splits} needs", grouped=True)
+    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+    parts = [(rows[train], rows[test]) for train, test in splitter.split(rows, dataset.y[rows], dataset.groups[rows])]
+    for number, sides in enumerate(parts):
+        for side in sides:
+            _check_classes(dataset, side, f"inner fold {number} (cv.inner_splits={n_splits})")
+    return parts
 
 
 def crossing_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
     """How many groups stand on both sides of a split."""
     return len(np.intersect1d(dataset.groups[train], dataset.groups[test]))
+
+
+def _dealt(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
+    rows = np.arange(len(dataset.y))
+    test = _hold_out(dataset, cv.test_size, seed) if cv.test_size else rows[:0]
+    development = np.setdiff1d(rows, test)
+    deal = _deal_platforms if cv.scheme is Scheme.leave_platform_out else _deal
+    folds = tuple(
+        Fold(repeat, index, train, tested, held_out)
+        for repeat in range(cv.n_repeats)
+        for index, (train, tested, held_out) in enumerate(deal(dataset, development, cv, seed + repeat))
+    )
+    return Split(development, test, folds)
+
+
+def _predefined(dataset: Dataset, cv: CVConfig) -> Split:
+    table, source = read_folds(Path(str(cv.folds)))
+    split = split_of(table, dataset.ids, source)
+    if not split.folds:
+        raise DataError(f"{source}: no row is of split cv, so there is no fold to score")
+    if len(split.test):
+        _check_classes(dataset, split.test, f"the held-out test set of {source}")
+    return split
 
 
 def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:
@@ -77,14 +94,41 @@ def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:
     return test
 
 
-def _deal(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices]]:
+def _deal(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices, None]]:
     grouped = cv.scheme is Scheme.grouped
     _check_count(dataset, rows, cv.n_splits, f"cv.n_splits={cv.n_splits} needs", grouped=grouped)
     y, groups = dataset.y[rows], dataset.groups[rows]
-    if grouped:
-        yield from StratifiedGroupKFold(cv.n_splits, shuffle=True, random_state=seed).split(rows, y, groups)
-    else:
-        yield from StratifiedKFold(cv.n_splits, shuffle=True, random_state=seed).split(rows, y)
+    splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(cv.n_splits, shuffle=True, random_state=seed)
+    for train, test in splitter.split(rows, y, groups if grouped else None):
+        yield rows[train], rows[test], None
+
+
+def _deal_platforms(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices, str]]:
+    """Test each platform's rows, dealt by groups, on models of the other platforms without the groups under test."""
+    platforms = _platforms(dataset)
+    for platform in np.unique(platforms[rows]):
+        inside, outside = rows[platforms[rows] == platform], rows[platforms[rows] != platform]
+        _check_classes(dataset, inside, f"platform {platform}")
+        groups = dataset.groups[inside]
+        parts = min(cv.n_splits, *(len(np.unique(groups[dataset.y[inside] == label])) for label in range(len(CLASSES))))
+        tests = [inside]
+        if parts > 1:
+            splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+            tests = [inside[test] for _, test in splitter.split(inside, dataset.y[inside], groups)]
+        for test in tests:
+            yield outside[~np.isin(dataset.groups[outside], dataset.groups[test])], test, str(platform)
+
+
+def _platforms(dataset: Dataset) -> NDArray[np.str_]:
+    known = dataset.slices.get(PLATFORM, ())
+    if not known:
+        raise DataError("cv=leave_platform_out needs the column 'platform' (or 'video_url') in data.scaled_metadata")
+    for name, platform in zip(dataset.ids, known, strict=True):
+        if platform is None:
+            raise DataError(f"cv=leave_platform_out: the platform of video {name!r} is not known")
+    if len(set(known)) == 1:
+        raise DataError(f"cv=leave_platform_out needs videos of two platforms, but all are of {known[0]!r}")
+    return np.array(known, dtype=np.str_)
 
 
 def _check_count(dataset: Dataset, rows: Indices, needed: int, who: str, *, grouped: bool) -> None:

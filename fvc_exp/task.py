@@ -61,9 +61,7 @@ def execute(
     return said("done", **found)
 
 
-def _run_stage(
-    config: Config, folder: RunFolder, load: Callable[[Config], Dataset], *, show: bool
-) -> dict[str, Any]:
+def _run_stage(config: Config, folder: RunFolder, load: Callable[[Config], Dataset], *, show: bool) -> dict[str, Any]:
     stage = config.stage.name
     tables: dict[str, Any] = {}
     if config.data.prepare or stage is not Stage.train:
@@ -82,13 +80,23 @@ def _run_stage(
     return {"tables": tables} if tables else {}
 
 
-def train(config: Config, folder: RunFolder, dataset: Dataset, *, show: bool = True) -> None:
-    """Cross-validate, refit, write all artifacts and print the table."""
+def prepared_dataset(config: Config) -> Dataset:
+    """The rows that a training run of this configuration would have, after making what is missing."""
+    if config.data.prepare:
+        from fvc_exp import pipeline
+
+        config = pipeline.with_demo(config, progress_bar)
+        pipeline.prepare_training(config, progress_bar)
+    return load(config)
+
+
+def train(config: Config, folder: RunFolder, dataset: Dataset, *, show: bool = True, plots: bool = True) -> None:
+    """Cross-validate, refit, write all artifacts, unless told otherwise the plots, too, and print the table."""
     title = f"{config.cv.n_splits * config.cv.n_repeats} folds"
     with progress_bar(title) if show else nullcontext() as on_progress:
         result = run(config, dataset, on_progress)
     write_result(folder, result)
-    if config.plots:
+    if config.plots and plots:
         from fvc_exp.plots import roc_pr_figure, write_png
 
         write_atomic(folder.plot, lambda file: write_png(roc_pr_figure(result), file))

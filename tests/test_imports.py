@@ -13,15 +13,17 @@ PACKAGE = ROOT / "fvc_exp"
 # Each layer may import those before it, and its own.
 LAYERS = [
     ["errors"],
-    ["config", "tables", "files"],
+    ["config", "tables", "files", "slices"],
     ["identity", "provenance", "data", "manifest", "corpus", "video", "runfolder", "shell", "hooks", "compose"],
-    ["features", "split", "model", "evaluate", "demo", "workers"],
-    ["audit"],
+    ["features", "folds", "split", "calibration", "model", "evaluate", "weighted", "bootstrap", "reliability", "demo", "workers"],
+    ["training"],
+    ["audit", "permutation", "crossing", "certificate", "nested", "foreign", "records"],
     ["experiment", "stages"],
-    ["artifacts", "bundle", "plots", "console"],
-    ["pipeline", "predict", "search"],
-    ["task"],
+    ["artifacts", "bundle", "plots", "console", "compare"],
+    ["pipeline", "predict", "search", "analytics", "views"],
+    ["task", "insight"],
     ["sweep", "plugins"],
+    ["report"],
     ["cli", "api"],
 ]
 HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]

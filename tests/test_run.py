@@ -17,6 +17,7 @@ import yaml
 from tests.conftest import ROOT, run_py
 
 ARTIFACTS = {
+    "audit.json",
     *(".hydra", "config.yaml", "metrics.json", "results.json", "predictions.parquet", "folds.parquet"),
     *("model.joblib", "scaler.joblib", "model.skops", "model.json", "roc_pr_curves.png", "coefficients.csv"),
     *("provenance.json", "status.json", "run.log"),
@@ -35,7 +36,9 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     assert json.loads((folder / "status.json").read_text())["state"] == "done"
     assert yaml.safe_load((folder / "config.yaml").read_text())["penalty"] == {"name": "elasticnet", "l1_ratio": 0.5}
     assert "CV mean ± sd" in done.stdout
-    assert "floor: all_fake" in done.stdout
+    assert "floor:" in done.stdout
+    assert "all_fake" in done.stdout
+    assert "audit: PASS" in done.stdout
     assert str(folder) in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if "│" in line) <= 120
 

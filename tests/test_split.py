@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fvc_exp.config import CVConfig, Scheme
+from fvc_exp.data import Dataset
 from fvc_exp.errors import DataError
-from fvc_exp.split import crossing_groups, make_split
+from fvc_exp.split import crossing_groups, inner_parts, make_split
 from tests.conftest import make_dataset, signal_dataset
 
 GROUPED = CVConfig("grouped", Scheme.grouped, n_splits=5, n_repeats=1, test_size=0.2)
@@ -94,3 +97,64 @@ def test_a_fold_of_one_class_is_refused() -> None:
     dataset = make_dataset(np.random.default_rng(0).normal(size=(108, 2)), y, groups)
     with pytest.raises(DataError, match="needs at least 3 groups of each class"):
         make_split(dataset, CVConfig("grouped", Scheme.grouped, 3, 1, 0.0), seed=0)
+
+
+def on_platforms(dataset: Dataset, names: list[str | None]) -> Dataset:
+    return replace(dataset, slices={"platform": tuple(names)})
+
+
+PLATFORM_OUT = CVConfig("leave_platform_out", Scheme.leave_platform_out, n_splits=5, n_repeats=2, test_size=0.2)
+
+
+def test_leave_platform_out_keeps_platforms_and_groups_apart() -> None:
+    dataset = on_platforms(signal_dataset(n_groups=80), ["youtube", "twitter", "facebook"] * 80)
+    split = make_split(dataset, PLATFORM_OUT, seed=1)
+    platforms = np.array(dataset.slices["platform"])
+    assert len(split.folds) == 2 * 3 * 5
+    for fold in split.folds:
+        assert set(platforms[fold.test]) == {fold.held_out}
+        assert fold.held_out not in platforms[fold.train]
+        assert crossing_groups(dataset, fold.train, fold.test) == 0
+        expected = split.development[
+            (platforms[split.development] != fold.held_out)
+            & ~np.isin(dataset.groups[split.development], dataset.groups[fold.test])
+        ]
+        np.testing.assert_array_equal(fold.train, expected)
+    for repeat in range(2):
+        tested = np.concatenate([fold.test for fold in split.folds if fold.repeat == repeat])
+        np.testing.assert_array_equal(np.sort(tested), split.development)
+
+
+def test_a_small_platform_has_fewer_parts() -> None:
+    dataset = signal_dataset(n_groups=40)
+    names = ["twitter" if group < 6 else "youtube" for group in dataset.groups]
+    cv = replace(PLATFORM_OUT, n_repeats=1, test_size=0.0)
+    split = make_split(on_platforms(dataset, names), cv, seed=0)
+    assert [fold.held_out for fold in split.folds] == ["twitter"] * 3 + ["youtube"] * 5
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], r"needs the column 'platform'"),
+        (["youtube", None] * 60, r"the platform of video 'video00001\.mp4' is not known"),
+        (["youtube"] * 120, r"videos of two platforms, but all are of 'youtube'"),
+        (["twitter"] * 3 + ["youtube"] * 117, r"platform twitter holds no 'fake' row"),
+    ],
+    ids=["no column", "unknown", "one platform", "one class"],
+)
+def test_platforms_that_cannot_be_left_out(names: list[str | None], message: str) -> None:
+    dataset = signal_dataset()
+    dataset = on_platforms(dataset, names) if names else dataset
+    with pytest.raises(DataError, match=message):
+        make_split(dataset, replace(PLATFORM_OUT, test_size=0.0), seed=0)
+
+
+def test_inner_parts_are_grouped_folds_of_the_rows_given() -> None:
+    dataset = signal_dataset()
+    rows = np.arange(30, 120)
+    parts = inner_parts(dataset, rows, 4, seed=3)
+    np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in parts])), rows)
+    for train, test in parts:
+        assert crossing_groups(dataset, train, test) == 0
+        np.testing.assert_array_equal(np.sort(np.r_[train, test]), rows)

@@ -1,0 +1,75 @@
+"""Test rows that have a counterpart among the training rows: the same key, or nearly the same features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from fvc_exp.permutation import standardise
+from fvc_exp.split import Split
+
+Pairs = list[tuple[int, int]]
+_EXAMPLES = 3
+_CHANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Test rows with a counterpart in training: how many, their share of all test rows, and a few pairs by name."""
+
+    rows: int
+    share: float
+    examples: tuple[str, ...]
+
+
+def crossing_keys(ids: Sequence[str], keys: Sequence[object], split: Split) -> Crossing:
+    """Rows with the same key, such as a group or a hash; a row without one (None) has no counterpart."""
+    known = np.array([key is not None for key in keys])
+    _, codes = np.unique([str(key) for key in keys], return_inverse=True)
+    pairs: Pairs = []
+    for _, train, test in split.parts():
+        seen, first = np.unique(codes[train[known[train]]], return_index=True)
+        asked = test[known[test] & np.isin(codes[test], seen)]
+        place = np.searchsorted(seen, codes[asked])
+        pairs += zip(asked.tolist(), train[known[train]][first[place]].tolist(), strict=True)
+    return _crossing(ids, split, pairs)
+
+
+def crossing_vectors(ids: Sequence[str], X: NDArray[np.float64], split: Split, tolerance: float) -> Crossing | None:
+    """Rows of which no feature differs by more than ``tolerance`` standard deviations; X is (n, p), NaN where missing.
+
+    Missing values are imputed by medians over all rows. None if the features are so coarse that more than one row in a
+    hundred would have such a counterpart by chance, were the features independent.
+    """
+    standard, _ = standardise(X, X)
+    if _agree_by_chance(standard, tolerance):
+        return None
+    pairs: Pairs = []
+    for _, train, test in split.parts():
+        # A balanced tree would sort equal values again and again where a feature has few different ones.
+        tree = cKDTree(standard[train], balanced_tree=False, compact_nodes=False)
+        distance, nearest = tree.query(standard[test], p=np.inf, distance_upper_bound=tolerance)
+        found = np.isfinite(distance)
+        pairs += zip(test[found].tolist(), train[nearest[found]].tolist(), strict=True)
+    return _crossing(ids, split, pairs)
+
+
+def _crossing(ids: Sequence[str], split: Split, pairs: Pairs) -> Crossing:
+    tested = sum(len(test) for _, _, test in split.parts())
+    return Crossing(
+        len(pairs), len(pairs) / tested, tuple(f"{ids[one]} and {ids[other]}" for one, other in pairs[:_EXAMPLES])
+    )
+
+
+def _agree_by_chance(X: NDArray[np.float64], tolerance: float) -> bool:
+    neighbours = [
+        np.searchsorted(column, column + tolerance, "right") - np.searchsorted(column, column - tolerance) - 1
+        for column in np.sort(X, axis=0).T
+    ]
+    chances = np.mean(neighbours, axis=1) / max(len(X) - 1, 1)
+    with np.errstate(divide="ignore"):  # where all values of a feature differ, no two rows agree by chance
+        return bool(np.sum(np.log(chances)) + np.log(len(X)) > np.log(_CHANCE))
