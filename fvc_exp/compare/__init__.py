@@ -1,0 +1,1 @@
+"""Which configuration is better, as far as the data can tell."""
