@@ -103,7 +103,8 @@ class DuckDBAnalytics:
             statements = self._connection.extract_statements(sql)
             if [each.type for each in statements] != [self._duckdb.StatementType.SELECT]:
                 raise QueryError(f"a query is one SELECT, not {len(statements)} statements or one of another kind")
-            return self._connection.sql(sql, params=params).pl()
+            found: pl.DataFrame = self._connection.sql(sql, params=params).pl()
+            return found
         except self._duckdb.Error as error:
             raise QueryError(str(error)) from error
 

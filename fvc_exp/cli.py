@@ -150,6 +150,8 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
         _print_json(board.as_json(plan, states, results))
     else:
         board.show(make_console(), plan, states, results)
+        if len(ranked := board.rank(results)):
+            board.show_ties(make_console(), board.ties(folder, ranked))
     return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
 
 

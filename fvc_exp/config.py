@@ -211,6 +211,14 @@ class StageConfig:
     name: Stage = MISSING
 
 
+class Choice(Enum):
+    """Which configuration of a sweep is the best: the highest score, the simplest that ties, or within one SE of it."""
+
+    best = "best"
+    tied = "tied"
+    one_se = "one_se"
+
+
 @dataclass
 class SweepConfig:
     """How a multirun becomes jobs; nothing here changes a number."""
@@ -219,6 +227,7 @@ class SweepConfig:
     pack: int = MISSING
     dry: bool = MISSING
     wait: bool = MISSING
+    choice: Choice = MISSING
 
 
 @dataclass

@@ -29,6 +29,7 @@ def test_files_keep_the_usual_permissions(tmp_path: Path) -> None:
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
+
     def write_half() -> None:
         with atomic_file(path) as file:
             file.write(b"half")

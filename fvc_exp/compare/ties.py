@@ -5,25 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp.compare.statistics import corrected_t_test, holm, standard_error
+from fvc_exp.config import Choice
 from fvc_exp.errors import ArtifactError
 
 ALPHA = 0.05
 LOWER_IS_BETTER = frozenset(("log_loss", "brier"))
 _PENALTIES = ("l1", "elasticnet", "l2", "none")
-
-
-class Choice(StrEnum):
-    """How one configuration is chosen: the highest score, the simplest that ties, or the simplest within one SE."""
-
-    best = "best"
-    tied = "tied"
-    one_se = "one_se"
 
 
 @dataclass(frozen=True, eq=False)

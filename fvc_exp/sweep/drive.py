@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from fvc_exp.config import Choice
 from fvc_exp.console import make_console
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.runfolder import read_json
@@ -68,7 +69,12 @@ def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
     leaderboard.write_csv(sweep, ranked)
     leaderboard.show(console, plan, states, results)
     if len(ranked):
-        _refit_best(sweep, plan, ranked["run_id"][0])
+        found = leaderboard.ties(sweep, ranked)
+        leaderboard.show_ties(console, found)
+        chosen = ranked["run_id"][0]
+        if plan.choice != Choice.best.name and not isinstance(found, str):
+            chosen = found.choose(Choice[plan.choice]).name
+        _refit_best(sweep, plan, chosen)
     console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
 
 

@@ -70,6 +70,7 @@ class Plan:
     members: list[Member]
     invalid: list[Refused]
     duplicates: list[Duplicate]
+    choice: str = "best"
 
     @property
     def requested(self) -> int:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from fvc_exp.errors import ArtifactError
 from fvc_exp.runfolder import write_atomic
 from fvc_exp.sweep.folder import Plan, SweepFolder
 from fvc_exp.sweep.states import MemberState, State
+
+if TYPE_CHECKING:
+    from fvc_exp.compare.ties import TieSummary
 
 METRICS = {"auc": "AUC", "f1": "F1"}
 _NUMBERS = ("rank", "C", "l1_ratio", "seed")
@@ -90,6 +94,21 @@ def show(console: Console, plan: Plan, states: Sequence[MemberState], results: p
         console.print(f"{len(plan.invalid)} invalid configurations were not run:")
         for reason, count in Counter(refused.reason for refused in plan.invalid).most_common():
             console.print(f"  {count} x {reason}", markup=False, soft_wrap=True)
+
+
+def ties(sweep: SweepFolder, ranked: pl.DataFrame) -> TieSummary | str:
+    """What the ranking is worth: which runs tie with the best one, or why nobody can say."""
+    from fvc_exp.compare.runs import compare_runs, read_run
+
+    try:
+        return compare_runs([read_run(sweep.member(run_id).path) for run_id in ranked["run_id"]])
+    except ArtifactError as error:
+        return f"the ranking cannot be tested: {error}"
+
+
+def show_ties(console: Console, found: TieSummary | str) -> None:
+    """Print it as one sentence."""
+    console.print(found if isinstance(found, str) else found.sentence(), markup=False, soft_wrap=True)
 
 
 def failure(found: MemberState) -> str:

@@ -118,6 +118,7 @@ def make_plan(
         members=list(members.values()),
         invalid=invalid,
         duplicates=duplicates,
+        choice=first.sweep.choice.name,
     )
     return plan, first
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fvc_exp.compare.ties import Choice, Contender, TieSummary, tie_summary
+from fvc_exp.compare.ties import Contender, TieSummary, tie_summary
+from fvc_exp.config import Choice
 from fvc_exp.errors import ArtifactError
 
 BASE = np.array([0.70, 0.75, 0.72, 0.78, 0.74])

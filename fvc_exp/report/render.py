@@ -1,0 +1,141 @@
+"""Content -> one HTML file that needs nothing else, and the model card."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fvc_exp.bootstrap import Interval
+from fvc_exp.errors import ArtifactError
+from fvc_exp.report.content import RunContent, run_content
+from fvc_exp.report.read import read_files
+from fvc_exp.report.sweeps import SweepContent, sweep_content
+from fvc_exp.report.verdict import LIMITS
+from fvc_exp.runfolder import RunFolder, write_atomic
+from fvc_exp.sweep.folder import SweepFolder
+
+_MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
+_MISSING = "–"
+
+
+def write_report(path: Path, output: Path | None = None) -> list[Path]:
+    """Write ``report.html`` of a run or sweep, there or to ``output``, and the card of its model; returns the files.
+
+    Raises:
+        ArtifactError: the folder is neither, is not finished, or a file of it is broken or cannot be written.
+    """
+    run: RunContent | None
+    if SweepFolder(path).plan.exists():
+        sweep = sweep_content(path)
+        run, title = sweep.best, f"Sweep {sweep.name}"
+    elif RunFolder(path).status.exists():
+        sweep, run = None, run_content(read_files(path))
+        title = f"Run {run.files.name}"
+    else:
+        raise ArtifactError(f"{path}: is neither a run nor a sweep: it holds no status.json and no plan.json")
+    report = output or RunFolder(path).report
+    _write(report, page(title, run, sweep))
+    if run is None:
+        return [report]
+    card = RunFolder(run.files.path).card
+    _write(card, model_card(run))
+    return [report, card]
+
+
+def page(title: str, run: RunContent | None, sweep: SweepContent | None) -> str:
+    """The HTML of a run, or of a sweep with its best run where there is one."""
+    style, script = _asset("style.css"), _asset("sort.js")
+    template = _html().get_template("report.html.j2")
+    return template.render(
+        title=title,
+        run=run,
+        sweep=sweep,
+        limits=LIMITS,
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_source_hash(style),
+        script_hash=_source_hash(script),
+    )
+
+
+def model_card(run: RunContent) -> str:
+    """The model card in Markdown."""
+    return _markdown().get_template("model_card.md.j2").render(run=run, limits=LIMITS)
+
+
+@cache
+def _html() -> Environment:
+    environment = Environment(loader=_loader(), autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"score": _score, "key": _key, "setting": _setting, "sentence": _sentence}
+    return environment
+
+
+@cache
+def _markdown() -> Environment:
+    # Every value is escaped where it is put out, like HTML above.
+    environment = Environment(
+        loader=_loader(), autoescape=False, undefined=StrictUndefined, finalize=_escaped, keep_trailing_newline=True
+    )
+    environment.filters |= {"score": _score, "span": _span, "indented": _indented}
+    return environment
+
+
+def _loader() -> PackageLoader:
+    return PackageLoader("fvc_exp.report")
+
+
+def _asset(name: str) -> str:
+    return files("fvc_exp.report").joinpath("templates", name).read_text()
+
+
+def _source_hash(source: str) -> str:
+    """What a content security policy calls exactly this inline text."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def _score(value: float | None) -> str:
+    return _MISSING if value is None else f"{value:z.3f}"
+
+
+def _span(interval: Interval | None) -> str:
+    return _MISSING if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def _key(value: object) -> str:
+    """What a cell is sorted by; what is missing stays last."""
+    return "" if value is None else str(value)
+
+
+def _setting(value: object) -> str:
+    if value is None:
+        return _MISSING
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+
+
+def _escaped(value: Any) -> Any:
+    """Text that Markdown, and HTML inside it, takes for nothing but text on one line."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    plain = _MARKDOWN.sub(r"\\\g<0>", " ".join(value.split()))
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _indented(command: str) -> Markup:
+    """A line of code, where nothing is markup."""
+    return Markup("    " + " ".join(command.split()))

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fvc_exp.report.render import write_report
+from tests.report.folders import FEATURE, SCRIPT, VIDEO, hostile_dataset, make_config, make_run, make_sweep
+
+if TYPE_CHECKING:
+    from selenium.webdriver.chrome.webdriver import WebDriver
+
+SCHEMES = ("light", "dark")
+WIDTHS = (390, 1280)
+Open = Callable[..., "WebDriver"]
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The reports of a run with insight, of one that leaks, and of a sweep."""
+    folder = tmp_path_factory.mktemp("reports")
+    run = make_run(folder / "run", make_config(), hostile_dataset(), insight=True)
+    leaking = make_run(folder / "leaking", make_config("cv=stratified"), hostile_dataset())
+    sweep = make_sweep(folder / "sweep", run, make_config(), 40)
+    return {each.name: write_report(each)[0] for each in (run, leaking, sweep)}
+
+
+@pytest.fixture
+def visit(browser: WebDriver, pages: dict[str, Path]) -> Open:
+    """Open a report from its file, with everything unfolded."""
+
+    def visit_one(name: str, *, width: int = 1280, scheme: str = "light", media: str = "") -> WebDriver:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        browser.get_log("browser")  # of the page before
+        browser.get(pages[name].as_uri())
+        browser.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
+        return browser
+
+    return visit_one
+
+
+def column(browser: WebDriver, table: str, number: int) -> list[str]:
+    script = (
+        "return [...document.querySelectorAll(arguments[0] + ' tbody tr')].map(r => r.cells[arguments[1]].innerText)"
+    )
+    return list(browser.execute_script(script, table, number))
+
+
+def header(browser: WebDriver, table: str, text: str) -> Any:
+    script = (
+        "return [...document.querySelectorAll(arguments[0] + ' thead button')].find(b => b.innerText === arguments[1])"
+    )
+    return browser.execute_script(script, table, text)
+
+
+def sort_state(browser: WebDriver, table: str) -> dict[str, str]:
+    script = """return Object.fromEntries([...document.querySelectorAll(arguments[0] + ' th[aria-sort]')]
+                .map(h => [h.innerText, h.ariaSort]))"""
+    return dict(browser.execute_script(script, table))
+
+
+@pytest.mark.parametrize("name", ["run", "leaking", "sweep"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_opens_without_a_word_of_complaint(visit: Open, name: str, width: int, scheme: str) -> None:
+    browser = visit(name, width=width, scheme=scheme)
+    assert browser.title.split()[0] in ("Run", "Sweep")
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return document.styleSheets.length") == 1
+
+
+@pytest.mark.parametrize("name", ["run", "leaking", "sweep"])
+def test_a_phone_scrolls_tables_but_never_the_page(visit: Open, name: str) -> None:
+    browser = visit(name, width=390)
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+    outside = browser.execute_script(
+        """return [...document.querySelectorAll('main *')].filter(each => !each.closest('.scroll, pre, svg')
+           && each.getBoundingClientRect().right > 390).map(each => each.outerHTML.slice(0, 80))"""
+    )
+    assert outside == []
+    boxes = "return [...document.querySelectorAll('.scroll')].some(box => box.scrollWidth > box.clientWidth)"
+    assert browser.execute_script(boxes)
+    smallest = """return Math.min(...[...document.querySelectorAll('main p, main td, main li')]
+                  .map(each => parseFloat(getComputedStyle(each).fontSize)))"""
+    assert browser.execute_script(smallest) >= 13
+
+
+@pytest.mark.parametrize("name", ["run", "leaking"])
+def test_markup_in_names_stays_text(visit: Open, name: str) -> None:
+    browser = visit(name)
+    text = browser.execute_script("return document.body.innerText")
+    for each in (FEATURE, VIDEO):
+        assert " ".join(each.split()) in " ".join(text.split())
+    assert "owned" not in browser.title
+    assert browser.execute_script("return document.images.length") == 0
+    assert browser.execute_script("return document.scripts.length") == 1
+
+
+def test_a_script_that_got_in_would_not_run(visit: Open) -> None:
+    browser = visit("run")
+    browser.execute_script(
+        """const script = document.createElement('script');
+        script.textContent = arguments[0]; document.body.append(script);""",
+        re.sub(r"</?script>", "", SCRIPT),
+    )
+    assert "owned" not in browser.title
+    complaints = [entry["message"] for entry in browser.get_log("browser")]
+    assert any("Content Security Policy" in message for message in complaints)
+
+
+@pytest.mark.parametrize("how", ["click", "keyboard"])
+def test_headers_sort_the_leaderboard(visit: Open, how: str) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    browser = visit("sweep")
+    ranks = [str(rank) for rank in range(1, 41)]
+    assert column(browser, "#ranking", 0) == ranks
+
+    def press(text: str) -> None:
+        button = header(browser, "#ranking", text)
+        if how == "click":
+            button.click()
+        else:
+            button.send_keys(Keys.ENTER)
+
+    press("AUC ± sd")
+    assert sort_state(browser, "#ranking") == {"AUC ± sd": "ascending"}
+    assert column(browser, "#ranking", 0) == ranks[::-1]
+    press("AUC ± sd")
+    assert sort_state(browser, "#ranking") == {"AUC ± sd": "descending"}
+    assert column(browser, "#ranking", 0) == ranks
+    press("C")
+    assert sort_state(browser, "#ranking") == {"C": "ascending"}
+    values = [float(text) for text in column(browser, "#ranking", 2)]
+    assert values == sorted(values)
+
+
+def test_names_sort_as_text_and_what_is_missing_stays_last(visit: Open) -> None:
+    browser = visit("run")
+    table = "#weights"
+    header(browser, table, "feature").click()
+    names = column(browser, table, 0)
+    assert sorted(names) == sorted([FEATURE, "(intercept)", *(f"stage2_f{number}" for number in range(1, 5))])
+    assert [name for name in names if name.startswith("stage2")] == [f"stage2_f{number}" for number in range(1, 5)]
+    for _ in range(2):  # the intercept has no importance
+        header(browser, table, "importance (fall of AUC)").click()
+        assert column(browser, table, 0)[-1] == "(intercept)"
+
+
+def test_tab_reaches_the_headers(visit: Open) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    browser = visit("sweep")
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys(Keys.TAB)  # the box that scrolls
+    browser.switch_to.active_element.send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.text == "rank"
+
+
+def colours(browser: WebDriver) -> tuple[str, ...]:
+    script = """const of = (name, part) => getComputedStyle(document.querySelector(name))[part];
+        return [of('body', 'backgroundColor'), of('body', 'color'), of('svg .mean', 'stroke'),
+                of('svg text', 'fill')]"""
+    return tuple(browser.execute_script(script))
+
+
+def test_dark_and_light_differ_and_can_be_read(visit: Open) -> None:
+    light, dark = (colours(visit("run", scheme=scheme)) for scheme in SCHEMES)
+    assert all(one != other for one, other in zip(light, dark, strict=True))
+    for paper, *inks in (light, dark):
+        assert all(contrast(paper, ink) >= 4.5 for ink in inks)
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two rgb() colours (WCAG 2.1)."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_print_is_black_on_white_and_cuts_no_table(visit: Open) -> None:
+    browser = visit("sweep", scheme="dark", media="print")
+    assert colours(browser)[:2] == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
+    overflow = "return getComputedStyle(document.querySelector('.scroll')).overflowX"
+    size = {"width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": False}  # A4 less its margins
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.execute_script(overflow) == "visible"
+    visit("sweep", scheme="dark")
+    assert browser.execute_script(overflow) == "auto"

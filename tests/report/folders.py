@@ -1,0 +1,102 @@
+"""Finished runs and sweeps as folders, with names that would be markup if they were not escaped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+
+from fvc_exp.artifacts import write_result
+from fvc_exp.config import Config, to_typed
+from fvc_exp.data import Dataset
+from fvc_exp.experiment import run
+from fvc_exp.identity import canonical
+from fvc_exp.insight.folder import InsightFolder, insight_of, write_insight
+from fvc_exp.runfolder import RunFolder, plain, read_json, write_config, write_json, write_status
+from fvc_exp.shell import register
+from fvc_exp.sweep.folder import Member, Plan, Refused, SweepFolder
+from tests.conftest import ROOT, signal_dataset
+
+SCRIPT = "<script>document.title='owned'</script>"
+FEATURE = f"f|0`{SCRIPT}"
+VIDEO = f'<img src=x onerror="{SCRIPT}">.mp4'
+PLATFORM = "tube</svg></title><b>"
+
+
+def make_config(*overrides: str) -> Config:
+    """The elastic net of conf/, changed as told."""
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return to_typed(compose("config", overrides=["penalty=elasticnet", "C=0.1", *overrides]))
+
+
+def hostile_dataset(n_groups: int = 40) -> Dataset:
+    """Learnable rows; a feature, every video and a platform are named like an attack."""
+    dataset = signal_dataset(n_groups)
+    return replace(
+        dataset,
+        feature_names=(FEATURE, *dataset.feature_names[1:]),
+        ids=tuple(f"{name}{VIDEO}" for name in dataset.ids),
+        slices={"platform": tuple(PLATFORM if row % 3 else "twitter" for row in range(len(dataset.y)))},
+    )
+
+
+def make_run(path: Path, config: Config, dataset: Dataset, *, insight: bool = False) -> Path:
+    """What ``run.py``, and with ``insight`` also ``fvc explain``, leave."""
+    folder = RunFolder(path)
+    path.mkdir(parents=True)
+    started = datetime.now(UTC)
+    result = run(config, dataset)
+    write_config(folder.config, config)
+    write_result(folder, result)
+    write_status(folder, "done", started)
+    if insight:
+        write_insight(InsightFolder(path), insight_of(result, read_json(folder.results), 20))
+    return path
+
+
+def make_sweep(path: Path, source: Path, config: Config, size: int) -> Path:
+    """A sweep over C whose runs are copies of one, each with scores of its own; the first is refitted as ``best``."""
+    sweep = SweepFolder(path)
+    sweep.make()
+    members = [_copy(sweep, RunFolder(source), replace(config, C=round(0.01 * 1.02**number, 6)), number)
+               for number in range(size)]  # fmt: skip
+    plan = Plan(
+        command=["run.py", "-m", "C=..."],
+        common=["data=fvc"],
+        launcher="basic",
+        launcher_settings={},
+        pack=1,
+        plots=False,
+        members=members,
+        invalid=[Refused(["C=-1"], f"C=-1 is not allowed {SCRIPT}")],
+        duplicates=[],
+    )
+    sweep.write_plan(plan)
+    shutil.copytree(sweep.member(members[0].run_id).path, sweep.best)
+    return path
+
+
+def _copy(sweep: SweepFolder, source: RunFolder, config: Config, number: int) -> Member:
+    run_id = f"{number:012x}"
+    folder = sweep.member(run_id)
+    folder.path.mkdir()
+    for name in ("predictions", "folds", "coefficients", "config", "provenance", "audit", "status"):
+        os.link(getattr(source, name), getattr(folder, name))
+    results, folds = read_json(source.results), read_json(source.metrics)
+    lost = number / 2000
+    results["run_id"], results["parameters"] = run_id, canonical(config)
+    results["cv"]["auc"]["mean"] -= lost
+    for record in folds:
+        record["test_auc"] -= lost
+    write_json(folder.results, results)
+    write_json(folder.metrics, folds)
+    data_hash = results["data"]["sha256"]
+    return Member(
+        run_id, [f"C={config.C}"], canonical(config), data_hash, json.loads(json.dumps(plain(asdict(config))))
+    )
