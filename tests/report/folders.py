@@ -92,6 +92,7 @@ def _copy(sweep: SweepFolder, source: RunFolder, config: Config, number: int) ->
     lost = number / 2000
     results["run_id"], results["parameters"] = run_id, canonical(config)
     results["cv"]["auc"]["mean"] -= lost
+    results["flags"] = ["null_model", "one_class_predicted"] if number % 3 == 1 else []
     for record in folds:
         record["test_auc"] -= lost
     write_json(folder.results, results)
