@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,11 @@ class SweepFolder:
 
 def _plan(path: Path, content: Mapping[str, Any]) -> Plan:
     try:
-        plain = {field.name: content[field.name] for field in fields(Plan)}
+        plain = {
+            field.name: content[field.name]
+            for field in fields(Plan)
+            if field.default is MISSING or field.name in content
+        }
         plain["members"] = [Member(**each) for each in plain["members"]]
         plain["invalid"] = [Refused(**each) for each in plain["invalid"]]
         plain["duplicates"] = [Duplicate(**each) for each in plain["duplicates"]]

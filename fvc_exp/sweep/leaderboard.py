@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 METRICS = {"auc": "AUC", "f1": "F1"}
 _NUMBERS = ("rank", "C", "l1_ratio", "seed")
 _LEAKS = (pl.col("audit") == "FAIL").fill_null(value=False) & ~pl.col("audit_allow_fail").fill_null(value=False)
+_BESIDE_C = ("penalty", "l1_ratio", "solver", "features", "class_weight", "seed")
 _SIMPLICITY = {"l1": 0, "elasticnet": 1, "l2": 2, "none": 3}
 
 
@@ -39,7 +40,22 @@ def rank(results: pl.DataFrame) -> pl.DataFrame:
         pl.col("C").cast(pl.Float64).fill_null(float("inf")).alias("_strength"),
     ).sort("auc_mean", "_strength", "_sparse", "solver", "run_id", descending=[True, False, False, False, False])
     ranked = order.drop("_sparse", "_strength")
-    return ranked.select(pl.int_range(1, len(ranked) + 1).alias("rank"), pl.all())
+    return _with_edge_flag(ranked.select(pl.int_range(1, len(ranked) + 1).alias("rank"), pl.all()))
+
+
+def _with_edge_flag(ranked: pl.DataFrame) -> pl.DataFrame:
+    """``edge_of_grid`` for the first one, if a smaller or larger C than its own was not tried beside it."""
+    if not len(ranked):
+        return ranked
+    from fvc_exp.audit import edge_of_grid
+
+    best = ranked.row(0, named=True)
+    beside = ranked.filter(pl.all_horizontal(pl.col(name).eq_missing(best[name]) for name in _BESIDE_C))
+    if best["C"] is None or not edge_of_grid(best["C"], beside["C"].drop_nulls().to_list()):
+        return ranked
+    flagged = f"{best['flags']} edge_of_grid".strip()
+    is_best = pl.col("rank") == 1
+    return ranked.with_columns(pl.when(is_best).then(pl.lit(flagged)).otherwise("flags").alias("flags"))
 
 
 def leaking(results: pl.DataFrame) -> pl.DataFrame:

@@ -65,7 +65,8 @@ def test_collecting_twice_gives_the_same_files(sweep: SweepFolder, plan: Plan) -
 
 def row(auc: float | None, **facts: object) -> dict[str, Any]:
     base = {"run_id": "x", "state": "done", "penalty": "l2", "C": 1.0, "solver": "saga", "auc_mean": auc}
-    base |= {"audit": "PASS", "audit_allow_fail": False}
+    base |= {"audit": "PASS", "audit_allow_fail": False, "flags": ""}
+    base |= {"l1_ratio": None, "features": "stage2", "class_weight": None, "seed": 42}
     return base | facts
 
 
@@ -94,6 +95,22 @@ def test_ranking(rows: list[dict[str, Any]], expected: list[str]) -> None:
     ranked = rank(pl.DataFrame(rows, infer_schema_length=None))
     assert ranked["run_id"].to_list() == expected
     assert ranked["rank"].to_list() == list(range(1, len(expected) + 1))
+
+
+@pytest.mark.parametrize(
+    ("rows", "flags"),
+    [
+        ([row(0.7, C=10.0), row(0.6, C=1.0), row(0.5, C=0.1)], ["edge_of_grid", "", ""]),
+        ([row(0.7, C=1.0), row(0.6, C=10.0), row(0.5, C=0.1)], ["", "", ""]),
+        ([row(0.7, C=10.0), row(0.6, C=1.0)], ["", ""]),
+        ([row(0.7, C=10.0), row(0.6, C=1.0, penalty="l1"), row(0.5, C=0.1, penalty="l1")], ["", "", ""]),
+        ([row(0.7, C=0.1, flags="not_converged"), row(0.6), row(0.5, C=10.0)], ["not_converged edge_of_grid", "", ""]),
+        ([row(0.7, C=None, penalty="none"), row(0.6), row(0.5, C=10.0)], ["", "", ""]),
+    ],
+    ids=["largest", "inside", "two are no grid", "other penalties do not count", "beside another flag", "no C"],
+)
+def test_a_winner_at_the_edge_of_the_grid_is_flagged(rows: list[dict[str, Any]], flags: list[str]) -> None:
+    assert rank(pl.DataFrame(rows, infer_schema_length=None))["flags"].to_list() == flags
 
 
 def test_the_held_out_rows_do_not_choose_the_winner(sweep: SweepFolder, plan: Plan) -> None:
