@@ -92,8 +92,7 @@ def prepared_dataset(config: Config) -> Dataset:
 
 def train(config: Config, folder: RunFolder, dataset: Dataset, *, show: bool = True, plots: bool = True) -> None:
     """Cross-validate, refit, write all artifacts, unless told otherwise the plots, too, and print the table."""
-    title = f"{config.cv.n_splits * config.cv.n_repeats} folds"
-    with progress_bar(title) if show else nullcontext() as on_progress:
+    with progress_bar("folds") if show else nullcontext() as on_progress:
         result = run(config, dataset, on_progress)
     write_result(folder, result)
     if config.plots and plots:
