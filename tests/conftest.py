@@ -54,15 +54,30 @@ def signal_dataset(n_groups: int = 40, copies: int = 3, n_features: int = 5, see
     return make_dataset(X, y, groups)
 
 
-@pytest.fixture
-def tables(tmp_path: Path) -> Path:
-    """A folder with metadata as CSV and stage-2 features as parquet, as data=fvc reads them."""
+def write_tables(folder: Path) -> None:
+    """Metadata as CSV and stage-2 features as parquet, as data=fvc reads them."""
     dataset = signal_dataset()
     metadata = {"video_path": dataset.ids, "label": ["fake" if label else "real" for label in dataset.y]}
-    pl.DataFrame({**metadata, "group": dataset.group_names}).write_csv(tmp_path / "scaled_metadata.csv")
+    pl.DataFrame({**metadata, "group": dataset.group_names}).write_csv(folder / "scaled_metadata.csv")
     features = {f"f{column}": dataset.X[:, column] for column in range(dataset.X.shape[1])}
-    pl.DataFrame({"video_path": dataset.ids, **features}).write_parquet(tmp_path / "features_stage2.parquet")
+    pl.DataFrame({"video_path": dataset.ids, **features}).write_parquet(folder / "features_stage2.parquet")
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """A folder with tables of its own."""
+    write_tables(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody may change, started in the folder above it, where its tables lie."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_tables(folder)
+    done = run_py("data=fvc", "data.root=.", "plots=false", "hydra.run.dir=run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
 
 
 def run_py(*arguments: str, cwd: Path | None = None, **options: object) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import skops.io
 
 from fvc_exp.artifacts import read_pipeline
 from fvc_exp.errors import ArtifactError
-from tests.conftest import ROOT, run_py
+from tests.conftest import ROOT
 
 
 class Payload:
@@ -27,10 +28,9 @@ class Payload:
 
 
 @pytest.fixture
-def run(tables: Path, tmp_path: Path) -> Path:
-    """A finished run whose model files were replaced by ones with code in them."""
-    done = run_py("data=fvc", f"data.root={tables}", "plots=false", f"hydra.run.dir={tmp_path / 'run'}")
-    assert done.returncode == 0, done.stderr
+def run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run whose model files were replaced by ones with code in them."""
+    shutil.copytree(finished_run, tmp_path / "run")
     marker = tmp_path / "ran"
     for name in ("model.joblib", "scaler.joblib"):
         (tmp_path / "run" / name).write_bytes(pickle.dumps(Payload(marker)))

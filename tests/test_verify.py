@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,15 +12,17 @@ import pytest
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.verify import verify
-from tests.conftest import ROOT, run_py
+from tests.conftest import ROOT
 
 
 @pytest.fixture
-def run(tables: Path, tmp_path: Path) -> Path:
-    """A finished run, on tables named relative to where it was started."""
-    done = run_py("data=fvc", "data.root=.", "plots=false", "hydra.run.dir=run", cwd=tables)
-    assert done.returncode == 0, done.stderr
-    return tables / "run"
+def run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run with its tables, named relative to where it was started."""
+    shutil.copytree(finished_run.parent, tmp_path, dirs_exist_ok=True)
+    provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    provenance["working_folder"] = str(tmp_path)
+    (tmp_path / "run" / "provenance.json").write_text(json.dumps(provenance))
+    return tmp_path / "run"
 
 
 def test_a_run_repeats_bit_for_bit(run: Path) -> None:
