@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -175,6 +177,7 @@ def _executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) -> Any
 
     given = {key: value for key, value in settings.items() if key not in ("_target_", "submitit_folder")}
     first = {"slurm_max_num_timeout": given.pop("max_num_timeout")} if "max_num_timeout" in given else {}
+    first |= {"slurm_python": job_python()}
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster=cluster.value, **first)
         common = import_module(_LAUNCHER_SCHEMA).BaseQueueConf.__dataclass_fields__
@@ -184,6 +187,15 @@ def _executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) -> Any
     except (NameError, RuntimeError, ValueError) as error:
         raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
     return executor
+
+
+def job_python() -> str:
+    """The shell words that start Python in a job.
+
+    SLURM warns of the time limit by SIGUSR2, up to a minute earlier than asked for: near a short limit that is before
+    Python can handle it, and it would kill a job that had time left. Ignored signals stay so until a handler is set.
+    """
+    return f"""sh -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)}"""
 
 
 @contextmanager

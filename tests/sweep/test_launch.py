@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweep.advice import advice, seconds_each
 from fvc_exp.sweep.folder import SweepFolder
-from fvc_exp.sweep.launch import _executor, cluster_of, make_launcher, packs_of
+from fvc_exp.sweep.launch import _executor, cluster_of, job_python, make_launcher, packs_of
 from fvc_exp.sweep.submissions import Cluster
 from tests.sweep.conftest import MakePlan
 
@@ -106,3 +108,9 @@ def test_a_configuration_is_timed_by_really_fitting_it(make: MakePlan) -> None:
     quick = make("C=1").members
     slow = make("C=1", "cv.n_repeats=40").members
     assert 0 < (seconds_each(quick) or 0) < (seconds_each(slow) or 0)
+
+
+def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
+    code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR2); print(sys.executable, sys.argv[1])"
+    done = subprocess.run(f"{job_python()} -c '{code}' 'a b'", shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{sys.executable} a b"
