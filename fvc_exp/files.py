@@ -20,6 +20,6 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         with file:
             yield file
         temporary.replace(path)
-    except BaseException:
+    except BaseException:  # Ctrl-C must not leave a half-written file either; it is raised again
         temporary.unlink(missing_ok=True)
         raise

@@ -26,7 +26,7 @@ class CheckConfig(Callback):
         except ConfigError as error:
             raise SystemExit(f"error: {error}") from error
 
-    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's signature
         """A run that failed and said so in its status makes the process fail."""
         job_return: JobReturn = kwargs["job_return"]
         if job_return.status is JobStatus.COMPLETED and job_return.return_value["state"] != "done":

@@ -34,7 +34,7 @@ class FakeQueue:
             raise self.answer
         return self.answer
 
-    def end_of(self, job: str, *, had_started: bool) -> str:  # noqa: ARG002
+    def end_of(self, job: str, *, had_started: bool) -> str:  # noqa: ARG002 - a Queue
         return f"{self.reason} {had_started}"
 
 

@@ -24,7 +24,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def counted(path: Path, *arguments: object) -> object:
         paths.append(path)
-        return open_video(path, *arguments)  # type: ignore[arg-type]
+        return open_video(path, *arguments)
 
     monkeypatch.setattr(packets, "open_video", counted)
     return paths
