@@ -21,6 +21,14 @@ ROOT = Path(__file__).resolve().parents[1]
 Compose = Callable[..., Config]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one real part in one process: there is one SLURM and one browser, not one a core."""
+    for item in items:
+        for part in ("slurm", "browser"):
+            if item.get_closest_marker(part):
+                item.add_marker(pytest.mark.xdist_group(part))
+
+
 @pytest.fixture
 def compose_config() -> Iterator[Compose]:
     """Compose conf/ with overrides into a typed configuration."""
