@@ -1,0 +1,5 @@
+"""``python -m fvc_exp.cli`` is ``fvc``."""
+
+from fvc_exp.cli import app
+
+app(prog_name="fvc")

@@ -1,0 +1,119 @@
+"""Commands about a sweep: what became of its configurations, again, and which is the best."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fvc_exp.cli.base import Exit, JsonOption, command, print_json
+from fvc_exp.console import make_console
+
+SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
+_WATCH_SECONDS = 2.0
+
+
+@command
+def status(
+    sweep: SweepArgument,
+    watch: Annotated[bool, typer.Option("--watch", help="until everything is at rest")] = False,
+    as_json: JsonOption = False,
+) -> Exit:
+    """Show what became of each configuration: done, running, pending, failed or lost, and why.
+
+    Exit code 0 if all are done, 1 if any failed or was lost, 3 if some are still on their way.
+
+    Example: fvc status outputs/sweeps/penalties --watch
+    """
+    from fvc_exp.sweep.folder import SweepFolder
+    from fvc_exp.sweep.show import state_table, states_json
+    from fvc_exp.sweep.states import AT_REST, inspect
+
+    folder = SweepFolder(sweep)
+    plan = folder.read_plan()
+    states = inspect(folder, plan)
+    if watch:
+        from rich.live import Live
+
+        with Live(state_table(states), console=make_console(stderr=as_json), refresh_per_second=1) as live:
+            while not all(each.state in AT_REST for each in states):
+                time.sleep(_WATCH_SECONDS)
+                states = inspect(folder, plan)
+                live.update(state_table(states))
+    elif not as_json:
+        make_console().print(state_table(states))
+    if as_json:
+        print_json({"sweep": str(sweep), "members": states_json(states)})
+    return _exit_code([each.state.value for each in states])
+
+
+@command
+def retry(
+    sweep: SweepArgument,
+    wait: Annotated[bool, typer.Option(help="wait for the jobs and write the results")] = True,
+) -> Exit:
+    """Run the failed and lost configurations again, with the launcher that the sweep was started with.
+
+    Exit code 0 if everything is done (or submitted, with --no-wait), else 1.
+
+    Example: fvc retry outputs/sweeps/penalties --no-wait
+    """
+    from fvc_exp.sweep.drive import drive
+    from fvc_exp.sweep.folder import SweepFolder
+
+    folder = SweepFolder(sweep)
+    complete = drive(folder, folder.read_plan(), leave=not wait)
+    return Exit.OK if complete else Exit.FAILED
+
+
+@command
+def collect(sweep: SweepArgument) -> Exit:
+    """Write the results of all runs so far, refit the best one and show the leaderboard. Any number of times.
+
+    Exit codes as those of status.
+
+    Example: fvc collect outputs/sweeps/penalties
+    """
+    from fvc_exp.sweep.drive import finish
+    from fvc_exp.sweep.folder import SweepFolder
+    from fvc_exp.sweep.states import inspect
+
+    folder = SweepFolder(sweep)
+    plan = folder.read_plan()
+    states = inspect(folder, plan)
+    finish(folder, plan, states)
+    return _exit_code([each.state.value for each in states])
+
+
+@command
+def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
+    """Rank the finished runs by their mean AUC in cross-validation, beside what they had to beat. Writes nothing.
+
+    Exit code 0, or 3 if there is nothing to rank.
+
+    Example: fvc leaderboard outputs/sweeps/penalties --json
+    """
+    from fvc_exp.sweep import leaderboard as board
+    from fvc_exp.sweep.folder import SweepFolder
+    from fvc_exp.sweep.results import table_of
+    from fvc_exp.sweep.states import inspect
+
+    folder = SweepFolder(sweep)
+    plan = folder.read_plan()
+    states = inspect(folder, plan)
+    results = table_of(folder, states)
+    if as_json:
+        print_json(board.as_json(plan, states, results))
+    else:
+        board.show(make_console(), plan, states, results)
+        if len(ranked := board.rank(results)):
+            board.show_ties(make_console(), board.ties(folder, ranked))
+    return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
+
+
+def _exit_code(states: list[str]) -> Exit:
+    if any(state in ("failed", "lost") for state in states):
+        return Exit.FAILED
+    return Exit.OK if all(state == "done" for state in states) else Exit.UNFINISHED
