@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from fvc_exp.config import CVConfig, Scheme
 from fvc_exp.data import CLASSES, Dataset
+from fvc_exp.dealing import deal_groups
 from fvc_exp.errors import DataError
 from fvc_exp.folds import Fold, Indices, Split, read_folds, split_of
 from fvc_exp.slices import PLATFORM
 
 __all__ = ["Fold", "Indices", "Split", "crossing_groups", "inner_parts", "make_split"]
 _FINEST_SHARE = 20  # a test share is made of whole parts of at most this many
+_KEPT = 4
+_splits: dict[str, Split] = {}
 
 
 def make_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
     """Hold out whole groups for the final test, then deal the rest into stratified folds.
 
     The held-out part is group-disjoint under each scheme but ``predefined``, so that it shows what a leaking
-    cross-validation hides.
+    cross-validation hides. Folds that are dealt are kept for the process's next runs on the same data.
 
     Raises:
         DataError: there are too few groups (or rows, for ``stratified``) of a class for that many folds, the platform
             of a video is not known, or the file of predefined folds does not fit the data.
     """
-    split = _predefined(dataset, cv) if cv.scheme is Scheme.predefined else _dealt(dataset, cv, seed)
-    for fold in split.folds:
-        where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
-        _check_classes(dataset, fold.train, f"the training part of {where}")
-        _check_classes(dataset, fold.test, where)
-    return split
+    if cv.scheme is Scheme.predefined:
+        return _checked(dataset, _predefined(dataset, cv))
+    key = _fingerprint(dataset, cv, seed)
+    if key not in _splits:
+        split = _checked(dataset, _dealt(dataset, cv, seed))
+        while len(_splits) >= _KEPT:
+            del _splits[next(iter(_splits))]
+        _splits[key] = split
+    return _splits[key]
 
 
 def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> list[tuple[Indices, Indices]]:
@@ -45,8 +51,8 @@ def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> li
         DataError: there are too few groups of a class for that many folds.
     """
     _check_count(dataset, rows, n_splits, f"cv.inner_splits={n_splits} needs", grouped=True)
-    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
-    parts = [(rows[train], rows[test]) for train, test in splitter.split(rows, dataset.y[rows], dataset.groups[rows])]
+    tests = deal_groups(dataset.y[rows], dataset.groups[rows], n_splits, seed)
+    parts = [(rows[_others(len(rows), test)], rows[test]) for test in tests]
     for number, sides in enumerate(parts):
         for side in sides:
             _check_classes(dataset, side, f"inner fold {number} (cv.inner_splits={n_splits})")
@@ -58,10 +64,26 @@ def crossing_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
     return len(np.intersect1d(dataset.groups[train], dataset.groups[test]))
 
 
+def _checked(dataset: Dataset, split: Split) -> Split:
+    for fold in split.folds:
+        where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
+        _check_classes(dataset, fold.train, f"the training part of {where}")
+        _check_classes(dataset, fold.test, where)
+    return split
+
+
+def _fingerprint(dataset: Dataset, cv: CVConfig, seed: int) -> str:
+    """Of all that decides how the rows are dealt."""
+    platforms = dataset.slices.get(PLATFORM) if cv.scheme is Scheme.leave_platform_out else None
+    digest = hashlib.sha256(repr((cv, seed, platforms)).encode())
+    for values in (dataset.y, dataset.groups):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
 def _dealt(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
-    rows = np.arange(len(dataset.y))
-    test = _hold_out(dataset, cv.test_size, seed) if cv.test_size else rows[:0]
-    development = np.setdiff1d(rows, test)
+    test = _hold_out(dataset, cv.test_size, seed) if cv.test_size else np.arange(0)
+    development = _others(len(dataset.y), test)
     deal = _deal_platforms if cv.scheme is Scheme.leave_platform_out else _deal
     folds = tuple(
         Fold(repeat, index, train, tested, held_out)
@@ -87,9 +109,7 @@ def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:
     taken, of = parts.numerator, parts.denominator
     rows = np.arange(len(dataset.y))
     _check_count(dataset, rows, of, f"cv.test_size={share} needs", grouped=True)
-    splitter = StratifiedGroupKFold(of, shuffle=True, random_state=seed)
-    folds = [test for _, test in splitter.split(rows, dataset.y, dataset.groups)]
-    test = np.sort(np.concatenate(folds[:taken]))
+    test = np.sort(np.concatenate(deal_groups(dataset.y, dataset.groups, of, seed)[:taken]))
     _check_classes(dataset, test, "the held-out test set")
     return test
 
@@ -97,10 +117,15 @@ def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:
 def _deal(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices, None]]:
     grouped = cv.scheme is Scheme.grouped
     _check_count(dataset, rows, cv.n_splits, f"cv.n_splits={cv.n_splits} needs", grouped=grouped)
-    y, groups = dataset.y[rows], dataset.groups[rows]
-    splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(cv.n_splits, shuffle=True, random_state=seed)
-    for train, test in splitter.split(rows, y, groups if grouped else None):
-        yield rows[train], rows[test], None
+    if grouped:
+        tests = deal_groups(dataset.y[rows], dataset.groups[rows], cv.n_splits, seed)
+    else:
+        from sklearn.model_selection import StratifiedKFold  # slow to import, and only this scheme needs it
+
+        splitter = StratifiedKFold(cv.n_splits, shuffle=True, random_state=seed)
+        tests = [test for _, test in splitter.split(rows, dataset.y[rows])]
+    for test in tests:
+        yield rows[_others(len(rows), test)], rows[test], None
 
 
 def _deal_platforms(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices, str]]:
@@ -109,13 +134,9 @@ def _deal_platforms(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) ->
     for platform in np.unique(platforms[rows]):
         inside, outside = rows[platforms[rows] == platform], rows[platforms[rows] != platform]
         _check_classes(dataset, inside, f"platform {platform}")
-        groups = dataset.groups[inside]
-        parts = min(cv.n_splits, *(len(np.unique(groups[dataset.y[inside] == label])) for label in range(len(CLASSES))))
-        tests = [inside]
-        if parts > 1:
-            splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-            tests = [inside[test] for _, test in splitter.split(inside, dataset.y[inside], groups)]
-        for test in tests:
+        y, groups = dataset.y[inside], dataset.groups[inside]
+        parts = min(cv.n_splits, *(len(np.unique(groups[y == label])) for label in range(len(CLASSES))))
+        for test in (inside[part] for part in deal_groups(y, groups, parts, seed)):
             yield outside[~np.isin(dataset.groups[outside], dataset.groups[test])], test, str(platform)
 
 
@@ -144,7 +165,12 @@ def _check_count(dataset: Dataset, rows: Indices, needed: int, who: str, *, grou
 
 
 def _check_classes(dataset: Dataset, rows: Indices, where: str) -> None:
-    present = set(dataset.y[rows].tolist())
+    counts = np.bincount(dataset.y[rows], minlength=len(CLASSES))
     for label, name in enumerate(CLASSES):
-        if label not in present:
+        if not counts[label]:
             raise DataError(f"{where} holds no {name!r} row; use fewer folds (cv.n_splits), or a larger cv.test_size")
+
+
+def _others(n: int, rows: Indices) -> Indices:
+    """The numbers below n that are not among these, ascending."""
+    return np.flatnonzero(np.bincount(rows, minlength=n) == 0)

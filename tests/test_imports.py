@@ -18,6 +18,7 @@ LAYERS = [
     [
         "features",
         "folds",
+        "dealing",
         "split",
         "calibration",
         "model",

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
 
 from fvc_exp.artifacts import write_result
 from fvc_exp.config import Config
 from fvc_exp.data import Dataset
+from fvc_exp.dealing import deal_groups
 from fvc_exp.errors import ConfigError, IncompatibleError
 from fvc_exp.experiment import run
 from fvc_exp.identity import canonical
@@ -23,7 +23,7 @@ from fvc_exp.split import make_split
 from fvc_exp.training import train
 from tests.conftest import Compose, make_dataset, signal_dataset
 
-SEEDS = 12
+SEEDS = 24  # with half as many the luck of the folds decides: the second assert fails for one dozen seeds in three
 
 
 def noise(seed: int) -> Dataset:
@@ -63,7 +63,8 @@ def test_equals_the_search_by_hand(config: Config) -> None:
     assert result.nested is not None
     for fold, c, probability in zip(result.split.folds, result.nested.chosen, result.fold_probabilities, strict=True):
         X, y, groups = dataset.X[fold.train], dataset.y[fold.train], dataset.groups[fold.train]
-        inner = list(StratifiedGroupKFold(3, shuffle=True, random_state=config.seed).split(X, y, groups))
+        tests = deal_groups(y, groups, 3, config.seed)
+        inner = [(np.setdiff1d(np.arange(len(y)), test), test) for test in tests]
 
         def inner_auc(
             c: float, X: np.ndarray = X, y: np.ndarray = y, inner: list[tuple[np.ndarray, np.ndarray]] = inner

@@ -1,0 +1,77 @@
+"""Dealing groups into folds, ours and scikit-learn's in turn: ``python -m tests.benchmarks.folds``.
+
+Rows lie in groups of 11 with labels that are constant in a group, or in groups as unequal as the cascades of the Fake
+Video Corpus (median 7, largest 223) with mixed labels. Printed are CPU seconds, their ratio, and how even the folds
+are: the deviation over folds of the share of each class's rows (the mean of both classes), and of the size of a fold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from fvc_exp.dealing import deal_groups
+
+Indices = NDArray[np.int64]
+FOLDS = 5
+ROUNDS = {60_000: 3, 1_000_000: 1}
+
+
+def rows_of(kind: str, n: int, random: np.random.Generator) -> tuple[Indices, Indices]:
+    """Labels and groups of about n rows."""
+    if kind == "groups of 11":
+        groups = np.arange(n) // 11
+        return (random.random(groups[-1] + 1) < 0.4).astype(np.int64)[groups], groups
+    sizes = np.clip(np.round(np.exp(random.normal(np.log(7), 1.1, n // 12))).astype(np.int64), 1, 223)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    return (random.random(len(groups)) < 0.4).astype(np.int64), groups
+
+
+def theirs(y: Indices, groups: Indices, n_folds: int, seed: int) -> list[Indices]:
+    """scikit-learn's folds."""
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    return [test for _, test in splitter.split(y, y, groups)]
+
+
+def spread(y: Indices, folds: Sequence[Indices]) -> dict[str, float]:
+    """How uneven the folds are."""
+    counts = np.array([np.bincount(y[rows], minlength=2) for rows in folds])
+    sizes = counts.sum(axis=1)
+    return {
+        "classes": float(np.mean(np.std(counts / counts.sum(axis=0), axis=0))),
+        "size": float(np.std(sizes) / np.mean(sizes)),
+    }
+
+
+def main() -> None:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="*", default=list(ROUNDS), help="default: %(default)s")
+    found = []
+    for n in parser.parse_args().rows:
+        for kind in ("groups of 11", "cascades"):
+            y, groups = rows_of(kind, n, np.random.default_rng(0))
+            dealers: dict[str, Callable[..., list[Indices]]] = {"ours": deal_groups, "scikit-learn": theirs}
+            seconds: dict[str, list[float]] = {who: [] for who in dealers}
+            even = {}
+            for seed in range(ROUNDS.get(n, 1)):
+                for who, deal in dealers.items():
+                    began = time.process_time()
+                    folds = deal(y, groups, FOLDS, seed)
+                    seconds[who].append(time.process_time() - began)
+                    even[who] = spread(y, folds)
+            median = {who: float(np.median(each)) for who, each in seconds.items()}
+            ratio = median["scikit-learn"] / median["ours"]
+            facts = {"rows": len(y), "groups": int(groups[-1]) + 1, "kind": kind}
+            found.append({**facts, "cpu_seconds": median, "ratio": ratio, "spread": even})
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
