@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,13 +14,13 @@ from sklearn.pipeline import Pipeline
 
 from fvc_exp.bootstrap import fold_dependence
 from fvc_exp.bundle import make_bundle
-from fvc_exp.data import CLASSES
 from fvc_exp.errors import ArtifactError
 from fvc_exp.experiment import RunResult
 from fvc_exp.identity import canonical, run_id
 from fvc_exp.model import FittedModel
 from fvc_exp.provenance import provenance
-from fvc_exp.runfolder import RunFolder, write_atomic, write_json
+from fvc_exp.runfolder import RunFolder, write_atomic, write_bytes, write_json
+from fvc_exp.tables import parquet_bytes
 
 TRUSTED_TYPES = ("numpy.dtype",)  # what our pipeline holds beside scikit-learn's and numpy's own types
 
@@ -47,23 +46,22 @@ def write_result(folder: RunFolder, result: RunResult) -> None:
     """Write every artifact of a run but the plot and the status."""
     import skops.io
 
-    data_hash = result.dataset.content_hash()
+    data_hash = result.basis.data_sha256
     write_json(folder.metrics, result.fold_records)
     write_json(folder.results, results(result, data_hash))
     write_json(folder.audit, {**result.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
-    _write_parquet(folder.predictions, result.predictions())
-    _write_parquet(folder.folds, result.folds())
+    write_bytes(folder.predictions, parquet_bytes(result.predictions()))
+    write_bytes(folder.folds, result.basis.folds_parquet)
     write_atomic(folder.coefficients, coefficients(result).write_csv)
     write_atomic(folder.scaler, lambda file: joblib.dump(result.final.scaler, file))
     write_atomic(folder.model, lambda file: joblib.dump(result.final.classifier, file))
-    write_atomic(folder.pipeline, lambda file: file.write(skops.io.dumps(result.final.pipeline)))
+    write_bytes(folder.pipeline, skops.io.dumps(result.final.pipeline))
     write_json(folder.bundle, make_bundle(result, run_id(result.config, data_hash), data_hash).to_json())
     write_json(folder.provenance, provenance(data_hash, result.config.seed))
 
 
 def results(result: RunResult, data_hash: str) -> dict[str, Any]:
     """The content of ``results.json``."""
-    dataset, split = result.dataset, result.split
     return {
         "run_id": run_id(result.config, data_hash),
         "parameters": canonical(result.config),
@@ -86,19 +84,7 @@ def results(result: RunResult, data_hash: str) -> dict[str, Any]:
         "flags": result.flags,
         "notes": result.notes,
         "final_model": {"n_iter": result.final.n_iter, "converged": result.final.converged},
-        "data": {
-            "sha256": data_hash,
-            "rows": len(dataset.y),
-            "groups": dataset.n_groups,
-            "group_column": dataset.group_column,
-            "class_counts": {name: int((dataset.y == label).sum()) for label, name in enumerate(CLASSES)},
-            "development_rows": len(split.development),
-            "test_rows": len(split.test),
-            "features": dataset.feature_names,
-            "constant_features": dataset.constant_features,
-            "missing_values": dataset.missing_values,
-            "unmatched": dataset.unmatched,
-        },
+        "data": result.basis.data_facts,
     }
 
 
@@ -124,15 +110,9 @@ def _fold_dependence(result: RunResult) -> float:
     rows = result.dataset.X[result.split.development]
     log_odds: dict[int, list[NDArray[np.float64]]] = {}
     for fold, model in zip(result.split.folds, result.fold_models, strict=True):
-        log_odds.setdefault(fold.repeat, []).append(model.pipeline.decision_function(rows))
+        log_odds.setdefault(fold.repeat, []).append(model.log_odds(rows))
     return float(np.mean([fold_dependence(each) for each in log_odds.values()]))
 
 
 def _weights(model: FittedModel) -> list[float]:
     return [*model.classifier.coef_[0].tolist(), float(model.classifier.intercept_[0])]
-
-
-def _write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    write_atomic(path, lambda file: file.write(buffer.getvalue()))

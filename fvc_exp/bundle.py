@@ -112,9 +112,7 @@ class Bundle:
 
 def make_bundle(result: RunResult, run_id: str, data_sha256: str) -> Bundle:
     """The final model of a run."""
-    final, rows = result.final, result.dataset.X[result.split.development]
-    with np.errstate(all="ignore"):
-        low, high = np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+    final, (low, high) = result.final, result.basis.ranges
     columns = zip(
         result.dataset.feature_names,
         *(

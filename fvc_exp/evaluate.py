@@ -8,7 +8,6 @@ from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 Scores = dict[str, float]
 THRESHOLD = 0.5
@@ -51,6 +50,7 @@ def score(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: flo
     as the mean squared error of the probability.
     """
     count = confusion(y, probability, threshold)
+    auc, average_precision = ranking(y, probability)
     tn, fp, fn, tp = count["tn"], count["fp"], count["fn"], count["tp"]
     recall, recall_real = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
     product = math.sqrt(float(tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
@@ -63,12 +63,35 @@ def score(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: flo
         "precision_real": _ratio(tn, tn + fn),
         "recall_real": recall_real,
         "f1_real": _ratio(2 * tn, 2 * tn + fn + fp),
-        "auc": float(roc_auc_score(y, probability)),
-        "average_precision": float(average_precision_score(y, probability)),
-        "log_loss": float(log_loss(y, probability)),
+        "auc": auc,
+        "average_precision": average_precision,
+        "log_loss": log_loss(y, probability),
         "brier": float(np.mean((probability - y) ** 2)),
         "mcc": _ratio(float(tp) * tn - float(fp) * fn, product),
     }
+
+
+def ranking(y: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[float, float]:
+    """Area under the ROC curve, and average precision, of labels (n,) of both classes and any scores of fake (n,).
+
+    The area counts (fake, real) pairs in the right order, ties half; average precision is the sum of precision x gain
+    in recall over the distinct scores, as in scikit-learn.
+    """
+    order = np.argsort(-values, kind="stable")
+    ends = np.r_[np.flatnonzero(np.diff(values[order])), len(y) - 1]  # of rows with equal scores
+    caught = np.cumsum(y[order])[ends]
+    gained = np.diff(caught, prepend=0)
+    false_alarms = ends + 1 - caught
+    fakes, reals = int(caught[-1]), int(false_alarms[-1])
+    beaten = reals - false_alarms + np.diff(false_alarms, prepend=0) / 2
+    return float(np.sum(gained * beaten) / (fakes * reals)), float(np.sum(gained * caught / (ends + 1)) / fakes)
+
+
+def log_loss(y: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
+    """Mean of -log of the probability that the true class was given, in nats, clipped where scikit-learn clips."""
+    smallest = np.finfo(np.float64).eps
+    of_truth = np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)
+    return float(-np.mean(np.log(of_truth)))
 
 
 def summarise(records: Sequence[Mapping[str, float]]) -> dict[str, Summary]:

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fvc_exp.audit import edge_of_grid, floor_scores, model_flags
+from fvc_exp.audit import edge_of_grid, model_flags
+from fvc_exp.basis import Basis, make_basis
 from fvc_exp.certificate import Certificate, certify_run
 from fvc_exp.config import Config, NullScorer
-from fvc_exp.data import CLASSES, KEY, LABEL, Dataset
-from fvc_exp.evaluate import Scores, Summary, is_fake, score, summarise
-from fvc_exp.folds import CV, TEST, TRAIN
+from fvc_exp.data import Dataset
+from fvc_exp.evaluate import Scores, Summary, confusion, is_fake, score, summarise
 from fvc_exp.model import FittedModel
 from fvc_exp.nested import Nested, nested_result
 from fvc_exp.permutation import Labels, Scorer
 from fvc_exp.records import fold_record, run_notes
 from fvc_exp.reliability import Reliability, reliability
-from fvc_exp.split import Indices, Split, make_split
-from fvc_exp.training import candidates, train
+from fvc_exp.split import Split
+from fvc_exp.training import Fit, candidates, fit_rows, train
 
 Probabilities = np.ndarray[tuple[int], np.dtype[np.float64]]
 Progress = Callable[[int, int], None]
@@ -32,17 +32,14 @@ class RunResult:
     """Everything a run found out; ``artifacts`` writes it down."""
 
     config: Config
-    dataset: Dataset
-    split: Split
+    basis: Basis
     fold_records: tuple[dict[str, Any], ...]
     fold_models: tuple[FittedModel, ...]
     fold_probabilities: tuple[Probabilities, ...]
     summary: dict[str, Summary]
-    floors: dict[str, Scores]
     final: FittedModel
     test_scores: Scores | None
     test_probability: Probabilities
-    test_floors: dict[str, Scores] | None
     flags: tuple[str, ...]
     notes: tuple[str, ...]
     certificate: Certificate
@@ -50,51 +47,60 @@ class RunResult:
     test_reliability: Reliability | None
     nested: Nested | None
 
+    @property
+    def dataset(self) -> Dataset:
+        """The rows."""
+        return self.basis.dataset
+
+    @property
+    def split(self) -> Split:
+        """Folds and held-out rows."""
+        return self.basis.split
+
+    @property
+    def floors(self) -> dict[str, Scores]:
+        """What the cross-validated scores have to beat."""
+        return self.basis.floors
+
+    @property
+    def test_floors(self) -> dict[str, Scores] | None:
+        """What the held-out scores have to beat."""
+        return self.basis.test_floors
+
     def predictions(self) -> pl.DataFrame:
         """One row a video and split it was scored in: out-of-fold rows, then the held-out test rows."""
-        parts = [
-            _judged(_row_frame(self.dataset, fold.test, CV, fold.repeat, fold.index), model, probability)
-            for fold, model, probability in zip(
-                self.split.folds, self.fold_models, self.fold_probabilities, strict=True
-            )
-        ]
-        held_out = _row_frame(self.dataset, self.split.test, TEST, None, None)
-        return pl.concat([*parts, _judged(held_out, self.final, self.test_probability)])
+        models = (*self.fold_models, self.final)
+        parts = (*self.fold_probabilities, self.test_probability)
+        judged = [is_fake(part, model.threshold) for part, model in zip(parts, models, strict=True)]
+        return self.basis.scored_rows.with_columns(
+            pl.Series("probability", np.concatenate(parts), dtype=pl.Float64),
+            pl.Series("predicted", np.concatenate(judged).astype(np.int64)),
+        )
 
     def folds(self) -> pl.DataFrame:
-        """Which rows were tested in which fold; rows of split ``test`` were held out. See ``read_folds``.
-
-        Of split ``train`` are development rows that are never tested, and all training rows of a fold that does not
-        train on every other development row.
-        """
-        parts = [_row_frame(self.dataset, fold.test, CV, fold.repeat, fold.index) for fold in self.split.folds]
-        parts.append(_row_frame(self.dataset, self.split.test, TEST, None, None))
-        tested = np.concatenate([fold.test for fold in self.split.folds])
-        parts.append(_row_frame(self.dataset, np.setdiff1d(self.split.development, tested), TRAIN, None, None))
-        for fold in self.split.folds:
-            if not self.split.trains_on_the_rest(fold):
-                parts.append(_row_frame(self.dataset, fold.train, TRAIN, fold.repeat, fold.index))
-        return pl.concat(parts)
+        """Which rows were tested in which fold."""
+        return self.basis.folds
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """The model of each fold and its probabilities of the rows it has not seen."""
+    """The model of each fold, its probabilities of the rows it has not seen, and their scores."""
 
     models: tuple[FittedModel, ...]
     probabilities: tuple[Probabilities, ...]
+    scores: tuple[Scores, ...]
     summary: dict[str, Summary]
     flags: tuple[str, ...]
 
 
 def cross_validate(
-    config: Config, dataset: Dataset, split: Split, on_progress: Progress | None = None
+    config: Config, dataset: Dataset, split: Split, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
 ) -> CrossValidation:
     """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
     models, probabilities, scores = [], [], []
     flags: list[str] = []
     for done, fold in enumerate(split.folds):
-        model = train(candidates(config), dataset, fold.train)
+        model = train(candidates(config), dataset, fold.train, fitted_to)
         probability = model.probability(dataset.X[fold.test])
         models.append(model)
         probabilities.append(probability)
@@ -102,80 +108,74 @@ def cross_validate(
         flags += model_flags(model, probability)
         if on_progress:
             on_progress(done + 1, len(split.folds))
-    return CrossValidation(tuple(models), tuple(probabilities), summarise(scores), tuple(dict.fromkeys(flags)))
+    unique = tuple(dict.fromkeys(flags))
+    return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), summarise(scores), unique)
 
 
-def run(config: Config, dataset: Dataset, on_progress: Progress | None = None, split: Split | None = None) -> RunResult:
+def run(
+    config: Config, data: Dataset | Basis, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
+) -> RunResult:
     """Cross-validate on the development rows, refit on all of them, score the held-out rows once.
+
+    ``data`` are the rows, or those with the split that this configuration makes of them. ``fitted_to`` gives the model
+    of a configuration and some rows.
 
     Raises:
         DataError: the data cannot be split as configured.
     """
-    split = split or make_split(dataset, config.cv, config.seed)
-    cv = cross_validate(config, dataset, split, on_progress)
-    final = train(candidates(config), dataset, split.development)
-    nested = nested_result(config, dataset, split, cv.models, cv.summary, final) if config.cv.c_grid else None
+    basis = data if isinstance(data, Basis) else make_basis(config, data)
+    dataset, split = basis.dataset, basis.split
+    cv = cross_validate(config, dataset, split, on_progress, fitted_to)
+    final = train(candidates(config), dataset, split.development, fitted_to)
+    searched = bool(config.cv.c_grid)
+    nested = nested_result(config, dataset, split, cv.models, cv.summary, final, fitted_to) if searched else None
     test_y, test_probability = dataset.y[split.test], np.empty(0)
     if len(split.test):
         test_probability = final.probability(dataset.X[split.test])
     # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
     judged = test_probability if len(split.test) else final.probability(dataset.X)
-    records = zip(split.folds, cv.models, cv.probabilities, strict=True)
     flags = [*cv.flags, *model_flags(final, judged)]
     if edge_of_grid(final.C, config.cv.c_grid):
         flags.append("edge_of_grid")
     scored_y = np.concatenate([dataset.y[fold.test] for fold in split.folds])
     return RunResult(
         config=config,
-        dataset=dataset,
-        split=split,
-        fold_records=tuple(fold_record(config, dataset, *record) for record in records),
+        basis=basis,
+        fold_records=_fold_records(config, basis, cv),
         fold_models=cv.models,
         fold_probabilities=cv.probabilities,
         summary=cv.summary,
-        floors=floor_scores(dataset, [(fold.train, fold.test) for fold in split.folds]),
         final=final,
         test_scores=score(test_y, test_probability, final.threshold) if len(split.test) else None,
         test_probability=test_probability,
-        test_floors=floor_scores(dataset, [(split.development, split.test)]) if len(split.test) else None,
         flags=tuple(dict.fromkeys(flags)),
         notes=(*run_notes(config, dataset, final), *split.notes),
-        certificate=certify_run(dataset, split, config.audit, config.seed, _own_scorer(config, dataset, split)),
+        certificate=_certificate(config, basis),
         reliability=reliability(scored_y, np.concatenate(cv.probabilities)),
         test_reliability=reliability(test_y, test_probability) if len(split.test) else None,
         nested=nested,
     )
 
 
-def _own_scorer(config: Config, dataset: Dataset, split: Split) -> Scorer | None:
-    """What the run itself fits, as the scorer of permuted labels, if it is configured so."""
+def _fold_records(config: Config, basis: Basis, cv: CrossValidation) -> tuple[dict[str, Any], ...]:
+    parts = zip(basis.fold_facts, basis.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
+    return tuple(
+        fold_record(
+            config, facts, fold, model, scores, confusion(basis.dataset.y[fold.test], probability, model.threshold)
+        )
+        for facts, fold, model, probability, scores in parts
+    )
+
+
+def _certificate(config: Config, basis: Basis) -> Certificate:
+    """The basis' own one, or one whose random labels are learned by what the run itself fits, if configured so."""
     if config.audit.scorer is not NullScorer.model:
-        return None
+        return basis.certificate
+    dataset, split = basis.dataset, basis.split
 
     def scores(labels: Labels) -> Probabilities:
         relabelled = (replace(dataset, y=column) for column in labels.T)
         return np.array([cross_validate(config, each, split).summary["auc"]["mean"] for each in relabelled])
 
-    return scores
-
-
-def _judged(rows: pl.DataFrame, model: FittedModel, probability: Probabilities) -> pl.DataFrame:
-    return rows.with_columns(
-        pl.Series("probability", probability, dtype=pl.Float64),
-        pl.Series("predicted", is_fake(probability, model.threshold).astype(np.int64)),
-    )
-
-
-def _row_frame(dataset: Dataset, rows: Indices, name: str, repeat: int | None, fold: int | None) -> pl.DataFrame:
-    n = len(rows)
-    return pl.DataFrame(
-        {
-            KEY: [dataset.ids[row] for row in rows],
-            "group": [dataset.group_names[row] for row in rows],
-            LABEL: [CLASSES[dataset.y[row]] for row in rows],
-            "split": [name] * n,
-            "repeat": pl.Series([repeat] * n, dtype=pl.Int64),
-            "fold": pl.Series([fold] * n, dtype=pl.Int64),
-        },
-        schema_overrides={KEY: pl.String, "group": pl.String, LABEL: pl.String, "split": pl.String},
-    )
+    own: Scorer = scores
+    return certify_run(dataset, split, config.audit, config.seed, own)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -46,9 +47,15 @@ class FittedModel:
         """Mean and standard deviation of the training rows."""
         return self.pipeline.named_steps["scaler"]
 
+    def log_odds(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the pipeline's ``decision_function`` gives for features (n, p), without its checks; shape (n,)."""
+        fill = self.pipeline.named_steps["imputer"].statistics_
+        standard = (np.where(np.isnan(X), fill, X) - self.scaler.mean_) / self.scaler.scale_
+        return np.asarray(standard @ self.classifier.coef_[0] + self.classifier.intercept_[0])
+
     def probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of the class fake, shape (n,)."""
-        raw = np.asarray(self.pipeline.predict_proba(X)[:, 1])
+        raw = np.asarray(expit(self.log_odds(X)))
         return self.steps(raw) if self.steps else raw
 
     def along(self, line: Line) -> FittedModel:

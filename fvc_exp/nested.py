@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from fvc_exp.config import Config
 from fvc_exp.data import Dataset
-from fvc_exp.evaluate import Summary
+from fvc_exp.evaluate import Summary, ranking
 from fvc_exp.model import FittedModel
 from fvc_exp.split import Split
-from fvc_exp.training import candidates, train
+from fvc_exp.training import Fit, candidates, fit_rows, train
 
 
 @dataclass(frozen=True)
@@ -45,18 +44,19 @@ def nested_result(
     models: Sequence[FittedModel],
     summary: Mapping[str, Summary],
     final: FittedModel,
+    fitted_to: Fit = fit_rows,
 ) -> Nested:
     """Compare the nested run, which these models and this summary are of, with plain cross-validation of each C."""
-    plain = {each.C: plain_auc(each, dataset, split) for each in candidates(config)}
+    plain = {each.C: plain_auc(each, dataset, split, fitted_to) for each in candidates(config)}
     best = max(plain, key=lambda c: plain[c])
     auc = summary["auc"]["mean"]
     return Nested(plain, best, tuple(model.C for model in models), final.C, auc, plain[best] - auc)
 
 
-def plain_auc(config: Config, dataset: Dataset, split: Split) -> float:
+def plain_auc(config: Config, dataset: Dataset, split: Split, fitted_to: Fit = fit_rows) -> float:
     """Mean AUC of one configuration over the folds."""
     scores = []
     for fold in split.folds:
-        model = train([config], dataset, fold.train)
-        scores.append(roc_auc_score(dataset.y[fold.test], model.probability(dataset.X[fold.test])))
+        model = train([config], dataset, fold.train, fitted_to)
+        scores.append(ranking(dataset.y[fold.test], model.probability(dataset.X[fold.test]))[0])
     return float(np.mean(scores))

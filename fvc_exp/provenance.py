@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ _SOURCE = Path(__file__).resolve().parent
 def provenance(data_hash: str, seed: int) -> dict[str, Any]:
     """Facts about code, packages and machine; everything that could explain a different number."""
     return {
-        "git": git_state(_SOURCE),
+        "git": _own_git_state(),
         "packages": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -34,6 +35,11 @@ def provenance(data_hash: str, seed: int) -> dict[str, Any]:
         "data_sha256": data_hash,
         "seed": seed,
     }
+
+
+@cache  # what was imported stays what runs, whatever happens to the files
+def _own_git_state() -> dict[str, Any] | None:
+    return git_state(_SOURCE)
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
@@ -52,6 +58,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)

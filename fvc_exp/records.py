@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fvc_exp.config import Calibration, Config, Penalty, Scheme
 from fvc_exp.data import Dataset
-from fvc_exp.evaluate import THRESHOLD, confusion, score
+from fvc_exp.evaluate import THRESHOLD, Scores
 from fvc_exp.folds import Fold
 from fvc_exp.model import FittedModel
-from fvc_exp.split import crossing_groups
-
-Probabilities = NDArray[np.float64]
 
 
 def fold_record(
-    config: Config, dataset: Dataset, fold: Fold, fitted: FittedModel, probability: Probabilities
+    config: Config, facts: Mapping[str, Any], fold: Fold, fitted: FittedModel, scores: Scores, counts: Mapping[str, int]
 ) -> dict[str, Any]:
-    """One fold's line of ``metrics.json``; with C, threshold and what was held out where folds differ in them."""
-    y = dataset.y[fold.test]
+    """One fold's line of ``metrics.json``; with C, threshold and what was held out where folds differ in them.
+
+    ``facts`` are its name and sizes, ``scores`` and ``counts`` the metrics and the confusion of its test rows.
+    """
     record: dict[str, Any] = {
-        "fold": fold.index,
-        "repeat": fold.repeat,
-        "n_train": len(fold.train),
-        "n_test": len(fold.test),
-        "n_groups_train": len(np.unique(dataset.groups[fold.train])),
-        "n_groups_test": len(np.unique(dataset.groups[fold.test])),
-        "n_groups_crossing": crossing_groups(dataset, fold.train, fold.test),
-        **{f"test_{name}": value for name, value in score(y, probability, fitted.threshold).items()},
-        **confusion(y, probability, fitted.threshold),
+        **facts,
+        **{f"test_{name}": value for name, value in scores.items()},
+        **counts,
         "n_iter": fitted.n_iter,
         "converged": fitted.converged,
     }

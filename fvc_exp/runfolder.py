@@ -63,10 +63,15 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whose content is known."""
+    write_atomic(path, lambda file: file.write(content))
+
+
 def write_json(path: Path, value: object) -> None:
     """Write standard JSON, indented; NaN and infinities become null."""
     text = json.dumps(plain(value), indent=2, allow_nan=False) + "\n"
-    write_atomic(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def read_json(path: Path) -> Any:
@@ -84,7 +89,7 @@ def read_json(path: Path) -> Any:
 def write_config(path: Path, config: Config) -> None:
     """Write the typed configuration as YAML that any YAML reader takes."""
     text = yaml.safe_dump(plain(asdict(config)), sort_keys=False)
-    write_atomic(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def read_config(path: Path) -> Config:

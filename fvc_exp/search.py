@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from fvc_exp.basis import make_basis
 from fvc_exp.compose import compose_configs
 from fvc_exp.config import Config, Penalty
 from fvc_exp.data import Dataset
 from fvc_exp.evaluate import Summary
 from fvc_exp.experiment import Progress, RunResult, cross_validate, run
-from fvc_exp.split import make_split
 
 C_VALUES = (0.01, 0.1, 1.0, 10.0)
 L1_RATIOS = (0.1, 0.5, 0.9)
@@ -55,12 +55,12 @@ def search(
     Raises:
         DataError: the data cannot be split as configured.
     """
-    split = make_split(dataset, configs[0].cv, configs[0].seed)
+    basis = make_basis(configs[0], dataset)
     candidates = []
     for done, config in enumerate(configs):
-        found = cross_validate(config, dataset, split)
+        found = cross_validate(config, dataset, basis.split)
         candidates.append(Candidate(config, found.summary, found.flags))
         if on_progress:
             on_progress(done + 1, len(configs))
     best = max(candidates, key=lambda candidate: candidate.summary[SELECTION_METRIC]["mean"])
-    return candidates, run(best.config, dataset, split=split)
+    return candidates, run(best.config, basis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,13 @@ def collect(frame: pl.LazyFrame, source: Path) -> pl.DataFrame:
     """
     with _reading(source):
         return frame.collect()
+
+
+def parquet_bytes(frame: pl.DataFrame) -> bytes:
+    """The content of a parquet file of this table."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 @contextmanager

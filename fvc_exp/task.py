@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from fvc_exp.artifacts import write_result
+from fvc_exp.basis import Basis
 from fvc_exp.config import Config, Stage
 from fvc_exp.console import make_console, print_result, print_stage, progress_bar
 from fvc_exp.data import Dataset, load_dataset
 from fvc_exp.errors import FvcError
 from fvc_exp.experiment import run
 from fvc_exp.runfolder import RunFolder, write_atomic, write_config, write_status
+from fvc_exp.training import Fit, fit_rows
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +33,15 @@ def execute(
     config: Config,
     path: Path,
     *,
-    load: Callable[[Config], Dataset] = load,
+    load: Callable[[Config], Dataset | Basis] = load,
+    fitted_to: Fit = fit_rows,
     show: bool = True,
     facts: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
     """Run the configured stage in this folder; returns what ``status.json`` says, whatever happened.
 
-    ``load`` gives the rows to train on, ``show`` prints the tables of results, ``facts`` go into the status.
+    ``load`` gives the rows to train on (with their split, if they have one), ``fitted_to`` the models, ``show`` prints
+    the tables of results, ``facts`` go into the status.
     """
     folder = RunFolder(path)
     started = datetime.now(UTC)
@@ -47,7 +51,7 @@ def execute(
 
     write_config(folder.config, config)
     try:
-        found = _run_stage(config, folder, load, show=show)
+        found = _run_stage(config, lambda ready: train(ready, folder, load(ready), fitted_to=fitted_to, show=show))
     except FvcError as error:
         log.error("%s", error)
         return said("failed", reason=type(error).__name__, message=str(error))
@@ -61,7 +65,7 @@ def execute(
     return said("done", **found)
 
 
-def _run_stage(config: Config, folder: RunFolder, load: Callable[[Config], Dataset], *, show: bool) -> dict[str, Any]:
+def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any]:
     stage = config.stage.name
     tables: dict[str, Any] = {}
     if config.data.prepare or stage is not Stage.train:
@@ -76,7 +80,7 @@ def _run_stage(config: Config, folder: RunFolder, load: Callable[[Config], Datas
         if stage is Stage.train:
             pipeline.prepare_training(config, progress_bar)
     if stage in (Stage.train, Stage.all):
-        train(config, folder, load(config), show=show)
+        train(config)
     return {"tables": tables} if tables else {}
 
 
@@ -90,10 +94,18 @@ def prepared_dataset(config: Config) -> Dataset:
     return load(config)
 
 
-def train(config: Config, folder: RunFolder, dataset: Dataset, *, show: bool = True, plots: bool = True) -> None:
+def train(
+    config: Config,
+    folder: RunFolder,
+    data: Dataset | Basis,
+    *,
+    fitted_to: Fit = fit_rows,
+    show: bool = True,
+    plots: bool = True,
+) -> None:
     """Cross-validate, refit, write all artifacts, unless told otherwise the plots, too, and print the table."""
     with progress_bar("folds") if show else nullcontext() as on_progress:
-        result = run(config, dataset, on_progress)
+        result = run(config, data, on_progress, fitted_to)
     write_result(folder, result)
     if config.plots and plots:
         from fvc_exp.plots import roc_pr_figure, write_png

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score
 
 from fvc_exp.calibration import best_threshold, fit_line, fit_steps
 from fvc_exp.config import Calibration, Config
 from fvc_exp.data import Dataset
-from fvc_exp.evaluate import THRESHOLD
+from fvc_exp.evaluate import THRESHOLD, ranking
 from fvc_exp.model import FittedModel, fit
 from fvc_exp.split import Indices, inner_parts
 
 Parts = Sequence[tuple[Indices, Indices]]
 LogOdds = NDArray[np.float64]
+# Fits a configuration to some rows of a data set, or knows the result already.
+Fit = Callable[[Config, Dataset, Indices], FittedModel]
 
 
 def candidates(config: Config) -> list[Config]:
@@ -26,7 +27,12 @@ def candidates(config: Config) -> list[Config]:
     return [replace(config, C=c) for c in sorted(config.cv.c_grid)] or [config]
 
 
-def train(choices: Sequence[Config], dataset: Dataset, rows: Indices) -> FittedModel:
+def fit_rows(config: Config, dataset: Dataset, rows: Indices) -> FittedModel:
+    """Fit one configuration to some rows of a data set."""
+    return fit(config, dataset.X[rows], dataset.y[rows])
+
+
+def train(choices: Sequence[Config], dataset: Dataset, rows: Indices, fitted_to: Fit = fit_rows) -> FittedModel:
     """Choose a configuration, fit it, calibrate it and set its threshold, all on these rows of the data set.
 
     What cannot be judged on the rows that a model was fitted to is judged on grouped inner folds of them: the choice
@@ -35,13 +41,13 @@ def train(choices: Sequence[Config], dataset: Dataset, rows: Indices) -> FittedM
     Raises:
         DataError: there are too few groups of a class for the inner folds.
     """
-    if len(choices) == 1 and not _looks_inside(choices[0]):
-        return fit(choices[0], dataset.X[rows], dataset.y[rows])
+    if not needs_inner_folds(choices):
+        return fitted_to(choices[0], dataset, rows)
     parts = inner_parts(dataset, rows, choices[0].cv.inner_splits, choices[0].seed)
-    inner = [[fit(config, dataset.X[part], dataset.y[part]) for part, _ in parts] for config in choices]
+    inner = [[fitted_to(config, dataset, part) for part, _ in parts] for config in choices]
     scored = [_log_odds(dataset, parts, models) for models in inner]
     best = int(np.argmax([_mean_auc(dataset, parts, each) for each in scored]))
-    fitted = fit(choices[best], dataset.X[rows], dataset.y[rows])
+    fitted = fitted_to(choices[best], dataset, rows)
     if stopped := sum(not model.converged for models in inner for model in models):
         said = f"{stopped} of {len(parts) * len(choices)} fits of inner folds did not converge"
         fitted = replace(fitted, warnings=(*fitted.warnings, said))
@@ -49,19 +55,18 @@ def train(choices: Sequence[Config], dataset: Dataset, rows: Indices) -> FittedM
     return _finish(choices[best], fitted, y, np.concatenate(scored[best]))
 
 
-def _looks_inside(config: Config) -> bool:
-    return config.calibration is not Calibration.none or config.threshold != str(THRESHOLD)
+def needs_inner_folds(choices: Sequence[Config]) -> bool:
+    """Whether something is chosen inside a training part, beside the coefficients."""
+    looks_inside = choices[0].calibration is not Calibration.none or choices[0].threshold != str(THRESHOLD)
+    return len(choices) > 1 or looks_inside
 
 
 def _log_odds(dataset: Dataset, parts: Parts, models: Sequence[FittedModel]) -> list[LogOdds]:
-    return [
-        np.asarray(model.pipeline.decision_function(dataset.X[test]))
-        for (_, test), model in zip(parts, models, strict=True)
-    ]
+    return [model.log_odds(dataset.X[test]) for (_, test), model in zip(parts, models, strict=True)]
 
 
 def _mean_auc(dataset: Dataset, parts: Parts, scored: Sequence[LogOdds]) -> float:
-    return float(np.mean([roc_auc_score(dataset.y[test], each) for (_, test), each in zip(parts, scored, strict=True)]))
+    return float(np.mean([ranking(dataset.y[test], each)[0] for (_, test), each in zip(parts, scored, strict=True)]))
 
 
 def _finish(config: Config, fitted: FittedModel, y: NDArray[np.int64], log_odds: LogOdds) -> FittedModel:

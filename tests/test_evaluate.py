@@ -14,6 +14,8 @@ CASES = {
     "all fake": (np.array([0, 1, 0, 1, 1]), np.array([0.9, 0.8, 0.7, 0.99, 0.6])),
     "all real": (np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.05, 0.4])),
     "perfect": (np.array([0, 1]), np.array([0.2, 0.8])),
+    "many ties": (np.arange(300) * 7 % 11 % 2, np.round(np.random.default_rng(0).uniform(size=300), 2)),
+    "certain": (np.array([0, 1, 0, 1]), np.array([0.0, 1.0, 1.0, 0.0])),
     "upside down": (np.array([0, 1, 0, 1]), np.array([0.8, 0.2, 0.7, 0.1])),
 }
 

@@ -31,6 +31,7 @@ LAYERS = [
     ],
     ["training"],
     ["audit", "permutation", "crossing", "certificate", "nested", "foreign", "records"],
+    ["basis"],
     ["experiment", "stages"],
     ["artifacts", "bundle", "plots", "console", "compare"],
     ["pipeline", "predict", "search", "analytics", "views"],

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from fvc_exp.runfolder import read_json, write_atomic
+from fvc_exp.runfolder import read_json, write_atomic, write_bytes
 from fvc_exp.sweep.folder import SweepFolder
 from fvc_exp.sweep.states import MemberState, State
+from fvc_exp.tables import parquet_bytes
 
 Row = dict[str, Any]
 
@@ -26,8 +25,8 @@ def collect(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
     table = table_of(sweep, states)
     folds = [record for each in states for record in _folds(sweep, each)]
     write_atomic(sweep.results_csv, table.write_csv)
-    _write_parquet(sweep.results, table)
-    _write_parquet(sweep.folds, pl.DataFrame(folds, infer_schema_length=None))
+    write_bytes(sweep.results, parquet_bytes(table))
+    write_bytes(sweep.folds, parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
     return table
 
 
@@ -93,9 +92,3 @@ def _folds(sweep: SweepFolder, found: MemberState) -> list[Row]:
         return []
     records = read_json(sweep.member(found.member.run_id).metrics)
     return [{"run_id": found.member.run_id, **record} for record in records]
-
-
-def _write_parquet(path: Path, table: pl.DataFrame) -> None:
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    write_atomic(path, lambda file: file.write(buffer.getvalue()))
