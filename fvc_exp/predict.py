@@ -126,7 +126,8 @@ def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, fl
         rows |= measure(video.sampling, video.limits, replace(task, tables=full))
     if scaled:
         copy = f"{sha256(task.key.encode()).hexdigest()}.mp4"
-        made = write_scaled(video.max_size, video.limits, Destination(scratch, scratch), replace(task, payload=copy))
+        destination = Destination(scratch, scratch)
+        made = write_scaled(video.max_size, video.sampling, video.limits, destination, replace(task, payload=copy))
         of_copy = Task(task.key, scratch / copy, scaled, scaled_file(made[SCALED]))
         rows |= measure(video.sampling, video.limits, of_copy)
         (scratch / copy).unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -33,21 +34,24 @@ def run_scale(videos: pl.DataFrame, *, root: Path, video: VideoConfig, options: 
     """Write each video as a square of ``video.max_size`` pixels below ``root/scaled``, and their table beside it.
 
     ``root/scaled_metadata.parquet`` repeats the input columns; ``video_path`` stays the name of the source and
-    ``scaled_path`` is the file. ``original_*`` is the upright size, ``box_*`` the picture inside the square,
-    ``source_codec_*`` the bit rate (bit/s), average frame rate (1/s) and pixels a frame of the source, null where
-    unknown.
+    ``scaled_path`` is the file. ``original_*`` is the upright size in square pixels, ``box_*`` the picture inside the
+    square, ``source_codec_*`` the bit rate (bit/s), average frame rate (1/s) and pixels a frame of the source, null
+    where unknown.
     """
     units = [
         Unit(row[KEY], row[KEY], payload=f"{FOLDER}/{file_stem(row[KEY])}.mp4", failed=earlier_failure(row))
         for row in videos.iter_rows(named=True)
     ]
-    settings = fingerprint(version=SCALE_VERSION, max_size=video.max_size)
+    # The sampled frames are key frames, so copies made for another sampling hold other pixels.
+    settings = fingerprint(version=SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
     store = TableStore(root / "scaled_metadata.parquet", COMPUTED, settings, root=root, output="scaled_path")
     summaries = drive(
         {SCALED: store},
         units,
         carried_columns(videos, tuple(COMPUTED)),
-        lambda stores: partial(write_scaled, video.max_size, video.limits, Destination(root, stores[SCALED].scratch)),
+        lambda stores: partial(
+            write_scaled, video.max_size, video.sampling, video.limits, Destination(root, stores[SCALED].scratch)
+        ),
         root=root,
         video=video,
         options=options or Options(),

@@ -85,10 +85,12 @@ def write_augmented(seed: int, limits: LimitsConfig, destination: Destination, t
     return {AUGMENTED: {"operations": describe(operations), "output_size": size} | _frame_counts(rewritten)}
 
 
-def write_scaled(size: int, limits: LimitsConfig, destination: Destination, task: Task) -> dict[str, dict[str, Any]]:
+def write_scaled(
+    size: int, sampling: SamplingConfig, limits: LimitsConfig, destination: Destination, task: Task
+) -> dict[str, dict[str, Any]]:
     """Write the letterboxed copy of a video; the payload is its path."""
     name: str = task.payload
-    box, rewritten = scale(task.path, destination.unfinished(name), size, limits)
+    box, rewritten = scale(task.path, destination.unfinished(name), size, sampling, limits)
     cues = codec.features(rewritten.probe, rewritten.probe.width * rewritten.probe.height)
     row = asdict(box) | {
         "scaled_path": name,

@@ -15,7 +15,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from fvc_exp.config import LimitsConfig
-from fvc_exp.video.rewrite import Frame, Rewritten, rewrite
+from fvc_exp.video.decode import sampled_frames
+from fvc_exp.video.rewrite import ANY_FRAME, Frame, Rewritten, rewrite, upright_pixel_aspect
 
 AUGMENT_VERSION = "1"  # change it with any change of the pixels that are written
 UNNOTICED_CRF = 18  # of an augmentation without the compression perturbation
@@ -63,9 +64,10 @@ def augment(
 ) -> tuple[tuple[Operation, ...], Rewritten]:
     """Write augmentation ``index`` of a video; ``video_path`` and ``seed`` decide what is done to it.
 
-    Raises VideoError as ``rewrite`` does.
+    The copy has the pixel aspect of the source. Raises VideoError as ``sampled_frames`` and ``rewrite`` do.
     """
     operations = plan(seed, video_path, index)
+    reader = sampled_frames(source, ANY_FRAME, limits)
 
     def change(frames: Frames) -> Frames:
         rng = _generator(seed, video_path, index, "pixels")  # anew on every call, so that a second reading is the same
@@ -74,7 +76,8 @@ def augment(
         return frames
 
     crf = next((round(operation.parameters["crf"]) for operation in operations if operation.name == "compress"), None)
-    return operations, rewrite(source, destination, change, limits=limits, crf=crf or UNNOTICED_CRF)
+    aspect = upright_pixel_aspect(reader.probe)
+    return operations, rewrite(reader, destination, change, crf=crf or UNNOTICED_CRF, pixel_aspect=aspect)
 
 
 def perturb(frames: Frames, operation: Operation, rng: Generator) -> Frames:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
 from itertools import chain
@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 from numpy.typing import NDArray
 
 from fvc_exp.files import atomic_file
@@ -21,6 +22,7 @@ Frame = NDArray[np.uint8]
 # libx264's macroblock tree is not reproducible from run to run, and its kernels differ from processor to processor.
 _REPRODUCIBLE = {"threads": "1", "x264-params": "cpu-independent=1:mbtree=0"}
 _LARGEST_CRF = 51
+SQUARE = Fraction(1)
 _LARGEST_FPS_DENOMINATOR = 1001  # as in 30000/1001; a float rate is taken to mean the nearest such fraction
 
 
@@ -32,12 +34,16 @@ def encode(
     crf: int,
     preset: str,
     gop: int | None = None,
+    keyframes: Container[int] | None = None,
+    pixel_aspect: Fraction = SQUARE,
 ) -> None:
     """Write frames, each (height, width, 3) uint8 RGB, as one mp4 file: libx264, yuv420p, constant frame rate.
 
     Frames are taken one by one. A path appears whole or not at all; an open file must be seekable, and keeps what was
     written before an error. ``crf`` is libx264's constant rate factor, 0 (lossless) to 51, and ``gop`` the largest
-    distance of two key frames; None leaves it to libx264.
+    distance of two key frames; None leaves it to libx264. ``keyframes`` holds the numbers of frames, from 0, that
+    become key frames; besides these only the first frame does, and what ``gop`` adds, but no cut in the picture. It is
+    asked for a number when that frame has been taken. ``pixel_aspect`` is the width over the height of a pixel.
 
     Raises:
         ValueError: there is no frame, a frame is not uint8 RGB of even and constant size, or a setting is not allowed.
@@ -54,10 +60,14 @@ def encode(
     shape = _checked_shape(first)
     rate = Fraction(fps).limit_denominator(_LARGEST_FPS_DENOMINATOR)
     options = _REPRODUCIBLE | {"preset": preset, "crf": str(crf)}
+    if keyframes is not None:
+        options["x264-params"] += ":scenecut=0"
     with _opened(destination) as file, av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options=options)
         stream.height, stream.width = shape[:2]
         stream.pix_fmt = "yuv420p"
+        if pixel_aspect != SQUARE:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         if gop is not None:
             stream.gop_size = gop
         for number, frame in enumerate(chain([first], iterator)):
@@ -65,7 +75,10 @@ def encode(
                 raise ValueError(
                     f"frame {number} is {frame.dtype} of shape {frame.shape}: like frame 0 it must be uint8 {shape}"
                 )
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            if keyframes is not None and number in keyframes:
+                picture.pict_type = PictureType.I
+            container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,23 +80,33 @@ class Probe:
 
         As only frames carry it, the first use opens the file again and decodes one keyframe; None if that fails.
         """
-        return self._keyframe.rotation if self._keyframe else None
+        frame, _ = self._keyframe
+        return frame.rotation if frame else None
 
     @property
     def pixel_format(self) -> str | None:
         """FFmpeg's name of the pixel format, found and cached as ``rotation`` is."""
-        return self._keyframe.format.name if self._keyframe else None
+        frame, _ = self._keyframe
+        return frame.format.name if frame else None
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width over height of a coded pixel, found and cached as ``rotation`` is; 1 where nothing states it."""
+        _, aspect = self._keyframe
+        return aspect
 
     @cached_property
-    def _keyframe(self) -> VideoFrame | None:
+    def _keyframe(self) -> tuple[VideoFrame | None, Fraction]:
         with open_video(self.path, self.limits) as (container, stream):
             try:
                 packet = next(packet for packet in container.demux(stream) if packet.is_keyframe)
                 frames = stream.decode(packet) + stream.decode(None)
             except (FFmpegError, StopIteration) as error:
                 reraise_memory_error(error)
-                return None
-        return frames[0] if frames else None
+                frames = []
+            # What the container says counts, as for players; only the decoder knows what the coded stream says.
+            aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+            return (frames[0] if frames else None), Fraction(aspect or 1)
 
 
 def probe(path: Path, limits: LimitsConfig) -> Probe:

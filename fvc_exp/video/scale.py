@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from fvc_exp.config import LimitsConfig
-from fvc_exp.video.rewrite import Frame, Rewritten, quarter_turns, rewrite
+from fvc_exp.config import LimitsConfig, SamplingConfig
+from fvc_exp.video.decode import sampled_frames
+from fvc_exp.video.encode import SQUARE
+from fvc_exp.video.rewrite import Frame, Rewritten, rewrite, upright_pixel_aspect, upright_size
 
-SCALE_VERSION = "1"  # change it with any change of the pixels that are written
+SCALE_VERSION = "2"  # change it with any change of the pixels that are written
 _CRF = 18
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """A picture in a black square, all in pixels; the original size is that of the upright frame."""
+    """A picture in a black square, in pixels; the original size is that of the upright frame in square pixels."""
 
     original_width: int
     original_height: int
@@ -60,18 +63,31 @@ def fit(frame: Frame, box: Letterbox) -> Frame:
     return square
 
 
-def scale(source: Path, destination: Path, size: int, limits: LimitsConfig) -> tuple[Letterbox, Rewritten]:
+def displayed_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
+    """The size in square pixels of a picture whose pixels are not: one side is stretched, none made smaller."""
+    return max(width, round(width * pixel_aspect)), max(height, round(height / pixel_aspect))
+
+
+def scale(
+    source: Path, destination: Path, size: int, sampling: SamplingConfig, limits: LimitsConfig
+) -> tuple[Letterbox, Rewritten]:
     """Write the letterboxed copy of a video; frames stay in order, at the average rate of the source.
 
-    Pixels are taken as square. Raises VideoError as ``rewrite`` does.
+    The frames that ``sampling`` selects from the copy are its key frames. So they are decoded without any other, and
+    all have the quality of intra coding: the copy adds the same trace to each, whatever its neighbours. Read with
+    another sampling the copy gives exact frames, too, only more slowly; so does, as a rule, that of a damaged source
+    whose bad frames are not among the sampled ones, as the copy then has fewer frames than were counted on.
+
+    The picture has the aspect that players show, also where pixels are not square. Raises VideoError as
+    ``sampled_frames`` and ``rewrite`` do.
     """
+    reader = sampled_frames(source, sampling, limits)
+    aspect = upright_pixel_aspect(reader.probe)
 
     def draw(frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
-            yield fit(frame, letterbox(frame.shape[1], frame.shape[0], size))
+            height, width = frame.shape[:2]
+            yield fit(frame, letterbox(*displayed_size(width, height, aspect), size))
 
-    rewritten = rewrite(source, destination, draw, limits=limits, crf=_CRF)
-    width, height = rewritten.probe.width, rewritten.probe.height
-    if quarter_turns(rewritten.probe) % 2:
-        width, height = height, width
-    return letterbox(width, height, size), rewritten
+    rewritten = rewrite(reader, destination, draw, crf=_CRF, pixel_aspect=SQUARE, has_sampled_keyframes=True)
+    return letterbox(*displayed_size(*upright_size(reader.probe), aspect), size), rewritten

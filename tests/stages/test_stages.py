@@ -158,6 +158,9 @@ def test_changed_settings_and_files_are_done_again(tmp_path: Path) -> None:
     root = make_videos(tmp_path / "data", 2)
     assert run_stage("scale", root).done == 2
     assert run_stage("scale", root, max_size=32).done == 2
+    sampling = replace(VIDEO.sampling, max_frames=6)  # which frames of a copy are key frames
+    assert run_stage("scale", root, max_size=32, sampling=sampling).done == 2
+    assert run_stage("scale", root, max_size=32).done == 2
     shutil.copy(root / "real/clip0.mp4", root / "fake/clip1.mp4")
     summary = run_stage("scale", root, max_size=32)
     assert (summary.done, summary.skipped) == (1, 1)

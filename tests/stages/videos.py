@@ -36,7 +36,7 @@ def make_videos(root: Path, count: int = 4) -> Path:
     return root
 
 
-def run_stage(stage: str, root: Path, options: Options | None = None, **changes: int) -> StageSummary:
+def run_stage(stage: str, root: Path, options: Options | None = None, **changes: object) -> StageSummary:
     """One stage of the pipeline with its tables in their usual places."""
     video = replace(VIDEO, **changes)
     if stage == "scaled_features":

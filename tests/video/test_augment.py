@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,6 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fvc_exp.video.augment import KINDS, Operation, augment, describe, perturb, plan
+from fvc_exp.video.encode import encode
+from fvc_exp.video.probe import probe
 from tests.video.clips import LIMITS, moving_frames, write_clip, x264
 
 Frame = NDArray[np.uint8]
@@ -178,3 +181,12 @@ def test_odd_sizes_are_cut_to_even(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_frames(3, height=71, width=95), x264(pixel_format="yuv444p"))
     copy = write(clip, tmp_path / "copy.mp4", find_index("flip"))
     assert next(decode(copy)).shape == (70, 94, 3)
+
+
+def test_copy_keeps_the_pixel_aspect(tmp_path: Path) -> None:
+    source = tmp_path / "wide.mp4"
+    encode(
+        moving_frames(3, height=48, width=64), source, fps=25, crf=20, preset="superfast", pixel_aspect=Fraction(3, 2)
+    )
+    augment(source, tmp_path / "copy.mp4", seed=0, video_path="wide.mp4", index=0, limits=LIMITS)
+    assert probe(source, LIMITS).pixel_aspect == probe(tmp_path / "copy.mp4", LIMITS).pixel_aspect == Fraction(3, 2)

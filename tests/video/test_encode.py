@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -91,6 +91,13 @@ def test_path_and_open_file_get_the_same_bytes(tmp_path: Path) -> None:
 def test_non_contiguous_frames_are_encoded_as_seen() -> None:
     frames = clip()
     assert encoded([frame[:, ::-1] for frame in frames]) == encoded([frame[:, ::-1].copy() for frame in frames])
+
+
+@pytest.mark.parametrize("keyframes", [{0, 1, 7}, {3, 4, 5, 11}, range(12), ()])
+def test_key_frames_are_those_asked_for_and_the_first(keyframes: Collection[int]) -> None:
+    frames = clip(6) + [255 - frame for frame in clip(6)]  # a cut that would get one
+    assert key_frames(encoded(frames, keyframes=keyframes)) == sorted({0, *keyframes})
+    assert encoded(frames, keyframes=keyframes) == encoded(frames, keyframes=keyframes)
 
 
 def test_higher_crf_makes_smaller_and_worse_files() -> None:

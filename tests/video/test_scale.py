@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from fvc_exp.errors import VideoError
-from fvc_exp.video.scale import Letterbox, letterbox, scale
-from tests.video.clips import LIMITS, Encoding, moving_frames, write_clip, x264
+from fvc_exp.video.decode import SampledFrames, sampled_frames
+from fvc_exp.video.probe import probe
+from fvc_exp.video.sample import Run, decoding_runs, sample_indices
+from fvc_exp.video.scale import Letterbox, displayed_size, letterbox, scale
+from tests.video.clips import LIMITS, SAMPLING, X264, Encoding, moving_frames, write_clip, x264
 
 Frame = NDArray[np.uint8]
 
@@ -64,7 +70,7 @@ def test_letterbox_keeps_the_aspect_and_the_centre() -> None:
 
 def test_picture_is_the_source_made_smaller_and_bars_are_black(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mp4", moving_frames(12, height=144, width=256), x264("bframes=2"))
-    box, rewritten = scale(source, tmp_path / "b.mp4", 64, LIMITS)
+    box, rewritten = scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
     assert box == Letterbox(256, 144, 64, 64, 0, 14, 64, 36)
     assert (rewritten.decoded.frames_ok, rewritten.decoded.frames_corrupt) == (12, 0)
     scaled, original = decode(tmp_path / "b.mp4"), decode(source)
@@ -95,7 +101,7 @@ def rotated(source: Path, target: Path, matrix: tuple[int, int, int, int]) -> Pa
 )
 def test_rotation_of_the_container_is_applied(matrix: tuple[int, int, int, int], tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_frames(3, height=64, width=128), x264("bframes=0"))
-    scale(rotated(clip, tmp_path / "turned.mp4", matrix), tmp_path / "scaled.mp4", 128, LIMITS)
+    scale(rotated(clip, tmp_path / "turned.mp4", matrix), tmp_path / "scaled.mp4", 128, SAMPLING, LIMITS)
     coded = decode(clip)[0]
     a, b, c, d = matrix
     y, x = np.indices(coded.shape[:2])
@@ -126,7 +132,7 @@ def test_rotation_of_the_container_is_applied(matrix: tuple[int, int, int, int],
 )
 def test_every_kind_of_video_keeps_its_frames(encoding: Encoding, width: int, height: int, tmp_path: Path) -> None:
     source = write_clip(tmp_path / f"a{encoding.suffix}", moving_frames(9, height, width), encoding)
-    box, _ = scale(source, tmp_path / "b.mp4", 64, LIMITS)
+    box, _ = scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
     assert (box.original_width, box.original_height) == (width, height)
     assert len(decode(tmp_path / "b.mp4")) == 9
 
@@ -135,7 +141,7 @@ def test_damaged_video_keeps_its_good_frames(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mp4", moving_frames(60), x264("keyint=20"), faststart=True)
     content = source.read_bytes()
     source.write_bytes(content[: len(content) // 2])
-    _, rewritten = scale(source, tmp_path / "b.mp4", 64, LIMITS)
+    _, rewritten = scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
     assert 10 < rewritten.decoded.frames_ok < 50
     assert rewritten.decoded.frames_corrupt > 0
     assert len(decode(tmp_path / "b.mp4")) == rewritten.decoded.frames_ok
@@ -144,5 +150,109 @@ def test_damaged_video_keeps_its_good_frames(tmp_path: Path) -> None:
 def test_no_file_is_left_of_what_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("text")
     with pytest.raises(VideoError, match="not a video file"):
-        scale(tmp_path / "a.mp4", tmp_path / "b.mp4", 64, LIMITS)
+        scale(tmp_path / "a.mp4", tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def hard_cuts(count: int) -> list[Frame]:
+    """Two scenes that alternate, where an encoder left alone would put key frames."""
+    one, other = moving_frames(count), moving_frames(count, seed=1)
+    return [(one, other)[number // 13 % 2][number] for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [3, 60, 97])
+def test_key_frames_of_the_copy_are_the_sampled_ones(count: int, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", hard_cuts(count), x264("bframes=2"))
+    scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
+    wanted = sample_indices(count, SAMPLING)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        found = [frame.key_frame for frame in container.decode(video=0)]
+    assert tuple(np.flatnonzero(found)) == wanted
+
+
+def test_only_the_sampled_frames_of_the_copy_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_clip(tmp_path / "a.mp4", moving_frames(97), x264("bframes=2"))
+    scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
+    reader, wanted = sampled_frames(tmp_path / "b.mp4", SAMPLING, LIMITS), sample_indices(97, SAMPLING)
+    packets = reader.probe.packets
+    alone = [packets.pts.index(packets.display_pts[index]) for index in wanted]
+    assert decoding_runs(reader.probe, wanted) == tuple(Run(packet, packet + 1) for packet in alone)
+    monkeypatch.setattr(SampledFrames, "_full", lambda *_, **__: pytest.fail("decoded in full"))
+    found = reader.read(lambda samples: {sample.index: sample.rgb for sample in samples})
+    full = decode(tmp_path / "b.mp4")
+    assert tuple(found) == wanted
+    for index, frame in found.items():
+        np.testing.assert_array_equal(frame, full[index])
+
+
+def test_copy_read_with_another_sampling_is_exact(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", moving_frames(60), x264("bframes=2"))
+    scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
+    other = replace(SAMPLING, fraction=0.25)
+    reader = sampled_frames(tmp_path / "b.mp4", other, LIMITS)
+    full = decode(tmp_path / "b.mp4")
+    for index, frame in reader.read(lambda samples: [(sample.index, sample.rgb) for sample in samples]):
+        np.testing.assert_array_equal(frame, full[index])
+
+
+def test_copies_repeat_byte_for_byte(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", moving_frames(60), x264("bframes=2"))
+    for name in ("b.mp4", "c.mp4"):
+        scale(source, tmp_path / name, 64, SAMPLING, LIMITS)
+    assert (tmp_path / "b.mp4").read_bytes() == (tmp_path / "c.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("stored", "aspect", "shown"),
+    [
+        ((720, 576), Fraction(64, 45), (1024, 576)),
+        ((1440, 1080), Fraction(4, 3), (1920, 1080)),
+        ((480, 480), Fraction(2, 3), (480, 720)),
+        ((640, 360), Fraction(1), (640, 360)),
+    ],
+)
+def test_displayed_size(stored: tuple[int, int], aspect: Fraction, shown: tuple[int, int]) -> None:
+    assert displayed_size(*stored, aspect) == shown
+
+
+ASPECT_FILES = [
+    ("libx264", ".mp4", X264, False),
+    ("libx264", ".mp4", X264, True),  # the rotation is written into an mp4 header
+    ("libx264", ".mkv", X264, False),  # only the coded stream says it
+    ("mpeg4", ".avi", {}, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "options", "is_turned"), ASPECT_FILES, ids=["mp4", "mp4-turned", "mkv", "avi"]
+)
+def test_picture_has_the_shape_that_players_show(
+    codec: str, suffix: str, options: dict[str, str], is_turned: bool, tmp_path: Path
+) -> None:
+    """A circle in square pixels, stored with half its columns, is a circle again in the copy."""
+    picture = np.zeros((128, 128, 3), np.uint8)
+    cv2.circle(picture, (64, 64), 40, (255, 255, 255), -1)
+    stored = cv2.resize(picture, (64, 128), interpolation=cv2.INTER_AREA)
+    source = write_anamorphic(tmp_path / f"a{suffix}", stored, Fraction(2), codec, options)
+    if is_turned:
+        source = rotated(source, tmp_path / "turned.mp4", (0, 1, -1, 0))
+    assert probe(source, LIMITS).pixel_aspect == 2
+    box, _ = scale(source, tmp_path / "b.mp4", 128, SAMPLING, LIMITS)
+    assert box == Letterbox(128, 128, 128, 128, 0, 0, 128, 128)
+    y, x = np.nonzero(gray(decode(tmp_path / "b.mp4")[0]) > 128)
+    assert abs(np.ptp(x) - 80) <= 2
+    assert abs(np.ptp(y) - 80) <= 2
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio in (None, 1)
+
+
+def write_anamorphic(path: Path, frame: Frame, aspect: Fraction, codec: str, options: dict[str, str]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = frame.shape[:2]
+        stream.codec_context.sample_aspect_ratio = aspect
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
