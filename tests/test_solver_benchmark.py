@@ -15,13 +15,27 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from tests.benchmarks.solvers import __main__ as command
-from tests.benchmarks.solvers import data, grid, ours, peers, plan, race, scikit, scikit_grid, single, tables, timing
+from tests.benchmarks.solvers import (
+    data,
+    grid,
+    once,
+    ours,
+    peers,
+    plan,
+    race,
+    scikit,
+    scikit_grid,
+    single,
+    tables,
+    timing,
+)
 from tests.benchmarks.solvers.competitor import Competitor
 from tests.benchmarks.solvers.ladder import climb
 from tests.benchmarks.solvers.objective import Problem, Solution, lower_bound, relative_gap, value
 from tests.benchmarks.solvers.reference import reference
 from tests.benchmarks.solvers.remote import Remote, adelie
 from tests.benchmarks.solvers.scoring import auc_of, log_loss_of
+from tests.conftest import ROOT
 
 EVERYBODY = {who.name: who for who in [*ours.competitors(1), *scikit.competitors(), *peers.competitors()]}
 
@@ -238,6 +252,8 @@ def test_the_tables_say_what_the_rows_say(tmp_path: Path) -> None:
     assert "| 3278x26 | 1 | weak | l2 | 1.0 | 1.5e+03 (1) | 4.5e+03 (3) | n/i |" in text
     assert "- celer: not installed in 1 rows" in text
     assert "- grid 3278x26 weak: GridSearchCV saga / ours: wall 25, CPU 40" in text
+    assert "- grid 3278x26 weak: ours: grid: worst suboptimality 1e-10" in text
+    assert "- grid 3278x26 weak: fastest other: GridSearchCV saga / ours: wall 25, CPU 40" in text
     assert "fastest scikit-learn / ours over 1 cells: least 3, median 3, most 3" in text
     assert "stopped exit code -11" in text
     frame = pl.read_parquet(tmp_path / "results.parquet")
@@ -262,6 +278,31 @@ def test_another_interpreter_that_ends_is_an_error() -> None:
     with pytest.raises(OSError, match=r"(ended with code 1|Broken pipe)"):
         remote.path(tiny(0.0), [1.0], 1e-6)
     remote.close()
+
+
+def test_a_process_of_its_own_tells_time_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(data.SHAPES, "tiny", (2200, 26))
+    row = once.run(EVERYBODY["newton-cholesky"], "tiny")
+    assert row["outcome"] == "done"
+    assert row["penalty"] == "l2"
+    assert row["memory_mb"] >= 0  # type: ignore[operator]
+
+
+def test_a_failure_in_a_process_of_its_own_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(data.SHAPES, "tiny", (220, 26))
+
+    def fails(problem: Problem, tol: float) -> Solution:
+        raise MemoryError("no room")
+
+    row = once.run(Competitor("failing", "sys", fails), "tiny")
+    assert (row["outcome"], row["reason"]) == ("failed", "MemoryError: no room")
+
+
+def test_a_worker_loads_no_library_before_it_needs_one() -> None:
+    heavy = "{'sklearn', 'scipy', 'polars', 'glum'}"
+    code = f"import sys, tests.benchmarks.solvers.worker; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_the_cpu_of_a_child_counts() -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import enet_path
 
 from tests.benchmarks.solvers.objective import (
     Problem,
@@ -56,6 +55,8 @@ def _quadratic(problem: Problem, point: Solution) -> tuple[NDArray[np.float64], 
 
 def _minimise(problem: Problem, hessian: NDArray[np.float64], gradient: Vector, start: Vector) -> Vector:
     """The w that minimises the quadratic model around ``start`` plus the penalty."""
+    from sklearn.linear_model import enet_path
+
     r, size = problem.l1_ratio, len(start)
     eye = np.eye(size)
     target = hessian @ start - gradient

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from tests.benchmarks.solvers.competitor import Competitor, Fit, Path, max_iter
 from tests.benchmarks.solvers.objective import Problem, Solution
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 SMOOTH = ("lbfgs", "newton-cholesky", "newton-cg", "sag")
 
 
 def estimator(problem: Problem, solver: str, tol: float) -> LogisticRegression:
     """The estimator as a user writes it, with enough iterations."""
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(
         C=problem.C, l1_ratio=problem.l1_ratio, solver=solver, tol=tol, max_iter=max_iter(problem), random_state=0
     )

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from tests.benchmarks.solvers.grid import Result, Task
 from tests.benchmarks.solvers.objective import Solution
@@ -17,6 +13,11 @@ MAX_ITER = 100_000
 
 def grid_search(task: Task, solver: str, jobs: int = 2) -> Result:
     """GridSearchCV over a pipeline with its scaler, AUC and log loss, the best refitted."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
     model = LogisticRegression(solver=solver, max_iter=MAX_ITER, random_state=0)
     search = GridSearchCV(
         Pipeline([("scaler", StandardScaler()), ("model", model)]),
@@ -35,6 +36,9 @@ def grid_search(task: Task, solver: str, jobs: int = 2) -> Result:
 
 def logistic_cv(task: Task, solver: str, jobs: int = 2) -> Result:
     """LogisticRegressionCV with its one score; its scaler is outside the folds, as it has no place for one inside."""
+    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.preprocessing import StandardScaler
+
     X = StandardScaler().fit_transform(task.table.X)
     model = LogisticRegressionCV(
         Cs=list(task.Cs), l1_ratios=list(task.l1_ratios), cv=list(task.folds), solver=solver, max_iter=MAX_ITER,

@@ -4,56 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import polars as pl
 
-from tests.benchmarks.solvers import ours, race
-
-Row = dict[str, Any]
-CELL_NAMES = ("shape", "threads", "signal", "penalty", "C")
-CELL = ("shape", "threads", "signal", "seed", "penalty", "C", "target")
-
-
-def median(values: Sequence[float]) -> float:
-    """Of the rounds; not a number where there were none."""
-    return float(np.median(values)) if len(values) else float("nan")
-
-
-def ratio(row: Row, base: Row | None, clock: str) -> float:
-    """Median over the common rounds of (row's cost / base's cost of the same round)."""
-    if base is None or not row.get(clock) or not base.get(clock):
-        return float("nan")
-    own = dict(zip(row.get("rounds") or range(len(row[clock])), row[clock], strict=True))
-    other = dict(zip(base.get("rounds") or range(len(base[clock])), base[clock], strict=True))
-    return median([own[number] / other[number] for number in own if number in other])
-
-
-def with_ratios(rows: Sequence[Row]) -> list[Row]:
-    """Each measured row with its ratio to ours (single fits: of the cell; grid: of the task), CPU and wall."""
-    base = {_key(row): row for row in rows if row["method"] in (ours.SINGLE, ours.GRID)}
-    return [
-        row
-        | {f"{clock}_ratio": ratio(row, base.get(_key(row)), clock) for clock in ("cpu", "wall")}
-        | {f"{clock}_median": median(row.get(clock) or []) for clock in ("cpu", "wall")}
-        for row in rows
-    ]
-
-
-def _key(row: Row) -> tuple[object, ...]:
-    names = CELL if row["part"] == "single" else ("shape", "threads", "signal", "outlier", "seed", "points")
-    return (row["part"], *(row.get(name) for name in names))
+from tests.benchmarks.solvers import claims
+from tests.benchmarks.solvers.rows import CELL_NAMES, Row, median, number, with_ratios
 
 
 def line(cells: Sequence[object]) -> str:
     """A row of a markdown table."""
     return f"| {' | '.join(str(cell) for cell in cells)} |"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, or a dash."""
-    return "-" if value is None or np.isnan(value) else f"{value:.{digits}g}"
 
 
 def header(names: Sequence[str]) -> list[str]:
@@ -129,60 +89,12 @@ def once_table(rows: Sequence[Row]) -> Iterator[str]:
         yield line([row["shape"], row["threads"], row["method"], row.get("penalty", "-"), *costs, outcome])
 
 
-def summary(rows: Sequence[Row]) -> Iterator[str]:
-    """What the tables come to: each of the stated claims with its number."""
-    for row in rows:
-        if row["part"] == "grid" and row["method"] == race.GRID_SEARCH and row.get("cpu"):
-            yield (
-                f"- grid {row['shape']} {row['signal']}: {row['method']} / ours: wall {number(row['wall_ratio'])}, "
-                f"CPU {number(row['cpu_ratio'])}"
-            )
-    yield from _fastest_peers(rows)
-    yield from _single_claims(rows)
-    uncertified = sum(not row["certified"] for row in rows if "certified" in row)
-    yield f"- rows whose reference is not certified to 1e-10 by its duality gap: {uncertified}"
-
-
-def _fastest_peers(rows: Sequence[Row]) -> Iterator[str]:
-    tasks: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows:
-        is_whole = row["part"] == "grid" and row["method"] != race.NEWTON and row["family"] != "ours"
-        if is_whole and row["outcome"] == "done" and not np.isnan(row["cpu_ratio"]):
-            tasks.setdefault(_key(row), []).append(row)
-    for group in tasks.values():
-        best = min(group, key=lambda row: float(row["wall_ratio"]))
-        yield (
-            f"- grid {best['shape']} {best['signal']}{' outlier' if best['outlier'] else ''}: fastest other: "
-            f"{best['method']}, wall {number(best['wall_ratio'])}, CPU {number(best['cpu_ratio'])} times ours"
-        )
-
-
-def _single_claims(rows: Sequence[Row]) -> Iterator[str]:
-    for family in ("scikit-learn", "peer"):
-        cells: dict[tuple[object, ...], list[Row]] = {}
-        for row in rows:
-            if row["part"] == "single" and row["family"] == family and not row["objective"] and row.get("cpu"):
-                cells.setdefault(_key(row), []).append(row)
-        for target in sorted({key[-1] for key in cells}, reverse=True):  # type: ignore[type-var]
-            best = [min(_own_ratio(row) for row in group) for key, group in cells.items() if key[-1] == target]
-            found = [value for value in best if not np.isnan(value)]
-            if found:
-                yield (
-                    f"- single fits to {target:.0e}, fastest {family} / ours over {len(found)} cells: "
-                    f"least {min(found):.3g}, median {median(found):.3g}, most {max(found):.3g}"
-                )
-
-
-def _own_ratio(row: Row) -> float:
-    return float(row["cpu_ratio" if row["threads"] == 1 else "wall_ratio"])
-
-
 def write(rows: Sequence[Row], folder: Path, title: str) -> str:
     """``results.parquet`` and ``results.md`` in ``folder``; the markdown."""
     folder.mkdir(parents=True, exist_ok=True)
     full = with_ratios(rows)
     pl.DataFrame(full, infer_schema_length=None).write_parquet(folder / "results.parquet")
-    parts = [title, "", *summary(full)]
+    parts = [title, "", *claims.summary(full)]
     for part, table in (("grid", grid_table), ("single", single_tables), ("once", once_table)):
         chosen = [row for row in full if row["part"] == part]
         if chosen:
