@@ -36,7 +36,7 @@ LAYERS = [
     ["task", "verify", "insight"],
     ["sweep", "plugins"],
     ["report"],
-    ["cli", "api"],
+    ["cli", "api", "loading"],
 ]
 HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]
 
