@@ -35,7 +35,7 @@ LAYERS = [
     ["pipeline", "predict", "search", "analytics", "views"],
     ["task", "verify", "insight"],
     ["sweep", "plugins"],
-    ["report"],
+    ["report", "doctor"],
     ["cli", "api", "loading"],
 ]
 HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]
