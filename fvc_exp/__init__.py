@@ -1,4 +1,8 @@
-"""Leakage-free logistic-regression experiments on videos labelled real or fake."""
+"""Leakage-free logistic-regression experiments on videos labelled real or fake.
+
+``run`` and ``train_sklearn_logreg`` train, ``load_run`` and ``load_sweep`` read back, ``DuckDBAnalytics`` asks by SQL;
+all that they raise is a ``fvc_exp.errors.FvcError``.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fvc_exp.analytics import DuckDBAnalytics
-    from fvc_exp.api import train_sklearn_logreg
+    from fvc_exp.api import run, train_sklearn_logreg
+    from fvc_exp.experiment import RunResult
+    from fvc_exp.loading import LoadedRun, load_run, load_sweep
 
 __version__ = "0.1.0"
-__all__ = ["DuckDBAnalytics", "__version__", "train_sklearn_logreg"]
-_HOMES = {"DuckDBAnalytics": "fvc_exp.analytics", "train_sklearn_logreg": "fvc_exp.api"}
+__all__ = [
+    "DuckDBAnalytics",
+    "LoadedRun",
+    "RunResult",
+    "__version__",
+    "load_run",
+    "load_sweep",
+    "run",
+    "train_sklearn_logreg",
+]
+_HOMES = {
+    "DuckDBAnalytics": "fvc_exp.analytics",
+    "LoadedRun": "fvc_exp.loading",
+    "RunResult": "fvc_exp.experiment",
+    "load_run": "fvc_exp.loading",
+    "load_sweep": "fvc_exp.loading",
+    "run": "fvc_exp.api",
+    "train_sklearn_logreg": "fvc_exp.api",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -19,3 +42,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What completion in a notebook offers."""
+    return sorted(__all__)

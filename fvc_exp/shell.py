@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fvc_exp.config import Config
 from fvc_exp.errors import FvcError
 
+SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
 _PLUGINS = str(Path(__file__).resolve().parent / "plugins")
 
 
@@ -26,7 +27,7 @@ def register() -> None:
     """
     if _PLUGINS not in sys.path:
         sys.path.append(_PLUGINS)
-    ConfigStore.instance().store(name="base_config", node=Config)
+    ConfigStore.instance().store(name=SCHEMA_FILE.removesuffix(".yaml"), node=Config)
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
 
 

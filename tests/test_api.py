@@ -1,16 +1,30 @@
 from __future__ import annotations
 
+import doctest
 import json
+import re
+import shutil
+import subprocess
+import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import joblib
+import numpy as np
+import polars as pl
 import pytest
 
 import fvc_exp
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.identity import canonical
+from fvc_exp.runfolder import RunFolder, write_json
 from fvc_exp.search import documented_grid
+from fvc_exp.verify import verify
+from tests.conftest import ROOT, run_py
+
+PACKAGE = ROOT / "fvc_exp"
+WITH_EXAMPLES = sorted(path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text())
 
 
 @pytest.fixture
@@ -70,3 +84,156 @@ def test_mistakes_are_named_and_leave_nothing(
     with pytest.raises(error, match=message):
         fvc_exp.train_sklearn_logreg(project, **{"output_dir": "out"} | arguments)
     assert not (project / "out").exists()
+
+
+def test_run_is_run_py_to_the_byte(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished_run.parent)
+    before = sorted(finished_run.parent.rglob("*"))
+    found = fvc_exp.run(["data=fvc", "data.root=.", "plots=false"])
+    assert sorted(finished_run.parent.rglob("*")) == before
+    written = fvc_exp.run(["data=fvc", "data.root=.", "plots=false"], output_dir=tmp_path / "out")
+    assert found.test_scores == written.test_scores
+    for name in ("metrics.json", "results.json", "config.yaml", "coefficients.csv", "audit.json", "model.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (finished_run / name).read_bytes(), name
+    names = {path.name for path in finished_run.iterdir()} - {".hydra", "run.log"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    assert verify(tmp_path / "out").identical
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["penalty=l1", "solver=lbfgs"], "penalty=l1 cannot be fitted by solver=lbfgs"),
+        (["penalty=ridge"], "Could not find 'penalty/ridge'"),
+        (["C=-1"], "C=-1.0 is not allowed"),
+        (["+typo=1"], "Key 'typo' not in 'Config'"),
+        ("penalty=l1", "is one text; allowed is a list"),
+        (["stage=features"], "stage=features is not allowed here, only train"),
+    ],
+    ids=["pair", "option", "range", "key", "text", "stage"],
+)
+def test_run_names_mistakes(tmp_path: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        fvc_exp.run(overrides, output_dir=tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_run_does_not_overwrite(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished_run.parent)
+    with pytest.raises(ArtifactError, match="already holds a run"):
+        fvc_exp.run(["data=fvc", "data.root=."], output_dir=finished_run)
+
+
+APPLICATION = """
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.version import getbase
+
+import fvc_exp
+
+ConfigStore.instance().store("base_config", {"mine": 1})
+
+@hydra.main(version_base="1.2", config_name="base_config", config_path=None)
+def main(config):
+    loader = GlobalHydra.instance().config_loader()
+    found = fvc_exp.run(["data=fvc", "data.root=.", "audit.permutations=0", "C=0.1"])
+    try:
+        fvc_exp.run(["C=lots"])
+    except fvc_exp.errors.ConfigError as error:
+        print(error)
+    assert found.config.C == 0.1 and config.mine == 1
+    assert GlobalHydra.instance().config_loader() is loader and str(getbase()) == "1.2"
+    assert hydra.compose("base_config", overrides=["mine=2"]).mine == 2
+    print("kept")
+
+main()
+"""
+
+
+def test_inside_another_hydra_application(tables: Path) -> None:
+    (tables / "application.py").write_text(APPLICATION)
+    command = [sys.executable, "application.py", "hydra.run.dir=.", "hydra.output_subdir=null"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tables)
+    assert done.stdout.splitlines()[-1:] == ["kept"], done.stderr
+
+
+def test_load_run_reads_what_the_files_say(finished_run: Path) -> None:
+    loaded = fvc_exp.load_run(finished_run)
+    assert loaded.results == json.loads((finished_run / "results.json").read_text())
+    assert loaded.config.data.name == "fvc"
+    assert loaded.status["state"] == "done"
+    assert loaded.metrics["test_auc"].mean() == pytest.approx(loaded.results["cv"]["auc"]["mean"], abs=1e-12)
+    assert loaded.predictions.height == loaded.results["data"]["rows"]
+    assert loaded.folds.height == loaded.predictions.height
+    weights = loaded.coefficients.filter(pl.col("feature") != "(intercept)")["coefficient"]
+    np.testing.assert_allclose(loaded.pipeline[-1].coef_[0], weights, rtol=1e-12)
+    assert loaded.pipeline is loaded.pipeline
+
+
+def broken(folder: Path, finished: Path, how: str) -> Path:
+    run = RunFolder(folder / "broken")
+    if how == "missing":
+        return run.path
+    shutil.copytree(finished, run.path)
+    if how in ("unfinished", "foreign", "sweep"):
+        run.status.unlink()
+    if how in ("foreign", "sweep"):
+        run.config.unlink()
+    if how == "sweep":
+        write_json(run.path / "plan.json", {})
+    if how == "failed":
+        write_json(run.status, {"state": "failed", "reason": "DataError", "message": "no label"})
+    if how == "stage":
+        run.results.unlink()
+    if how == "table":
+        run.predictions.write_bytes(b"PAR1 not really")
+    if how == "status":
+        write_json(run.status, [])
+    return run.path
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("missing", "no such folder"),
+        ("unfinished", "is not finished: it holds no status.json yet"),
+        ("foreign", "is no run"),
+        ("sweep", "is a sweep: use load_sweep"),
+        ("failed", "the run is failed, only a finished one can be loaded; DataError: no label"),
+        ("stage", "trained nothing"),
+        ("table", "predictions.parquet: cannot be read"),
+        ("status", "it says no state"),
+    ],
+)
+def test_load_run_says_what_is_wrong(tmp_path: Path, finished_run: Path, how: str, message: str) -> None:
+    with pytest.raises(ArtifactError, match=message):
+        fvc_exp.load_run(broken(tmp_path, finished_run, how))
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=[str(path.relative_to(PACKAGE)) for path in WITH_EXAMPLES])
+def test_examples_in_docstrings(path: Path, tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tables)
+    module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    found = doctest.testmod(module, extraglobs={"run": fvc_exp.run})
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+@pytest.mark.slow
+def test_examples_in_the_readme(tables: Path) -> None:
+    """One after the other, as a reader would, with tables in data/ and a sweep as the example names it."""
+    (tables / "data").mkdir()
+    for name in ("scaled_metadata.csv", "features_stage2.parquet"):
+        (tables / name).rename(tables / "data" / name)
+    done = run_py(
+        "-m", "data=fvc", "data.root=data", "penalty=l1,l2", "sweep.name=penalties", "plots=false", cwd=tables
+    )
+    assert done.returncode == 0, done.stderr
+    examples = re.findall(r"^```python\n(.+?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert len(examples) >= 3
+    done = subprocess.run(
+        [sys.executable, "-"], input="\n".join(examples), capture_output=True, text=True, check=False, cwd=tables
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(2, " in done.stdout

@@ -37,8 +37,8 @@ LAYERS = [
     ["pipeline", "predict", "search", "analytics", "views"],
     ["task", "verify", "insight"],
     ["sweep", "plugins"],
-    ["report"],
-    ["cli", "api"],
+    ["report", "doctor"],
+    ["cli", "api", "loading"],
 ]
 HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]
 

@@ -1,0 +1,84 @@
+"""What SQL over many runs costs beside reading their files: ``python -m tests.benchmarks.analytics``.
+
+Writes 5,000 run folders (``--runs``), then prints for each view the median CPU seconds of a query over it, of the least
+that any reader could do (``json.load`` of the same files in a loop), and their ratio; rounds are interleaved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fvc_exp.api import run
+from fvc_exp.views import query_runs
+from tests.conftest import write_tables
+
+QUERIES = {
+    "runs": ("SELECT count(*) FROM runs WHERE cv_auc_mean > 0.5", "results.json"),
+    "folds": ("SELECT avg(test_f1) FROM folds GROUP BY fold", "metrics.json"),
+    "predictions": ("SELECT avg(probability) FROM predictions", "metrics.json"),
+    "coefficients": ("SELECT avg(coefficient) FROM coefficients GROUP BY feature", "metrics.json"),
+}
+
+
+def write_runs(folder: Path, count: int) -> None:
+    """One real run, and copies of the files that views read."""
+    write_tables(folder)
+    first = folder / "first"
+    run(
+        ["data=fvc", f"data.root='{folder}'", "plots=false", "audit.permutations=0"],
+        output_dir=first,
+    )
+    names = ("status.json", "results.json", "metrics.json", "predictions.parquet", "coefficients.csv")
+    for number in range(count):
+        copy = folder / "runs" / f"C={number}"
+        copy.mkdir(parents=True)
+        for name in names:
+            shutil.copyfile(first / name, copy / name)
+
+
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """CPU and wall seconds."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def plain_loop(folder: Path, name: str) -> list[object]:
+    """What the ratio is to."""
+    return [json.loads(path.read_bytes()) for path in folder.rglob(name)]
+
+
+def main() -> None:
+    """Print one line a view."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="fvc-bench-") as name:
+        folder = Path(name)
+        write_runs(folder, arguments.runs)
+        for view, (sql, file) in QUERIES.items():
+            rounds = [
+                (
+                    seconds(lambda sql=sql: query_runs(sql, folder / "runs")),
+                    seconds(lambda file=file: plain_loop(folder / "runs", file)),
+                )
+                for _ in range(arguments.rounds)
+            ]
+            cpu, wall, plain = (
+                statistics.median(values)
+                for values in zip(*((query[0], query[1], loop[0]) for query, loop in rounds), strict=True)
+            )
+            ratio = f"{cpu / plain:.1f} times json.load of {file}"
+            print(f"{view:13} {arguments.runs} runs: {cpu:.2f} CPU s, {wall:.2f} s; {ratio} ({plain:.2f} CPU s)")
+
+
+if __name__ == "__main__":
+    main()
