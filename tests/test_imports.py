@@ -32,7 +32,7 @@ LAYERS = [
     ["audit", "permutation", "crossing", "certificate", "nested", "foreign", "records"],
     ["experiment", "stages"],
     ["artifacts", "bundle", "plots", "console", "compare"],
-    ["pipeline", "predict", "search", "analytics", "views"],
+    ["pipeline", "predict", "search", "analytics", "views", "lookup"],
     ["task", "verify", "insight"],
     ["sweep", "plugins"],
     ["report"],
