@@ -24,7 +24,7 @@ Compose = Callable[..., Config]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of one real part in one process: there is one SLURM and one browser, not one a core."""
     for item in items:
-        for part in ("slurm", "browser"):
+        for part in ("slurm", "browser", "airflow"):
             if item.get_closest_marker(part):
                 item.add_marker(pytest.mark.xdist_group(part))
 

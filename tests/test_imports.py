@@ -34,7 +34,7 @@ LAYERS = [
     ["basis"],
     ["experiment", "stages"],
     ["artifacts", "bundle", "plots", "console", "compare"],
-    ["pipeline", "predict", "search", "analytics", "views"],
+    ["pipeline", "predict", "search", "analytics", "views", "lookup"],
     ["task", "verify", "insight"],
     ["sweep", "plugins"],
     ["report", "doctor"],

@@ -1,0 +1,141 @@
+"""The notebook of ops/, executed without a browser on a run of its own."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.conftest import ROOT, run_py
+
+Notebook = dict[str, Any]
+SOURCE = ROOT / "ops" / "sklearn_logreg.py"
+# In a process of its own, for the sockets that the client leaves open; by Unix sockets, as nobody else may join.
+EXECUTE = """
+import sys, jupytext, nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+notebook = jupytext.read(sys.argv[1])
+kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip="kernel")
+NotebookClient(notebook, km=kernel, timeout=300).execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+NEEDED = ("jupytext", "nbclient", "ipykernel", "duckdb")
+# What the cell draws, by the first line that only it has; four videos have one picture each.
+PICTURES = {
+    "videos = run_videos(RUN)": 4,
+    "curves = [": 1,
+    "ConfusionMatrixDisplay.from_predictions(": 1,
+    'calibration = results["calibration"]': 1,
+    "coefficients = coefficient_table(": 1,
+    "folds = pl.read_json(": 1,
+    "axes.hist(": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with videos, started in the folder above it with paths relative to that."""
+    folder = tmp_path_factory.mktemp("notebook")
+    small = ("data.demo_events=12", "data.demo_uploads=1", "cv.n_splits=2", "plots=false", "outputs=.")
+    done = run_py(*small, "hydra.run.dir=run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def executed(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Notebook:
+    """The notebook with its outputs; a cell that raises or warns fails the tests."""
+    if absent := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        missing = f"not installed: {', '.join(absent)}; pip install 'fvc-exp[notebook,analytics]'"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    folder = tmp_path_factory.mktemp("kernel")
+    environment = os.environ | {
+        "FVC_RUN": str(demo_run),
+        "PYTHONWARNINGS": "error",
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
+    }
+    command = [sys.executable, "-W", "default", "-c", EXECUTE, str(SOURCE), "executed.ipynb"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+    assert done.returncode == 0, done.stderr
+    notebook: dict[str, Any] = json.loads((folder / "executed.ipynb").read_text())
+    return notebook
+
+
+def outputs_of(notebook: Notebook, marker: str = "") -> list[dict[str, Any]]:
+    """What the cells say that hold the marker."""
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and marker in "".join(cell["source"])]
+    assert len(cells) == 1 or not marker
+    return [output for cell in cells for output in cell["outputs"]]
+
+
+def text_of(notebook: Notebook, marker: str = "") -> str:
+    return "".join("".join(each["text"]) for each in outputs_of(notebook, marker) if each.get("name") == "stdout")
+
+
+def test_pictures_stand_where_they_are_expected(executed: Notebook) -> None:
+    found = {}
+    for marker in PICTURES:
+        coded = [
+            each["data"]["image/png"] for each in outputs_of(executed, marker) if "image/png" in each.get("data", {})
+        ]
+        images = [cv2.imdecode(np.frombuffer(base64.b64decode(each), np.uint8), cv2.IMREAD_COLOR) for each in coded]
+        assert all(image.std() > 1 for image in images), f"a blank picture: {marker}"
+        found[marker] = len(images)
+    assert found == PICTURES
+
+
+def test_nothing_warns_and_nothing_is_left_beside_it(executed: Notebook) -> None:
+    assert [each for each in outputs_of(executed) if each.get("name") == "stderr"] == []
+    assert sorted(path.name for path in SOURCE.parent.glob("sklearn_logreg*")) == [SOURCE.name]
+
+
+def test_numbers_are_those_of_the_files(executed: Notebook, demo_run: Path) -> None:
+    results = json.loads((demo_run / "results.json").read_text())
+    lines = {line.split()[0]: line for line in text_of(executed, 'floors = results["floors"]["cv"]').splitlines()}
+    for metric, found in results["cv"].items():
+        floors = [scores[metric] for scores in results["floors"]["cv"].values()]
+        numbers = [float(each) for each in re.findall(r"-?\d+\.\d{3}", lines[metric])]
+        assert numbers == pytest.approx([found["mean"], found["std"], results["test"][metric], *floors], abs=5.1e-4)
+    assert results["audit"]["verdict"] in text_of(executed, 'audit["verdict"]')
+    folds = json.loads((demo_run / "metrics.json").read_text())
+    assert f"{np.mean([fold['test_auc'] for fold in folds]):.3g}" in text_of(executed, "DuckDBAnalytics()")
+
+
+def test_saved_models_agree(executed: Notebook) -> None:
+    (line,) = [line for line in text_of(executed, "read_pipeline(").splitlines() if line.startswith("largest")]
+    assert float(line.split(": ")[1]) < 1e-12
+
+
+def test_held_out_videos_are_predicted_as_in_the_run(executed: Notebook, demo_run: Path) -> None:
+    lines = [line for line in text_of(executed, "videos = run_videos(RUN)").splitlines() if not line.startswith("  ")]
+    said = {Path(line.split(": ")[0]).name: line.split(": ")[1] for line in lines}
+    test = pl.read_parquet(demo_run / "predictions.parquet").filter(split="test")
+    stored = {
+        Path(path).name: ("real", "fake")[choice] for path, choice in test.select("video_path", "predicted").rows()
+    }
+    assert len(said) == 4
+    assert [said[name] for name in stored if name in said] == [stored[name] for name in stored if name in said]
+    assert set(said) & set(stored)
+
+
+def test_the_same_file_runs_as_a_script(executed: Notebook, demo_run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", str(SOURCE)]
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    environment |= {"FVC_RUN": str(demo_run), "MPLBACKEND": "agg"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == text_of(executed)
+    assert list(tmp_path.iterdir()) == []
