@@ -21,6 +21,7 @@ LAYERS = [
         "dealing",
         "split",
         "calibration",
+        "solvers",
         "model",
         "evaluate",
         "weighted",
