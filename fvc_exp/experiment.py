@@ -153,7 +153,7 @@ def _own_scorer(config: Config, dataset: Dataset, split: Split) -> Scorer | None
         return None
 
     def scores(labels: Labels) -> Probabilities:
-        relabelled = (replace(dataset, y=column) for column in labels.T)
+        relabelled = (replace(dataset, y=column.astype(np.int64)) for column in labels.T)
         return np.array([cross_validate(config, each, split).summary["auc"]["mean"] for each in relabelled])
 
     return scores
@@ -167,15 +167,13 @@ def _judged(rows: pl.DataFrame, model: FittedModel, probability: Probabilities) 
 
 
 def _row_frame(dataset: Dataset, rows: Indices, name: str, repeat: int | None, fold: int | None) -> pl.DataFrame:
-    n = len(rows)
-    return pl.DataFrame(
-        {
-            KEY: [dataset.ids[row] for row in rows],
-            "group": [dataset.group_names[row] for row in rows],
-            LABEL: [CLASSES[dataset.y[row]] for row in rows],
-            "split": [name] * n,
-            "repeat": pl.Series([repeat] * n, dtype=pl.Int64),
-            "fold": pl.Series([fold] * n, dtype=pl.Int64),
-        },
-        schema_overrides={KEY: pl.String, "group": pl.String, LABEL: pl.String, "split": pl.String},
+    columns = {
+        KEY: np.array(dataset.ids, dtype=object)[rows],
+        "group": np.array(dataset.group_names, dtype=object)[rows],
+        LABEL: np.array(CLASSES, dtype=object)[dataset.y[rows]],
+    }
+    return pl.DataFrame([pl.Series(key, values, dtype=pl.String) for key, values in columns.items()]).with_columns(
+        pl.lit(name).alias("split"),
+        pl.lit(repeat, pl.Int64).alias("repeat"),
+        pl.lit(fold, pl.Int64).alias("fold"),
     )

@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ PACKAGES = (
     *("numpy", "scipy", "scikit-learn", "joblib", "skops", "polars", "pyarrow", "matplotlib"),
     *("av", "opencv-python-headless"),
 )
+_COMMIT = "# branch.oid "
 _SOURCE = Path(__file__).resolve().parent
 
 
@@ -38,10 +40,12 @@ def provenance(data_hash: str, seed: int) -> dict[str, Any]:
 
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and whether the tree differs from it; None outside a git checkout or without git."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+    said = _git(folder, "status", "--porcelain=v2", "--branch")  # the commit as well, in one call
+    if said is None:
         return None
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+    about = [line for line in said.splitlines() if line.startswith("# ")]
+    commit = next(line.removeprefix(_COMMIT) for line in about if line.startswith(_COMMIT))
+    return {"commit": commit, "dirty": len(said.splitlines()) > len(about)}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -52,6 +56,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+@cache  # reading one takes milliseconds, and what is loaded stays
 def _version(package: str) -> str | None:
     try:
         return version(package)
