@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from fvc_exp.artifacts import write_result
 from fvc_exp.config import Config, Stage
 from fvc_exp.console import make_console, print_result, print_stage, progress_bar
@@ -92,9 +94,12 @@ def prepared_dataset(config: Config) -> Dataset:
 
 def train(config: Config, folder: RunFolder, dataset: Dataset, *, show: bool = True, plots: bool = True) -> None:
     """Cross-validate, refit, write all artifacts, unless told otherwise the plots, too, and print the table."""
-    with progress_bar("folds") if show else nullcontext() as on_progress:
-        result = run(config, dataset, on_progress)
-    write_result(folder, result)
+    progress = progress_bar("folds") if show else nullcontext()
+    # One thread: workers of a sweep would fight for the cores, and another number of threads may round differently.
+    with threadpool_limits(limits=1):
+        with progress as on_progress:
+            result = run(config, dataset, on_progress)
+        write_result(folder, result)
     if config.plots and plots:
         from fvc_exp.plots import roc_pr_figure, write_png
 
