@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -131,18 +130,13 @@ def make_basis(config: Config, dataset: Dataset) -> Basis:
 
 
 def _row_frame(dataset: Dataset, rows: Indices, name: str, repeat: int | None, fold: int | None) -> pl.DataFrame:
-    def column(values: Sequence[str]) -> list[str]:
-        return [values[row] for row in rows.tolist()]
-
-    n = len(rows)
-    return pl.DataFrame(
-        {
-            KEY: column(dataset.ids),
-            "group": column(dataset.group_names),
-            LABEL: [CLASSES[label] for label in dataset.y[rows].tolist()],
-            "split": [name] * n,
-            "repeat": pl.Series([repeat] * n, dtype=pl.Int64),
-            "fold": pl.Series([fold] * n, dtype=pl.Int64),
-        },
-        schema_overrides={KEY: pl.String, "group": pl.String, LABEL: pl.String, "split": pl.String},
+    columns = {
+        KEY: np.array(dataset.ids, dtype=object)[rows],
+        "group": np.array(dataset.group_names, dtype=object)[rows],
+        LABEL: np.array(CLASSES, dtype=object)[dataset.y[rows]],
+    }
+    return pl.DataFrame([pl.Series(key, values, dtype=pl.String) for key, values in columns.items()]).with_columns(
+        pl.lit(name).alias("split"),
+        pl.lit(repeat, pl.Int64).alias("repeat"),
+        pl.lit(fold, pl.Int64).alias("fold"),
     )

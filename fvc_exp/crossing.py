@@ -45,7 +45,7 @@ def crossing_vectors(ids: Sequence[str], X: NDArray[np.float64], split: Split, t
     Missing values are imputed by medians over all rows. None if the features are so coarse that more than one row in a
     hundred would have such a counterpart by chance, were the features independent.
     """
-    standard, _ = standardise(X, X)
+    standard, _ = standardise(X, X[:0])
     if _agree_by_chance(standard, tolerance):
         return None
     pairs: Pairs = []

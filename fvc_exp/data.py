@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -66,12 +67,16 @@ class Dataset:
 
     def content_hash(self) -> str:
         """sha256 over what decides the scores, the folds and the floors; independent of file format and row order."""
+        return self._content_hash
+
+    @cached_property
+    def _content_hash(self) -> str:
+        platforms = [platform or "" for platform in self.slices.get(PLATFORM, ())]
         digest = hashlib.sha256()
-        platforms = (platform or "" for platform in self.slices.get(PLATFORM, ()))
-        for text in (*self.feature_names, *self.ids, *self.group_names, *platforms):
-            digest.update(text.encode() + b"\0")
-        digest.update(np.ascontiguousarray(self.X, dtype="<f8").tobytes())
-        digest.update(np.ascontiguousarray(self.y, dtype="<i8").tobytes())
+        for texts in (self.feature_names, self.ids, self.group_names, platforms):
+            digest.update("".join(f"{text}\0" for text in texts).encode())
+        for values, kind in ((self.X, "<f8"), (self.y, "<i8")):
+            digest.update(np.ascontiguousarray(values, dtype=kind).data)
         return digest.hexdigest()
 
 

@@ -174,7 +174,7 @@ def _certificate(config: Config, basis: Basis) -> Certificate:
     dataset, split = basis.dataset, basis.split
 
     def scores(labels: Labels) -> Probabilities:
-        relabelled = (replace(dataset, y=column) for column in labels.T)
+        relabelled = (replace(dataset, y=column.astype(np.int64)) for column in labels.T)
         return np.array([cross_validate(config, each, split).summary["auc"]["mean"] for each in relabelled])
 
     own: Scorer = scores

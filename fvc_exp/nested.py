@@ -10,7 +10,7 @@ import numpy as np
 
 from fvc_exp.config import Config
 from fvc_exp.data import Dataset
-from fvc_exp.evaluate import Summary, ranking
+from fvc_exp.evaluate import Summary, auc
 from fvc_exp.model import FittedModel
 from fvc_exp.split import Split
 from fvc_exp.training import Fit, candidates, fit_rows, train
@@ -58,5 +58,5 @@ def plain_auc(config: Config, dataset: Dataset, split: Split, fitted_to: Fit = f
     scores = []
     for fold in split.folds:
         model = train([config], dataset, fold.train, fitted_to)
-        scores.append(ranking(dataset.y[fold.test], model.probability(dataset.X[fold.test]))[0])
+        scores.append(auc(dataset.y[fold.test], model.probability(dataset.X[fold.test])))
     return float(np.mean(scores))

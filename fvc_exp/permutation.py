@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,12 @@ from scipy.stats import rankdata
 
 from fvc_exp.split import Indices, Split
 
-Labels = NDArray[np.int64]
+Labels = NDArray[np.integer[Any]]
 Scorer = Callable[[Labels], NDArray[np.float64]]
 _DRAWS = 20  # tries a permutation; some leave a fold without one of the classes
 # The logistic loss curves at most a quarter as much as the squared error, so C=1 weighs like a ridge of 4.
 _RIDGE = 4.0
+_CELLS = 20_000_000  # rows times permutations that are scored together
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,13 @@ def null_distribution(
     one, so that near-copies still share theirs.
     """
     rng = np.random.default_rng(seed)
-    drawn = [y]
+    grouped, drawn = _Grouped.of(y, groups), [y.astype(np.int8)]
     for _ in range(_DRAWS * permutations):
         if len(drawn) > permutations:
             break
-        labels = permute_groups(y, groups, rng)
+        labels = grouped.permuted(rng)
         if _is_scorable(labels, split):
-            drawn.append(labels)
+            drawn.append(labels.astype(np.int8))
     if len(drawn) <= permutations:
         return None
     scores = scorer(np.column_stack(drawn))
@@ -74,14 +76,38 @@ def null_distribution(
 
 def permute_groups(y: Labels, groups: Labels, rng: np.random.Generator) -> Labels:
     """Give every group the labels of a random other one, repeated or cut to its size, in random order inside it."""
-    order = np.argsort(groups, kind="stable")
-    _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
-    source = rng.permutation(len(sizes))
-    shuffled = y[order][np.lexsort((rng.random(len(y)), groups[order]))]
-    within = np.arange(len(y)) - np.repeat(starts, sizes)
-    labels = np.empty_like(y)
-    labels[order] = shuffled[np.repeat(starts[source], sizes) + within % np.repeat(sizes[source], sizes)]
-    return labels
+    return _Grouped.of(y, groups).permuted(rng)
+
+
+@dataclass(frozen=True)
+class _Grouped:
+    """Labels sorted by group, to be permuted again and again; ``order`` (n,) are their row numbers."""
+
+    order: Labels
+    labels: Labels
+    codes: Labels
+    starts: Labels
+    sizes: Labels
+    constant: bool
+
+    @classmethod
+    def of(cls, y: Labels, groups: Labels) -> _Grouped:
+        order = np.argsort(groups, kind="stable")
+        _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+        labels = y[order]
+        constant = bool(np.all(labels == np.repeat(labels[starts], sizes)))
+        return cls(order, labels, groups[order], starts, sizes, constant)
+
+    def permuted(self, rng: np.random.Generator) -> Labels:
+        source = rng.permutation(len(self.sizes))
+        inside = rng.random(len(self.labels))
+        # Sorting a million rows takes as long as the rest, for nothing where the labels of a group are equal.
+        shuffled = self.labels if self.constant else self.labels[np.lexsort((inside, self.codes))]
+        within = np.arange(len(self.labels)) - np.repeat(self.starts, self.sizes)
+        within %= np.repeat(self.sizes[source], self.sizes)
+        labels = np.empty_like(self.labels)
+        labels[self.order] = shuffled[np.repeat(self.starts[source], self.sizes) + within]
+        return labels
 
 
 def ridge_scorer(X: NDArray[np.float64], split: Split) -> Scorer:
@@ -99,24 +125,32 @@ def ridge_scorer(X: NDArray[np.float64], split: Split) -> Scorer:
 
 def _fold_auc(X: NDArray[np.float64], labels: Labels, train: Indices, test: Indices) -> NDArray[np.float64]:
     inner, outer = standardise(X[train], X[test])
-    targets = labels[train] - labels[train].mean(axis=0)
-    gram = inner.T @ inner + _RIDGE * np.eye(inner.shape[1])
-    weights = cho_solve(cho_factor(gram), inner.T @ targets)
-    return auc_of_columns(labels[test], outer @ weights)
+    factor = cho_factor(inner.T @ inner + _RIDGE * np.eye(inner.shape[1]))
+    at_once = max(1, _CELLS // len(labels))
+    found = []
+    for first in range(0, labels.shape[1], at_once):
+        part = labels[:, first : first + at_once]
+        targets = part[train] - part[train].mean(axis=0)
+        found.append(auc_of_columns(part[test], outer @ cho_solve(factor, inner.T @ targets)))
+    return np.concatenate(found)
 
 
 def standardise(
     train: NDArray[np.float64], test: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both (n, p), NaN filled with the medians and standardised by the mean and deviation of ``train``."""
-    missing = np.isnan(train)
-    medians = np.zeros(train.shape[1])
-    full = missing.all(axis=0)
-    medians[~full] = np.nanmedian(train[:, ~full], axis=0)
-    inner, outer = np.where(missing, medians, train), np.where(np.isnan(test), medians, test)
+    inner, outer = train.copy(), test.copy()
+    for column in np.flatnonzero(np.isnan(train).any(axis=0) | np.isnan(test).any(axis=0)):
+        known = train[~np.isnan(train[:, column]), column]
+        median = np.median(known) if len(known) else 0.0
+        for side in (inner[:, column], outer[:, column]):
+            side[np.isnan(side)] = median
     mean, deviation = inner.mean(axis=0), inner.std(axis=0)
     scale = np.where(deviation > 0, deviation, 1.0)
-    return (inner - mean) / scale, (outer - mean) / scale
+    for side in (inner, outer):
+        np.subtract(side, mean, out=side)
+        np.divide(side, scale, out=side)
+    return inner, outer
 
 
 def auc_of_columns(labels: Labels, scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ PACKAGES = (
     *("numpy", "scipy", "scikit-learn", "joblib", "skops", "polars", "pyarrow", "matplotlib"),
     *("av", "opencv-python-headless"),
 )
+_COMMIT = "# branch.oid "
 _SOURCE = Path(__file__).resolve().parent
 
 
@@ -44,10 +45,12 @@ def _own_git_state() -> dict[str, Any] | None:
 
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and whether the tree differs from it; None outside a git checkout or without git."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+    said = _git(folder, "status", "--porcelain=v2", "--branch")  # the commit as well, in one call
+    if said is None:
         return None
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+    about = [line for line in said.splitlines() if line.startswith("# ")]
+    commit = next(line.removeprefix(_COMMIT) for line in about if line.startswith(_COMMIT))
+    return {"commit": commit, "dirty": len(said.splitlines()) > len(about)}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -58,7 +61,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-@cache
+@cache  # reading one takes milliseconds, and what is loaded stays
 def _version(package: str) -> str | None:
     try:
         return version(package)

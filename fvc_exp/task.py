@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from fvc_exp.artifacts import write_result
 from fvc_exp.basis import Basis
 from fvc_exp.config import Config, Stage
@@ -104,9 +106,12 @@ def train(
     plots: bool = True,
 ) -> None:
     """Cross-validate, refit, write all artifacts, unless told otherwise the plots, too, and print the table."""
-    with progress_bar("folds") if show else nullcontext() as on_progress:
-        result = run(config, data, on_progress, fitted_to)
-    write_result(folder, result)
+    progress = progress_bar("folds") if show else nullcontext()
+    # One thread: workers of a sweep would fight for the cores, and another number of threads may round differently.
+    with threadpool_limits(limits=1):
+        with progress as on_progress:
+            result = run(config, data, on_progress, fitted_to)
+        write_result(folder, result)
     if config.plots and plots:
         from fvc_exp.plots import roc_pr_figure, write_png
 

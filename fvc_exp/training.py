@@ -12,7 +12,7 @@ from scipy.special import expit
 from fvc_exp.calibration import best_threshold, fit_line, fit_steps
 from fvc_exp.config import Calibration, Config
 from fvc_exp.data import Dataset
-from fvc_exp.evaluate import THRESHOLD, ranking
+from fvc_exp.evaluate import THRESHOLD, auc
 from fvc_exp.model import FittedModel, fit
 from fvc_exp.split import Indices, inner_parts
 
@@ -66,7 +66,7 @@ def _log_odds(dataset: Dataset, parts: Parts, models: Sequence[FittedModel]) -> 
 
 
 def _mean_auc(dataset: Dataset, parts: Parts, scored: Sequence[LogOdds]) -> float:
-    return float(np.mean([ranking(dataset.y[test], each)[0] for (_, test), each in zip(parts, scored, strict=True)]))
+    return float(np.mean([auc(dataset.y[test], each) for (_, test), each in zip(parts, scored, strict=True)]))
 
 
 def _finish(config: Config, fitted: FittedModel, y: NDArray[np.int64], log_odds: LogOdds) -> FittedModel:

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 from matplotlib import rc_context
+from threadpoolctl import threadpool_limits
 
 from fvc_exp.bootstrap import Interval, intervals
 from fvc_exp.config import Penalty
@@ -146,7 +147,8 @@ def _again(folder: RunFolder) -> RunResult:
         dataset = prepared_dataset(config)
         if (found := dataset.content_hash()) != stored["data_sha256"]:
             raise DataError(f"{config.data.root}: the data changed: sha256 was {stored['data_sha256']}, is {found}")
-        return run(config, dataset)
+        with threadpool_limits(limits=1):  # as the run itself
+            return run(config, dataset)
 
 
 def _summary(insight: Insight) -> dict[str, Any]:

@@ -1,0 +1,156 @@
+"""Where the time of one run goes: ``python -m tests.benchmarks.startup``.
+
+A table of 3,278 rows by 26 features in 298 groups of 11 is written, and trained on with the default settings, all
+artifacts but the picture. Every part is CPU seconds (of children too, such as git) and its share, within one process:
+cold is its first run, with all imports; warm its second, as in a sweep whose data are resident. ``run.py`` and a member
+of a sweep differ in who composes the configuration and in the claim of the folder. A process ``python -c pass`` is the
+floor of it all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS, FEATURES, COPIES = 3278, 26, 11
+LIBRARIES = ("numpy", "scipy.stats", "sklearn.linear_model", "polars", "rich", "skops.io")
+Seconds = dict[str, float]
+
+
+def cpu() -> float:
+    """CPU seconds of this process and the children it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+@contextmanager
+def timed(parts: Seconds, name: str) -> Iterator[None]:
+    """Add what the block takes to a part."""
+    began = cpu()
+    yield
+    parts[name] = parts.get(name, 0.0) + cpu() - began
+
+
+def write_tables(folder: Path) -> None:
+    """The data set of the measurement."""
+    import numpy as np
+    import polars as pl
+
+    random = np.random.default_rng(0)
+    groups = np.arange(ROWS) // COPIES
+    y = random.permutation(np.arange(groups[-1] + 1) % 2)[groups]
+    X = random.normal(size=(groups[-1] + 1, FEATURES))[groups] + 0.3 * random.normal(size=(ROWS, FEATURES))
+    X += 0.2 * y[:, None]
+    ids = [f"video{row:05d}.mp4" for row in range(ROWS)]
+    pl.DataFrame({"video_path": ids, "label": y, "group": [f"g{code}" for code in groups]}).write_parquet(
+        folder / "scaled_metadata.parquet"
+    )
+    features = {f"f{column}": X[:, column] for column in range(FEATURES)}
+    pl.DataFrame({"video_path": ids, **features}).write_parquet(folder / "features_stage2.parquet")
+
+
+def wrapped(parts: Seconds, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with its time added to a part."""
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        with timed(parts, name):
+            return function(*arguments, **named)
+
+    return call
+
+
+def in_this_process(folder: Path, way: str) -> None:
+    """Import, compose and run twice; prints the parts of both runs as JSON."""
+    imports: Seconds = {}
+    with timed(imports, "Hydra and schema"):
+        from fvc_exp.compose import compose_configs
+    with timed(imports, "compose"):
+        (config,) = compose_configs([["data=fvc", f"data.root={folder}", "plots=false", f"outputs={folder / 'out'}"]])
+    for library in LIBRARIES:
+        with timed(imports, f"import {library}"):
+            __import__(library)
+    with timed(imports, "import the rest"):
+        from fvc_exp import experiment, task
+    places = [(task, "load_dataset", "load"), (experiment, "make_split", "split"), (experiment, "train", "fits"),
+              (experiment, "certify_run", "audit"), (experiment, "floor_scores", "floors"),
+              (task, "write_result", "artifacts")]  # fmt: skip
+    originals = [getattr(module, name) for module, name, _ in places]
+    found = {}
+    for temperature in ("cold", "warm"):
+        parts = dict(imports) if temperature == "cold" else {}
+        for (module, name, part), original in zip(places, originals, strict=True):
+            setattr(module, name, wrapped(parts, part, original))
+        began = cpu()
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            run_once(config, folder / f"{way} {temperature}", way)
+        inside = cpu() - began
+        named = sum(parts.get(part, 0.0) for _, _, part in places)
+        parts["rest of the run"] = inside - named
+        parts["run without imports"] = inside
+        parts["total"] = inside + (sum(imports.values()) if temperature == "cold" else 0.0)
+        found[temperature] = parts
+    print(json.dumps(found))
+
+
+def run_once(config: Any, path: Path, way: str) -> None:
+    """One configuration, as run.py runs it or as a job of a sweep does."""
+    from fvc_exp import task
+    from fvc_exp.sweep import member
+
+    if way == "run.py":
+        path.mkdir()
+        status = task.execute(config, path)
+    else:
+        from dataclasses import asdict
+
+        from fvc_exp.runfolder import plain
+        from fvc_exp.sweep.folder import Member, MemberFolder
+
+        each = Member("0" * 12, [], {}, None, plain(asdict(config)))
+        status = member.run_member(MemberFolder(path), each, "1")
+    assert status["state"] == "done", status
+
+
+def main() -> None:
+    """Measure each way in a process of its own, several times, and print medians with shares of the total."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--child", nargs=2, metavar=("FOLDER", "WAY"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        in_this_process(Path(arguments.child[0]), arguments.child[1])
+        return
+    seen: dict[str, list[Seconds]] = {}
+    for _ in range(arguments.rounds):
+        for way in ("run.py", "member"):
+            with tempfile.TemporaryDirectory() as name:
+                write_tables(Path(name))
+                began = cpu()
+                subprocess.run([sys.executable, "-c", "pass"], check=True)
+                bare = cpu() - began
+                command = [sys.executable, "-m", "tests.benchmarks.startup", "--child", name, way]
+                done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+            for temperature, parts in json.loads(done.stdout).items():
+                seen.setdefault(f"{way}, {temperature}", []).append(
+                    {"bare python": bare, **parts} if temperature == "cold" else parts
+                )
+    for title, rounds in seen.items():
+        print(title)
+        total = sorted(each["total"] for each in rounds)[len(rounds) // 2]
+        for part in rounds[0]:
+            middle = sorted(each[part] for each in rounds)[len(rounds) // 2]
+            print(f"  {part:28}{middle:7.3f} s {middle / total:6.1%}")
+
+
+if __name__ == "__main__":
+    main()
