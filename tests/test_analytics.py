@@ -155,6 +155,24 @@ def test_views_over_all_runs(outputs: Path) -> None:
     assert set(views["coefficients"]["feature"]) >= {"stage2_f0", "(intercept)"}
 
 
+def test_tables_of_all_versions_lie_below_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a relative folder with odd names, since the paths of the files say whose rows they are."""
+    monkeypatch.chdir(tmp_path)
+    for name, folds in (("a b[1]%20*", 2), ("C=1,é", 3), ("c", 2)):
+        run_folder = RunFolder(Path("out") / name)
+        run_folder.path.mkdir(parents=True)
+        write_json(run_folder.status, {"state": "done"})
+        columns = {f"repeat0_fold{fold}": [0.5, 0.0] for fold in range(folds)}
+        frame = pl.DataFrame({"feature": ["x", "y"], **columns})
+        frame.write_csv(run_folder.coefficients)
+        frame.write_parquet(run_folder.predictions)
+    runs = find_runs(Path("out"))
+    for view in (VIEWS["coefficients"], VIEWS["predictions"]):
+        found = view(runs)
+        assert found.group_by("run").len().sort("run").rows() == [(str(run.path), 2) for run in runs]
+        assert found["repeat0_fold2"].count() == 2
+
+
 def fvc_query(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fvc_exp.cli", "query", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
