@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from fvc_exp import certificate, crossing
+from fvc_exp import certificate
 from fvc_exp.artifacts import write_result
 from fvc_exp.certificate import CODES, certify_run
 from fvc_exp.config import AuditConfig, CVConfig, NullScorer, Scheme
@@ -17,7 +17,7 @@ from fvc_exp.data import Dataset
 from fvc_exp.errors import ConfigError
 from fvc_exp.experiment import cross_validate, run
 from fvc_exp.runfolder import RunFolder
-from fvc_exp.split import Fold, Split, make_split
+from fvc_exp.split import Split, make_split
 from tests.conftest import Compose, make_dataset, signal_dataset
 
 AUDIT = AuditConfig(allow_fail=False, tolerance=1e-6, permutations=49, scorer=NullScorer.ridge)
@@ -197,20 +197,3 @@ def test_console_shows_verdict_reasons_and_gaps(compose_config: Compose) -> None
 def test_wrong_settings_are_refused(compose_config: Compose, override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         compose_config(override)
-
-
-@pytest.mark.parametrize("seed", range(15))
-def test_both_searches_for_near_copies_find_the_same_rows(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(seed)
-    X = random.normal(size=(200, 4))
-    copies, originals = random.permutation(200)[:60].reshape(2, 30)
-    X[copies] = X[originals] + random.choice([0.0, 3e-7, 4e-6], (30, 1)) * random.uniform(-1, 1, (30, 4))
-    first, second = np.split(random.permutation(200), 2)
-    split = Split(np.arange(200), np.arange(0), (Fold(0, 0, first, second), Fold(0, 1, second, first)))
-    ids = [str(row) for row in range(200)]
-    by_column = crossing.crossing_vectors(ids, X, split, 1e-6)
-    monkeypatch.setattr(crossing, "_FEW", -1.0)
-    by_tree = crossing.crossing_vectors(ids, X, split, 1e-6)
-    assert by_column == by_tree
-    assert by_column is not None
-    assert by_column.rows > 5
