@@ -1,0 +1,170 @@
+"""A run as a user sees it: scheduler, DAG processor and web server as the README starts them, and Chromium."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.airflow.conftest import DAG_ID, SMALL, STAGES, Airflow
+from tests.browser.conftest import browser  # noqa: F401 - the fixture
+
+if TYPE_CHECKING:
+    from selenium.webdriver.chrome.webdriver import WebDriver
+
+pytestmark = pytest.mark.browser
+PATIENCE = 420  # seconds; the five stages start Python ten times
+
+
+@dataclass(frozen=True)
+class WebUI:
+    """The three programs at work."""
+
+    airflow: Airflow
+    env: dict[str, str]
+    url: str
+    pids: list[int]
+
+    def get(self, path: str) -> Any:
+        """What the REST API answers."""
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as answer:
+            return json.load(answer)
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait until the condition gives something."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if found := condition():
+                return found
+        time.sleep(0.5)
+    pytest.fail(f"{what}: not within {PATIENCE} s")
+
+
+def with_descendants(pids: list[int]) -> set[int]:
+    """The processes, and all that they started."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    found, new = set(pids), set(pids)
+    while new:
+        new = {child for child, parent in parents.items() if parent in found} - found
+        found |= new
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    """End the three and what they started, each by its number."""
+    started = with_descendants([process.pid for process in processes])
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in filter(is_alive, started):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + 20
+        while any(map(is_alive, started)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            for process in processes:
+                process.poll()
+
+
+@pytest.fixture(scope="module")
+def web_ui(make_airflow: Callable[[str], Airflow]) -> Iterator[WebUI]:
+    """Airflow on a free port of the loopback interface."""
+    airflow = make_airflow("web")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    url = f"http://127.0.0.1:{port}"
+    env = airflow.env | {
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__PARALLELISM": "2",
+    }
+    programs = [
+        ("api-server", "--host", "127.0.0.1", "--port", port, "--workers", "1"),
+        ("scheduler", "--skip-serve-logs"),
+        ("dag-processor",),
+    ]
+    processes = []
+    try:
+        for program in programs:
+            with (airflow.home / f"{program[0]}.log").open("wb") as log:
+                command = airflow.command(*program)
+                processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=airflow.home))
+        yield WebUI(airflow, env, url, [process.pid for process in processes])
+    finally:
+        stop(processes)
+
+
+@pytest.fixture(scope="module")
+def finished(web_ui: WebUI, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run of the DAG, triggered from the command line and done by the scheduler; its id."""
+    until(lambda: web_ui.get(f"/api/v2/dags/{DAG_ID}"), "the DAG to be found")
+    conf = SMALL | {"outputs": str(tmp_path_factory.mktemp("outputs")), "augmentations": 0}
+    command = web_ui.airflow.command("dags", "trigger", DAG_ID, "--run-id", "seen", "--conf", json.dumps(conf))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=web_ui.env, cwd=web_ui.airflow.home)
+    assert done.returncode == 0, done.stderr
+
+    def state() -> str | None:
+        found: str = web_ui.get(f"/api/v2/dags/{DAG_ID}/dagRuns/seen")["state"]
+        return found if found in ("success", "failed") else None
+
+    assert until(state, "the run to end") == "success", web_ui.airflow.tries()
+    return "seen"
+
+
+def test_run_and_its_five_tasks_are_shown(web_ui: WebUI, finished: str, browser: WebDriver) -> None:  # noqa: F811
+    browser.set_window_size(1400, 900)
+    browser.get(f"{web_ui.url}/dags/{DAG_ID}/runs/{finished}")
+
+    def text() -> str:
+        return str(browser.execute_script("return document.body.innerText"))
+
+    until(lambda: all(re.search(rf"^{stage}$", text(), re.MULTILINE) for stage in STAGES), "five tasks on the page")
+    assert "Success" in text()
+    tasks = web_ui.get(f"/api/v2/dags/{DAG_ID}/dagRuns/{finished}/taskInstances")["task_instances"]
+    assert {task["task_id"]: task["state"] for task in tasks} == dict.fromkeys(STAGES, "success")
+
+
+def test_nothing_listens_beyond_the_loopback_interface(web_ui: WebUI, finished: str) -> None:
+    ours = with_descendants(web_ui.pids)
+    lines = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout.splitlines()
+    addresses = [line.split()[3] for line in lines if ours & {int(pid) for pid in re.findall(r"pid=(\d+)", line)}]
+    assert f"{web_ui.url.removeprefix('http://')}" in addresses
+    assert [address for address in addresses if not address.startswith(("127.", "[::1]"))] == []
+
+
+def test_no_program_outlives_the_end() -> None:
+    """``stop`` is what the other tests rely on: a process that ignores SIGTERM is ended with its child."""
+    command = ["bash", "-c", "trap '' TERM; sleep 300 & while true; do sleep 1; done"]
+    process = subprocess.Popen(command)
+    until(lambda: len(with_descendants([process.pid])) > 1, "a child")
+    started = with_descendants([process.pid])
+    stop([process])
+    assert not any(map(is_alive, started))
