@@ -10,13 +10,17 @@ from dataclasses import asdict
 from enum import IntEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
+from fvc_exp.config import EXPERIMENT
 from fvc_exp.console import frame_table, make_console
 from fvc_exp.errors import ConfigError, FvcError
 from fvc_exp.runfolder import plain, write_atomic
+
+if TYPE_CHECKING:
+    from fvc_exp.sweep.folder import Plan
 
 P = ParamSpec("P")
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
@@ -104,21 +108,23 @@ def retry(
 ) -> Exit:
     """Run the failed and lost configurations again, with the launcher that the sweep was started with.
 
-    Exit code 0 if everything is done (or submitted, with --no-wait), else 1.
+    Exit code 0 if everything is done (or submitted, with --no-wait), else 1; 3 if only tracking failed.
     """
     from fvc_exp.sweep.drive import drive
     from fvc_exp.sweep.folder import SweepFolder
 
     folder = SweepFolder(sweep)
-    complete = drive(folder, folder.read_plan(), leave=not wait)
-    return Exit.OK if complete else Exit.FAILED
+    plan = folder.read_plan()
+    complete = drive(folder, plan, leave=not wait)
+    tracked = not wait or _track_at_end(sweep, plan)
+    return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 
 @command
 def collect(sweep: SweepArgument) -> Exit:
     """Write the results of all runs so far, refit the best one and show the leaderboard. Any number of times.
 
-    Exit codes as those of status.
+    Exit codes as those of status; 3 also if only tracking failed.
     """
     from fvc_exp.sweep.drive import finish
     from fvc_exp.sweep.folder import SweepFolder
@@ -128,7 +134,9 @@ def collect(sweep: SweepArgument) -> Exit:
     plan = folder.read_plan()
     states = inspect(folder, plan)
     finish(folder, plan, states)
-    return _exit_code([each.state.value for each in states])
+    code = _exit_code([each.state.value for each in states])
+    tracked = _track_at_end(sweep, plan)
+    return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 
 @command
@@ -153,6 +161,12 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
         if len(ranked := board.rank(results)):
             board.show_ties(make_console(), board.ties(folder, ranked))
     return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
+
+
+def _track_at_end(sweep: Path, plan: Plan) -> bool:
+    from fvc_exp.tracking.track import track_at_end
+
+    return track_at_end(sweep, plan.members[0].typed())
 
 
 def _exit_code(states: list[str]) -> Exit:
@@ -321,6 +335,32 @@ def report(
     for path in write_report(folder, output):
         typer.echo(path)
     return Exit.OK
+
+
+@command
+def track(
+    folder: Annotated[Path, typer.Argument(metavar="RUN|SWEEP", help="folder of a run that has ended, or of a sweep")],
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            help="sqlite:///PATH or http://HOST:PORT; default: $MLFLOW_TRACKING_URI, outputs/mlflow/mlflow.db"
+        ),
+    ] = None,
+    experiment: Annotated[str, typer.Option(metavar="NAME", help="of MLflow; made if it is not there")] = EXPERIMENT,
+    as_json: JsonOption = False,
+) -> Exit:
+    """Import a run, or all runs of a sweep that have ended, into MLflow. Needs the extra tracking.
+
+    Any number of times: each attempt stands there once. Exit code 0, or 3 if some of a sweep have not ended yet.
+    """
+    from fvc_exp.tracking.track import track as track_folder
+
+    found = track_folder(folder, uri, experiment)
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        typer.echo(found)
+    return Exit.UNFINISHED if found.unfinished else Exit.OK
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "fvc_exp"
 # Each layer may import those before it, and its own.
 LAYERS = [
     ["errors"],
-    ["config", "tables", "files", "slices"],
+    ["config", "tables", "files", "slices", "extras"],
     ["identity", "provenance", "data", "manifest", "corpus", "video", "runfolder", "shell", "hooks", "compose"],
     [
         "features",
@@ -34,9 +34,9 @@ LAYERS = [
     ["artifacts", "bundle", "plots", "console", "compare"],
     ["pipeline", "predict", "search", "analytics", "views"],
     ["task", "verify", "insight"],
-    ["sweep", "plugins"],
-    ["report"],
-    ["cli", "api"],
+    ["sweep"],
+    ["report", "tracking"],
+    ["cli", "api", "plugins"],
 ]
 HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]
 
