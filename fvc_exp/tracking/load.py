@@ -28,6 +28,6 @@ def load_mlflow() -> Any:
         os.environ.setdefault(name, value)
     import mlflow
 
-    for name in ("mlflow", "alembic"):
+    for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow

@@ -26,9 +26,9 @@ class Store:
     database: Path | None
 
     @property
-    def artifacts(self) -> Path | None:
-        """Where a new experiment keeps its artifacts; a server decides that itself."""
-        return self.database.parent / "artifacts" if self.database else None
+    def artifacts(self) -> str | None:
+        """The URI where a new experiment keeps its artifacts; a server decides that itself."""
+        return (self.database.parent / "artifacts").as_uri() if self.database else None
 
 
 def store_at(uri: str) -> Store:
@@ -90,7 +90,7 @@ def _make(store: Store, database: Path) -> None:
 
     temporary = database.with_name(f".{database.name}.new")
     temporary.unlink(missing_ok=True)
-    made = SqlAlchemyStore(f"{_SQLITE}{temporary}", str(store.artifacts))
+    made = SqlAlchemyStore(f"{_SQLITE}{temporary}", store.artifacts)
     made.engine.dispose()
     if database.exists():  # a server that was started on it meanwhile
         temporary.unlink()

@@ -109,4 +109,5 @@ def _outputs(path: Path) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    text = str(error).strip().splitlines()[0]
+    return "the server does not answer" if "Max retries exceeded" in text else text

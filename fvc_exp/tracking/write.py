@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _PARENT = "mlflow.parentRunId"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # which view the UI opens
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,7 @@ def writer(store: Store, experiment: str) -> Iterator[Writer]:
     from submitit.core.utils import environment_variables
 
     client = MlflowClient(tracking_uri=store.uri)
-    found = client.get_experiment_by_name(experiment)
-    if found and found.lifecycle_stage != "active":
-        raise TrackingError(
-            f"{store.uri}: the experiment {experiment!r} was deleted; restore it, or choose another name"
-        )
-    location = store.artifacts.as_uri() if store.artifacts else None
-    experiment_id = found.experiment_id if found else client.create_experiment(experiment, artifact_location=location)
+    experiment_id = _experiment(client, store, experiment)
     named = os.environ.pop("MLFLOW_EXPERIMENT_NAME", None)  # it would win over the id
     try:
         with environment_variables(MLFLOW_TRACKING_URI=store.uri, MLFLOW_EXPERIMENT_ID=experiment_id):
@@ -126,6 +121,22 @@ def writer(store: Store, experiment: str) -> Iterator[Writer]:
     finally:
         if named is not None:
             os.environ["MLFLOW_EXPERIMENT_NAME"] = named
+
+
+def _experiment(client: MlflowClient, store: Store, name: str) -> str:
+    from mlflow import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=store.artifacts, tags=_KIND))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)
+            if found is None:  # else an importer of another run was quicker, on a server
+                raise
+    if found.lifecycle_stage != "active":
+        raise TrackingError(f"{store.uri}: the experiment {name!r} was deleted; restore it, or choose another name")
+    return str(found.experiment_id)
 
 
 @contextmanager
