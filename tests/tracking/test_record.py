@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
 
 from fvc_exp.errors import ArtifactError, TrackingError
+from fvc_exp.runfolder import write_json
+from fvc_exp.sweep.folder import SweepFolder
+from fvc_exp.sweep.submissions import read_all
 from fvc_exp.tracking.record import Status, ending_of, fold_metrics, read_run, texts
 from fvc_exp.tracking.store import default_store, store_at
 from fvc_exp.tracking.sweeps import read_sweep
+from tests.conftest import ROOT, run_py
 from tests.sweep.sabotage import sitecustomize as broken
+from tests.tracking.conftest import sweep_arguments
 
 TIMES = {"started": "2026-01-02T03:04:05.600000+00:00", "ended": "2026-01-02T03:05:05+00:00"}
 
@@ -72,20 +78,55 @@ def test_members_of_a_sweep(ended_sweep: Path) -> None:
     found = read_sweep(ended_sweep)
     assert found.unfinished == 0
     assert {each.name: (each.ending.status, each.ending.reason) for each in found.children} == {
-        "C=1": (Status.FINISHED, ""),
-        f"C={broken.RAISE}": (Status.FAILED, "ValueError"),
-        f"C={broken.KILL}": (Status.KILLED, "its process ended"),
+        "cv.n_splits=3": (Status.FINISHED, ""),
+        "cv.n_splits=4": (Status.FINISHED, ""),
+        "cv.n_splits=50": (Status.FAILED, "DataError"),
     }
-    assert all(each.ending.started and each.ending.started <= each.ending.ended for each in found.children)
-    assert all(each.parameters["penalty"] == "l2" for each in found.children)
+    assert [each.parameters["cv_n_splits"] for each in found.children] == ["3", "4", "50"]
     begun = [each.ending.started for each in found.children if each.ending.started]
     assert found.parent.ending.started == min(begun)
     assert found.parent.ending.ended == max(each.ending.ended for each in found.children)
     assert found.parent.ending.status is Status.FAILED
 
 
+@pytest.mark.slow
+def test_killed_members_keep_their_start_and_their_reason(tables: Path) -> None:
+    command = sweep_arguments(tables, "hydra/launcher=local", f"C=1,{broken.RAISE},{broken.KILL}", "sweep.name=mine")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'sweep' / 'sabotage'}{os.pathsep}{ROOT}"}
+    assert run_py(*command, env=environment).returncode == 1
+    found = {each.name: each.ending for each in read_sweep(tables / "out" / "sweeps" / "mine").children}
+    assert {name: (each.status, each.reason) for name, each in found.items()} == {
+        "C=1": (Status.FINISHED, ""),
+        f"C={broken.RAISE}": (Status.FAILED, "ValueError"),
+        f"C={broken.KILL}": (Status.KILLED, "its process ended"),
+    }
+    assert all(each.started and each.started <= each.ended for each in found.values())
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_lost_members(sweep: Path, begun: bool) -> None:
+    """A member whose job is gone, as the driver notes it; with a claim of that job, or of none."""
+    folder = SweepFolder(sweep)
+    member = folder.read_plan().members[0]
+    run = folder.member(member.run_id)
+    run.status.unlink()
+    job = next(each.jobs for each in read_all(folder) if each.members == [[member.run_id]])
+    assert job is not None
+    lost = {"state": "lost", "job": job[0], "attempt": 1, "reason": "its process ended", "message": "last words"}
+    write_json(run.lost, {**lost, "noticed": "2030-01-01T00:00:00+00:00"})
+    if not begun:
+        (run.attempts / "1.claim").unlink()
+    found = read_sweep(sweep)
+    (child,) = [each for each in found.children if each.name == "cv.n_splits=3"]
+    assert (child.ending.status, child.ending.reason) == (Status.KILLED, "its process ended")
+    assert (child.ending.started is not None) is begun
+    assert child.ending.ended.year == 2030
+    assert child.key.endswith(f"never/{job[0]}") is not begun
+    assert child.metrics == []
+
+
 def test_members_and_the_same_folders_alone_have_equal_keys(ended_sweep: Path) -> None:
-    (done,) = [each for each in read_sweep(ended_sweep).children if each.ending.status is Status.FINISHED]
+    done = read_sweep(ended_sweep).children[0]
     assert done.model is not None
     assert read_run(done.model.path).key == done.key
 
