@@ -26,13 +26,13 @@ from tests.tracking.conftest import EXPERIMENT, family, fvc_track, runs_of
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-pytestmark = [
-    pytest.mark.usefixtures("needs_mlflow"),
-    # MLflow's own: of its import, of its code that reads the database, and of the one that writes the input example.
+# MLflow's own: of its import, of its code that reads the database, and of the one that writes the input example.
+MLFLOW_WARNINGS = (
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Operation with range is deprecated:DeprecationWarning"),
-]
+)
+pytestmark = [pytest.mark.usefixtures("needs_mlflow"), *MLFLOW_WARNINGS]
 
 
 @pytest.fixture(scope="module")
