@@ -9,7 +9,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fvc_exp.config import to_typed
+from fvc_exp.config import Tracker, to_typed
 from fvc_exp.shell import register, run_shell
 
 register()
@@ -20,7 +20,13 @@ def main(composed: DictConfig) -> dict[str, Any]:
     """Run one composed configuration in the folder that Hydra made for it."""
     from fvc_exp.task import execute  # scikit-learn takes seconds to import; --help must not wait for it
 
-    return execute(to_typed(composed), Path(HydraConfig.get().runtime.output_dir))
+    config, folder = to_typed(composed), Path(HydraConfig.get().runtime.output_dir)
+    said = execute(config, folder)
+    if config.tracking.name is Tracker.none:
+        return said
+    from fvc_exp.tracking.track import track_at_end
+
+    return {**said, "tracked": track_at_end(folder, config)}
 
 
 if __name__ == "__main__":

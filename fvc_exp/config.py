@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import cast
 
@@ -230,6 +230,28 @@ class SweepConfig:
     choice: Choice = MISSING
 
 
+EXPERIMENT = "fvc-exp"  # of MLflow, unless another one is named
+
+
+class Tracker(Enum):
+    """Where finished runs are shown beside their folders."""
+
+    none = "none"
+    mlflow = "mlflow"
+
+
+@dataclass
+class TrackingConfig:
+    """Import into MLflow at the end; nothing here changes a number. See ``fvc track``.
+
+    With defaults, so that folders from before there was tracking can still be read.
+    """
+
+    name: Tracker = Tracker.none
+    uri: str | None = None
+    experiment: str = EXPERIMENT
+
+
 @dataclass
 class Config:
     """The whole configuration of one run."""
@@ -243,6 +265,7 @@ class Config:
     audit: AuditConfig = MISSING
     stage: StageConfig = MISSING
     sweep: SweepConfig = MISSING
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     C: float = MISSING
     class_weight: ClassWeight | None = MISSING
     threshold: str = MISSING

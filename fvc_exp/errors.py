@@ -41,6 +41,10 @@ class QueryError(FvcError):
     """A SQL statement or table name is refused."""
 
 
+class TrackingError(FvcError):
+    """A tracking store cannot be opened, or does not take what is to be imported."""
+
+
 class MissingExtraError(FvcError):
     """An optional part was asked for that is not installed."""
 

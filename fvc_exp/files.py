@@ -1,7 +1,9 @@
-"""A file gets to its place whole or not at all."""
+"""A file gets to its place whole or not at all, and what only one process may do at a time."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -23,3 +25,15 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:  # Ctrl-C must not leave a half-written file either; it is raised again
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold a lock file while the block runs; whoever asks for it meanwhile waits. It ends with its process."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # some file servers know no locks
+                raise
+        yield

@@ -8,8 +8,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from fvc_exp.config import to_typed
-from fvc_exp.errors import ConfigError
+from fvc_exp.config import Tracker, to_typed
+from fvc_exp.errors import FvcError
+from fvc_exp.extras import require_mlflow
+
+NOT_TRACKED = 3  # exit code: everything is done and lies in its folder, but it was not imported as configured
 
 
 class CheckConfig(Callback):
@@ -22,12 +25,17 @@ class CheckConfig(Callback):
         """Check a single run."""
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         try:
-            to_typed(task)
-        except ConfigError as error:
+            if to_typed(task).tracking.name is Tracker.mlflow:
+                require_mlflow()
+        except FvcError as error:
             raise SystemExit(f"error: {error}") from error
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's signature
-        """A run that failed and said so in its status makes the process fail."""
+        """A run that failed and said so in its status makes the process fail; one that was not imported, too."""
         job_return: JobReturn = kwargs["job_return"]
-        if job_return.status is JobStatus.COMPLETED and job_return.return_value["state"] != "done":
+        if job_return.status is not JobStatus.COMPLETED:
+            return
+        if job_return.return_value["state"] != "done":
             raise SystemExit(1)
+        if not job_return.return_value.get("tracked", True):
+            raise SystemExit(NOT_TRACKED)

@@ -111,11 +111,12 @@ def _run_record(run: RunFolder) -> dict[str, Any]:
         "run_id": results.get("run_id"),
     }
     record |= {name: value for name, value in (results.get("parameters") or {}).items() if not isinstance(value, dict)}
-    record |= dict(_flat_metrics(results))
+    record |= dict(flat_metrics(results))
     return record | {"flags": results.get("flags", []), "rows": (results.get("data") or {}).get("rows")}
 
 
-def _flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+def flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    """The numbers of ``results.json`` by the names of their columns."""
     for metric, summary in (results.get("cv") or {}).items():
         for name in ("mean", "std"):
             yield f"cv_{metric}_{name}", summary.get(name)

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "fvc_exp"
 # Each layer may import those before it, and its own.
 LAYERS = [
     ["errors"],
-    ["config", "tables", "files", "slices"],
+    ["config", "tables", "files", "slices", "extras"],
     ["identity", "provenance", "data", "manifest", "corpus", "video", "runfolder", "shell", "hooks", "compose"],
     [
         "features",
@@ -37,9 +37,9 @@ LAYERS = [
     ["artifacts", "bundle", "plots", "console", "compare"],
     ["pipeline", "predict", "search", "analytics", "views", "lookup"],
     ["task", "verify", "insight"],
-    ["sweep", "plugins"],
-    ["report", "doctor"],
-    ["cli", "api", "loading"],
+    ["sweep"],
+    ["report", "doctor", "tracking"],
+    ["cli", "api", "loading", "plugins"],
 ]
 HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]
 

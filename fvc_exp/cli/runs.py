@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fvc_exp.cli.base import Exit, JsonOption, command, print_json
+from fvc_exp.config import EXPERIMENT
 from fvc_exp.console import frame_table, make_console
 from fvc_exp.errors import ConfigError
 from fvc_exp.runfolder import plain, write_atomic
@@ -181,3 +182,31 @@ def report(
     for path in write_report(folder, output):
         typer.echo(path)
     return Exit.OK
+
+
+@command
+def track(
+    folder: Annotated[Path, typer.Argument(metavar="RUN|SWEEP", help="folder of a run that has ended, or of a sweep")],
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            help="sqlite:///PATH or http://HOST:PORT; default: $MLFLOW_TRACKING_URI, outputs/mlflow/mlflow.db"
+        ),
+    ] = None,
+    experiment: Annotated[str, typer.Option(metavar="NAME", help="of MLflow; made if it is not there")] = EXPERIMENT,
+    as_json: JsonOption = False,
+) -> Exit:
+    """Import a run, or all runs of a sweep that have ended, into MLflow. Needs the extra tracking.
+
+    Any number of times: each attempt stands there once. Exit code 0, or 3 if some of a sweep have not ended yet.
+
+    Example: fvc track outputs/sweeps/penalties --experiment corpus
+    """
+    from fvc_exp.tracking.track import track as track_folder
+
+    found = track_folder(folder, uri, experiment)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        typer.echo(found)
+    return Exit.UNFINISHED if found.unfinished else Exit.OK

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fvc_exp.cli.base import Exit, JsonOption, command, print_json
 from fvc_exp.console import make_console
+
+if TYPE_CHECKING:
+    from fvc_exp.sweep.folder import Plan
 
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
 _WATCH_SECONDS = 2.0
@@ -56,7 +59,7 @@ def retry(
 ) -> Exit:
     """Run the failed and lost configurations again, with the launcher that the sweep was started with.
 
-    Exit code 0 if everything is done (or submitted, with --no-wait), else 1.
+    Exit code 0 if everything is done (or submitted, with --no-wait), else 1; 3 if only tracking failed.
 
     Example: fvc retry outputs/sweeps/penalties --no-wait
     """
@@ -64,15 +67,17 @@ def retry(
     from fvc_exp.sweep.folder import SweepFolder
 
     folder = SweepFolder(sweep)
-    complete = drive(folder, folder.read_plan(), leave=not wait)
-    return Exit.OK if complete else Exit.FAILED
+    plan = folder.read_plan()
+    complete = drive(folder, plan, leave=not wait)
+    tracked = not wait or _track_at_end(sweep, plan)
+    return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 
 @command
 def collect(sweep: SweepArgument) -> Exit:
     """Write the results of all runs so far, refit the best one and show the leaderboard. Any number of times.
 
-    Exit codes as those of status.
+    Exit codes as those of status; 3 also if only tracking failed.
 
     Example: fvc collect outputs/sweeps/penalties
     """
@@ -84,7 +89,9 @@ def collect(sweep: SweepArgument) -> Exit:
     plan = folder.read_plan()
     states = inspect(folder, plan)
     finish(folder, plan, states)
-    return _exit_code([each.state.value for each in states])
+    code = _exit_code([each.state.value for each in states])
+    tracked = _track_at_end(sweep, plan)
+    return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 
 @command
@@ -111,6 +118,12 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
         if len(ranked := board.rank(results)):
             board.show_ties(make_console(), board.ties(folder, ranked))
     return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
+
+
+def _track_at_end(sweep: Path, plan: Plan) -> bool:
+    from fvc_exp.tracking.track import track_at_end
+
+    return track_at_end(sweep, plan.members[0].typed())
 
 
 def _exit_code(states: list[str]) -> Exit:

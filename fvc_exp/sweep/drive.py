@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.console import Console
@@ -13,6 +10,7 @@ from rich.console import Console
 from fvc_exp.config import Choice
 from fvc_exp.console import make_console
 from fvc_exp.errors import ArtifactError, ConfigError
+from fvc_exp.files import alone
 from fvc_exp.runfolder import read_json
 from fvc_exp.sweep import leaderboard
 from fvc_exp.sweep.advice import advice, seconds_each
@@ -44,7 +42,7 @@ def drive(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
     if leave and not launcher.leaves:
         raise ConfigError(f"sweep.wait=false needs hydra/launcher=slurm: jobs of {plan.launcher} end with the driver")
     sweep.make()
-    with _alone(sweep):
+    with alone(sweep.lock):  # the next driver sees what this one submitted
         adopt(sweep)
         sweep.write_plan(plan)
         states = Watch(sweep, plan).settle()
@@ -121,15 +119,3 @@ def _refit_best(sweep: SweepFolder, plan: Plan, run_id: str) -> None:
 
 def _member(plan: Plan, run_id: str) -> Member:
     return next(member for member in plan.members if member.run_id == run_id)
-
-
-@contextmanager
-def _alone(sweep: SweepFolder) -> Iterator[None]:
-    """Let one driver at a time decide what to submit; the next one sees what this one did."""
-    with sweep.lock.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # some file servers know no locks
-                raise
-        yield

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from fvc_exp.config import Config, Tracker
 from fvc_exp.console import make_console
+from fvc_exp.extras import require_mlflow
 from fvc_exp.sweep.drive import drive, print_advice
 from fvc_exp.sweep.folder import Plan, SweepFolder
 from fvc_exp.sweep.grid import Grid, shared
@@ -20,8 +22,16 @@ from fvc_exp.sweep.states import TO_RUN, inspect
 from fvc_exp.sweep.submissions import Cluster
 
 
-def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> bool:
-    """Plan and run what a multirun asks for; True if all of it is done, or was only to be shown or submitted.
+@dataclass(frozen=True)
+class Swept:
+    """``complete`` if all is done, or was only to be shown or submitted; ``ended`` where a driver has seen its end."""
+
+    complete: bool
+    ended: tuple[SweepFolder, Config] | None = None
+
+
+def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> Swept:
+    """Plan and run what a multirun asks for.
 
     Raises:
         HydraException: an override is wrong.
@@ -29,6 +39,8 @@ def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> boo
     """
     option = str(master.hydra.runtime.choices["hydra/launcher"])
     cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
+    if master.tracking.name == Tracker.mlflow:
+        require_mlflow()
     grid = Grid(loader, master)
     points = grid.points(arguments)
     requested = ((point, grid.compose(point)) for point in points)
@@ -39,8 +51,9 @@ def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> boo
     plan = replace(plan, launcher_settings=_settings(master, folder))
     if dry:
         _show(folder, plan)
-        return True
-    return drive(folder, plan, leave=not first.sweep.wait)
+        return Swept(complete=True)
+    complete = drive(folder, plan, leave=not first.sweep.wait)
+    return Swept(complete, (folder, first) if first.sweep.wait else None)
 
 
 def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:

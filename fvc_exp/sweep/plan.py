@@ -20,6 +20,7 @@ from fvc_exp.runfolder import plain
 from fvc_exp.sweep.folder import Duplicate, Member, Plan, Refused
 
 _ID_LENGTH = 12
+_INERT = ("sweep", "plots", "tracking")  # what changes nothing that a stage writes
 _UNKNOWN = ""  # of rows that were not made yet; only ever shown, never run
 Requested = Iterable[tuple[list[str], DictConfig]]
 Prepared = tuple[str, str | None]  # the data root, and the content hash of the rows
@@ -153,7 +154,7 @@ def _member_id(config: Config, data_hash: str | None) -> str:
     """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
     if config.stage.name is Stage.train:
         return run_id(config, data_hash or _UNKNOWN)
-    return _digest({key: value for key, value in plain(asdict(config)).items() if key not in ("sweep", "plots")})
+    return _digest({key: value for key, value in plain(asdict(config)).items() if key not in _INERT})
 
 
 def _digest(value: object) -> str:

@@ -42,7 +42,7 @@ def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
 def _row(sweep: SweepFolder, found: MemberState) -> Row:
     member, status = found.member, found.status or {}
     row: Row = {"run_id": member.run_id, "state": found.state.value, "reason": found.reason or None}
-    row |= {key: value for key, value in _flat(member.parameters).items()}
+    row |= {key: value for key, value in flat_parameters(member.parameters).items()}
     row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
     row |= {"attempt": found.attempt, "host": found.host, "job": found.job}
     row |= {key: status.get(key) for key in ("started", "ended")}
@@ -52,7 +52,7 @@ def _row(sweep: SweepFolder, found: MemberState) -> Row:
     return row
 
 
-def _flat(parameters: dict[str, Any]) -> Row:
+def flat_parameters(parameters: dict[str, Any]) -> Row:
     """Parameters as columns: the folds' with a prefix, a list as text."""
     row: Row = dict.fromkeys(("penalty", "C", "l1_ratio", "solver"))  # where they have no effect they are null
     for key, value in parameters.items():

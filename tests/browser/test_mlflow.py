@@ -1,0 +1,84 @@
+"""What ``fvc track`` imported, in MLflow's own pages, served by the command that README.md names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fvc_exp.errors import MissingExtraError
+from fvc_exp.extras import require_mlflow
+from tests.conftest import ROOT, run_py, write_tables
+from tests.sweep.conftest import FAST
+from tests.tracking.servers import mlflow_command
+
+if TYPE_CHECKING:
+    from selenium.webdriver.chrome.webdriver import WebDriver
+
+SECONDS = 120  # a page of MLflow is several megabytes of script
+STORE = ("ui", "--backend-store-uri", "sqlite:///outputs/mlflow/mlflow.db")
+SWEEP = ("penalty=l1", "C=0.1,1", "sweep.name=mine", "tracking=mlflow")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A sweep that imported itself, and MLflow's pages of it."""
+    try:
+        require_mlflow()
+    except MissingExtraError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("pages")
+    write_tables(folder)
+    done = run_py("-m", "data=fvc", f"data.root={folder}", FAST, *SWEEP, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    with mlflow_command(*STORE, cwd=folder) as url:
+        yield url
+
+
+def test_the_readme_names_this_command() -> None:
+    command = f"mlflow {' '.join(STORE)} --host 127.0.0.1 --port 5000"
+    assert command in (ROOT / "README.md").read_text()
+
+
+def shows(browser: WebDriver, *texts: str) -> None:
+    """Wait until the page holds these texts."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def missing(driver: WebDriver) -> list[str]:
+        text = driver.execute_script("return document.body.innerText")
+        return [each for each in texts if each not in text]
+
+    WebDriverWait(browser, SECONDS).until(lambda driver: not missing(driver), f"missing: {texts}")
+
+
+def click(browser: WebDriver, path: str) -> None:
+    """Click what an XPath finds, once it is there; at once, since MLflow replaces elements while it loads."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    script = """const found = document.evaluate(arguments[0], document, null, 9, null).singleNodeValue;
+        found?.click(); return found !== null"""
+    WebDriverWait(browser, SECONDS).until(lambda driver: driver.execute_script(script, path), f"missing: {path}")
+
+
+def test_from_the_experiment_to_an_artifact(browser: WebDriver, pages: str) -> None:
+    browser.set_window_size(1600, 1000)
+    browser.get(f"{pages}/#/experiments")
+    shows(browser, "fvc-exp")
+    click(browser, "//a[normalize-space()='fvc-exp']")
+    shows(browser, "mine", "3 matching runs")
+    click(browser, "//*[@role='gridcell'][.//a[normalize-space()='mine']]//button")  # unfolds the children
+    shows(browser, "C=0.1", "C=1")
+    click(browser, "//a[normalize-space()='mine']")
+    shows(browser, "cv_auc_mean", "fvc.best")
+    browser.back()
+    click(browser, "//*[@role='gridcell'][.//a[normalize-space()='mine']]//button")
+    click(browser, "//a[normalize-space()='C=0.1']")
+    shows(browser, "cv_auc_mean", "penalty", "saga")
+    browser.get(browser.current_url.partition("?")[0].rstrip("/") + "/artifacts")
+    shows(browser, "metrics.json", "model.skops")
+    click(browser, "//*[normalize-space()='results.json' and not(*)]")
+    shows(browser, '"run_id"')

@@ -1,0 +1,85 @@
+"""Finished runs and sweeps by the real command line, and what MLflow holds of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fvc_exp.errors import MissingExtraError
+from fvc_exp.extras import require_mlflow
+from tests.conftest import ROOT, run_py, write_tables
+from tests.sweep.conftest import FAST
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+SPY = f"{ROOT / 'tests' / 'tracking' / 'spy'}{os.pathsep}{ROOT}"
+EXPERIMENT = "fvc-exp"
+
+
+@pytest.fixture(autouse=True)
+def no_other_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine's user has configured is not for tests."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def needs_mlflow(request: pytest.FixtureRequest) -> None:
+    """Skip without MLflow, which the default suite need not have; a slow test fails instead where CI=true."""
+    try:
+        require_mlflow()
+    except MissingExtraError as error:
+        if os.environ.get("CI") == "true" and request.node.get_closest_marker("slow"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def ended_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep that nobody may change, of three members, one of which failed: there are not so many groups."""
+    folder = tmp_path_factory.mktemp("ended")
+    write_tables(folder)
+    done = run_py(*sweep_arguments(folder, "cv.n_splits=3,4,50", "cv.n_repeats=2", "sweep.name=mine", "plots=false"))
+    assert done.returncode == 1, done.stderr
+    return folder / "out" / "sweeps" / "mine"
+
+
+@pytest.fixture
+def sweep(ended_sweep: Path, tmp_path: Path) -> Path:
+    """A copy of that sweep in an outputs folder of its own."""
+    return Path(shutil.copytree(ended_sweep, tmp_path / "outputs" / "sweeps" / "mine"))
+
+
+def sweep_arguments(tables: Path, *more: str) -> list[str]:
+    return ["-m", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *more]
+
+
+def fvc_track(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """The real command, at work in a process of its own."""
+    command = [sys.executable, "-m", "fvc_exp.cli", "track", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def runs_of(uri: str, experiment: str = EXPERIMENT) -> list[Run]:
+    """All runs of an experiment that were not deleted."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    return list(client.search_runs([found.experiment_id], max_results=1000))
+
+
+def family(runs: list[Run]) -> tuple[Run, list[Run]]:
+    """The one parent, and its children."""
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run is not parent]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    return parent, children
