@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from polars.exceptions import PolarsError
 
 from fvc_exp.analytics import DuckDBAnalytics, records_frame
 from fvc_exp.errors import DataError
 from fvc_exp.runfolder import RunFolder
+from fvc_exp.tables import collect, scan_table
 
 _FILE = "fvc_file"
+_NO_RUNS = pl.DataFrame({"run": []}, {"run": pl.String})
 
 
 def find_runs(folder: Path) -> list[RunFolder]:
@@ -57,12 +63,40 @@ def folds_view(runs: list[RunFolder]) -> pl.DataFrame:
 
 def predictions_view(runs: list[RunFolder]) -> pl.DataFrame:
     """One row a run and video, as in ``predictions.parquet``."""
-    return _stacked({run.predictions: run for run in runs}, _parquet_columns, pl.scan_parquet)
+    paths = [run.predictions for run in runs if run.predictions.exists()]
+    if not paths:
+        return _NO_RUNS
+    scan = partial(pl.scan_parquet, glob=False, hive_partitioning=False, include_file_paths=_FILE)
+    try:
+        stacked = scan(paths).collect()
+    except PolarsError:  # of several versions, with other columns
+        stacked = pl.concat([scan(path) for path in paths], how="diagonal_relaxed").collect()
+    return stacked.with_columns(run=pl.col(_FILE).str.strip_suffix(f"/{paths[0].name}")).drop(_FILE)
 
 
 def coefficients_view(runs: list[RunFolder]) -> pl.DataFrame:
     """One row a run and feature, as in ``coefficients.csv``."""
-    return _stacked({run.coefficients: run for run in runs}, _csv_columns, pl.scan_csv)
+    alike: dict[bytes, list[tuple[RunFolder, bytes]]] = {}
+    for run in runs:
+        if run.coefficients.exists():
+            header, _, rows = run.coefficients.read_bytes().partition(b"\n")
+            alike.setdefault(header, []).append((run, rows))
+    frames = [_parsed_at_once(header, parts) for header, parts in alike.items()]
+    return pl.concat(frames, how="diagonal_relaxed") if frames else _NO_RUNS
+
+
+def _parsed_at_once(header: bytes, parts: list[tuple[RunFolder, bytes]]) -> pl.DataFrame:
+    """Tables with equal columns, parsed as one, which costs a tenth; one by one where lines are not rows."""
+    text = b"".join([header, *(b"\n" + rows.removesuffix(b"\n") for _, rows in parts)])
+    try:
+        table = pl.read_csv(io.BytesIO(text), infer_schema_length=None)
+    except PolarsError:
+        table = pl.DataFrame()
+    counts = [rows.removesuffix(b"\n").count(b"\n") + 1 for _, rows in parts]
+    if len(table) == sum(counts):
+        return table.with_columns(run=pl.Series(np.repeat([str(run.path) for run, _ in parts], counts)))
+    each = [collect(*scan_table(run.coefficients)).with_columns(run=pl.lit(str(run.path))) for run, _ in parts]
+    return pl.concat(each, how="diagonal_relaxed")
 
 
 VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {
@@ -71,35 +105,6 @@ VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {
     "predictions": predictions_view,
     "coefficients": coefficients_view,
 }
-
-
-def _stacked(
-    owners: Mapping[Path, RunFolder], columns: Callable[[Path], Hashable], scan: Callable[..., pl.LazyFrame]
-) -> pl.DataFrame:
-    """The rows of all tables that exist; those with equal columns are scanned together, which costs a tenth."""
-    alike: dict[Hashable, list[Path]] = {}
-    for path in owners:
-        if path.exists():
-            alike.setdefault(columns(path), []).append(path)
-    options = {"glob": False, "include_file_paths": _FILE}
-    if scan is pl.scan_parquet:
-        options["hive_partitioning"] = False
-    frames = [scan(paths, **options) for paths in alike.values()]
-    if not frames:
-        return pl.DataFrame({"run": []}, {"run": pl.String})
-    names = {str(path): str(run.path) for path, run in owners.items()}
-    stacked = pl.concat(frames, how="diagonal_relaxed").collect()
-    return stacked.with_columns(run=pl.col(_FILE).replace_strict(names)).drop(_FILE)
-
-
-def _parquet_columns(path: Path) -> Hashable:
-    """The names and types, from the end of the file."""
-    return tuple(pl.scan_parquet(path, glob=False, hive_partitioning=False).collect_schema().items())
-
-
-def _csv_columns(path: Path) -> Hashable:
-    with path.open("rb") as file:
-        return file.readline()
 
 
 def _run_record(run: RunFolder) -> dict[str, Any]:
