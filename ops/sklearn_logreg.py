@@ -33,7 +33,7 @@ import fvc_exp
 from fvc_exp import DuckDBAnalytics
 from fvc_exp.artifacts import read_pipeline
 from fvc_exp.lookup import measured_frames, newest_run, run_videos
-from fvc_exp.report.figures import INTERCEPT, coefficient_table
+from fvc_exp.report.figures import INTERCEPT, SMALLEST_BIN, coefficient_table
 
 RUN = Path(os.environ.get("FVC_RUN") or newest_run(Path(fvc_exp.__file__).parents[1] / "outputs" / "runs"))
 print(RUN)
@@ -157,7 +157,8 @@ plt.show()
 # %% [markdown]
 # ## Are the probabilities honest
 #
-# Bins of about equal numbers of videos. On the diagonal a probability of 0.7 is right seven times in ten.
+# Bins of about equal numbers of videos, without those of fewer than 5. On the diagonal a probability of 0.7 is right
+# seven times in ten.
 
 # %%
 calibration = results["calibration"]
@@ -165,7 +166,7 @@ figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
 axes.plot([0, 1], [0, 1], "k:")
 for name, found_bins in (("out of fold", calibration["cv"]), ("held out", calibration["test"])):
     if found_bins:
-        bins = pl.DataFrame(found_bins["curve"])
+        bins = pl.DataFrame(found_bins["curve"]).filter(pl.col("count") >= SMALLEST_BIN)
         label = f"{name}, ECE {found_bins['ece']:.3f}, Brier {found_bins['brier']:.3f}"
         axes.plot(bins["probability"], bins["fakes"], "o-", label=label)
 axes.set(
@@ -196,15 +197,17 @@ plt.show()
 # %%
 folds = pl.read_json(RUN / "metrics.json", infer_schema_length=None)
 figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
-for place, metric in enumerate(("auc", "average_precision", "f1", "balanced_accuracy", "accuracy")):
+shown = ["auc", "average_precision", "f1", "balanced_accuracy", "accuracy"]
+for place, metric in enumerate(shown):
     scores = folds[f"test_{metric}"].drop_nulls()
     axes.plot([place] * len(scores), scores, "o", color="0.6")
     axes.errorbar(
         place, results["cv"][metric]["mean"], results["cv"][metric]["std"], fmt="D", color="tab:blue", capsize=6
     )
     axes.plot([place - 0.25, place + 0.25], [floors["prior"][metric]] * 2, color="black", linestyle=":")
-    axes.text(place, -0.12, metric, ha="center")
-axes.set(title="Folds (grey), mean ± sd (blue), floor of the prior (dotted)", xticks=[], ylim=(-0.2, 1.1))
+axes.set(
+    title="Folds (grey), mean ± sd (blue), floor of the prior (dotted)", xticks=range(len(shown)), xticklabels=shown
+)
 plt.show()
 
 # %% [markdown]

@@ -54,8 +54,17 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+def beside_it() -> set[str]:
+    return {path.name for path in SOURCE.parent.iterdir()} - {"__pycache__"}
+
+
 @pytest.fixture(scope="module")
-def executed(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Notebook:
+def beside_it_before() -> set[str]:
+    return beside_it()
+
+
+@pytest.fixture(scope="module")
+def executed(demo_run: Path, beside_it_before: set[str], tmp_path_factory: pytest.TempPathFactory) -> Notebook:
     """The notebook with its outputs; a cell that raises or warns fails the tests."""
     if absent := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         missing = f"not installed: {', '.join(absent)}; pip install 'fvc-exp[notebook,analytics]'"
@@ -97,9 +106,9 @@ def test_pictures_stand_where_they_are_expected(executed: Notebook) -> None:
     assert found == PICTURES
 
 
-def test_nothing_warns_and_nothing_is_left_beside_it(executed: Notebook) -> None:
+def test_nothing_warns_and_nothing_is_left_beside_it(executed: Notebook, beside_it_before: set[str]) -> None:
     assert [each for each in outputs_of(executed) if each.get("name") == "stderr"] == []
-    assert sorted(path.name for path in SOURCE.parent.glob("sklearn_logreg*")) == [SOURCE.name]
+    assert beside_it() == beside_it_before
 
 
 def test_numbers_are_those_of_the_files(executed: Notebook, demo_run: Path) -> None:

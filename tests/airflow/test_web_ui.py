@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
 pytestmark = pytest.mark.browser
-PATIENCE = 420  # seconds; the five stages start Python ten times
+PATIENCE = 600  # seconds; the five stages start Python ten times
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def web_ui(make_airflow: Callable[[str], Airflow]) -> Iterator[WebUI]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # 5 s are too few where other tests keep all cores busy
     }
     programs = [
         ("api-server", "--host", "127.0.0.1", "--port", port, "--workers", "1"),
