@@ -19,8 +19,11 @@ def strip_sums(strip: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Sum and square sum of the Laplacian and of the Sobel gradient magnitude over a haloed strip."""
     laplacian = cv2.Laplacian(strip, cv2.CV_16S)[1:-1]
     along_x, along_y = (gradient[1:-1] for gradient in cv2.spatialGradient(strip))
-    # The sums of squares are integers below 2^24, so the magnitude is rounded only once, by its root.
-    magnitude = cv2.magnitude(along_x.astype(np.float32), along_y.astype(np.float32))
+    # The squares are integers below 2^24 and cv2.sqrt rounds correctly, unlike cv2.magnitude with some back ends.
+    square = along_x.astype(np.float32)
+    square *= square
+    cv2.accumulateSquare(along_y.astype(np.float32), square)
+    magnitude = cv2.sqrt(square, square)
     return np.array(
         [
             cv2.sumElems(laplacian)[0],
