@@ -18,18 +18,18 @@ NAMES = ("laplacian_var", "gradient_mean", "gradient_std")
 def strip_sums(strip: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Sum and square sum of the Laplacian and of the Sobel gradient magnitude over a haloed strip."""
     laplacian = cv2.Laplacian(strip, cv2.CV_16S)[1:-1]
+    along_x, along_y = (gradient[1:-1] for gradient in cv2.spatialGradient(strip))
     # The squares are integers below 2^24 and cv2.sqrt rounds correctly, unlike cv2.magnitude with some back ends.
-    square, other = (gradient[1:-1].astype(np.float32) for gradient in cv2.spatialGradient(strip))
+    square = along_x.astype(np.float32)
     square *= square
-    other *= other
-    square += other
-    magnitude = cv2.sqrt(square)
+    cv2.accumulateSquare(along_y.astype(np.float32), square)
+    magnitude = cv2.sqrt(square, square)
     return np.array(
         [
             cv2.sumElems(laplacian)[0],
             cv2.norm(laplacian, cv2.NORM_L2SQR),
             cv2.sumElems(magnitude)[0],
-            cv2.norm(magnitude, cv2.NORM_L2SQR),
+            cv2.norm(along_x, cv2.NORM_L2SQR) + cv2.norm(along_y, cv2.NORM_L2SQR),
         ]
     )
 

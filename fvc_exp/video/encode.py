@@ -21,6 +21,8 @@ Frame = NDArray[np.uint8]
 
 # libx264's macroblock tree is not reproducible from run to run, and its kernels differ from processor to processor.
 _REPRODUCIBLE = {"threads": "1", "x264-params": "cpu-independent=1:mbtree=0"}
+# No key frames at cuts; CAVLC in place of CABAC loses nothing, takes a tenth more space and half the time to decode.
+_FOR_SAMPLING = ":scenecut=0:cabac=0"
 _LARGEST_CRF = 51
 SQUARE = Fraction(1)
 _LARGEST_FPS_DENOMINATOR = 1001  # as in 30000/1001; a float rate is taken to mean the nearest such fraction
@@ -41,9 +43,11 @@ def encode(
 
     Frames are taken one by one. A path appears whole or not at all; an open file must be seekable, and keeps what was
     written before an error. ``crf`` is libx264's constant rate factor, 0 (lossless) to 51, and ``gop`` the largest
-    distance of two key frames; None leaves it to libx264. ``keyframes`` holds the numbers of frames, from 0, that
-    become key frames; besides these only the first frame does, and what ``gop`` adds, but no cut in the picture. It is
-    asked for a number when that frame has been taken. ``pixel_aspect`` is the width over the height of a pixel.
+    distance of two key frames; None leaves it to libx264. ``pixel_aspect`` is the width over the height of a pixel.
+
+    ``keyframes`` is for files that are read by sampling: the numbers of frames, from 0, that become key frames. Besides
+    these only the first frame does, and what ``gop`` adds, but no cut in the picture. It is asked for a number when
+    that frame has been taken.
 
     Raises:
         ValueError: there is no frame, a frame is not uint8 RGB of even and constant size, or a setting is not allowed.
@@ -61,7 +65,7 @@ def encode(
     rate = Fraction(fps).limit_denominator(_LARGEST_FPS_DENOMINATOR)
     options = _REPRODUCIBLE | {"preset": preset, "crf": str(crf)}
     if keyframes is not None:
-        options["x264-params"] += ":scenecut=0"
+        options["x264-params"] += _FOR_SAMPLING
     with _opened(destination) as file, av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options=options)
         stream.height, stream.width = shape[:2]

@@ -1,8 +1,10 @@
 """CPU time and memory of feature extraction against a plain decode and against a straightforward extractor.
 
-Run ``python -m tests.benchmarks.extraction``; it makes its own clips and prints markdown tables. Each measurement runs
-in a process of its own with one thread and times the second of two runs, as the first pays for start-up. The methods
-take turns; a ratio is the median over the rounds of the ratio within a round.
+Run ``python -m tests.benchmarks.extraction``; it makes its own clips and prints markdown tables: 1080p and 720p at the
+bit rates of video platforms (libx264 at CRF 23), 1080p at several times that (CRF 18), and for stage 4 the copy that
+stage 3 makes of the 720p clip. Each measurement runs in a process of its own with one thread and times the second of
+two runs, as the first pays for start-up. The methods take turns; a ratio is the median over the rounds of the ratio
+within a round.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ from numpy.typing import NDArray
 from fvc_exp.config import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import blocks, blur, dct, noise, scaled
 from fvc_exp.features.extract import extract
+from fvc_exp.features.scaled import Scaling
 from fvc_exp.features.strips import haloed_strips
 from fvc_exp.video.decode import sampled_frames
 from fvc_exp.video.probe import probe
+from fvc_exp.video.scale import letterbox, scale
 from tests.benchmarks.straightforward import straightforward
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
@@ -35,7 +39,15 @@ LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=600, wall_seconds=600, m
 ROUNDS = 5
 FRAMES = 300
 RATE = 30
-SIZES = {"1080p": (1080, 1920), "720p": (720, 1280), "256x256": (256, 256)}
+# Height, width, libx264's constant rate factor.
+CLIPS = {"1080p": (1080, 1920, 23), "720p": (720, 1280, 23), "1080p-heavy": (1080, 1920, 18)}
+COPY, COPIED, COPY_SIZE = "stage-3 copy", "720p", 256
+METHODS = {
+    "1080p": ("decode", "selective", "stage2", "forensic", "loops2"),
+    "720p": ("decode", "selective", "stage2", "forensic", "loops2"),
+    "1080p-heavy": ("decode", "selective", "stage2", "loops2"),
+    COPY: ("decode", "selective", "stage4", "loops4"),
+}
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -44,9 +56,9 @@ def scene(height: int, width: int) -> Iterator[NDArray[np.uint8]]:
     random = np.random.default_rng(0)
     margin = height // 6
     canvas = np.zeros((height + 2 * margin, width + 2 * margin, 3), np.float32)
-    for scale in (1.5, 6, 24):
+    for sigma in (1.5, 6, 24):
         field = random.standard_normal(canvas.shape, dtype=np.float32)
-        canvas += cv2.GaussianBlur(field, (0, 0), scale) * scale**1.2
+        canvas += cv2.GaussianBlur(field, (0, 0), sigma) * sigma**1.2
     canvas = np.clip(110 + 28 * canvas / canvas.std(), 0, 255)
     grain = random.normal(0, 3, (2 * height, 2 * width, 1)).astype(np.float32)
     for number in range(FRAMES):
@@ -61,8 +73,8 @@ def scene(height: int, width: int) -> Iterator[NDArray[np.uint8]]:
         yield np.clip(frame, 0, 255).astype(np.uint8)
 
 
-def write_clip(path: Path, height: int, width: int) -> None:
-    options = {"threads": "1", "preset": "fast", "crf": "23", "x264-params": "bframes=3:cpu-independent=1:mbtree=0"}
+def write_clip(path: Path, height: int, width: int, crf: int) -> None:
+    options = {"threads": "1", "preset": "fast", "crf": str(crf), "x264-params": "bframes=3:cpu-independent=1:mbtree=0"}
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=RATE, options=options)
         assert isinstance(stream, av.VideoStream)
@@ -70,6 +82,12 @@ def write_clip(path: Path, height: int, width: int) -> None:
         for frame in scene(height, width):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
+
+
+def picture_of_the_copy() -> Scaling:
+    height, width, _ = CLIPS[COPIED]
+    box = letterbox(width, height, COPY_SIZE)
+    return Scaling(box.box_x, box.box_y, box.box_width, box.box_height, box.is_upscaled, box.is_downscaled)
 
 
 def plain_decode(path: Path) -> int:
@@ -86,7 +104,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 OURS: dict[str, Callable[[Path], object]] = {
     "selective": lambda path: sampled_frames(path, SAMPLING, LIMITS).read(lambda samples: sum(1 for _ in samples)),
     "stage2": lambda path: extract(path, [Table.stage2], SAMPLING, LIMITS),
-    "stage4": lambda path: extract(path, [Table.stage4], SAMPLING, LIMITS),
+    "stage4": lambda path: extract(path, [Table.stage4], SAMPLING, LIMITS, scaling=picture_of_the_copy()),
     "forensic": lambda path: extract(path, [Table.forensic], SAMPLING, LIMITS),
 }
 
@@ -112,7 +130,8 @@ def steps(path: Path) -> dict[str, float]:
     cv2.setNumThreads(1)
     cv2.ipp.setUseIPP(False)
     pixels = sampled_frames(path, SAMPLING, LIMITS).read(lambda samples: [(each.luma, each.rgb) for each in samples])
-    luma, rgb = pixels[0]
+    box = picture_of_the_copy() if path.stem == COPY else None
+    luma, rgb = (scaled.crop(image, box) for image in pixels[0])
     actions: dict[str, Callable[[], object]] = {
         "probe": lambda: probe(path, LIMITS),
         "noise": lambda: [noise.strip_sums(strip) for strip in haloed_strips(luma)],
@@ -137,20 +156,25 @@ def apart(*arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | ONE_THREAD).stdout
 
 
-def table(path: Path, methods: list[str]) -> Iterator[str]:
+def table(path: Path) -> Iterator[str]:
+    methods = METHODS[path.stem]
+    rate = 8 * path.stat().st_size / (FRAMES / RATE) / 1e6
     costs = np.array([[json.loads(apart(method, str(path))) for method in methods] for _ in range(ROUNDS)])
     seconds, memory = costs[..., 0], costs[..., 1].max(axis=0)
-    ours = seconds[:, methods.index("stage4" if "stage4" in methods else "stage2")]
+    ours = seconds[:, 2]
     for column, method in enumerate(methods):
         cpu = seconds[:, column]
-        ratios = f"{np.median(cpu / seconds[:, 0]):.2f} | {np.median(cpu / ours):.1f}"
-        yield f"| {path.stem} | {method} | {np.median(cpu):.3f} | {ratios} | {memory[column]:.0f} |"
+        ratios = " | ".join(f"{np.median(cpu / other):.2f}" for other in (seconds[:, 0], seconds[:, 1], ours))
+        yield f"| {path.stem} ({rate:.1f} Mb/s) | {method} | {np.median(cpu):.3f} | {ratios} | {memory[column]:.0f} |"
 
 
 def main() -> None:
     match sys.argv[1:]:
         case ["write", name, target]:
-            write_clip(Path(target), *SIZES[name])
+            write_clip(Path(target), *CLIPS[name])
+            return
+        case ["copy", source, target]:
+            scale(Path(source), Path(target), COPY_SIZE, SAMPLING, LIMITS)
             return
         case ["steps", source]:
             print(json.dumps(steps(Path(source))))
@@ -160,15 +184,15 @@ def main() -> None:
             return
     print("decode: every frame, no conversion. selective: only what the sampled frames need. stage2, stage4, forensic:")
     print("ours. loops: every frame to RGB and Python loops over the 8x8 blocks of the sampled ones.\n")
-    print("| clip | method | CPU s | / decode | / ours (stage2; stage4 at 256x256) | peak MB |")
-    print("|---|---|---|---|---|---|")
+    print("| clip | method | CPU s | / decode | / selective | / ours (stage2 or stage4) | peak MB |")
+    print("|---|---|---|---|---|---|---|")
     profile = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in SIZES:
+        for name in METHODS:
             path = Path(folder) / f"{name}.mp4"
-            apart("write", name, str(path))
-            number = 4 if name == "256x256" else 2
-            for line in table(path, ["decode", "selective", f"stage{number}", "forensic", f"loops{number}"]):
+            made = ("copy", str(path.with_stem(COPIED))) if name == COPY else ("write", name)
+            apart(*made, str(path))
+            for line in table(path):
                 print(line, flush=True)
             profile.append((name, json.loads(apart("steps", str(path)))))
     names = list(profile[0][1])
