@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,7 +120,8 @@ def _write_run(
 
 def _setting(key: str, value: object) -> tuple[str]:
     """An override whose value may hold any character."""
-    quoted = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    # In Hydra's grammar backslashes count only in front of a quote, the closing one too.
+    quoted = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + (r"\'" if found[2] else ""), str(value))
     return (f"{key}='{quoted}'",)
 
 

@@ -14,6 +14,7 @@ from polars.exceptions import PolarsError
 from fvc_exp.config import Config
 from fvc_exp.errors import ArtifactError
 from fvc_exp.runfolder import RunFolder, read_config, read_json
+from fvc_exp.tables import read_own
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -68,9 +69,9 @@ def load_run(path: str | Path) -> LoadedRun:
         config=read_config(folder.config),
         results=read_json(folder.results),
         metrics=_frame(folder.metrics, lambda file: pl.DataFrame(read_json(file), infer_schema_length=None)),
-        predictions=_frame(folder.predictions, _read_parquet),
-        folds=_frame(folder.folds, _read_parquet),
-        coefficients=_frame(folder.coefficients, lambda file: pl.read_csv(file, glob=False, infer_schema_length=None)),
+        predictions=_frame(folder.predictions, read_own),
+        folds=_frame(folder.folds, read_own),
+        coefficients=_frame(folder.coefficients, read_own),
     )
 
 
@@ -108,10 +109,6 @@ def _finished_status(folder: RunFolder) -> Mapping[str, Any]:
     if not folder.results.exists():
         raise ArtifactError(f"{folder.path}: the run trained nothing: it holds no {folder.results.name}")
     return dict(status)
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    return pl.read_parquet(path, glob=False, hive_partitioning=False)
 
 
 def _frame(path: Path, read: Callable[[Path], pl.DataFrame]) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from fvc_exp.data import KEY
 from fvc_exp.demo import DemoSettings
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runfolder import RunFolder, read_config, read_json
+from fvc_exp.tables import read_own
 from fvc_exp.video.decode import sampled_frames
 from fvc_exp.video.rewrite import quarter_turns
 from fvc_exp.views import find_runs
@@ -42,7 +43,7 @@ def run_videos(run_folder: Path) -> pl.DataFrame:
     if not folder.predictions.exists():
         raise ArtifactError(f"{folder.predictions}: is missing; only training runs have videos")
     root = _data_root(read_config(folder.config), Path(read_json(folder.provenance)["working_folder"]))
-    predictions = pl.read_parquet(folder.predictions)
+    predictions = read_own(folder.predictions)
     files = [root / name for name in predictions[KEY]]
     return predictions.with_columns(
         file=pl.Series([str(file) for file in files], dtype=pl.String),

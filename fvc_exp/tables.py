@@ -68,6 +68,13 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+def read_own(path: Path) -> pl.DataFrame:
+    """A parquet or CSV file of a run folder; ``[`` and ``*`` in its path are no pattern."""
+    if path.suffix == ".csv":
+        return pl.read_csv(path, glob=False, infer_schema_length=None)
+    return pl.read_parquet(path, glob=False, hive_partitioning=False)
+
+
 @contextmanager
 def _reading(source: Path) -> Iterator[None]:
     try:

@@ -11,13 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from fvc_exp.config import Config
 from fvc_exp.data import Dataset
 from fvc_exp.errors import ArtifactError
 from fvc_exp.provenance import provenance
 from fvc_exp.runfolder import RunFolder, read_config, read_json
+from fvc_exp.tables import read_own
 from fvc_exp.task import prepared_dataset, train
 
 _MOST_DIFFERENCES = 10
@@ -90,7 +89,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".json":
         records: list[dict[str, Any]] = json.loads(path.read_bytes())
         return records
-    frame = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
+    frame = read_own(path)
     return frame.to_dicts()
 
 

@@ -16,6 +16,8 @@ import polars as pl
 import pytest
 
 import fvc_exp
+from fvc_exp.api import _setting
+from fvc_exp.compose import compose_configs
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.identity import canonical
 from fvc_exp.runfolder import RunFolder, write_json
@@ -40,6 +42,12 @@ def project(tables: Path) -> Path:
 def test_documented_grid_is_28_distinct_configurations() -> None:
     grid = documented_grid([])
     assert len(grid) == len({json.dumps(canonical(config)) for config in grid}) == 28
+
+
+@pytest.mark.parametrize("path", ["a b", "it's", "a\\b", "a\\", "a\\'b", "\\\\", "é,{}[]=()", "'", "''"])
+def test_a_path_may_hold_any_character(path: str) -> None:
+    (config,) = compose_configs([["data=fvc", *_setting("data.root", path)]])
+    assert config.data.root == path
 
 
 def test_trains_and_writes_the_documented_files(project: Path) -> None:

@@ -19,6 +19,7 @@ from fvc_exp.compare.runs import ScoredRun, compare_runs
 from fvc_exp.compare.statistics import above, holm
 from fvc_exp.compare.ties import ALPHA, LOWER_IS_BETTER, TieSummary
 from fvc_exp.errors import ArtifactError
+from fvc_exp.tables import read_own
 
 _SEED = 0  # equal runs get equal intervals
 
@@ -139,7 +140,7 @@ def _scored(run: ScoredRun) -> Scored:
     path = run.folder.predictions
     if not path.exists():
         raise ArtifactError(f"{path}: is missing; intervals are made of it")
-    return Scored.from_predictions(pl.read_parquet(path), "cv")
+    return Scored.from_predictions(read_own(path), "cv")
 
 
 def _weights(scored: Scored, replicates: int) -> Values:

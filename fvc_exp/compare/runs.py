@@ -16,6 +16,7 @@ from fvc_exp.data import KEY
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluate import METRICS
 from fvc_exp.runfolder import RunFolder, read_json
+from fvc_exp.tables import read_own
 
 _LABEL = ("penalty", "C", "l1_ratio", "solver")
 _MODEL = (*_LABEL, "features", "class_weight", "threshold", "calibration", "seed", "max_iter", "tol")
@@ -61,7 +62,7 @@ class ScoredRun:
         shown = [name for name in (*_LABEL, *extra) if parameters.get(name) is not None]
         # A search says which C it took; without a penalty there is none.
         searched = (self.results["nested"] or {}).get("final")
-        weights = pl.read_csv(self.folder.coefficients).filter(pl.col("feature") != "(intercept)")["coefficient"]
+        weights = read_own(self.folder.coefficients).filter(pl.col("feature") != "(intercept)")["coefficient"]
         return Contender(
             name=self.name,
             label=" ".join(f"{name}={_text(parameters[name])}" for name in shown),
@@ -144,7 +145,7 @@ def _folds(run: ScoredRun) -> pl.DataFrame:
     path = run.folder.folds
     if not path.exists():
         raise ArtifactError(f"{path}: is missing; without it nobody knows what the scores are of")
-    return pl.read_parquet(path).select(_FOLD_COLUMNS).sort(_FOLD_COLUMNS)
+    return read_own(path).select(_FOLD_COLUMNS).sort(_FOLD_COLUMNS)
 
 
 def _is_done(folder: RunFolder) -> bool:

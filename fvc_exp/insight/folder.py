@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from contextlib import chdir
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from fvc_exp.insight.path import RegularisationPath, regularisation_path
 from fvc_exp.insight.plots import path_figure
 from fvc_exp.insight.slices import slice_scores
 from fvc_exp.runfolder import RunFolder, read_config, read_json, write_atomic, write_json
+from fvc_exp.tables import parquet_bytes, read_own
 from fvc_exp.task import prepared_dataset
 
 _TABLES = ("coefficients", "importance", "slices")
@@ -161,15 +161,13 @@ def _summary(insight: Insight) -> dict[str, Any]:
 
 
 def _write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    write_atomic(path, lambda file: file.write(buffer.getvalue()))
+    write_atomic(path, lambda file: file.write(parquet_bytes(frame)))
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
     if not path.exists():
         raise ArtifactError(f"{path}: is missing; explain the run again")
-    return pl.read_parquet(path)
+    return read_own(path)
 
 
 def _write_svg(path: Path, found: RegularisationPath) -> None:

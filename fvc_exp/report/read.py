@@ -12,6 +12,7 @@ import yaml
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.runfolder import RunFolder, read_json
+from fvc_exp.tables import read_own
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def read_files(path: Path) -> RunFiles:
         data_name=_data_name(folder.config, config),
         command=shell_command(provenance["command"]),
         audit=read_json(folder.audit) if folder.audit.exists() else None,
-        predictions=pl.read_parquet(folder.predictions) if folder.predictions.exists() else None,
-        coefficients=pl.read_csv(folder.coefficients) if folder.coefficients.exists() else None,
+        predictions=read_own(folder.predictions) if folder.predictions.exists() else None,
+        coefficients=read_own(folder.coefficients) if folder.coefficients.exists() else None,
     )
 
 
