@@ -87,7 +87,7 @@ def test_from_the_experiment_to_an_artifact(browser: WebDriver, pages: str) -> N
     shows(browser, "cv_auc_mean", "penalty", "saga")
     browser.get(browser.current_url.partition("?")[0].rstrip("/") + "/artifacts")
     shows(browser, "metrics.json", "model.skops")
-    click(browser, "//*[normalize-space()='results.json' and not(*)]")
+    click(browser, "(//*[contains(text(), 'results.json')])[last()]")
     shows(browser, '"run_id"')
     browser.get(runs)
     click(browser, "//a[normalize-space()='mine']")
