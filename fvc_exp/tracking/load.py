@@ -12,6 +12,7 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 _DEFAULTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}  # of 7, a server that is not there takes minutes to be missed
 

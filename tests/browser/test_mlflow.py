@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -64,21 +65,30 @@ def click(browser: WebDriver, path: str) -> None:
     WebDriverWait(browser, SECONDS).until(lambda driver: driver.execute_script(script, path), f"missing: {path}")
 
 
+def opened_experiment(browser: WebDriver) -> str:
+    """The number in the address of its page."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    found = WebDriverWait(browser, SECONDS).until(lambda driver: re.search(r"/experiments/(\d+)", driver.current_url))
+    return str(found[1])
+
+
 def test_from_the_experiment_to_an_artifact(browser: WebDriver, pages: str) -> None:
     browser.set_window_size(1600, 1000)
     browser.get(f"{pages}/#/experiments")
     shows(browser, "fvc-exp")
     click(browser, "//a[normalize-space()='fvc-exp']")
+    runs = f"{pages}/#/experiments/{opened_experiment(browser)}/runs"
+    browser.get(runs)
     shows(browser, "mine", "3 matching runs")
     click(browser, "//*[@role='gridcell'][.//a[normalize-space()='mine']]//button")  # unfolds the children
     shows(browser, "C=0.1", "C=1")
-    click(browser, "//a[normalize-space()='mine']")
-    shows(browser, "cv_auc_mean", "fvc.best")
-    browser.back()
-    click(browser, "//*[@role='gridcell'][.//a[normalize-space()='mine']]//button")
     click(browser, "//a[normalize-space()='C=0.1']")
     shows(browser, "cv_auc_mean", "penalty", "saga")
     browser.get(browser.current_url.partition("?")[0].rstrip("/") + "/artifacts")
     shows(browser, "metrics.json", "model.skops")
-    click(browser, "//*[normalize-space()='results.json' and not(*)]")
+    click(browser, "(//*[contains(text(), 'results.json')])[last()]")
     shows(browser, '"run_id"')
+    browser.get(runs)
+    click(browser, "//a[normalize-space()='mine']")
+    shows(browser, "cv_auc_mean", "fvc.best")
