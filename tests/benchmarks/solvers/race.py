@@ -19,7 +19,9 @@ from tests.benchmarks.solvers.timing import Cost, measure
 
 Row = dict[str, object]
 GRID_SEARCH = "GridSearchCV saga"
+LOGISTIC_CV = "LogisticRegressionCV saga"
 NEWTON = "GridSearchCV newton-cholesky, l2 only"
+SCIKIT = (GRID_SEARCH, LOGISTIC_CV, NEWTON)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def entrants(task: Task, competitors: Sequence[Competitor], chosen: Sequence[str
         found.append(Entrant(ours.GRID, "ours", None, "not installed", "fvc_exp.solvers is not there"))
     found += [
         Entrant(GRID_SEARCH, "scikit-learn", lambda: grid_search(task, "saga"), is_parallel=True),
-        Entrant("LogisticRegressionCV saga", "scikit-learn", lambda: logistic_cv(task, "saga"), is_parallel=True),
+        Entrant(LOGISTIC_CV, "scikit-learn", lambda: logistic_cv(task, "saga"), is_parallel=True),
         Entrant(NEWTON, "scikit-learn", lambda: grid_search(smooth, "newton-cholesky"), is_parallel=True),
     ]
     for who in competitors:
