@@ -20,6 +20,7 @@ LAYERS = [
         "folds",
         "split",
         "calibration",
+        "solvers",
         "model",
         "evaluate",
         "weighted",
