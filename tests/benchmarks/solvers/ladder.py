@@ -6,9 +6,9 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from tests.benchmarks.solvers.objective import Solution
-
+T = TypeVar("T")
 TOLS = tuple(10.0**-power for power in range(1, 16))
 # What a library may raise on a problem that it cannot solve; it becomes a row, not the end of the benchmark.
 FAILURES = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
@@ -25,8 +25,8 @@ class Rung:
 
 
 def climb(
-    fit: Callable[[float], Solution],
-    suboptimality: Callable[[Solution], float],
+    fit: Callable[[float], T],
+    suboptimality: Callable[[T], float],
     targets: Sequence[float],
     limit: float,
     tols: Sequence[float] = TOLS,

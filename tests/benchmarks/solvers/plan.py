@@ -39,11 +39,11 @@ def _once(shape: str) -> list[Job]:
 
 
 def _hard(n_cs: int, **more: object) -> list[Job]:
-    common: dict[str, object] = {"methods": SURE, "limit": 30.0, "rounds": 2} | more
+    common: dict[str, object] = {"methods": SURE, "limit": 15.0, "rounds": 2, "is_matched": True} | more
     return [
         _grid(SMALL, n_cs, signal="strong", **common),
         _grid(SMALL, n_cs, outlier=True, **common),
-        _grid("330x400", min(n_cs, 8), **common),
+        _grid("330x400", min(n_cs, 5), **common),
     ]
 
 
@@ -57,7 +57,7 @@ def _quick() -> list[Job]:
 
 def _default() -> list[Job]:
     return [
-        _grid(SMALL, 20),
+        _grid(SMALL, 20, is_matched=True, limit=30.0),
         _grid(MIDDLE, 8, rounds=2, limit=60.0),
         _grid(BIG, 4, rounds=2, limit=30.0, methods=(*race.SCIKIT, *SURE)),
         *_hard(20),
