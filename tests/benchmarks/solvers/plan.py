@@ -50,7 +50,7 @@ def _hard(n_cs: int, **more: object) -> list[Job]:
 def _quick() -> list[Job]:
     return [
         _grid(SMALL, 4, rounds=1),
-        *_hard(4, rounds=1, repeats=1),
+        *_hard(4, rounds=1, repeats=1, is_matched=False),
         _single(SMALL, seeds=[0], Cs=[1.0], rounds=2, limit=2.0),
     ]
 
