@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.benchmarks.solvers import race
 from tests.benchmarks.solvers.data import LARGE
 
 Job = dict[str, Any]
@@ -38,27 +39,27 @@ def _once(shape: str) -> list[Job]:
 
 
 def _hard(n_cs: int, **more: object) -> list[Job]:
-    common: dict[str, object] = {"methods": SURE, "limit": 30.0, "rounds": 2} | more
+    common: dict[str, object] = {"methods": SURE, "limit": 15.0, "rounds": 2, "is_matched": True} | more
     return [
         _grid(SMALL, n_cs, signal="strong", **common),
         _grid(SMALL, n_cs, outlier=True, **common),
-        _grid("330x400", min(n_cs, 8), **common),
+        _grid("330x400", min(n_cs, 5), **common),
     ]
 
 
 def _quick() -> list[Job]:
     return [
         _grid(SMALL, 4, rounds=1),
-        *_hard(4, rounds=1, repeats=1),
+        *_hard(4, rounds=1, repeats=1, is_matched=False),
         _single(SMALL, seeds=[0], Cs=[1.0], rounds=2, limit=2.0),
     ]
 
 
 def _default() -> list[Job]:
     return [
-        _grid(SMALL, 20),
+        _grid(SMALL, 20, is_matched=True, limit=30.0),
         _grid(MIDDLE, 8, rounds=2, limit=60.0),
-        _grid(BIG, 4, rounds=2, limit=30.0),
+        _grid(BIG, 4, rounds=2, limit=30.0, methods=(*race.SCIKIT, *SURE)),
         *_hard(20),
         _grid(MIDDLE, 8, signal="strong", methods=SURE, rounds=2, limit=30.0),
         _single(SMALL, seeds=[0, 1, 2], rounds=5, limit=3.0),
@@ -72,9 +73,11 @@ def _default() -> list[Job]:
 
 
 def _large() -> list[Job]:
+    """Here the grids of the slower paths at 60,000 rows too."""
     wide, long = LARGE
     grid: dict[str, object] = {"methods": SURE, "rounds": 1, "limit": 600.0, "repeats": 1}
     return [
+        _grid(BIG, 4, rounds=1, limit=600.0),
         _single(wide, signals=["weak"], rounds=2, limit=120.0),
         _single(long, signals=["weak"], Cs=[0.01], rounds=2, limit=240.0),
         _grid(wide, 4, **grid),
