@@ -51,7 +51,7 @@ def test_one_changed_byte_of_data_is_named_first(run: Path) -> None:
     [
         ("config.yaml", ("seed: 42", "seed: 43"), r"folds\.parquet: record 1, "),
         ("metrics.json", ('"n_iter": ', '"n_iter": 9'), r"metrics\.json: record 1, n_iter: was "),
-        ("coefficients.csv", ("(intercept),", "(intercept),1"), r"coefficients\.csv: record 6, coefficient: was "),
+        ("coefficients.csv", ("(intercept)", "(Intercept)"), r"coefficients\.csv: record 6, feature: was "),
     ],
     ids=["seed", "metrics", "coefficients"],
 )
