@@ -1,8 +1,7 @@
 """Proximal Newton for many penalties on the same rows: shared models of the loss, gradients by matrix products.
 
-Two quadratic models serve all points: that of no coefficients, and that of a fit of middling penalty. A point takes the
-nearer one and keeps it (a chord method), so that a step of all points costs two matrix products over the rows. A point
-whose steps do not shrink is left to the path of single fits.
+Two quadratic models serve all points: of no coefficients, and of a fit of middling penalty. Each keeps the nearer one
+(a chord method), so that a step costs two matrix products. One whose steps do not shrink is left to single fits.
 
 The bound is that of ``newton`` without another pass over the rows. With v_i the ratio of the curvature of the loss at w
 to that of the model, theta gives a gap of at most sum_i d_i u_i^2 max(1 / v) at w, and of that sum times
@@ -70,9 +69,6 @@ def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
     for _ in range(PASSES):
         if not len(open_):
             break
-        kinds = state.kind[open_]
-        # Points of one model stand together, so that each works on a slice.
-        open_ = open_[np.argsort(kinds, kind="stable")]
         going = []
         for kind, model in enumerate(models):
             chosen = open_[state.kind[open_] == kind]

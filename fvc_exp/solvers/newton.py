@@ -1,15 +1,14 @@
 """Proximal Newton for one penalised logistic regression, with a bound on how far it is from the minimum.
 
-The problem, in the units in which sums over rows are not scaled by C:
+The problem, divided by C:
     F(w, b) = sum_i s_i log(1 + exp(-(2 y_i - 1)(x_i w + b))) + l1'|w| + l2'w^2 / 2.
 
 Each step minimises the penalty plus a quadratic model of the loss (Lee, Sun & Saunders 2014, "Proximal Newton-type
 methods"). The model's weights d_i may be those of an earlier point as long as the steps shrink fast enough.
 
 The bound is Fenchel's duality gap. After a step u_i = x_i dw + db the point theta_i = s_i (p_i - y_i) + d_i u_i is dual
-feasible by the optimality of the step, as far as each theta_i lies between its bounds, and the gap at w + dw is
-sum_i s_i KL(y_i + theta_i / s_i || p_i+), at most the same sum of chi-squared distances. It is of second order in the
-error of the model, includes the intercept, and holds for any d_i. What the step's own problem leaves open is added.
+feasible by the optimality of the step, if each theta_i lies between its bounds. The gap at w + dw is sum_i s_i
+KL(y_i + theta_i / s_i || p_i+), at most the same sum of chi-squared distances, with the intercept and for any d_i.
 """
 
 from __future__ import annotations
@@ -25,9 +24,8 @@ Array = NDArray[np.float64]
 
 _ROWS = 8192  # of a chunk: what is made of X in passing stays in the cache
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
-_SHORTEST = 1e-8  # a step below it is none
+_SHORTEST, _STALLED = 1e-8, 3  # a step below it is none; steps without any decrease that end the fit
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
-_STALLED = 3  # steps without any decrease
 TINY = float(np.finfo(float).tiny)
 _ROUNDING = 8 * float(np.finfo(float).eps)
 
@@ -149,9 +147,8 @@ def _point(problem: Problem, w: Array, b: float, eta: Array) -> Point:
     margin = np.where(problem.y > 0, eta, -eta)
     small = np.exp(-np.abs(margin))
     loss = float(problem.s @ (np.log1p(small) - np.minimum(margin, 0)))
-    larger = 1 / (1 + small)
+    larger, is_right = 1 / (1 + small), margin >= 0
     smaller = small * larger
-    is_right = margin >= 0
     penalty = float(problem.l1 @ np.abs(w) + 0.5 * problem.l2 @ (w * w))
     return Point(w, b, eta, np.where(is_right, smaller, larger), np.where(is_right, larger, smaller), loss + penalty)
 

@@ -21,8 +21,8 @@ from sklearn.linear_model import enet_path
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-GUESSES = 12  # active set steps before coordinate descent takes over
-SWEEPS = (100, 1_000, 10_000)  # of coordinate descent, each followed by a direct solve on its support
+GUESSES = 6  # active set steps before coordinate descent takes over
+SWEEPS = (100, 1_000)  # of coordinate descent, each followed by a direct solve on its support
 _CHUNK = 2_000_000  # numbers in the stack of matrices that are solved at once
 _RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no unique solution, any will do
 # How far a gradient may lie outside of l1 before its coordinate counts as active: a share of l1, and of the largest q.
