@@ -211,6 +211,20 @@ class StageConfig:
     name: Stage = MISSING
 
 
+class Search(Enum):
+    """How the configurations of a multirun are fitted: each by itself, or the whole grid at once."""
+
+    none = "none"
+    grid = "grid"
+
+
+@dataclass
+class SearchConfig:
+    """Whether the configurations of a sweep share their fits; nothing here changes a number beyond the solver's tol."""
+
+    name: Search = MISSING
+
+
 class Choice(Enum):
     """Which configuration of a sweep is the best: the highest score, the simplest that ties, or within one SE of it."""
 
@@ -242,6 +256,7 @@ class Config:
     cv: CVConfig = MISSING
     audit: AuditConfig = MISSING
     stage: StageConfig = MISSING
+    search: SearchConfig = MISSING
     sweep: SweepConfig = MISSING
     C: float = MISSING
     class_weight: ClassWeight | None = MISSING
@@ -255,6 +270,8 @@ class Config:
 THRESHOLDS = ("0.5", "f1", "youden")  # above which probability a video is called fake
 MIN_PERMUTATIONS = 19  # with fewer, no p-value can be as low as 0.05
 MIN_SCALED_SIZE = 32  # pixels; below it an 8 x 8 block grid says nothing
+
+GRID_SOLVER = "prox-newton"  # whose fits search=grid shares
 
 # scikit-learn's own rules (LogisticRegression, "solver"), checked against it by a test. Order = preference for auto.
 LEGAL_SOLVERS: dict[Penalty, tuple[str, ...]] = {
@@ -284,6 +301,7 @@ def to_typed(composed: DictConfig) -> Config:
         raise ConfigError("; ".join(problems))
     _check_pair(config.penalty.name, config.solver.name)
     _check_cv(config)
+    _check_search(config)
     return config
 
 
@@ -368,6 +386,20 @@ def _check_cv(config: Config) -> None:
         raise IncompatibleError(
             f"cv.c_grid={cv.c_grid} cannot be searched with penalty=none, where C has no effect: use another "
             "penalty, or cv.c_grid=[]"
+        )
+
+
+def _check_search(config: Config) -> None:
+    if config.search.name is Search.none:
+        return
+    if config.solver.name.value != GRID_SOLVER:
+        raise IncompatibleError(
+            f"search={config.search.name.name} cannot use solver={config.solver.name.value}: only solver={GRID_SOLVER} "
+            "shares its fits; leave out solver, or use -m without search"
+        )
+    if config.stage.name is not Stage.train:
+        raise IncompatibleError(
+            f"search={config.search.name.name} cannot use stage={config.stage.name.name}: it needs stage=train"
         )
 
 

@@ -9,7 +9,9 @@ from typing import Any, cast
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from fvc_exp.config import GRID_SOLVER, Search
 from fvc_exp.console import make_console
+from fvc_exp.errors import ConfigError
 from fvc_exp.sweep.drive import drive, print_advice
 from fvc_exp.sweep.folder import Plan, SweepFolder
 from fvc_exp.sweep.grid import Grid, shared
@@ -28,7 +30,12 @@ def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> boo
         FvcError: nothing can run, or not with this launcher.
     """
     option = str(master.hydra.runtime.choices["hydra/launcher"])
-    cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
+    cluster = cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
+    if master.search.name is Search.grid and cluster is not None:
+        raise ConfigError(
+            f"search=grid makes its fits in one process: leave out hydra/launcher={option}, or use -m "
+            f"solver={GRID_SOLVER} without search; as one job: sbatch ops/sweep.sbatch search=grid"
+        )
     grid = Grid(loader, master)
     points = grid.points(arguments)
     requested = ((point, grid.compose(point)) for point in points)

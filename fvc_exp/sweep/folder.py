@@ -71,6 +71,7 @@ class Plan:
     invalid: list[Refused]
     duplicates: list[Duplicate]
     choice: str = "best"
+    search: str = "none"
 
     @property
     def requested(self) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fvc_exp.config import Config, Stage, to_typed
+from fvc_exp.config import Config, Search, SearchConfig, Stage, to_typed
 from fvc_exp.console import progress_bar
 from fvc_exp.data import load_dataset
 from fvc_exp.errors import ConfigError, DataError
@@ -119,6 +119,7 @@ def make_plan(
         invalid=invalid,
         duplicates=duplicates,
         choice=first.sweep.choice.name,
+        search=first.search.name.name,
     )
     return plan, first
 
@@ -143,6 +144,7 @@ def _member(config: Config, overrides: list[str], data: TrainingData) -> Member:
     ready = replace(
         config,
         plots=False,  # the best configuration gets its pictures at the end
+        search=SearchConfig(Search.none),  # that of the sweep, not of its members
         data=replace(config.data, root=str(Path(root).resolve()), prepare=config.data.prepare and not made),
     )
     content = plain(asdict(ready))
@@ -153,7 +155,8 @@ def _member_id(config: Config, data_hash: str | None) -> str:
     """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
     if config.stage.name is Stage.train:
         return run_id(config, data_hash or _UNKNOWN)
-    return _digest({key: value for key, value in plain(asdict(config)).items() if key not in ("sweep", "plots")})
+    inert = ("search", "sweep", "plots")
+    return _digest({key: value for key, value in plain(asdict(config)).items() if key not in inert})
 
 
 def _digest(value: object) -> str:
