@@ -21,6 +21,7 @@ LAYERS = [
         "folds",
         "split",
         "calibration",
+        "solvers",
         "model",
         "evaluate",
         "weighted",

@@ -1,0 +1,143 @@
+"""A whole grid of logistic regressions on many training parts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_class_weight
+from threadpoolctl import threadpool_limits
+
+from fvc_exp.solvers.path import Fits, Point, fit_points
+
+__all__ = ["GridFit", "Point", "fit_grid"]
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class GridFit:
+    """Fits of every point on every part; coefficients are of standardised features.
+
+    ``mean`` and ``scale`` (n_parts, p) are those of StandardScaler on the imputed rows of the part, ``coef`` is
+    (n_parts, n_points, p), ``intercept``, ``n_iter``, ``gap`` and ``converged`` are (n_parts, n_points); ``gap`` bounds
+    (F - min F) / F, and ``converged`` says where it is at most ``tol``.
+    """
+
+    mean: Array
+    scale: Array
+    coef: Array
+    intercept: Array
+    n_iter: NDArray[np.int64]
+    gap: Array
+    converged: NDArray[np.bool_]
+    source: Array = field(repr=False)
+    parts: Sequence[Indices] = field(repr=False)
+
+    @cached_property
+    def median(self) -> Array:
+        """What missing values are filled with, (n_parts, p): the median of a part's rows, 0 where it has no value."""
+        return np.stack([_imputer().fit(self.source[rows]).statistics_ for rows in self.parts])
+
+    def decision_function(self, part: int, X: Array) -> Array:
+        """Log odds (n, n_points) of raw features X (n, p) by the models of a part; NaN is filled as in training."""
+        X = np.asarray(X, dtype=np.float64)
+        if np.isnan(X).any():
+            X = np.where(np.isnan(X), self.median[part], X)
+        weights = self.coef[part] / self.scale[part]
+        scores = (X - self.mean[part]) @ weights.T
+        scores += self.intercept[part]
+        return np.asarray(scores)
+
+
+def fit_grid(
+    X: Array,
+    y: NDArray[np.int64],
+    parts: Sequence[Indices],
+    points: Sequence[Point],
+    *,
+    class_weight: str | None = None,
+    sample_weight: Array | None = None,
+    tol: float = 1e-9,
+    max_iter: int = 1000,
+    n_threads: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> GridFit:
+    """Impute by medians, standardise and fit every point on the rows of every part.
+
+    Args:
+        X: features (n, p) as measured; NaN is a missing value.
+        y: 0 or 1, (n,).
+        parts: row numbers of each training part; any, in any order.
+        points: the penalties.
+        class_weight: ``balanced`` or nothing, within each part.
+        sample_weight: of the loss, (n,), at least 0; imputer and scaler count every row once.
+        tol: bound on (F - min F) / F that a fit must reach.
+        max_iter: Newton steps of a fit.
+        n_threads: parts fitted at a time; what is left over is given to BLAS.
+        on_progress: called with the number of finished parts and of all parts.
+
+    Raises:
+        ValueError: a part has rows of positive weight of one class only.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+
+    def fit(rows: Indices) -> tuple[StandardScaler, Fits]:
+        scaler, Z = _standardised(X, rows)
+        s = weight[rows] * _class_weights(class_weight, y[rows], weight[rows])
+        return scaler, fit_points(*_of_weight(Z, y[rows], s), points, tol, max_iter)
+
+    workers = max(1, min(n_threads, len(parts)))
+    found = []
+    with threadpool_limits(max(1, n_threads // workers)), ThreadPoolExecutor(workers) as pool:
+        for scaler, fits in pool.map(fit, parts):
+            found.append((scaler, fits))
+            if on_progress:
+                on_progress(len(found), len(parts))
+    return GridFit(
+        mean=np.stack([scaler.mean_ for scaler, _ in found]),
+        scale=np.stack([scaler.scale_ for scaler, _ in found]),
+        coef=np.stack([fits.w for _, fits in found]),
+        intercept=np.stack([fits.b for _, fits in found]),
+        n_iter=np.stack([fits.n_iter for _, fits in found]),
+        gap=np.stack([fits.gap for _, fits in found]),
+        converged=np.stack([fits.converged for _, fits in found]),
+        source=X,
+        parts=parts,
+    )
+
+
+def _imputer() -> SimpleImputer:
+    return SimpleImputer(strategy="median", keep_empty_features=True)
+
+
+def _standardised(X: Array, rows: Indices) -> tuple[StandardScaler, Array]:
+    Z = X[rows]
+    if np.isnan(Z).any():
+        Z = _imputer().fit_transform(Z)
+    scaler = StandardScaler(copy=False).fit(Z)
+    return scaler, scaler.transform(Z)
+
+
+def _class_weights(kind: str | None, y: NDArray[np.int64], weight: Array) -> Array:
+    if kind is None:
+        return np.ones(len(y))
+    return np.asarray(compute_class_weight(kind, classes=np.array([0, 1]), y=y, sample_weight=weight)[y])
+
+
+def _of_weight(Z: Array, y: NDArray[np.int64], s: Array) -> tuple[Array, Array, Array]:
+    if (s < 0).any():
+        raise ValueError(f"sample_weight={s.min()} is not allowed: it must be at least 0")
+    if not s.all():
+        kept = s > 0
+        Z, y, s = Z[kept], y[kept], s[kept]
+    if not 0 < y.sum() < len(y):
+        raise ValueError("two classes are needed, but the rows of positive weight of a part are of one class")
+    return Z, y.astype(np.float64), s

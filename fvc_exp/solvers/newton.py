@@ -1,0 +1,203 @@
+"""Proximal Newton for one penalised logistic regression, with a bound on how far it is from the minimum.
+
+The problem, in the units in which sums over rows are not scaled by C:
+    F(w, b) = sum_i s_i log(1 + exp(-(2 y_i - 1)(x_i w + b))) + l1'|w| + l2'w^2 / 2.
+
+Each step minimises the penalty plus a quadratic model of the loss (Lee, Sun & Saunders 2014, "Proximal Newton-type
+methods"). The model's weights d_i may be those of an earlier point as long as the steps shrink fast enough.
+
+The bound is Fenchel's duality gap. After a step u_i = x_i dw + db the point theta_i = s_i (p_i - y_i) + d_i u_i is dual
+feasible by the optimality of the step, as far as each theta_i lies between its bounds, and the gap at w + dw is
+sum_i s_i KL(y_i + theta_i / s_i || p_i+), at most the same sum of chi-squared distances. It is of second order in the
+error of the model, includes the intercept, and holds for any d_i. What the step's own problem leaves open is added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvc_exp.solvers import quadratic
+
+Array = NDArray[np.float64]
+
+_ROWS = 8192  # of a chunk: what is made of X in passing stays in the cache
+_SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
+_SHORTEST = 1e-8  # a step below it is none
+_SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
+_STALLED = 3  # steps without any decrease
+TINY = float(np.finfo(float).tiny)
+_ROUNDING = 8 * float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """``X`` (n, p); ``y`` (n,) 0 or 1; ``s`` (n,) positive weights; ``l1``, ``l2`` (p,) at least 0."""
+
+    X: Array
+    y: Array
+    s: Array
+    l1: Array
+    l2: Array
+    intercept: bool = True
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is penalised."""
+        return not (self.l1.any() or self.l2.any())
+
+
+@dataclass(frozen=True)
+class Model:
+    """Curvature of the loss: ``d`` (n,), ``h`` = X'd, ``total`` = sum d, and ``A`` = X'dX - hh' / total."""
+
+    d: Array
+    h: Array
+    total: float
+    A: Array
+
+
+@dataclass(frozen=True)
+class Point:
+    """Coefficients, log odds (n,), the probability of the wrong class and of the right one (n,), and F."""
+
+    w: Array
+    b: float
+    eta: Array
+    wrong: Array
+    right: Array
+    value: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the model: ``u`` (n,) in log odds, ``size`` = sum d u^2, ``left`` (p,) what its optimality misses."""
+
+    dw: Array
+    db: float
+    u: Array
+    size: float
+    left: Array
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A fit. ``gap`` bounds (F - min F) / F; it is infinite where no bound was found."""
+
+    w: Array
+    b: float
+    n_iter: int
+    gap: float
+    converged: bool
+    separable: bool
+    model: Model | None
+
+
+def minimise(problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: Model | None = None) -> Solution:
+    """Minimise F from (w, b) until the bound is at most ``tol``; ``model`` is one of the same rows, to begin with.
+
+    Without a penalty separable classes have no minimiser: the fit then ends, not converged, where the loss is ``tol``
+    of that of no model.
+    """
+    point = _point(problem, w, b, problem.X @ w + b)
+    floor = tol * float(problem.s.sum()) * float(np.log(2)) if problem.is_free else -1.0
+    gap, before, n_iter, stalled = np.inf, np.inf, 0, 0
+    while n_iter < max_iter and stalled < _STALLED and gap > tol and point.value > floor:
+        was_given = model is not None
+        model = model or curvature(problem.X, problem.s * point.wrong * point.right, problem.intercept)
+        step = _step(problem, model, point)
+        following, length = _search(problem, point, step)
+        if following is None:
+            if not was_given:
+                break
+            model, before = None, np.inf
+            continue
+        n_iter += 1
+        gap = _gap(problem, model, point, following, step) if length == 1.0 else np.inf
+        stalled = stalled + 1 if point.value - following.value <= _ROUNDING * point.value else 0
+        point = following
+        if gap > tol and (length < 1.0 or step.size > _SHRINK * before or not np.isfinite(gap)):
+            model, before = None, np.inf
+        else:
+            before = step.size
+    separable = problem.is_free and bool((point.wrong < 0.5).all())
+    return Solution(point.w, point.b, n_iter, gap, gap <= tol and not separable, separable, model)
+
+
+def log_odds(y: Array, s: Array) -> float:
+    """The intercept of the model without coefficients."""
+    ones = float(s @ y)
+    return float(np.log(ones / (float(s.sum()) - ones)))
+
+
+def curvature(X: Array, d: Array, intercept: bool) -> Model:
+    """The quadratic model with weights ``d`` (n,)."""
+    H = np.zeros((X.shape[1], X.shape[1]))
+    root = np.sqrt(d)
+    for start in range(0, len(X), _ROWS):
+        part = X[start : start + _ROWS] * root[start : start + _ROWS, None]
+        H += part.T @ part
+    if not intercept:
+        return Model(d, np.zeros(len(H)), np.inf, H)
+    h, total = d @ X, max(float(d.sum()), TINY)
+    return Model(d, h, total, H - np.outer(h, h / total))
+
+
+def _point(problem: Problem, w: Array, b: float, eta: Array) -> Point:
+    margin = np.where(problem.y > 0, eta, -eta)
+    small = np.exp(-np.abs(margin))
+    loss = float(problem.s @ (np.log1p(small) - np.minimum(margin, 0)))
+    larger = 1 / (1 + small)
+    smaller = small * larger
+    is_right = margin >= 0
+    penalty = float(problem.l1 @ np.abs(w) + 0.5 * problem.l2 @ (w * w))
+    return Point(w, b, eta, np.where(is_right, smaller, larger), np.where(is_right, larger, smaller), loss + penalty)
+
+
+def _step(problem: Problem, model: Model, point: Point) -> Step:
+    theta = problem.s * np.where(problem.y > 0, -point.wrong, point.wrong)
+    gradient = theta @ problem.X
+    residual = float(theta.sum()) if problem.intercept else 0.0
+    q = gradient - model.h * (residual / model.total) - model.A @ point.w
+    q, l1, l2 = q[None], problem.l1[None], problem.l2[None]
+    w = quadratic.solve(model.A, q, l1, l2, point.w[None])
+    left = quadratic.residual(model.A, q, l1, l2, w)[0]
+    dw = w[0] - point.w
+    db = -(residual + float(model.h @ dw)) / model.total
+    u = problem.X @ dw
+    u += db
+    return Step(dw, db, u, float(model.d @ (u * u)), left)
+
+
+def _search(problem: Problem, point: Point, step: Step) -> tuple[Point | None, float]:
+    """The first of the halved steps that lowers F enough."""
+    length = 1.0
+    while length >= _SHORTEST:
+        found = _point(problem, point.w + length * step.dw, point.b + length * step.db, point.eta + length * step.u)
+        if found.value <= point.value * (1 + _ROUNDING) - _SUFFICIENT * length * step.size:
+            return found, length
+        length /= 2
+    return None, length
+
+
+def _gap(problem: Problem, model: Model, point: Point, following: Point, step: Step) -> float:
+    """The bound on (F - min F) / F after a full step; infinite where theta is out of bounds."""
+    wrong = point.wrong + np.where(problem.y > 0, -model.d, model.d) * step.u / problem.s
+    if wrong.min() < 0 or wrong.max() > 1:
+        return float(np.inf)
+    distance = wrong - following.wrong
+    loss = float(problem.s @ (distance * distance / np.maximum(following.wrong * following.right, TINY)))
+    return (loss + unsolved(step.left, following.w, problem.l1, problem.l2)) / max(following.value, TINY)
+
+
+def unsolved(left: Array, w: Array, l1: Array, l2: Array) -> float:
+    """What the residual ``left`` (p,) of a step's own problem adds to the gap at ``w``.
+
+    Where there is l2: |r|^2 / (2 l2), the conjugate of the penalty. Else theta is shrunk by max |r| / l1, which costs
+    that share of l1'|w|; without any penalty r is the rounding error of a direct solve, and |r|'|w| is its first order.
+    """
+    if l2.all():
+        return float(np.sum(left * left / (2 * l2)))
+    return float(np.max(np.abs(left) / l1) * (l1 @ np.abs(w))) if l1.all() else float(np.abs(left) @ np.abs(w))

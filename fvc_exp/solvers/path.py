@@ -1,0 +1,59 @@
+"""All points of a grid on one training part, each fit started from the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvc_exp.solvers import newton
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A penalty: ``C`` above 0 (inf: none) and ``l1_ratio`` from 0 to 1, as scikit-learn means them."""
+
+    C: float
+    l1_ratio: float
+
+
+@dataclass
+class Fits:
+    """Fits of m points: ``w`` (m, p), and for each point the intercept, the steps, the bound and whether it will do."""
+
+    w: Array
+    b: Array
+    n_iter: NDArray[np.int64]
+    gap: Array
+    converged: NDArray[np.bool_]
+
+
+def fit_points(Z: Array, y: Array, s: Array, points: Sequence[Point], tol: float, max_iter: int) -> Fits:
+    """Fit every point to standardised rows Z (n, p), y (n,) 0 or 1, with positive weights s (n,)."""
+    m, p = len(points), Z.shape[1]
+    fits = Fits(np.zeros((m, p)), np.zeros(m), np.zeros(m, np.int64), np.full(m, np.inf), np.zeros(m, np.bool_))
+    follow_path(fits, Z, y, s, points, np.arange(m), tol, max_iter)
+    return fits
+
+
+def follow_path(
+    fits: Fits, Z: Array, y: Array, s: Array, points: Sequence[Point], chosen: NDArray[np.int64], tol: float,
+    max_iter: int,
+) -> None:  # fmt: skip
+    """Fit the chosen points one after the other, by mix and then from the strongest penalty to the weakest."""
+    p = Z.shape[1]
+    null = np.zeros(p), newton.log_odds(y, s)
+    w, b, model, mix = *null, None, np.nan
+    for number in sorted(chosen, key=lambda each: (points[each].l1_ratio, points[each].C)):
+        point = points[number]
+        if point.l1_ratio != mix:
+            (w, b), model, mix = null, None, point.l1_ratio
+        l1, l2 = np.full(p, mix / point.C), np.full(p, (1 - mix) / point.C)
+        found = newton.minimise(newton.Problem(Z, y, s, l1, l2), w, b, tol, max_iter, model)
+        w, b, model = found.w, found.b, found.model
+        fits.w[number], fits.b[number], fits.n_iter[number] = found.w, found.b, found.n_iter
+        fits.gap[number], fits.converged[number] = found.gap, found.converged

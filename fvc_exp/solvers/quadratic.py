@@ -1,0 +1,132 @@
+"""Many small problems with one matrix: min_x x'(A + diag(l2))x / 2 + q'x + l1'|x|, one for each row of q.
+
+A guess of the support and its signs is checked by a direct solve, and mended by the primal-dual active set rule
+(Hintermüller, Ito & Kunisch 2002), which is Newton's method on the optimality conditions: exact after a few steps where
+it converges, but it may cycle. What it does not settle goes to scikit-learn's coordinate descent, which always
+converges, and whose support is then solved directly again.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+GUESSES = 12  # active set steps before coordinate descent takes over
+SWEEPS = (100, 1_000, 10_000)  # of coordinate descent, each followed by a direct solve on its support
+_CHUNK = 2_000_000  # numbers in the stack of matrices that are solved at once
+_RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no unique solution, any will do
+# How far a gradient may lie outside of l1 before its coordinate counts as active: a share of l1, and of the largest q.
+_SLACK, _ROUNDING = 1e-11, 1e-14
+
+
+def solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
+    """Minimisers (m, p) for a positive semi-definite ``A`` (p, p) and ``q``, ``l1``, ``l2``, ``start`` (m, p)."""
+    x = np.zeros_like(q)
+    guess = np.where(l1 > 0, np.sign(start), 0.0)
+    active = (guess != 0) | (l1 == 0)
+    open_ = np.arange(len(q))
+    for _ in range(GUESSES):
+        x[open_], settled, guess, active = _try_support(A, q[open_], l1[open_], l2[open_], guess, active)
+        keep = ~settled
+        open_, guess, active = open_[keep], guess[keep], active[keep]
+        if not len(open_):
+            return x
+    for row in open_:
+        x[row] = _descend(A, q[row], l1[row], l2[row], start[row])
+    return x
+
+
+def residual(A: Array, q: Array, l1: Array, l2: Array, x: Array) -> Array:
+    """The smallest r with r in (A + diag(l2))x + q + l1 d|x|, for each row; zero at a minimiser."""
+    gradient = x @ A + q + l2 * x
+    return np.where(x != 0, gradient + l1 * np.sign(x), np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0))
+
+
+def _try_support(
+    A: Array, q: Array, l1: Array, l2: Array, sign: Array, active: Mask
+) -> tuple[Array, Mask, Array, Mask]:
+    """Solve on the guessed supports; which rows are optimal, and the next guess for the others."""
+    x = _solve_on(A, np.where(active, -q - l1 * sign, 0.0), l2, active)
+    gradient = x @ A + q + l2 * x
+    allowed = l1 * (1 + _SLACK) + _ROUNDING * np.abs(q).max(axis=1, keepdims=True, initial=0.0)
+    wrong = np.where(active, x * sign < 0, np.abs(gradient) > allowed)
+    settled: Mask = np.asarray(~wrong.any(axis=1))
+    curvature = np.maximum(np.diag(A) + l2, np.finfo(float).tiny)
+    ahead = np.where(active, x * curvature + l1 * sign, -gradient)
+    following = (np.abs(ahead) > l1) | (l1 == 0)
+    return x, settled, np.where(following & (l1 > 0), np.sign(ahead), 0.0), following
+
+
+def _solve_on(A: Array, right: Array, l2: Array, active: Mask) -> Array:
+    """(A + diag(l2)) x = right on the active coordinates of each row, zero elsewhere."""
+    x = np.zeros_like(right)
+    size = active.sum(axis=1)
+    order = np.argsort(size, kind="stable")
+    ridge = _RIDGE * max(float(np.diag(A).max(initial=0.0)), np.finfo(float).tiny)
+    while len(order):
+        # Rows of like support size share a stack; the smaller ones are padded with ones on the diagonal.
+        widths = np.maximum(size[order], 1)
+        take = max(1, int(np.searchsorted(np.arange(1, len(order) + 1) * widths**2, _CHUNK)))
+        rows, order = order[:take], order[take:]
+        width = int(size[rows[-1]])
+        if not width:
+            continue
+        columns = np.argsort(~active[rows], axis=1, kind="stable")[:, :width]
+        real = np.arange(width) < size[rows, None]
+        stack = A[columns[:, :, None], columns[:, None, :]] * (real[:, :, None] & real[:, None, :])
+        diagonal = np.where(real, np.take_along_axis(l2[rows], columns, axis=1) + ridge, 1.0)
+        stack[:, np.arange(width), np.arange(width)] += diagonal
+        values = np.where(real, np.take_along_axis(right[rows], columns, axis=1), 0.0)
+        solved = np.linalg.solve(stack, values[:, :, None])[:, :, 0]
+        inside = np.zeros((len(rows), x.shape[1]))
+        np.put_along_axis(inside, columns, np.where(real, solved, 0.0), axis=1)
+        x[rows] = inside
+    return x
+
+
+def _descend(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
+    """Coordinate descent on one problem, with direct solves on the supports that it finds."""
+    x = start
+    for sweeps in SWEEPS:
+        x = _coordinate_descent(A, q, l1, l2, x, sweeps)
+        sign = np.where(l1 > 0, np.sign(x), 0.0)[None]
+        active = (sign != 0) | (l1 == 0)
+        for _ in range(GUESSES):
+            found, settled, sign, active = _try_support(A, q[None], l1[None], l2[None], sign, active)
+            if settled[0]:
+                return np.asarray(found[0])
+    return x
+
+
+def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, sweeps: int) -> Array:
+    """scikit-learn's kernel, in units in which each l1 is 1, and with a target that has these slopes."""
+    from sklearn.linear_model import enet_path
+
+    unit = 1.0 / np.where(l1 > 0, l1, 1.0)
+    gram = (A + np.diag(l2)) * unit[:, None] * unit
+    root, gram = _root(gram)
+    target = np.linalg.solve(root, -q * unit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a sweep limit that is reached is what we ask for
+        _, path, _ = enet_path(
+            np.asfortranarray(root.T), target, l1_ratio=1.0, alphas=[1.0 / len(q)], precompute=gram, Xy=-q * unit,
+            coef_init=start / unit, check_input=False, tol=1e-14, max_iter=sweeps,
+        )  # fmt: skip
+    return np.asarray(path[:, 0] * unit)
+
+
+def _root(gram: Array) -> tuple[Array, Array]:
+    """Cholesky factor of the matrix, with as little added to its diagonal as lets it have one; and that matrix."""
+    scale, share = np.diag(gram).copy(), 1e-14
+    scale[scale <= 0] = max(float(scale.max()), np.finfo(float).tiny)
+    while True:
+        raised = gram + np.diag(share * scale)
+        try:
+            return np.asarray(np.linalg.cholesky(raised), np.float64), np.ascontiguousarray(raised)
+        except np.linalg.LinAlgError:
+            share *= 100
