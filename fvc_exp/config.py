@@ -28,7 +28,7 @@ class Penalty(Enum):
     none = "none"
 
 
-# OmegaConf reads members by name, and two of scikit-learn's solver names hold a hyphen.
+# OmegaConf reads members by name, and some solver names hold a hyphen.
 Solver = Enum(
     "Solver",
     {
@@ -37,6 +37,7 @@ Solver = Enum(
         "liblinear": "liblinear",
         "newton-cg": "newton-cg",
         "newton-cholesky": "newton-cholesky",
+        "prox-newton": "prox-newton",
         "sag": "sag",
         "saga": "saga",
     },
@@ -271,14 +272,13 @@ THRESHOLDS = ("0.5", "f1", "youden")  # above which probability a video is calle
 MIN_PERMUTATIONS = 19  # with fewer, no p-value can be as low as 0.05
 MIN_SCALED_SIZE = 32  # pixels; below it an 8 x 8 block grid says nothing
 
-GRID_SOLVER = "prox-newton"  # whose fits search=grid shares
-
+PROX_NEWTON = "prox-newton"  # our own (fvc_exp.solvers); every penalty
 # scikit-learn's own rules (LogisticRegression, "solver"), checked against it by a test. Order = preference for auto.
 LEGAL_SOLVERS: dict[Penalty, tuple[str, ...]] = {
-    Penalty.l2: ("newton-cholesky", "lbfgs", "newton-cg", "liblinear", "sag", "saga"),
-    Penalty.none: ("newton-cholesky", "lbfgs", "newton-cg", "sag", "saga"),
-    Penalty.l1: ("saga", "liblinear"),
-    Penalty.elasticnet: ("saga",),
+    Penalty.l2: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "liblinear", "sag", "saga"),
+    Penalty.none: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "sag", "saga"),
+    Penalty.l1: (PROX_NEWTON, "saga", "liblinear"),
+    Penalty.elasticnet: (PROX_NEWTON, "saga"),
 }
 
 
@@ -390,21 +390,20 @@ def _check_cv(config: Config) -> None:
 
 
 def _check_search(config: Config) -> None:
+    search, solver = config.search.name.name, resolved_solver(config.penalty.name, config.solver.name)
     if config.search.name is Search.none:
         return
-    if config.solver.name.value != GRID_SOLVER:
+    if solver != PROX_NEWTON:
         raise IncompatibleError(
-            f"search={config.search.name.name} cannot use solver={config.solver.name.value}: only solver={GRID_SOLVER} "
-            "shares its fits; leave out solver, or use -m without search"
+            f"search={search} cannot use solver={solver}: only solver={PROX_NEWTON} shares its fits; leave out solver, "
+            "or use -m without search"
         )
     if config.stage.name is not Stage.train:
-        raise IncompatibleError(
-            f"search={config.search.name.name} cannot use stage={config.stage.name.name}: it needs stage=train"
-        )
+        raise IncompatibleError(f"search={search} cannot use stage={config.stage.name.name}: it needs stage=train")
 
 
 def resolved_solver(penalty: Penalty, solver: Solver) -> str:
-    """The name scikit-learn knows; ``auto`` is the first legal solver of the penalty."""
+    """The solver's name; ``auto`` is the first legal solver of the penalty."""
     return LEGAL_SOLVERS[penalty][0] if solver.value == "auto" else str(solver.value)
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 
 from fvc_exp.basis import Basis
-from fvc_exp.config import Config, effective_c, effective_l1_ratio
-from fvc_exp.data import Dataset
+from fvc_exp.config import Config, Penalty, effective_c, effective_l1_ratio
+from fvc_exp.data import CLASSES, Dataset
 from fvc_exp.model import FittedModel, build_pipeline
+from fvc_exp.solvers import plain
 from fvc_exp.solvers.grid import GridFit, Point, fit_grid
 from fvc_exp.split import Indices, inner_parts
 from fvc_exp.training import candidates, fit_rows, needs_inner_folds
@@ -21,7 +23,12 @@ OnProgress = Callable[[int, int], None]
 
 
 def points_of(config: Config) -> tuple[Point, ...]:
-    """Penalty and strength of all fits that a configuration needs; several where C is searched."""
+    """Penalty and strength of all fits that a configuration needs: several where C is searched, none without a penalty.
+
+    Without one there may be no minimum, and each fit has to see that for itself.
+    """
+    if config.penalty.name is Penalty.none:
+        return ()
     return tuple(Point(effective_c(each), effective_l1_ratio(each)) for each in candidates(config))
 
 
@@ -29,7 +36,8 @@ def points_of(config: Config) -> tuple[Point, ...]:
 class SharedFits:
     """A ``training.Fit`` that fits all ``points`` to all training parts of a basis, when it is first asked or told to.
 
-    ``config`` says all the rest: class weights, tolerance, inner folds. What the grid does not hold is fitted alone.
+    ``config`` says all the rest: class weights, tolerance, inner folds. What the grid does not hold, or has not brought
+    to the tolerance, is fitted alone.
     """
 
     basis: Basis
@@ -38,11 +46,13 @@ class SharedFits:
 
     def __call__(self, config: Config, dataset: Dataset, rows: Indices) -> FittedModel:
         """The model of one configuration and part."""
-        (point,) = points_of(replace(config, cv=replace(config.cv, c_grid=[])))
+        point = Point(effective_c(config), effective_l1_ratio(config))
         part = self._part_numbers.get(rows.tobytes())
-        if dataset is not self.basis.dataset or part is None or point not in self.points:
-            return fit_rows(config, dataset, rows)
-        return self._model(config, part, self.points.index(point))
+        if dataset is self.basis.dataset and part is not None and point in self.points:
+            number = self.points.index(point)
+            if self._grid.converged[part, number]:
+                return self._model(config, part, number)
+        return replace(fit_rows(config, dataset, rows), fitted_with=self._names)
 
     def make(self, on_progress: OnProgress | None = None) -> None:
         """Fit everything now."""
@@ -63,6 +73,7 @@ class SharedFits:
             class_weight=weight.value if weight else None,
             tol=solver.tol,
             max_iter=solver.max_iter,
+            n_threads=min(cpu_count(), len(self._parts)),  # a part has one thread, or its last digits would vary
             on_progress=on_progress,
         )
 
@@ -86,19 +97,17 @@ class SharedFits:
         return {}
 
     def _model(self, config: Config, part: int, number: int) -> FittedModel:
-        grid = self._grid
+        grid, pipeline = self._grid, build_pipeline(config)
         if part not in self._before:
-            self._before[part] = build_pipeline(config)[:-1].fit(self.basis.dataset.X[self._parts[part]])
-        classifier = build_pipeline(config).named_steps["classifier"]
-        classifier.classes_ = np.array([0, 1])
+            self._before[part] = pipeline[:-1].fit(self.basis.dataset.X[self._parts[part]])
+        classifier = pipeline.named_steps["classifier"]
+        classifier.classes_ = np.arange(len(CLASSES))
         classifier.n_features_in_ = grid.coef.shape[2]
-        classifier.coef_ = grid.coef[part, number][None, :].copy()
-        classifier.intercept_ = np.array([grid.intercept[part, number]])
-        classifier.n_iter_ = np.array([grid.n_iter[part, number]], dtype=np.int32)
-        pipeline = Pipeline([*self._before[part].steps, ("classifier", classifier)])
-        converged = bool(grid.converged[part, number])
-        n_iter, c = int(grid.n_iter[part, number]), effective_c(config)
-        return FittedModel(pipeline, n_iter, converged, (), c, fitted_with=self._names)
+        classifier.coef_ = grid.coef[part, number][None].copy()
+        classifier.intercept_ = grid.intercept[part, [number]]
+        classifier.n_iter_ = grid.n_iter[part, [number]].astype(np.int32)
+        fitted = Pipeline([*self._before[part].steps, ("classifier", plain(classifier))])
+        return FittedModel(fitted, int(classifier.n_iter_[0]), True, (), effective_c(config), fitted_with=self._names)
 
     @cached_property
     def _names(self) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fvc_exp.calibration import Line, Steps
-from fvc_exp.config import Config, effective_c, effective_l1_ratio, resolved_solver
+from fvc_exp.config import PROX_NEWTON, Config, effective_c, effective_l1_ratio, resolved_solver
 from fvc_exp.evaluate import THRESHOLD
+from fvc_exp.solvers import ProxNewtonLogisticRegression, plain
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,18 @@ class FittedModel:
 
 def build_pipeline(config: Config) -> Pipeline:
     """Median imputer, standard scaler and logistic regression, unfitted."""
-    classifier = LogisticRegression(
-        C=effective_c(config),
-        l1_ratio=effective_l1_ratio(config),
-        solver=resolved_solver(config.penalty.name, config.solver.name),
-        max_iter=config.solver.max_iter,
-        tol=config.solver.tol,
-        class_weight=config.class_weight.value if config.class_weight else None,
-        random_state=config.seed,
-    )
+    parameters = {
+        "C": effective_c(config),
+        "l1_ratio": effective_l1_ratio(config),
+        "max_iter": config.solver.max_iter,
+        "tol": config.solver.tol,
+        "class_weight": config.class_weight.value if config.class_weight else None,
+    }
+    solver = resolved_solver(config.penalty.name, config.solver.name)
+    if solver == PROX_NEWTON:
+        classifier = ProxNewtonLogisticRegression(**parameters)
+    else:
+        classifier = LogisticRegression(**parameters, solver=solver, random_state=config.seed)
     # A column without any value in one training part must not change the number of coefficients.
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     return Pipeline([("imputer", imputer), ("scaler", StandardScaler()), ("classifier", classifier)])
@@ -91,6 +95,9 @@ def fit(config: Config, X: NDArray[np.float64], y: NDArray[np.int64]) -> FittedM
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pipeline.fit(X, y)
+    # What is saved needs no class of ours.
+    if isinstance(classifier := pipeline.named_steps["classifier"], ProxNewtonLogisticRegression):
+        pipeline.set_params(classifier=plain(classifier))
     texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
     n_iter = int(np.max(pipeline.named_steps["classifier"].n_iter_))
     stopped = any(issubclass(item.category, ConvergenceWarning) for item in caught)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fvc_exp.config import GRID_SOLVER, Search
+from fvc_exp.config import PROX_NEWTON, Search
 from fvc_exp.console import make_console
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweep.drive import drive, print_advice
@@ -34,7 +34,7 @@ def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> boo
     if master.search.name is Search.grid and cluster is not None:
         raise ConfigError(
             f"search=grid makes its fits in one process: leave out hydra/launcher={option}, or use -m "
-            f"solver={GRID_SOLVER} without search; as one job: sbatch ops/sweep.sbatch search=grid"
+            f"solver={PROX_NEWTON} without search; as one job: sbatch ops/sweep.sbatch search=grid"
         )
     grid = Grid(loader, master)
     points = grid.points(arguments)

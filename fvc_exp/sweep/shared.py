@@ -67,9 +67,9 @@ def share_fits(
     found: dict[str, Fit] = {}
     for grid in grids.values():
         ids = [member.run_id for member, _ in grid if member in wanted]
-        if not ids:
-            continue
         points = dict.fromkeys(point for _, config in grid for point in points_of(config))
+        if not ids or not points:
+            continue
         member, config = grid[0]
         try:
             fits = _shared(config, basis_of(config, member.data_sha256), tuple(points))
