@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from enum import Enum
-from typing import cast
+from functools import cache
+from typing import cast, get_type_hints
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -293,7 +294,9 @@ def to_typed(composed: DictConfig) -> Config:
     """
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
-        typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+        # What Hydra composed on the schema has its types; merging checks them again, at many times the price.
+        is_typed = OmegaConf.get_type(composed) is Config and _keys(plain) == _schema_keys()
+        typed = OmegaConf.to_object(composed if is_typed else OmegaConf.merge(OmegaConf.structured(Config), plain))
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error)) from error
     config = cast(Config, typed)
@@ -303,6 +306,16 @@ def to_typed(composed: DictConfig) -> Config:
     _check_cv(config)
     _check_search(config)
     return config
+
+
+def _keys(value: object) -> object:
+    """The keys of a container, and of those in it."""
+    return {key: _keys(item) for key, item in value.items()} if isinstance(value, dict) else None
+
+
+@cache
+def _schema_keys(schema: type = Config) -> object:
+    return {key: _schema_keys(kind) for key, kind in get_type_hints(schema).items()} if is_dataclass(schema) else None
 
 
 def _one_line(error: OmegaConfBaseException) -> str:

@@ -148,7 +148,9 @@ def _member(config: Config, overrides: list[str], data: TrainingData) -> Member:
         data=replace(config.data, root=str(Path(root).resolve()), prepare=config.data.prepare and not made),
     )
     content = plain(asdict(ready))
-    return Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, content)
+    member = Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, content)
+    vars(member)["_typed"] = ready  # as it would be read back, which takes longer than all else here
+    return member
 
 
 def _member_id(config: Config, data_hash: str | None) -> str:
