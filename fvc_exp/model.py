@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class FittedModel:
 
 def build_pipeline(config: Config) -> Pipeline:
     """Median imputer, standard scaler and logistic regression, unfitted."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "C": effective_c(config),
         "l1_ratio": effective_l1_ratio(config),
         "max_iter": config.solver.max_iter,

@@ -12,10 +12,20 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 
-from fvc_exp.config import LEGAL_SOLVERS, Penalty, Solver, effective_c, effective_l1_ratio, resolved_solver, to_typed
+from fvc_exp.config import (
+    LEGAL_SOLVERS,
+    PROX_NEWTON,
+    Penalty,
+    Solver,
+    effective_c,
+    effective_l1_ratio,
+    resolved_solver,
+    to_typed,
+)
 from fvc_exp.errors import ConfigError, IncompatibleError
 from fvc_exp.identity import canonical, run_id
 from fvc_exp.runfolder import write_config
+from fvc_exp.solvers import ProxNewtonLogisticRegression
 from tests.conftest import ROOT, Compose
 
 CONF = ROOT / "conf"
@@ -33,6 +43,7 @@ def test_every_choice_composes(compose_config: Compose, group: str, choice: str)
         choice,
         f"Penalty.{choice}",
         f"Solver.{choice}",
+        f"Search.{choice}",
     )
 
 
@@ -118,7 +129,11 @@ def test_legal_pairs_are_those_of_scikit_learn(compose_config: Compose, penalty:
     random = np.random.default_rng(0)
     X = random.normal(size=(40, 3))
     ratio = {"l1": 1.0, "l2": 0.0, "none": 0.0, "elasticnet": 0.5}[penalty.name]
-    model = LogisticRegression(C=math.inf if penalty is Penalty.none else 1, l1_ratio=ratio, solver=str(solver.value))
+    C = math.inf if penalty is Penalty.none else 1
+    if solver.value == PROX_NEWTON:
+        model = ProxNewtonLogisticRegression(C=C, l1_ratio=ratio)
+    else:
+        model = LogisticRegression(C=C, l1_ratio=ratio, solver=str(solver.value))
     overrides = (f"penalty={penalty.name}", f"solver={solver.value}")
     if solver.value in LEGAL_SOLVERS[penalty]:
         with warnings.catch_warnings(action="ignore"):
@@ -149,7 +164,7 @@ SAME = [
     (("penalty=none", "C=7"), ("penalty=none",)),
     (("penalty=elasticnet", "penalty.l1_ratio=1"), ("penalty=l1",)),
     (("penalty=elasticnet", "penalty.l1_ratio=0", "solver=saga"), ("penalty=l2", "solver=saga")),
-    (("solver=newton-cholesky", "solver.max_iter=10000"), ()),
+    (("solver=prox-newton",), ()),
     (("outputs=elsewhere", "plots=false", "video.workers=1", "data.root=other"), ()),
 ]
 DIFFERENT = ["C=0.5", "penalty=l1", "seed=7", "cv=stratified", "cv.n_splits=3", "class_weight=balanced", "solver=saga",

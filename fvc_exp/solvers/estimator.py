@@ -15,7 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fvc_exp.solvers import newton
+from fvc_exp.solvers import newton, quadratic
 from fvc_exp.solvers.columns import standardise
 
 Array = NDArray[np.float64]
@@ -109,7 +109,7 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"two classes are needed, but all rows are of one class: {self.classes_[0]!r}")
+            raise ValueError(f"two classes are needed, but all rows are of one class: {self.classes_[0]}")
         return np.asarray(codes)
 
     def _solve(self, X: Array, y: Array, s: Array) -> None:
@@ -120,7 +120,8 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             start = columns.scaled(self.coef_[0], float(self.intercept_[0]))
         else:
             start = np.zeros(X.shape[1]), newton.log_odds(y, s) if self.fit_intercept else 0.0
-        found = newton.minimise(problem, *start, self.tol, self.max_iter)
+        with quadratic.quiet():
+            found = newton.minimise(problem, *start, self.tol, self.max_iter)
         w, b = columns.raw(found.w, found.b)
         self.coef_, self.intercept_ = w[None], np.array([b])
         self.n_iter_ = np.array([found.n_iter], dtype=np.int32)

@@ -15,6 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from threadpoolctl import threadpool_limits
 
 from fvc_exp.solvers.path import Fits, Point, fit_points
+from fvc_exp.solvers.quadratic import quiet
 
 __all__ = ["GridFit", "Point", "fit_grid"]
 Array = NDArray[np.float64]
@@ -96,7 +97,7 @@ def fit_grid(
 
     workers = max(1, min(n_threads, len(parts)))
     found = []
-    with threadpool_limits(max(1, n_threads // workers)), ThreadPoolExecutor(workers) as pool:
+    with quiet(), threadpool_limits(max(1, n_threads // workers)), ThreadPoolExecutor(workers) as pool:
         for scaler, fits in pool.map(fit, parts):
             found.append((scaler, fits))
             if on_progress:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fvc_exp.solvers import newton
+from fvc_exp.solvers import chord, newton
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,13 @@ def fit_points(Z: Array, y: Array, s: Array, points: Sequence[Point], tol: float
     """Fit every point to standardised rows Z (n, p), y (n,) 0 or 1, with positive weights s (n,)."""
     m, p = len(points), Z.shape[1]
     fits = Fits(np.zeros((m, p)), np.zeros(m), np.zeros(m, np.int64), np.full(m, np.inf), np.zeros(m, np.bool_))
-    follow_path(fits, Z, y, s, points, np.arange(m), tol, max_iter)
+    mix, C = (np.array([getattr(point, name) for point in points]) for name in ("l1_ratio", "C"))
+    l1, l2 = (np.repeat((each / C)[:, None], p, axis=1) for each in (mix, 1 - mix))
+    state = chord.fit_together(chord.Rows(Z, y, s), l1, l2, tol)
+    done = state.gap <= tol
+    fits.w[done], fits.b[done], fits.n_iter[done] = state.w[done], state.b[done], state.n_iter[done]
+    fits.gap[done], fits.converged[done] = state.gap[done], True
+    follow_path(fits, Z, y, s, points, np.flatnonzero(~done), tol, max_iter)
     return fits
 
 

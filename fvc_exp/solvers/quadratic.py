@@ -9,9 +9,14 @@ converges, and whose support is then solved directly again.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import enet_path
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -22,6 +27,14 @@ _CHUNK = 2_000_000  # numbers in the stack of matrices that are solved at once
 _RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no unique solution, any will do
 # How far a gradient may lie outside of l1 before its coordinate counts as active: a share of l1, and of the largest q.
 _SLACK, _ROUNDING = 1e-11, 1e-14
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence coordinate descent about the sweep limits that we give it; around all threads, as filters are global."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
@@ -105,14 +118,11 @@ def _descend(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
 
 def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, sweeps: int) -> Array:
     """scikit-learn's kernel, in units in which each l1 is 1, and with a target that has these slopes."""
-    from sklearn.linear_model import enet_path
-
     unit = 1.0 / np.where(l1 > 0, l1, 1.0)
     gram = (A + np.diag(l2)) * unit[:, None] * unit
     root, gram = _root(gram)
     target = np.linalg.solve(root, -q * unit)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a sweep limit that is reached is what we ask for
+    with config_context(skip_parameter_validation=True):  # it would cost more than the descent
         _, path, _ = enet_path(
             np.asfortranarray(root.T), target, l1_ratio=1.0, alphas=[1.0 / len(q)], precompute=gram, Xy=-q * unit,
             coef_init=start / unit, check_input=False, tol=1e-14, max_iter=sweeps,
