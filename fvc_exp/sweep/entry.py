@@ -34,7 +34,7 @@ def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> boo
     if master.search.name is Search.grid and cluster is not None:
         raise ConfigError(
             f"search=grid makes its fits in one process: leave out hydra/launcher={option}, or use -m "
-            f"solver={PROX_NEWTON} without search; as one job: sbatch ops/sweep.sbatch search=grid"
+            f"solver={PROX_NEWTON} without search; as one job: sbatch ops/slurm_stage5alpha.sh search=grid"
         )
     grid = Grid(loader, master)
     points = grid.points(arguments)
