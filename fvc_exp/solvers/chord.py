@@ -95,7 +95,10 @@ def _begin(rows: Rows, l1: Array, l2: Array) -> tuple[list[Model], State]:
     wrong = 1 / (1 + np.exp(np.abs(rows.Z @ found.w + found.b)))
     bent = newton.curvature(rows.Z, rows.s * wrong * (1 - wrong), True)
     sums = _pass(rows, found.w[None], np.array([found.b]), bent)
-    w, db = _solve(bent, sums.gradient, sums.residual, found.w[None], l1, l2)
+    q = _slopes(bent, sums.gradient, sums.residual, found.w[None])
+    start = quadratic.rough(bent.A, q[0], l1[:, 0], l2[:, 0])
+    w = quadratic.solve(bent.A, np.repeat(q, m, axis=0), l1, l2, start)
+    db = -(sums.residual + (w - found.w) @ bent.h) / bent.total
     from_pilot = w - found.w
     is_near_null = np.sum(w @ flat.A * w, axis=1) < np.sum(from_pilot @ bent.A * from_pilot, axis=1)
     kind = np.where(is_near_null, 0, 1)
@@ -137,12 +140,9 @@ def _pass(rows: Rows, w: Array, b: Array, model: Model) -> Sums:
     return Sums(gradient, residual, below, low, high)
 
 
-def _solve(model: Model, gradient: Array, residual: Array, w: Array, l1: Array, l2: Array) -> tuple[Array, Array]:
-    """Coefficients (m, p) after a step of the model, and the steps (m,) of the intercept."""
-    q = gradient - np.multiply.outer(residual / model.total, model.h) - w @ model.A
-    q = np.ascontiguousarray(np.broadcast_to(q, l1.shape))
-    following = quadratic.solve(model.A, q, l1, l2, np.broadcast_to(w, l1.shape))
-    return following, -(residual + (following - w) @ model.h) / model.total
+def _slopes(model: Model, gradient: Array, residual: Array, w: Array) -> Array:
+    """The linear terms (m, p) of the model's problems at ``w``, the intercept minimised out."""
+    return np.asarray(gradient - np.multiply.outer(residual / model.total, model.h) - w @ model.A)
 
 
 def _advance(
@@ -150,8 +150,9 @@ def _advance(
 ) -> NDArray[np.bool_]:
     """Move the chosen points by a step and bound them; which ones go on."""
     w, l1, l2 = state.w[chosen], state.l1[chosen], state.l2[chosen]
-    following, db = _solve(model, sums.gradient, sums.residual, w, l1, l2)
+    following = quadratic.solve(model.A, _slopes(model, sums.gradient, sums.residual, w), l1, l2, w)
     dw = following - w
+    db = -(sums.residual + dw @ model.h) / model.total
     bent = dw @ model.A
     size = np.sum(bent * dw, axis=1) + sums.residual**2 / model.total
     minus = np.multiply.outer(sums.residual / model.total, model.h) - sums.gradient - bent

@@ -117,17 +117,33 @@ def _descend(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
 
 
 def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, sweeps: int) -> Array:
-    """scikit-learn's kernel, in units in which each l1 is 1, and with a target that has these slopes."""
+    """One problem, in units in which each l1 is 1."""
     unit = 1.0 / np.where(l1 > 0, l1, 1.0)
     gram = (A + np.diag(l2)) * unit[:, None] * unit
+    return np.asarray(_kernel(gram, q * unit, 1.0, [1.0], start / unit, sweeps)[0] * unit)
+
+
+def rough(A: Array, q: Array, l1: Array, l2: Array, sweeps: int = 100) -> Array:
+    """Nearly the minimisers (m, p) for one q (p,) and penalties l1, l2 (m,), from the strongest of each mix on."""
+    x, strength = np.zeros((len(l1), len(q))), l1 + l2
+    mixes = np.round(l1 / np.where(strength > 0, strength, 1), 12)
+    for mix in np.unique(mixes[mixes > 0]):
+        rows = np.flatnonzero(mixes == mix)
+        rows = rows[np.argsort(-strength[rows], kind="stable")]
+        x[rows] = _kernel(A, q, float(mix), strength[rows].tolist(), None, sweeps)
+    return x
+
+
+def _kernel(gram: Array, q: Array, mix: float, strengths: list[float], start: Array | None, sweeps: int) -> Array:
+    """scikit-learn's coordinate descent along descending strengths, with a target that has these slopes."""
     root, gram = _root(gram)
-    target = np.linalg.solve(root, -q * unit)
+    target = np.linalg.solve(root, -q)
     with config_context(skip_parameter_validation=True):  # it would cost more than the descent
         _, path, _ = enet_path(
-            np.asfortranarray(root.T), target, l1_ratio=1.0, alphas=[1.0 / len(q)], precompute=gram, Xy=-q * unit,
-            coef_init=start / unit, check_input=False, tol=1e-14, max_iter=sweeps,
+            np.asfortranarray(root.T), target, l1_ratio=mix, alphas=[each / len(q) for each in strengths],
+            precompute=gram, Xy=-q, coef_init=start, check_input=False, tol=1e-14, max_iter=sweeps,
         )  # fmt: skip
-    return np.asarray(path[:, 0] * unit)
+    return np.asarray(path.T)
 
 
 def _root(gram: Array) -> tuple[Array, Array]:
