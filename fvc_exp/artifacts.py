@@ -57,7 +57,8 @@ def write_result(folder: RunFolder, result: RunResult) -> None:
     write_atomic(folder.model, lambda file: joblib.dump(result.final.classifier, file))
     write_bytes(folder.pipeline, skops.io.dumps(result.final.pipeline))
     write_json(folder.bundle, make_bundle(result, run_id(result.config, data_hash), data_hash).to_json())
-    write_json(folder.provenance, provenance(data_hash, result.config.seed))
+    together = {"fitted_with": result.final.fitted_with}
+    write_json(folder.provenance, {**provenance(data_hash, result.config.seed), **together})
 
 
 def results(result: RunResult, data_hash: str) -> dict[str, Any]:

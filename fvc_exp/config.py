@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
-from typing import cast
+from functools import cache
+from typing import cast, get_type_hints
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -212,6 +213,20 @@ class StageConfig:
     name: Stage = MISSING
 
 
+class Search(Enum):
+    """How the configurations of a multirun are fitted: each by itself, or the whole grid at once."""
+
+    none = "none"
+    grid = "grid"
+
+
+@dataclass
+class SearchConfig:
+    """Whether the configurations of a sweep share their fits; nothing here changes a number beyond the solver's tol."""
+
+    name: Search = MISSING
+
+
 class Choice(Enum):
     """Which configuration of a sweep is the best: the highest score, the simplest that ties, or within one SE of it."""
 
@@ -265,6 +280,7 @@ class Config:
     cv: CVConfig = MISSING
     audit: AuditConfig = MISSING
     stage: StageConfig = MISSING
+    search: SearchConfig = MISSING
     sweep: SweepConfig = MISSING
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     C: float = MISSING
@@ -301,7 +317,9 @@ def to_typed(composed: DictConfig) -> Config:
     """
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
-        typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+        # What Hydra composed on the schema has its types; merging checks them again, at many times the price.
+        is_typed = OmegaConf.get_type(composed) is Config and _keys(plain) == _schema_keys()
+        typed = OmegaConf.to_object(composed if is_typed else OmegaConf.merge(OmegaConf.structured(Config), plain))
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error)) from error
     config = cast(Config, typed)
@@ -309,7 +327,18 @@ def to_typed(composed: DictConfig) -> Config:
         raise ConfigError("; ".join(problems))
     _check_pair(config.penalty.name, config.solver.name)
     _check_cv(config)
+    _check_search(config)
     return config
+
+
+def _keys(value: object) -> object:
+    """The keys of a container, and of those in it."""
+    return {key: _keys(item) for key, item in value.items()} if isinstance(value, dict) else None
+
+
+@cache
+def _schema_keys(schema: type = Config) -> object:
+    return {key: _schema_keys(kind) for key, kind in get_type_hints(schema).items()} if is_dataclass(schema) else None
 
 
 def _one_line(error: OmegaConfBaseException) -> str:
@@ -394,6 +423,19 @@ def _check_cv(config: Config) -> None:
             f"cv.c_grid={cv.c_grid} cannot be searched with penalty=none, where C has no effect: use another "
             "penalty, or cv.c_grid=[]"
         )
+
+
+def _check_search(config: Config) -> None:
+    search, solver = config.search.name.name, resolved_solver(config.penalty.name, config.solver.name)
+    if config.search.name is Search.none:
+        return
+    if solver != PROX_NEWTON:
+        raise IncompatibleError(
+            f"search={search} cannot use solver={solver}: only solver={PROX_NEWTON} shares its fits; leave out solver, "
+            "or use -m without search"
+        )
+    if config.stage.name is not Stage.train:
+        raise IncompatibleError(f"search={search} cannot use stage={config.stage.name.name}: it needs stage=train")
 
 
 def resolved_solver(penalty: Penalty, solver: Solver) -> str:

@@ -28,7 +28,8 @@ class FittedModel:
 
     A probability above ``threshold`` means fake. ``steps`` mends the pipeline's probabilities (isotonic calibration);
     a sigmoid calibration is in the pipeline's coefficients. ``C`` is the inverse regularisation strength it was fitted
-    with, infinite without a penalty.
+    with, infinite without a penalty. ``fitted_with`` names what was fitted together with it (see
+    ``gridfits.write_point``): that decides the last digits.
     """
 
     pipeline: Pipeline
@@ -38,6 +39,7 @@ class FittedModel:
     C: float
     threshold: float = THRESHOLD
     steps: Steps | None = None
+    fitted_with: tuple[str, ...] = ()
 
     @property
     def classifier(self) -> LogisticRegression:

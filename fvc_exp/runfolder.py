@@ -19,6 +19,8 @@ from fvc_exp.config import Config, to_typed
 from fvc_exp.errors import ArtifactError
 from fvc_exp.files import atomic_file
 
+_YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, where there is a compiler for it much sooner
+
 
 class RunFolder:
     """Names of all files of one run. ``status.json`` comes last: without it a run is not finished."""
@@ -88,7 +90,7 @@ def read_json(path: Path) -> Any:
 
 def write_config(path: Path, config: Config) -> None:
     """Write the typed configuration as YAML that any YAML reader takes."""
-    text = yaml.safe_dump(plain(asdict(config)), sort_keys=False)
+    text = yaml.dump(plain(asdict(config)), Dumper=_YAML, sort_keys=False)
     write_bytes(path, text.encode())
 
 

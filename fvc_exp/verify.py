@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from fvc_exp.basis import make_basis
 from fvc_exp.config import Config
 from fvc_exp.data import Dataset
 from fvc_exp.errors import ArtifactError
+from fvc_exp.gridfits import SharedFits, read_points
 from fvc_exp.provenance import provenance
 from fvc_exp.runfolder import RunFolder, read_config, read_json
 from fvc_exp.tables import read_own
 from fvc_exp.task import prepared_dataset, train
+from fvc_exp.training import fit_rows
 
 _MOST_DIFFERENCES = 10
 _COMPARED = ("folds", "metrics", "coefficients", "predictions")
@@ -51,7 +54,7 @@ def verify(path: Path) -> Verification:
         raise ArtifactError(f"{folder.status}: the run is {state!r}; only a finished one can be verified")
     with _working_folder(Path(stored["working_folder"])):
         dataset = prepared_dataset(config)
-    differences = list(islice(_differences(folder, config, dataset, stored["data_sha256"]), _MOST_DIFFERENCES))
+    differences = list(islice(_differences(folder, config, dataset, stored), _MOST_DIFFERENCES))
     changed = _changed(stored, provenance(stored["data_sha256"], config.seed)) if differences else ()
     return Verification(not differences, tuple(differences), tuple(changed))
 
@@ -63,12 +66,15 @@ def _working_folder(path: Path) -> chdir[Path]:
     return chdir(path)
 
 
-def _differences(folder: RunFolder, config: Config, dataset: Dataset, data_sha256: str) -> Iterator[str]:
-    if (found := dataset.content_hash()) != data_sha256:
-        yield f"data: sha256 was {data_sha256}, is {found}"
+def _differences(folder: RunFolder, config: Config, dataset: Dataset, stored: Mapping[str, Any]) -> Iterator[str]:
+    basis = make_basis(config, dataset)
+    if basis.data_sha256 != stored["data_sha256"]:
+        yield f"data: sha256 was {stored['data_sha256']}, is {basis.data_sha256}"
+    together = read_points(stored.get("fitted_with", ()))
+    fitted_to = SharedFits(basis, config, together) if together else fit_rows
     with tempfile.TemporaryDirectory(prefix="fvc-verify-") as clean:
         again = RunFolder(Path(clean))
-        train(config, again, dataset, show=False, plots=False)
+        train(config, again, basis, fitted_to=fitted_to, show=False, plots=False)
         for name in _COMPARED:
             yield from _file_differences(getattr(folder, name), getattr(again, name))
 

@@ -43,6 +43,7 @@ def test_every_choice_composes(compose_config: Compose, group: str, choice: str)
         choice,
         f"Penalty.{choice}",
         f"Solver.{choice}",
+        f"Search.{choice}",
     )
 
 

@@ -15,6 +15,7 @@ LAYERS = [
     ["errors"],
     ["config", "tables", "files", "slices", "extras"],
     ["identity", "provenance", "data", "manifest", "corpus", "video", "runfolder", "shell", "hooks", "compose"],
+    ["solvers"],
     [
         "features",
         "folds",
@@ -32,7 +33,7 @@ LAYERS = [
     ],
     ["training"],
     ["audit", "permutation", "crossing", "certificate", "nested", "foreign", "records"],
-    ["basis"],
+    ["basis", "gridfits"],
     ["experiment", "stages"],
     ["artifacts", "bundle", "plots", "console", "compare"],
     ["pipeline", "predict", "search", "analytics", "views", "lookup"],

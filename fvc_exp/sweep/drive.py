@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fvc_exp.config import Choice
+from fvc_exp.config import Choice, Config
 from fvc_exp.console import make_console
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.files import alone
@@ -18,10 +19,14 @@ from fvc_exp.sweep.folder import Member, MemberFolder, Plan, SweepFolder
 from fvc_exp.sweep.launch import Launcher, make_launcher, packs_of
 from fvc_exp.sweep.member import read_status
 from fvc_exp.sweep.results import collect
+from fvc_exp.sweep.shared import basis_of, fits_again
 from fvc_exp.sweep.show import counts_line, follow
 from fvc_exp.sweep.states import TO_RUN, MemberState, State
 from fvc_exp.sweep.submissions import adopt
 from fvc_exp.sweep.watch import Watch, wait
+
+if TYPE_CHECKING:
+    from fvc_exp.basis import Basis
 
 States = Sequence[MemberState]
 
@@ -54,6 +59,7 @@ def drive(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
     if leave:
         console.print(f"submitted; see fvc status {sweep.path}, later fvc collect {sweep.path}", soft_wrap=True)
         return True
+    launcher.prepare()
     states = _wait(console, sweep, Watch(sweep, plan), launcher)
     finish(sweep, plan, states)
     return all(each.state is State.done for each in states)
@@ -114,7 +120,18 @@ def _refit_best(sweep: SweepFolder, plan: Plan, run_id: str) -> None:
     for path in best.files():
         path.unlink(missing_ok=True)
     member = _member(plan, run_id)
-    task.execute(replace(member.typed(), plots=plan.plots), best.path)
+
+    together = read_json(sweep.member(run_id).provenance).get("fitted_with", ())
+
+    def basis(config: Config) -> Basis:
+        return basis_of(config, member.data_sha256)
+
+    task.execute(
+        replace(member.typed(), plots=plan.plots),
+        best.path,
+        load=basis,
+        fitted_to=lambda config, *rows: fits_again(config, basis(config), together)(config, *rows),
+    )
 
 
 def _member(plan: Plan, run_id: str) -> Member:

@@ -9,8 +9,9 @@ from typing import Any, cast
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fvc_exp.config import Config, Tracker
+from fvc_exp.config import PROX_NEWTON, Config, Search, Tracker
 from fvc_exp.console import make_console
+from fvc_exp.errors import ConfigError
 from fvc_exp.extras import require_mlflow
 from fvc_exp.sweep.drive import drive, print_advice
 from fvc_exp.sweep.folder import Plan, SweepFolder
@@ -38,7 +39,12 @@ def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> Swe
         FvcError: nothing can run, or not with this launcher.
     """
     option = str(master.hydra.runtime.choices["hydra/launcher"])
-    cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
+    cluster = cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
+    if master.search.name is Search.grid and cluster is not None:
+        raise ConfigError(
+            f"search=grid makes its fits in one process: leave out hydra/launcher={option}, or use -m "
+            f"solver={PROX_NEWTON} without search; as one job: sbatch ops/slurm_stage5alpha.sh search=grid"
+        )
     if master.tracking.name == Tracker.mlflow:
         require_mlflow()
     grid = Grid(loader, master)

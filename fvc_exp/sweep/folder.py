@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ class Member:
 
     def typed(self) -> Config:
         """The configuration that the run gets."""
+        return self._typed
+
+    @cached_property
+    def _typed(self) -> Config:
         return to_typed(OmegaConf.create(self.config))
 
     @property
@@ -71,6 +76,7 @@ class Plan:
     invalid: list[Refused]
     duplicates: list[Duplicate]
     choice: str = "best"
+    search: str = "none"
 
     @property
     def requested(self) -> int:

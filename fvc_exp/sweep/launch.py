@@ -11,14 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from fvc_exp.config import Search
+from fvc_exp.console import progress_bar
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweep.claim import process_start
 from fvc_exp.sweep.folder import Member, Plan, SweepFolder
 from fvc_exp.sweep.member import Pack, run_members
 from fvc_exp.sweep.queues import LocalQueue, SchedulerError, max_array_size
+from fvc_exp.sweep.shared import share_fits
 from fvc_exp.sweep.submissions import Cluster, Submission, job_ids, write
+
+if TYPE_CHECKING:
+    from fvc_exp.training import Fit
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _CLUSTERS = {
@@ -38,6 +44,9 @@ class Launcher(Protocol):
 
     def start(self, packs: Packs) -> None:
         """Begin, or queue, all of them."""
+
+    def prepare(self) -> None:
+        """Do what the waiting members have in common, before the first of them."""
 
     def step(self) -> bool:
         """Called again and again while members are on their way; False once nothing waits in here."""
@@ -63,12 +72,15 @@ def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
     Raises:
         ConfigError: it is not supported.
     """
-    kinds: dict[Cluster | None, Callable[[SweepFolder, Mapping[str, Any]], Launcher]] = {
+    cluster = cluster_of(plan.launcher, plan.launcher_settings)
+    if cluster is None:
+        grid = plan.members if plan.search == Search.grid.name else ()
+        return InProcess(sweep, plan.launcher_settings, grid)
+    kinds: dict[Cluster, Callable[[SweepFolder, Mapping[str, Any]], Launcher]] = {
         Cluster.slurm: SlurmLauncher,
         Cluster.local: LocalLauncher,
-        None: InProcess,
     }
-    return kinds[cluster_of(plan.launcher, plan.launcher_settings)](sweep, plan.launcher_settings)
+    return kinds[cluster](sweep, plan.launcher_settings)
 
 
 def packs_of(members: Sequence[Member], size: int) -> Packs:
@@ -78,16 +90,24 @@ def packs_of(members: Sequence[Member], size: int) -> Packs:
 
 @dataclass
 class InProcess:
-    """One after the other, in the driver."""
+    """One after the other, in the driver; those of ``grid`` share their fits."""
 
     sweep: SweepFolder
     settings: Mapping[str, Any]
+    grid: Sequence[Member] = ()
     leaves: bool = field(default=False, init=False)
     _waiting: deque[tuple[Member, ...]] = field(default_factory=deque)
+    _fits: Mapping[str, Fit] = field(default_factory=dict)
 
     def start(self, packs: Packs) -> None:
         """Take them on."""
         self._waiting.extend(packs)
+
+    def prepare(self) -> None:
+        """Make the fits that the waiting members share."""
+        if self.grid and self._waiting:
+            with progress_bar("fits") as on_progress:
+                self._fits = share_fits(self.grid, [each for pack in self._waiting for each in pack], on_progress)
 
     def step(self) -> bool:
         """Run the next one."""
@@ -95,7 +115,7 @@ class InProcess:
             pack, job = self._waiting.popleft(), str(os.getpid())
             own = Submission.new(Cluster.local, str(self.sweep.path), [_ids(pack)])
             write(self.sweep, own.with_jobs([f"{job}.{process_start(os.getpid())}"]))
-            run_members(self.sweep, pack, job)
+            run_members(self.sweep, pack, job, self._fits)
         return bool(self._waiting)
 
 
@@ -113,6 +133,9 @@ class LocalLauncher:
         """Start the first ones."""
         self._waiting.extend(packs)
         self.step()
+
+    def prepare(self) -> None:
+        """Each job does everything by itself."""
 
     def step(self) -> bool:
         """Start the next ones as others end."""
@@ -150,6 +173,9 @@ class SlurmLauncher:
         parallelism = max(1, int(self.settings["array_parallelism"]) // len(arrays)) if arrays else 1
         for array in arrays:
             self._submit(array, {**self.settings, "array_parallelism": parallelism})
+
+    def prepare(self) -> None:
+        """Each job does everything by itself."""
 
     def step(self) -> bool:
         """SLURM starts them by itself."""

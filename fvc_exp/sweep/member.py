@@ -9,25 +9,24 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fvc_exp.config import Config
-from fvc_exp.errors import DataError, FvcError
+from fvc_exp.errors import FvcError
 from fvc_exp.sweep.claim import Claim, heartbeat, try_claim
 from fvc_exp.sweep.folder import Member, MemberFolder, SweepFolder
+from fvc_exp.sweep.shared import basis_of
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
-    from fvc_exp.data import Dataset
+    from fvc_exp.training import Fit
 
 log = logging.getLogger(__name__)
 _WAIT_SECONDS = 1.0
-_datasets: dict[str, Dataset] = {}
 
 
 class TimeLimitError(FvcError):
@@ -55,17 +54,23 @@ class Pack:
         return submitit.helpers.DelayedSubmission(self)
 
 
-def run_members(sweep: SweepFolder, members: Sequence[Member], job: str) -> list[dict[str, Any]]:
-    """Run each member that is not finished yet, for this job; after the time limit no further one is begun."""
+def run_members(
+    sweep: SweepFolder, members: Sequence[Member], job: str, fits: Mapping[str, Fit] | None = None
+) -> list[dict[str, Any]]:
+    """Run each member that is not finished yet, for this job; after the time limit no further one is begun.
+
+    ``fits`` are those that members share, by their ids; the others are fitted alone.
+    """
     said = []
     for member in members:
-        said.append(run_member(sweep.member(member.run_id), member, job))
+        fitted_to = (fits or {}).get(member.run_id)
+        said.append(run_member(sweep.member(member.run_id), member, job, fitted_to))
         if said[-1].get("reason") == TimeLimitError.__name__:
             break
     return said
 
 
-def run_member(folder: MemberFolder, member: Member, job: str) -> dict[str, Any]:
+def run_member(folder: MemberFolder, member: Member, job: str, fitted_to: Fit | None = None) -> dict[str, Any]:
     """Run one configuration unless it is done, waiting while another process is at it; returns its status."""
     while True:
         if (status := finished(folder, member, job)) is not None:
@@ -78,7 +83,7 @@ def run_member(folder: MemberFolder, member: Member, job: str) -> dict[str, Any]
         return status
     _clear(folder)
     with heartbeat(claim):
-        return _execute(folder, member, claim)
+        return _execute(folder, member, claim, fitted_to)
 
 
 def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str, Any] | None:
@@ -121,8 +126,9 @@ def _clear(folder: MemberFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def _execute(folder: MemberFolder, member: Member, claim: Claim) -> dict[str, Any]:
+def _execute(folder: MemberFolder, member: Member, claim: Claim, fitted_to: Fit | None) -> dict[str, Any]:
     from fvc_exp import task
+    from fvc_exp.training import fit_rows
 
     assert claim.owner is not None  # it is ours
     facts = {
@@ -132,23 +138,13 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim) -> dict[str, An
         "restart": claim.owner.restart,
     }
     return task.execute(
-        member.typed(), folder.path, load=lambda config: _load(config, member.data_sha256), show=False, facts=facts
+        member.typed(),
+        folder.path,
+        load=lambda config: basis_of(config, member.data_sha256),
+        fitted_to=fitted_to or fit_rows,
+        show=False,
+        facts=facts,
     )
-
-
-def _load(config: Config, expected: str | None) -> Dataset:
-    """The member's rows, read once a process; they must be those that the sweep was planned for."""
-    from fvc_exp.task import load
-
-    key = repr((config.data, config.features))
-    if key not in _datasets:
-        _datasets[key] = load(config)
-    if expected is not None and (found := _datasets[key].content_hash()) != expected:
-        raise DataError(
-            f"{config.data.root}: the data changed after the sweep was planned (sha256 {found[:12]}, planned "
-            f"{expected[:12]}); give the command again for a sweep of the new data"
-        )
-    return _datasets[key]
 
 
 def _raise_at_time_limit() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fvc_exp.config import Config, Stage, to_typed
+from fvc_exp.config import Config, Search, SearchConfig, Stage, to_typed
 from fvc_exp.console import progress_bar
 from fvc_exp.data import load_dataset
 from fvc_exp.errors import ConfigError, DataError
@@ -20,7 +20,7 @@ from fvc_exp.runfolder import plain
 from fvc_exp.sweep.folder import Duplicate, Member, Plan, Refused
 
 _ID_LENGTH = 12
-_INERT = ("sweep", "plots", "tracking")  # what changes nothing that a stage writes
+_INERT = ("search", "sweep", "plots", "tracking")  # what changes nothing that a stage writes
 _UNKNOWN = ""  # of rows that were not made yet; only ever shown, never run
 Requested = Iterable[tuple[list[str], DictConfig]]
 Prepared = tuple[str, str | None]  # the data root, and the content hash of the rows
@@ -120,6 +120,7 @@ def make_plan(
         invalid=invalid,
         duplicates=duplicates,
         choice=first.sweep.choice.name,
+        search=first.search.name.name,
     )
     return plan, first
 
@@ -144,10 +145,13 @@ def _member(config: Config, overrides: list[str], data: TrainingData) -> Member:
     ready = replace(
         config,
         plots=False,  # the best configuration gets its pictures at the end
+        search=SearchConfig(Search.none),  # that of the sweep, not of its members
         data=replace(config.data, root=str(Path(root).resolve()), prepare=config.data.prepare and not made),
     )
     content = plain(asdict(ready))
-    return Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, content)
+    member = Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, content)
+    vars(member)["_typed"] = ready  # as it would be read back, which takes longer than all else here
+    return member
 
 
 def _member_id(config: Config, data_hash: str | None) -> str:

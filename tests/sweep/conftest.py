@@ -43,9 +43,8 @@ def grid(loader: ConfigLoader, master: DictConfig) -> Grid:
     return Grid(loader, master)
 
 
-@pytest.fixture
-def make(grid: Grid, tables: Path) -> MakePlan:
-    """A plan of overrides on the tables, to be run in this process."""
+def maker(grid: Grid, tables: Path) -> MakePlan:
+    """Makes plans of overrides on the tables, to be run in this process."""
 
     def make_one(*arguments: str) -> Plan:
         points = grid.points(["data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *arguments])
@@ -55,6 +54,12 @@ def make(grid: Grid, tables: Path) -> MakePlan:
         return replace(plan, launcher_settings=BASIC)
 
     return make_one
+
+
+@pytest.fixture
+def make(grid: Grid, tables: Path) -> MakePlan:
+    """Plans on tables of this test's own."""
+    return maker(grid, tables)
 
 
 @pytest.fixture

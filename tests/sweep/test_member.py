@@ -14,7 +14,7 @@ import pytest
 
 from fvc_exp import task
 from fvc_exp.runfolder import write_json
-from fvc_exp.sweep import member as member_module
+from fvc_exp.sweep import shared
 from fvc_exp.sweep.claim import try_claim
 from fvc_exp.sweep.folder import Member, SweepFolder
 from fvc_exp.sweep.member import Pack, TimeLimitError, run_member, run_members
@@ -24,7 +24,8 @@ from tests.sweep.conftest import MakePlan
 
 @pytest.fixture(autouse=True)
 def _no_rows_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member_module, "_datasets", {})
+    for known in ("_datasets", "_bases", "_fits"):
+        monkeypatch.setattr(shared, known, {})
 
 
 @pytest.fixture
