@@ -21,6 +21,8 @@ __all__ = ["GridFit", "Point", "fit_grid"]
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+_LARGE = 100_000_000  # bytes of X; above it one part at a time, as each part at work is a copy
+
 
 @dataclass(frozen=True)
 class GridFit:
@@ -81,7 +83,7 @@ def fit_grid(
         sample_weight: of the loss, (n,), at least 0; imputer and scaler count every row once.
         tol: bound on (F - min F) / F that a fit must reach.
         max_iter: Newton steps of a fit.
-        n_threads: parts fitted at a time; what is left over is given to BLAS.
+        n_threads: parts fitted at a time (of a large X one); what is left over is given to BLAS.
         on_progress: called with the number of finished parts and of all parts.
 
     Raises:
@@ -95,7 +97,7 @@ def fit_grid(
         s = weight[rows] * _class_weights(class_weight, y[rows], weight[rows])
         return scaler, fit_points(*_of_weight(Z, y[rows], s), points, tol, max_iter)
 
-    workers = max(1, min(n_threads, len(parts)))
+    workers = max(1, min(n_threads, len(parts))) if X.nbytes <= _LARGE else 1
     found = []
     with quiet(), threadpool_limits(max(1, n_threads // workers)), ThreadPoolExecutor(workers) as pool:
         for scaler, fits in pool.map(fit, parts):
