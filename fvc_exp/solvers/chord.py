@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp.solvers import newton, quadratic
+from fvc_exp.solvers.bounds import penalty_gap
 from fvc_exp.solvers.newton import Model
 
 Array = NDArray[np.float64]
@@ -25,6 +26,7 @@ Indices = NDArray[np.int64]
 PASSES = 40
 _NUMBERS = 100_000  # of a chunk of log odds: it stays in the cache
 _SLOWEST = 0.5  # of a squared step to that before it
+_WEAKEST = 0.5  # curvature at the middling fit to that of no coefficients: below it, steps by either model are short
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,14 @@ class State:
 
 
 def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
-    """Fit points with penalties ``l1``, ``l2`` (m, p); those with a ``gap`` above ``tol`` at the end are not fitted."""
-    models, state = _begin(rows, l1, l2)
+    """Fit points with penalties ``l1``, ``l2`` (m, p); those with a ``gap`` above ``tol`` at the end are not fitted.
+
+    With a strong signal two models do not serve many points, and what they serve would take longer than alone.
+    """
+    flat, bent, pilot = _models(rows, l1, l2)
+    if bent.total < _WEAKEST * flat.total:
+        return _nowhere(l1, l2)
+    models, state = [flat, bent], _begin(rows, l1, l2, flat, bent, pilot)
     reach = np.abs(rows.Z).max(axis=0)
     open_ = np.arange(len(l1))
     for _ in range(PASSES):
@@ -79,9 +87,9 @@ def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
     return state
 
 
-def _begin(rows: Rows, l1: Array, l2: Array) -> tuple[list[Model], State]:
-    """The two models, and each point after a step of the second."""
-    (m, p), total = l1.shape, float(rows.s.sum())
+def _models(rows: Rows, l1: Array, l2: Array) -> tuple[Model, Model, newton.Solution]:
+    """Of no coefficients, and of a rough fit of middling penalty, which is the third."""
+    p, total = l1.shape[1], float(rows.s.sum())
     share = float(rows.s @ rows.y) / total
     flat = newton.curvature(rows.Z, rows.s * (share * (1 - share)), True)
     strengths = (l1 + l2)[:, 0]
@@ -89,17 +97,27 @@ def _begin(rows: Rows, l1: Array, l2: Array) -> tuple[list[Model], State]:
     pilot = newton.Problem(rows.Z, rows.y, rows.s, np.zeros(p), np.full(p, middle))
     found = newton.minimise(pilot, np.zeros(p), newton.log_odds(rows.y, rows.s), 1e-3, 3, flat)
     wrong = 1 / (1 + np.exp(np.abs(rows.Z @ found.w + found.b)))
-    bent = newton.curvature(rows.Z, rows.s * wrong * (1 - wrong), True)
-    sums = _pass(rows, found.w[None], np.array([found.b]), bent)
-    q = _slopes(bent, sums.gradient, sums.residual, found.w[None])
+    return flat, newton.curvature(rows.Z, rows.s * wrong * (1 - wrong), True), found
+
+
+def _nowhere(l1: Array, l2: Array) -> State:
+    m = len(l1)
+    unknown = np.full(m, np.inf)
+    return State(np.zeros_like(l1), np.zeros(m), l1, l2, np.zeros(m, np.int64), unknown, np.zeros(m, np.int64), unknown)
+
+
+def _begin(rows: Rows, l1: Array, l2: Array, flat: Model, bent: Model, pilot: newton.Solution) -> State:
+    """Each point after a step of the second model from the rough fit."""
+    m = len(l1)
+    sums = _pass(rows, pilot.w[None], np.array([pilot.b]), bent)
+    q = _slopes(bent, sums.gradient, sums.residual, pilot.w[None])
     start = quadratic.rough(bent.A, q[0], l1[:, 0], l2[:, 0])
     w = quadratic.solve(bent.A, np.repeat(q, m, axis=0), l1, l2, start)
-    db = -(sums.residual + (w - found.w) @ bent.h) / bent.total
-    from_pilot = w - found.w
+    db = -(sums.residual + (w - pilot.w) @ bent.h) / bent.total
+    from_pilot = w - pilot.w
     is_near_null = np.sum(w @ flat.A * w, axis=1) < np.sum(from_pilot @ bent.A * from_pilot, axis=1)
     kind = np.where(is_near_null, 0, 1)
-    state = State(w, found.b + db, l1, l2, kind, np.full(m, np.inf), np.ones(m, np.int64), np.full(m, np.inf))
-    return [flat, bent], state
+    return State(w, pilot.b + db, l1, l2, kind, np.full(m, np.inf), np.ones(m, np.int64), np.full(m, np.inf))
 
 
 def _pass(rows: Rows, w: Array, b: Array, model: Model) -> Sums:
@@ -175,26 +193,3 @@ def _bent(sums: Sums, move: Array) -> Array:
         wide = np.exp(move)
         low, high = sums.low / wide, sums.high * wide
         return np.asarray(wide**2 * np.maximum((1 - low) ** 2 / low, (1 - high) ** 2 / high))
-
-
-def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
-    """Fenchel and Young's gap of each row's penalty, P(w) + P*(z) - z'w; z is shrunk into the domain of P* if need be.
-
-    ``z`` is minus the gradient that the dual point has. Without any penalty z is a rounding error.
-    """
-    if l2.all():
-        return _smooth_gap(z, w, l1, l2)
-    return np.where(l2[:, 0] > 0, _smooth_gap(z, w, l1, np.where(l2 > 0, l2, 1)), _sharp_gap(z, w, l1))
-
-
-def _smooth_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
-    over = np.maximum(np.abs(z) - l1, 0)
-    return np.asarray(np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w - z * w + over * over / (2 * l2), axis=1))
-
-
-def _sharp_gap(z: Array, w: Array, l1: Array) -> Array:
-    size, over = np.abs(w), np.maximum(np.abs(z) - l1, 0)
-    is_free = l1[:, 0] == 0
-    shrunk = np.max(over / np.where(l1 > 0, l1, 1), axis=1, initial=0.0) * np.sum(l1 * size, axis=1)
-    within = np.sum(l1 * size - np.clip(z, -l1, l1) * w, axis=1)
-    return np.asarray(np.where(is_free, np.sum(np.abs(z) * size, axis=1), within + shrunk))
