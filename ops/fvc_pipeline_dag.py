@@ -1,4 +1,4 @@
-"""The five stages as an Airflow 3 DAG: link this file into the DAGs folder, see README.md, "Airflow".
+"""The five stages as an Airflow 3 DAG: link this file into the DAGs folder, see docs/ecosystem.md.
 
 A stage is one call of ``run.py`` by the project's interpreter. This file imports Airflow alone, so that Airflow and
 the project can live in two environments.

@@ -238,7 +238,8 @@ def test_examples_in_the_readme(tables: Path) -> None:
         "-m", "data=fvc", "data.root=data", "penalty=l1,l2", "sweep.name=penalties", "plots=false", cwd=tables
     )
     assert done.returncode == 0, done.stderr
-    examples = re.findall(r"^```python\n(.+?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    text = "\n".join(page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
+    examples = re.findall(r"^```python\n(.+?)^```", text, re.DOTALL | re.MULTILINE)
     assert len(examples) >= 3
     done = subprocess.run(
         [sys.executable, "-"], input="\n".join(examples), capture_output=True, text=True, check=False, cwd=tables

@@ -1,4 +1,4 @@
-"""A run as a user sees it: scheduler, DAG processor and web server as the README starts them, and Chromium."""
+"""A run as a user sees it: scheduler, DAG processor and web server as docs/ecosystem.md starts them, and Chromium."""
 
 from __future__ import annotations
 

@@ -1,0 +1,45 @@
+"""What README.md and docs/ name is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_group
+
+from fvc_exp.cli import app
+from tests.conftest import ROOT, Compose
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+INDENTED = [
+    pytest.param(page, line.strip(), id=f"{page.stem}: {line.strip()}")
+    for page in PAGES
+    for line in page.read_text().replace("\\\n", " ").splitlines()
+    if line.startswith("    ")
+]
+RUNS = [case for case in INDENTED if re.match(r"(\w+=\S+ )?python run\.py(?! (-m|--))", str(case.values[1]))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+@pytest.mark.parametrize(("page", "line"), RUNS)
+def test_overrides_are_taken(page: Path, line: str, compose_config: Compose) -> None:
+    words = shlex.split(line, comments=True)
+    overrides = words[words.index("run.py") + 1 :]
+    compose_config(*(word for word in overrides if "=" in word))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_commands_exist(page: Path) -> None:
+    code = re.findall(r"(?:^    |`)fvc ([a-z]+)", page.read_text(), re.MULTILINE)
+    assert set(code) <= set(get_group(app).commands)
+
+
+def test_there_is_something_to_test() -> None:
+    assert len(RUNS) >= 5
