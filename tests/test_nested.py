@@ -41,6 +41,7 @@ def nested_and_best(configs: list[Config], seed: int) -> tuple[float, float]:
     return float(np.mean(nested)), max(plain_auc(config, dataset, split) for config in configs)
 
 
+@pytest.mark.slow
 def test_on_noise_nested_shows_no_skill_where_the_best_of_28_does() -> None:
     quick = ("cv.test_size=0", "cv.n_splits=2", "cv.inner_splits=2", "solver.tol=1e-2", "solver.max_iter=100")
     configs = documented_grid(quick)
