@@ -74,7 +74,7 @@ def test_contenders_hold_what_the_run_wrote(sweep: Path) -> None:
     assert {name: each.nonzero for name, each in found.items()} | {"sparse": 0} == {
         "weak": 5, "strong": 5, "sparse": 0, "null": 0}  # fmt: skip
     assert 0 < found["sparse"].nonzero <= 5
-    assert found["sparse"].label == "penalty=l1 C=0.3 solver=saga"
+    assert found["sparse"].label == "penalty=l1 C=0.3 solver=prox-newton"
     records = json.loads((sweep / "runs" / "weak" / "metrics.json").read_text())
     assert found["weak"].scores.tolist() == [record["test_auc"] for record in records]
 
@@ -128,7 +128,7 @@ def test_what_differs_between_the_runs_is_in_the_label(sweep: Path) -> None:
     parameters = json.loads(results.read_text())["parameters"]
     edit(results, parameters={**parameters, "class_weight": "balanced"})
     labels = [each.contender.label for each in compare_runs(find_runs([sweep])).standings]
-    assert "penalty=l2 C=0.0001 solver=newton-cholesky class_weight=balanced" in labels
+    assert "penalty=l2 C=0.0001 solver=prox-newton class_weight=balanced" in labels
 
 
 @pytest.mark.parametrize(

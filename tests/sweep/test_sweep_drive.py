@@ -100,7 +100,7 @@ def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> No
 
 def test_a_killed_driver_leaves_local_jobs_that_the_next_one_waits_for(tables: Path) -> None:
     command = arguments(tables, "penalty=l2", "C=0.1", "hydra/launcher=submitit_local")
-    environment = SABOTAGE | {"ALL_SLOW": "4"}
+    environment = SABOTAGE | {"ALL_SLOW": "12"}
     with subprocess.Popen(
         [sys.executable, "run.py", *command], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
     ) as driver:

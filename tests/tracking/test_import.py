@@ -242,6 +242,7 @@ def test_a_newer_database_is_left_alone(finished_run: Path, uri: str) -> None:
 
 def test_an_older_database_is_left_alone_until_it_is_upgraded(finished_run: Path, uri: str) -> None:
     from alembic import command
+    from click.testing import CliRunner as ClickRunner  # of MLflow's own commands; typer's takes only its own
     from mlflow.db import commands
     from mlflow.store.db.utils import _get_alembic_config
 
@@ -254,7 +255,7 @@ def test_an_older_database_is_left_alone_until_it_is_upgraded(finished_run: Path
     assert f"cp '{database}' '{database}.bak' && mlflow db upgrade '{uri}'" in done.stderr
     assert database.read_bytes() == before
 
-    assert CliRunner().invoke(commands, ["upgrade", uri]).exit_code == 0
+    assert ClickRunner().invoke(commands, ["upgrade", uri]).exit_code == 0
     assert track(finished_run, uri).imported == 1
     assert len(runs_of(uri, "other")) == 1
 

@@ -8,6 +8,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from fvc_exp.config import Tracker
 from fvc_exp.hooks import NOT_TRACKED
 
 
@@ -30,13 +31,16 @@ class FvcSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run the multirun; leaves with exit code 1 unless every configuration is done, 3 if only tracking failed."""
         from fvc_exp.sweep.entry import sweep
-        from fvc_exp.tracking.track import track_at_end
 
         assert self._config is not None
         assert self._context is not None
         params = [f"{key}={value}" for key, value in self._params.items()]
         swept = sweep(self._context.config_loader, self._config, [*params, *arguments])
-        tracked = track_at_end(swept.ended[0].path, swept.ended[1]) if swept.ended else True
+        tracked = True
+        if swept.ended and swept.ended[1].tracking.name is not Tracker.none:
+            from fvc_exp.tracking.track import track_at_end
+
+            tracked = track_at_end(swept.ended[0].path, swept.ended[1])
         if not swept.complete:
             raise SystemExit(1)
         if not tracked:
