@@ -21,12 +21,18 @@ ROOT = Path(__file__).resolve().parents[1]
 Compose = Callable[..., Config]
 
 
+# One SLURM and one browser, not one a process; and fixtures that take half a minute are made once.
+_TOGETHER = ("slurm", "browser", "airflow")
+_COSTLY = ("test_predict.py", "test_notebook.py", "test_pipeline.py", "test_import.py", "test_hostile.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one real part in one process: there is one SLURM and one browser, not one a core."""
+    """Keep in one process what shares a real part or a costly fixture."""
     for item in items:
-        for part in ("slurm", "browser", "airflow"):
-            if item.get_closest_marker(part):
-                item.add_marker(pytest.mark.xdist_group(part))
+        groups = [part for part in _TOGETHER if item.get_closest_marker(part)]
+        groups += [item.path.name] if item.path.name in _COSTLY else []
+        if groups:
+            item.add_marker(pytest.mark.xdist_group(groups[0]))
 
 
 @pytest.fixture
