@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fvc_exp.features import edges
+from fvc_exp.features import edges, flood
 from tests.features import reference
 from tests.features.reference import Gray, synthetic
 
@@ -15,9 +15,9 @@ def spiral(size: int) -> Gray:
     image = np.full((size, size), 100, np.uint8)
     radius = angle * size / 140
     rows, columns = (np.rint(size / 2 + radius * turn(angle)).astype(int) for turn in (np.sin, np.cos))
-    image[rows, columns] = 130
+    image[rows, columns] = 126
     image[rows[-40:], columns[-40:]] = 250
-    return image
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 1), np.uint8)
 
 
 FRAMES = {
@@ -32,7 +32,7 @@ FRAMES = {
 }
 
 
-@pytest.mark.parametrize("thresholds", [(50, 150), (0, 0), (20, 600), (100, 100)], ids=str)
+@pytest.mark.parametrize("thresholds", [(50, 150), (0, 0), (20, 150), (20, 600)], ids=str)
 @pytest.mark.parametrize("name", FRAMES)
 def test_edges_are_those_of_opencv(name: str, thresholds: tuple[int, int]) -> None:
     marked = cv2.countNonZero(cv2.Canny(FRAMES[name], *thresholds))
@@ -43,3 +43,24 @@ def test_edges_are_those_of_opencv(name: str, thresholds: tuple[int, int]) -> No
 def test_edges_are_those_of_second_implementation(seed: int) -> None:
     gray = synthetic(61, 83, seed)
     assert edges.count(gray, 50, 150) == reference.canny(gray).sum()
+
+
+def test_frames_taken_together_count_as_they_do_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edges, "TOGETHER", 3 * 64 * 82)
+    sizes = [*5 * [(62, 80)], (30, 40), (62, 80)]
+    frames = [*(synthetic(*size, seed) for seed, size in enumerate(sizes)), spiral(200), synthetic(200, 200)]
+    counter = edges.EdgeCounter(50, 150)
+    for frame in frames[:6]:
+        counter.add(frame)
+    assert counter.counts() == [cv2.countNonZero(cv2.Canny(frame, 50, 150)) for frame in frames[:6]]
+    for frame in frames[6:]:
+        counter.add(frame)
+    assert counter.counts() == [cv2.countNonZero(cv2.Canny(frame, 50, 150)) for frame in frames]
+
+
+def test_a_way_too_long_to_grow_along_is_followed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    grown: list[list[int] | None] = []
+    monkeypatch.setattr(edges, "grown", lambda *masks: grown.append(flood.grown(*masks)) or grown[-1])
+    frame = spiral(200)
+    assert edges.count(frame, 20, 150) == cv2.countNonZero(cv2.Canny(frame, 20, 150)) > 1000
+    assert grown == [None]
