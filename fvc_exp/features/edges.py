@@ -19,7 +19,7 @@ TOGETHER = 1 << 19
 
 
 class EdgeCounter:
-    """Counts the pixels that ``cv2.Canny`` marks in each of many frames, in a third of its time.
+    """Counts the pixels that ``cv2.Canny`` marks in each of many frames, in about half of its time.
 
     ``cv2.Canny`` looks at one pixel after another, and in textured frames most of its branches are unforeseeable. Here
     thinning goes over a whole frame at once, and hysteresis over several.
@@ -32,7 +32,7 @@ class EdgeCounter:
         self._strong: list[NDArray[np.bool_]] = []
 
     def add(self, gray: NDArray[np.uint8]) -> None:
-        """Take one frame; all frames that wait must be of one size."""
+        """Take one frame, of any size."""
         thin, magnitude = _thinned(gray)
         if self._thin and (self._thin[0].shape != thin.shape or (len(self._thin) + 1) * thin.size > TOGETHER):
             self._finish()
