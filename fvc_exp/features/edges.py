@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
@@ -16,29 +17,41 @@ if TYPE_CHECKING:
 TANGENT = np.float32(13573 / 32768)
 # Frames wait for each other up to this many pixels; packed, that fits the CPU cache several times.
 TOGETHER = 1 << 19
+# From this share of pixels above the low threshold on cv2.Canny is the slower way.
+BUSY = 0.4
 
 
 class EdgeCounter:
-    """Counts the pixels that ``cv2.Canny`` marks in each of many frames, in about half of its time.
+    """Counts the pixels that ``cv2.Canny`` marks in each of many frames.
 
-    ``cv2.Canny`` looks at one pixel after another, and in textured frames most of its branches are unforeseeable. Here
-    thinning goes over a whole frame at once, and hysteresis over several.
+    ``cv2.Canny`` looks at one pixel after another, and in small textured frames most of its branches are unforeseeable.
+    For these thinning goes over a whole frame at once here, and hysteresis over several, in half the time; all other
+    frames are left to ``cv2.Canny``.
     """
 
     def __init__(self, low: int, high: int) -> None:
         self._low, self._high = low, high
         self._counts: list[int] = []
-        self._thin: list[NDArray[np.bool_]] = []
-        self._strong: list[NDArray[np.bool_]] = []
+        self._waiting: list[_Waiting] = []
 
     def add(self, gray: NDArray[np.uint8]) -> None:
         """Take one frame, of any size."""
-        thin, magnitude = _thinned(gray)
-        if self._thin and (self._thin[0].shape != thin.shape or (len(self._thin) + 1) * thin.size > TOGETHER):
+        gradient = _gradient(gray)
+        is_candidate = gradient.magnitude > self._low
+        position = len(self._counts)
+        self._counts.append(0)
+        if gray.size > TOGETHER or np.count_nonzero(is_candidate) < BUSY * gray.size:
+            self._counts[position] = _by_opencv(gradient, self._low, self._high)
+            return
+        thin = _thinned(gradient)
+        thin &= is_candidate
+        strong = thin > (gradient.magnitude <= self._high)
+        taken = _Waiting(position, gray, packed(thin), packed(strong))
+        if self._waiting and self._waiting[0].thin.shape != taken.thin.shape:
             self._finish()
-        thin &= magnitude > self._low
-        self._thin.append(thin)
-        self._strong.append(thin > (magnitude <= self._high))
+        self._waiting.append(taken)
+        if len(self._waiting) * thin.size > TOGETHER:
+            self._finish()
 
     def counts(self) -> list[int]:
         """The edge pixels of each frame so far, in order."""
@@ -46,11 +59,37 @@ class EdgeCounter:
         return list(self._counts)
 
     def _finish(self) -> None:
-        if not self._thin:
+        if not self._waiting:
             return
-        found = grown(*([packed(mask) for mask in masks] for masks in (self._thin, self._strong)))
-        self._counts += found or [_labelled(*pair) for pair in zip(self._thin, self._strong, strict=True)]
-        self._thin, self._strong = [], []
+        counts = grown([frame.thin for frame in self._waiting], [frame.strong for frame in self._waiting])
+        for number, frame in enumerate(self._waiting):
+            # A line that is too long to follow in steps takes one pixel after another all the same.
+            alone = counts[number] if counts else _by_opencv(_gradient(frame.gray), self._low, self._high)
+            self._counts[frame.position] = alone
+        self._waiting = []
+
+
+@dataclass(frozen=True)
+class _Gradient:
+    """Of a frame with a rim of one pixel, and more rows below that make their number a multiple of 8.
+
+    There the magnitude |x| + |y| is 0; ``height`` is that of the frame.
+    """
+
+    height: int
+    along_x: NDArray[np.int16]
+    along_y: NDArray[np.int16]
+    size_x: NDArray[np.int16]
+    size_y: NDArray[np.int16]
+    magnitude: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    position: int
+    gray: NDArray[np.uint8]
+    thin: NDArray[np.uint8]
+    strong: NDArray[np.uint8]
 
 
 def count(gray: NDArray[np.uint8], low: int, high: int) -> int:
@@ -60,39 +99,37 @@ def count(gray: NDArray[np.uint8], low: int, high: int) -> int:
     return counter.counts()[0]
 
 
-def _labelled(thin: NDArray[np.bool_], strong: NDArray[np.bool_]) -> int:
-    """Pixels connected to a strong one, however long the way."""
-    number, found = cv2.connectedComponentsWithAlgorithm(thin.view(np.uint8), 8, cv2.CV_32S, cv2.CCL_SAUF)
-    labels = np.asarray(found, np.int32)
-    has_strong = np.zeros(number, bool)
-    has_strong[labels[strong]] = True
-    return int(np.count_nonzero(has_strong.take(labels)))
-
-
-def _thinned(gray: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.int16]]:
-    """Where the gradient is largest along its own direction, and its magnitude |x| + |y|; both with a rim of zeros.
-
-    More rows of zeros below make their number a multiple of 8.
-    """
+def _gradient(gray: NDArray[np.uint8]) -> _Gradient:
     height = len(gray)
     rim = cv2.copyMakeBorder(gray, 1, 1 + -(height + 2) % 8, 1, 1, cv2.BORDER_REPLICATE)
     along_x, along_y = (np.asarray(gradient, np.int16) for gradient in cv2.spatialGradient(rim))
-    x, y = np.abs(along_x), np.abs(along_y)
-    magnitude = x + y
+    size_x, size_y = np.abs(along_x), np.abs(along_y)
+    magnitude = size_x + size_y
     for edge in (magnitude[0], magnitude[height + 1 :], magnitude[:, 0], magnitude[:, -1]):
         edge[:] = 0
+    return _Gradient(height, along_x, along_y, size_x, size_y, magnitude)
+
+
+def _by_opencv(gradient: _Gradient, low: int, high: int) -> int:
+    x, y = (along[1 : gradient.height + 1, 1:-1] for along in (gradient.along_x, gradient.along_y))
+    return cv2.countNonZero(cv2.Canny(x, y, low, high))
+
+
+def _thinned(gradient: _Gradient) -> NDArray[np.bool_]:
+    """Where the gradient is largest along its own direction."""
     # No product but that with 0 is a whole number, so rounding down changes no comparison.
-    bound = np.multiply(x.astype(np.float32), TANGENT).astype(np.int16)
-    is_level = y <= bound
-    bound += x
-    bound += x
-    is_steep = y > bound
-    along_x ^= along_y
-    thin = np.zeros(magnitude.shape, bool)
-    thin.ravel()[magnitude.shape[1] + 1 : -magnitude.shape[1] - 1] = _largest(
-        magnitude.ravel(), magnitude.shape[1], is_level.ravel(), is_steep.ravel(), (along_x < 0).ravel()
+    bound = np.multiply(gradient.size_x.astype(np.float32), TANGENT).astype(np.int16)
+    is_level = gradient.size_y <= bound
+    bound += gradient.size_x
+    bound += gradient.size_x
+    is_steep = gradient.size_y > bound
+    is_falling = (gradient.along_x ^ gradient.along_y) < 0
+    width = gradient.magnitude.shape[1]
+    thin = np.zeros(gradient.magnitude.shape, bool)
+    thin.ravel()[width + 1 : -width - 1] = _largest(
+        gradient.magnitude.ravel(), width, is_level.ravel(), is_steep.ravel(), is_falling.ravel()
     )
-    return thin, magnitude
+    return thin
 
 
 def _largest(
