@@ -105,22 +105,27 @@ def _measure(
 ) -> dict[Table, dict[str, float]]:
     rows: dict[Table, list[dict[str, float]]] = {table: [] for table in tables}
     series = temporal.TemporalSeries() if Table.forensic in tables else None
+    density = scaled.EdgeDensity(scaling) if Table.stage4 in tables else None
     for sample in samples:
         if series is not None:
             series.add(sample.luma)
         if sample.is_sampled:
+            if density is not None:
+                density.add(sample.luma)
             for table in tables:
                 rows[table].append(FRAME_FEATURES[table](sample, scaling))
     features = {table: _means(rows[table]) | _video_features(table, probe, scaling) for table in tables}
     if series is not None:
         features[Table.forensic] |= series.features()
+    if density is not None:
+        features[Table.stage4]["edge_density"] = density.mean()
     return features
 
 
 FRAME_FEATURES: Mapping[Table, Callable[[Sample, Scaling | None], dict[str, float]]] = MappingProxyType(
     {
         Table.stage2: lambda sample, _: scaled.base_features(sample.luma),
-        Table.stage4: lambda sample, scaling: scaled.stage4_features(sample.luma, sample.rgb, scaling),
+        Table.stage4: lambda sample, scaling: scaled.features_but_edges(sample.luma, sample.rgb, scaling),
         Table.forensic: lambda sample, _: forensic.frame_features(sample.luma),
         Table.original_stage2: lambda sample, _: original.base_features(sample.rgb),
         Table.original_stage4: lambda sample, _: original.stage4_features(sample.rgb),

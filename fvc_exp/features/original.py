@@ -27,7 +27,7 @@ import numpy as np
 
 from fvc_exp.features import blur, noise
 from fvc_exp.features.dct import EXACT_BASIS, block_moments
-from fvc_exp.features.scaled import ADDED_NAMES, CANNY_THRESHOLDS, WINDOW
+from fvc_exp.features.scaled import ADDED_NAMES, WINDOW, edge_density
 from fvc_exp.features.strips import haloed_strips, standard_deviation
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def stage4_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
     _, contrast = cv2.meanStdDev(blurred)
     _, spread = cv2.meanStdDev(rgb)
     added = (
-        cv2.countNonZero(cv2.Canny(gray, *CANNY_THRESHOLDS)) / gray.size,
+        edge_density(gray),
         1.0 / (1.0 + float(contrast[0, 0])),
         *(float(channel) for channel in spread[:, 0]),
         _wrapped_steps(gray),
