@@ -26,6 +26,7 @@ _TOGETHER = ("slurm", "browser", "airflow")
 _COSTLY = ("test_predict.py", "test_notebook.py", "test_pipeline.py", "test_import.py", "test_hostile.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep in one process what shares a real part or a costly fixture."""
     for item in items:
