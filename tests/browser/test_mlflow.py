@@ -84,7 +84,7 @@ def test_from_the_experiment_to_an_artifact(browser: WebDriver, pages: str) -> N
     click(browser, "//*[@role='gridcell'][.//a[normalize-space()='mine']]//button")  # unfolds the children
     shows(browser, "C=0.1", "C=1")
     click(browser, "//a[normalize-space()='C=0.1']")
-    shows(browser, "cv_auc_mean", "penalty", "saga")
+    shows(browser, "cv_auc_mean", "penalty", "prox-newton")
     browser.get(browser.current_url.partition("?")[0].rstrip("/") + "/artifacts")
     shows(browser, "metrics.json", "model.skops")
     click(browser, "(//*[contains(text(), 'results.json')])[last()]")
