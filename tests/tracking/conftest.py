@@ -30,6 +30,15 @@ def no_other_store(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(scope="session")
+def mlflow_is_there() -> None:
+    """For fixtures that outlive a test: they are made before ``needs_mlflow`` is asked."""
+    try:
+        require_mlflow()
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture
 def needs_mlflow(request: pytest.FixtureRequest) -> None:
     """Skip without MLflow, which the default suite need not have; a slow test fails instead where CI=true."""

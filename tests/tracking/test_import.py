@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.usefixtures("needs_mlflow"), *MLFLOW_WARNINGS]
 
 
 @pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory, finished_run: Path) -> Path:
+def empty_database(tmp_path_factory: pytest.TempPathFactory, finished_run: Path, mlflow_is_there: None) -> Path:
     """A store with a run in another experiment."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     track(finished_run, f"sqlite:///{path}", "other")
