@@ -140,7 +140,7 @@ def finished(web_ui: WebUI, tmp_path_factory: pytest.TempPathFactory) -> str:
     return "seen"
 
 
-def test_run_and_its_five_tasks_are_shown(web_ui: WebUI, finished: str, browser: WebDriver) -> None:  # noqa: F811
+def test_run_and_its_five_tasks_are_shown(web_ui: WebUI, finished: str, browser: WebDriver) -> None:  # noqa: F811 - the fixture
     browser.set_window_size(1400, 900)
     browser.get(f"{web_ui.url}/dags/{DAG_ID}/runs/{finished}")
 

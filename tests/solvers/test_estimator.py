@@ -15,7 +15,7 @@ from tests.solvers.problems import objective, table
 @parametrize_with_checks([ProxNewtonLogisticRegression(l1_ratio=0.5)])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_keeps_the_rules_of_scikit_learn(estimator: ProxNewtonLogisticRegression, check: object) -> None:
-    check(estimator)  # type: ignore[operator]
+    check(estimator)
 
 
 @pytest.mark.parametrize("C", [1e-6, 0.01, 1, 1e4, np.inf])

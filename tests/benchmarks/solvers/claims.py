@@ -50,7 +50,7 @@ def _single_claims(rows: Sequence[Row]) -> Iterator[str]:
         for row in rows:
             if row["part"] == "single" and row["family"] == family and not row["objective"] and row.get("cpu"):
                 cells.setdefault(cell_of(row), []).append(row)
-        for target in sorted({key[-1] for key in cells}, reverse=True):  # type: ignore[type-var]
+        for target in sorted({key[-1] for key in cells}, reverse=True):
             best = [min(_own_ratio(row) for row in group) for key, group in cells.items() if key[-1] == target]
             found = [value for value in best if not np.isnan(value)]
             if found:

@@ -102,7 +102,7 @@ def matched(task: Task, competitors: Sequence[Competitor], minima: Minima, race:
         if race.methods and f"{who.name} path" not in race.methods:
             continue
         rung = climb(
-            lambda tol, who=who, path=path: by_paths(task, path, tol, columns=who.columns),  # type: ignore[misc]
+            lambda tol, who=who, path=path: by_paths(task, path, tol, columns=who.columns),
             lambda result: worst(task, result, minima) or 0.0,
             [MATCHED], race.limit, [tol for tol in TOLS if tol <= who.default_tol],
         )[MATCHED]  # fmt: skip
@@ -119,7 +119,7 @@ def _turn(entrant: Entrant, number: int, repeats: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for _ in range(repeats if entrant.family == "ours" else 1):
-                result, cost = measure(entrant.call, children=entrant.is_parallel)  # type: ignore[arg-type]
+                result, cost = measure(entrant.call, children=entrant.is_parallel)
                 # Of ours the repeats' mean, as the others run long enough by themselves.
                 costs[number] = costs.get(number, Cost(0, 0)) + Cost(cost.cpu, cost.wall)
             if entrant.family == "ours":
