@@ -150,7 +150,7 @@ class LocalLauncher:
         submission = Submission.new(Cluster.local, self.settings["submitit_folder"], [_ids(pack)])
         executor = _executor(Cluster.local, self.settings, submission.folder)
         with _importable():
-            (job,) = executor.submit_array([Pack(str(self.sweep.path.resolve()), pack)])
+            (job,) = executor.submit_array([_job(self.sweep, pack, self.settings)])
         self._jobs.append(f"{job.job_id}.{process_start(int(job.job_id))}")
         write(self.sweep, submission.with_jobs([self._jobs[-1]]))
 
@@ -187,10 +187,9 @@ class SlurmLauncher:
         submission = Submission.new(Cluster.slurm, settings["submitit_folder"], [_ids(pack) for pack in packs])
         write(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         executor = _executor(Cluster.slurm, settings, submission.folder)
-        path = str(self.sweep.path.resolve())
         try:
             with _importable():
-                jobs = executor.submit_array([Pack(path, pack) for pack in packs])
+                jobs = executor.submit_array([_job(self.sweep, pack, settings) for pack in packs])
         except (FailedJobError, FailedSubmissionError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
@@ -236,6 +235,10 @@ def _importable() -> Iterator[None]:
 
 def _chunks(items: Sequence[Item], size: int) -> list[tuple[Item, ...]]:
     return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def _job(sweep: SweepFolder, pack: tuple[Member, ...], settings: Mapping[str, Any]) -> Pack:
+    return Pack(str(sweep.path.resolve()), pack, settings["timeout_min"])
 
 
 def _ids(pack: Sequence[Member]) -> list[str]:

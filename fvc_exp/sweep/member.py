@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _WAIT_SECONDS = 1.0
+_HEEDED_FROM = 0.75  # of a job's time: a warning before that is put off until then
+_SHORT_MINUTES = 10  # submitit takes any warning in so short a job for its time limit, in longer ones it looks
 
 
 class TimeLimitError(FvcError):
@@ -35,16 +37,17 @@ class TimeLimitError(FvcError):
 
 @dataclass(frozen=True)
 class Pack:
-    """A callable for submitit: the members of one job. It returns plain data, and is restarted as it is."""
+    """A callable for submitit: the members of a job of so many minutes. Returns plain data, and restarts as it is."""
 
     sweep: str
     members: tuple[Member, ...]
+    minutes: float
 
     def __call__(self) -> list[dict[str, Any]]:
         """Run the members; returns what their ``status.json`` say."""
         import submitit
 
-        _raise_at_time_limit()
+        _raise_at_time_limit(self.minutes)
         return run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
 
     def checkpoint(self) -> DelayedSubmission:
@@ -147,8 +150,12 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, fitted_to: Fit 
     )
 
 
-def _raise_at_time_limit() -> None:
-    """Turn submitit's exception about the time limit into one that the run records as its reason."""
+def _raise_at_time_limit(minutes: float) -> None:
+    """Turn submitit's exception about the time limit into one that the run records as its reason.
+
+    SLURM may warn a minute earlier than it was asked to, which of a short limit is nearly all of it: a warning that
+    comes too soon is put off. Longer jobs are left to submitit, which tells time limits from preemptions.
+    """
     from submitit.core.job_environment import JobEnvironment
     from submitit.core.utils import UncompletedJobError
 
@@ -156,11 +163,17 @@ def _raise_at_time_limit() -> None:
     stock = signal.getsignal(number)
     if not callable(stock):
         return
+    heeded_from = time.monotonic() + _HEEDED_FROM * 60 * minutes
 
     def handle(received: int, frame: FrameType | None) -> None:
+        early = heeded_from - time.monotonic()
+        if early > 0 and minutes <= _SHORT_MINUTES:
+            signal.setitimer(signal.ITIMER_REAL, early)
+            return
         try:
             stock(received, frame)
         except UncompletedJobError as error:
             raise TimeLimitError("the job reached its time limit (hydra.launcher.timeout_min)") from error
 
     signal.signal(number, handle)
+    signal.signal(signal.SIGALRM, handle)
