@@ -11,6 +11,7 @@ first of these is less than the smallest s_i p_i (1 - p_i). To it comes the Fenc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,9 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 PASSES = 40
-_NUMBERS = 100_000  # of a chunk of log odds: it stays in the cache
+_NUMBERS = 60_000  # of a chunk of log odds: it stays in the cache
+_PILOT_ROWS, _PILOT_ROWS_PER_COLUMN = 5_000, 50  # for the rough fit, which is but a place to start from
+_ROUGH = 1e-3
 _SLOWEST = 0.5  # of a squared step to that before it
 _WEAKEST = 0.5  # curvature at the middling fit to that of no coefficients: below it, steps by either model are short
 
@@ -77,13 +80,13 @@ def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
     for _ in range(PASSES):
         if not len(open_):
             break
-        going = []
-        for kind, model in enumerate(models):
-            chosen = open_[state.kind[open_] == kind]
-            if len(chosen):
-                sums = _pass(rows, state.w[chosen], state.b[chosen], model)
-                going.append(chosen[_advance(state, chosen, model, sums, reach, float(model.d.min()), tol)])
-        open_ = np.concatenate(going)
+        split = [open_[state.kind[open_] == kind] for kind in range(len(models))]
+        near = [(chosen, model) for chosen, model in zip(split, models, strict=True) if len(chosen)]
+        parts = _pass(rows, [(state.w[chosen], state.b[chosen], model) for chosen, model in near])
+        open_ = np.concatenate([
+            chosen[_advance(state, chosen, model, sums, reach, tol)]
+            for (chosen, model), sums in zip(near, parts, strict=True)
+        ])  # fmt: skip
     return state
 
 
@@ -94,10 +97,22 @@ def _models(rows: Rows, l1: Array, l2: Array) -> tuple[Model, Model, newton.Solu
     flat = newton.curvature(rows.Z, rows.s * (share * (1 - share)), True)
     strengths = (l1 + l2)[:, 0]
     middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
+    w, b = np.zeros(p), newton.log_odds(rows.y, rows.s)
+    if len(some := _sample(rows.y, max(_PILOT_ROWS, _PILOT_ROWS_PER_COLUMN * p))) < len(rows.y):
+        Z, y, s = rows.Z[some], rows.y[some], rows.s[some]
+        sample = newton.Problem(Z, y, s, np.zeros(p), np.full(p, middle * float(s.sum()) / total))
+        first = newton.minimise(sample, w, b, _ROUGH, 3)
+        w, b = first.w, first.b
     pilot = newton.Problem(rows.Z, rows.y, rows.s, np.zeros(p), np.full(p, middle))
-    found = newton.minimise(pilot, np.zeros(p), newton.log_odds(rows.y, rows.s), 1e-3, 3, flat)
+    found = newton.minimise(pilot, w, b, _ROUGH, 3, flat)
     wrong = 1 / (1 + np.exp(np.abs(rows.Z @ found.w + found.b)))
     return flat, newton.curvature(rows.Z, rows.s * wrong * (1 - wrong), True), found
+
+
+def _sample(y: Array, size: int) -> Indices:
+    """Row numbers of about ``size`` rows with their share of both classes; all where one class would be missing."""
+    chosen = np.argsort(y, kind="stable")[:: max(1, len(y) // size)]
+    return chosen if 0 < y[chosen].sum() < len(chosen) else np.arange(len(y))
 
 
 def _nowhere(l1: Array, l2: Array) -> State:
@@ -107,51 +122,57 @@ def _nowhere(l1: Array, l2: Array) -> State:
 
 
 def _begin(rows: Rows, l1: Array, l2: Array, flat: Model, bent: Model, pilot: newton.Solution) -> State:
-    """Each point after a step of the second model from the rough fit."""
+    """Each point after about a step of the second model from the rough fit."""
     m = len(l1)
-    sums = _pass(rows, pilot.w[None], np.array([pilot.b]), bent)
-    q = _slopes(bent, sums.gradient, sums.residual, pilot.w[None])
-    start = quadratic.rough(bent.A, q[0], l1[:, 0], l2[:, 0])
-    w = quadratic.solve(bent.A, np.repeat(q, m, axis=0), l1, l2, start)
-    db = -(sums.residual + (w - pilot.w) @ bent.h) / bent.total
+    slope = rows.s * (1 / (1 + np.exp(-(rows.Z @ pilot.w + pilot.b))) - rows.y)
+    residual = slope.sum()
+    q = _slopes(bent, (slope @ rows.Z)[None], residual[None], pilot.w[None])
+    w = quadratic.rough(bent.A, q[0], l1, l2)
     from_pilot = w - pilot.w
+    db = -(residual + from_pilot @ bent.h) / bent.total
     is_near_null = np.sum(w @ flat.A * w, axis=1) < np.sum(from_pilot @ bent.A * from_pilot, axis=1)
     kind = np.where(is_near_null, 0, 1)
     return State(w, pilot.b + db, l1, l2, kind, np.full(m, np.inf), np.ones(m, np.int64), np.full(m, np.inf))
 
 
-def _pass(rows: Rows, w: Array, b: Array, model: Model) -> Sums:
-    m = len(b)
-    weights = np.ascontiguousarray(w.T)
-    gradient, residual, below = np.zeros_like(w), np.zeros(m), np.zeros(m)
-    low, high = np.full(m, np.inf), np.zeros(m)
+def _pass(rows: Rows, near: Sequence[tuple[Array, Array, Model]]) -> list[Sums]:
+    """The sums over all rows of points (w, b) near each model, in chunks of (points, rows).
+
+    The loss of a row is at least wrong + wrong^2 / 2, with wrong^2 = wrong - wrong (1 - wrong). exp may overflow to
+    infinity, whose reciprocal is the 0 that it should be.
+    """
+    w, b = -np.concatenate([each for each, _, _ in near]), np.concatenate([each for _, each, _ in near])[:, None]
+    ends = np.cumsum([len(each) for each, _, _ in near]).tolist()
+    blocks = [(slice(end - len(each[1]), end), each[2].d) for each, end in zip(near, ends, strict=True)]
+    m, signed = len(w), rows.s * rows.y
+    gradient = np.repeat(-(signed @ rows.Z)[None], m, axis=0)
+    wrong, bends = np.full(m, float(signed.sum())), np.zeros(m)
+    residual, low, high = -wrong, np.full(m, np.inf), np.zeros(m)
     step = max(64, _NUMBERS // m)
-    wrong, other = np.empty((2, min(step, len(rows.y)), m))
+    space = np.empty((2, m * step))
     for start in range(0, len(rows.y), step):
-        Z, y, s = (each[start : start + step] for each in (rows.Z, rows.y, rows.s))
-        d = model.d[start : start + step]
-        one, two = wrong[: len(y)], other[: len(y)]
-        np.matmul(Z, weights, out=one)
-        one += b
-        np.negative(one, out=one)
+        these = slice(start, start + step)
+        Z, y, s = rows.Z[these], rows.y[these], rows.s[these]
+        share, bend = space[:, : m * len(y)].reshape(2, m, len(y))
+        np.matmul(w, Z.T, out=share)
+        share -= b
         with np.errstate(over="ignore"):
-            np.exp(one, out=one)
-        one += 1
-        np.reciprocal(one, out=one)
-        np.subtract(1, one, out=two)
-        two *= one
-        two *= (s / d)[:, None]
-        np.minimum(low, two.min(axis=0), out=low)
-        np.maximum(high, two.max(axis=0), out=high)
-        one -= y[:, None]
-        np.abs(one, out=two)
-        below += s @ two
-        two *= two
-        below += 0.5 * s @ two
-        one *= s[:, None]
-        gradient += one.T @ Z
-        residual += one.sum(axis=0)
-    return Sums(gradient, residual, below, low, high)
+            np.exp(share, out=share)
+        share += 1
+        np.reciprocal(share, out=share)
+        np.subtract(1, share, out=bend)
+        bend *= share
+        bends += bend @ s
+        for block, d in blocks:
+            bend[block] *= s / d[these]
+        np.minimum(low, bend.min(axis=1), out=low)
+        np.maximum(high, bend.max(axis=1), out=high)
+        wrong += share @ (s - 2 * s * y)
+        share *= s
+        residual += share.sum(axis=1)
+        gradient += share @ Z
+    below = 1.5 * wrong - 0.5 * bends
+    return [Sums(*(each[block] for each in (gradient, residual, below, low, high))) for block, _ in blocks]
 
 
 def _slopes(model: Model, gradient: Array, residual: Array, w: Array) -> Array:
@@ -160,7 +181,7 @@ def _slopes(model: Model, gradient: Array, residual: Array, w: Array) -> Array:
 
 
 def _advance(
-    state: State, chosen: Indices, model: Model, sums: Sums, reach: Array, smallest: float, tol: float
+    state: State, chosen: Indices, model: Model, sums: Sums, reach: Array, tol: float
 ) -> NDArray[np.bool_]:
     """Move the chosen points by a step and bound them; which ones go on."""
     w, l1, l2 = state.w[chosen], state.l1[chosen], state.l2[chosen]
@@ -171,7 +192,7 @@ def _advance(
     size = np.sum(bent * dw, axis=1) + sums.residual**2 / model.total
     minus = np.multiply.outer(sums.residual / model.total, model.h) - sums.gradient - bent
     at, after = size / sums.low, size * _bent(sums, np.abs(dw) @ reach + np.abs(db))
-    inside = at < sums.low * smallest
+    inside = at < sums.low * float(model.d.min())
     lowest = np.maximum(sums.below + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), newton.TINY)
     before = np.where(inside, at + penalty_gap(minus, w, l1, l2), np.inf)
     lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), newton.TINY)

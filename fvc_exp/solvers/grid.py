@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from fvc_exp.solvers.path import Fits, Point, fit_points
 from fvc_exp.solvers.quadratic import quiet
@@ -21,6 +20,7 @@ __all__ = ["GridFit", "Point", "fit_grid"]
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+_ROWS = 4096  # of a chunk that stays in the cache
 _LARGE = 100_000_000  # bytes of X; above it one part at a time, as each part at work is a copy
 
 
@@ -28,7 +28,7 @@ _LARGE = 100_000_000  # bytes of X; above it one part at a time, as each part at
 class GridFit:
     """Fits of every point on every part; coefficients are of standardised features.
 
-    ``mean`` and ``scale`` (n_parts, p) are those of StandardScaler on the imputed rows of the part, ``coef`` is
+    ``mean`` and ``scale`` (n_parts, p) are StandardScaler's, to rounding, of the imputed rows of the part, ``coef`` is
     (n_parts, n_points, p), ``intercept``, ``n_iter``, ``gap`` and ``converged`` are (n_parts, n_points); ``gap`` bounds
     (F - min F) / F, and ``converged`` says where it is at most ``tol``.
     """
@@ -92,41 +92,62 @@ def fit_grid(
     X = np.asarray(X, dtype=np.float64)
     weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
 
-    def fit(rows: Indices) -> tuple[StandardScaler, Fits]:
-        scaler, Z = _standardised(X, rows)
+    def fit(rows: Indices) -> tuple[Array, Array, Fits]:
+        Z, mean, scale = _standardised(X, rows)
         s = weight[rows] * _class_weights(class_weight, y[rows], weight[rows])
-        return scaler, fit_points(*_of_weight(Z, y[rows], s), points, tol, max_iter)
+        return mean, scale, fit_points(*_of_weight(Z, y[rows], s), points, tol, max_iter)
 
     workers = max(1, min(n_threads, len(parts))) if X.nbytes <= _LARGE else 1
     found = []
-    with quiet(), threadpool_limits(max(1, n_threads // workers)), ThreadPoolExecutor(workers) as pool:
-        for scaler, fits in pool.map(fit, parts):
-            found.append((scaler, fits))
+    with quiet(), _libraries().limit(limits=max(1, n_threads // workers)), ThreadPoolExecutor(workers) as pool:
+        for each in pool.map(fit, parts):
+            found.append(each)
             if on_progress:
                 on_progress(len(found), len(parts))
+    means, scales, fits = zip(*found, strict=True)
     return GridFit(
-        mean=np.stack([scaler.mean_ for scaler, _ in found]),
-        scale=np.stack([scaler.scale_ for scaler, _ in found]),
-        coef=np.stack([fits.w for _, fits in found]),
-        intercept=np.stack([fits.b for _, fits in found]),
-        n_iter=np.stack([fits.n_iter for _, fits in found]),
-        gap=np.stack([fits.gap for _, fits in found]),
-        converged=np.stack([fits.converged for _, fits in found]),
+        mean=np.stack(means),
+        scale=np.stack(scales),
+        coef=np.stack([each.w for each in fits]),
+        intercept=np.stack([each.b for each in fits]),
+        n_iter=np.stack([each.n_iter for each in fits]),
+        gap=np.stack([each.gap for each in fits]),
+        converged=np.stack([each.converged for each in fits]),
         source=X,
         parts=parts,
     )
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The numerical libraries of this process; looking for them takes 10 ms."""
+    return ThreadpoolController()
 
 
 def _imputer() -> SimpleImputer:
     return SimpleImputer(strategy="median", keep_empty_features=True)
 
 
-def _standardised(X: Array, rows: Indices) -> tuple[StandardScaler, Array]:
+def _standardised(X: Array, rows: Indices) -> tuple[Array, Array, Array]:
+    """Imputed and scaled rows, the mean and the scale: StandardScaler's, to rounding, without its temporary copies.
+
+    A column counts as constant below the rounding error of its variance (Chan, Golub & LeVeque 1983), as there.
+    """
     Z = X[rows]
     if np.isnan(Z).any():
         Z = _imputer().fit_transform(Z)
-    scaler = StandardScaler(copy=False).fit(Z)
-    return scaler, scaler.transform(Z)
+    n, eps = len(Z), np.finfo(np.float64).eps
+    mean, left, variance = Z.mean(axis=0), np.zeros(Z.shape[1]), np.zeros(Z.shape[1])
+    for start in range(0, n, _ROWS):
+        part = Z[start : start + _ROWS]
+        part -= mean
+        left += part.sum(axis=0)
+        variance += np.einsum("ij,ij->j", part, part)
+    variance = (variance - left**2 / n) / n
+    scale = np.sqrt(variance)
+    scale[variance <= n * eps * variance + (n * mean * eps) ** 2] = 1.0
+    Z /= scale
+    return Z, mean, scale
 
 
 def _class_weights(kind: str | None, y: NDArray[np.int64], weight: Array) -> Array:

@@ -132,10 +132,11 @@ def log_odds(y: Array, s: Array) -> float:
 
 def curvature(X: Array, d: Array, intercept: bool) -> Model:
     """The quadratic model with weights ``d`` (n,)."""
-    H = np.zeros((X.shape[1], X.shape[1]))
-    root = np.sqrt(d)
+    H, root = np.zeros((X.shape[1], X.shape[1])), np.sqrt(d)
+    space = np.empty((min(_ROWS, len(X)), X.shape[1]))  # once, as fresh memory costs as much as the product
     for start in range(0, len(X), _ROWS):
-        part = X[start : start + _ROWS] * root[start : start + _ROWS, None]
+        rows = X[start : start + _ROWS]
+        part = np.multiply(rows, root[start : start + _ROWS, None], out=space[: len(rows)])
         H += part.T @ part
     if not intercept:
         return Model(d, np.zeros(len(H)), np.inf, H)

@@ -12,8 +12,8 @@ from fvc_exp.solvers import chord, newton
 
 Array = NDArray[np.float64]
 
-# With fewer rows a column the minima of the points lie too far apart for shared models to pay.
-_ROWS_PER_COLUMN = 3
+# With fewer rows a column the minima of the points lie too far apart for shared models to pay; so do too few points.
+_ROWS_PER_COLUMN, _POINTS = 3, 4
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def fit_points(Z: Array, y: Array, s: Array, points: Sequence[Point], tol: float
     m, p = len(points), Z.shape[1]
     fits = Fits(np.zeros((m, p)), np.zeros(m), np.zeros(m, np.int64), np.full(m, np.inf), np.zeros(m, np.bool_))
     done = np.zeros(m, np.bool_)
-    if len(Z) > _ROWS_PER_COLUMN * p:
+    if len(Z) > _ROWS_PER_COLUMN * p and m >= _POINTS:
         mix, C = (np.array([getattr(point, name) for point in points]) for name in ("l1_ratio", "C"))
         l1, l2 = (np.repeat((each / C)[:, None], p, axis=1) for each in (mix, 1 - mix))
         state = chord.fit_together(chord.Rows(Z, y, s), l1, l2, tol)

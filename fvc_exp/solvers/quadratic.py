@@ -20,6 +20,7 @@ from sklearn.linear_model import enet_path
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 GUESSES = 6  # active set steps before coordinate descent takes over
 SWEEPS = (100, 1_000)  # of coordinate descent, each followed by a direct solve on its support
@@ -39,19 +40,25 @@ def quiet() -> Iterator[None]:
 
 def solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
     """Minimisers (m, p) for a positive semi-definite ``A`` (p, p) and ``q``, ``l1``, ``l2``, ``start`` (m, p)."""
-    x = np.zeros_like(q)
-    guess = np.where(l1 > 0, np.sign(start), 0.0)
-    active = (guess != 0) | (l1 == 0)
-    open_ = np.arange(len(q))
-    for _ in range(GUESSES):
-        x[open_], settled, guess, active = _try_support(A, q[open_], l1[open_], l2[open_], guess, active)
-        keep = ~settled
-        open_, guess, active = open_[keep], guess[keep], active[keep]
-        if not len(open_):
-            return x
+    x, open_ = _by_supports(A, q, l1, l2, start, GUESSES)
     for row in open_:
         x[row] = _descend(A, q[row], l1[row], l2[row], start[row])
     return x
+
+
+def _by_supports(A: Array, q: Array, l1: Array, l2: Array, start: Array, guesses: int) -> tuple[Array, Indices]:
+    """Minimisers of the rows that so many active set steps settle, and the numbers of those that they do not."""
+    x = start.copy()
+    guess = np.where(l1 > 0, np.sign(start), 0.0)
+    active = (guess != 0) | (l1 == 0)
+    open_ = np.arange(len(q))
+    for _ in range(guesses):
+        found, settled, guess, active = _try_support(A, q[open_], l1[open_], l2[open_], guess, active)
+        x[open_[settled]] = found[settled]
+        open_, guess, active = open_[~settled], guess[~settled], active[~settled]
+        if not len(open_):
+            break
+    return x, open_
 
 
 def residual(A: Array, q: Array, l1: Array, l2: Array, x: Array) -> Array:
@@ -107,12 +114,9 @@ def _descend(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
     x = start
     for sweeps in SWEEPS:
         x = _coordinate_descent(A, q, l1, l2, x, sweeps)
-        sign = np.where(l1 > 0, np.sign(x), 0.0)[None]
-        active = (sign != 0) | (l1 == 0)
-        for _ in range(GUESSES):
-            found, settled, sign, active = _try_support(A, q[None], l1[None], l2[None], sign, active)
-            if settled[0]:
-                return np.asarray(found[0])
+        found, open_ = _by_supports(A, q[None], l1[None], l2[None], x[None], GUESSES)
+        if not len(open_):
+            return np.asarray(found[0])
     return x
 
 
@@ -123,15 +127,15 @@ def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, 
     return np.asarray(_kernel(gram, q * unit, 1.0, [1.0], start / unit, sweeps)[0] * unit)
 
 
-def rough(A: Array, q: Array, l1: Array, l2: Array, sweeps: int = 100) -> Array:
-    """Nearly the minimisers (m, p) for one q (p,) and penalties l1, l2 (m,), from the strongest of each mix on."""
-    x, strength = np.zeros((len(l1), len(q))), l1 + l2
-    mixes = np.round(l1 / np.where(strength > 0, strength, 1), 12)
+def rough(A: Array, q: Array, l1: Array, l2: Array) -> Array:
+    """Nearly the minimisers (m, p) for one q (p,), from the strongest penalty of each mix on; l1, l2 (m, p) constant."""
+    x, sharp, strength = np.zeros_like(l1), l1[:, 0], l1[:, 0] + l2[:, 0]
+    mixes = np.round(sharp / np.where(strength > 0, strength, 1), 12)
     for mix in np.unique(mixes[mixes > 0]):
         rows = np.flatnonzero(mixes == mix)
         rows = rows[np.argsort(-strength[rows], kind="stable")]
-        x[rows] = _kernel(A, q, float(mix), strength[rows].tolist(), None, sweeps)
-    return x
+        x[rows] = _kernel(A, q, float(mix), strength[rows].tolist(), None, SWEEPS[0])
+    return _by_supports(A, np.repeat(q[None], len(l1), axis=0), l1, l2, x, 2)[0]
 
 
 def _kernel(gram: Array, q: Array, mix: float, strengths: list[float], start: Array | None, sweeps: int) -> Array:
