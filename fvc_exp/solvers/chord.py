@@ -75,7 +75,7 @@ def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
     if bent.total < _WEAKEST * flat.total:
         return _nowhere(l1, l2)
     models, state = [flat, bent], _begin(rows, l1, l2, flat, bent, pilot)
-    reach = np.abs(rows.Z).max(axis=0)
+    reach = np.maximum(rows.Z.max(axis=0), -rows.Z.min(axis=0))
     open_ = np.arange(len(l1))
     for _ in range(PASSES):
         if not len(open_):
@@ -180,9 +180,7 @@ def _slopes(model: Model, gradient: Array, residual: Array, w: Array) -> Array:
     return np.asarray(gradient - np.multiply.outer(residual / model.total, model.h) - w @ model.A)
 
 
-def _advance(
-    state: State, chosen: Indices, model: Model, sums: Sums, reach: Array, tol: float
-) -> NDArray[np.bool_]:
+def _advance(state: State, chosen: Indices, model: Model, sums: Sums, reach: Array, tol: float) -> NDArray[np.bool_]:
     """Move the chosen points by a step and bound them; which ones go on."""
     w, l1, l2 = state.w[chosen], state.l1[chosen], state.l2[chosen]
     following = quadratic.solve(model.A, _slopes(model, sums.gradient, sums.residual, w), l1, l2, w)

@@ -104,8 +104,8 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         return tags
 
     def _encode(self, y: NDArray[Any]) -> NDArray[np.int64]:
-        check_classification_targets(y)
         if (kind := type_of_target(y)) != "binary":
+            check_classification_targets(y)
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

@@ -40,10 +40,27 @@ def quiet() -> Iterator[None]:
 
 def solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
     """Minimisers (m, p) for a positive semi-definite ``A`` (p, p) and ``q``, ``l1``, ``l2``, ``start`` (m, p)."""
+    if not l1.any():
+        return _smooth(A, -q, l2)
     x, open_ = _by_supports(A, q, l1, l2, start, GUESSES)
     for row in open_:
         x[row] = _descend(A, q[row], l1[row], l2[row], start[row])
     return x
+
+
+def _smooth(A: Array, right: Array, l2: Array) -> Array:
+    """(A + diag(l2)) x = right, for each row."""
+    x, ridge = np.empty_like(right), _ridge(A)
+    take = max(1, _CHUNK // max(A.size, 1))
+    for rows in (slice(start, start + take) for start in range(0, len(right), take)):
+        stack = np.repeat(A[None], len(right[rows]), axis=0)
+        stack[:, np.arange(len(A)), np.arange(len(A))] += l2[rows] + ridge
+        x[rows] = np.linalg.solve(stack, right[rows, :, None])[:, :, 0]
+    return x
+
+
+def _ridge(A: Array) -> float:
+    return _RIDGE * max(float(np.diag(A).max(initial=0.0)), np.finfo(float).tiny)
 
 
 def _by_supports(A: Array, q: Array, l1: Array, l2: Array, start: Array, guesses: int) -> tuple[Array, Indices]:
@@ -87,7 +104,7 @@ def _solve_on(A: Array, right: Array, l2: Array, active: Mask) -> Array:
     x = np.zeros_like(right)
     size = active.sum(axis=1)
     order = np.argsort(size, kind="stable")
-    ridge = _RIDGE * max(float(np.diag(A).max(initial=0.0)), np.finfo(float).tiny)
+    ridge = _ridge(A)
     while len(order):
         # Rows of like support size share a stack; the smaller ones are padded with ones on the diagonal.
         widths = np.maximum(size[order], 1)
