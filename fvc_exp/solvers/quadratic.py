@@ -145,7 +145,7 @@ def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, 
 
 
 def rough(A: Array, q: Array, l1: Array, l2: Array) -> Array:
-    """Nearly the minimisers (m, p) for one q (p,), from the strongest penalty of each mix on; l1, l2 (m, p) constant."""
+    """Nearly the minimisers (m, p) for one q (p,), from the strongest penalty of each mix on; l1, l2 (m, p)."""
     x, sharp, strength = np.zeros_like(l1), l1[:, 0], l1[:, 0] + l2[:, 0]
     mixes = np.round(sharp / np.where(strength > 0, strength, 1), 12)
     for mix in np.unique(mixes[mixes > 0]):
