@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _ROWS = 4096  # of a chunk that stays in the cache
-_LARGE = 100_000_000  # bytes of X; above it one part at a time, as each part at work is a copy
+_LARGE = 100_000_000  # bytes of X; above it two parts at a time at most, as each part at work is a copy
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def fit_grid(
         sample_weight: of the loss, (n,), at least 0; imputer and scaler count every row once.
         tol: bound on (F - min F) / F that a fit must reach.
         max_iter: Newton steps of a fit.
-        n_threads: parts fitted at a time (of a large X one); what is left over is given to BLAS.
+        n_threads: parts fitted at a time (of a large X at most two), with one thread of BLAS each.
         on_progress: called with the number of finished parts and of all parts.
 
     Raises:
@@ -97,9 +97,10 @@ def fit_grid(
         s = weight[rows] * _class_weights(class_weight, y[rows], weight[rows])
         return mean, scale, fit_points(*_of_weight(Z, y[rows], s), points, tol, max_iter)
 
-    workers = max(1, min(n_threads, len(parts))) if X.nbytes <= _LARGE else 1
+    most = 2 if X.nbytes > _LARGE else len(parts)
+    workers = max(1, min(n_threads, most))
     found = []
-    with quiet(), _libraries().limit(limits=max(1, n_threads // workers)), ThreadPoolExecutor(workers) as pool:
+    with quiet(), _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
             if on_progress:
