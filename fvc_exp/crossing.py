@@ -12,9 +12,13 @@ from scipy.spatial import cKDTree
 from fvc_exp.permutation import standardise
 from fvc_exp.split import Split
 
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 Pairs = list[tuple[int, int]]
 _EXAMPLES = 3
 _CHANCE = 0.01
+_NEIGHBOURS = 64  # on a line, that are looked at
+_ROUNDING = 1e-12  # of a place on it
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def crossing_keys(ids: Sequence[str], keys: Sequence[object], split: Split) -> C
     return _crossing(ids, split, pairs)
 
 
-def crossing_vectors(ids: Sequence[str], X: NDArray[np.float64], split: Split, tolerance: float) -> Crossing | None:
+def crossing_vectors(ids: Sequence[str], X: Array, split: Split, tolerance: float) -> Crossing | None:
     """Rows of which no feature differs by more than ``tolerance`` standard deviations; X is (n, p), NaN where missing.
 
     Missing values are imputed by medians over all rows. None if the features are so coarse that more than one row in a
@@ -50,12 +54,36 @@ def crossing_vectors(ids: Sequence[str], X: NDArray[np.float64], split: Split, t
         return None
     pairs: Pairs = []
     for _, train, test in split.parts():
-        # A balanced tree would sort equal values again and again where a feature has few different ones.
-        tree = cKDTree(standard[train], balanced_tree=False, compact_nodes=False)
-        distance, nearest = tree.query(standard[test], p=np.inf, distance_upper_bound=tolerance)
-        found = np.isfinite(distance)
-        pairs += zip(test[found].tolist(), train[nearest[found]].tolist(), strict=True)
+        near = _counterparts(standard[train], standard[test], tolerance)
+        pairs += zip(test[near >= 0].tolist(), train[near[near >= 0]].tolist(), strict=True)
     return _crossing(ids, split, pairs)
+
+
+def _counterparts(train: Array, test: Array, tolerance: float) -> Indices:
+    """For each test row a training row no feature of which is farther than the tolerance, -1 where there is none.
+
+    Such rows are also near along any line: on a sorted line a row has few neighbours to look at, however many there are
+    in all. A row with more than a few is left to a tree, which takes longer.
+    """
+    line = np.asarray(np.random.default_rng(0).uniform(0.5, 1.0, train.shape[1]))
+    place, asked = np.einsum("ij,j->i", train, line), np.einsum("ij,j->i", test, line)
+    reach = tolerance * line.sum() + _ROUNDING * np.abs(place).max(initial=0.0)
+    order = np.argsort(place, kind="stable")
+    at = np.searchsorted(place[order], asked - reach)
+    end = np.searchsorted(place[order], asked + reach, "right")
+    found, open_ = np.full(len(test), -1), np.flatnonzero(at < end)
+    for _ in range(_NEIGHBOURS):
+        candidate = order[at[open_]]
+        is_near = (np.abs(train[candidate] - test[open_]) <= tolerance).all(axis=1)
+        found[open_[is_near]] = candidate[is_near]
+        at[open_] += 1
+        open_ = open_[~is_near & (at[open_] < end[open_])]
+    if len(open_):
+        # A balanced tree would sort equal values again and again where a feature has few different ones.
+        tree = cKDTree(train, balanced_tree=False, compact_nodes=False)
+        distance, nearest = tree.query(test[open_], p=np.inf, distance_upper_bound=tolerance)
+        found[open_] = np.where(np.isfinite(distance), nearest, -1)
+    return found
 
 
 def _crossing(ids: Sequence[str], split: Split, pairs: Pairs) -> Crossing:
@@ -65,7 +93,7 @@ def _crossing(ids: Sequence[str], split: Split, pairs: Pairs) -> Crossing:
     )
 
 
-def _agree_by_chance(X: NDArray[np.float64], tolerance: float) -> bool:
+def _agree_by_chance(X: Array, tolerance: float) -> bool:
     neighbours = [
         np.searchsorted(column, column + tolerance, "right") - np.searchsorted(column, column - tolerance) - 1
         for column in np.sort(X, axis=0).T
