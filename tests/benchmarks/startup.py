@@ -80,9 +80,9 @@ def in_this_process(folder: Path, way: str) -> None:
         with timed(imports, f"import {library}"):
             __import__(library)
     with timed(imports, "import the rest"):
-        from fvc_exp import experiment, task
-    places = [(task, "load_dataset", "load"), (experiment, "make_split", "split"), (experiment, "train", "fits"),
-              (experiment, "certify_run", "audit"), (experiment, "floor_scores", "floors"),
+        from fvc_exp import basis, experiment, task
+    places = [(task, "load_dataset", "load"), (basis, "make_split", "split"), (experiment, "train", "fits"),
+              (basis, "certify_run", "audit"), (basis, "floor_scores", "floors"),
               (task, "write_result", "artifacts")]  # fmt: skip
     originals = [getattr(module, name) for module, name, _ in places]
     found = {}
