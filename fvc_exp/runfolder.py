@@ -22,31 +22,43 @@ from fvc_exp.files import atomic_file
 _YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, where there is a compiler for it much sooner
 
 
+class FileName:
+    """A file of a run folder: on a folder, its path. Made when asked for; views have thousands of folders."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, _owner: type[RunFolder]) -> Path:
+        return folder.path / self.name
+
+
 class RunFolder:
     """Names of all files of one run. ``status.json`` comes last: without it a run is not finished."""
 
+    config = FileName("config.yaml")
+    metrics = FileName("metrics.json")
+    results = FileName("results.json")
+    predictions = FileName("predictions.parquet")
+    folds = FileName("folds.parquet")
+    audit = FileName("audit.json")
+    model = FileName("model.joblib")
+    scaler = FileName("scaler.joblib")
+    pipeline = FileName("model.skops")
+    bundle = FileName("model.json")
+    plot = FileName("roc_pr_curves.png")
+    coefficients = FileName("coefficients.csv")
+    provenance = FileName("provenance.json")
+    report = FileName("report.html")  # this and the next on demand
+    card = FileName("MODEL_CARD.md")
+    status = FileName("status.json")
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
-        self.metrics = path / "metrics.json"
-        self.results = path / "results.json"
-        self.predictions = path / "predictions.parquet"
-        self.folds = path / "folds.parquet"
-        self.audit = path / "audit.json"
-        self.model = path / "model.joblib"
-        self.scaler = path / "scaler.joblib"
-        self.pipeline = path / "model.skops"
-        self.bundle = path / "model.json"
-        self.plot = path / "roc_pr_curves.png"
-        self.coefficients = path / "coefficients.csv"
-        self.provenance = path / "provenance.json"
-        self.report = path / "report.html"  # this and the next on demand
-        self.card = path / "MODEL_CARD.md"
-        self.status = path / "status.json"
 
     def files(self) -> list[Path]:
         """Every file of ours, status first: deleting in this order never leaves a finished-looking rest."""
-        named = [value for value in vars(self).values() if value != self.path]
+        kinds = reversed(type(self).__mro__)
+        named = [self.path / each.name for kind in kinds for each in vars(kind).values() if isinstance(each, FileName)]
         return sorted(named, key=lambda path: path != self.status)
 
 

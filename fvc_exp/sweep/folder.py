@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from fvc_exp.config import Config, to_typed
 from fvc_exp.errors import ArtifactError
-from fvc_exp.runfolder import RunFolder, read_json, write_json
+from fvc_exp.runfolder import FileName, RunFolder, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,12 @@ class Plan:
 class MemberFolder(RunFolder):
     """A run folder that also keeps who works on it, and what earlier attempts left."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.attempts = path / "attempts"
-        self.lost = path / "lost.json"  # what a driver found out about a job that could not say it itself
+    lost = FileName("lost.json")  # what a driver found out about a job that could not say it itself
 
-    def files(self) -> list[Path]:
-        """Every file of one attempt, status first."""
-        return [path for path in super().files() if path != self.attempts]
+    @property
+    def attempts(self) -> Path:
+        """What earlier attempts left: no file of this one."""
+        return self.path / "attempts"
 
 
 class SweepFolder:
