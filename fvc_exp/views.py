@@ -70,11 +70,12 @@ def predictions_view(runs: list[RunFolder]) -> pl.DataFrame:
     if not paths:
         return _NO_RUNS
     scan = partial(pl.scan_parquet, glob=False, hive_partitioning=False, include_file_paths=_FILE)
+    run = pl.col(_FILE).str.strip_suffix(f"/{paths[0].name}").alias("run")
     try:
-        stacked = scan(paths).collect()
+        return scan(paths).with_columns(run).drop(_FILE).collect()
     except PolarsError:  # of several versions, with other columns
-        stacked = pl.concat([scan(path) for path in paths], how="diagonal_relaxed").collect()
-    return stacked.with_columns(run=pl.col(_FILE).str.strip_suffix(f"/{paths[0].name}")).drop(_FILE)
+        each = [scan(path) for path in paths]
+        return pl.concat(each, how="diagonal_relaxed").with_columns(run).drop(_FILE).collect()
 
 
 def coefficients_view(runs: list[RunFolder]) -> pl.DataFrame:
