@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from fvc_exp.artifacts import write_result
-from fvc_exp.compose import compose_configs
-from fvc_exp.config import Stage
+from fvc_exp.compose import compose_configs, compose_run, setting
+from fvc_exp.config import Config, Stage
 from fvc_exp.data import load_dataset
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.experiment import RunResult
-from fvc_exp.experiment import run as run_experiment
 from fvc_exp.identity import canonical
-from fvc_exp.plots import roc_pr_figure, write_png
-from fvc_exp.runfolder import RunFolder, read_json, write_atomic, write_config, write_json, write_status
+from fvc_exp.runfolder import RunFolder, read_json, write_bytes, write_config, write_json, write_status
 from fvc_exp.search import Candidate, documented_grid, search
-from fvc_exp.task import prepared_dataset
+from fvc_exp.task import fit, prepared_dataset, write
 
 
 def run(
@@ -30,8 +29,8 @@ def run(
 
     ``overrides`` are the words that stand behind ``run.py`` at the shell; relative paths in them are relative to the
     working directory. Only tables that the data set lacks (the demo corpus is made on first use) are written, below
-    ``outputs`` or ``data.root``. With ``output_dir`` the run is written there as ``run.py`` would, all but
-    ``.hydra/`` and ``run.log``; a run that fails leaves nothing.
+    ``outputs`` or ``data.root``. With ``output_dir`` the run is written there as ``run.py hydra.run.dir=...`` would;
+    one that fails leaves nothing.
 
     >>> found = run(["data=fvc", "data.root=.", "penalty=elasticnet", "C=0.1"])
     >>> found.summary["auc"]["mean"] > found.floors["prior"]["auc"]
@@ -45,18 +44,43 @@ def run(
     """
     if isinstance(overrides, str):
         raise ConfigError(f"overrides={overrides!r} is one text; allowed is a list, such as ['penalty=l1', 'C=0.1']")
-    [config] = compose_configs([overrides])
-    if config.stage.name is not Stage.train:
-        raise ConfigError(f"stage={config.stage.name.name} is not allowed here, only train: start the others by run.py")
-    started = datetime.now(UTC)
-    dataset = prepared_dataset(config)
     if output_dir is None:
-        return run_experiment(config, dataset)
+        [config] = compose_configs([overrides])
+        _refuse_stages(config)
+        return fit(config, prepared_dataset(config))
     folder = RunFolder(Path(output_dir))
-    _make_room(folder, delete_existing=delete_existing)
-    result = run_experiment(config, dataset)
+    composed = compose_run(overrides, output_dir)
+    _refuse_stages(composed.config)
+    started = datetime.now(UTC)
+    with _logged(composed.log_format) as logged:
+        dataset = prepared_dataset(composed.config)
+        _make_room(folder, delete_existing=delete_existing)
+        result = fit(composed.config, dataset)
+    for name, text in {**composed.files, folder.log.name: logged.getvalue()}.items():
+        path = folder.path / name
+        path.parent.mkdir(exist_ok=True)
+        write_bytes(path, text.encode())
     _write_run(folder, result, started)
     return result
+
+
+def _refuse_stages(config: Config) -> None:
+    if config.stage.name is not Stage.train:
+        raise ConfigError(f"stage={config.stage.name.name} is not allowed here, only train: start the others by run.py")
+
+
+@contextmanager
+def _logged(log_format: str) -> Iterator[io.StringIO]:
+    """What is logged meanwhile, beside the handlers and levels of the application around us."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(logging.Formatter(log_format))
+    handler.setLevel(logging.INFO)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield text
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def train_sklearn_logreg(
@@ -88,10 +112,10 @@ def train_sklearn_logreg(
     tables = ["stage2"] if features_stage4_path is None else ["stage2", "stage4"]
     shared = [
         "data=fvc",
-        *_setting("data.root", root.resolve()),
-        *_setting("data.scaled_metadata", scaled_metadata_path),
-        *_setting("data.features_stage2", features_stage2_path),
-        *(_setting("data.features_stage4", features_stage4_path) if features_stage4_path is not None else ()),
+        setting("data.root", root.resolve()),
+        setting("data.scaled_metadata", scaled_metadata_path),
+        setting("data.features_stage2", features_stage2_path),
+        *([setting("data.features_stage4", features_stage4_path)] if features_stage4_path is not None else []),
         f"features={'all' if len(tables) > 1 else 'stage2'}",
         f"cv.n_splits={n_splits}",
     ]
@@ -109,24 +133,15 @@ def _write_run(
 ) -> dict[str, Any]:
     """Write all artifacts, ``more`` into ``results.json``, the status last; returns the content of ``results.json``."""
     write_config(folder.config, result.config)
-    write_result(folder, result)
-    if result.config.plots:
-        write_atomic(folder.plot, lambda file: write_png(roc_pr_figure(result), file))
+    write(folder, result)
     found: dict[str, Any] = {**read_json(folder.results), **more}
     write_json(folder.results, found)
     write_status(folder, "done", started)
     return found
 
 
-def _setting(key: str, value: object) -> tuple[str]:
-    """An override whose value may hold any character."""
-    # In Hydra's grammar backslashes count only in front of a quote, the closing one too.
-    quoted = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + (r"\'" if found[2] else ""), str(value))
-    return (f"{key}='{quoted}'",)
-
-
 def _make_room(folder: RunFolder, *, delete_existing: bool) -> None:
-    old = [path for path in folder.files() if path.exists()]
+    old = [path for path in (*folder.files(), *folder.beside()) if path.exists()]
     if old and not delete_existing:
         raise ArtifactError(
             f"{folder.path}: already holds a run ({old[0].name}); "

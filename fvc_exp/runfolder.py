@@ -50,6 +50,7 @@ class RunFolder:
     provenance = FileName("provenance.json")
     report = FileName("report.html")  # this and the next on demand
     card = FileName("MODEL_CARD.md")
+    log = FileName("run.log")
     status = FileName("status.json")
 
     def __init__(self, path: Path) -> None:
@@ -60,6 +61,11 @@ class RunFolder:
         kinds = reversed(type(self).__mro__)
         named = [self.path / each.name for kind in kinds for each in vars(kind).values() if isinstance(each, FileName)]
         return sorted(named, key=lambda path: path != self.status)
+
+    def beside(self) -> list[Path]:
+        """What else lies there and belongs to the run: Hydra's files, and what ``fvc explain`` found."""
+        found = (path for pattern in (".hydra/*", "insight/*") for path in sorted(self.path.glob(pattern)))
+        return [path for path in found if path.is_file()]
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -19,7 +19,7 @@ from fvc_exp.config import Config, Stage
 from fvc_exp.console import make_console, print_result, print_stage, progress_bar
 from fvc_exp.data import Dataset, load_dataset
 from fvc_exp.errors import FvcError
-from fvc_exp.experiment import run
+from fvc_exp.experiment import Progress, RunResult, run
 from fvc_exp.runfolder import RunFolder, write_atomic, write_config, write_status
 from fvc_exp.training import Fit, fit_rows
 
@@ -107,14 +107,27 @@ def train(
 ) -> None:
     """Cross-validate, refit, write all artifacts, unless told otherwise the plots, too, and print the table."""
     progress = progress_bar("folds") if show else nullcontext()
+    with progress as on_progress:
+        result = fit(config, data, on_progress, fitted_to)
+    write(folder, result, plots=plots)
+    if show:
+        print_result(make_console(), result, folder.path)
+
+
+def fit(
+    config: Config, data: Dataset | Basis, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
+) -> RunResult:
+    """Cross-validate and refit."""
     # One thread: workers of a sweep would fight for the cores, and another number of threads may round differently.
     with threadpool_limits(limits=1):
-        with progress as on_progress:
-            result = run(config, data, on_progress, fitted_to)
+        return run(config, data, on_progress, fitted_to)
+
+
+def write(folder: RunFolder, result: RunResult, *, plots: bool = True) -> None:
+    """Write all artifacts of a result, and the plots unless told otherwise here or in its configuration."""
+    with threadpool_limits(limits=1):
         write_result(folder, result)
-    if config.plots and plots:
+    if result.config.plots and plots:
         from fvc_exp.plots import roc_pr_figure, write_png
 
         write_atomic(folder.plot, lambda file: write_png(roc_pr_figure(result), file))
-    if show:
-        print_result(make_console(), result, folder.path)

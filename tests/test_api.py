@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import logging
 import re
 import shutil
 import subprocess
@@ -14,10 +15,13 @@ import joblib
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 import fvc_exp
-from fvc_exp.api import _setting
-from fvc_exp.compose import compose_configs
+from fvc_exp import api, task
+from fvc_exp.compose import compose_configs, setting
+from fvc_exp.config import Config
+from fvc_exp.data import Dataset
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.identity import canonical
 from fvc_exp.runfolder import RunFolder, write_json
@@ -46,7 +50,7 @@ def test_documented_grid_is_28_distinct_configurations() -> None:
 
 @pytest.mark.parametrize("path", ["a b", "it's", "a\\b", "a\\", "a\\'b", "\\\\", "é,{}[]=()", "'", "''"])
 def test_a_path_may_hold_any_character(path: str) -> None:
-    (config,) = compose_configs([["data=fvc", *_setting("data.root", path)]])
+    (config,) = compose_configs([["data=fvc", setting("data.root", path)]])
     assert config.data.root == path
 
 
@@ -103,9 +107,58 @@ def test_run_is_run_py_to_the_byte(finished_run: Path, tmp_path: Path, monkeypat
     assert found.test_scores == written.test_scores
     for name in ("metrics.json", "results.json", "config.yaml", "coefficients.csv", "audit.json", "model.json"):
         assert (tmp_path / "out" / name).read_bytes() == (finished_run / name).read_bytes(), name
-    names = {path.name for path in finished_run.iterdir()} - {".hydra", "run.log"}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    assert names_in(tmp_path / "out") == names_in(finished_run)
     assert verify(tmp_path / "out").identical
+
+
+def names_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_run_leaves_what_hydra_does_at_the_shell(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished_run.parent)
+    folder = tmp_path / "it's, a run=1"
+    fvc_exp.run(["data=fvc", "data.root=.", "plots=false"], output_dir=folder)
+    for name in ("config.yaml", "overrides.yaml"):
+        assert (folder / ".hydra" / name).read_bytes() == (finished_run / ".hydra" / name).read_bytes()
+    ours, theirs = (yaml.safe_load((path / ".hydra" / "hydra.yaml").read_text()) for path in (folder, finished_run))
+    for hydra, path in ((ours["hydra"], folder), (theirs["hydra"], finished_run)):
+        assert hydra["runtime"].pop("output_dir") == str(path)
+        assert (finished_run.parent / hydra["run"].pop("dir")) == path
+        assert hydra["overrides"].pop("hydra")[1:] == ["hydra.mode=RUN"]
+    assert ours == theirs
+
+
+def test_run_logs_into_its_folder_and_leaves_logging_alone(
+    tables: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A note in the log on the way, as any library may write one."""
+
+    def prepared(config: Config) -> Dataset:
+        logging.getLogger("library").warning("one of %d", 2)
+        return task.prepared_dataset(config)
+
+    monkeypatch.setattr(api, "prepared_dataset", prepared)
+    monkeypatch.chdir(tables)
+    before = (list(logging.root.handlers), logging.root.level)
+    fvc_exp.run(["data=fvc", "data.root=.", "plots=false", "audit.permutations=0"], output_dir="out")
+    assert re.fullmatch(r"\[.+\]\[library\]\[WARNING\] one of 2\n", Path("out", "run.log").read_text())
+    assert (list(logging.root.handlers), logging.root.level) == before
+    assert "one of 2" in caplog.text
+
+
+def test_delete_existing_takes_all_of_the_old_run(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tables)
+    words = ["data=fvc", "data.root=.", "plots=false", "audit.permutations=0"]
+    fvc_exp.run(words, output_dir="out")
+    for name in ("insight/insight.json", "notes/mine.txt", "mine.txt"):
+        Path("out", name).parent.mkdir(exist_ok=True)
+        Path("out", name).write_text("{}")
+    fvc_exp.run(words, output_dir="out", delete_existing=True)
+    assert not Path("out", "insight", "insight.json").exists()
+    assert {"notes/mine.txt", "mine.txt", ".hydra/overrides.yaml", "run.log"} <= names_in(Path("out"))
 
 
 @pytest.mark.parametrize(

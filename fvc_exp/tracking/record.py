@@ -21,7 +21,6 @@ from fvc_exp.views import flat_metrics
 PREFIX = "fvc."  # of our tags
 KEY = f"{PREFIX}key"
 _STATES_KILLED = ("interrupted", "lost")
-_BESIDE = ("run.log", ".hydra/*", "insight/*")  # what else matters in a run folder
 _LONGEST = 1000  # characters of a tag or parameter; MLflow cuts at 6000, and a wall of text helps nobody
 _REFUSED = re.compile(r"[^\w./: -]")
 
@@ -162,8 +161,7 @@ def texts(values: Mapping[str, object]) -> dict[str, str]:
 
 def artifacts(folder: RunFolder) -> dict[str, Path]:
     """The files of a run folder that matter, by their names in it."""
-    beside = (path for pattern in _BESIDE for path in folder.path.glob(pattern))
-    files = (path for path in (*folder.files(), *beside) if path.is_file())
+    files = (path for path in (*folder.files(), *folder.beside()) if path.is_file())
     return {str(path.relative_to(folder.path)): path for path in files}
 
 
