@@ -106,7 +106,8 @@ class DuckDBAnalytics:
             found: pl.DataFrame = self._connection.sql(sql, params=params).pl()
             return found
         except self._duckdb.Error as error:
-            raise QueryError(str(error)) from error
+            lines = [line.strip() for line in str(error).splitlines()]
+            raise QueryError("; ".join(line for line in lines if line.strip("^"))) from error
 
 
 def _matches(pattern: str) -> list[Path]:

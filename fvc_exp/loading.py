@@ -13,7 +13,7 @@ from polars.exceptions import PolarsError
 
 from fvc_exp.config import Config
 from fvc_exp.errors import ArtifactError
-from fvc_exp.runfolder import RunFolder, read_config, read_json
+from fvc_exp.runfolder import RunFolder, read_config, read_json, require_folder
 from fvc_exp.tables import read_own
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
 
 
 def _finished_status(folder: RunFolder) -> Mapping[str, Any]:
-    if not folder.path.is_dir():
-        raise ArtifactError(f"{folder.path}: no such folder; a run is a folder such as outputs/runs/<time>-<pid>")
+    require_folder(folder.path)
     if not folder.status.exists():
         if folder.config.exists():
             raise ArtifactError(f"{folder.path}: the run is not finished: it holds no {folder.status.name} yet")

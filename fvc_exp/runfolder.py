@@ -68,6 +68,18 @@ class RunFolder:
         return [path for path in found if path.is_file()]
 
 
+def require_folder(path: Path) -> None:
+    """Tell a file and a wrong path from a folder.
+
+    Raises:
+        ArtifactError: there is no such folder.
+    """
+    if path.is_file():
+        raise ArtifactError(f"{path}: is a file; name a folder")
+    if not path.is_dir():
+        raise ArtifactError(f"{path}: no such folder")
+
+
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file under a temporary name beside it, then rename; readers see the old file or the new one.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,17 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     return buffer.getvalue()
+
+
+def csv_text(frame: pl.DataFrame) -> str:
+    """The table as CSV; lists and structs, such as the flags of a run, are JSON in it."""
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+
+    def text(each: object) -> str | None:
+        return None if each is None else json.dumps(each, default=str)
+
+    texts = [pl.Series(name, [text(each) for each in frame[name].to_list()], dtype=pl.String) for name in nested]
+    return frame.with_columns(texts).write_csv()
 
 
 def read_own(path: Path) -> pl.DataFrame:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from fvc_exp.analytics import DuckDBAnalytics, records_frame
-from fvc_exp.errors import DataError
-from fvc_exp.runfolder import RunFolder
-from fvc_exp.tables import collect, scan_table
+from fvc_exp.errors import ArtifactError, DataError, QueryError
+from fvc_exp.runfolder import RunFolder, read_json, require_folder
+from fvc_exp.tables import collect, read_own, scan_table
 
 _FILE = "fvc_file"
 _NO_RUNS = pl.DataFrame({"run": []}, {"run": pl.String})
@@ -29,11 +29,13 @@ def find_runs(folder: Path) -> list[RunFolder]:
 
     Raises:
         DataError: there is none.
+        ArtifactError: it is no folder.
     """
     # rglob would ask again for the file in every folder that it has just listed: four times as long.
     named = (RunFolder(Path(path)) for path, _, names in os.walk(folder) if "status.json" in names)
     found = sorted((run for run in named if run.status.is_file()), key=lambda run: run.path)
     if not found:
+        require_folder(folder)
         raise DataError(f"{folder}: no run in it; run.py writes them below outputs/")
     return found
 
@@ -43,6 +45,7 @@ def query_runs(sql: str, folder: Path) -> pl.DataFrame:
 
     Raises:
         DataError: there is no run.
+        ArtifactError: it is no folder, or a file of a run is broken.
         QueryError: the database refuses the statement.
         MissingExtraError: DuckDB is not installed.
     """
@@ -51,7 +54,11 @@ def query_runs(sql: str, folder: Path) -> pl.DataFrame:
         for name, view in VIEWS.items():
             if re.search(rf"\b{name}\b", sql, re.IGNORECASE):
                 analytics.register_dataframe(name, view(runs))
-        return analytics.query(sql)
+        try:
+            return analytics.query(sql)
+        except QueryError as error:
+            known = f"; tables are {', '.join(VIEWS)}" if "Table with name" in str(error) else ""
+            raise QueryError(f"{error}{known}") from error
 
 
 def runs_view(runs: list[RunFolder]) -> pl.DataFrame:
@@ -61,7 +68,7 @@ def runs_view(runs: list[RunFolder]) -> pl.DataFrame:
 
 def folds_view(runs: list[RunFolder]) -> pl.DataFrame:
     """One row a run and fold, as in ``metrics.json``."""
-    return records_frame([{**_key(run), **fold} for run in runs for fold in _json(run.metrics) or []])
+    return records_frame([{**_key(run), **fold} for run in runs for fold in _records(run.metrics)])
 
 
 def predictions_view(runs: list[RunFolder]) -> pl.DataFrame:
@@ -73,9 +80,19 @@ def predictions_view(runs: list[RunFolder]) -> pl.DataFrame:
     run = pl.col(_FILE).str.strip_suffix(f"/{paths[0].name}").alias("run")
     try:
         return scan(paths).with_columns(run).drop(_FILE).collect()
-    except PolarsError:  # of several versions, with other columns
-        each = [scan(path) for path in paths]
-        return pl.concat(each, how="diagonal_relaxed").with_columns(run).drop(_FILE).collect()
+    except (PolarsError, OSError) as error:  # of several versions, with other columns; or one is broken
+        with suppress(PolarsError, OSError):
+            each = [scan(path) for path in paths]
+            return pl.concat(each, how="diagonal_relaxed").with_columns(run).drop(_FILE).collect()
+        raise ArtifactError(next(filter(None, map(_why_unreadable, paths)), str(error))) from error
+
+
+def _why_unreadable(path: Path) -> str | None:
+    try:
+        read_own(path)
+    except (PolarsError, OSError) as error:
+        return f"{path}: cannot be read: {str(error).splitlines()[0]}"
+    return None
 
 
 def coefficients_view(runs: list[RunFolder]) -> pl.DataFrame:
@@ -112,7 +129,7 @@ VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {
 
 
 def _run_record(run: RunFolder) -> dict[str, Any]:
-    status, results = _json(run.status) or {}, _json(run.results) or {}
+    status, results = _object(run.status), _object(run.results)
     record = {
         **_key(run),
         "state": status.get("state"),
@@ -140,8 +157,15 @@ def _key(run: RunFolder) -> dict[str, str]:
     return {"run": str(run.path)}
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
+def _object(path: Path) -> dict[str, Any]:
+    content = read_json(path) if path.exists() else {}
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path}: was not written by fvc-exp: it is no object")
+    return content
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    content = read_json(path) if path.exists() else []
+    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
+        raise ArtifactError(f"{path}: was not written by fvc-exp: it is no list of objects")
+    return content

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,13 +9,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from fvc_exp.analytics import DuckDBAnalytics
 from fvc_exp.artifacts import write_result
-from fvc_exp.errors import DataError, MissingExtraError, QueryError
+from fvc_exp.cli import app
+from fvc_exp.errors import ArtifactError, DataError, MissingExtraError, QueryError
 from fvc_exp.experiment import run
 from fvc_exp.runfolder import RunFolder, write_json
-from fvc_exp.views import VIEWS, find_runs
+from fvc_exp.views import VIEWS, find_runs, query_runs
 from tests.conftest import ROOT, Compose, signal_dataset
 
 duckdb = pytest.importorskip("duckdb")
@@ -187,6 +190,50 @@ def test_command_prints_a_table_json_csv_and_parquet(outputs: Path, tmp_path: Pa
     done = fvc_query(sql, str(outputs), "--parquet", str(tmp_path / "out.parquet"))
     assert done.returncode == 0, done.stderr
     assert pl.read_parquet(tmp_path / "out.parquet")["C"].to_list() == [0.1, 1.0]
+
+
+def test_nested_columns_are_json_in_csv(outputs: Path) -> None:
+    done = fvc_query("SELECT ['x'] AS flags, {'a': [1, 2]} AS s, NULL::INT[] AS n", str(outputs), "--csv")
+    assert done.stdout.splitlines() == ["flags,s,n", '"[""x""]","{""a"": [1, 2]}",'], done.stderr
+
+
+BROKEN = {
+    "status": ("status.json", b"{", "runs", "cannot be read: Expecting"),
+    "status list": ("status.json", b"[]", "runs", "was not written by fvc-exp: it is no object"),
+    "results": ("results.json", b"", "runs", "cannot be read: Expecting"),
+    "metrics": ("metrics.json", b"[1]", "folds", "was not written by fvc-exp: it is no list of objects"),
+    "predictions": ("predictions.parquet", b"x", "predictions", "cannot be read: "),
+    "coefficients": ("coefficients.csv", b"\0\0", "coefficients", "is neither parquet, Arrow IPC"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "view", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_of_a_run_is_named(outputs: Path, name: str, content: bytes, view: str, message: str) -> None:
+    broken = outputs / "C=1.0" / "fold=1" / name
+    broken.write_bytes(content)
+    with pytest.raises((ArtifactError, DataError), match=re.escape(f"{broken}: {message}")):
+        query_runs(f"FROM {view}", outputs)
+
+
+SQL_MISTAKES = {
+    "word": ("SELEC 1", r'syntax error at or near "SELEC".*LINE 1'),
+    "column": ("SELECT nonsense FROM runs", r'"nonsense" not found.*Candidate bindings'),
+    "table": ("SELECT 1 FROM nonsense", "nonsense does not exist.*; tables are runs, folds, predictions, coefficients"),
+}
+
+
+@pytest.mark.parametrize(("sql", "message"), SQL_MISTAKES.values(), ids=SQL_MISTAKES)
+def test_a_mistake_in_sql_is_one_line(outputs: Path, sql: str, message: str) -> None:
+    with pytest.raises(QueryError, match=message) as raised:
+        query_runs(sql, outputs)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [("query", "SELECT 1", ""), ("track", ""), ("doctor", "--outputs", "")])
+def test_an_empty_path_is_not_the_working_folder(command: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2
+    assert "'' is empty; name a folder" in done.stderr
 
 
 def test_command_names_mistakes(outputs: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ SWEEP_COMMANDS = ["status", "retry", "collect", "leaderboard"]
 def test_a_folder_that_is_no_sweep_is_one_line(tmp_path: Path, name: str) -> None:
     done = CliRunner().invoke(app, [name, str(tmp_path / "nothing")])
     assert done.exit_code == 2
-    assert done.stderr == f"error: {tmp_path / 'nothing'}: is no sweep: it holds no plan.json\n"
+    assert done.stderr == f"error: {tmp_path / 'nothing'}: no such folder\n"
     assert done.stdout == ""
     assert not list(tmp_path.iterdir())
 

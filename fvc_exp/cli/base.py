@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from enum import IntEnum
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, ParamSpec
 
 import typer
@@ -66,6 +67,13 @@ def command(function: Callable[P, Exit]) -> Callable[P, None]:
         raise typer.Exit(code)
 
     return run
+
+
+def a_folder(text: str) -> Path:
+    """A path from the command line; ``""``, as an unset variable of the shell gives it, is not the working folder."""
+    if not str(text):
+        raise typer.BadParameter("'' is empty; name a folder")
+    return Path(text)
 
 
 def print_json(value: object) -> None:

@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from fvc_exp.cli.base import Exit, JsonOption, command, print_json
+from fvc_exp.cli.base import Exit, JsonOption, a_folder, command, print_json
 
 
 @command
 def doctor(
-    outputs: Annotated[Path, typer.Option(metavar="FOLDER", help="where results shall land")] = Path("outputs"),
+    outputs: Annotated[Path, typer.Option(metavar="FOLDER", parser=a_folder, help="where results shall land")] = Path(
+        "outputs"
+    ),
     as_json: JsonOption = False,
 ) -> Exit:
     """Look at packages, threads, codecs, disks, SLURM and optional parts, and say what to do.

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from fvc_exp.cli.base import Exit, JsonOption, command, print_json
+from fvc_exp.cli.base import Exit, JsonOption, a_folder, command, print_json
 from fvc_exp.config import EXPERIMENT
 from fvc_exp.console import frame_table, make_console
 from fvc_exp.errors import ConfigError
-from fvc_exp.runfolder import plain, write_atomic
+from fvc_exp.runfolder import plain, write_bytes
 
 
 @command
@@ -74,7 +74,9 @@ def audit(
 @command
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="one SELECT over runs, folds, predictions, coefficients")],
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="where runs lie, at any depth")] = Path("outputs"),
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", parser=a_folder, help="where runs lie, at any depth")
+    ] = Path("outputs"),
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="write parquet instead of printing")] = None,
@@ -83,17 +85,18 @@ def query(
 
     Example: fvc query "SELECT run, C, cv_auc_mean FROM runs ORDER BY cv_auc_mean DESC LIMIT 5"
     """
+    from fvc_exp.tables import csv_text, parquet_bytes
     from fvc_exp.views import query_runs
 
     if sum((as_json, as_csv, parquet is not None)) > 1:
         raise ConfigError("--json, --csv and --parquet exclude each other: choose one")
     found = query_runs(sql, folder)
     if parquet is not None:
-        write_atomic(parquet, found.write_parquet)
+        write_bytes(parquet, parquet_bytes(found))
     elif as_json:
         typer.echo(found.write_json())
     elif as_csv:
-        typer.echo(found.write_csv(), nl=False)
+        typer.echo(csv_text(found), nl=False)
     else:
         make_console().print(frame_table(found))
     return Exit.OK
@@ -186,7 +189,9 @@ def report(
 
 @command
 def track(
-    folder: Annotated[Path, typer.Argument(metavar="RUN|SWEEP", help="folder of a run that has ended, or of a sweep")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|SWEEP", parser=a_folder, help="folder of a run that has ended, or of a sweep")
+    ],
     uri: Annotated[
         str | None,
         typer.Option(

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from fvc_exp.config import Config, to_typed
 from fvc_exp.errors import ArtifactError
-from fvc_exp.runfolder import FileName, RunFolder, read_json, write_json
+from fvc_exp.runfolder import FileName, RunFolder, read_json, require_folder, write_json
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ class SweepFolder:
             ArtifactError: this is no sweep folder, or its plan was written by another version.
         """
         if not self.plan.exists():
+            require_folder(self.path)
             raise ArtifactError(f"{self.path}: is no sweep: it holds no {self.plan.name}")
         return _plan(self.plan, read_json(self.plan))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from fvc_exp.errors import ArtifactError, FvcError
 from fvc_exp.identity import canonical
-from fvc_exp.runfolder import RunFolder, read_config, read_json
+from fvc_exp.runfolder import RunFolder, read_config, read_json, require_folder
 from fvc_exp.sweep.member import read_status
 from fvc_exp.sweep.results import flat_parameters
 from fvc_exp.views import flat_metrics
@@ -81,9 +81,14 @@ def read_run(path: Path) -> Record:
         ArtifactError: the run has not ended, or a file of it is broken.
     """
     folder = RunFolder(path)
-    if (status := read_status(folder.status)) is None:
+    require_folder(path)
+    if not folder.status.exists():
         raise ArtifactError(f"{path}: is neither a sweep nor a run that has ended: it holds no {folder.status.name}")
-    return run_record(folder, ending_of(status), path.resolve().name)
+    try:
+        ending = ending_of(read_status(folder.status) or {})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{folder.status}: is broken: a state, started and ended must stand in it") from error
+    return run_record(folder, ending, path.resolve().name)
 
 
 def ending_of(status: Mapping[str, Any]) -> Ending:
@@ -126,7 +131,7 @@ def run_record(
         ending=ending,
         measured=ending.ended,
         parameters=texts(flat_parameters(dict(known))),
-        metrics=[*fold_metrics(read_json(folder.metrics)), *result_metrics(results)] if finished else [],
+        metrics=[*result_metrics(results), *fold_metrics(read_json(folder.metrics))] if finished else [],
         tags=texts(
             {
                 "mlflow.note.content": "\n".join(f"- {note}" for note in results.get("notes", [])) or None,

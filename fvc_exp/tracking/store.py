@@ -71,6 +71,8 @@ def opened(store: Store, run: Path) -> Iterator[None]:
         with _alone_with(run):
             yield
         return
+    if store.database.exists():
+        _schema_of(store.database)  # before a lock is made beside what is none of ours
     store.database.parent.mkdir(parents=True, exist_ok=True)
     with alone(store.database.with_name(f".{store.database.name}.lock")):
         if not store.database.exists():

@@ -46,7 +46,7 @@ def track(path: Path, uri: str | None = None, experiment: str = EXPERIMENT) -> T
         TrackingError: the store cannot be opened or written.
     """
     record = read_sweep(path) if SweepFolder(path).plan.exists() else read_run(path)
-    store = store_at(uri) if uri else default_store(path, _outputs(path))
+    store = store_at(uri) if uri is not None else default_store(path, _outputs(path))
     mlflow = load_mlflow()
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -109,5 +109,7 @@ def _outputs(path: Path) -> str:
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
     text = str(error).strip().splitlines()[0]
     return "the server does not answer" if "Max retries exceeded" in text else text

@@ -44,7 +44,7 @@ class Writer:
         known = self.find(record.key)
         if known and known.info.status == record.ending.status:
             if parent and known.data.tags.get(_PARENT) != parent:
-                self.client.set_tag(known.info.run_id, _PARENT, parent)
+                self._join(known.info.run_id, parent, record)
             return False
         if known:
             self._delete(known.info.run_id)
@@ -54,6 +54,12 @@ class Writer:
             log_model(record.model, run_id)
         self._end(run_id, record)
         return True
+
+    def _join(self, run_id: str, parent: str, record: Record) -> None:
+        """A run that was imported alone gets the parent, and what only its sweep knows: its name there and its job."""
+        self.client.update_run(run_id, name=record.name)
+        for name, value in {**record.tags, _PARENT: parent}.items():  # the parent last: by it a join is complete
+            self.client.set_tag(run_id, name, value)
 
     def begin_parent(self, record: Record) -> str:
         """The run of a sweep, new or not; it counts as running until ``end_parent``."""

@@ -156,6 +156,9 @@ def test_an_alone_imported_member_joins_its_family(sweep: Path, uri: str) -> Non
     member = next(path for path in (sweep / "runs").iterdir() if (path / "results.json").exists())
     assert track(member, uri).imported == 1
     assert (track(sweep, uri).imported, len(family(runs_of(uri))[1])) == (2, 3)
+    children = family(runs_of(uri))[1]
+    assert {each.info.run_name for each in children} == {"cv.n_splits=3", "cv.n_splits=4", "cv.n_splits=50"}
+    assert {each.data.tags["fvc.sweep"] for each in children} == {"mine"}
 
 
 def test_a_sweep_that_is_under_way_is_running(sweep: Path, uri: str) -> None:
@@ -275,6 +278,26 @@ def test_a_file_that_is_no_database(finished_run: Path, tmp_path: Path, content:
         f"error: {database}: is no database of mlflow; choose another --uri\n",
     )
     assert database.read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["some.db"]
+
+
+STORES = {
+    "empty": ("", "uri= is not supported: it must be sqlite:///PATH, http://HOST:PORT or https://HOST"),
+    "scheme": ("ftp://x", "uri=ftp://x is not supported"),
+    "no folder": ("sqlite:///{file}/mlflow.db", "{file}: File exists"),
+}
+
+
+@pytest.mark.parametrize(("uri", "message"), STORES.values(), ids=STORES)
+def test_a_store_that_cannot_be(finished_run: Path, tmp_path: Path, uri: str, message: str) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    done = fvc("track", finished_run, "--uri", uri.format(file=file))
+    assert done.exit_code == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message.format(file=file) in line
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_deleted_experiment_is_named(finished_run: Path, uri: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fvc_exp import load_run, load_sweep
 from fvc_exp.errors import ArtifactError, TrackingError
 from fvc_exp.runfolder import write_json
 from fvc_exp.sweep.folder import SweepFolder
@@ -16,6 +17,7 @@ from fvc_exp.sweep.submissions import read_all
 from fvc_exp.tracking.record import Status, ending_of, fold_metrics, read_run, texts
 from fvc_exp.tracking.store import default_store, store_at
 from fvc_exp.tracking.sweeps import read_sweep
+from fvc_exp.views import find_runs
 from tests.conftest import ROOT, run_py
 from tests.sweep.sabotage import sitecustomize as broken
 from tests.tracking.conftest import sweep_arguments
@@ -58,6 +60,23 @@ def test_endings(state: str, expected: Status) -> None:
 def test_a_run_that_has_not_ended(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is neither a sweep nor a run that has ended"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"state": "done"}', '{"state": "done", "started": 1, "ended": ""}']
+)
+def test_a_broken_status_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "status.json").write_text(content)
+    with pytest.raises(ArtifactError, match=r"status.json: is broken: a state, started and ended must stand in it"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "message"), [("nothing", "no such folder"), ("file", "is a file; name a folder")])
+def test_what_is_no_folder(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "file").touch()
+    for read in (read_run, read_sweep, load_run, load_sweep, find_runs):
+        with pytest.raises(ArtifactError, match=f"{name}: {message}"):
+            read(tmp_path / name)
 
 
 def test_a_failed_run_without_any_result(tmp_path: Path) -> None:
