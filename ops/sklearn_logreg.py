@@ -32,10 +32,15 @@ from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_
 import fvc_exp
 from fvc_exp import DuckDBAnalytics
 from fvc_exp.artifacts import read_pipeline
+from fvc_exp.errors import FvcError, MissingExtraError
 from fvc_exp.lookup import measured_frames, newest_run, run_videos
 from fvc_exp.report.figures import INTERCEPT, SMALLEST_BIN, coefficient_table
 
-RUN = Path(os.environ.get("FVC_RUN") or newest_run(Path(fvc_exp.__file__).parents[1] / "outputs" / "runs"))
+try:
+    RUN = Path(os.environ.get("FVC_RUN") or newest_run(Path(fvc_exp.__file__).parents[1] / "outputs" / "runs"))
+    fvc_exp.load_run(RUN)
+except FvcError as error:
+    sys.exit(f"error: {error}; a training run is made by run.py and named by FVC_RUN")
 print(RUN)
 
 # %% [markdown]
@@ -227,16 +232,19 @@ plt.show()
 # %% [markdown]
 # ## SQL
 #
-# Each file of a run is a table for DuckDB. `fvc query` does the same over all runs.
+# Each file of a run is a table for DuckDB, of the extra `analytics`. `fvc query` does the same over all runs.
 
 # %%
-with DuckDBAnalytics() as analytics:
-    analytics.register_parquet("folds", RUN / "metrics.json")
-    analytics.register_parquet("predictions", RUN / "predictions.parquet")
-    print(analytics.query("SELECT count(*) AS folds, avg(test_auc) AS auc, stddev(test_auc) AS sd FROM folds"))
-    # the groups that are most wrong, with the model that has not seen them
-    wrong = """
-        SELECT "group", label, count(*) AS videos, avg(abs(probability - (label = 'fake')::INT)) AS error
-        FROM predictions GROUP BY ALL ORDER BY error DESC, "group" LIMIT 5
-    """
-    print(analytics.query(wrong))
+try:
+    with DuckDBAnalytics() as analytics:
+        analytics.register_parquet("folds", RUN / "metrics.json")
+        analytics.register_parquet("predictions", RUN / "predictions.parquet")
+        print(analytics.query("SELECT count(*) AS folds, avg(test_auc) AS auc, stddev(test_auc) AS sd FROM folds"))
+        # the groups that are most wrong, with the model that has not seen them
+        wrong = """
+            SELECT "group", label, count(*) AS videos, avg(abs(probability - (label = 'fake')::INT)) AS error
+            FROM predictions GROUP BY ALL ORDER BY error DESC, "group" LIMIT 5
+        """
+        print(analytics.query(wrong))
+except MissingExtraError as error:
+    print(f"left out: {error}")

@@ -148,3 +148,33 @@ def test_the_same_file_runs_as_a_script(executed: Notebook, demo_run: Path, tmp_
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == text_of(executed)
     assert list(tmp_path.iterdir()) == []
+
+
+# Runs a script where these modules are not installed.
+WITHOUT = """
+import runpy, sys
+script, *hidden = sys.argv[1:]
+sys.modules.update(dict.fromkeys(hidden))
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+def without(folder: Path, run: Path, *hidden: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", WITHOUT, str(SOURCE), *hidden]
+    environment = os.environ | {"FVC_RUN": str(run), "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+
+
+def test_without_its_extras_all_but_sql_is_there(demo_run: Path, tmp_path: Path) -> None:
+    done = without(tmp_path, demo_run, "jupytext", "nbclient", "ipykernel", "IPython", "duckdb")
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = [line for line in done.stdout.splitlines() if "not installed" in line]
+    assert line.startswith("left out: duckdb is not installed: pip install 'fvc-exp[analytics]'")
+    assert line == done.stdout.splitlines()[-1]
+
+
+def test_a_folder_that_is_no_run_is_one_line(tmp_path: Path) -> None:
+    done = without(tmp_path, tmp_path / "nothing")
+    assert (done.returncode, done.stdout) == (1, "")
+    message = f"error: {tmp_path / 'nothing'}: no such folder; a training run is made by run.py and named by FVC_RUN\n"
+    assert done.stderr == message
