@@ -21,23 +21,33 @@ from fvc_exp.runfolder import RunFolder, read_json, require_folder
 from fvc_exp.tables import collect, read_own, scan_table
 
 _FILE = "fvc_file"
+_MLFLOW_RUN = re.compile("[0-9a-f]{32}")  # how MLflow names the folder of a run, which holds its artifacts
 _NO_RUNS = pl.DataFrame({"run": []}, {"run": pl.String})
 
 
 def find_runs(folder: Path) -> list[RunFolder]:
     """Every run folder at any depth, sorted by path; a run is where a ``status.json`` lies.
 
+    What MLflow took into a store below the folder are copies, and no runs.
+
     Raises:
         DataError: there is none.
         ArtifactError: it is no folder.
     """
+    found = []
     # rglob would ask again for the file in every folder that it has just listed: four times as long.
-    named = (RunFolder(Path(path)) for path, _, names in os.walk(folder) if "status.json" in names)
-    found = sorted((run for run in named if run.status.is_file()), key=lambda run: run.path)
+    for path, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_copy(path, name)]
+        if "status.json" in names and (run := RunFolder(Path(path))).status.is_file():
+            found.append(run)
     if not found:
         require_folder(folder)
         raise DataError(f"{folder}: no run in it; run.py writes them below outputs/")
-    return found
+    return sorted(found, key=lambda run: run.path)
+
+
+def _is_copy(parent: str, name: str) -> bool:
+    return name == "artifacts" and _MLFLOW_RUN.fullmatch(Path(parent).name) is not None
 
 
 def query_runs(sql: str, folder: Path) -> pl.DataFrame:

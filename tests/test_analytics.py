@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,6 +147,16 @@ def outputs(compose_config: Compose, tmp_path: Path) -> Path:
     failed.path.mkdir()
     write_json(failed.status, {"state": "failed", "reason": "DataError"})
     return tmp_path
+
+
+def test_what_mlflow_took_does_not_count(outputs: Path) -> None:
+    before = [run.path for run in find_runs(outputs)]
+    first = outputs / "C=0.1" / "fold=0"
+    for copy in (f"mlflow/artifacts/{'0a' * 16}/artifacts", f"mlflow/artifacts/{'1b' * 16}/artifacts/best"):
+        shutil.copytree(first, outputs / copy)
+    assert [run.path for run in find_runs(outputs)] == before
+    shutil.copytree(first, outputs / "artifacts")
+    assert len(find_runs(outputs)) == len(before) + 1
 
 
 def test_views_over_all_runs(outputs: Path) -> None:
