@@ -28,7 +28,7 @@ _NO_RUNS = pl.DataFrame({"run": []}, {"run": pl.String})
 def find_runs(folder: Path) -> list[RunFolder]:
     """Every run folder at any depth, sorted by path; a run is where a ``status.json`` lies.
 
-    What MLflow took into a store below the folder are copies, and no runs.
+    What MLflow took into a store below the folder are copies, and no runs; so is the ``best/`` of a sweep.
 
     Raises:
         DataError: there is none.
@@ -37,7 +37,7 @@ def find_runs(folder: Path) -> list[RunFolder]:
     found = []
     # rglob would ask again for the file in every folder that it has just listed: four times as long.
     for path, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_copy(path, name)]
+        folders[:] = [name for name in folders if not _is_copy(path, names, name)]
         if "status.json" in names and (run := RunFolder(Path(path))).status.is_file():
             found.append(run)
     if not found:
@@ -46,7 +46,10 @@ def find_runs(folder: Path) -> list[RunFolder]:
     return sorted(found, key=lambda run: run.path)
 
 
-def _is_copy(parent: str, name: str) -> bool:
+def _is_copy(parent: str, files: list[str], name: str) -> bool:
+    """Whether a folder beside these files holds what MLflow took, or the best member of a sweep once more."""
+    if name == "best":
+        return "plan.json" in files
     return name == "artifacts" and _MLFLOW_RUN.fullmatch(Path(parent).name) is not None
 
 
