@@ -59,6 +59,20 @@ def test_equals_pipelines_of_scikit_learn(class_weight: str | None, missing: boo
     assert_equal(found, X, y, parts, points, class_weight=class_weight)
 
 
+def test_scales_are_those_of_scikit_learn_whatever_the_column() -> None:
+    X, y = table(9000, 7, 1)
+    X[:, 0], X[:, 1], X[:, 2] = 0.1, 0.0, np.where(np.arange(9000) < 4500, 1.7e9, np.nan)  # constant
+    X[:, 3] = 1e8 + 1e-9 * X[:, 3]  # constant to rounding
+    X[:, 4], X[:, 5] = 1e6 + 1e-3 * X[:, 4], 1e-200 * X[:, 5]
+    rows = np.arange(1, 9000)
+    found = fit_grid(X, y, [rows], [Point(1.0, 0.0)])
+    filled = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(X[rows])
+    scaler = StandardScaler().fit(filled)
+    assert scaler.scale_[:4].tolist() == [1.0] * 4
+    np.testing.assert_allclose(found.mean[0], scaler.mean_, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(found.scale[0], scaler.scale_, rtol=1e-9)
+
+
 def test_parts_may_be_anything() -> None:
     X, y = table(150, 5, 2)
     random = np.random.default_rng(3)
