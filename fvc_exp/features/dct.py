@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAMES = ("dct_dc_mean", "dct_dc_std", "dct_ac_mean", "dct_ac_std", "dct_ac_energy")
 COEFFICIENTS_AC = 63
-ROW_OF_ONES = np.ones((1, 8), np.float32)
+EIGHT_ONES = np.ones(8, np.float32)
 # The orthonormal DCT-II: row k holds the k-th basis vector.
 EXACT_BASIS = np.asarray(cv2.dct(np.eye(8), flags=cv2.DCT_ROWS).T, dtype=np.float64)
 BASIS = EXACT_BASIS.astype(np.float32)
@@ -62,16 +62,16 @@ def block_moments(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArr
     DC is 8 x block mean, and by Parseval's theorem the AC energy is the block's sum of squares less DC^2. The
     sums are integers below 2^24, hence exact in float32.
     """
-    height, width = blocks.shape
-    values = blocks.reshape(height // 8, 8, width).astype(np.float32)
-    dc = _block_sums(values) / 8
-    values *= values
-    return dc, _block_sums(values) - dc * dc
+    # First all first rows of the blocks, then all second ones: so a column of a block is one of the matrix.
+    rows = blocks.reshape(-1, 8, blocks.shape[1]).transpose(1, 0, 2).astype(np.uint16, order="C").reshape(8, -1)
+    dc = _block_sums(rows) / 8
+    rows *= rows
+    return dc, _block_sums(rows) - dc * dc
 
 
-def _block_sums(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    columns = np.matmul(ROW_OF_ONES, values)
-    return np.asarray(columns.reshape(-1, 8) @ ROW_OF_ONES[0], dtype=np.float64)
+def _block_sums(rows: NDArray[np.uint16]) -> NDArray[np.float64]:
+    columns = cv2.reduce(rows, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)
+    return np.asarray(columns.reshape(-1, 8) @ EIGHT_ONES, dtype=np.float64)
 
 
 def _mean_and_deviation(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -19,6 +19,8 @@ NAMES = ("noise_energy", "noise_mean", "noise_std")
 SECOND_DIFFERENCE = np.array([1, -2, 1], np.float32)
 # White noise of variance 1 leaves the mask with the sum of its squared weights.
 MASK_ENERGY = 36.0
+# The largest number whose square fits into 16 bits; few responses to natural pictures are larger.
+ROOT_OF_UINT16 = 255
 
 
 def strip_sums(strip: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -28,11 +30,16 @@ def strip_sums(strip: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def response_sums(response: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Sums of ``|r|``, ``r^2`` and ``r^4`` over a high-pass response; ``|r|`` up to 4095 is exact in float32."""
-    squares = response.astype(np.float32)
-    squares *= squares
+    """Sums of ``|r|``, ``r^2`` and ``r^4`` over a high-pass response; ``|r|`` up to 4095 is exact."""
+    squares: NDArray[np.uint16] | NDArray[np.float32]
+    if cv2.norm(response, cv2.NORM_INF) <= ROOT_OF_UINT16:
+        # numpy has no mixed product; that of int16 has the right bits.
+        squares = np.multiply(response, response).view(np.uint16)
+    else:
+        squares = response.astype(np.float32)
+        squares *= squares
     absolute = cv2.norm(response, cv2.NORM_L1)
-    return np.array([absolute, cv2.norm(response, cv2.NORM_L2SQR), cv2.norm(squares, cv2.NORM_L2SQR)])
+    return np.array([absolute, cv2.sumElems(squares)[0], cv2.norm(squares, cv2.NORM_L2SQR)])
 
 
 def features(sums: NDArray[np.float64], pixels: int) -> dict[str, float]:

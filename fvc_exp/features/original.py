@@ -41,18 +41,18 @@ COEFFICIENT_SUM = np.outer(EXACT_BASIS.sum(axis=0), EXACT_BASIS.sum(axis=0))
 def base_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
     """The original's twelve stage-2 pixel features of one RGB frame."""
     gray = _gray(rgb)
-    noise_sums, blur_sums = np.zeros(3), np.zeros(4)
+    noise_sums, gradient_sums = np.zeros(3), np.zeros(2)
     for strip in haloed_strips(gray):
         response = cv2.filter2D(strip, cv2.CV_16S, HIGH_PASS)[1:-1]
         noise_sums += noise.response_sums(np.asarray(response, dtype=np.int16))
-        blur_sums += blur.strip_sums(strip)
+        gradient_sums += blur.gradient_sums(strip)
     _, square, fourth = (float(total) / gray.size for total in noise_sums)
     return {
         "noise_energy": square * gray.size,
         "noise_mean": square,
         "noise_std": standard_deviation(square, fourth),
         **_dct(gray),
-        **blur.features(blur_sums, gray.size),
+        **blur.features(blur.laplacian_sums(gray), gradient_sums, gray.size),
         "boundary_inconsistency": _line_deviation(gray),
     }
 

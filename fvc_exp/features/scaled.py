@@ -150,13 +150,13 @@ def _window_sums(values: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.i
 def _base_features(
     picture: NDArray[np.uint8], steps: tuple[float, float], aligned: NDArray[np.uint8]
 ) -> dict[str, float]:
-    noise_sums, blur_sums = np.zeros(3), np.zeros(4)
+    noise_sums, gradient_sums = np.zeros(3), np.zeros(2)
     for strip in haloed_strips(picture):
         noise_sums += noise.strip_sums(strip)
-        blur_sums += blur.strip_sums(strip)
+        gradient_sums += blur.gradient_sums(strip)
     return (
         noise.features(noise_sums, picture.size)
         | dct.features(aligned)
-        | blur.features(blur_sums, picture.size)
+        | blur.features(blur.laplacian_sums(picture), gradient_sums, picture.size)
         | blocks.features(*steps)
     )

@@ -30,11 +30,15 @@ def haloed_strips(gray: NDArray[np.uint8], halo: int = 1) -> Iterator[NDArray[np
     Filters of ``2 * halo + 1`` rows over a band, less its first and last ``halo`` rows, are the filters of the
     frame with ``BORDER_REFLECT_101``.
     """
-    padded = np.asarray(cv2.copyMakeBorder(gray, halo, halo, 0, 0, cv2.BORDER_REFLECT_101), dtype=np.uint8)
     height, width = gray.shape
     rows = strip_rows(width)
     for top in range(0, height, rows):
-        yield padded[top : top + rows + 2 * halo]
+        bottom = min(top + rows, height)
+        strip = gray[max(top - halo, 0) : bottom + halo]
+        above, below = max(halo - top, 0), max(bottom + halo - height, 0)
+        if above or below:
+            strip = np.asarray(cv2.copyMakeBorder(strip, above, below, 0, 0, cv2.BORDER_REFLECT_101), dtype=np.uint8)
+        yield strip
 
 
 def block_strips(gray: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

@@ -139,7 +139,7 @@ def steps(path: Path) -> dict[str, float]:
     actions: dict[str, Callable[[], object]] = {
         "probe": lambda: probe(path, LIMITS),
         "noise": lambda: [noise.strip_sums(strip) for strip in haloed_strips(luma)],
-        "blur": lambda: [blur.strip_sums(strip) for strip in haloed_strips(luma)],
+        "blur": lambda: (blur.laplacian_sums(luma), [blur.gradient_sums(strip) for strip in haloed_strips(luma)]),
         "dct": lambda: dct.features(luma),
         "blocks": lambda: blocks.border_and_inside(luma),
         "stage2": lambda: scaled.base_features(luma),
