@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from fvc_exp.features import strips
 from fvc_exp.features.strips import standard_deviation
 
 if TYPE_CHECKING:
@@ -30,8 +31,12 @@ def laplacian_sums(gray: NDArray[np.uint8]) -> tuple[float, float]:
 
     The weights ``w`` of a Laplacian add up to 0, so that the square of ``sum w_i g_i`` is ``- sum w_i w_j (g_i -
     g_j)^2`` over all pairs of its pixels: no filter is needed, only differences between shifted frames. In the sum
-    itself all but the steps across the border cancels out.
+    itself all but the steps across the border cancels out. A frame of one strip is filtered all the same, as that is
+    a few calls only.
     """
+    if gray.size <= strips.PIXELS:
+        laplacian = cv2.Laplacian(gray, cv2.CV_16S)
+        return cv2.sumElems(laplacian)[0], cv2.norm(laplacian, cv2.NORM_L2SQR)
     padded = np.asarray(cv2.copyMakeBorder(gray, 1, 1, 1, 1, cv2.BORDER_REFLECT_101), dtype=np.uint8)
     columns = padded[1:-1, [0, 1, -2, -1]].sum(axis=0, dtype=np.int64)
     rows = padded[[0, 1, -2, -1], 1:-1].sum(axis=1, dtype=np.int64)
