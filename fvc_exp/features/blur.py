@@ -48,10 +48,10 @@ def laplacian_sums(gray: NDArray[np.uint8]) -> tuple[float, float]:
     # Laid out in one row, the frame has ends of padded rows between its own pixels.
     ends = np.arange(start, stop, stride)[:, None] + np.array([0, stride - 1])
     at_ends = sum(weight * pixels[ends + offset].astype(np.int32) for offset, weight in weights.items())
-    return float(total), _square_sum(pixels, weights, start, stop) - float(np.square(at_ends).sum())
+    return float(total), float(_square_sum(pixels, weights, start, stop) - np.square(at_ends).sum())
 
 
-def _square_sum(pixels: NDArray[np.uint8], weights: Mapping[int, int], start: int, stop: int) -> float:
+def _square_sum(pixels: NDArray[np.uint8], weights: Mapping[int, int], start: int, stop: int) -> int:
     """Sum over ``start <= i < stop`` of the square of the sum over ``weights`` of ``weight * pixels[i + offset]``.
 
     The weights add up to 0, their offsets ascend.
@@ -59,7 +59,7 @@ def _square_sum(pixels: NDArray[np.uint8], weights: Mapping[int, int], start: in
     pairs_by_lag: dict[int, list[int]] = {}
     for one, other in combinations(weights, 2):
         pairs_by_lag.setdefault(other - one, []).append(one)
-    total = 0.0
+    total = 0
     for lag, offsets in pairs_by_lag.items():
         first, last = min(offsets), max(offsets)
         all_steps = _squared_steps(pixels, lag, start + first, stop + last)
@@ -70,10 +70,11 @@ def _square_sum(pixels: NDArray[np.uint8], weights: Mapping[int, int], start: in
     return total
 
 
-def _squared_steps(pixels: NDArray[np.uint8], lag: int, start: int, stop: int) -> float:
+def _squared_steps(pixels: NDArray[np.uint8], lag: int, start: int, stop: int) -> int:
     if start == stop:
-        return 0.0
-    return cv2.norm(pixels[start:stop], pixels[start + lag : stop + lag], cv2.NORM_L2SQR)
+        return 0
+    # OpenCV squares the root of this integer, and what is left of a smooth frame in the end is small.
+    return round(cv2.norm(pixels[start:stop], pixels[start + lag : stop + lag], cv2.NORM_L2SQR))
 
 
 def features(laplacian_sums: tuple[float, float], gradient_sums: NDArray[np.float64], pixels: int) -> dict[str, float]:
