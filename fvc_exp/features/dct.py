@@ -49,11 +49,11 @@ def features(gray: NDArray[np.uint8]) -> dict[str, float]:
     if not strips:
         return dict.fromkeys(NAMES, nan)
     dc, energy = (np.concatenate(moments) for moments in zip(*strips, strict=True))
-    energy /= COEFFICIENTS_AC
-    ac_mean, _ = _mean_and_deviation(np.sqrt(energy))
+    dc_mean, dc_std = _mean_and_deviation(dc)
     energy_mean, energy_std = _mean_and_deviation(energy)
-    values = (*_mean_and_deviation(dc), ac_mean, energy_std, energy_mean)
-    return dict(zip(NAMES, values, strict=True))
+    amplitude = float(np.add.reduce(np.sqrt(energy))) / len(energy)
+    ac = (amplitude / sqrt(COEFFICIENTS_AC), energy_std / COEFFICIENTS_AC, energy_mean / COEFFICIENTS_AC)
+    return dict(zip(NAMES, (dc_mean, dc_std, *ac), strict=True))
 
 
 def block_moments(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

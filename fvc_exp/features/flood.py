@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ONE = np.uint8(1)
-BITS = np.arange(8, dtype=np.uint8)[:, None, None]
 # A seed grows by one pixel a step. Lines of texture are followed in some 60 steps; those of drawings may need more.
 STEPS, STEPS_BETWEEN_LOOKS = 96, 6
 
@@ -21,8 +20,12 @@ def packed(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
     So all neighbours of a pixel are in the bytes around its own, but for the first and last row of each eighth.
     """
-    eighths = mask.view(np.uint8).reshape(8, len(mask) // 8, -1)
-    return np.asarray(np.bitwise_or.reduce(eighths << BITS, axis=0), np.uint8)
+    *others, last = mask.view(np.uint8).reshape(8, len(mask) // 8, -1)
+    bits = last.copy()
+    for eighth in reversed(others):
+        bits += bits
+        bits |= eighth
+    return bits
 
 
 def grown(masks: Sequence[NDArray[np.uint8]], seeds: Sequence[NDArray[np.uint8]]) -> list[int] | None:
