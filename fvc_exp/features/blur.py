@@ -21,9 +21,12 @@ NAMES = ("laplacian_var", "gradient_mean", "gradient_std")
 def gradient_sums(strip: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Sum and square sum of the Sobel gradient magnitude over a haloed strip."""
     along_x, along_y = (gradient[1:-1] for gradient in cv2.spatialGradient(strip))
-    magnitude = cv2.magnitude(along_x.astype(np.float32), along_y.astype(np.float32))
-    square = cv2.norm(along_x, cv2.NORM_L2SQR) + cv2.norm(along_y, cv2.NORM_L2SQR)
-    return np.array([cv2.sumElems(magnitude)[0], square])
+    # The squares are integers below 2^24 and cv2.sqrt rounds correctly, unlike cv2.magnitude with some back ends.
+    square = along_x.astype(np.float32)
+    square *= square
+    cv2.accumulateSquare(along_y.astype(np.float32), square)
+    total = cv2.sumElems(square)[0]
+    return np.array([cv2.sumElems(cv2.sqrt(square, square))[0], total])
 
 
 def laplacian_sums(gray: NDArray[np.uint8]) -> tuple[float, float]:
