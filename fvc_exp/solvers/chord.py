@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 from fvc_exp.solvers import newton, quadratic
 from fvc_exp.solvers.bounds import penalty_gap
 from fvc_exp.solvers.newton import Model
+from fvc_exp.solvers.pilot import two_models
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 PASSES = 40
 _NUMBERS = 60_000  # of a chunk of log odds: it stays in the cache
-_PILOT_ROWS, _PILOT_ROWS_PER_COLUMN = 5_000, 50  # for the rough fit, which is but a place to start from
-_ROUGH = 1e-3
 _SLOWEST = 0.5  # of a squared step to that before it
 _WEAKEST = 0.5  # curvature at the middling fit to that of no coefficients: below it, steps by either model are short
 
@@ -71,7 +70,7 @@ def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
 
     With a strong signal two models do not serve many points, and what they serve would take longer than alone.
     """
-    flat, bent, pilot = _models(rows, l1, l2)
+    flat, bent, pilot = two_models(rows.Z, rows.y, rows.s, (l1 + l2)[:, 0])
     if bent.total < _WEAKEST * flat.total:
         return _nowhere(l1, l2)
     models, state = [flat, bent], _begin(rows, l1, l2, flat, bent, pilot)
@@ -88,31 +87,6 @@ def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
             for (chosen, model), sums in zip(near, parts, strict=True)
         ])  # fmt: skip
     return state
-
-
-def _models(rows: Rows, l1: Array, l2: Array) -> tuple[Model, Model, newton.Solution]:
-    """Of no coefficients, and of a rough fit of middling penalty, which is the third."""
-    p, total = l1.shape[1], float(rows.s.sum())
-    share = float(rows.s @ rows.y) / total
-    flat = newton.curvature(rows.Z, rows.s * (share * (1 - share)), True)
-    strengths = (l1 + l2)[:, 0]
-    middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
-    w, b = np.zeros(p), newton.log_odds(rows.y, rows.s)
-    if len(some := _sample(rows.y, max(_PILOT_ROWS, _PILOT_ROWS_PER_COLUMN * p))) < len(rows.y):
-        Z, y, s = rows.Z[some], rows.y[some], rows.s[some]
-        sample = newton.Problem(Z, y, s, np.zeros(p), np.full(p, middle * float(s.sum()) / total))
-        first = newton.minimise(sample, w, b, _ROUGH, 3)
-        w, b = first.w, first.b
-    pilot = newton.Problem(rows.Z, rows.y, rows.s, np.zeros(p), np.full(p, middle))
-    found = newton.minimise(pilot, w, b, _ROUGH, 3, flat)
-    wrong = 1 / (1 + np.exp(np.abs(rows.Z @ found.w + found.b)))
-    return flat, newton.curvature(rows.Z, rows.s * wrong * (1 - wrong), True), found
-
-
-def _sample(y: Array, size: int) -> Indices:
-    """Row numbers of about ``size`` rows with their share of both classes; all where one class would be missing."""
-    chosen = np.argsort(y, kind="stable")[:: max(1, len(y) // size)]
-    return chosen if 0 < y[chosen].sum() < len(chosen) else np.arange(len(y))
 
 
 def _nowhere(l1: Array, l2: Array) -> State:
