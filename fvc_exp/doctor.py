@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -88,8 +89,9 @@ def _package(requirement: Requirement) -> Finding:
 
 def thread_finding() -> Finding:
     """Cores that this process may use, against the threads of BLAS and OpenMP."""
-    import sklearn.utils._openmp_helpers  # noqa: F401 - loads the libraries that fits use
     from threadpoolctl import threadpool_info
+
+    import_module("sklearn.utils._openmp_helpers")  # loads the libraries that fits use
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)

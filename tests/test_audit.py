@@ -22,7 +22,7 @@ def test_platform_only_is_the_share_of_fakes_of_the_platform(compose_config: Com
     shortcut[::10] = None
     dataset = replace(dataset, slices={"platform": tuple(shortcut)})
     train, test = np.arange(60), np.arange(60, 120)
-    unknown = dataset.y[:60][shortcut[:60] == None].mean()  # noqa: E711 - elementwise
+    unknown = dataset.y[:60][[value is None for value in shortcut[:60]]].mean()
     expected = [{"twitter": 1.0, "youtube": 0.0, None: unknown}[shortcut[row]] for row in test]
     np.testing.assert_allclose(platform_only(dataset, train, test), expected)
     floors = run(compose_config(), dataset).floors

@@ -99,12 +99,16 @@ def fit_grid(
 
     most = 2 if X.nbytes > _LARGE else len(parts)
     workers = max(1, min(n_threads, most))
-    found = []
+    found: list[tuple[Array, Array, Fits]] = []
     with quiet(), _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
             if on_progress:
                 on_progress(len(found), len(parts))
+    return _together(found, X, parts)
+
+
+def _together(found: Sequence[tuple[Array, Array, Fits]], X: Array, parts: Sequence[Indices]) -> GridFit:
     means, scales, fits = zip(*found, strict=True)
     return GridFit(
         mean=np.stack(means),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,8 +48,6 @@ def _missing() -> str | None:
     absent = [str(path) for path in (CHROMIUM, DRIVER) if not path.exists()]
     if absent:
         return f"{', '.join(absent)} missing: apt-get install chromium chromium-driver"
-    try:
-        import selenium  # noqa: F401 - only whether it is there
-    except ImportError:
+    if importlib.util.find_spec("selenium") is None:
         return "selenium is not installed: pip install 'fvc-exp[browser]'"
     return None

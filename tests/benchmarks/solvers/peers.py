@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.solvers.competitor import Competitor, max_iter, strength
+from tests.benchmarks.solvers.competitor import Competitor, Path, max_iter, strength
 from tests.benchmarks.solvers.objective import Problem, Solution
 
 
@@ -74,7 +75,7 @@ def celer_fit(problem: Problem, tol: float) -> Solution:
 def competitors() -> list[Competitor]:
     """All that this interpreter could import."""
 
-    def of(name: str, module: str, path, **more) -> Competitor:  # noqa: ANN001, ANN003  (one line a library)
+    def of(name: str, module: str, path: Path, **more: Any) -> Competitor:
         return Competitor(name, module, lambda problem, tol: path(problem, [problem.C], tol)[0], path, **more)
 
     return [
