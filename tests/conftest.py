@@ -21,21 +21,6 @@ ROOT = Path(__file__).resolve().parents[1]
 Compose = Callable[..., Config]
 
 
-# One SLURM and one browser, not one a process; and fixtures that take half a minute are made once.
-_TOGETHER = ("slurm", "browser", "airflow")
-_COSTLY = ("test_predict.py", "test_notebook.py", "test_pipeline.py", "test_import.py", "test_hostile.py")
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one process what shares a real part or a costly fixture."""
-    for item in items:
-        groups = [part for part in _TOGETHER if item.get_closest_marker(part)]
-        groups += [item.path.name] if item.path.name in _COSTLY else []
-        if groups:
-            item.add_marker(pytest.mark.xdist_group(groups[0]))
-
-
 @pytest.fixture
 def compose_config() -> Iterator[Compose]:
     """Compose conf/ with overrides into a typed configuration."""
