@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fvc_exp.solvers import newton, quadratic
 from fvc_exp.solvers.bounds import penalty_gap
 from fvc_exp.solvers.newton import Model
-from fvc_exp.solvers.pilot import two_models
+from fvc_exp.solvers.pilot import Pilot, two_models
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -95,10 +95,10 @@ def _nowhere(l1: Array, l2: Array) -> State:
     return State(np.zeros_like(l1), np.zeros(m), l1, l2, np.zeros(m, np.int64), unknown, np.zeros(m, np.int64), unknown)
 
 
-def _begin(rows: Rows, l1: Array, l2: Array, flat: Model, bent: Model, pilot: newton.Solution) -> State:
+def _begin(rows: Rows, l1: Array, l2: Array, flat: Model, bent: Model, pilot: Pilot) -> State:
     """Each point after about a step of the second model from the rough fit."""
     m = len(l1)
-    slope = rows.s * (1 / (1 + np.exp(-(rows.Z @ pilot.w + pilot.b))) - rows.y)
+    slope = rows.s * (pilot.share - rows.y)
     residual = slope.sum()
     q = _slopes(bent, (slope @ rows.Z)[None], residual[None], pilot.w[None])
     w = quadratic.rough(bent.A, q[0], l1, l2)

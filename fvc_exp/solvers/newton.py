@@ -132,16 +132,22 @@ def log_odds(y: Array, s: Array) -> float:
 
 def curvature(X: Array, d: Array, intercept: bool) -> Model:
     """The quadratic model with weights ``d`` (n,)."""
+    H = (X.T @ X) * d[0] if len(d) and (d == d[0]).all() else _weighted_products(X, d)
+    if not intercept:
+        return Model(d, np.zeros(len(H)), np.inf, H)
+    h, total = d @ X, max(float(d.sum()), TINY)
+    return Model(d, h, total, H - np.outer(h, h / total))
+
+
+def _weighted_products(X: Array, d: Array) -> Array:
+    """X'dX, by chunks that stay in the cache."""
     H, root = np.zeros((X.shape[1], X.shape[1])), np.sqrt(d)
     space = np.empty((min(_ROWS, len(X)), X.shape[1]))  # once, as fresh memory costs as much as the product
     for start in range(0, len(X), _ROWS):
         rows = X[start : start + _ROWS]
         part = np.multiply(rows, root[start : start + _ROWS, None], out=space[: len(rows)])
         H += part.T @ part
-    if not intercept:
-        return Model(d, np.zeros(len(H)), np.inf, H)
-    h, total = d @ X, max(float(d.sum()), TINY)
-    return Model(d, h, total, H - np.outer(h, h / total))
+    return H
 
 
 def _point(problem: Problem, w: Array, b: float, eta: Array) -> Point:

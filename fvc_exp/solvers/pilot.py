@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,16 @@ _ROWS, _ROWS_PER_COLUMN = 5_000, 50  # of a first fit: it is but a place to star
 _ROUGH = 1e-3
 
 
-def two_models(Z: Array, y: Array, s: Array, strengths: Array) -> tuple[Model, Model, newton.Solution]:
+@dataclass(frozen=True)
+class Pilot:
+    """A rough fit: coefficients (p,), intercept, and the probability of class 1 of each row (n,)."""
+
+    w: Array
+    b: float
+    share: Array
+
+
+def two_models(Z: Array, y: Array, s: Array, strengths: Array) -> tuple[Model, Model, Pilot]:
     """Of no coefficients, and of a rough fit of middling penalty, which is the third.
 
     ``Z`` (n, p) is standardised, ``y`` (n,) 0 or 1, ``s`` (n,) positive weights; ``strengths`` (m,) are l1 + l2.
@@ -30,8 +41,10 @@ def two_models(Z: Array, y: Array, s: Array, strengths: Array) -> tuple[Model, M
         first = newton.minimise(newton.Problem(Z[some], y[some], s[some], np.zeros(p), weaker), w, b, _ROUGH, 3)
         w, b = first.w, first.b
     found = newton.minimise(newton.Problem(Z, y, s, np.zeros(p), np.full(p, middle)), w, b, _ROUGH, 3, flat)
-    wrong = 1 / (1 + np.exp(np.abs(Z @ found.w + found.b)))
-    return flat, newton.curvature(Z, s * wrong * (1 - wrong), True), found
+    eta = Z @ found.w + found.b
+    rarer = 1 / (1 + np.exp(np.abs(eta)))
+    bent = newton.curvature(Z, s * rarer * (1 - rarer), True)
+    return flat, bent, Pilot(found.w, found.b, np.where(eta > 0, 1 - rarer, rarer))
 
 
 def _sample(y: Array, size: int) -> Indices:
