@@ -20,40 +20,24 @@ from numpy.typing import NDArray
 from fvc_exp.solvers import newton, quadratic
 from fvc_exp.solvers.bounds import penalty_gap
 from fvc_exp.solvers.newton import Model
+from fvc_exp.solvers.passes import Rows, Sums, sums_near
 from fvc_exp.solvers.pilot import Pilot, two_models
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 PASSES = 40
-_NUMBERS = 60_000  # of a chunk of log odds: it stays in the cache
 _SLOWEST = 0.5  # of a squared step to that before it
+_TOLERABLE = 0.1  # of a fit's tolerance: distance that rounding may make
 _WEAKEST = 0.5  # curvature at the middling fit to that of no coefficients: below it, steps by either model are short
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Standardised ``Z`` (n, p), ``y`` (n,) 0 or 1, positive weights ``s`` (n,)."""
-
-    Z: Array
-    y: Array
-    s: Array
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Of m points: gradient (m, p), that of the intercept (m,), a value below the loss (m,), the range of v (m,)."""
-
-    gradient: Array
-    residual: Array
-    below: Array
-    low: Array
-    high: Array
 
 
 @dataclass
 class State:
-    """Where m points are: coefficients and penalties (m, p), intercept, model, last squared step, steps, bound (m,)."""
+    """Where m points are: coefficients and penalties (m, p), intercept, model, last squared step, steps, bound (m,).
+
+    ``exact`` tells those that need double precision.
+    """
 
     w: Array
     b: Array
@@ -63,6 +47,7 @@ class State:
     size: Array
     n_iter: Indices
     gap: Array
+    exact: NDArray[np.bool_]
 
 
 def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
@@ -79,20 +64,30 @@ def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
     for _ in range(PASSES):
         if not len(open_):
             break
-        split = [open_[state.kind[open_] == kind] for kind in range(len(models))]
-        near = [(chosen, model) for chosen, model in zip(split, models, strict=True) if len(chosen)]
-        parts = _pass(rows, [(state.w[chosen], state.b[chosen], model) for chosen, model in near])
-        open_ = np.concatenate([
-            chosen[_advance(state, chosen, model, sums, reach, tol)]
-            for (chosen, model), sums in zip(near, parts, strict=True)
-        ])  # fmt: skip
+        open_ = _pass(rows, models, state, open_, reach, tol)
     return state
+
+
+def _pass(rows: Rows, models: Sequence[Model], state: State, those: Indices, reach: Array, tol: float) -> Indices:
+    """Move those points by a step, together as far as their precision is the same; which ones go on."""
+    going = []
+    for exact, precision in ((False, np.float32), (True, np.float64)):
+        some = those[state.exact[those] == exact]
+        split = [(some[state.kind[some] == kind], model) for kind, model in enumerate(models)]
+        near = [(chosen, model) for chosen, model in split if len(chosen)]
+        if near:
+            parts = sums_near(rows, [(state.w[chosen], state.b[chosen], model) for chosen, model in near], precision)
+            going += [
+                chosen[_advance(state, chosen, model, sums, reach, tol)]
+                for (chosen, model), sums in zip(near, parts, strict=True)
+            ]
+    return np.concatenate(going)
 
 
 def _nowhere(l1: Array, l2: Array) -> State:
     m = len(l1)
-    unknown = np.full(m, np.inf)
-    return State(np.zeros_like(l1), np.zeros(m), l1, l2, np.zeros(m, np.int64), unknown, np.zeros(m, np.int64), unknown)
+    unknown, none = np.full(m, np.inf), np.zeros(m, np.int64)
+    return State(np.zeros_like(l1), np.zeros(m), l1, l2, none, unknown, none, unknown, np.zeros(m, bool))
 
 
 def _begin(rows: Rows, l1: Array, l2: Array, flat: Model, bent: Model, pilot: Pilot) -> State:
@@ -106,47 +101,8 @@ def _begin(rows: Rows, l1: Array, l2: Array, flat: Model, bent: Model, pilot: Pi
     db = -(residual + from_pilot @ bent.h) / bent.total
     is_near_null = np.sum(w @ flat.A * w, axis=1) < np.sum(from_pilot @ bent.A * from_pilot, axis=1)
     kind = np.where(is_near_null, 0, 1)
-    return State(w, pilot.b + db, l1, l2, kind, np.full(m, np.inf), np.ones(m, np.int64), np.full(m, np.inf))
-
-
-def _pass(rows: Rows, near: Sequence[tuple[Array, Array, Model]]) -> list[Sums]:
-    """The sums over all rows of points (w, b) near each model, in chunks of (points, rows).
-
-    The loss of a row is at least wrong + wrong^2 / 2, with wrong^2 = wrong - wrong (1 - wrong). exp may overflow to
-    infinity, whose reciprocal is the 0 that it should be.
-    """
-    w, b = -np.concatenate([each for each, _, _ in near]), np.concatenate([each for _, each, _ in near])[:, None]
-    ends = np.cumsum([len(each) for each, _, _ in near]).tolist()
-    blocks = [(slice(end - len(each[1]), end), each[2].d) for each, end in zip(near, ends, strict=True)]
-    m, signed = len(w), rows.s * rows.y
-    gradient = np.repeat(-(signed @ rows.Z)[None], m, axis=0)
-    wrong, bends = np.full(m, float(signed.sum())), np.zeros(m)
-    residual, low, high = -wrong, np.full(m, np.inf), np.zeros(m)
-    step = max(64, _NUMBERS // m)
-    space = np.empty((2, m * step))
-    for start in range(0, len(rows.y), step):
-        these = slice(start, start + step)
-        Z, y, s = rows.Z[these], rows.y[these], rows.s[these]
-        share, bend = space[:, : m * len(y)].reshape(2, m, len(y))
-        np.matmul(w, Z.T, out=share)
-        share -= b
-        with np.errstate(over="ignore"):
-            np.exp(share, out=share)
-        share += 1
-        np.reciprocal(share, out=share)
-        np.subtract(1, share, out=bend)
-        bend *= share
-        bends += bend @ s
-        for block, d in blocks:
-            bend[block] *= s / d[these]
-        np.minimum(low, bend.min(axis=1), out=low)
-        np.maximum(high, bend.max(axis=1), out=high)
-        wrong += share @ (s - 2 * s * y)
-        share *= s
-        residual += share.sum(axis=1)
-        gradient += share @ Z
-    below = 1.5 * wrong - 0.5 * bends
-    return [Sums(*(each[block] for each in (gradient, residual, below, low, high))) for block, _ in blocks]
+    unknown = np.full(m, np.inf)
+    return State(w, pilot.b + db, l1, l2, kind, unknown, np.ones(m, np.int64), unknown.copy(), np.zeros(m, bool))
 
 
 def _slopes(model: Model, gradient: Array, residual: Array, w: Array) -> Array:
@@ -163,8 +119,11 @@ def _advance(state: State, chosen: Indices, model: Model, sums: Sums, reach: Arr
     bent = dw @ model.A
     size = np.sum(bent * dw, axis=1) + sums.residual**2 / model.total
     minus = np.multiply.outer(sums.residual / model.total, model.h) - sums.gradient - bent
-    at, after = size / sums.low, size * _bent(sums, np.abs(dw) @ reach + np.abs(db))
-    inside = at < sums.low * float(model.d.min())
+    move = np.abs(dw) @ reach + np.abs(db)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        at = size / sums.low
+        inside = at < sums.low * float(model.d.min())
+        at, after = (np.square(np.sqrt(each) + np.sqrt(sums.error)) for each in (at, size * _bent(sums, move)))
     lowest = np.maximum(sums.below + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), newton.TINY)
     before = np.where(inside, at + penalty_gap(minus, w, l1, l2), np.inf)
     lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), newton.TINY)
@@ -177,6 +136,7 @@ def _advance(state: State, chosen: Indices, model: Model, sums: Sums, reach: Arr
     state.n_iter[chosen[moves]] += 1
     state.size[chosen] = size
     state.gap[chosen] = np.where(shrinks | stays, gap, np.inf)
+    state.exact[chosen] = ~(sums.error < _TOLERABLE * tol * lowest)
     return np.asarray(shrinks & (gap > tol))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp.solvers import chord, newton
+from fvc_exp.solvers.passes import Rows
 
 Array = NDArray[np.float64]
 
@@ -43,7 +44,7 @@ def fit_points(Z: Array, y: Array, s: Array, points: Sequence[Point], tol: float
     if len(Z) > _ROWS_PER_COLUMN * p and m >= _POINTS:
         mix, C = (np.array([getattr(point, name) for point in points]) for name in ("l1_ratio", "C"))
         l1, l2 = (np.repeat((each / C)[:, None], p, axis=1) for each in (mix, 1 - mix))
-        state = chord.fit_together(chord.Rows(Z, y, s), l1, l2, tol)
+        state = chord.fit_together(Rows(Z, y, s), l1, l2, tol)
         done = state.gap <= tol
         fits.w[done], fits.b[done], fits.n_iter[done] = state.w[done], state.b[done], state.n_iter[done]
         fits.gap[done], fits.converged[done] = state.gap[done], True

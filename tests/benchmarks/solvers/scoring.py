@@ -32,7 +32,7 @@ def _mean_ranks(level: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def log_loss_of(scores: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean log(1 + exp(-s x)) of each column, s = 2 y - 1; the logarithm of a product takes less time than their sum."""
+    """Mean log(1 + exp(-s x)) of each column, s = 2 y - 1; one logarithm of a product saves many."""
     margin = np.where(y[:, None] > 0, scores, -scores)
     factors = -np.abs(margin)
     np.exp(factors, out=factors)
