@@ -59,13 +59,21 @@ def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
     if bent.total < _WEAKEST * flat.total:
         return _nowhere(l1, l2)
     models, state = [flat, bent], _begin(rows, l1, l2, flat, bent, pilot)
-    reach = np.maximum(rows.Z.max(axis=0), -rows.Z.min(axis=0))
+    reach = _reach(rows.Z)
     open_ = np.arange(len(l1))
     for _ in range(PASSES):
         if not len(open_):
             break
         open_ = _pass(rows, models, state, open_, reach, tol)
     return state
+
+
+def _reach(Z: Array) -> Array:
+    """Max |z| of each column; numpy takes half as long for rows of eight."""
+    p, whole = Z.shape[1], len(Z) // 8 * 8
+    wide = Z[:whole].reshape(-1, 8 * p)
+    ends = np.maximum(wide.max(axis=0, initial=0), -wide.min(axis=0, initial=0)).reshape(8, p).max(axis=0)
+    return np.asarray(np.maximum(ends, np.abs(Z[whole:]).max(axis=0, initial=0)))
 
 
 def _pass(rows: Rows, models: Sequence[Model], state: State, those: Indices, reach: Array, tol: float) -> Indices:

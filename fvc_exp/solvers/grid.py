@@ -146,7 +146,7 @@ def _standardised(X: Array, rows: Indices) -> tuple[Array, Array, Array]:
     for start in range(0, n, _ROWS):
         part = Z[start : start + _ROWS]
         part -= mean
-        left += part.sum(axis=0)
+        left += np.ones(len(part)) @ part
         variance += np.einsum("ij,ij->j", part, part)
     variance = (variance - left**2 / n) / n
     scale = np.sqrt(variance)

@@ -2,8 +2,9 @@
 
 The probabilities are made in single precision as long as that will do: exp takes a fifth of the time. Any p_i will do
 for theta, as its products with the columns are made in double precision; what is wrong with the distance to the true
-p_i is bounded too. With e the rounding error, the log odds are wrong by at most r = (max |x_i w + b| + 4) e, and p_i by
-p_i (1 - p_i) r + e p_i, a chi-squared distance of at most 2 sum_i s_i (r^2 / 4 + e^2 / min p_i (1 - p_i)).
+p_i is bounded too. With e the rounding error, x_i w and then x_i w + b are rounded, so the odds are wrong by a share of
+at most r = (2 max |x_i w + b| + |b| + 5) e, the operations on them included, and p_i by p_i (1 - p_i) r + e p_i: a
+chi-squared distance of at most 2 sum_i s_i (r^2 / 4 + e^2 / min p_i (1 - p_i)).
 """
 
 from __future__ import annotations
@@ -65,35 +66,38 @@ def sums_near(rows: Rows, near: Sequence[tuple[Array, Array, Model]], precision:
         Z, y, s = rows.Z[these], rows.y[these], rows.s[these]
         wide = space[: m * len(y)].reshape(m, len(y))
         share, bend = narrow[:, : m * len(y)].reshape(2, m, len(y))
-        _probabilities(np.subtract(np.matmul(w, Z.T, out=wide), b, out=wide), share)
+        share[:] = np.matmul(w, Z.T, out=wide)
+        share -= b
+        _probabilities(share)
         np.subtract(1, share, out=bend)
         bend *= share
-        bends += bend @ s.astype(precision)
+        weights = s.astype(precision)
+        bends += bend @ weights
         for block, d in blocks:
             bend[block] *= (s / d[these]).astype(precision)
         np.minimum(low, bend.min(axis=1), out=low)
         np.maximum(high, bend.max(axis=1), out=high)
         wrong += share @ (s - 2 * s * y).astype(precision)
-        np.multiply(share, s, out=wide)
-        residual += wide.sum(axis=1)
+        share *= weights
+        wide[:] = share
+        residual += wide @ np.ones(len(y))
         gradient += wide @ Z
     least = np.concatenate([low[block] * float((d / rows.s).min()) for block, d in blocks])
-    error = rounding(least, float(rows.s.sum()), float(np.finfo(precision).eps))
+    error = rounding(least, b[:, 0], float(rows.s.sum()), float(np.finfo(precision).eps))
     each = (gradient, residual, 1.5 * wrong - 0.5 * bends, low, high, error)
     return [Sums(*(sums[block] for sums in each)) for block, _ in blocks]
 
 
-def _probabilities(minus: Array, share: NDArray[np.floating]) -> None:
-    """Of class 1 where ``minus`` are log odds of class 0; exp may overflow to infinity, whose reciprocal is 0."""
+def _probabilities(share: NDArray[np.floating]) -> None:
+    """Log odds of class 0 become the probability of class 1; exp may overflow to infinity, whose reciprocal is 0."""
     with np.errstate(over="ignore"):
-        share[:] = minus
         np.exp(share, out=share)
     share += 1
     np.reciprocal(share, out=share)
 
 
-def rounding(least: Array, total: float, eps: float) -> Array:
+def rounding(least: Array, b: Array, total: float, eps: float) -> Array:
     """The distance that rounding makes where all p_i (1 - p_i) are at least ``least`` (m,), for weights of a sum."""
     with np.errstate(divide="ignore"):
-        relative = (4 - np.log(least)) * eps
+        relative = (np.abs(b) - 2 * np.log(least) + 5) * eps
         return np.asarray(2 * total * (relative**2 / 4 + eps**2 / least))

@@ -101,29 +101,25 @@ def _try_support(
 
 def _solve_on(A: Array, right: Array, l2: Array, active: Mask) -> Array:
     """(A + diag(l2)) x = right on the active coordinates of each row, zero elsewhere."""
-    x = np.zeros_like(right)
+    m, p = right.shape
+    # Rows of like support size share a stack, in which one more coordinate, always 0, fills up the smaller ones.
+    bordered = np.zeros((p + 1, p + 1))
+    bordered[:p, :p] = A
+    sides, diagonal = np.c_[right, np.zeros(m)], np.c_[l2 + _ridge(A), np.ones(m)]
+    x = np.zeros((m, p + 1))
     size = active.sum(axis=1)
     order = np.argsort(size, kind="stable")
-    ridge = _ridge(A)
     while len(order):
-        # Rows of like support size share a stack; the smaller ones are padded with ones on the diagonal.
         widths = np.maximum(size[order], 1)
         take = max(1, int(np.searchsorted(np.arange(1, len(order) + 1) * widths**2, _CHUNK)))
-        rows, order = order[:take], order[take:]
-        width = int(size[rows[-1]])
-        if not width:
-            continue
-        columns = np.argsort(~active[rows], axis=1, kind="stable")[:, :width]
-        real = np.arange(width) < size[rows, None]
-        stack = A[columns[:, :, None], columns[:, None, :]] * (real[:, :, None] & real[:, None, :])
-        diagonal = np.where(real, np.take_along_axis(l2[rows], columns, axis=1) + ridge, 1.0)
-        stack[:, np.arange(width), np.arange(width)] += diagonal
-        values = np.where(real, np.take_along_axis(right[rows], columns, axis=1), 0.0)
-        solved = np.linalg.solve(stack, values[:, :, None])[:, :, 0]
-        inside = np.zeros((len(rows), x.shape[1]))
-        np.put_along_axis(inside, columns, np.where(real, solved, 0.0), axis=1)
-        x[rows] = inside
-    return x
+        rows, order = order[:take, None], order[take:]
+        width = int(size[rows[-1, 0]])
+        columns = np.argsort(~active[rows[:, 0]], axis=1, kind="stable")[:, :width]
+        columns[np.arange(width) >= size[rows]] = p
+        stack = bordered.take(columns[:, :, None] * (p + 1) + columns[:, None, :])
+        stack[:, np.arange(width), np.arange(width)] += diagonal[rows, columns]
+        x[rows, columns] = np.linalg.solve(stack, sides[rows, columns][:, :, None])[:, :, 0]
+    return x[:, :p]
 
 
 def _descend(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
