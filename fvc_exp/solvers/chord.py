@@ -144,7 +144,7 @@ def _advance(state: State, chosen: Indices, model: Model, sums: Sums, reach: Arr
     state.n_iter[chosen[moves]] += 1
     state.size[chosen] = size
     state.gap[chosen] = np.where(shrinks | stays, gap, np.inf)
-    state.exact[chosen] = ~(sums.error < _TOLERABLE * tol * lowest)
+    state.exact[chosen] |= ~(sums.error < _TOLERABLE * tol * lowest)
     return np.asarray(shrinks & (gap > tol))
 
 
