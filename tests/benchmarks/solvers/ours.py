@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.benchmarks.solvers.competitor import Competitor
 from tests.benchmarks.solvers.grid import Result, Task, by_paths
 from tests.benchmarks.solvers.objective import Problem, Solution
 from tests.benchmarks.solvers.scoring import auc_of, log_loss_of
+
+Array = NDArray[np.float64]
 
 SINGLE = "ours"
 GRID = "ours: grid"
@@ -53,10 +57,14 @@ def by_grid(task: Task, threads: int) -> Result:
     X, y = task.table.X, task.table.y
     points = [Point(C, ratio) for C, ratio in task.points]
     found = fit_grid(X, y, [train for train, _ in task.folds], points, tol=GRID_TOL, n_threads=threads)
-    values = [np.asarray(found.decision_function(number, X[test])) for number, (_, test) in enumerate(task.folds)]
-    truth = [y[test] for _, test in task.folds]
-    loss = np.array([log_loss_of(*pair) for pair in zip(values, truth, strict=True)])
-    auc = np.array([auc_of(*pair) for pair in zip(values, truth, strict=True)])
+
+    def score(number: int) -> tuple[Array, Array]:
+        test = task.folds[number][1]
+        values = found.decision_function(number, X[test])
+        return log_loss_of(values, y[test]), auc_of(values, y[test])
+
+    with ThreadPoolExecutor(threads) as pool:
+        loss, auc = (np.array(each) for each in zip(*pool.map(score, range(len(task.folds))), strict=True))
     solutions = [
         [Solution(coef, float(intercept)) for coef, intercept in zip(*pair, strict=True)]
         for pair in zip(found.coef, found.intercept, strict=True)
