@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fvc_exp.solvers import newton, quadratic
+from fvc_exp.solvers import quadratic
 from fvc_exp.solvers.bounds import penalty_gap
-from fvc_exp.solvers.newton import Model
+from fvc_exp.solvers.curvature import TINY, Model
 from fvc_exp.solvers.passes import Rows, Sums, sums_near
 from fvc_exp.solvers.pilot import Pilot, two_models
 
@@ -132,9 +132,9 @@ def _advance(state: State, chosen: Indices, model: Model, sums: Sums, reach: Arr
         at = size / sums.low
         inside = at < sums.low * float(model.d.min())
         at, after = (np.square(np.sqrt(each) + np.sqrt(sums.error)) for each in (at, size * _bent(sums, move)))
-    lowest = np.maximum(sums.below + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), newton.TINY)
+    lowest = np.maximum(sums.below + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), TINY)
     before = np.where(inside, at + penalty_gap(minus, w, l1, l2), np.inf)
-    lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), newton.TINY)
+    lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), TINY)
     behind = np.where(inside, after + penalty_gap(minus, following, l1, l2), np.inf)
     stays = before <= behind
     gap = np.minimum(before, behind) / lowest

@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp.solvers import quadratic
+from fvc_exp.solvers.curvature import TINY, Model, curvature
 
 Array = NDArray[np.float64]
 
-_ROWS = 8192  # of a chunk: what is made of X in passing stays in the cache
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
 _SHORTEST, _STALLED = 1e-8, 3  # a step below it is none; steps without any decrease that end the fit
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
-TINY = float(np.finfo(float).tiny)
 _ROUNDING = 8 * float(np.finfo(float).eps)
 
 
@@ -45,16 +44,6 @@ class Problem:
     def is_free(self) -> bool:
         """Whether nothing is penalised."""
         return not (self.l1.any() or self.l2.any())
-
-
-@dataclass(frozen=True)
-class Model:
-    """Curvature of the loss: ``d`` (n,), ``h`` = X'd, ``total`` = sum d, and ``A`` = X'dX - hh' / total."""
-
-    d: Array
-    h: Array
-    total: float
-    A: Array
 
 
 @dataclass(frozen=True)
@@ -128,26 +117,6 @@ def log_odds(y: Array, s: Array) -> float:
     """The intercept of the model without coefficients."""
     ones = float(s @ y)
     return float(np.log(ones / (float(s.sum()) - ones)))
-
-
-def curvature(X: Array, d: Array, intercept: bool) -> Model:
-    """The quadratic model with weights ``d`` (n,)."""
-    H = (X.T @ X) * d[0] if len(d) and (d == d[0]).all() else _weighted_products(X, d)
-    if not intercept:
-        return Model(d, np.zeros(len(H)), np.inf, H)
-    h, total = d @ X, max(float(d.sum()), TINY)
-    return Model(d, h, total, H - np.outer(h, h / total))
-
-
-def _weighted_products(X: Array, d: Array) -> Array:
-    """X'dX, by chunks that stay in the cache."""
-    H, root = np.zeros((X.shape[1], X.shape[1])), np.sqrt(d)
-    space = np.empty((min(_ROWS, len(X)), X.shape[1]))  # once, as fresh memory costs as much as the product
-    for start in range(0, len(X), _ROWS):
-        rows = X[start : start + _ROWS]
-        part = np.multiply(rows, root[start : start + _ROWS, None], out=space[: len(rows)])
-        H += part.T @ part
-    return H
 
 
 def _point(problem: Problem, w: Array, b: float, eta: Array) -> Point:

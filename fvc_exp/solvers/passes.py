@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fvc_exp.solvers.newton import Model
+from fvc_exp.solvers.curvature import Model
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp.solvers import newton
-from fvc_exp.solvers.newton import Model
+from fvc_exp.solvers.curvature import Model, curvature
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -33,7 +33,7 @@ def two_models(Z: Array, y: Array, s: Array, strengths: Array) -> tuple[Model, M
     """
     p, total = Z.shape[1], float(s.sum())
     share = float(s @ y) / total
-    flat = newton.curvature(Z, s * (share * (1 - share)), True)
+    flat = curvature(Z, s * (share * (1 - share)), True)
     middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
     w, b = np.zeros(p), newton.log_odds(y, s)
     if len(some := _sample(y, max(_ROWS, _ROWS_PER_COLUMN * p))) < len(y):
@@ -43,7 +43,7 @@ def two_models(Z: Array, y: Array, s: Array, strengths: Array) -> tuple[Model, M
     found = newton.minimise(newton.Problem(Z, y, s, np.zeros(p), np.full(p, middle)), w, b, _ROUGH, 3, flat)
     eta = Z @ found.w + found.b
     rarer = 1 / (1 + np.exp(np.abs(eta)))
-    bent = newton.curvature(Z, s * rarer * (1 - rarer), True)
+    bent = curvature(Z, s * rarer * (1 - rarer), True)
     return flat, bent, Pilot(found.w, found.b, np.where(eta > 0, 1 - rarer, rarer))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fvc_exp.solvers import chord, newton
+from fvc_exp.solvers.curvature import curvature
 from fvc_exp.solvers.passes import Rows, sums_near
 
 N, P, M = 5_000, 6, 4
@@ -30,7 +31,7 @@ def objective(problem: newton.Problem, w: np.ndarray, b: float) -> float:
 @pytest.mark.parametrize(("precision", "rtol"), [(np.float64, 1e-11), (np.float32, 1e-4)])
 def test_sums_are_those_of_a_plain_implementation(precision: type[np.floating], rtol: float) -> None:
     rows, (w, b) = rows_of(0), points(1, 0.3)
-    models = [newton.curvature(rows.Z, d, True) for d in (0.2 * rows.s, np.linspace(0.1, 0.3, N))]
+    models = [curvature(rows.Z, d, True) for d in (0.2 * rows.s, np.linspace(0.1, 0.3, N))]
     found = sums_near(rows, [(w[:1], b[:1], models[0]), (w[1:], b[1:], models[1])], precision)
     for sums, model, of in zip(found, models, (slice(0, 1), slice(1, M)), strict=True):
         share = 1 / (1 + np.exp(-(w[of] @ rows.Z.T + b[of, None])))
@@ -46,7 +47,7 @@ def test_sums_are_those_of_a_plain_implementation(precision: type[np.floating], 
 @pytest.mark.parametrize("size", [0.01, 0.5, 1.0, 1.7])
 def test_distance_made_by_rounding_is_bounded(size: float) -> None:
     rows, (w, b) = rows_of(2), points(3, size)
-    (sums,) = sums_near(rows, [(w, b, newton.curvature(rows.Z, 0.2 * rows.s, True))], np.float32)
+    (sums,) = sums_near(rows, [(w, b, curvature(rows.Z, 0.2 * rows.s, True))], np.float32)
     eta = w @ rows.Z.T + b[:, None]
     rounded = 1 / (1 + np.exp(-(w @ rows.Z.T).astype(np.float32) - b[:, None].astype(np.float32)))
     right, wrong = 1 / (1 + np.exp(-np.abs(eta))), 1 / (1 + np.exp(np.abs(eta)))
