@@ -99,12 +99,12 @@ def _nowhere(l1: Array, l2: Array) -> State:
 
 
 def _begin(rows: Rows, l1: Array, l2: Array, flat: Model, bent: Model, pilot: Pilot) -> State:
-    """Each point after about a step of the second model from the rough fit."""
+    """Each point after a step of the second model from the rough fit."""
     m = len(l1)
     slope = rows.s * (pilot.share - rows.y)
     residual = slope.sum()
     q = _slopes(bent, (slope @ rows.Z)[None], residual[None], pilot.w[None])
-    w = quadratic.rough(bent.A, q[0], l1, l2)
+    w = quadratic.solve(bent.A, np.repeat(q, m, axis=0), l1, l2, np.zeros_like(l1))
     from_pilot = w - pilot.w
     db = -(residual + from_pilot @ bent.h) / bent.total
     is_near_null = np.sum(w @ flat.A * w, axis=1) < np.sum(from_pilot @ bent.A * from_pilot, axis=1)

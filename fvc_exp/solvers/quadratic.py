@@ -1,10 +1,10 @@
 """Many small problems with one matrix: min_x x'(A + diag(l2))x / 2 + q'x + l1'|x|, one for each row of q.
 
 A guess of the support and its signs is checked by a direct solve, and mended: what came out with another sign leaves,
-and what has a slope above l1 enters. That is the primal-dual active set method (Hintermüller, Ito & Kunisch 2002) with a
-step of nearly 0, Newton's method on the optimality conditions: exact after a few steps where it converges, but it may
-cycle. With the step of a single coordinate, 1 / A_jj, nearly equal columns did so often. What it does not settle goes to
-scikit-learn's coordinate descent, which always converges, and whose support is then solved directly again.
+and what has a slope above l1 enters. That is the primal-dual active set method (Hintermüller, Ito & Kunisch 2002) with
+a step of nearly 0, Newton's method on the optimality conditions: exact after a few steps where it converges, but it may
+cycle; with the step of a single coordinate, 1 / A_jj, nearly equal columns did so often. What it does not settle goes
+to scikit-learn's coordinate descent, which always converges, and whose support is then solved directly again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
-GUESSES = 6  # active set steps before coordinate descent takes over
+GUESSES = 12  # active set steps before coordinate descent takes over
 SWEEPS = (100, 1_000)  # of coordinate descent, each followed by a direct solve on its support
 _CHUNK = 2_000_000  # numbers in the stack of matrices that are solved at once
 _RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no unique solution, any will do
@@ -133,33 +133,16 @@ def _descend(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
 
 
 def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, sweeps: int) -> Array:
-    """One problem, in units in which each l1 is 1."""
+    """One problem by scikit-learn's, in units in which each l1 is 1, with a target that has these slopes."""
     unit = 1.0 / np.where(l1 > 0, l1, 1.0)
-    gram = (A + np.diag(l2)) * unit[:, None] * unit
-    return np.asarray(_kernel(gram, q * unit, 1.0, [1.0], start / unit, sweeps)[0] * unit)
-
-
-def rough(A: Array, q: Array, l1: Array, l2: Array) -> Array:
-    """Nearly the minimisers (m, p) for one q (p,), from the strongest penalty of each mix on; l1, l2 (m, p)."""
-    x, sharp, strength = np.zeros_like(l1), l1[:, 0], l1[:, 0] + l2[:, 0]
-    mixes = np.round(sharp / np.where(strength > 0, strength, 1), 12)
-    for mix in np.unique(mixes[mixes > 0]):
-        rows = np.flatnonzero(mixes == mix)
-        rows = rows[np.argsort(-strength[rows], kind="stable")]
-        x[rows] = _kernel(A, q, float(mix), strength[rows].tolist(), None, SWEEPS[0])
-    return _by_supports(A, np.repeat(q[None], len(l1), axis=0), l1, l2, x, 2)[0]
-
-
-def _kernel(gram: Array, q: Array, mix: float, strengths: list[float], start: Array | None, sweeps: int) -> Array:
-    """scikit-learn's coordinate descent along descending strengths, with a target that has these slopes."""
-    root, gram = _root(gram)
-    target = np.linalg.solve(root, -q)
+    root, gram = _root((A + np.diag(l2)) * unit[:, None] * unit)
+    slopes = -q * unit
     with config_context(skip_parameter_validation=True):  # it would cost more than the descent
         _, path, _ = enet_path(
-            np.asfortranarray(root.T), target, l1_ratio=mix, alphas=[each / len(q) for each in strengths],
-            precompute=gram, Xy=-q, coef_init=start, check_input=False, tol=1e-14, max_iter=sweeps,
+            np.asfortranarray(root.T), np.linalg.solve(root, slopes), l1_ratio=1.0, alphas=[1.0 / len(q)],
+            precompute=gram, Xy=slopes, coef_init=start / unit, check_input=False, tol=1e-14, max_iter=sweeps,
         )  # fmt: skip
-    return np.asarray(path.T)
+    return np.asarray(path[:, 0] * unit)
 
 
 def _root(gram: Array) -> tuple[Array, Array]:
