@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 # tan(22.5 degrees) with 15 binary digits, as OpenCV has it: its product with a gradient is exact in float32.
 TANGENT = np.float32(13573 / 32768)
-# Frames wait for each other up to this many pixels; packed, that fits the CPU cache several times.
+# Frames of up to this many pixels are looked at together: more would leave the CPU cache, fewer cost more calls.
 TOGETHER = 1 << 19
 # From this share of pixels above the low threshold on cv2.Canny is the slower way.
 BUSY = 0.4
@@ -25,32 +26,21 @@ class EdgeCounter:
     """Counts the pixels that ``cv2.Canny`` marks in each of many frames.
 
     ``cv2.Canny`` looks at one pixel after another, and in small textured frames most of its branches are unforeseeable.
-    For these thinning goes over a whole frame at once here, and hysteresis over several, in half the time; all other
-    frames are left to ``cv2.Canny``.
+    These are looked at as a whole here, and several at once, in half the time; all other frames are left to
+    ``cv2.Canny``.
     """
 
     def __init__(self, low: int, high: int) -> None:
         self._low, self._high = low, high
         self._counts: list[int] = []
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[NDArray[np.uint8]] = []
 
     def add(self, gray: NDArray[np.uint8]) -> None:
         """Take one frame, of any size."""
-        gradient = _gradient(gray)
-        is_candidate = gradient.magnitude > self._low
-        position = len(self._counts)
-        self._counts.append(0)
-        if gray.size > TOGETHER or np.count_nonzero(is_candidate) < BUSY * gray.size:
-            self._counts[position] = _by_opencv(gradient, self._low, self._high)
-            return
-        thin = _thinned(gradient)
-        thin &= is_candidate
-        strong = thin > (gradient.magnitude <= self._high)
-        taken = _Waiting(position, gray, packed(thin), packed(strong))
-        if self._waiting and self._waiting[0].thin.shape != taken.thin.shape:
+        if self._waiting and self._waiting[0].shape != gray.shape:
             self._finish()
-        self._waiting.append(taken)
-        if len(self._waiting) * thin.size > TOGETHER:
+        self._waiting.append(gray)
+        if (len(self._waiting) + 1) * gray.size > TOGETHER:
             self._finish()
 
     def counts(self) -> list[int]:
@@ -59,21 +49,16 @@ class EdgeCounter:
         return list(self._counts)
 
     def _finish(self) -> None:
-        if not self._waiting:
-            return
-        counts = grown([frame.thin for frame in self._waiting], [frame.strong for frame in self._waiting])
-        for number, frame in enumerate(self._waiting):
-            # A line that is too long to follow in steps takes one pixel after another all the same.
-            alone = counts[number] if counts else _by_opencv(_gradient(frame.gray), self._low, self._high)
-            self._counts[frame.position] = alone
+        if self._waiting:
+            self._counts += _counts(_gradient(self._waiting), self._low, self._high)
         self._waiting = []
 
 
 @dataclass(frozen=True)
 class _Gradient:
-    """Of a frame with a rim of one pixel, and more rows below that make their number a multiple of 8.
+    """Of frames with a rim of one pixel, and more rows below that make their number a multiple of 8.
 
-    There the magnitude |x| + |y| is 0; ``height`` is that of the frame.
+    There the magnitude |x| + |y| is 0; ``height`` is that of the frames. All arrays are frames x rows x columns.
     """
 
     height: int
@@ -83,13 +68,12 @@ class _Gradient:
     size_y: NDArray[np.int16]
     magnitude: NDArray[np.int16]
 
-
-@dataclass(frozen=True)
-class _Waiting:
-    position: int
-    gray: NDArray[np.uint8]
-    thin: NDArray[np.uint8]
-    strong: NDArray[np.uint8]
+    def of(self, frames: Sequence[int]) -> _Gradient:
+        """The gradient of some of the frames."""
+        if len(frames) == len(self.magnitude):
+            return self
+        arrays = (self.along_x, self.along_y, self.size_x, self.size_y, self.magnitude)
+        return _Gradient(self.height, *(array[frames] for array in arrays))
 
 
 def count(gray: NDArray[np.uint8], low: int, high: int) -> int:
@@ -99,32 +83,58 @@ def count(gray: NDArray[np.uint8], low: int, high: int) -> int:
     return counter.counts()[0]
 
 
-def _gradient(gray: NDArray[np.uint8]) -> _Gradient:
-    height = len(gray)
-    rim = cv2.copyMakeBorder(gray, 1, 1 + -(height + 2) % 8, 1, 1, cv2.BORDER_REPLICATE)
-    along_x, along_y = (np.asarray(gradient, np.int16) for gradient in cv2.spatialGradient(rim))
+def _gradient(frames: Sequence[NDArray[np.uint8]]) -> _Gradient:
+    height, width = frames[0].shape
+    below = 1 + -(height + 2) % 8
+    rimmed = np.empty((len(frames), height + 1 + below, width + 2), np.uint8)
+    for frame, place in zip(frames, rimmed, strict=True):
+        cv2.copyMakeBorder(frame, 1, below, 1, 1, cv2.BORDER_REPLICATE, dst=place)
+    along_x, along_y = (
+        np.asarray(gradient, np.int16).reshape(rimmed.shape)
+        for gradient in cv2.spatialGradient(rimmed.reshape(-1, width + 2))
+    )
     size_x, size_y = np.abs(along_x), np.abs(along_y)
     magnitude = size_x + size_y
-    for edge in (magnitude[0], magnitude[height + 1 :], magnitude[:, 0], magnitude[:, -1]):
+    for edge in (magnitude[:, 0], magnitude[:, height + 1 :], magnitude[..., 0], magnitude[..., -1]):
         edge[:] = 0
     return _Gradient(height, along_x, along_y, size_x, size_y, magnitude)
 
 
-def _by_opencv(gradient: _Gradient, low: int, high: int) -> int:
-    x, y = (along[1 : gradient.height + 1, 1:-1] for along in (gradient.along_x, gradient.along_y))
+def _counts(gradient: _Gradient, low: int, high: int) -> list[int]:
+    pixels = gradient.height * (gradient.magnitude.shape[2] - 2)
+    is_candidate = gradient.magnitude > low
+    candidates = [np.count_nonzero(frame) for frame in is_candidate]
+    busy = [number for number, above in enumerate(candidates) if pixels <= TOGETHER and above >= BUSY * pixels]
+    alone: dict[int, int] = {}
+    if busy:
+        of_busy = gradient.of(busy)
+        thin = _thinned(of_busy)
+        thin &= is_candidate[busy]
+        strong = thin > (of_busy.magnitude <= high)
+        # A line that is too long to follow in steps takes one pixel after another all the same.
+        alone = dict(zip(busy, grown(packed(thin), packed(strong)) or (), strict=False))
+    return [
+        alone[number] if number in alone else _by_opencv(gradient, number, low, high)
+        for number in range(len(candidates))
+    ]
+
+
+def _by_opencv(gradient: _Gradient, number: int, low: int, high: int) -> int:
+    x, y = (along[number, 1 : gradient.height + 1, 1:-1] for along in (gradient.along_x, gradient.along_y))
     return cv2.countNonZero(cv2.Canny(x, y, low, high))
 
 
 def _thinned(gradient: _Gradient) -> NDArray[np.bool_]:
     """Where the gradient is largest along its own direction."""
     # No product but that with 0 is a whole number, so rounding down changes no comparison.
-    bound = np.multiply(gradient.size_x.astype(np.float32), TANGENT).astype(np.int16)
+    bound = np.empty_like(gradient.size_x)
+    np.multiply(gradient.size_x, TANGENT, out=bound, dtype=np.float32, casting="unsafe")
     is_level = gradient.size_y <= bound
     bound += gradient.size_x
     bound += gradient.size_x
     is_steep = gradient.size_y > bound
     is_falling = (gradient.along_x ^ gradient.along_y) < 0
-    width = gradient.magnitude.shape[1]
+    width = gradient.magnitude.shape[2]
     thin = np.zeros(gradient.magnitude.shape, bool)
     thin.ravel()[width + 1 : -width - 1] = _largest(
         gradient.magnitude.ravel(), width, is_level.ravel(), is_steep.ravel(), is_falling.ravel()
@@ -139,7 +149,7 @@ def _largest(
     is_steep: NDArray[np.bool_],
     is_falling: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Thinning of a frame laid out in one row, from its second row and column to its last but one.
+    """Thinning of frames laid out in one row, from the second row and column of the first to the last but one.
 
     Of two equal neighbours the second counts as larger along rows and columns, and neither along diagonals.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,32 +14,33 @@ ONE = np.uint8(1)
 STEPS, STEPS_BETWEEN_LOOKS = 96, 6
 
 
-def packed(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Eight rows in one, whose number is a multiple of 8: bit ``b`` of row ``y`` is row ``b * rows / 8 + y``.
+def packed(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Eight rows in one of each of some masks, whose rows are a multiple of 8; masks x rows x columns.
 
-    So all neighbours of a pixel are in the bytes around its own, but for the first and last row of each eighth.
+    In the result, eighths of rows x masks x columns, bit ``b`` of row ``y`` is row ``b * rows / 8 + y``. So all
+    neighbours of a pixel are in the bytes around its own, but for the first and last row of each eighth.
     """
-    *others, last = mask.view(np.uint8).reshape(8, len(mask) // 8, -1)
-    bits = last.copy()
+    number, rows, width = masks.shape
+    *others, last = masks.view(np.uint8).reshape(number, 8, rows // 8, width).transpose(1, 2, 0, 3)
+    bits = last.copy(order="C")
     for eighth in reversed(others):
         bits += bits
         bits |= eighth
     return bits
 
 
-def grown(masks: Sequence[NDArray[np.uint8]], seeds: Sequence[NDArray[np.uint8]]) -> list[int] | None:
+def grown(masks: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> list[int] | None:
     """How many pixels of each mask are connected to one of its seeds, over sides or corners; None: not soon enough.
 
-    Both are packed and of one size, and the last column of a mask is empty.
+    Both are packed, and the last column of each mask is empty.
     """
-    side_by_side = np.concatenate(masks, axis=1)
-    inside, width = side_by_side.ravel(), side_by_side.shape[1]
+    inside, width = masks.ravel(), masks[0].size
     # One more byte on either side, and one more row above and below.
     padded = np.zeros(inside.size + 2, np.uint8)
     found, left, right = padded[1:-1], padded[:-2], padded[2:]
     tall = np.zeros(inside.size + 2 * width, np.uint8)
     wide, above, below = tall[width:-width], tall[: -2 * width], tall[2 * width :]
-    found[:] = np.concatenate(seeds, axis=1).ravel()
+    found[:] = seeds.ravel()
     for step in range(STEPS):
         is_look = step % STEPS_BETWEEN_LOOKS == STEPS_BETWEEN_LOOKS - 1
         before = found.copy() if is_look else found
@@ -53,6 +53,6 @@ def grown(masks: Sequence[NDArray[np.uint8]], seeds: Sequence[NDArray[np.uint8]]
         np.bitwise_or(found, below, out=found)
         np.bitwise_and(found, inside, out=found)
         if is_look and np.array_equal(before, found):
-            parts = np.split(found.reshape(side_by_side.shape), len(masks), axis=1)
+            parts = found.reshape(masks.shape).transpose(1, 0, 2)
             return [int.from_bytes(part.tobytes(), "little").bit_count() for part in parts]
     return None
