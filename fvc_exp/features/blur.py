@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from fvc_exp.features import strips
-from fvc_exp.features.strips import standard_deviation
+from fvc_exp.features.strips import as_one, standard_deviation, without_halo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 NAMES = ("laplacian_var", "gradient_mean", "gradient_std")
 
 
-def gradient_sums(strip: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Sum and square sum of the Sobel gradient magnitude over a haloed strip."""
-    along_x, along_y = (gradient[1:-1] for gradient in cv2.spatialGradient(strip))
+def gradient_sums(strips: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Sum and square sum of the Sobel gradient magnitude over haloed strips, a row a frame."""
+    along_x, along_y = cv2.spatialGradient(as_one(strips))
     # The squares are integers below 2^24 and cv2.sqrt rounds correctly, unlike cv2.magnitude with some back ends.
     square = along_x.astype(np.float32)
     square *= square
     cv2.accumulateSquare(along_y.astype(np.float32), square)
-    total = cv2.sumElems(square)[0]
-    return np.array([cv2.sumElems(cv2.sqrt(square, square))[0], total])
+    by_frame = without_halo(square, strips)
+    squares = [cv2.sumElems(each)[0] for each in by_frame]
+    cv2.sqrt(square, square)
+    return np.array([(cv2.sumElems(each)[0], total) for each, total in zip(by_frame, squares, strict=True)])
 
 
 def laplacian_sums(gray: NDArray[np.uint8]) -> tuple[float, float]:
@@ -80,19 +82,19 @@ def _squared_steps(pixels: NDArray[np.uint8], lag: int, start: int, stop: int) -
     return round(cv2.norm(pixels[start:stop], pixels[start + lag : stop + lag], cv2.NORM_L2SQR))
 
 
-def features(laplacian_sums: tuple[float, float], gradient_sums: NDArray[np.float64], pixels: int) -> dict[str, float]:
-    """Sharpness of a frame of ``pixels`` pixels, from the sums of the Laplacian and of the gradient magnitude.
+def features(
+    laplacian_sums: NDArray[np.float64], gradient_sums: NDArray[np.float64], pixels: int
+) -> dict[str, NDArray[np.float64]]:
+    """Sharpness of frames of ``pixels`` pixels, from the sums of the Laplacian and of the gradient magnitude.
 
     ``laplacian_var`` is the variance of the 4-neighbour Laplacian (Pech-Pacheco et al., "Diatom autofocusing
     in brightfield microscopy", ICPR 2000); ``gradient_mean`` and ``gradient_std`` describe the magnitude of
     the 3x3 Sobel gradient. Gray levels, as in the original, whose definitions were sound; only the luma they
-    are taken from differs. They depend on the resolution of the frame.
+    are taken from differs. They depend on the resolution of the frame. A row of sums a frame.
     """
-    laplacian, laplacian_square, gradient, gradient_square = (
-        float(total) / pixels for total in (*laplacian_sums, *gradient_sums)
-    )
+    laplacian, gradient = laplacian_sums.T / pixels, gradient_sums.T / pixels
     return {
-        "laplacian_var": standard_deviation(laplacian, laplacian_square) ** 2,
-        "gradient_mean": gradient,
-        "gradient_std": standard_deviation(gradient, gradient_square),
+        "laplacian_var": standard_deviation(*laplacian) ** 2,
+        "gradient_mean": gradient[0],
+        "gradient_std": standard_deviation(*gradient),
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fvc_exp.features.strips import block_strips
+from fvc_exp.features.strips import as_one, block_strips
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,26 +34,31 @@ def coefficients(blocks: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(transformed.reshape(height // 8, 8, width // 8, 8), dtype=np.float32)
 
 
-def features(gray: NDArray[np.uint8]) -> dict[str, float]:
-    """Block-DCT statistics of a frame, gray levels in the orthonormal scale (DC = 8 x block mean).
+def features(frames: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+    """Block-DCT statistics, a number a frame, of frames x rows x columns.
+
+    Gray levels in the orthonormal scale (DC = 8 x block mean).
 
     ``dct_dc_mean`` and ``dct_dc_std`` describe the DC over the blocks. With ``e`` the mean of AC^2 over the 63 AC
     coefficients of a block: ``dct_ac_energy`` and ``dct_ac_std`` are the mean and the standard deviation of ``e``
     over the blocks, that is how much detail there is and how unevenly it is spread, and ``dct_ac_mean`` is the mean of
-    ``sqrt(e)``, a typical AC amplitude, which a few rich blocks move less. NaN for a frame without a whole block.
+    ``sqrt(e)``, a typical AC amplitude, which a few rich blocks move less. NaN for frames without a whole block.
 
     In the original ``dct_ac_mean`` is a sum of signed terms close to zero, ``dct_ac_std`` repeats the energy, the
     energy is a total that grows with the resolution, and incomplete blocks are filled up with repeated pixels.
     """
-    strips = [block_moments(strip) for strip in block_strips(gray)]
-    if not strips:
-        return dict.fromkeys(NAMES, nan)
-    dc, energy = (np.concatenate(moments) for moments in zip(*strips, strict=True))
-    dc_mean, dc_std = _mean_and_deviation(dc)
-    energy_mean, energy_std = _mean_and_deviation(energy)
-    amplitude = float(np.add.reduce(np.sqrt(energy))) / len(energy)
-    ac = (amplitude / sqrt(COEFFICIENTS_AC), energy_std / COEFFICIENTS_AC, energy_mean / COEFFICIENTS_AC)
-    return dict(zip(NAMES, (dc_mean, dc_std, *ac), strict=True))
+    parts = [block_moments(as_one(strip)) for strip in block_strips(frames)]
+    number = len(frames)
+    if not parts:
+        return {name: np.full(number, nan) for name in NAMES}
+    dc, energy = (
+        np.concatenate([moments.reshape(number, -1) for moments in strips], axis=1)
+        for strips in zip(*parts, strict=True)
+    )
+    amplitude = np.sqrt(energy).mean(axis=1) / sqrt(COEFFICIENTS_AC)
+    energy /= COEFFICIENTS_AC
+    values = (dc.mean(axis=1), dc.std(axis=1), amplitude, energy.std(axis=1), energy.mean(axis=1))
+    return dict(zip(NAMES, values, strict=True))
 
 
 def block_moments(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -72,9 +77,3 @@ def block_moments(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArr
 def _block_sums(rows: NDArray[np.uint16]) -> NDArray[np.float64]:
     columns = cv2.reduce(rows, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)
     return np.asarray(columns.reshape(-1, 8) @ EIGHT_ONES, dtype=np.float64)
-
-
-def _mean_and_deviation(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and population standard deviation; for some hundred values np.mean and np.std mostly prepare."""
-    mean = float(np.add.reduce(values)) / len(values)
-    return mean, sqrt(cv2.norm(values - mean, cv2.NORM_L2SQR) / len(values))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import nan
 from pathlib import Path
@@ -12,8 +12,9 @@ from types import MappingProxyType
 import numpy as np
 
 from fvc_exp.config import LimitsConfig, SamplingConfig, Table
-from fvc_exp.features import codec, forensic, original, scaled, temporal
-from fvc_exp.features.scaled import Scaling
+from fvc_exp.features import codec, forensic, scaled, temporal
+from fvc_exp.features.frames import FRAME_FEATURES, together
+from fvc_exp.features.scaled import Columns, Scaling
 from fvc_exp.video.decode import Decoded, Sample, SampledFrames, sampled_frames
 from fvc_exp.video.probe import Probe
 
@@ -103,40 +104,29 @@ def _keep_freed_memory() -> None:
 def _measure(
     samples: Iterator[Sample], tables: Sequence[Table], probe: Probe, scaling: Scaling | None
 ) -> dict[Table, dict[str, float]]:
-    rows: dict[Table, list[dict[str, float]]] = {table: [] for table in tables}
+    parts: dict[Table, list[Columns]] = {table: [] for table in tables}
     series = temporal.TemporalSeries() if Table.forensic in tables else None
-    density = scaled.EdgeDensity(scaling) if Table.stage4 in tables else None
+    for batch in together(_sampled(samples, series)):
+        for table in tables:
+            parts[table].append(FRAME_FEATURES[table](batch, scaling))
+    features = {table: _means(parts[table]) | _video_features(table, probe, scaling) for table in tables}
+    if series is not None:
+        features[Table.forensic] |= series.features()
+    return features
+
+
+def _sampled(samples: Iterator[Sample], series: temporal.TemporalSeries | None) -> Iterator[Sample]:
     for sample in samples:
         if series is not None:
             series.add(sample.luma)
         if sample.is_sampled:
-            if density is not None:
-                density.add(sample.luma)
-            for table in tables:
-                rows[table].append(FRAME_FEATURES[table](sample, scaling))
-    features = {table: _means(rows[table]) | _video_features(table, probe, scaling) for table in tables}
-    if series is not None:
-        features[Table.forensic] |= series.features()
-    if density is not None:
-        features[Table.stage4]["edge_density"] = density.mean()
-    return features
+            yield sample
 
 
-FRAME_FEATURES: Mapping[Table, Callable[[Sample, Scaling | None], dict[str, float]]] = MappingProxyType(
-    {
-        Table.stage2: lambda sample, _: scaled.base_features(sample.luma),
-        Table.stage4: lambda sample, scaling: scaled.features_but_edges(sample.luma, sample.rgb, scaling),
-        Table.forensic: lambda sample, _: forensic.frame_features(sample.luma),
-        Table.original_stage2: lambda sample, _: original.base_features(sample.rgb),
-        Table.original_stage4: lambda sample, _: original.stage4_features(sample.rgb),
-    }
-)
-
-
-def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    values = np.array([list(row.values()) for row in rows])
+def _means(parts: Sequence[Columns]) -> dict[str, float]:
     means = {}
-    for name, column in zip(rows[0], values.T, strict=True):
+    for name in parts[0]:
+        column = np.concatenate([part[name] for part in parts])
         defined = column[~np.isnan(column)]
         means[name] = float(defined.mean()) if len(defined) else nan
     return means

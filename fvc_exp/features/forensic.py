@@ -53,10 +53,10 @@ def blockiness(luma: NDArray[np.uint8]) -> dict[str, float]:
     """
     if min(luma.shape) <= 8:
         return {"blockiness_horizontal": nan, "blockiness_vertical": nan}
-    between_columns, between_rows = blocks.step_sums(luma)
+    between_columns, between_rows = blocks.step_sums(luma[None])
     return {
-        "blockiness_horizontal": blocks.ratio(*blocks.mean_steps(between_columns, luma.shape[0])),
-        "blockiness_vertical": blocks.ratio(*blocks.mean_steps(between_rows, luma.shape[1])),
+        "blockiness_horizontal": float(blocks.ratio(*blocks.mean_steps(between_columns, luma.shape[0]))[0]),
+        "blockiness_vertical": float(blocks.ratio(*blocks.mean_steps(between_rows, luma.shape[1]))[0]),
     }
 
 

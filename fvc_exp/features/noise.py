@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fvc_exp.features.strips import standard_deviation
+from fvc_exp.features.strips import as_one, standard_deviation, without_halo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,10 +23,13 @@ MASK_ENERGY = 36.0
 ROOT_OF_UINT16 = 255
 
 
-def strip_sums(strip: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Sums of ``|r|``, ``r^2`` and ``r^4`` of the noise mask's response over a haloed strip; exact integers."""
-    response = cv2.sepFilter2D(strip, cv2.CV_16S, SECOND_DIFFERENCE, SECOND_DIFFERENCE)[1:-1]
-    return response_sums(np.asarray(response, dtype=np.int16))
+def strip_sums(strips: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Sums of ``|r|``, ``r^2`` and ``r^4`` of the noise mask's response over haloed strips; exact integers.
+
+    A row a frame.
+    """
+    response = cv2.sepFilter2D(as_one(strips), cv2.CV_16S, SECOND_DIFFERENCE, SECOND_DIFFERENCE)
+    return np.array([response_sums(each) for each in without_halo(np.asarray(response, np.int16), strips)])
 
 
 def response_sums(response: NDArray[np.int16]) -> NDArray[np.float64]:
@@ -42,8 +45,8 @@ def response_sums(response: NDArray[np.int16]) -> NDArray[np.float64]:
     return np.array([absolute, cv2.sumElems(squares)[0], cv2.norm(squares, cv2.NORM_L2SQR)])
 
 
-def features(sums: NDArray[np.float64], pixels: int) -> dict[str, float]:
-    """Noise of a frame of ``pixels`` pixels, from the sums of its strips.
+def features(sums: NDArray[np.float64], pixels: int) -> dict[str, NDArray[np.float64]]:
+    """Noise of frames of ``pixels`` pixels, from the sums of their strips, a row a frame.
 
     ``noise_mean`` is the noise standard deviation in gray levels by Immerkaer, "Fast noise variance
     estimation", CVIU 64(2), 1996: ``sqrt(pi/2) * mean|r| / 6``. ``noise_energy`` is the mean of ``r^2 / 36``,
@@ -53,7 +56,7 @@ def features(sums: NDArray[np.float64], pixels: int) -> dict[str, float]:
     The original measures ``9 * (gray - 3x3 mean)``, which answers to every edge and ramp; its mean is a mean
     of squares and its energy that mean times the number of pixels, hence the resolution once more.
     """
-    absolute, square, fourth = (float(total) / pixels for total in sums)
+    absolute, square, fourth = sums.T / pixels
     energy = square / MASK_ENERGY
     return {
         "noise_energy": energy,

@@ -41,18 +41,19 @@ COEFFICIENT_SUM = np.outer(EXACT_BASIS.sum(axis=0), EXACT_BASIS.sum(axis=0))
 def base_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
     """The original's twelve stage-2 pixel features of one RGB frame."""
     gray = _gray(rgb)
-    noise_sums, gradient_sums = np.zeros(3), np.zeros(2)
-    for strip in haloed_strips(gray):
-        response = cv2.filter2D(strip, cv2.CV_16S, HIGH_PASS)[1:-1]
+    noise_sums, gradient_sums = np.zeros(3), np.zeros((1, 2))
+    for strip in haloed_strips(gray[None]):
+        response = cv2.filter2D(strip[0], cv2.CV_16S, HIGH_PASS)[1:-1]
         noise_sums += noise.response_sums(np.asarray(response, dtype=np.int16))
         gradient_sums += blur.gradient_sums(strip)
-    _, square, fourth = (float(total) / gray.size for total in noise_sums)
+    _, square, fourth = noise_sums / gray.size
+    sharpness = blur.features(np.array([blur.laplacian_sums(gray)]), gradient_sums, gray.size)
     return {
-        "noise_energy": square * gray.size,
-        "noise_mean": square,
-        "noise_std": standard_deviation(square, fourth),
+        "noise_energy": float(square * gray.size),
+        "noise_mean": float(square),
+        "noise_std": float(standard_deviation(square, fourth)),
         **_dct(gray),
-        **blur.features(blur.laplacian_sums(gray), gradient_sums, gray.size),
+        **{name: float(values[0]) for name, values in sharpness.items()},
         "boundary_inconsistency": _line_deviation(gray),
     }
 
@@ -64,7 +65,7 @@ def stage4_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
     _, contrast = cv2.meanStdDev(blurred)
     _, spread = cv2.meanStdDev(rgb)
     added = (
-        edge_density(gray),
+        float(edge_density(gray[None])[0]),
         1.0 / (1.0 + float(contrast[0, 0])),
         *(float(channel) for channel in spread[:, 0]),
         _wrapped_steps(gray),
@@ -88,7 +89,7 @@ def _dct(gray: NDArray[np.uint8]) -> dict[str, float]:
         "dct_dc_mean": float(dc.mean()),
         "dct_dc_std": float(dc.std()),
         "dct_ac_mean": ac_mean,
-        "dct_ac_std": standard_deviation(ac_mean, total / padded.size),
+        "dct_ac_std": float(standard_deviation(ac_mean, total / padded.size)),
         "dct_ac_energy": total,
     }
 

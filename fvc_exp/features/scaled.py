@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
 
 from fvc_exp.features import blocks, blur, codec, dct, edges, noise
-from fvc_exp.features.strips import haloed_strips, standard_deviation
+from fvc_exp.features.strips import as_one, haloed_strips, stacked, standard_deviation, without_halo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+# Feature values by name, one a frame.
+Columns: TypeAlias = "dict[str, NDArray[np.float64]]"
 
 BASE_NAMES = (*noise.NAMES, *dct.NAMES, *blur.NAMES, *blocks.NAMES)
 STAGE2_NAMES = (*BASE_NAMES, *codec.NAMES)
@@ -55,18 +59,20 @@ def crop(image: NDArray[np.uint8], box: Scaling | None, *, to_blocks: bool = Fal
     return image[top:bottom, left:right]
 
 
-def base_features(luma: NDArray[np.uint8], box: Scaling | None = None) -> dict[str, float]:
-    """The twelve pixel features of one frame: noise, block DCT, sharpness, blockiness. Luma 0 to 255.
+def base_features(lumas: Sequence[NDArray[np.uint8]], box: Scaling | None = None) -> Columns:
+    """The twelve pixel features of frames of one size: noise, block DCT, sharpness, blockiness. Luma 0 to 255.
 
-    With a ``box`` only the pixels in it count; 8x8 blocks stay on the grid of the frame, where the codec has
-    them.
+    A number a frame. With a ``box`` only the pixels in it count; 8x8 blocks stay on the grid of the frame, where
+    the codec has them.
     """
-    aligned = crop(luma, box, to_blocks=True)
-    return _base_features(crop(luma, box), blocks.border_and_inside(aligned), aligned)
+    pictures, aligned = _cropped(lumas, box)
+    return _base_features(pictures, blocks.border_and_inside(aligned), aligned)
 
 
-def stage4_features(luma: NDArray[np.uint8], rgb: NDArray[np.uint8], box: Scaling | None) -> dict[str, float]:
-    """The pixel features of one scaled frame, bars left out.
+def stage4_features(
+    lumas: Sequence[NDArray[np.uint8]], rgbs: Sequence[NDArray[np.uint8]], box: Scaling | None
+) -> Columns:
+    """The pixel features of scaled frames of one size, bars left out; a number a frame.
 
     ``edge_density`` is the share of Canny edge pixels (thresholds 50, 150). ``texture_uniformity`` is ``1 /
     (1 + s)`` with ``s`` the standard deviation of the local (5x5) standard deviation: 1 where texture is the
@@ -79,68 +85,54 @@ def stage4_features(luma: NDArray[np.uint8], rgb: NDArray[np.uint8], box: Scalin
     measure looks only inside blocks, wraps differences of 8-bit numbers around 0 (-1 counts as 255), leaves
     out the last block row and column, and falls when blocking grows.
     """
-    measured = features_but_edges(luma, rgb, box) | {"edge_density": edge_density(crop(luma, box))}
-    return {name: measured[name] for name in (*BASE_NAMES, *ADDED_NAMES)}
-
-
-def features_but_edges(luma: NDArray[np.uint8], rgb: NDArray[np.uint8], box: Scaling | None) -> dict[str, float]:
-    """Those of ``stage4_features`` that need one frame at a time; ``EdgeDensity`` is faster with several."""
-    picture, aligned = crop(luma, box), crop(luma, box, to_blocks=True)
+    pictures, aligned = _cropped(lumas, box)
     steps = blocks.border_and_inside(aligned)
     added = (
-        1.0 / (1.0 + spread_of_local_deviation(picture)),
-        *colour_deviation(crop(rgb, box)),
+        edge_density(pictures),
+        1.0 / (1.0 + spread_of_local_deviation(pictures)),
+        *colour_deviation([crop(rgb, box) for rgb in rgbs]),
         steps[0] - steps[1],
     )
-    return _base_features(picture, steps, aligned) | dict(zip(ADDED_NAMES[1:], added, strict=True))
+    return _base_features(pictures, steps, aligned) | dict(zip(ADDED_NAMES, added, strict=True))
 
 
-class EdgeDensity:
-    """The mean ``edge_density`` of frames, of which only the picture area counts."""
-
-    def __init__(self, box: Scaling | None) -> None:
-        self._box = box
-        self._sizes: list[int] = []
-        self._counter = edges.EdgeCounter(*CANNY_THRESHOLDS)
-
-    def add(self, luma: NDArray[np.uint8]) -> None:
-        """Take one frame."""
-        picture = crop(luma, self._box)
-        self._sizes.append(picture.size)
-        self._counter.add(picture)
-
-    def mean(self) -> float:
-        """The mean over the frames so far, of which there must be one."""
-        return float(np.mean(np.divide(self._counter.counts(), self._sizes)))
+def edge_density(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Share of the pixels that Canny's detector marks in each of some frames."""
+    return np.asarray(np.divide(edges.counts(frames, *CANNY_THRESHOLDS), frames[0].size), dtype=np.float64)
 
 
-def edge_density(gray: NDArray[np.uint8]) -> float:
-    """Share of the pixels that Canny's detector marks."""
-    return edges.count(gray, *CANNY_THRESHOLDS) / gray.size
-
-
-def spread_of_local_deviation(gray: NDArray[np.uint8]) -> float:
-    """Standard deviation over the pixels of the population standard deviation of the 5x5 window around each."""
+def spread_of_local_deviation(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Standard deviation over a frame's pixels of the population standard deviation of the 5x5 window around each."""
     count, halo = WINDOW * WINDOW, WINDOW // 2
-    sums = np.zeros(2)
-    for strip in haloed_strips(gray, halo):
-        total = _window_sums(strip)[halo:-halo]
-        variance = _window_sums(np.square(strip, dtype=np.uint16))[halo:-halo]
+    sums = np.zeros((len(frames), 2))
+    for strips in haloed_strips(frames, halo):
+        gray = as_one(strips)
+        total, variance = _window_sums(gray), _window_sums(np.square(gray, dtype=np.uint16))
         # 25 * 25 * 255^2 fits into 32 bits, and the difference, 625 variances, into the 24 of a float32.
         variance *= count
-        variance -= total * total
-        deviation = cv2.sqrt(variance.astype(np.float32))
-        sums += (cv2.sumElems(deviation)[0], cv2.norm(deviation, cv2.NORM_L2SQR))
-    mean, mean_square = sums / gray.size
-    return standard_deviation(float(mean) / count, float(mean_square) / count**2)
+        total *= total
+        variance -= total
+        deviation = without_halo(cv2.sqrt(variance.astype(np.float32)), strips, halo)
+        sums += [(cv2.sumElems(each)[0], cv2.norm(each, cv2.NORM_L2SQR)) for each in deviation]
+    mean, mean_square = sums.T / frames[0].size
+    return standard_deviation(mean / count, mean_square / count**2)
 
 
-def colour_deviation(rgb: NDArray[np.uint8]) -> tuple[float, ...]:
-    """Population standard deviation of each channel, in gray levels."""
-    return tuple(
-        standard_deviation(cv2.mean(channel)[0], cv2.norm(channel, cv2.NORM_L2SQR) / channel.size)
-        for channel in cv2.split(rgb)
-    )
+def colour_deviation(rgbs: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+    """Population standard deviation in gray levels, channels x frames."""
+    # Of numbers >= 0 the L1 norm is the sum, and found in half the time.
+    channels = (cv2.split(rgb) for rgb in rgbs)
+    sums = [[(cv2.norm(each, cv2.NORM_L1), cv2.norm(each, cv2.NORM_L2SQR)) for each in frame] for frame in channels]
+    mean, mean_square = 3 * np.transpose(sums) / rgbs[0].size
+    return standard_deviation(mean, mean_square)
+
+
+def _cropped(lumas: Sequence[NDArray[np.uint8]], box: Scaling | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The picture areas, and those from the first whole block on."""
+    pictures = stacked([crop(luma, box) for luma in lumas])
+    if box is None or (box.box_x % 8 == 0 and box.box_y % 8 == 0):
+        return pictures, pictures
+    return pictures, stacked([crop(luma, box, to_blocks=True) for luma in lumas])
 
 
 def _window_sums(values: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.int32]:
@@ -148,15 +140,17 @@ def _window_sums(values: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.i
 
 
 def _base_features(
-    picture: NDArray[np.uint8], steps: tuple[float, float], aligned: NDArray[np.uint8]
-) -> dict[str, float]:
-    noise_sums, gradient_sums = np.zeros(3), np.zeros(2)
-    for strip in haloed_strips(picture):
-        noise_sums += noise.strip_sums(strip)
-        gradient_sums += blur.gradient_sums(strip)
+    pictures: NDArray[np.uint8], steps: tuple[NDArray[np.float64], NDArray[np.float64]], aligned: NDArray[np.uint8]
+) -> Columns:
+    number, pixels = len(pictures), pictures[0].size
+    noise_sums, gradient_sums = np.zeros((number, 3)), np.zeros((number, 2))
+    for strips in haloed_strips(pictures):
+        noise_sums += noise.strip_sums(strips)
+        gradient_sums += blur.gradient_sums(strips)
+    laplacian_sums = np.array([blur.laplacian_sums(picture) for picture in pictures])
     return (
-        noise.features(noise_sums, picture.size)
+        noise.features(noise_sums, pixels)
         | dct.features(aligned)
-        | blur.features(blur.laplacian_sums(picture), gradient_sums, picture.size)
+        | blur.features(laplacian_sums, gradient_sums, pixels)
         | blocks.features(*steps)
     )

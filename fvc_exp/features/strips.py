@@ -1,13 +1,13 @@
-"""Cutting a frame into bands of rows that fit the CPU cache.
+"""Cutting frames into bands of rows that fit the CPU cache, and putting small frames together.
 
-Sums over the bands add up to sums over the frame.
+Frames are frames x rows x columns here, one large one or several small ones: for these, calls cost as much as what
+they do. Sums over the bands add up to sums over the frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from math import sqrt
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -15,8 +15,12 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Number = TypeVar("Number", bound=np.number)
+
 # In int16, a band of this many pixels fills half of a common second-level cache; of less, calls would cost more.
 PIXELS = 1 << 18
+# Frames that are measured together have up to this many pixels; more would leave the CPU cache.
+TOGETHER = 1 << 20
 
 
 def strip_rows(width: int) -> int:
@@ -24,36 +28,55 @@ def strip_rows(width: int) -> int:
     return max(8, PIXELS // width // 8 * 8)
 
 
-def haloed_strips(gray: NDArray[np.uint8], halo: int = 1) -> Iterator[NDArray[np.uint8]]:
+def stacked(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Frames of one size as one array; a single one is not copied."""
+    return frames[0][None] if len(frames) == 1 else np.stack(frames)
+
+
+def haloed_strips(frames: NDArray[np.uint8], halo: int = 1) -> Iterator[NDArray[np.uint8]]:
     """Bands of rows with ``halo`` more rows above and below, mirrored at the border without repeating it.
 
     Filters of ``2 * halo + 1`` rows over a band, less its first and last ``halo`` rows, are the filters of the
     frame with ``BORDER_REFLECT_101``.
     """
-    height, width = gray.shape
-    rows = strip_rows(width)
+    number, height, width = frames.shape
+    rows = strip_rows(number * width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        strip = gray[max(top - halo, 0) : bottom + halo]
+        strip = frames[:, max(top - halo, 0) : bottom + halo]
         above, below = max(halo - top, 0), max(bottom + halo - height, 0)
         if above or below:
-            strip = np.asarray(cv2.copyMakeBorder(strip, above, below, 0, 0, cv2.BORDER_REFLECT_101), dtype=np.uint8)
+            inside, strip = strip, np.empty((number, bottom - top + 2 * halo, width), np.uint8)
+            for rim, frame in zip(strip, inside, strict=True):
+                cv2.copyMakeBorder(frame, above, below, 0, 0, cv2.BORDER_REFLECT_101, dst=rim)
         yield strip
 
 
-def block_strips(gray: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+def block_strips(frames: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     """Bands of rows of whole 8x8 blocks.
 
     Incomplete blocks at the right and bottom are left out.
     """
-    height, width = (size // 8 * 8 for size in gray.shape)
+    height, width = (size // 8 * 8 for size in frames.shape[1:])
     if not width:
         return
-    rows = strip_rows(width)
+    rows = strip_rows(len(frames) * width)
     for top in range(0, height, rows):
-        yield gray[top : min(top + rows, height), :width]
+        yield frames[:, top : min(top + rows, height), :width]
 
 
-def standard_deviation(mean: float, mean_square: float) -> float:
+def as_one(strips: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Strips of several frames as one image, one below the other, as OpenCV takes them."""
+    return strips.reshape(-1, strips.shape[2])
+
+
+def without_halo(filtered: NDArray[Number], strips: NDArray[np.uint8], halo: int = 1) -> NDArray[Number]:
+    """Of an image made from ``as_one(strips)`` the part of each frame."""
+    return filtered.reshape(strips.shape)[:, halo:-halo]
+
+
+def standard_deviation(
+    mean: NDArray[np.float64] | float, mean_square: NDArray[np.float64] | float
+) -> NDArray[np.float64]:
     """Population standard deviation from the first two moments; rounding must not make its root imaginary."""
-    return sqrt(max(mean_square - mean * mean, 0.0))
+    return np.sqrt(np.maximum(mean_square - mean * mean, 0.0))

@@ -10,6 +10,7 @@ import pytest
 
 from fvc_exp.config import Table
 from fvc_exp.errors import VideoError
+from fvc_exp.features import frames
 from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS, Scaling, extract
 from fvc_exp.video.decode import SampledFrames, sampled_frames
 from tests.features import reference
@@ -65,6 +66,33 @@ def test_one_pass_gives_each_table_what_it_gets_alone(clip: Path, monkeypatch: p
     assert passes == [clip.name]
     for table in COLUMNS:
         assert together[table] == pytest.approx(alone[table], rel=1e-9, nan_ok=True), table
+
+
+def test_frames_measured_together_count_as_they_do_alone(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = extract(clip, list(COLUMNS), SAMPLING, LIMITS, scaling=SCALING).features
+    monkeypatch.setattr(frames, "TOGETHER", 1)
+    alone = extract(clip, list(COLUMNS), SAMPLING, LIMITS, scaling=SCALING).features
+    for table in COLUMNS:
+        assert together[table] == pytest.approx(alone[table], rel=1e-9, nan_ok=True), table
+
+
+def test_only_small_frames_of_one_size_are_measured_together(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "TOGETHER", 3 * 160 * 120)
+    small = write_clip(tmp_path / "small.mp4", [frame[:64, :64] for frame in moving_frames(20)])
+    samples = [sample for path in (clip, small, clip) for sample in sampled_frames(path, SAMPLING, LIMITS).read(list)]
+    batches = list(frames.together(iter(samples)))
+    assert [sample for batch in batches for sample in batch] == samples
+    shapes = [{sample.luma.shape for sample in batch} for batch in batches]
+    assert all(len(each) == 1 for each in shapes)
+    assert [(len(batch), *batch[0].luma.shape) for batch in batches] == [
+        (3, 120, 160),
+        (3, 120, 160),
+        (5, 64, 64),
+        (3, 120, 160),
+        (3, 120, 160),
+    ]
 
 
 def test_scaling_flags_and_picture_area(clip: Path) -> None:
