@@ -26,7 +26,7 @@ def step_sums(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[n
     number, height, width = frames.shape
     between_columns = np.zeros((number, width - 1))
     between_rows = np.zeros((number, height - 1))
-    rows = strip_rows(number * width)
+    rows = strip_rows(width)
     for top in range(0, height, rows):
         # numpy would wrap around 0 here; absdiff saturates nothing and wraps nothing.
         band = as_one(frames[:, top : top + rows])

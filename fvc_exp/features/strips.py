@@ -40,7 +40,7 @@ def haloed_strips(frames: NDArray[np.uint8], halo: int = 1) -> Iterator[NDArray[
     frame with ``BORDER_REFLECT_101``.
     """
     number, height, width = frames.shape
-    rows = strip_rows(number * width)
+    rows = strip_rows(width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         strip = frames[:, max(top - halo, 0) : bottom + halo]
@@ -60,7 +60,7 @@ def block_strips(frames: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     height, width = (size // 8 * 8 for size in frames.shape[1:])
     if not width:
         return
-    rows = strip_rows(len(frames) * width)
+    rows = strip_rows(width)
     for top in range(0, height, rows):
         yield frames[:, top : min(top + rows, height), :width]
 
