@@ -27,6 +27,7 @@ def gradient_sums(strips: NDArray[np.uint8]) -> NDArray[np.float64]:
     cv2.accumulateSquare(along_y.astype(np.float32), square)
     by_frame = without_halo(square, strips)
     squares = [cv2.sumElems(each)[0] for each in by_frame]
+    # From here on the frames' parts hold the roots.
     cv2.sqrt(square, square)
     return np.array([(cv2.sumElems(each)[0], total) for each, total in zip(by_frame, squares, strict=True)])
 

@@ -19,7 +19,7 @@ Number = TypeVar("Number", bound=np.number)
 
 # In int16, a band of this many pixels fills half of a common second-level cache; of less, calls would cost more.
 PIXELS = 1 << 18
-# Frames that are measured together have up to this many pixels; more would leave the CPU cache.
+# Frames that are measured together have up to this many pixels; with more, little but the memory they take grows.
 TOGETHER = 1 << 20
 
 

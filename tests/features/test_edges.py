@@ -57,7 +57,9 @@ def test_edges_are_those_of_second_implementation(seed: int) -> None:
     assert count(gray, 50, 150) == reference.canny(gray).sum()
 
 
-def test_frames_taken_together_count_as_they_do_alone() -> None:
+@pytest.mark.parametrize("largest", [1, edges.LARGEST], ids=["large", "small"])
+def test_frames_taken_together_count_as_they_do_alone(largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edges, "LARGEST", largest)
     smooth = np.asarray(cv2.GaussianBlur(synthetic(200, 200), (0, 0), 2), np.uint8)
     frames = [synthetic(200, 200, 1), np.full((200, 200), 9, np.uint8), spiral(200), smooth, synthetic(200, 200, 2)]
     marked = [cv2.countNonZero(cv2.Canny(frame, 50, 150)) for frame in frames]
