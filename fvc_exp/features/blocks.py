@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fvc_exp.features.strips import as_one, strip_rows
+from fvc_exp.features.strips import strip_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,18 +27,16 @@ def step_sums(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[n
     between_columns = np.zeros((number, width - 1))
     between_rows = np.zeros((number, height - 1))
     rows = strip_rows(width)
-    for top in range(0, height, rows):
-        # numpy would wrap around 0 here; absdiff saturates nothing and wraps nothing.
-        band = as_one(frames[:, top : top + rows])
-        if width > 1:
-            sideways = cv2.absdiff(band[:, 1:], band[:, :-1]).reshape(number, -1, width - 1)
-            between_columns += [cv2.reduce(each, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0] for each in sideways]
-        band = as_one(frames[:, top : top + rows + 1])
-        if len(band) > number:
-            # The step from one frame to the next is one too many.
-            down = cv2.reduce(cv2.absdiff(band[1:], band[:-1]), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
-            sums = np.append(down, 0).reshape(number, -1)[:, :-1]
-            between_rows[:, top : top + sums.shape[1]] = sums
+    for frame, across, down in zip(frames, between_columns, between_rows, strict=True):
+        for top in range(0, height, rows):
+            band = frame[top : top + rows + 1]
+            # numpy would wrap around 0 here; absdiff saturates nothing and wraps nothing.
+            if width > 1:
+                sideways = cv2.absdiff(band[:rows, 1:], band[:rows, :-1])
+                across[:] += cv2.reduce(sideways, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
+            if len(band) > 1:
+                sums = cv2.reduce(cv2.absdiff(band[1:], band[:-1]), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+                down[top : top + len(sums)] = sums
     return between_columns, between_rows
 
 

@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fvc_exp.features import strips
 from fvc_exp.features.strips import as_one, standard_deviation, without_halo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAMES = ("laplacian_var", "gradient_mean", "gradient_std")
+# A frame of this many pixels is filtered in less time than the calls for its differences take.
+SMALL = 1 << 18
 
 
 def gradient_sums(strips: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Sum and square sum of the Sobel gradient magnitude over haloed strips, a row a frame."""
-    along_x, along_y = cv2.spatialGradient(as_one(strips))
+    along_x, along_y = (
+        without_halo(gradient, strips).astype(np.float32) for gradient in cv2.spatialGradient(as_one(strips))
+    )
     # The squares are integers below 2^24 and cv2.sqrt rounds correctly, unlike cv2.magnitude with some back ends.
-    square = along_x.astype(np.float32)
-    square *= square
-    cv2.accumulateSquare(along_y.astype(np.float32), square)
-    by_frame = without_halo(square, strips)
+    by_frame = np.square(along_x, out=along_x)
+    square = as_one(by_frame)
+    cv2.accumulateSquare(as_one(along_y), square)
     squares = [cv2.sumElems(each)[0] for each in by_frame]
     # From here on the frames' parts hold the roots.
     cv2.sqrt(square, square)
@@ -37,10 +39,10 @@ def laplacian_sums(gray: NDArray[np.uint8]) -> tuple[float, float]:
 
     The weights ``w`` of a Laplacian add up to 0, so that the square of ``sum w_i g_i`` is ``- sum w_i w_j (g_i -
     g_j)^2`` over all pairs of its pixels: no filter is needed, only differences between shifted frames. In the sum
-    itself all but the steps across the border cancels out. A frame of one strip is filtered all the same, as that is
-    a few calls only.
+    itself all but the steps across the border cancels out. A small frame is filtered all the same, as that is a
+    few calls only.
     """
-    if gray.size <= strips.PIXELS:
+    if gray.size <= SMALL:
         laplacian = cv2.Laplacian(gray, cv2.CV_16S)
         return cv2.sumElems(laplacian)[0], cv2.norm(laplacian, cv2.NORM_L2SQR)
     padded = np.asarray(cv2.copyMakeBorder(gray, 1, 1, 1, 1, cv2.BORDER_REFLECT_101), dtype=np.uint8)

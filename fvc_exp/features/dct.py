@@ -55,10 +55,11 @@ def features(frames: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         np.concatenate([moments.reshape(number, -1) for moments in strips], axis=1)
         for strips in zip(*parts, strict=True)
     )
-    amplitude = np.sqrt(energy).mean(axis=1) / sqrt(COEFFICIENTS_AC)
-    energy /= COEFFICIENTS_AC
-    values = (dc.mean(axis=1), dc.std(axis=1), amplitude, energy.std(axis=1), energy.mean(axis=1))
-    return dict(zip(NAMES, values, strict=True))
+    dc_mean, dc_std = _mean_and_deviation(dc)
+    energy_mean, energy_std = _mean_and_deviation(energy)
+    amplitude = np.add.reduce(np.sqrt(energy), axis=1) / energy.shape[1]
+    ac = (amplitude / sqrt(COEFFICIENTS_AC), energy_std / COEFFICIENTS_AC, energy_mean / COEFFICIENTS_AC)
+    return dict(zip(NAMES, (dc_mean, dc_std, *ac), strict=True))
 
 
 def block_moments(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -77,3 +78,10 @@ def block_moments(blocks: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArr
 def _block_sums(rows: NDArray[np.uint16]) -> NDArray[np.float64]:
     columns = cv2.reduce(rows, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)
     return np.asarray(columns.reshape(-1, 8) @ EIGHT_ONES, dtype=np.float64)
+
+
+def _mean_and_deviation(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and population standard deviation of each row, in half the time of np.std."""
+    mean = np.add.reduce(values, axis=1) / values.shape[1]
+    rest = values - mean[:, None]
+    return mean, np.sqrt(np.einsum("ij,ij->i", rest, rest) / values.shape[1])

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", bound=np.number)
 
-# In int16, a band of this many pixels fills half of a common second-level cache; of less, calls would cost more.
-PIXELS = 1 << 18
+# What filters make of a band of this many pixels still fits a common last cache; of less, calls would cost more.
+PIXELS = 1 << 19
 # Frames that are measured together have up to this many pixels; with more, little but the memory they take grows.
 TOGETHER = 1 << 20
 
 
 def strip_rows(width: int) -> int:
-    """Rows of a band: a multiple of the 8-pixel block, 136 for 1080p."""
+    """Rows of a band: a multiple of the 8-pixel block, 272 for 1080p."""
     return max(8, PIXELS // width // 8 * 8)
 
 
@@ -65,7 +65,7 @@ def block_strips(frames: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
         yield frames[:, top : min(top + rows, height), :width]
 
 
-def as_one(strips: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def as_one(strips: NDArray[Number]) -> NDArray[Number]:
     """Strips of several frames as one image, one below the other, as OpenCV takes them."""
     return strips.reshape(-1, strips.shape[2])
 

@@ -3,18 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fvc_exp.features import blur, noise, strips
+from fvc_exp.features import blur, noise
 from tests.features.reference import synthetic
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 2), (1, 40), (40, 1), (2, 2), (71, 93), (130, 201)]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("strip", [1, strips.PIXELS], ids=["by differences", "by filter"])
+@pytest.mark.parametrize("small", [0, blur.SMALL], ids=["by differences", "by filter"])
 def test_laplacian_sums_are_those_of_the_filtered_frame(
-    size: tuple[int, int], strip: int, monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int], small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strips, "PIXELS", strip)
+    monkeypatch.setattr(blur, "SMALL", small)
     gray = synthetic(*size)
     padded = np.pad(gray.astype(int), 1, mode="reflect")
     laplacian = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:] - 4 * padded[1:-1, 1:-1]
