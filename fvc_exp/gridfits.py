@@ -21,6 +21,8 @@ from fvc_exp.training import candidates, fit_rows, needs_inner_folds
 
 OnProgress = Callable[[int, int], None]
 
+THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
+
 
 def points_of(config: Config) -> tuple[Point, ...]:
     """Penalty and strength of all fits that a configuration needs: several where C is searched, none without a penalty.
@@ -73,9 +75,18 @@ class SharedFits:
             class_weight=weight.value if weight else None,
             tol=solver.tol,
             max_iter=solver.max_iter,
-            n_threads=min(cpu_count(), len(self._parts)),  # a part has one thread, or its last digits would vary
+            n_threads=self._threads,
             on_progress=on_progress,
         )
+
+    @property
+    def _threads(self) -> int:
+        """Parts at a time, each with one thread, or its last digits would vary.
+
+        With little to compute threads wait for each other's Python, which may take half as long again as one alone.
+        """
+        is_large = self.basis.dataset.X.nbytes > THREADS_PAY
+        return min(cpu_count(), len(self._parts)) if is_large else 1
 
     @cached_property
     def _parts(self) -> list[Indices]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from joblib import cpu_count
 
 from fvc_exp.basis import make_basis
 from fvc_exp.gridfits import SharedFits, points_of, read_points, write_point
@@ -48,3 +49,17 @@ def test_what_the_grid_did_not_bring_to_the_tolerance_is_fitted_alone(compose_co
     alone = fit_rows(config, dataset, basis.split.development)
     np.testing.assert_array_equal(found.classifier.coef_, alone.classifier.coef_)
     assert (found.converged, found.warnings) == (alone.converged, alone.warnings)
+
+
+def test_no_digit_hangs_on_threads(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, dataset = compose_config("penalty=elasticnet"), signal_dataset()
+    basis = make_basis(config, dataset)
+    found, threads = [], []
+    for limit in (0, dataset.X.nbytes):
+        monkeypatch.setattr("fvc_exp.gridfits.THREADS_PAY", limit)
+        shared = SharedFits(basis, config, [Point(C, ratio) for C in (0.01, 0.1, 1.0) for ratio in (0.0, 0.5, 1.0)])
+        shared.make()
+        found.append(shared._grid.coef)
+        threads.append(shared._threads)
+    assert threads == [min(cpu_count(), len(shared._parts)), 1]
+    np.testing.assert_array_equal(*found)
