@@ -29,6 +29,7 @@ Indices = NDArray[np.int64]
 PASSES = 40
 _SLOWEST = 0.5  # of a squared step to that before it
 _TOLERABLE = 0.1  # of a fit's tolerance: distance that rounding may make
+_SINGLE = 1e-30, 1e30  # weights of rows whose sums single precision holds
 _WEAKEST = 0.5  # curvature at the middling fit to that of no coefficients: below it, steps by either model are short
 
 
@@ -110,7 +111,8 @@ def _begin(rows: Rows, l1: Array, l2: Array, flat: Model, bent: Model, pilot: Pi
     is_near_null = np.sum(w @ flat.A * w, axis=1) < np.sum(from_pilot @ bent.A * from_pilot, axis=1)
     kind = np.where(is_near_null, 0, 1)
     unknown = np.full(m, np.inf)
-    return State(w, pilot.b + db, l1, l2, kind, unknown, np.ones(m, np.int64), unknown.copy(), np.zeros(m, bool))
+    exact = np.full(m, not (_SINGLE[0] < rows.s.min() and rows.s.max() < _SINGLE[1]))
+    return State(w, pilot.b + db, l1, l2, kind, unknown, np.ones(m, np.int64), unknown.copy(), exact)
 
 
 def _slopes(model: Model, gradient: Array, residual: Array, w: Array) -> Array:

@@ -86,3 +86,15 @@ def test_fit_with_log_odds_beyond_single_precision() -> None:
         best = newton.minimise(problem, np.zeros(P), 0.0, 1e-14, 1000)
         least, reached = objective(problem, best.w, best.b), objective(problem, state.w[number], float(state.b[number]))
         assert -1e-14 * least <= reached - least <= state.gap[number] * least
+
+
+@pytest.mark.parametrize("weight", [1e-60, 1e60])
+def test_unit_of_the_weights_does_not_matter(weight: float) -> None:
+    rows = rows_of(5)
+    l1, l2 = np.full((M, P), 20.0), np.repeat(np.geomspace(1, 30, M)[:, None], P, axis=1)
+    plain = chord.fit_together(rows, l1, l2, 1e-9)
+    scaled = chord.fit_together(Rows(rows.Z, rows.y, weight * rows.s), weight * l1, weight * l2, 1e-9)
+    assert not plain.exact.any()
+    assert scaled.exact.all()
+    assert scaled.gap.max() <= 1e-9
+    np.testing.assert_allclose(scaled.w, plain.w, rtol=0, atol=1e-4)
