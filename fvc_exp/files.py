@@ -22,9 +22,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         with file:
             yield file
         temporary.replace(path)
-    except BaseException:  # Ctrl-C must not leave a half-written file either; it is raised again
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class CheckConfig(Callback):
     Hydra turns an exception in a callback into a warning, so the way out is SystemExit.
     """
 
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's signature
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Check a single run."""
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         try:
@@ -30,7 +30,7 @@ class CheckConfig(Callback):
         except FvcError as error:
             raise SystemExit(f"error: {error}") from error
 
-    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's signature
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra passes it by this name
         """A run that failed and said so in its status makes the process fail; one that was not imported, too."""
         job_return: JobReturn = kwargs["job_return"]
         if job_return.status is not JobStatus.COMPLETED:

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 ClassWeights = dict[Any, float] | str | None
 
 
-class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # to mypy scikit-learn has no types
     """Binary logistic regression by proximal Newton steps, stopped by a bound on the distance from the minimum.
 
     Minimises scikit-learn's objective C sum_i s_i loss_i + l1_ratio |w|_1 + (1 - l1_ratio) / 2 |w|^2; the intercept is

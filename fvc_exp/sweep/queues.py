@@ -45,7 +45,7 @@ class Queue(Protocol):
             SchedulerError: there is no answer, which says nothing about the jobs.
         """
 
-    def end_of(self, job: str, *, had_started: bool) -> str:
+    def end_of(self, job: str, /, *, had_started: bool) -> str:
         """Why a job ended, in a few words, as far as it is known."""
 
 
@@ -58,7 +58,7 @@ class LocalQueue:
         parts = {job: job.split(".") for job in jobs}
         return {job: "running" for job, (pid, start) in parts.items() if process_start(int(pid)) == start}
 
-    def end_of(self, job: str, *, had_started: bool) -> str:  # noqa: ARG002 - a Queue
+    def end_of(self, _job: str, /, *, had_started: bool) -> str:
         """Nobody keeps the exit code of a local process."""
         return "its process ended" if had_started else "its process ended before it began"
 

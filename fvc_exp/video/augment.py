@@ -170,7 +170,7 @@ def _change_speed(frames: Frames, _rng: Generator, factor: float) -> Frames:
             shown += 1
 
 
-def _leave(frames: Frames, _rng: Generator, crf: float) -> Frames:  # noqa: ARG001 - the encoder applies it
+def _leave(frames: Frames, _rng: Generator, **_for_the_encoder: float) -> Frames:
     return frames
 
 

@@ -29,12 +29,12 @@ class FakeQueue:
         self.answer: dict[str, str] | SchedulerError = {}
         self.reason = "cancelled while pending"
 
-    def active(self, jobs: object) -> dict[str, str]:  # noqa: ARG002 - a Queue
+    def active(self, _jobs: object) -> dict[str, str]:
         if isinstance(self.answer, SchedulerError):
             raise self.answer
         return self.answer
 
-    def end_of(self, job: str, *, had_started: bool) -> str:  # noqa: ARG002 - a Queue
+    def end_of(self, _job: str, *, had_started: bool) -> str:
         return f"{self.reason} {had_started}"
 
 

@@ -23,7 +23,7 @@ class FvcSweeper(Sweeper):
         self._config: DictConfig | None = None
         self._context: HydraContext | None = None
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002 - Hydra's signature
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002 - Hydra passes all three by name
         """Take what Hydra composed; the launcher's settings are read from it, the launcher itself is not used."""
         self._config = config
         self._context = hydra_context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,13 +18,7 @@ Array = NDArray[np.float64]
 SINGLE = "ours"
 GRID = "ours: grid"
 WARM = "ours: single fits, warm"
-PACKAGE = "fvc_exp.solvers"
 GRID_TOL = 1e-9
-
-
-def is_there() -> bool:
-    """Whether this checkout has the solvers."""
-    return importlib.util.find_spec(PACKAGE) is not None
 
 
 def path(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
@@ -46,8 +39,7 @@ def competitors(threads: int) -> list[Competitor]:
     def fit(problem: Problem, tol: float) -> Solution:
         return path(problem, [problem.C], tol)[0]
 
-    module = "fvc_exp" if is_there() else PACKAGE
-    return [Competitor(SINGLE, module, fit, path, default_tol=GRID_TOL, family="ours")]
+    return [Competitor(SINGLE, "fvc_exp", fit, path, default_tol=GRID_TOL, family="ours")]
 
 
 def by_grid(task: Task, threads: int) -> Result:
@@ -76,9 +68,7 @@ def by_grid(task: Task, threads: int) -> Result:
 
 
 def grid_methods(task: Task) -> dict[str, Callable[[], Result]]:
-    """Name to call; nothing where the package is not there."""
-    if not is_there():
-        return {}
+    """Name to call."""
     return {
         GRID: lambda: by_grid(task, 1),
         f"{GRID}, 2 threads": lambda: by_grid(task, 2),
