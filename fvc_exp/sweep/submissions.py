@@ -27,8 +27,8 @@ class Cluster(StrEnum):
 class Submission:
     """Jobs that were submitted together: the members of each, and its id once that is known.
 
-    ``folder`` is submitit's, with ``%j`` for the job. It contains ``token``, and so does the path of the job script:
-    by that a job can be found whose id nobody noted.
+    ``folder`` is submitit's. It contains ``token``, and so does the path of the job script: by that a job can be found
+    whose id nobody noted.
     """
 
     token: str
@@ -40,10 +40,13 @@ class Submission:
 
     @classmethod
     def new(cls, cluster: Cluster, folder: str, members: Sequence[Sequence[str]]) -> Submission:
-        """A submission that is about to be made; its folder is one of its own where the given one starts to vary."""
+        """A submission that is about to be made, in a folder of its own.
+
+        The given folder is taken up to where it varies with the job: submitit makes such a part only after the job
+        was started, and a job that is quicker has no place for its log, and ends.
+        """
         token = secrets.token_hex(8)
-        fixed = JobPaths.get_first_id_independent_folder(folder)
-        own = fixed / token / Path(folder).absolute().relative_to(fixed)
+        own = JobPaths.get_first_id_independent_folder(folder) / token
         return cls(token, cluster, str(own), datetime.now(UTC).isoformat(), [list(job) for job in members])
 
     def with_jobs(self, jobs: Iterable[str]) -> Submission:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import pytest
 from hydra.core.config_loader import ConfigLoader
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from submitit.core.utils import JobPaths
 
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweep.advice import advice, seconds_each
 from fvc_exp.sweep.folder import SweepFolder
 from fvc_exp.sweep.launch import _executor, cluster_of, job_python, make_launcher, packs_of
+from fvc_exp.sweep.states import State
 from fvc_exp.sweep.submissions import Cluster
+from fvc_exp.sweep.watch import Watch, wait
 from tests.sweep.conftest import MakePlan
 
 
@@ -114,3 +118,23 @@ def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
     code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR2); print(sys.executable, sys.argv[1])"
     done = subprocess.run(f"{job_python()} -c '{code}' 'a b'", shell=True, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"{sys.executable} a b"
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # watched by its id instead
+def test_a_job_that_begins_before_its_driver_goes_on(
+    loader: ConfigLoader, make: MakePlan, sweep: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine may stop the driver for seconds between the start of a process and its next line."""
+    hand_over = JobPaths.move_temporary_file
+
+    def late(*arguments: Any) -> None:
+        time.sleep(2)
+        hand_over(*arguments)
+
+    monkeypatch.setattr(JobPaths, "move_temporary_file", late)
+    node = settings(loader, "hydra/launcher=local", f"hydra.launcher.submitit_folder={sweep.path}/.submitit/%j")
+    plan = replace(make("C=1"), launcher="local", launcher_settings=node)
+    launcher = make_launcher(sweep, plan)
+    launcher.start(packs_of(plan.members, 1))
+    (found,) = wait(Watch(sweep, plan), launcher, lambda _: None)
+    assert found.state is State.done, found

@@ -264,4 +264,4 @@ def test_silence_of_the_scheduler_is_waited_through(sweep: SweepFolder, plan: Pl
 
 def test_the_log_of_a_job_is_below_the_token(tmp_path: Path) -> None:
     submission = Submission.new(Cluster.slurm, str(tmp_path / "x" / "%j"), [["a"]])
-    assert submission.log_of("5_0") == tmp_path / "x" / submission.token / "5_0" / "5_0_0_log.err"
+    assert submission.log_of("5_0") == tmp_path / "x" / submission.token / "5_0_0_log.err"
