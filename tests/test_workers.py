@@ -89,7 +89,7 @@ def test_a_worker_that_dies_between_items_is_replaced() -> None:
     outcomes = run(work, [("pid", 1), ("pid", 2), ("pid", 3)], limits=LIMITS, workers=1)
     first = next(outcomes).result
     os.kill(first, signal.SIGKILL)
-    time.sleep(0.1)
+    _wait_until(lambda: not _is_alive(first))
     second, third = (outcome.result for outcome in outcomes)
     assert second == third != first
 
