@@ -22,10 +22,11 @@ from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
 from fvc_exp.manifest import VIDEO_EXTENSIONS
 from fvc_exp.runfolder import RunFolder, read_config, read_json
+from fvc_exp.serving import Failed
 from fvc_exp.stages.features import scaled_file
 from fvc_exp.stages.sources import inspect
 from fvc_exp.stages.tasks import SCALED, Destination, Task, measure, write_scaled
-from fvc_exp.workers import Failed, run
+from fvc_exp.workers import run
 
 SCALED_TABLES = frozenset({Table.stage4, Table.original_stage4})
 _MOST_NAMES = 3

@@ -14,7 +14,8 @@ import pytest
 
 from fvc_exp.config import LimitsConfig
 from fvc_exp.errors import FvcError
-from fvc_exp.workers import Failed, run
+from fvc_exp.serving import Failed
+from fvc_exp.workers import run
 from tests.worker_functions import work
 
 ROOT = Path(__file__).resolve().parents[1]

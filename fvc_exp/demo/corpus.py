@@ -29,7 +29,8 @@ from fvc_exp.demo.store import (
     write_sealed,
 )
 from fvc_exp.errors import ConfigError, DataError
-from fvc_exp.workers import Failed, Outcome, run
+from fvc_exp.serving import Failed
+from fvc_exp.workers import Outcome, run
 
 METADATA = "metadata.parquet"
 README = "README.txt"

@@ -13,10 +13,11 @@ import polars as pl
 
 from fvc_exp.config import VideoConfig
 from fvc_exp.data import KEY
+from fvc_exp.serving import Failed
 from fvc_exp.stages.sources import Source, inspect
 from fvc_exp.stages.table import OWN_COLUMNS, TableStore, states
 from fvc_exp.stages.tasks import Task
-from fvc_exp.workers import Failed, run
+from fvc_exp.workers import run
 
 Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table
 Progress = Callable[[int, int], None]

@@ -7,8 +7,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from fvc_exp.serving import Failed
 from fvc_exp.video.failures import Failure
-from fvc_exp.workers import Failed
 
 OUTSIDE_ROOT = "outside_root"
 

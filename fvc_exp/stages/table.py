@@ -26,9 +26,9 @@ from polars.datatypes import DataType, DataTypeClass
 
 from fvc_exp.data import KEY
 from fvc_exp.errors import DataError
+from fvc_exp.serving import Failed
 from fvc_exp.stages.sources import Source
 from fvc_exp.tables import collect, scan_table
-from fvc_exp.workers import Failed
 
 Schema = Mapping[str, DataType | DataTypeClass]
 

@@ -1,22 +1,18 @@
-"""Jobs on their way: submitit with the parameters that Hydra's own launcher would give it, and never waited for."""
+"""Jobs on their way, by submitit and never waited for: in this process, in others of this machine, or by SLURM."""
 
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from fvc_exp.config import Search
 from fvc_exp.console import progress_bar
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweep.claim import process_start
+from fvc_exp.sweep.executor import importable, make_executor
 from fvc_exp.sweep.folder import Member, Plan, SweepFolder
 from fvc_exp.sweep.member import Pack, run_members
 from fvc_exp.sweep.queues import LocalQueue, SchedulerError, max_array_size
@@ -26,13 +22,11 @@ from fvc_exp.sweep.submissions import Cluster, Submission, job_ids, write
 if TYPE_CHECKING:
     from fvc_exp.training import Fit
 
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _CLUSTERS = {
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher": Cluster.slurm,
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher": Cluster.local,
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher": None,
 }
-_LAUNCHER_SCHEMA = "hydra_plugins.hydra_submitit_launcher.config"
 Item = TypeVar("Item")
 Packs = Sequence[tuple[Member, ...]]
 
@@ -148,8 +142,8 @@ class LocalLauncher:
 
     def _submit(self, pack: tuple[Member, ...]) -> None:
         submission = Submission.new(Cluster.local, self.settings["submitit_folder"], [_ids(pack)])
-        executor = _executor(Cluster.local, self.settings, submission.folder)
-        with _importable():
+        executor = make_executor(Cluster.local, self.settings, submission.folder)
+        with importable():
             (job,) = executor.submit_array([_job(self.sweep, pack, self.settings)])
         self._jobs.append(f"{job.job_id}.{process_start(int(job.job_id))}")
         write(self.sweep, submission.with_jobs([self._jobs[-1]]))
@@ -186,51 +180,14 @@ class SlurmLauncher:
 
         submission = Submission.new(Cluster.slurm, settings["submitit_folder"], [_ids(pack) for pack in packs])
         write(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
-        executor = _executor(Cluster.slurm, settings, submission.folder)
+        executor = make_executor(Cluster.slurm, settings, submission.folder)
         try:
-            with _importable():
+            with importable():
                 jobs = executor.submit_array([_job(self.sweep, pack, settings) for pack in packs])
         except (FailedJobError, FailedSubmissionError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
         write(self.sweep, submission.with_jobs(job_ids(jobs[0].job_id.partition("_")[0], len(jobs))))
-
-
-def _executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) -> Any:
-    """An executor with the launcher node's parameters, as ``hydra-submitit-launcher`` sets it up."""
-    import submitit
-
-    given = {key: value for key, value in settings.items() if key not in ("_target_", "submitit_folder")}
-    first = {"slurm_max_num_timeout": given.pop("max_num_timeout")} if "max_num_timeout" in given else {}
-    first |= {"slurm_python": job_python()}
-    try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=cluster.value, **first)
-        common = import_module(_LAUNCHER_SCHEMA).BaseQueueConf.__dataclass_fields__
-        executor.update_parameters(
-            **{key if key in common else f"{cluster.value}_{key}": value for key, value in given.items()}
-        )
-    except (NameError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
-    return executor
-
-
-def job_python() -> str:
-    """The shell words that start Python in a job.
-
-    SLURM warns of the time limit by SIGUSR2, up to a minute earlier than asked for: near a short limit that is before
-    Python can handle it, and it would kill a job that had time left. Ignored signals stay so until a handler is set.
-    """
-    return f"""sh -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)}"""
-
-
-@contextmanager
-def _importable() -> Iterator[None]:
-    """Let a job's Python find this package where it is not installed but run from a checkout."""
-    from submitit.core.utils import environment_variables
-
-    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    with environment_variables(PYTHONPATH=os.pathsep.join(dict.fromkeys([*known, str(_PACKAGE_ROOT)]))):
-        yield
 
 
 def _chunks(items: Sequence[Item], size: int) -> list[tuple[Item, ...]]:

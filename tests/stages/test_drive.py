@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from fvc_exp.serving import Failed
 from fvc_exp.stages.drive import Options, StageSummary, Unit, drive
 from fvc_exp.stages.table import TableStore
-from fvc_exp.workers import Failed
 from tests.stages.videos import LIMITS, VIDEO
 from tests.worker_functions import row
 

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from fvc_exp.errors import DataError
+from fvc_exp.serving import Failed
 from fvc_exp.stages.sources import Source
 from fvc_exp.stages.table import TableStore, fingerprint, states
-from fvc_exp.workers import Failed
 
 SOURCES = {name: Source(Path(name), 10, 1) for name in ("a", "b", "c")}
 CURRENT = states(SOURCES)

@@ -16,8 +16,9 @@ from submitit.core.utils import JobPaths
 
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweep.advice import advice, seconds_each
+from fvc_exp.sweep.executor import job_python, make_executor
 from fvc_exp.sweep.folder import SweepFolder
-from fvc_exp.sweep.launch import _executor, cluster_of, job_python, make_launcher, packs_of
+from fvc_exp.sweep.launch import cluster_of, make_launcher, packs_of
 from fvc_exp.sweep.states import State
 from fvc_exp.sweep.submissions import Cluster
 from fvc_exp.sweep.watch import Watch, wait
@@ -68,7 +69,7 @@ def test_jobs_get_the_parameters_of_hydras_own_launcher(
     theirs.config = master
     monkeypatch.chdir(tmp_path)
     theirs.launch([["C=1"]], 0)
-    ours = _executor(Cluster.slurm, node, node["submitit_folder"])
+    ours = make_executor(Cluster.slurm, node, node["submitit_folder"])
     inner, expected = ours._executor, seen[0]._executor
     assert inner.parameters == expected.parameters
     assert inner.max_num_timeout == expected.max_num_timeout == 2
@@ -79,7 +80,7 @@ def test_a_wrong_parameter_is_one_line(loader: ConfigLoader, monkeypatch: pytest
     monkeypatch.setattr("submitit.slurm.slurm.SlurmExecutor.affinity", lambda _: 1)
     node = settings(loader, "hydra/launcher=slurm") | {"typo": 1}
     with pytest.raises(ConfigError, match=r"^hydra\.launcher: .*typo") as caught:
-        _executor(Cluster.slurm, node, "/tmp/x/%j")
+        make_executor(Cluster.slurm, node, "/tmp/x/%j")
     assert "\n" not in str(caught.value)
 
 
