@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from fvc_exp.audit import floor_scores
 from fvc_exp.certificate import Certificate, certify_run
+from fvc_exp.columns import CLASSES, KEY, LABEL
 from fvc_exp.config import AuditConfig, Config
-from fvc_exp.data import CLASSES, KEY, LABEL, Dataset
+from fvc_exp.data import Dataset
 from fvc_exp.evaluate import Scores
 from fvc_exp.folds import CV, TEST, TRAIN
 from fvc_exp.split import Indices, Split, crossing_groups, make_split

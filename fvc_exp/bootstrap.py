@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fvc_exp.data import LABEL
+from fvc_exp.columns import LABEL
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluate import METRICS
 from fvc_exp.weighted import mean_of_parts, part_scores

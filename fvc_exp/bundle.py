@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp.calibration import Steps
-from fvc_exp.data import CLASSES
+from fvc_exp.columns import CLASSES
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.experiment import RunResult
 

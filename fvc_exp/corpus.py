@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fvc_exp.data import CLASSES
+from fvc_exp.columns import CLASSES
 from fvc_exp.errors import DataError
 
 SEEDS = "FVC.csv"

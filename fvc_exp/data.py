@@ -11,17 +11,24 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fvc_exp.columns import (
+    CLASSES,
+    GROUP_COLUMNS,
+    KEY,
+    LABEL,
+    label_codes,
+    require_both_classes,
+    require_columns,
+    require_finite,
+    require_one_row_each,
+    require_values,
+)
 from fvc_exp.config import DataConfig, FeaturesConfig
 from fvc_exp.errors import DataError
 from fvc_exp.slices import CONTENT, MANIPULATION, PLATFORM, SOURCES, Slices, find_slices
 from fvc_exp.tables import collect, scan_table
 
-KEY = "video_path"
-LABEL = "label"
 VERSION = "feature_version"
-GROUP_COLUMNS = ("group", "cascade_id", "dup_group", "original_video", "video_id")
-CLASSES = ("real", "fake")
-LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 # Numeric columns that tables of features also hold, and that must never be learned from.
 NOT_FEATURES = frozenset(
     (
@@ -116,23 +123,22 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
 def _read_metadata(path: Path) -> pl.DataFrame:
     frame, source = scan_table(path)
     columns = frame.collect_schema().names()
-    for required in (KEY, LABEL):
-        if required not in columns:
-            raise DataError(f"{source}: column {required!r} is missing; the table has {', '.join(columns)}")
+    require_columns((KEY, LABEL), columns, source)
     keep = [KEY, LABEL, *(name for name in (*GROUP_COLUMNS, *SOURCES) if name in columns)]
     metadata = collect(frame.select(keep).with_columns(pl.col(KEY).cast(pl.String)), source)
     if metadata.is_empty():
         raise DataError(f"{source}: the table has no rows")
-    _refuse_duplicates(metadata, source)
-    return metadata.with_columns(label_codes(metadata[LABEL], source)).sort(KEY)
+    _require_videos(metadata[KEY], source)
+    codes = label_codes(metadata[LABEL], source)
+    require_both_classes(codes, source)
+    return metadata.with_columns(codes).sort(KEY)
 
 
 def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, list[str], set[str]]:
     """A table's key, prefixed features and slice columns; the features' names; the versions of their definitions."""
     frame, source = scan_table(path)
     schema = frame.collect_schema()
-    if KEY not in schema:
-        raise DataError(f"{source}: column {KEY!r} is missing; the table has {', '.join(schema.names())}")
+    require_columns([KEY], schema.names(), source)
     names = [
         name
         for name, dtype in schema.items()
@@ -144,52 +150,17 @@ def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, list[str], se
     versions = [VERSION] if VERSION in schema else []
     about = [name for name in SOURCES if name in schema and name not in names]
     table = collect(frame.select(pl.col(KEY).cast(pl.String), values, *about, *versions), source)
-    _refuse_duplicates(table, source)
-    _refuse_infinities(table, names, source)
+    _require_videos(table[KEY], source)
+    for name in names:
+        require_finite(table[name], table[KEY], source)
     found = set(table[VERSION].drop_nulls().cast(pl.String)) if versions else set()
     renamed = {name: name if name.startswith(prefix) else prefix + name for name in names}
     return table.select(KEY, *names, *about).rename(renamed), list(renamed.values()), found
 
 
-def _refuse_duplicates(frame: pl.DataFrame, source: Path) -> None:
-    if (nulls := frame[KEY].is_null()).any():
-        raise DataError(f"{source}: column {KEY!r}, row {_first_row(nulls)}: the value is missing")
-    if (repeated := ~frame[KEY].is_first_distinct()).any():
-        row = _first_row(repeated)
-        name = frame[KEY][row - 1]
-        first = _first_row(frame[KEY] == name)
-        raise DataError(
-            f"{source}: column {KEY!r}, row {row}: {name!r} stands in row {first} already; a video has one row"
-        )
-
-
-def _refuse_infinities(frame: pl.DataFrame, names: list[str], source: Path) -> None:
-    for name in names:
-        if (infinite := frame[name].is_infinite().fill_null(False)).any():
-            row = _first_row(infinite)
-            raise DataError(
-                f"{source}: column {name!r}, row {row} ({frame[KEY][row - 1]}): {frame[name][row - 1]} is not a "
-                "finite number; use an empty value for what is not known"
-            )
-
-
-def label_codes(column: pl.Series, source: Path) -> pl.Series:
-    """Labels as 0 (real) and 1 (fake).
-
-    Raises:
-        DataError: a value is no label, or all are of one class.
-    """
-    texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-    codes = texts.replace_strict(LABELS, default=None, return_dtype=pl.Int64)
-    if (wrong := codes.is_null()).any():
-        row = _first_row(wrong)
-        raise DataError(
-            f"{source}: column {LABEL!r}, row {row}: {column[row - 1]!r} is not a label; "
-            "allowed are real/fake or 0/1 (1 = fake)"
-        )
-    if codes.n_unique() == 1:
-        raise DataError(f"{source}: column {LABEL!r}: every row is {CLASSES[codes[0]]!r}; two classes are needed")
-    return codes.alias(LABEL)
+def _require_videos(column: pl.Series, source: Path) -> None:
+    require_values(column, source)
+    require_one_row_each(column, source)
 
 
 def _without_unmatched(joined: pl.DataFrame, matched: pl.Series, allowed: float, metadata: Path) -> pl.DataFrame:
@@ -245,8 +216,3 @@ def _constant_columns(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     lowest = np.where(present, values, np.inf).min(axis=0)
     highest = np.where(present, values, -np.inf).max(axis=0)
     return np.asarray(lowest >= highest)
-
-
-def _first_row(mask: pl.Series) -> int:
-    """1-based number of the first True."""
-    return int(mask.arg_true()[0]) + 1

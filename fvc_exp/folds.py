@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fvc_exp.data import KEY
+from fvc_exp.columns import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.tables import collect, scan_table
 

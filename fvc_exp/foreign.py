@@ -8,7 +8,15 @@ import numpy as np
 import polars as pl
 
 from fvc_exp.certificate import Certificate, Rows, certify
-from fvc_exp.data import GROUP_COLUMNS, KEY, LABEL, label_codes
+from fvc_exp.columns import (
+    GROUP_COLUMNS,
+    KEY,
+    LABEL,
+    label_codes,
+    require_both_classes,
+    require_columns,
+    require_one_row_each,
+)
 from fvc_exp.errors import DataError
 from fvc_exp.folds import read_folds, split_of
 from fvc_exp.slices import CONTENT
@@ -25,11 +33,9 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     """
     lazy, source = scan_table(ids)
     table = collect(lazy, source)
-    if KEY not in table.columns:
-        raise DataError(f"{source}: column {KEY!r} is missing; the table has {', '.join(table.columns)}")
+    require_columns([KEY], table.columns, source)
     table = table.with_columns(pl.col(KEY).cast(pl.String))
-    if (twice := table[KEY].is_duplicated()).any():
-        raise DataError(f"{source}: video {table[KEY][int(twice.arg_true()[0])]!r} stands twice; a video has one row")
+    require_one_row_each(table[KEY], source)
     dealt, folds_source = read_folds(folds)
     known = table.join(dealt, on=KEY, how="semi", maintain_order="left")
     if known.is_empty():
@@ -51,9 +57,12 @@ def _rows(table: pl.DataFrame, source: Path) -> Rows:
             name = table.filter(missing)[KEY][0]
             raise DataError(f"{source}: column {group!r}: video {name!r} has no group; give every row one")
         _, groups = np.unique(table[group].cast(pl.String).to_numpy(), return_inverse=True)
+    labels = label_codes(table[LABEL], source) if LABEL in table.columns else None
+    if labels is not None:
+        require_both_classes(labels, source)
     return Rows(
         ids=table[KEY].to_list(),
         groups=groups,
-        y=label_codes(table[LABEL], source).to_numpy() if LABEL in table.columns else None,
+        y=None if labels is None else labels.to_numpy(),
         content_sha256=table[CONTENT].cast(pl.String).to_list() if CONTENT in table.columns else None,
     )

@@ -11,8 +11,9 @@ from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 
 from fvc_exp.basis import Basis
+from fvc_exp.columns import CLASSES
 from fvc_exp.config import Config, Penalty, effective_c, effective_l1_ratio
-from fvc_exp.data import CLASSES, Dataset
+from fvc_exp.data import Dataset
 from fvc_exp.model import FittedModel, build_pipeline
 from fvc_exp.solvers import plain
 from fvc_exp.solvers.grid import GridFit, Point, fit_grid

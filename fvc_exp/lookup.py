@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fvc_exp.columns import KEY
 from fvc_exp.config import Config
-from fvc_exp.data import KEY
 from fvc_exp.demo import DemoSettings
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runfolder import RunFolder, read_config, read_json

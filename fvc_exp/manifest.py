@@ -11,8 +11,16 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
+from fvc_exp.columns import (
+    CLASSES,
+    KEY,
+    LABEL,
+    label_codes,
+    require_columns,
+    require_one_row_each,
+    require_values,
+)
 from fvc_exp.corpus import DUPLICATES, SEEDS, Corpus, read_corpus
-from fvc_exp.data import CLASSES, KEY, LABEL, LABELS
 from fvc_exp.errors import DataError
 from fvc_exp.tables import EXTENSIONS, collect, find_table, scan_table
 
@@ -60,26 +68,18 @@ def read_manifest(root: Path, videos: str, *, video_folders: Sequence[Path] | No
 def _from_table(root: Path, path: Path) -> Manifest:
     frame, source = scan_table(find_table(path))
     columns = frame.collect_schema().names()
-    for required in (KEY, LABEL):
-        if required not in columns:
-            raise DataError(f"{source}: column {required!r} is missing; the table has {', '.join(columns)}")
+    require_columns((KEY, LABEL), columns, source)
     table = collect(frame, source)
     if table.is_empty():
         raise DataError(f"{source}: the table has no rows")
     texts = [KEY, LABEL, *([GROUP] if GROUP in columns else [])]
     table = table.with_columns(pl.col(texts).cast(pl.String).str.strip_chars(" \t"))
     for name in texts:
-        _refuse_missing(table[name], source)
-    labels = table[LABEL].str.to_lowercase().replace_strict(LABELS, default=None, return_dtype=pl.Int64)
-    if (wrong := labels.is_null()).any():
-        row = _first_row(wrong)
-        raise DataError(
-            f"{source}: column {LABEL!r}, row {row}: {table[LABEL][row - 1]!r} is not a label; "
-            "allowed are real/fake or 0/1 (1 = fake)"
-        )
+        require_values(table[name], source)
+    labels = label_codes(table[LABEL], source)
     paths = pl.Series(KEY, [_below(root, PurePosixPath(name)) for name in table[KEY]], pl.String)
     table = table.with_columns(paths, labels.replace_strict(dict(enumerate(CLASSES)), return_dtype=pl.String))
-    _refuse_repeated(table[KEY], source)
+    require_one_row_each(table[KEY], source)
     return _manifest(table, source, {})
 
 
@@ -203,23 +203,3 @@ def _manifest(table: pl.DataFrame, source: Path, counts: dict[str, int]) -> Mani
     per_label = Counter(table[LABEL])
     counts = {**counts, **{label: per_label[label] for label in CLASSES}}
     return Manifest(table.select(*first, pl.exclude(first)).sort(KEY), source, counts)
-
-
-def _refuse_missing(column: pl.Series, source: Path) -> None:
-    if (missing := column.is_null() | (column == "").fill_null(False)).any():
-        raise DataError(f"{source}: column {column.name!r}, row {_first_row(missing)}: the value is missing")
-
-
-def _refuse_repeated(paths: pl.Series, source: Path) -> None:
-    if (repeated := ~paths.is_first_distinct()).any():
-        row = _first_row(repeated)
-        first = _first_row(paths == paths[row - 1])
-        raise DataError(
-            f"{source}: column {KEY!r}, row {row}: {paths[row - 1]!r} stands in row {first} already; "
-            "a video has one row"
-        )
-
-
-def _first_row(mask: pl.Series) -> int:
-    """1-based number of the first True."""
-    return int(mask.arg_true()[0]) + 1

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fvc_exp.columns import CLASSES
 from fvc_exp.config import CVConfig, Scheme
-from fvc_exp.data import CLASSES, Dataset
+from fvc_exp.data import Dataset
 from fvc_exp.dealing import deal_groups
 from fvc_exp.errors import DataError
 from fvc_exp.folds import Fold, Indices, Split, read_folds, split_of

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from fvc_exp.columns import GROUP_COLUMNS
 from fvc_exp.config import DataConfig, FeaturesConfig, Table
-from fvc_exp.data import GROUP_COLUMNS, Dataset, load_dataset
+from fvc_exp.data import Dataset, load_dataset
 from fvc_exp.errors import DataError
 
 METADATA = {"video_path": ["a", "b", "c", "d"], "label": ["real", "fake", "real", "fake"], "group": [1, 2, 1, 3]}

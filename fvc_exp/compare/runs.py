@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fvc_exp.columns import KEY
 from fvc_exp.compare.ties import Contender, TieSummary, strength, tie_summary
-from fvc_exp.data import KEY
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluate import METRICS
 from fvc_exp.runfolder import RunFolder, read_json

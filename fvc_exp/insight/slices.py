@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fvc_exp.bootstrap import LEVEL, REPLICATES, Scored, cluster_weights
-from fvc_exp.data import KEY
+from fvc_exp.columns import KEY
 from fvc_exp.evaluate import confusion
 from fvc_exp.weighted import Values, auc_parts
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from fvc_exp.data import KEY, LABEL
+from fvc_exp.columns import KEY, LABEL
 from fvc_exp.insight.folder import Insight, read_insight
 from fvc_exp.report import figures
 from fvc_exp.report.charts import LineChart, RangeChart

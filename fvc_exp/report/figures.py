@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from polars import selectors
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from fvc_exp.data import LABEL
+from fvc_exp.columns import LABEL
 from fvc_exp.insight.path import RegularisationPath
 from fvc_exp.report.charts import SERIES, LineChart, RangeChart, RangeRow, Series, Style, line_chart, range_chart
 

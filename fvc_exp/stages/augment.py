@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from fvc_exp.columns import GROUP_COLUMNS, KEY
 from fvc_exp.config import VideoConfig
-from fvc_exp.data import GROUP_COLUMNS, KEY
 from fvc_exp.manifest import GROUP
 from fvc_exp.stages.drive import Options, StageSummary, Unit, carried_columns, drive, earlier_failure
 from fvc_exp.stages.table import Schema, TableStore, fingerprint

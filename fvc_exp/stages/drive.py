@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
+from fvc_exp.columns import KEY
 from fvc_exp.config import VideoConfig
-from fvc_exp.data import KEY
 from fvc_exp.serving import Failed
 from fvc_exp.stages.sources import Source, inspect
 from fvc_exp.stages.table import OWN_COLUMNS, TableStore, states

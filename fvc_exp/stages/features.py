@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from fvc_exp.columns import KEY
 from fvc_exp.config import Table, VideoConfig
-from fvc_exp.data import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS
 from fvc_exp.features.scaled import Scaling

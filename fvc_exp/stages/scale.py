@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
+from fvc_exp.columns import KEY
 from fvc_exp.config import VideoConfig
-from fvc_exp.data import KEY
 from fvc_exp.stages.augment import file_stem
 from fvc_exp.stages.drive import Options, StageSummary, Unit, carried_columns, drive, earlier_failure
 from fvc_exp.stages.table import Schema, TableStore, fingerprint

@@ -24,7 +24,7 @@ from typing import Any, Self
 import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
-from fvc_exp.data import KEY
+from fvc_exp.columns import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.serving import Failed
 from fvc_exp.stages.sources import Source
