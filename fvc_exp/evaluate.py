@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
 Scores = dict[str, float]
+Number = TypeVar("Number", float, NDArray[np.float64])
+Division = Callable[[Number, Number], Number]
 THRESHOLD = 0.5
 METRICS = (
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
@@ -52,24 +53,36 @@ def score(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: flo
     as the mean squared error of the probability.
     """
     count = confusion(y, probability, threshold)
-    tn, fp, fn, tp = count["tn"], count["fp"], count["fn"], count["tp"]
-    recall, recall_real = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+    tp, fp, fn, tn = (float(count[name]) for name in ("tp", "fp", "fn", "tn"))
     curve = _Curve.of(y, probability)
-    product = math.sqrt(float(tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    return {
-        "accuracy": _ratio(tp + tn, len(y)),
-        "balanced_accuracy": (recall + recall_real) / 2,
-        "precision": _ratio(tp, tp + fp),
-        "recall": recall,
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-        "precision_real": _ratio(tn, tn + fn),
-        "recall_real": recall_real,
-        "f1_real": _ratio(2 * tn, 2 * tn + fn + fp),
+    found = {
+        **of_counts(tp, fp, fn, tn, rate=_ratio, ratio=_ratio),
         "auc": curve.area(),
         "average_precision": curve.average_precision(),
         "log_loss": _log_loss(y, probability),
         "brier": float(np.mean((probability - y) ** 2)),
-        "mcc": _ratio(float(tp) * tn - float(fp) * fn, product),
+    }
+    return {name: float(found[name]) for name in METRICS}
+
+
+def of_counts(
+    tp: Number, fp: Number, fn: Number, tn: Number, *, rate: Division[Number], ratio: Division[Number]
+) -> dict[str, Number]:
+    """The metrics of true/false positives/negatives, or of their weights.
+
+    ``rate`` divides by how many rows there are, of both classes or of one; ``ratio`` by what also depends on decisions.
+    """
+    recall, recall_real = rate(tp, tp + fn), rate(tn, tn + fp)
+    return {
+        "accuracy": rate(tp + tn, tp + fp + fn + tn),
+        "balanced_accuracy": (recall + recall_real) / 2,
+        "precision": ratio(tp, tp + fp),
+        "recall": recall,
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+        "precision_real": ratio(tn, tn + fn),
+        "recall_real": recall_real,
+        "f1_real": ratio(2 * tn, 2 * tn + fn + fp),
+        "mcc": ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
     }
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fvc_exp.evaluate import of_counts
+
 Labels = NDArray[np.int64]
 Values = NDArray[np.float64]
 _RANKED = frozenset(("auc", "average_precision"))
@@ -88,22 +90,13 @@ def _threshold_scores(
 
     tp, fn = total((y == 1) & (predicted == 1)), total((y == 1) & (predicted == 0))
     fp, tn = total((y == 0) & (predicted == 1)), total((y == 0) & (predicted == 0))
-    everything = tp + fn + fp + tn
-    recall, recall_real = _divide(tp, tp + fn), _divide(tn, tn + fp)
     smallest = np.finfo(np.float64).eps  # where scikit-learn's log_loss clips
     of_truth = np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)
+    everything = tp + fn + fp + tn
     return {
-        "accuracy": _divide(tp + tn, everything),
-        "balanced_accuracy": (recall + recall_real) / 2,
-        "precision": _ratio(tp, tp + fp),
-        "recall": recall,
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-        "precision_real": _ratio(tn, tn + fn),
-        "recall_real": recall_real,
-        "f1_real": _ratio(2 * tn, 2 * tn + fn + fp),
+        **of_counts(tp, fp, fn, tn, rate=_divide, ratio=_ratio),
         "log_loss": _divide(total(-np.log(of_truth)), everything),
         "brier": _divide(total((probability - y) ** 2), everything),
-        "mcc": _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
     }
 
 
