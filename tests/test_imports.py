@@ -13,7 +13,7 @@ PACKAGE = ROOT / "fvc_exp"
 # Each layer may import those before it, and its own.
 LAYERS = [
     ["errors"],
-    ["config", "tables", "files", "slices", "extras"],
+    ["config", "tables", "columns", "files", "slices", "extras"],
     ["identity", "provenance", "data", "manifest", "corpus", "video", "runfolder", "shell", "hooks", "compose"],
     ["solvers"],
     [
@@ -29,6 +29,7 @@ LAYERS = [
         "bootstrap",
         "reliability",
         "demo",
+        "serving",
         "workers",
     ],
     ["training"],

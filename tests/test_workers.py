@@ -171,8 +171,10 @@ def _wait_until(holds: Any, seconds: float = 20.0) -> None:
 
 
 def _is_alive(pid: int) -> bool:
+    """Whether any thread of a process lives and may hold its pipe open."""
     try:
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
         # A dead process that nobody has waited for yet is still listed, as a zombie.
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+        return threads > 1 or Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
