@@ -78,8 +78,8 @@ def _large() -> list[Job]:
     grid: dict[str, object] = {"methods": SURE, "rounds": 1, "limit": 600.0, "repeats": 1}
     return [
         _grid(BIG, 4, rounds=1, limit=600.0),
-        _single(wide, signals=["weak"], rounds=2, limit=120.0),
-        _single(long, signals=["weak"], Cs=[0.01], rounds=2, limit=240.0),
+        _single(wide, signals=["weak"], rounds=2, limit=15.0),
+        _single(long, signals=["weak"], Cs=[0.01], rounds=2, limit=30.0),
         _grid(wide, 4, **grid),
         _grid(long, 4, **grid),
         *_once(long),
