@@ -37,12 +37,13 @@ def require_values(column: pl.Series, source: Path) -> None:
         raise DataError(f"{source}: column {column.name!r}, row {_first_row(missing)}: the value is missing")
 
 
-def require_one_row_each(videos: pl.Series, source: Path) -> None:
-    """Do nothing if every video stands once.
+def require_videos(videos: pl.Series, source: Path) -> None:
+    """Do nothing if a column names a video in each row, none of them twice.
 
     Raises:
-        DataError: one stands twice.
+        DataError: a name is missing, or stands twice.
     """
+    require_values(videos, source)
     if (repeated := ~videos.is_first_distinct()).any():
         row = _first_row(repeated)
         name = videos[row - 1]

@@ -20,8 +20,7 @@ from fvc_exp.columns import (
     require_both_classes,
     require_columns,
     require_finite,
-    require_one_row_each,
-    require_values,
+    require_videos,
 )
 from fvc_exp.config import DataConfig, FeaturesConfig
 from fvc_exp.errors import DataError
@@ -128,7 +127,7 @@ def _read_metadata(path: Path) -> pl.DataFrame:
     metadata = collect(frame.select(keep).with_columns(pl.col(KEY).cast(pl.String)), source)
     if metadata.is_empty():
         raise DataError(f"{source}: the table has no rows")
-    _require_videos(metadata[KEY], source)
+    require_videos(metadata[KEY], source)
     codes = label_codes(metadata[LABEL], source)
     require_both_classes(codes, source)
     return metadata.with_columns(codes).sort(KEY)
@@ -150,17 +149,12 @@ def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, list[str], se
     versions = [VERSION] if VERSION in schema else []
     about = [name for name in SOURCES if name in schema and name not in names]
     table = collect(frame.select(pl.col(KEY).cast(pl.String), values, *about, *versions), source)
-    _require_videos(table[KEY], source)
+    require_videos(table[KEY], source)
     for name in names:
         require_finite(table[name], table[KEY], source)
     found = set(table[VERSION].drop_nulls().cast(pl.String)) if versions else set()
     renamed = {name: name if name.startswith(prefix) else prefix + name for name in names}
     return table.select(KEY, *names, *about).rename(renamed), list(renamed.values()), found
-
-
-def _require_videos(column: pl.Series, source: Path) -> None:
-    require_values(column, source)
-    require_one_row_each(column, source)
 
 
 def _without_unmatched(joined: pl.DataFrame, matched: pl.Series, allowed: float, metadata: Path) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from fvc_exp.columns import (
     label_codes,
     require_both_classes,
     require_columns,
-    require_one_row_each,
+    require_videos,
 )
 from fvc_exp.errors import DataError
 from fvc_exp.folds import read_folds, split_of
@@ -35,7 +35,7 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     table = collect(lazy, source)
     require_columns([KEY], table.columns, source)
     table = table.with_columns(pl.col(KEY).cast(pl.String))
-    require_one_row_each(table[KEY], source)
+    require_videos(table[KEY], source)
     dealt, folds_source = read_folds(folds)
     known = table.join(dealt, on=KEY, how="semi", maintain_order="left")
     if known.is_empty():

@@ -17,8 +17,8 @@ from fvc_exp.columns import (
     LABEL,
     label_codes,
     require_columns,
-    require_one_row_each,
     require_values,
+    require_videos,
 )
 from fvc_exp.corpus import DUPLICATES, SEEDS, Corpus, read_corpus
 from fvc_exp.errors import DataError
@@ -79,7 +79,7 @@ def _from_table(root: Path, path: Path) -> Manifest:
     labels = label_codes(table[LABEL], source)
     paths = pl.Series(KEY, [_below(root, PurePosixPath(name)) for name in table[KEY]], pl.String)
     table = table.with_columns(paths, labels.replace_strict(dict(enumerate(CLASSES)), return_dtype=pl.String))
-    require_one_row_each(table[KEY], source)
+    require_videos(table[KEY], source)
     return _manifest(table, source, {})
 
 

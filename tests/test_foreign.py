@@ -124,13 +124,14 @@ def test_what_the_files_do_not_share_is_said(tmp_path: Path) -> None:
     ("ids", "folds", "message"),
     [
         ({"name": ["a"]}, FOLDS, r"ids\.csv: column 'video_path' is missing"),
+        (IDS | {"video_path": [None, "b", "c", "d", "e", None]}, FOLDS, r"row 1: the value is missing"),
         (IDS | {"video_path": list("abcdea")}, FOLDS, r"row 6: 'a' stands in row 1 already"),
         (IDS | {"label": ["fake", "odd"] * 3}, FOLDS, r"column 'label', row 2: 'odd' is not a label"),
         (IDS | {"group": ["g", None, "h", "h", "i", "i"]}, FOLDS, r"column 'group': video 'b' has no group"),
         (IDS, {"video_path": ["x"], "fold": [0]}, r"names none of the videos"),
         (IDS, {"video_path": list("abcdef"), "split": ["train"] * 6}, r"no row is tested"),
     ],
-    ids=["no videos", "twice", "label", "group", "strangers", "no test"],
+    ids=["no videos", "no name", "twice", "label", "group", "strangers", "no test"],
 )
 def test_wrong_tables_are_refused(
     tmp_path: Path, ids: dict[str, list[object]], folds: dict[str, list[object]], message: str
