@@ -30,7 +30,7 @@ class CheckConfig(Callback):
         except FvcError as error:
             raise SystemExit(f"error: {error}") from error
 
-    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra passes it by this name
+    def on_run_end(self, *_: Any, **kwargs: Any) -> None:
         """A run that failed and said so in its status makes the process fail; one that was not imported, too."""
         job_return: JobReturn = kwargs["job_return"]
         if job_return.status is not JobStatus.COMPLETED:

@@ -1,7 +1,9 @@
-"""Small real data for every test: tables on disk, and a configuration composed from the real conf/ folder."""
+"""What tests of more than one folder need: small real data, configurations from conf/, the command line, Chromium."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,11 +16,23 @@ from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 
 from fvc_exp.config import Config, to_typed
+from fvc_exp.corpus import DUPLICATES, SEEDS
 from fvc_exp.data import Dataset
 from fvc_exp.shell import register
 
 ROOT = Path(__file__).resolve().parents[1]
 Compose = Callable[..., Config]
+# The published id files are under a licence that does not let them be copied here.
+CORPUS = Path(os.environ.get("FVC_IDS", ROOT.parent / "shared" / "data" / "fvc"))
+needs_corpus = pytest.mark.skipif(
+    not (CORPUS / SEEDS).is_file(),
+    reason=f"the corpus' own files are not here: FVC_IDS=FOLDER with {SEEDS}, {DUPLICATES}",
+)
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+OPTIONS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
 
 
 @pytest.fixture
@@ -84,3 +98,32 @@ def run_py(*arguments: str, cwd: Path | None = None, **options: object) -> subpr
     """The real command line, as a user would type it."""
     command = [sys.executable, str(ROOT / "run.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, **options)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A browser with a profile of its own; without chromium the tests are skipped, but not where CI=true."""
+    if missing := _missing():
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    yield driver
+    driver.quit()
+
+
+def _missing() -> str | None:
+    absent = [str(path) for path in (CHROMIUM, DRIVER) if not path.exists()]
+    if absent:
+        return f"{', '.join(absent)} missing: apt-get install chromium chromium-driver"
+    if importlib.util.find_spec("selenium") is None:
+        return "selenium is not installed: pip install 'fvc-exp[browser]'"
+    return None

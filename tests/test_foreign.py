@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,7 @@ from fvc_exp.cli import app
 from fvc_exp.corpus import DUPLICATES, SEEDS, read_corpus
 from fvc_exp.errors import DataError
 from fvc_exp.foreign import audit_files
-
-CORPUS = Path(os.environ.get("FVC_IDS", Path(__file__).resolve().parents[2] / "shared" / "data" / "fvc"))
-needs_corpus = pytest.mark.skipif(not (CORPUS / SEEDS).is_file(), reason="the published id files are not here")
+from tests.conftest import CORPUS, needs_corpus
 
 
 @pytest.fixture(scope="module")

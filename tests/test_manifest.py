@@ -10,12 +10,7 @@ import pytest
 from fvc_exp.corpus import read_corpus
 from fvc_exp.errors import DataError
 from fvc_exp.manifest import Manifest, read_manifest
-
-CORPUS = Path(os.environ.get("FVC_IDS", Path(__file__).resolve().parents[2] / "shared" / "data" / "fvc"))
-needs_corpus = pytest.mark.skipif(
-    not (CORPUS / "FVC.csv").is_file(),
-    reason="needs FVC.csv, FVC_dup.csv, FVC_text_queries.csv; FVC_IDS names their folder",
-)
+from tests.conftest import CORPUS, needs_corpus
 
 
 def touch(root: Path, *names: str) -> None:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.airflow.conftest import DAG_ID, SMALL, STAGES, Airflow
-from tests.browser.conftest import browser  # noqa: F401 - pytest finds the fixture by its name here
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -140,7 +139,7 @@ def finished(web_ui: WebUI, tmp_path_factory: pytest.TempPathFactory) -> str:
     return "seen"
 
 
-def test_run_and_its_five_tasks_are_shown(web_ui: WebUI, finished: str, browser: WebDriver) -> None:  # noqa: F811 - it is given here
+def test_run_and_its_five_tasks_are_shown(web_ui: WebUI, finished: str, browser: WebDriver) -> None:
     browser.set_window_size(1400, 900)
     browser.get(f"{web_ui.url}/dags/{DAG_ID}/runs/{finished}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from fvc_exp.config import Tracker
@@ -23,7 +23,7 @@ class FvcSweeper(Sweeper):
         self._config: DictConfig | None = None
         self._context: HydraContext | None = None
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002 - Hydra passes all three by name
+    def setup(self, *, hydra_context: HydraContext, config: DictConfig, **_: Any) -> None:
         """Take what Hydra composed; the launcher's settings are read from it, the launcher itself is not used."""
         self._config = config
         self._context = hydra_context

@@ -17,4 +17,4 @@ def note() -> None:
 if "SPY" in os.environ:
     atexit.register(note)
 if "HIDE_MLFLOW" in os.environ:
-    sys.modules["mlflow"] = None  # type: ignore[assignment]  # so an import fails, which its types do not know
+    sys.modules["mlflow"] = None  # its import fails
