@@ -70,15 +70,17 @@ def label_codes(column: pl.Series, source: Path) -> pl.Series:
     return codes
 
 
-def require_both_classes(codes: pl.Series, source: Path) -> None:
-    """Do nothing if there are labels of both classes.
+def two_class_codes(column: pl.Series, source: Path) -> pl.Series:
+    """``label_codes`` of a table to learn from or to judge.
 
     Raises:
-        DataError: all are of one.
+        DataError: a value is no label, or all are of one class.
     """
+    codes = label_codes(column, source)
     if codes.n_unique() == 1:
         label = CLASSES[codes[0]]
         raise DataError(f"{source}: column {codes.name!r}: every row is {label!r}; two classes are needed")
+    return codes
 
 
 def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:

@@ -16,11 +16,10 @@ from fvc_exp.columns import (
     GROUP_COLUMNS,
     KEY,
     LABEL,
-    label_codes,
-    require_both_classes,
     require_columns,
     require_finite,
     require_videos,
+    two_class_codes,
 )
 from fvc_exp.config import DataConfig, FeaturesConfig
 from fvc_exp.errors import DataError
@@ -128,9 +127,7 @@ def _read_metadata(path: Path) -> pl.DataFrame:
     if metadata.is_empty():
         raise DataError(f"{source}: the table has no rows")
     require_videos(metadata[KEY], source)
-    codes = label_codes(metadata[LABEL], source)
-    require_both_classes(codes, source)
-    return metadata.with_columns(codes).sort(KEY)
+    return metadata.with_columns(two_class_codes(metadata[LABEL], source)).sort(KEY)
 
 
 def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, list[str], set[str]]:

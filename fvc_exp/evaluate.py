@@ -59,7 +59,7 @@ def score(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: flo
         **of_counts(tp, fp, fn, tn, rate=_ratio, ratio=_ratio),
         "auc": curve.area(),
         "average_precision": curve.average_precision(),
-        "log_loss": _log_loss(y, probability),
+        "log_loss": float(np.mean(log_losses(y, probability))),
         "brier": float(np.mean((probability - y) ** 2)),
     }
     return {name: float(found[name]) for name in METRICS}
@@ -89,6 +89,13 @@ def of_counts(
 def auc(y: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
     """Area under the ROC curve of labels (n,) of both classes and scores (n,), higher for fakes."""
     return _Curve.of(y, scores).area()
+
+
+def log_losses(y: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log loss of each row, in nats."""
+    smallest = np.finfo(np.float64).eps  # where scikit-learn clips
+    of_truth = np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)
+    return np.asarray(-xlogy(1.0, of_truth))
 
 
 def summarise(records: Sequence[Mapping[str, float]]) -> dict[str, Summary]:
@@ -130,12 +137,6 @@ class _Curve:
         precision = (self.tp / (self.tp + self.fp))[::-1]
         recall = np.r_[(self.tp / self.tp[-1])[::-1], 0.0]
         return max(0.0, float(-np.sum(np.diff(recall) * precision)))
-
-
-def _log_loss(y: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
-    smallest = np.finfo(np.float64).eps  # where scikit-learn clips
-    of_truth = np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)
-    return float(np.mean(-xlogy(1.0, of_truth)))
 
 
 def _ratio(numerator: float, denominator: float) -> float:

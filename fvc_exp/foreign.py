@@ -12,10 +12,9 @@ from fvc_exp.columns import (
     GROUP_COLUMNS,
     KEY,
     LABEL,
-    label_codes,
-    require_both_classes,
     require_columns,
     require_videos,
+    two_class_codes,
 )
 from fvc_exp.errors import DataError
 from fvc_exp.folds import read_folds, split_of
@@ -57,12 +56,9 @@ def _rows(table: pl.DataFrame, source: Path) -> Rows:
             name = table.filter(missing)[KEY][0]
             raise DataError(f"{source}: column {group!r}: video {name!r} has no group; give every row one")
         _, groups = np.unique(table[group].cast(pl.String).to_numpy(), return_inverse=True)
-    labels = label_codes(table[LABEL], source) if LABEL in table.columns else None
-    if labels is not None:
-        require_both_classes(labels, source)
     return Rows(
         ids=table[KEY].to_list(),
         groups=groups,
-        y=None if labels is None else labels.to_numpy(),
+        y=two_class_codes(table[LABEL], source).to_numpy() if LABEL in table.columns else None,
         content_sha256=table[CONTENT].cast(pl.String).to_list() if CONTENT in table.columns else None,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fvc_exp.evaluate import of_counts
+from fvc_exp.evaluate import log_losses, of_counts
 
 Labels = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -90,12 +90,10 @@ def _threshold_scores(
 
     tp, fn = total((y == 1) & (predicted == 1)), total((y == 1) & (predicted == 0))
     fp, tn = total((y == 0) & (predicted == 1)), total((y == 0) & (predicted == 0))
-    smallest = np.finfo(np.float64).eps  # where scikit-learn's log_loss clips
-    of_truth = np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)
     everything = tp + fn + fp + tn
     return {
         **of_counts(tp, fp, fn, tn, rate=_divide, ratio=_ratio),
-        "log_loss": _divide(total(-np.log(of_truth)), everything),
+        "log_loss": _divide(total(log_losses(y, probability)), everything),
         "brier": _divide(total((probability - y) ** 2), everything),
     }
 
