@@ -9,8 +9,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fvc_exp.config import Tracker, to_typed
-from fvc_exp.shell import register, run_shell
+from fvc_exp.config.hydra_app import register, run_shell
+from fvc_exp.config.schema import Tracker
+from fvc_exp.config.validate import to_typed
 
 register()
 
@@ -18,13 +19,13 @@ register()
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(composed: DictConfig) -> dict[str, Any]:
     """Run one composed configuration in the folder that Hydra made for it."""
-    from fvc_exp.task import execute  # scikit-learn takes seconds to import; --help must not wait for it
+    from fvc_exp.runs.execute import execute  # scikit-learn takes seconds to import; --help must not wait for it
 
     config, folder = to_typed(composed), Path(HydraConfig.get().runtime.output_dir)
     said = execute(config, folder)
     if config.tracking.name is Tracker.none:
         return said
-    from fvc_exp.tracking.track import track_at_end
+    from fvc_exp.tracking.import_runs import track_at_end
 
     return {**said, "tracked": track_at_end(folder, config)}
 

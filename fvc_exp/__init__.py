@@ -10,10 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fvc_exp.analytics import DuckDBAnalytics
+    from fvc_exp.analytics.sql import DuckDBAnalytics
     from fvc_exp.api import run, train_sklearn_logreg
-    from fvc_exp.experiment import RunResult
-    from fvc_exp.loading import LoadedRun, load_run, load_sweep
+    from fvc_exp.runs.load import LoadedRun, load_run
+    from fvc_exp.sweeps.results import load_sweep
+    from fvc_exp.training.experiment import RunResult
 
 __version__ = "0.1.0"
 __all__ = [
@@ -27,11 +28,11 @@ __all__ = [
     "train_sklearn_logreg",
 ]
 _HOMES = {
-    "DuckDBAnalytics": "fvc_exp.analytics",
-    "LoadedRun": "fvc_exp.loading",
-    "RunResult": "fvc_exp.experiment",
-    "load_run": "fvc_exp.loading",
-    "load_sweep": "fvc_exp.loading",
+    "DuckDBAnalytics": "fvc_exp.analytics.sql",
+    "LoadedRun": "fvc_exp.runs.load",
+    "RunResult": "fvc_exp.training.experiment",
+    "load_run": "fvc_exp.runs.load",
+    "load_sweep": "fvc_exp.sweeps.results",
     "run": "fvc_exp.api",
     "train_sklearn_logreg": "fvc_exp.api",
 }

@@ -11,15 +11,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from fvc_exp.compose import compose_configs, compose_run, setting
-from fvc_exp.config import Config, Stage
-from fvc_exp.data import load_dataset
+from fvc_exp.config.canonical import canonical
+from fvc_exp.config.compose import compose_configs, compose_run, setting
+from fvc_exp.config.schema import Config, Stage
+from fvc_exp.config.store import write_config
+from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ArtifactError, ConfigError
-from fvc_exp.experiment import RunResult
-from fvc_exp.identity import canonical
-from fvc_exp.runfolder import RunFolder, read_json, write_bytes, write_config, write_json, write_status
-from fvc_exp.search import Candidate, documented_grid, search
-from fvc_exp.task import fit, prepared_dataset, write
+from fvc_exp.io.files import read_json, write_bytes, write_json
+from fvc_exp.io.run_folder import RunFolder, write_status
+from fvc_exp.runs.execute import fit, prepared_dataset, write
+from fvc_exp.training.documented_grid import Candidate, documented_grid, search
+from fvc_exp.training.experiment import RunResult
 
 
 def run(

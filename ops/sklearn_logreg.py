@@ -31,10 +31,11 @@ from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_
 
 import fvc_exp
 from fvc_exp import DuckDBAnalytics
-from fvc_exp.artifacts import read_pipeline
 from fvc_exp.errors import FvcError, MissingExtraError
-from fvc_exp.lookup import measured_frames, newest_run, run_videos
 from fvc_exp.report.figures import INTERCEPT, SMALLEST_BIN, coefficient_table
+from fvc_exp.runs.find import newest_run
+from fvc_exp.runs.load import read_pipeline
+from fvc_exp.runs.videos import measured_frames, run_videos
 
 try:
     RUN = Path(os.environ.get("FVC_RUN") or newest_run(Path(fvc_exp.__file__).parents[1] / "outputs" / "runs"))
@@ -99,7 +100,7 @@ print("flags:", ", ".join(results["flags"]) or "none")
 videos = run_videos(RUN)
 there = videos.filter(exists=True).sort(pl.col("split") != "test", maintain_order=True)
 samples = there.group_by("label", maintain_order=True).head(2)
-# The command, not fvc_exp.predict: its worker processes would import this file again where it runs as a script.
+# The command, not fvc_exp.runs.predict: its worker processes would import this file again where it runs as a script.
 command = [sys.executable, "-m", "fvc_exp.cli", "predict", str(RUN), *samples["file"], "--json"]
 done = subprocess.run(command, capture_output=True, text=True, check=False) if len(samples) else None
 found = json.loads(done.stdout) if done else []

@@ -15,10 +15,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 
-from fvc_exp.config import Config, to_typed
-from fvc_exp.corpus import DUPLICATES, SEEDS
-from fvc_exp.data import Dataset
-from fvc_exp.shell import register
+from fvc_exp.config.hydra_app import register
+from fvc_exp.config.schema import Config
+from fvc_exp.config.validate import to_typed
+from fvc_exp.data.dataset import Dataset
+from fvc_exp.data.fvc import DUPLICATES, SEEDS
 
 ROOT = Path(__file__).resolve().parents[1]
 Compose = Callable[..., Config]

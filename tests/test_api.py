@@ -18,15 +18,17 @@ import pytest
 import yaml
 
 import fvc_exp
-from fvc_exp import api, task
-from fvc_exp.compose import compose_configs, setting
-from fvc_exp.config import Config
-from fvc_exp.data import Dataset
+from fvc_exp import api
+from fvc_exp.config.canonical import canonical
+from fvc_exp.config.compose import compose_configs, setting
+from fvc_exp.config.schema import Config
+from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
-from fvc_exp.identity import canonical
-from fvc_exp.runfolder import RunFolder, write_json
-from fvc_exp.search import documented_grid
-from fvc_exp.verify import verify
+from fvc_exp.io.files import write_json
+from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.runs import execute
+from fvc_exp.runs.verify import verify
+from fvc_exp.training.documented_grid import documented_grid
 from tests.conftest import ROOT, run_py
 
 PACKAGE = ROOT / "fvc_exp"
@@ -138,7 +140,7 @@ def test_run_logs_into_its_folder_and_leaves_logging_alone(
 
     def prepared(config: Config) -> Dataset:
         logging.getLogger("library").warning("one of %d", 2)
-        return task.prepared_dataset(config)
+        return execute.prepared_dataset(config)
 
     monkeypatch.setattr(api, "prepared_dataset", prepared)
     monkeypatch.chdir(tables)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_group
 
-from fvc_exp.cli import app
+from fvc_exp.cli.app import app
 from tests.conftest import ROOT, Compose
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from fvc_exp.cli.base import Exit, JsonOption, a_folder, command, print_json
-from fvc_exp.config import EXPERIMENT
-from fvc_exp.console import frame_table, make_console
+from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
+from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.errors import ConfigError
-from fvc_exp.runfolder import plain, write_bytes
+from fvc_exp.io.console import frame_table, make_console
+from fvc_exp.io.files import plain, write_bytes
 
 
 @command
@@ -28,9 +28,9 @@ def predict(
 
     Example: fvc predict outputs/runs/2026-11-23_08-52-50-322619-8886 clip.mp4 folder/ '*.webm'
     """
-    from fvc_exp.console import progress_bar
-    from fvc_exp.predict import as_csv as to_csv
-    from fvc_exp.predict import predict as predict_videos
+    from fvc_exp.io.console import progress_bar
+    from fvc_exp.runs.predict import as_csv as to_csv
+    from fvc_exp.runs.predict import predict as predict_videos
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other: choose one")
@@ -58,8 +58,8 @@ def audit(
 
     Example: fvc audit --ids table.parquet --folds folds.parquet
     """
-    from fvc_exp.console import print_certificate
-    from fvc_exp.foreign import audit_files
+    from fvc_exp.evaluation.leakage.certificate import print_certificate
+    from fvc_exp.evaluation.leakage.external import audit_files
 
     found, notes = audit_files(ids, folds)
     if as_json:
@@ -85,8 +85,8 @@ def query(
 
     Example: fvc query "SELECT run, C, cv_auc_mean FROM runs ORDER BY cv_auc_mean DESC LIMIT 5"
     """
-    from fvc_exp.tables import csv_text, parquet_bytes
-    from fvc_exp.views import query_runs
+    from fvc_exp.analytics.views import query_runs
+    from fvc_exp.io.tables import csv_text, parquet_bytes
 
     if sum((as_json, as_csv, parquet is not None)) > 1:
         raise ConfigError("--json, --csv and --parquet exclude each other: choose one")
@@ -112,7 +112,7 @@ def verify(
 
     Example: fvc verify outputs/runs/2026-11-23_08-52-50-322619-8886
     """
-    from fvc_exp.verify import verify as verify_run
+    from fvc_exp.runs.verify import verify as verify_run
 
     found = verify_run(run)
     if as_json:
@@ -134,10 +134,10 @@ def compare(
 
     Example: fvc compare outputs/sweeps/penalties --metric f1
     """
-    from fvc_exp.compare import comparison
-    from fvc_exp.compare.runs import find_runs
+    from fvc_exp.runs.compare import comparison
+    from fvc_exp.runs.find import runs_of
 
-    found = comparison.compare(find_runs(folders), metric)
+    found = comparison.compare(runs_of(folders), metric)
     if as_json:
         print_json(plain(found.to_json()))
     else:
@@ -157,11 +157,11 @@ def explain(
 
     Example: fvc explain outputs/runs/2026-11-23_08-52-50-322619-8886 --replicates 500
     """
-    from fvc_exp.console import progress_bar
-    from fvc_exp.insight import folder, show
+    from fvc_exp.io.console import progress_bar
+    from fvc_exp.runs.explain import explain, show
 
     with progress_bar("explain") as on_progress:
-        found = folder.explain(run, replicates=replicates, on_progress=on_progress)
+        found = explain.explain(run, replicates=replicates, on_progress=on_progress)
     if as_json:
         print_json(plain(show.as_json(found)))
     else:
@@ -207,7 +207,7 @@ def track(
 
     Example: fvc track outputs/sweeps/penalties --experiment corpus
     """
-    from fvc_exp.tracking.track import track as track_folder
+    from fvc_exp.tracking.import_runs import track as track_folder
 
     found = track_folder(folder, uri, experiment)
     if as_json:

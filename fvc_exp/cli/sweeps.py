@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvc_exp.cli.base import Exit, JsonOption, command, print_json
-from fvc_exp.console import make_console
+from fvc_exp.cli.app import Exit, JsonOption, command, print_json
+from fvc_exp.io.console import make_console
 
 if TYPE_CHECKING:
-    from fvc_exp.sweep.folder import Plan
+    from fvc_exp.sweeps.folder import Plan
+
 
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
+
+
 _WATCH_SECONDS = 2.0
 
 
@@ -30,9 +33,9 @@ def status(
 
     Example: fvc status outputs/sweeps/penalties --watch
     """
-    from fvc_exp.sweep.folder import SweepFolder
-    from fvc_exp.sweep.show import state_table, states_json
-    from fvc_exp.sweep.states import AT_REST, inspect
+    from fvc_exp.sweeps.folder import SweepFolder
+    from fvc_exp.sweeps.show import state_table, states_json
+    from fvc_exp.sweeps.states import AT_REST, inspect
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
@@ -63,8 +66,8 @@ def retry(
 
     Example: fvc retry outputs/sweeps/penalties --no-wait
     """
-    from fvc_exp.sweep.drive import drive
-    from fvc_exp.sweep.folder import SweepFolder
+    from fvc_exp.sweeps.driver import drive
+    from fvc_exp.sweeps.folder import SweepFolder
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
@@ -81,9 +84,9 @@ def collect(sweep: SweepArgument) -> Exit:
 
     Example: fvc collect outputs/sweeps/penalties
     """
-    from fvc_exp.sweep.drive import finish
-    from fvc_exp.sweep.folder import SweepFolder
-    from fvc_exp.sweep.states import inspect
+    from fvc_exp.sweeps.driver import finish
+    from fvc_exp.sweeps.folder import SweepFolder
+    from fvc_exp.sweeps.states import inspect
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
@@ -102,10 +105,10 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
 
     Example: fvc leaderboard outputs/sweeps/penalties --json
     """
-    from fvc_exp.sweep import leaderboard as board
-    from fvc_exp.sweep.folder import SweepFolder
-    from fvc_exp.sweep.results import table_of
-    from fvc_exp.sweep.states import inspect
+    from fvc_exp.sweeps import leaderboard as board
+    from fvc_exp.sweeps.folder import SweepFolder
+    from fvc_exp.sweeps.results import table_of
+    from fvc_exp.sweeps.states import inspect
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
@@ -121,7 +124,7 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
 
 
 def _track_at_end(sweep: Path, plan: Plan) -> bool:
-    from fvc_exp.tracking.track import track_at_end
+    from fvc_exp.tracking.import_runs import track_at_end
 
     return track_at_end(sweep, plan.members[0].typed())
 

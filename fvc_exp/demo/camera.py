@@ -11,12 +11,15 @@ from cv2.typing import MatLike
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from fvc_exp._typing import Frame
 from fvc_exp.demo.scene import CONTENT_SPREAD, content
-from fvc_exp.video.encode import Frame
 
 Size = tuple[int, int]  # height, width in pixels
 
+
 _NOISE_SHAPE = (900, 1200)
+
+
 _NOISE_SIGMA = 32.0  # of the shared noise field, around its mean of 128
 
 

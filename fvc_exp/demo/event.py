@@ -10,16 +10,24 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+from fvc_exp._typing import Frame
 from fvc_exp.demo.camera import shoot
 from fvc_exp.demo.manipulate import MANIPULATIONS, manipulate
 from fvc_exp.demo.scene import draw_scene
-from fvc_exp.video.encode import Frame, encode, recompress
+from fvc_exp.video.encode import encode, recompress
 
 GENERATOR_VERSION = 1  # raise it with any change of what the videos look like
 
+
 _FILMED_WIDTH, _FILMED_HEIGHT = 480, 270
+
+
 _PLATFORM_SIZES = ((480, 270), (426, 240), (352, 198), (320, 180))  # width, height
+
+
 _PLATFORM_CRF, _PLATFORM_CRF_SD = 26, 3
+
+
 _FAKE_CRF_SHIFT = 3  # fakes go through more hands; without it the whole-frame features tell next to nothing
 
 

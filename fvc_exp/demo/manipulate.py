@@ -9,9 +9,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fvc_exp.video.encode import Frame
+from fvc_exp._typing import Frame
 
 BANNER_TOP, BANNER_HEIGHT = 0.78, 0.13  # shares of the frame's height
+
+
 BANNER_COLOUR = (160, 20, 20)
 
 
@@ -90,6 +92,8 @@ _ALONE: dict[str, Callable[[list[Frame], Generator], list[Frame]]] = {
     "duplication": duplicate,
     "overlay": overlay,
 }
+
+
 MANIPULATIONS = ("faceswap", "splice", "interpolation", "retouch", "duplication", "overlay")
 
 

@@ -9,16 +9,24 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fvc_exp.video.encode import Frame
+from fvc_exp._typing import Frame
 
 HEIGHT, WIDTH = 520, 800  # pixels; larger than any clip, so that a camera can move over it
+
 
 # Share of each content range that is used. At 1 the differences between scenes and cameras drown every manipulation.
 CONTENT_SPREAD = 0.25
 
+
 _TEXTURE_EXPONENTS = (0.8, 1.0, 1.2, 1.5, 0.8, 1.0, 1.2, 1.5)  # amplitude falls as frequency to this power
+
+
 _TEXTURE_SIZE = 512
+
+
 _MIN_RADIUS, _MAX_RADIUS = 6, 200
+
+
 _RADIUS_EXPONENT = 1.5  # of the power law of leaf sizes
 
 

@@ -13,7 +13,10 @@ from fvc_exp.features.strips import strip_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 NAMES = ("boundary_inconsistency",)
+
+
 # Gray levels added to both sides of a ratio, so that a frame without any step scores 1.
 FLOOR = 1e-3
 

@@ -14,7 +14,10 @@ from fvc_exp.features.strips import as_one, standard_deviation, without_halo
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 NAMES = ("laplacian_var", "gradient_mean", "gradient_std")
+
+
 # A frame of this many pixels is filtered in less time than the calls for its differences take.
 SMALL = 1 << 18
 

@@ -9,6 +9,8 @@ import numpy as np
 from fvc_exp.video.probe import Probe
 
 NAMES = ("codec_bitrate", "codec_fps", "codec_resolution")
+
+
 PACKET_NAMES = ("bits_per_pixel", "packet_size_cv", "keyframe_size_ratio")
 
 

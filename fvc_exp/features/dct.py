@@ -13,12 +13,23 @@ from fvc_exp.features.strips import as_one, block_strips
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 NAMES = ("dct_dc_mean", "dct_dc_std", "dct_ac_mean", "dct_ac_std", "dct_ac_energy")
+
+
 COEFFICIENTS_AC = 63
+
+
 EIGHT_ONES = np.ones(8, np.float32)
+
+
 # The orthonormal DCT-II: row k holds the k-th basis vector.
 EXACT_BASIS = np.asarray(cv2.dct(np.eye(8), flags=cv2.DCT_ROWS).T, dtype=np.float64)
+
+
 BASIS = EXACT_BASIS.astype(np.float32)
+
+
 # Two blocks a matrix row: BLAS takes half as long for a 16x16 product a pixel as for an 8x8 one.
 ROW_TRANSFORM = np.kron(np.eye(2, dtype=np.float32), BASIS.T)
 

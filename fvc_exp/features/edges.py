@@ -14,10 +14,15 @@ from fvc_exp.features.flood import grown, packed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 # tan(22.5 degrees) with 15 binary digits, as OpenCV has it: its product with a gradient is exact in float32.
 TANGENT = np.float32(13573 / 32768)
+
+
 # Larger frames are left to cv2.Canny: they would leave the CPU cache between the steps.
 LARGEST = 1 << 19
+
+
 # From this share of pixels above the low threshold on cv2.Canny is the slower way.
 BUSY = 0.4
 

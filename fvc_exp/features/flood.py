@@ -9,7 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 ONE = np.uint8(1)
+
+
 # A seed grows by one pixel a step. Lines of texture are followed in some 60 steps; those of drawings may need more.
 STEPS, STEPS_BETWEEN_LOOKS = 96, 6
 

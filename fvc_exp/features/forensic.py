@@ -14,6 +14,7 @@ from fvc_exp.features.dct import coefficients
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 NAMES = (
     "blockiness_horizontal",
     "blockiness_vertical",
@@ -27,17 +28,33 @@ NAMES = (
     "local_sharpness_std",
     "centre_noise_offset",
 )
+
+
 # The probabilities of the first digits 1 to 9 by Benford's law.
 BENFORD = np.log10(1 + 1 / np.arange(1, 10))
+
+
 # The first 20 of 64 coefficients in zig-zag order (JPEG, ITU-T T.81 figure 5), DC left out: (vertical,
 # horizontal).
 ZIGZAG = sorted(np.ndindex(8, 8), key=lambda at: (sum(at), at[0] if sum(at) % 2 else at[1]))[1:20]
+
+
 HISTOGRAM_BINS = 128
+
+
 SMOOTHING = 9
+
+
 LOWEST_PERIOD_BIN = 8
+
+
 LOCAL_BLOCK = 24
+
+
 # Added to local amplitudes before the logarithm, in gray levels, so that flat blocks stay finite.
 NOISE_FLOOR = 0.05
+
+
 SHARPNESS_FLOOR = 0.5
 
 

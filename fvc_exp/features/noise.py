@@ -13,12 +13,19 @@ from fvc_exp.features.strips import as_one, standard_deviation, without_halo
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 NAMES = ("noise_energy", "noise_mean", "noise_std")
+
+
 # Applied along rows and columns this is the difference of two Laplacians, blind to any linear ramp of
 # brightness.
 SECOND_DIFFERENCE = np.array([1, -2, 1], np.float32)
+
+
 # White noise of variance 1 leaves the mask with the sum of its squared weights.
 MASK_ENERGY = 36.0
+
+
 # The largest number whose square fits into 16 bits; few responses to natural pictures are larger.
 ROOT_OF_UINT16 = 255
 

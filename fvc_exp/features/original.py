@@ -33,7 +33,10 @@ from fvc_exp.features.strips import haloed_strips, standard_deviation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 HIGH_PASS = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], np.float32)
+
+
 # The 64 coefficients of a block sum to <block, outer(w, w)>, w the column sums of the DCT matrix.
 COEFFICIENT_SUM = np.outer(EXACT_BASIS.sum(axis=0), EXACT_BASIS.sum(axis=0))
 

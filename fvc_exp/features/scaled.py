@@ -15,11 +15,17 @@ from fvc_exp.features.strips import as_one, haloed_strips, stacked, standard_dev
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 # Feature values by name, one a frame.
 Columns: TypeAlias = "dict[str, NDArray[np.float64]]"
 
+
 BASE_NAMES = (*noise.NAMES, *dct.NAMES, *blur.NAMES, *blocks.NAMES)
+
+
 STAGE2_NAMES = (*BASE_NAMES, *codec.NAMES)
+
+
 ADDED_NAMES = (
     "edge_density",
     "texture_uniformity",
@@ -28,9 +34,17 @@ ADDED_NAMES = (
     "color_consistency_b",
     "compression_artifacts",
 )
+
+
 FLAG_NAMES = ("is_upscaled", "is_downscaled")
+
+
 STAGE4_NAMES = (*STAGE2_NAMES, *ADDED_NAMES, *FLAG_NAMES)
+
+
 CANNY_THRESHOLDS = (50, 150)
+
+
 WINDOW = 5
 
 

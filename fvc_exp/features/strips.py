@@ -15,10 +15,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 Number = TypeVar("Number", bound=np.number)
+
 
 # What filters make of a band of this many pixels still fits a common last cache; of less, calls would cost more.
 PIXELS = 1 << 19
+
+
 # Frames that are measured together have up to this many pixels; with more, little but the memory they take grows.
 TOGETHER = 1 << 20
 

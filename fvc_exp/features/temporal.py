@@ -11,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 NAMES = (
     "temporal_difference_mean",
     "temporal_difference_cv",
@@ -18,8 +19,12 @@ NAMES = (
     "temporal_difference_jitter",
     "residual_correlation",
 )
+
+
 # A step counts as a repeated frame below this share of the median step plus this many gray levels.
 DUPLICATE_SHARE_OF_MEDIAN = 0.15
+
+
 DUPLICATE_FLOOR = 0.02
 
 

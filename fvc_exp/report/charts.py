@@ -11,14 +11,29 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 Points = Sequence[tuple[float, float]]
+
+
 Style = Literal["fold", "mean", "test", "base", "series1", "series2", "series3", "series4", "series5"]
+
+
 SERIES: tuple[Style, ...] = ("series1", "series2", "series3", "series4", "series5")
 
+
 WIDTH = 360.0
+
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 14.0, 10.0, 38.0
+
+
 _HEIGHT = 270.0
+
+
 _ROW, _LABEL = 30.0, 13.0
+
+
 _TICKS = 5  # at most this many steps on an axis
+
+
 _LABEL_LENGTH = 52
 
 

@@ -11,24 +11,36 @@ from numpy.typing import NDArray
 from polars import selectors
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from fvc_exp.columns import LABEL
-from fvc_exp.insight.path import RegularisationPath
+from fvc_exp._typing import Array
+from fvc_exp.data.columns import LABEL
 from fvc_exp.report.charts import SERIES, LineChart, RangeChart, RangeRow, Series, Style, line_chart, range_chart
+from fvc_exp.runs.explain.path import RegularisationPath
 
-Values = NDArray[np.float64]
 INTERCEPT = "(intercept)"
+
+
 SMALLEST_BIN = 5  # videos; the share of fakes among fewer says nothing
+
+
 MOST_ROWS = 20  # of a chart of coefficients; the table below it holds all of them
+
+
 _UNIT = (0.0, 1.0)
+
+
 _GRID = np.linspace(0.0, 1.0, 101)
+
+
 _MOST_FOLDS = 50  # a few more grey lines tell nothing more
+
+
 _MOST_POINTS = 80
 
 
 def roc_chart(predictions: pl.DataFrame) -> LineChart:
     """ROC curves of the folds, their mean, and of the held-out test."""
 
-    def curve(rows: pl.DataFrame) -> tuple[Values, Values]:
+    def curve(rows: pl.DataFrame) -> tuple[Array, Array]:
         false_rate, true_rate, _ = roc_curve(_labels(rows), rows["probability"])
         return false_rate, true_rate
 
@@ -49,7 +61,7 @@ def roc_chart(predictions: pl.DataFrame) -> LineChart:
 def precision_recall_chart(predictions: pl.DataFrame) -> LineChart:
     """Precision-recall curves of the folds, their mean, and of the held-out test; fake is positive."""
 
-    def curve(rows: pl.DataFrame) -> tuple[Values, Values]:
+    def curve(rows: pl.DataFrame) -> tuple[Array, Array]:
         precision, recall, _ = precision_recall_curve(_labels(rows), rows["probability"])
         return recall[::-1], precision[::-1]
 
@@ -156,13 +168,13 @@ def coefficient_table(coefficients: pl.DataFrame) -> pl.DataFrame:
     ).sort(pl.col("coefficient").abs(), descending=True, maintain_order=True)
 
 
-def thinned(x: Values, y: Values) -> list[tuple[float, float]]:
+def thinned(x: Array, y: Array) -> list[tuple[float, float]]:
     """At most 80 points of a curve, both ends among them."""
     kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).astype(int))
     return _pairs(x[kept], y[kept])
 
 
-def _pairs(x: Values, y: Values) -> list[tuple[float, float]]:
+def _pairs(x: Array, y: Array) -> list[tuple[float, float]]:
     return list(zip(x.tolist(), y.tolist(), strict=True))
 
 

@@ -13,16 +13,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fvc_exp.bootstrap import Interval
 from fvc_exp.errors import ArtifactError
-from fvc_exp.report.content import RunContent, run_content
-from fvc_exp.report.read import read_files
-from fvc_exp.report.sweeps import SweepContent, sweep_content
+from fvc_exp.evaluation.bootstrap import Interval
+from fvc_exp.io.files import write_atomic
+from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.report.run_page import RunContent, run_content
+from fvc_exp.report.sweep_page import SweepContent, sweep_content
 from fvc_exp.report.verdict import LIMITS
-from fvc_exp.runfolder import RunFolder, write_atomic
-from fvc_exp.sweep.folder import SweepFolder
+from fvc_exp.runs.load import read_files
+from fvc_exp.sweeps.folder import SweepFolder
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
+
+
 _MISSING = "–"
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fvc_exp.audit import FLAGS
-from fvc_exp.bootstrap import Interval, intervals
-from fvc_exp.compare.comparison import compare
-from fvc_exp.compare.runs import read_run
-from fvc_exp.compare.ties import LOWER_IS_BETTER
-from fvc_exp.console import SHOWN
 from fvc_exp.errors import ArtifactError
-from fvc_exp.report.read import RunFiles
+from fvc_exp.evaluation.bootstrap import Interval, intervals
+from fvc_exp.runs.compare.comparison import compare
+from fvc_exp.runs.compare.scored_run import read_run
+from fvc_exp.runs.compare.ties import LOWER_IS_BETTER
+from fvc_exp.runs.load import RunFiles
+from fvc_exp.runs.show import SHOWN
+from fvc_exp.training.notes import FLAGS
 
 TITLES = {
     **{"auc": "AUC", "average_precision": "average precision", "f1": "F1 (fake)", "f1_real": "F1 (real)"},
     **{"precision": "precision (fake)", "recall": "recall (fake)", "balanced_accuracy": "balanced accuracy"},
     **{"accuracy": "accuracy", "mcc": "MCC", "log_loss": "log loss", "brier": "Brier score"},
 }
+
+
 LIMITS = (
     "The features are averages over whole frames. Measured on genuine face swaps (FaceForensics++ pairs), a swap moves "
     "them by at most 2.5 %, while the content of different videos moves them by 30 to 150 %: a local manipulation is "

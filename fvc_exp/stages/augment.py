@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from fvc_exp.columns import GROUP_COLUMNS, KEY
-from fvc_exp.config import VideoConfig
-from fvc_exp.manifest import GROUP
-from fvc_exp.stages.drive import Options, StageSummary, Unit, carried_columns, drive, earlier_failure
-from fvc_exp.stages.table import Schema, TableStore, fingerprint
-from fvc_exp.stages.tasks import AUGMENTED, Destination, write_augmented
-from fvc_exp.video.augment import AUGMENT_VERSION
+from fvc_exp.config.schema import VideoConfig
+from fvc_exp.data.columns import GROUP_COLUMNS, KEY
+from fvc_exp.data.manifest import GROUP
+from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, drive, earlier_failure
+from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
+from fvc_exp.stages.tasks import AUGMENTED, Destination, file_stem, write_augmented
+from fvc_exp.video.perturb import AUGMENT_VERSION
 
 FOLDER = "augmented"
+
+
 ORIGINAL = "original_video"
+
+
 INDEX = "augmentation"
+
+
 COMPUTED: Schema = {
     "operations": pl.String,
     "frames_total": pl.Int64,
     "frames_ok": pl.Int64,
     "frames_corrupt": pl.Int64,
 }
-_LONGEST_STEM = 60
 
 
 def run_augment(
@@ -53,12 +56,6 @@ def run_augment(
         options=options or Options(),
     )
     return summaries[AUGMENTED]
-
-
-def file_stem(video_path: str) -> str:
-    """A plain file name for what is made from a video: readable, and different for different paths."""
-    stem = re.sub(r"[^\w.-]", "_", PurePosixPath(video_path).stem, flags=re.ASCII)[:_LONGEST_STEM]
-    return f"{stem}_{hashlib.sha256(video_path.encode()).hexdigest()[:12]}"
 
 
 def _rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:

@@ -10,16 +10,18 @@ from typing import Any
 
 import polars as pl
 
-from fvc_exp.columns import KEY
-from fvc_exp.config import Table, VideoConfig
+from fvc_exp.config.schema import Table, VideoConfig
+from fvc_exp.data.columns import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS
 from fvc_exp.features.scaled import Scaling
-from fvc_exp.stages.drive import Options, StageSummary, Unit, drive, earlier_failure
-from fvc_exp.stages.table import Schema, TableStore, fingerprint
+from fvc_exp.stages.runner import Options, StageSummary, Unit, drive, earlier_failure
+from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
 from fvc_exp.stages.tasks import SOURCE_CODEC, ScaledFile, measure
 
 _BOX = ("box_x", "box_y", "box_width", "box_height", "is_upscaled", "is_downscaled")
+
+
 _PROVENANCE_TYPES: Schema = {
     **dict.fromkeys(("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"), pl.Int64),
     **dict.fromkeys(("width", "height", "rotation"), pl.Int64),

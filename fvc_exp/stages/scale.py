@@ -8,19 +8,22 @@ from pathlib import Path
 
 import polars as pl
 
-from fvc_exp.columns import KEY
-from fvc_exp.config import VideoConfig
-from fvc_exp.stages.augment import file_stem
-from fvc_exp.stages.drive import Options, StageSummary, Unit, carried_columns, drive, earlier_failure
-from fvc_exp.stages.table import Schema, TableStore, fingerprint
-from fvc_exp.stages.tasks import SCALED, SOURCE_CODEC, Destination, write_scaled
-from fvc_exp.video.scale import SCALE_VERSION
+from fvc_exp.config.schema import VideoConfig
+from fvc_exp.data.columns import KEY
+from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, drive, earlier_failure
+from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
+from fvc_exp.stages.tasks import SCALED, SOURCE_CODEC, Destination, file_stem, write_scaled
+from fvc_exp.video.letterbox import SCALE_VERSION
 
 FOLDER = "scaled"
+
+
 _SIZES = (
     *("original_width", "original_height", "scaled_width", "scaled_height"),
     *("box_x", "box_y", "box_width", "box_height"),
 )
+
+
 COMPUTED: Schema = {
     "scaled_path": pl.String,
     **dict.fromkeys(_SIZES, pl.Int64),

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isnan
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fvc_exp.config import LimitsConfig, SamplingConfig, Table
+from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import codec
 from fvc_exp.features.extract import extract
 from fvc_exp.features.scaled import Scaling
-from fvc_exp.video.augment import augment, describe
+from fvc_exp.video.letterbox import scale
+from fvc_exp.video.perturb import augment, describe
 from fvc_exp.video.rewrite import Rewritten
-from fvc_exp.video.scale import scale
+
+_LONGEST_STEM = 60
+
+
+def file_stem(video_path: str) -> str:
+    """A plain file name for what is made from a video: readable, and different for different paths."""
+    stem = re.sub(r"[^\w.-]", "_", PurePosixPath(video_path).stem, flags=re.ASCII)[:_LONGEST_STEM]
+    return f"{stem}_{hashlib.sha256(video_path.encode()).hexdigest()[:12]}"
+
 
 AUGMENTED, SCALED = "augmented", "scaled_metadata"
+
+
 SOURCE_CODEC = tuple(f"source_{name}" for name in codec.NAMES)
 
 

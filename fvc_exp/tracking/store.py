@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fvc_exp.errors import TrackingError
-from fvc_exp.files import alone
-from fvc_exp.sweep.folder import SweepFolder
-from fvc_exp.tracking.load import load_mlflow
+from fvc_exp.io.files import alone
+from fvc_exp.io.optional import require_mlflow
+from fvc_exp.sweeps.folder import SweepFolder
+
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+_DEFAULTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}  # of 7, a server that is not there takes minutes to be missed
+
+
+def load_mlflow() -> Any:
+    """Load MLflow, with telemetry off and without its running commentary. Takes seconds.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    require_mlflow()
+    os.environ.update(_SETTINGS)
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    for name in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return mlflow
+
 
 _SQLITE = "sqlite:///"
+
+
 _SERVERS = ("http://", "https://")
 
 

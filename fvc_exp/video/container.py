@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from fvc_exp.config import LimitsConfig
+from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import VideoError
 from fvc_exp.video.failures import Failure
 

@@ -13,18 +13,24 @@ from typing import BinaryIO
 import av
 import numpy as np
 from av.video.frame import PictureType
-from numpy.typing import NDArray
 
-from fvc_exp.files import atomic_file
-
-Frame = NDArray[np.uint8]
+from fvc_exp._typing import Frame
+from fvc_exp.io.files import atomic_file
 
 # libx264's macroblock tree is not reproducible from run to run, and its kernels differ from processor to processor.
 _REPRODUCIBLE = {"threads": "1", "x264-params": "cpu-independent=1:mbtree=0"}
+
+
 # No key frames at cuts; CAVLC in place of CABAC loses nothing, takes a tenth more space and half the time to decode.
 _FOR_SAMPLING = ":scenecut=0:cabac=0"
+
+
 _LARGEST_CRF = 51
+
+
 SQUARE = Fraction(1)
+
+
 _LARGEST_FPS_DENOMINATOR = 1001  # as in 30000/1001; a float rate is taken to mean the nearest such fraction
 
 

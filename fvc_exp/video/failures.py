@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -15,3 +16,21 @@ class Failure(StrEnum):
     too_large = "too_large"
     refused = "refused"
     decode_failed = "decode_failed"
+
+
+class WorkerFailure(StrEnum):
+    """Ways to fail that are found outside the function; those that it finds itself it raises as VideoError."""
+
+    worker_died = "worker_died"
+    timeout = "timeout"
+    out_of_memory = "out_of_memory"
+    cpu_limit = "cpu_limit"
+    internal_error = "internal_error"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why an item has no value; ``error_class`` is a member of ``WorkerFailure`` or that of a VideoError."""
+
+    error_class: str
+    message: str

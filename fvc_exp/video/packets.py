@@ -11,10 +11,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from fvc_exp.config import LimitsConfig
+from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.video.container import open_video, reraise_memory_error
 from fvc_exp.video.probe import Probe, probe_stream
-from fvc_exp.video.sample import Run
+from fvc_exp.video.sampling import Run
 
 # Packets of files up to this size stay in memory between the probe and the decoding.
 KEPT_BYTES = 16 * 2**20

@@ -16,15 +16,18 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from fvc_exp.config import LimitsConfig
+from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.video.container import failure, open_video, reraise_memory_error
 from fvc_exp.video.failures import Failure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 # Two display steps may differ by the rounding of a container clock; Matroska counts in milliseconds.
 VFR_TOLERANCE_SECONDS = 0.002
+
+
 VFR_TOLERANCE_TICKS = 2
 
 

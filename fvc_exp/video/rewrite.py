@@ -9,19 +9,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from fvc_exp.config import SamplingConfig
+from fvc_exp._typing import Frame
+from fvc_exp.config.schema import SamplingConfig
 from fvc_exp.video.decode import Decoded, Sample, SampledFrames
 from fvc_exp.video.encode import encode
 from fvc_exp.video.probe import Probe
 
-Frame = NDArray[np.uint8]
 Change = Callable[[Iterator[Frame]], Iterator[Frame]]
 
+
 DEFAULT_FPS = 25.0  # of a file that states no rate; only players look at it
+
+
 # For a file that is read whole and needs no sampled frame in particular.
 ANY_FRAME = SamplingConfig(fraction=1.0, min_frames=1, max_frames=1)
+
+
 _PRESET = "superfast"
 
 

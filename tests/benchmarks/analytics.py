@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from fvc_exp.analytics.views import query_runs
 from fvc_exp.api import run
-from fvc_exp.views import query_runs
 from tests.conftest import write_tables
 
 QUERIES = {

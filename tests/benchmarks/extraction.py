@@ -25,14 +25,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fvc_exp.config import LimitsConfig, SamplingConfig, Table
+from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import blocks, blur, dct, noise, scaled
 from fvc_exp.features.extract import extract
 from fvc_exp.features.scaled import Scaling
 from fvc_exp.features.strips import TOGETHER, haloed_strips, stacked
 from fvc_exp.video.decode import sampled_frames
+from fvc_exp.video.letterbox import letterbox, scale
 from fvc_exp.video.probe import probe
-from fvc_exp.video.scale import letterbox, scale
 from tests.benchmarks.straightforward import straightforward
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from fvc_exp.dealing import deal_groups
+from fvc_exp.data.group_folds import deal_groups
 
 Indices = NDArray[np.int64]
 FOLDS = 5

@@ -73,17 +73,18 @@ def in_this_process(folder: Path, way: str) -> None:
     """Import, compose and run twice; prints the parts of both runs as JSON."""
     imports: Seconds = {}
     with timed(imports, "Hydra and schema"):
-        from fvc_exp.compose import compose_configs
+        from fvc_exp.config.compose import compose_configs
     with timed(imports, "compose"):
         (config,) = compose_configs([["data=fvc", f"data.root={folder}", "plots=false", f"outputs={folder / 'out'}"]])
     for library in LIBRARIES:
         with timed(imports, f"import {library}"):
             __import__(library)
     with timed(imports, "import the rest"):
-        from fvc_exp import basis, experiment, task
-    places = [(task, "load_dataset", "load"), (basis, "make_split", "split"), (experiment, "train", "fits"),
-              (basis, "certify_run", "audit"), (basis, "floor_scores", "floors"),
-              (task, "write_result", "artifacts")]  # fmt: skip
+        from fvc_exp.runs import execute
+        from fvc_exp.training import experiment, split_dataset
+    places = [(execute, "load_dataset", "load"), (split_dataset, "make_split", "split"), (experiment, "train", "fits"),
+              (split_dataset, "certify_run", "audit"), (split_dataset, "floor_scores", "floors"),
+              (execute, "write_result", "artifacts")]  # fmt: skip
     originals = [getattr(module, name) for module, name, _ in places]
     found = {}
     for temperature in ("cold", "warm"):
@@ -104,20 +105,20 @@ def in_this_process(folder: Path, way: str) -> None:
 
 def run_once(config: Any, path: Path, way: str) -> None:
     """One configuration, as run.py runs it or as a job of a sweep does."""
-    from fvc_exp import task
-    from fvc_exp.sweep import member
+    from fvc_exp.runs import execute
+    from fvc_exp.sweeps import job
 
     if way == "run.py":
         path.mkdir()
-        status = task.execute(config, path)
+        status = execute.execute(config, path)
     else:
         from dataclasses import asdict
 
-        from fvc_exp.runfolder import plain
-        from fvc_exp.sweep.folder import Member, MemberFolder
+        from fvc_exp.io.files import plain
+        from fvc_exp.sweeps.folder import Member, MemberFolder
 
         each = Member("0" * 12, [], {}, None, plain(asdict(config)))
-        status = member.run_member(MemberFolder(path), each, "1")
+        status = job.run_member(MemberFolder(path), each, "1")
     assert status["state"] == "done", status
 
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fvc_exp.config import SamplingConfig
-from fvc_exp.video.sample import sample_indices
+from fvc_exp.config.schema import SamplingConfig
+from fvc_exp.video.sampling import sample_indices
 
 
 def block_loop(gray: NDArray[np.uint8]) -> list[float]:

@@ -79,10 +79,10 @@ def cpu_seconds(folder: Path, points: int, name: str, *more: str) -> float:
 FITS = """
 import json, sys, time
 from pathlib import Path
-from fvc_exp.sweep.folder import SweepFolder
-from fvc_exp.split import make_split
-from fvc_exp.model import fit
-from fvc_exp.task import load
+from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.data.splits import make_split
+from fvc_exp.training.pipeline import fit
+from fvc_exp.runs.execute import load
 
 plan = SweepFolder(Path(sys.argv[1])).read_plan()
 configs = [member.typed() for member in plan.members]

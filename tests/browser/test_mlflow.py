@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fvc_exp.errors import MissingExtraError
-from fvc_exp.extras import require_mlflow
+from fvc_exp.io.optional import require_mlflow
 from tests.conftest import ROOT, run_py, write_tables
-from tests.sweep.conftest import FAST
+from tests.sweeps.conftest import FAST
 from tests.tracking.servers import mlflow_command
 
 if TYPE_CHECKING:

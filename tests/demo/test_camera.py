@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fvc_exp._typing import Frame
 from fvc_exp.demo.camera import Camera, Motion, shoot
 from fvc_exp.demo.scene import CONTENT_SPREAD, HEIGHT, WIDTH, content, draw_scene, texture
-from fvc_exp.video.encode import Frame
 
 SIZE = (180, 320)
 STILL = Motion(shift=np.zeros(2), shift_step=np.zeros(2), zoom=1.0, zoom_step=0.0, angle=0.0, angle_step=0.0)

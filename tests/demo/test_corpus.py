@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fvc_exp.demo import DemoSettings, corpus, ensure_demo
+from fvc_exp.demo import corpus
+from fvc_exp.demo.corpus import DemoSettings, EventTask, ensure_demo, read_sealed, write_sealed
 from fvc_exp.demo.event import make_event
-from fvc_exp.demo.store import EventTask, read_sealed, write_sealed
 from fvc_exp.errors import ConfigError, DataError
 from tests.conftest import ROOT
 
@@ -59,7 +59,7 @@ def stamps(folder: Path) -> dict[str, tuple[int, int]]:
 def start_build(root: Path) -> subprocess.Popen[str]:
     """Build in a process group of its own; prints one line a finished event."""
     code = (
-        "import sys; from pathlib import Path; from fvc_exp.demo import DemoSettings, ensure_demo\n"
+        "import sys; from pathlib import Path; from fvc_exp.demo.corpus import DemoSettings, ensure_demo\n"
         "ensure_demo(Path(sys.argv[1]), DemoSettings(**eval(sys.argv[2])), workers=2,"
         " on_progress=lambda done, total: print(done, total, flush=True))"
     )

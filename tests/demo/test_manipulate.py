@@ -6,9 +6,9 @@ import pytest
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from fvc_exp._typing import Frame
 from fvc_exp.demo import manipulate as manipulations
 from fvc_exp.demo.manipulate import BANNER_COLOUR, BANNER_HEIGHT, BANNER_TOP, MANIPULATIONS, manipulate
-from fvc_exp.video.encode import Frame
 
 HEIGHT, WIDTH, LENGTH = 120, 200, 20
 

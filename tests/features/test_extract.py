@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fvc_exp.config import Table
+from fvc_exp.config.schema import Table
 from fvc_exp.errors import VideoError
-from fvc_exp.features import frames
-from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS, Scaling, extract
+from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS, Scaling, extract, together
 from fvc_exp.video.decode import SampledFrames, sampled_frames
 from tests.features import reference
 from tests.video.clips import LIMITS, SAMPLING, moving_frames, write_clip
@@ -70,7 +69,7 @@ def test_one_pass_gives_each_table_what_it_gets_alone(clip: Path, monkeypatch: p
 
 def test_frames_measured_together_count_as_they_do_alone(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     together = extract(clip, list(COLUMNS), SAMPLING, LIMITS, scaling=SCALING).features
-    monkeypatch.setattr(frames, "TOGETHER", 1)
+    monkeypatch.setattr("fvc_exp.features.extract.TOGETHER", 1)
     alone = extract(clip, list(COLUMNS), SAMPLING, LIMITS, scaling=SCALING).features
     for table in COLUMNS:
         assert together[table] == pytest.approx(alone[table], rel=1e-9, nan_ok=True), table
@@ -79,10 +78,10 @@ def test_frames_measured_together_count_as_they_do_alone(clip: Path, monkeypatch
 def test_only_small_frames_of_one_size_are_measured_together(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "TOGETHER", 3 * 160 * 120)
+    monkeypatch.setattr("fvc_exp.features.extract.TOGETHER", 3 * 160 * 120)
     small = write_clip(tmp_path / "small.mp4", [frame[:64, :64] for frame in moving_frames(20)])
     samples = [sample for path in (clip, small, clip) for sample in sampled_frames(path, SAMPLING, LIMITS).read(list)]
-    batches = list(frames.together(iter(samples)))
+    batches = list(together(iter(samples)))
     assert [sample for batch in batches for sample in batch] == samples
     shapes = [{sample.luma.shape for sample in batch} for batch in batches]
     assert all(len(each) == 1 for each in shapes)

@@ -11,15 +11,18 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from fvc_exp.artifacts import write_result
-from fvc_exp.config import Config, to_typed
-from fvc_exp.data import Dataset
-from fvc_exp.experiment import run
-from fvc_exp.identity import canonical
-from fvc_exp.insight.folder import InsightFolder, insight_of, write_insight
-from fvc_exp.runfolder import RunFolder, plain, read_json, write_config, write_json, write_status
-from fvc_exp.shell import register
-from fvc_exp.sweep.folder import Member, Plan, Refused, SweepFolder
+from fvc_exp.config.canonical import canonical
+from fvc_exp.config.hydra_app import register
+from fvc_exp.config.schema import Config
+from fvc_exp.config.store import write_config
+from fvc_exp.config.validate import to_typed
+from fvc_exp.data.dataset import Dataset
+from fvc_exp.io.files import plain, read_json, write_json
+from fvc_exp.io.run_folder import RunFolder, write_status
+from fvc_exp.runs.artifacts import write_result
+from fvc_exp.runs.explain.explain import InsightFolder, insight_of, write_insight
+from fvc_exp.sweeps.folder import Member, Plan, Refused, SweepFolder
+from fvc_exp.training.experiment import run
 from tests.conftest import ROOT, signal_dataset
 
 SCRIPT = "<script>document.title='owned'</script>"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fvc_exp.cli import app
+from fvc_exp.cli.app import app
 from fvc_exp.errors import ArtifactError
+from fvc_exp.io.files import write_json
 from fvc_exp.report.render import write_report
-from fvc_exp.runfolder import write_json
 from tests.report.folders import FEATURE, PLATFORM, SCRIPT, VIDEO
 
 

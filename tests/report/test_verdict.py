@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fvc_exp.bootstrap import Interval
-from fvc_exp.console import SHOWN
-from fvc_exp.report.read import RunFiles, read_files, shell_command
+from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.report.verdict import MetricRow, claim_of, metric_rows, verdict_of
+from fvc_exp.runs.load import RunFiles, read_files, shell_command
+from fvc_exp.runs.show import SHOWN
 
 
 def metric_row(low: float, high: float, *, lower_is_better: bool) -> MetricRow:

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def local_slurm(command: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """The real command line of the cluster."""
-    call = [sys.executable, "-m", "ops.local_slurm", command, "--folder", str(folder), *options]
+    call = [sys.executable, "-m", "tests.slurm.local_slurm", command, "--folder", str(folder), *options]
     return subprocess.run(call, capture_output=True, text=True, check=False, cwd=ROOT, timeout=180)
 
 

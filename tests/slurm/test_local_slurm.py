@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.local_slurm import host, processes
 from tests.slurm.conftest import ROOT, LocalSlurm, local_slurm, started, until
+from tests.slurm.local_slurm import host, processes
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def written(path: Path) -> str:
 
 def test_up_prints_what_a_shell_can_evaluate(cluster: LocalSlurm) -> None:
     before = cluster.daemons()
-    up = f'"{sys.executable}" -m ops.local_slurm up --folder {cluster.folder}'
+    up = f'"{sys.executable}" -m tests.slurm.local_slurm up --folder {cluster.folder}'
     shell = f'unset SLURM_CONF; text="$({up})" && eval "$text" && echo "$text" && srun -n1 echo from the job'
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True, cwd=ROOT)
     ready, export, said = done.stdout.splitlines()

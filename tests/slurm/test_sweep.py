@@ -18,10 +18,10 @@ import pytest
 
 from tests.conftest import ROOT, signal_dataset
 from tests.slurm.conftest import LocalSlurm, started, until
-from tests.sweep.conftest import FAST
-from tests.sweep.sabotage import sitecustomize as broken
+from tests.sweeps.conftest import FAST
+from tests.sweeps.sabotage import sitecustomize as broken
 
-SABOTAGE = ROOT / "tests" / "sweep" / "sabotage"
+SABOTAGE = ROOT / "tests" / "sweeps" / "sabotage"
 GRID = ("penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.01,0.1,1,10", "penalty.l1_ratio=0.1,0.5,0.9")
 SMALL = ("penalty=l2", "solver=lbfgs", "C=0.1,0.2,0.3,0.4,0.5,0.6")
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from fvc_exp.config import Table
+from fvc_exp.config.schema import Table
 from fvc_exp.features.extract import COLUMNS
 from fvc_exp.stages.features import run_features
 from fvc_exp.stages.scale import run_scale

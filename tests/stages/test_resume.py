@@ -24,8 +24,8 @@ TABLES = {
 SCRIPT = """
 import os, signal
 from pathlib import Path
-from fvc_exp.stages import table
-from fvc_exp.stages.drive import Options
+from fvc_exp.stages import table_store
+from fvc_exp.stages.runner import Options
 from tests.stages.videos import run_stage
 
 def die(done, total):
@@ -33,7 +33,7 @@ def die(done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    table._ROWS_IN_A_PART = 2
+    table_store._ROWS_IN_A_PART = 2
     run_stage({stage!r}, Path({root!r}), Options(on_progress=die))
 """
 

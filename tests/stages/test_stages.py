@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from fvc_exp.config import Table
+from fvc_exp.config.schema import Table
+from fvc_exp.data.manifest import read_manifest
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import COLUMNS, PROVENANCE_COLUMNS, extract
 from fvc_exp.features.scaled import Scaling
-from fvc_exp.manifest import read_manifest
 from fvc_exp.stages.augment import run_augment
-from fvc_exp.stages.drive import StageSummary
 from fvc_exp.stages.features import run_features, run_scaled_features
+from fvc_exp.stages.runner import StageSummary
 from fvc_exp.stages.scale import run_scale
 from tests.stages.videos import LIMITS, SEED, VIDEO, make_videos, run_stage
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from fvc_exp.config import LimitsConfig, SamplingConfig, Table, VideoConfig
-from fvc_exp.manifest import read_manifest
+from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table, VideoConfig
+from fvc_exp.data.manifest import read_manifest
 from fvc_exp.stages.augment import run_augment
-from fvc_exp.stages.drive import Options, StageSummary
 from fvc_exp.stages.features import run_features, run_scaled_features
+from fvc_exp.stages.runner import Options, StageSummary
 from fvc_exp.stages.scale import run_scale
 from tests.video.clips import moving_frames, write_clip
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fvc_exp.errors import MissingExtraError
-from fvc_exp.extras import require_mlflow
+from fvc_exp.io.optional import require_mlflow
 from tests.conftest import ROOT, run_py, write_tables
-from tests.sweep.conftest import FAST
+from tests.sweeps.conftest import FAST
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

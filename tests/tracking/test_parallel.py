@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fvc_exp.tracking.track import track
+from fvc_exp.tracking.import_runs import track
 from tests.conftest import run_py, write_tables
 from tests.tracking.conftest import family, fvc_track, runs_of, sweep_arguments
 from tests.tracking.servers import mlflow_command
-from tests.tracking.test_import import MLFLOW_WARNINGS, identities, models_of, statuses
+from tests.tracking.test_import_runs import MLFLOW_WARNINGS, identities, models_of, statuses
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_mlflow"), *MLFLOW_WARNINGS]
 

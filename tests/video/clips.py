@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fvc_exp.config import LimitsConfig, SamplingConfig
+from fvc_exp.config.schema import LimitsConfig, SamplingConfig
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, memory_mb=1000)

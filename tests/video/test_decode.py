@@ -10,10 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fvc_exp.errors import VideoError
-from fvc_exp.video.decode import Decoded, Sample, SampledFrames, sampled_frames
+from fvc_exp.video.decode import Decoded, PixelReader, Sample, SampledFrames, sampled_frames
 from fvc_exp.video.failures import Failure
-from fvc_exp.video.pixels import PixelReader
-from fvc_exp.video.sample import decoding_runs, sample_indices
+from fvc_exp.video.sampling import decoding_runs, sample_indices
 from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, x264
 
 VFR_PTS = np.cumsum([0] + [20 if step % 2 else 200 for step in range(59)]).tolist()

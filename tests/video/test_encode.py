@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fvc_exp.video.encode import Frame, encode, recompress
+from fvc_exp._typing import Frame
+from fvc_exp.video.encode import encode, recompress
 
 HEIGHT, WIDTH = 64, 96
 

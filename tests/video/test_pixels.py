@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
 
-from fvc_exp.video.pixels import PixelReader
+from fvc_exp.video.decode import PixelReader
 from tests.video.clips import moving_frames
 
 

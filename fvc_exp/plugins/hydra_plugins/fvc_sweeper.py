@@ -8,8 +8,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from fvc_exp.config import Tracker
-from fvc_exp.hooks import NOT_TRACKED
+from fvc_exp.config.callbacks import NOT_TRACKED
+from fvc_exp.config.schema import Tracker
 
 
 class FvcSweeper(Sweeper):
@@ -30,7 +30,7 @@ class FvcSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the multirun; leaves with exit code 1 unless every configuration is done, 3 if only tracking failed."""
-        from fvc_exp.sweep.entry import sweep
+        from fvc_exp.sweeps.multirun import sweep
 
         assert self._config is not None
         assert self._context is not None
@@ -38,7 +38,7 @@ class FvcSweeper(Sweeper):
         swept = sweep(self._context.config_loader, self._config, [*params, *arguments])
         tracked = True
         if swept.ended and swept.ended[1].tracking.name is not Tracker.none:
-            from fvc_exp.tracking.track import track_at_end
+            from fvc_exp.tracking.import_runs import track_at_end
 
             tracked = track_at_end(swept.ended[0].path, swept.ended[1])
         if not swept.complete:

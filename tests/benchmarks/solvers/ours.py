@@ -23,7 +23,7 @@ GRID_TOL = 1e-9
 
 def path(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
     """Fits along C, each started from the one before."""
-    from fvc_exp.solvers import ProxNewtonLogisticRegression
+    from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
 
     model = ProxNewtonLogisticRegression(l1_ratio=problem.l1_ratio, tol=tol, max_iter=1000, warm_start=len(Cs) > 1)
     found = []
@@ -44,7 +44,7 @@ def competitors(threads: int) -> list[Competitor]:
 
 def by_grid(task: Task, threads: int) -> Result:
     """All folds and points in one call, the same scoring as everybody's, and the best point on all rows."""
-    from fvc_exp.solvers.grid import Point, fit_grid
+    from fvc_exp.training.solvers.grid import Point, fit_grid
 
     X, y = task.table.X, task.table.y
     points = [Point(C, ratio) for C, ratio in task.points]

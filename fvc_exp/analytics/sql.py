@@ -1,0 +1,161 @@
+"""SQL over results: tables in memory, from files of any kind, in a database that can touch nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import polars as pl
+
+from fvc_exp.errors import DataError, MissingExtraError, QueryError
+from fvc_exp.io.tables import collect, scan_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+_SNIFFED_BYTES = 256
+
+
+# Set when the database is opened, so that no statement can read or write a file, attach, install or unlock.
+_SANDBOX = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+    "memory_limit": "2GB",
+    "lock_configuration": "true",
+}
+
+
+class DuckDBAnalytics:
+    """Register tables, then query them with SQL; results are polars frames. Use as a context manager, or ``close``.
+
+    >>> with DuckDBAnalytics() as analytics:
+    ...     analytics.register_dataframe("results", pl.DataFrame({"fold": [0, 1], "test_f1": [0.5, 0.7]}))
+    ...     analytics.query("SELECT AVG(test_f1) AS f1 FROM results").item()
+    0.6
+    """
+
+    def __init__(self) -> None:
+        try:
+            import duckdb
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("analytics", "duckdb") from error
+        self._duckdb = duckdb
+        self._connection = duckdb.connect(":memory:", config=dict(_SANDBOX))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget all tables."""
+        self._connection.close()
+
+    def register_parquet(self, name: str, path: str | Path) -> None:
+        """Make a table of one file or of all that match a pattern, told apart by content, not by name.
+
+        Parquet, Arrow IPC, CSV, JSON (a list of records, or one) and JSON lines. Of several files the table has all
+        columns of all, empty where a file has none, and ``filename``. Names of folders never become columns.
+
+        Raises:
+            DataError: nothing matches, or a file cannot be read.
+            QueryError: ``name`` is not a plain name.
+        """
+        files = _matches(str(path))
+        frames = [_read(file) for file in files]
+        if len(files) > 1:
+            frames = [frame.with_columns(filename=pl.lit(str(file))) for frame, file in zip(frames, files, strict=True)]
+        self.register_dataframe(name, pl.concat(frames, how="diagonal_relaxed"))
+
+    def register_dataframe(self, name: str, frame: pl.DataFrame) -> None:
+        """Make a table of a polars frame."""
+        self.register_arrow(name, frame.rechunk().to_arrow())  # DuckDB takes one long piece six times sooner than 5,000
+
+    def register_arrow(self, name: str, table: pa.Table) -> None:
+        """Make a table of an Arrow table; one of that name is replaced.
+
+        Raises:
+            QueryError: ``name`` is not a plain name.
+        """
+        if not _NAME.fullmatch(name):
+            raise QueryError(f"{name!r} is not a table name: allowed are letters, digits and _, not a digit first")
+        self._connection.register("_incoming", table)
+        try:
+            self._connection.execute(f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM _incoming')
+        finally:
+            self._connection.unregister("_incoming")
+
+    def query(self, sql: str, params: Mapping[str, object] | Sequence[object] | None = None) -> pl.DataFrame:
+        """Run one SELECT; ``params`` fill ``?`` or ``$name``.
+
+        Raises:
+            QueryError: the database refuses the statement; the message is its own.
+        """
+        try:
+            statements = self._connection.extract_statements(sql)
+            if [each.type for each in statements] != [self._duckdb.StatementType.SELECT]:
+                raise QueryError(f"a query is one SELECT, not {len(statements)} statements or one of another kind")
+            found: pl.DataFrame = self._connection.sql(sql, params=params).pl()
+            return found
+        except self._duckdb.Error as error:
+            lines = [line.strip() for line in str(error).splitlines()]
+            raise QueryError("; ".join(line for line in lines if line.strip("^"))) from error
+
+
+def _matches(pattern: str) -> list[Path]:
+    path = Path(pattern)
+    # A file whose name holds pattern signs is that file.
+    found = [path] if path.is_file() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    files = [each for each in found if each.is_file()]
+    if not files:
+        raise DataError(f"{pattern}: no such file, and no pattern that matches one")
+    return files
+
+
+def _read(path: Path) -> pl.DataFrame:
+    with path.open("rb") as file:
+        head = file.read(_SNIFFED_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head[:1] in (b"{", b"["):
+        return records_frame(_read_json(path))
+    return collect(*scan_table(path))
+
+
+def _read_json(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = _read_json_lines(path, text)
+    records = content if isinstance(content, list) else [content]
+    if wrong := next((number for number, each in enumerate(records, 1) if not isinstance(each, dict)), None):
+        raise DataError(f"{path}: record {wrong} is not an object; a table needs a list of objects")
+    return records
+
+
+def _read_json_lines(path: Path, text: str) -> list[Any]:
+    records = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                records.append(json.loads(line))
+            except ValueError as error:
+                raise DataError(f"{path}: line {number}: neither JSON nor JSON lines: {error}") from error
+    return records
+
+
+def records_frame(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """One row a record, with the columns of all; what is nested stays nested."""
+    return pl.DataFrame(list(records), infer_schema_length=None, strict=False)

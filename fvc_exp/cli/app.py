@@ -1,0 +1,85 @@
+"""The application that commands join: exit codes, mistakes as one line, JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+from fvc_exp import __version__
+from fvc_exp.errors import FvcError
+
+P = ParamSpec("P")
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+app = typer.Typer(
+    name="fvc",
+    help="Read and act on what runs left. Runs are made by run.py.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class Exit(IntEnum):
+    """What a script learns from an exit code."""
+
+    OK = 0
+    FAILED = 1  # something failed or was lost
+    MISTAKE = 2  # the command cannot be carried out
+    UNFINISHED = 3  # nothing failed so far, but not all is done
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fvc-exp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="show the version and exit")
+    ] = False,
+) -> None:
+    """Keep ``fvc`` a group of commands."""
+
+
+def command(function: Callable[P, Exit]) -> Callable[P, None]:
+    """Make a command of a function: its result is the exit code, and a mistake of the user is one line."""
+
+    @app.command()
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = function(*args, **kwargs)
+        except FvcError as error:
+            typer.echo(f"error: {error}", err=True)
+            code = Exit.MISTAKE
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            code = Exit.FAILED
+        raise typer.Exit(code)
+
+    return run
+
+
+def a_folder(text: str) -> Path:
+    """A path from the command line; ``""``, as an unset variable of the shell gives it, is not the working folder."""
+    if not str(text):
+        raise typer.BadParameter("'' is empty; name a folder")
+    return Path(text)
+
+
+def print_json(value: object) -> None:
+    """Print a value as indented JSON."""
+    json.dump(value, sys.stdout, indent=2)
+    print()

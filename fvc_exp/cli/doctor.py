@@ -1,0 +1,190 @@
+"""``fvc doctor``: whether this machine can run experiments, and what to do about what it lacks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from packaging.requirements import Requirement  # Hydra brings it
+
+from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
+
+DISTRIBUTION = "fvc-exp"
+
+
+OPTIONAL = ("analytics", "tracking", "notebook")
+
+
+DECODERS = ("h264", "hevc", "vp8", "vp9", "av1")
+
+
+ENCODER = "libx264"
+
+
+FREE_GIB = 2.0  # the corpora of a few hundred videos, their scaled copies and a sweep
+
+
+_ANSWER_SECONDS = 5.0
+
+
+class Verdict(StrEnum):
+    """``problem`` would break runs, ``note`` would not."""
+
+    ok = "ok"
+    note = "note"
+    problem = "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at, what was found, and what to do unless it is well."""
+
+    subject: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+
+def examine(outputs: Path) -> list[Finding]:
+    """Look at everything, in an order in which it should be mended; nothing is left behind."""
+    places = {"outputs": outputs, "temporary files": Path(tempfile.gettempdir())}
+    folders = (finding for name, path in places.items() for finding in folder_findings(name, path))
+    return [*package_findings(), *extra_findings(), thread_finding(), *codec_findings(), *folders, slurm_finding()]
+
+
+def package_findings() -> Iterator[Finding]:
+    """Python and each required package against the range that was tested."""
+    yield Finding("python", Verdict.ok, platform.python_version())
+    try:
+        needed = [Requirement(text) for text in requires(DISTRIBUTION) or ()]
+    except PackageNotFoundError:
+        yield Finding(DISTRIBUTION, Verdict.note, "not installed, so its ranges are unknown", "pip install -e .")
+        return
+    for requirement in needed:
+        if requirement.marker is None:
+            yield _package(requirement)
+
+
+def extra_findings() -> Iterator[Finding]:
+    """Optional parts; one that is missing is a note, one of another version, too."""
+    try:
+        needed = [Requirement(text) for text in requires(DISTRIBUTION) or ()]
+    except PackageNotFoundError:
+        return
+    for extra in OPTIONAL:
+        packages = [each for each in needed if each.marker and each.marker.evaluate({"extra": extra})]
+        wrong = [each for each in map(_package, packages) if each.verdict is not Verdict.ok]
+        found = ", ".join(f"{each.subject} {each.found}" for each in wrong) or "installed"
+        advice = f"for this part: pip install 'fvc-exp[{extra}]'" if wrong else ""
+        yield Finding(f"extra {extra}", Verdict.note if wrong else Verdict.ok, found, advice)
+
+
+def _package(requirement: Requirement) -> Finding:
+    advice = f"pip install '{requirement.name}{requirement.specifier}'"
+    try:
+        found = version(requirement.name)
+    except PackageNotFoundError:
+        return Finding(requirement.name, Verdict.problem, "not installed", advice)
+    if not requirement.specifier.contains(found, prereleases=True):
+        return Finding(requirement.name, Verdict.problem, f"{found}, tested: {requirement.specifier}", advice)
+    return Finding(requirement.name, Verdict.ok, found)
+
+
+def thread_finding() -> Finding:
+    """Cores that this process may use, against the threads of BLAS and OpenMP."""
+    from threadpoolctl import threadpool_info
+
+    import_module("sklearn.utils._openmp_helpers")  # loads the libraries that fits use
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)
+    found = f"{cores} cores, {threads} threads in BLAS and OpenMP, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}"
+    if threads <= cores:
+        return Finding("threads", Verdict.ok, found)
+    return Finding("threads", Verdict.note, found, f"more threads than cores are slow: export OMP_NUM_THREADS={cores}")
+
+
+def codec_findings() -> Iterator[Finding]:
+    """What PyAV can decode and encode."""
+    try:
+        from av.codec import codecs_available
+    except ImportError as error:
+        yield Finding("codecs", Verdict.problem, f"PyAV cannot be loaded: {error}", "pip install --force-reinstall av")
+        return
+    names = {"av1": ("av1", "libdav1d", "libaom-av1")}
+    lost = [name for name in DECODERS if not codecs_available & set(names.get(name, (name,)))]
+    lost += [] if ENCODER in codecs_available else [ENCODER]
+    if lost:
+        yield Finding("codecs", Verdict.problem, f"without {', '.join(lost)}", "pip install --force-reinstall av")
+    else:
+        yield Finding("codecs", Verdict.ok, f"{', '.join(DECODERS)}; encoder {ENCODER}")
+
+
+def folder_findings(name: str, folder: Path) -> Iterator[Finding]:
+    """Whether a folder, or the nearest one above it that exists, can be written, and what is free there."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        advice = "choose another: outputs=/elsewhere" if name == "outputs" else "export TMPDIR=/elsewhere"
+        yield Finding(name, Verdict.problem, f"{there}: cannot be written: {error.strerror}", advice)
+        return
+    free = shutil.disk_usage(there).free / 2**30
+    if free < FREE_GIB:
+        yield Finding(name, Verdict.note, f"{there}: {free:.1f} GiB free", f"have {FREE_GIB:.0f} GiB free for a corpus")
+    else:
+        yield Finding(name, Verdict.ok, f"{there}: {free:.1f} GiB free")
+
+
+def slurm_finding() -> Finding:
+    """Whether SLURM's commands are there and answer in time; without them only hydra/launcher=slurm is lost."""
+    missing = [name for name in ("sbatch", "squeue", "sinfo") if shutil.which(name) is None]
+    if missing:
+        return Finding("slurm", Verdict.note, f"no {', '.join(missing)}", "sweeps run here, or with launcher=local")
+    try:
+        done = subprocess.run(
+            ["sinfo", "--noheader", "--format=%P"], capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("slurm", Verdict.note, f"no answer in {_ANSWER_SECONDS:.0f} s", "ask the cluster's operators")
+    except OSError as error:
+        return Finding("slurm", Verdict.note, f"sinfo: {error.strerror}", "mend SLURM's installation")
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return Finding("slurm", Verdict.note, said, "the controller cannot be reached from here: ask its operators")
+    return Finding("slurm", Verdict.ok, f"partitions {', '.join(done.stdout.split())}")
+
+
+@command
+def doctor(
+    outputs: Annotated[Path, typer.Option(metavar="FOLDER", parser=a_folder, help="where results shall land")] = Path(
+        "outputs"
+    ),
+    as_json: JsonOption = False,
+) -> Exit:
+    """Look at packages, threads, codecs, disks, SLURM and optional parts, and say what to do.
+
+    Exit code 0 if runs would work, else 1.
+
+    Example: fvc doctor --outputs /scratch/outputs
+    """
+    found = examine(outputs)
+    if as_json:
+        print_json([asdict(each) for each in found])
+    else:
+        for each in found:
+            advice = f" -> {each.advice}" if each.advice else ""
+            typer.echo(f"{each.verdict:8}{each.subject}: {each.found}{advice}")
+    return Exit.FAILED if any(each.verdict is Verdict.problem for each in found) else Exit.OK

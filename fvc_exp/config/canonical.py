@@ -1,0 +1,82 @@
+"""When two runs are the same experiment: the canonical configuration and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from fvc_exp.config.schema import Calibration, Config, Penalty, Scheme
+from fvc_exp.config.validate import THRESHOLDS, effective_l1_ratio, resolved_solver
+from fvc_exp.errors import DataError
+from fvc_exp.io.tables import find_table
+
+_ID_LENGTH = 12
+
+
+def canonical(config: Config) -> dict[str, Any]:
+    """The configuration without what cannot change a number: paths, launcher, plots, and parameters that do nothing.
+
+    ``solver=auto`` becomes the solver it picks, an elastic net with ``l1_ratio`` 0 or 1 becomes l2 or l1, C is dropped
+    where there is no penalty or it is searched, and predefined folds are named by the hash of their file.
+
+    Raises:
+        DataError: the file of predefined folds cannot be read.
+    """
+    ratio = effective_l1_ratio(config)
+    penalty = config.penalty.name
+    if penalty is Penalty.elasticnet and ratio in (0.0, 1.0):
+        penalty = Penalty.l1 if ratio else Penalty.l2
+    model: dict[str, Any] = {"penalty": penalty.name}
+    if penalty is not Penalty.none and not config.cv.c_grid:
+        model["C"] = config.C
+    if penalty is Penalty.elasticnet:
+        model["l1_ratio"] = ratio
+    return {
+        **model,
+        "solver": resolved_solver(config.penalty.name, config.solver.name),
+        "max_iter": config.solver.max_iter,
+        "tol": config.solver.tol,
+        "class_weight": config.class_weight.name if config.class_weight else None,
+        "features": [table.name for table in config.features.tables],
+        "cv": _canonical_cv(config),
+        **_decision(config),
+        "seed": config.seed,
+    }
+
+
+def _canonical_cv(config: Config) -> dict[str, Any]:
+    cv = config.cv
+    known: dict[str, Any] = {"n_splits": cv.n_splits, "n_repeats": cv.n_repeats, "test_size": cv.test_size}
+    if cv.scheme is Scheme.predefined:
+        known = {"folds_sha256": _file_hash(Path(str(cv.folds)))}
+    if cv.c_grid:
+        known["c_grid"] = " ".join(f"{c:g}" for c in sorted(set(cv.c_grid)))
+    if cv.c_grid or _decision(config):
+        known["inner_splits"] = cv.inner_splits
+    return {**known, "scheme": cv.scheme.name}
+
+
+def _decision(config: Config) -> dict[str, Any]:
+    """Threshold and calibration, where they are not the plain ones."""
+    found = {}
+    if config.threshold != THRESHOLDS[0]:
+        found["threshold"] = config.threshold
+    if config.calibration is not Calibration.none:
+        found["calibration"] = config.calibration.name
+    return found
+
+
+def _file_hash(path: Path) -> str:
+    source = find_table(path)
+    try:
+        return hashlib.sha256(source.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read: {error.strerror}") from error
+
+
+def run_id(config: Config, data_hash: str) -> str:
+    """Twelve hex digits naming the experiment; equal for equal experiments on equal data."""
+    text = json.dumps([canonical(config), data_hash], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH]

@@ -1,0 +1,211 @@
+"""Metadata and feature tables -> one checked, frozen ``Dataset``."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fvc_exp.config.schema import DataConfig, FeaturesConfig
+from fvc_exp.data.columns import (
+    CLASSES,
+    GROUP_COLUMNS,
+    KEY,
+    LABEL,
+    require_columns,
+    require_finite,
+    require_videos,
+    two_class_codes,
+)
+from fvc_exp.data.slices import CONTENT, MANIPULATION, PLATFORM, SOURCES, Slices, find_slices
+from fvc_exp.errors import DataError
+from fvc_exp.io.tables import collect, scan_table
+
+VERSION = "feature_version"
+
+
+# Numeric columns that tables of features also hold, and that must never be learned from.
+NOT_FEATURES = frozenset(
+    (
+        *(KEY, LABEL, VERSION, *GROUP_COLUMNS, "fold", "split", "upload", "augmentation", PLATFORM, MANIPULATION),
+        *("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"),
+        *("width", "height", "rotation", "is_vfr", "duration_s", "file_size", "file_mtime_ns"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows ready for training, sorted by video path.
+
+    ``X`` is (n, p) float64 with NaN where a value is missing; ``y`` is (n,) with 1 = fake; ``groups`` is (n,) integer
+    codes, or one code a row where the metadata names no group (``group_column`` is None then). ``slices`` and
+    ``content_sha256`` (of the video files) have a value, or None, for each row, as far as the tables hold them.
+    """
+
+    X: NDArray[np.float64]
+    y: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    ids: tuple[str, ...]
+    group_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    group_column: str | None
+    constant_features: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    feature_versions: tuple[str, ...] = ()
+    slices: Slices = field(default_factory=dict)
+    content_sha256: tuple[str | None, ...] | None = None
+
+    @property
+    def n_groups(self) -> int:
+        """Number of distinct groups."""
+        return len(set(self.group_names))
+
+    @property
+    def missing_values(self) -> dict[str, int]:
+        """Missing values a feature, for the features that have any."""
+        counts = np.isnan(self.X).sum(axis=0)
+        return {name: int(count) for name, count in zip(self.feature_names, counts, strict=True) if count}
+
+    def content_hash(self) -> str:
+        """sha256 over what decides the scores, the folds and the floors; independent of file format and row order."""
+        return self._content_hash
+
+    @cached_property
+    def _content_hash(self) -> str:
+        platforms = [platform or "" for platform in self.slices.get(PLATFORM, ())]
+        digest = hashlib.sha256()
+        for texts in (self.feature_names, self.ids, self.group_names, platforms):
+            digest.update("".join(f"{text}\0" for text in texts).encode())
+        for values, kind in ((self.X, "<f8"), (self.y, "<i8")):
+            digest.update(np.ascontiguousarray(values, dtype=kind).data)
+        return digest.hexdigest()
+
+
+def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
+    """Join the metadata with the configured feature tables on ``video_path``.
+
+    Raises:
+        DataError: a file or column is missing, no feature is numeric, a label is not binary, only one class is there,
+            a video stands twice, too many rows have no features, or a value is infinite. Names file, column and row.
+    """
+    metadata_path = Path(data.root) / data.scaled_metadata
+    metadata = _read_metadata(metadata_path)
+    group_column = next((name for name in GROUP_COLUMNS if name in metadata.columns), None)
+    joined, matched = metadata, pl.repeat(True, len(metadata), eager=True)
+    feature_names: list[str] = []
+    versions: set[str] = set()
+    for table in features.tables:
+        configured = data.table(table)
+        if configured is None:
+            raise DataError(
+                f"features={features.name} needs the table data.features_{table.name}, "
+                f"but data={data.name} has none: set data.features_{table.name}=PATH or choose other features"
+            )
+        frame, names, found_versions = _read_features(Path(data.root) / configured, table.value)
+        versions |= found_versions
+        # What the metadata or an earlier table says of the video itself comes first.
+        frame = frame.drop([name for name in SOURCES if name in joined.columns and name in frame.columns])
+        joined = joined.join(frame, on=KEY, how="left", maintain_order="left")
+        # A video that could not be measured has a row without any value: as good as no row.
+        matched &= joined.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
+        feature_names += names
+    kept = _without_unmatched(joined, matched, data.max_unmatched, metadata_path)
+    dataset = _to_dataset(kept, feature_names, group_column, metadata_path)
+    return replace(dataset, unmatched=tuple(joined.filter(~matched)[KEY]), feature_versions=tuple(sorted(versions)))
+
+
+def _read_metadata(path: Path) -> pl.DataFrame:
+    frame, source = scan_table(path)
+    columns = frame.collect_schema().names()
+    require_columns((KEY, LABEL), columns, source)
+    keep = [KEY, LABEL, *(name for name in (*GROUP_COLUMNS, *SOURCES) if name in columns)]
+    metadata = collect(frame.select(keep).with_columns(pl.col(KEY).cast(pl.String)), source)
+    if metadata.is_empty():
+        raise DataError(f"{source}: the table has no rows")
+    require_videos(metadata[KEY], source)
+    return metadata.with_columns(two_class_codes(metadata[LABEL], source)).sort(KEY)
+
+
+def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, list[str], set[str]]:
+    """A table's key, prefixed features and slice columns; the features' names; the versions of their definitions."""
+    frame, source = scan_table(path)
+    schema = frame.collect_schema()
+    require_columns([KEY], schema.names(), source)
+    names = [
+        name
+        for name, dtype in schema.items()
+        if (dtype.is_numeric() or dtype == pl.Boolean) and name not in NOT_FEATURES
+    ]
+    if not names:
+        raise DataError(f"{source}: no numeric feature column; the table has {', '.join(schema.names())}")
+    values = pl.col(names).cast(pl.Float64).fill_nan(None)
+    versions = [VERSION] if VERSION in schema else []
+    about = [name for name in SOURCES if name in schema and name not in names]
+    table = collect(frame.select(pl.col(KEY).cast(pl.String), values, *about, *versions), source)
+    require_videos(table[KEY], source)
+    for name in names:
+        require_finite(table[name], table[KEY], source)
+    found = set(table[VERSION].drop_nulls().cast(pl.String)) if versions else set()
+    renamed = {name: name if name.startswith(prefix) else prefix + name for name in names}
+    return table.select(KEY, *names, *about).rename(renamed), list(renamed.values()), found
+
+
+def _without_unmatched(joined: pl.DataFrame, matched: pl.Series, allowed: float, metadata: Path) -> pl.DataFrame:
+    missing = joined.filter(~matched)[KEY]
+    if len(missing) > allowed * len(joined):
+        shown = ", ".join(repr(name) for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise DataError(
+            f"{metadata}: {len(missing)} of {len(joined)} rows have no features ({shown}); "
+            f"allowed is a share of data.max_unmatched={allowed}"
+        )
+    return joined.filter(matched)
+
+
+def _to_dataset(frame: pl.DataFrame, names: list[str], group_column: str | None, source: Path) -> Dataset:
+    y = frame[LABEL].to_numpy()
+    if len(set(y.tolist())) < len(CLASSES):
+        raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
+    values = frame.select(names).to_numpy()
+    constant = _constant_columns(values)
+    if constant.all():
+        raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
+    groups = _groups(frame, group_column, source)
+    codes = groups.rank("dense").cast(pl.Int64) - 1
+    return Dataset(
+        X=np.ascontiguousarray(values[:, ~constant]),
+        y=y,
+        groups=codes.to_numpy(),
+        ids=tuple(frame[KEY]),
+        group_names=tuple(groups),
+        feature_names=tuple(name for name, drop in zip(names, constant, strict=True) if not drop),
+        group_column=group_column,
+        constant_features=tuple(name for name, drop in zip(names, constant, strict=True) if drop),
+        slices=find_slices(frame),
+        content_sha256=tuple(frame[CONTENT].cast(pl.String)) if CONTENT in frame.columns else None,
+    )
+
+
+def _groups(frame: pl.DataFrame, column: str | None, source: Path) -> pl.Series:
+    if column is None:
+        return frame[KEY]
+    groups = frame[column].cast(pl.String)
+    if (nulls := groups.is_null()).any():
+        name = frame.filter(nulls)[KEY][0]
+        raise DataError(
+            f"{source}: column {column!r}: video {name!r} has no group; give every row one, or drop the column"
+        )
+    return groups
+
+
+def _constant_columns(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """True where a column holds one value (or none) beside missing ones."""
+    present = ~np.isnan(values)
+    lowest = np.where(present, values, np.inf).min(axis=0)
+    highest = np.where(present, values, -np.inf).max(axis=0)
+    return np.asarray(lowest >= highest)

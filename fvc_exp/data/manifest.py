@@ -1,0 +1,203 @@
+"""Which videos there are, with their labels and groups: from a table, from folders, or from the Fake Video Corpus."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from fvc_exp.data.columns import CLASSES, KEY, LABEL, label_codes, require_columns, require_values, require_videos
+from fvc_exp.data.fvc import DUPLICATES, SEEDS, Corpus, read_corpus
+from fvc_exp.errors import DataError
+from fvc_exp.io.tables import EXTENSIONS, collect, find_table, scan_table
+
+GROUP = "group"
+
+
+VIDEO_EXTENSIONS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
+
+
+_FOLDER_OF_VIDEOS = "videos"  # below the folder that holds the corpus files
+
+
+_YOUTUBE_ID_LENGTH = 11
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The input videos, sorted by ``video_path``.
+
+    ``videos`` has ``video_path`` (relative to the data root, / between folders), ``label`` (real or fake), ``group``
+    where the source names one, and every further column of the source. ``counts`` says what was left out, and why.
+    """
+
+    videos: pl.DataFrame
+    source: Path
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_manifest(root: Path, videos: str, *, video_folders: Sequence[Path] | None = None) -> Manifest:
+    """Read the input videos from ``videos``, a path below ``root`` (or an absolute one).
+
+    It is a table (parquet, Arrow, CSV) with ``video_path`` and ``label``, a folder with ``real`` and ``fake`` below it,
+    or a folder with the corpus files FVC.csv and FVC_dup.csv. Of the corpus the videos with a local file are taken;
+    the files lie at any depth below ``video_folders``, by default ``videos`` beside the corpus files, with the
+    platform's video id in their names.
+
+    Raises:
+        DataError: nothing usable is there, or a value is not allowed; names file, column, row, value.
+    """
+    source = root / videos
+    if source.name in (SEEDS, DUPLICATES):
+        source = source.parent
+    if (source / SEEDS).is_file():
+        return _from_corpus(root, source, video_folders or (source / _FOLDER_OF_VIDEOS,))
+    # A stage writes the folder "augmented" and the table "augmented.parquet": that name means the table.
+    if source.is_dir() and not _has_table(source):
+        return _from_folders(root, source)
+    return _from_table(root, source)
+
+
+def _from_table(root: Path, path: Path) -> Manifest:
+    frame, source = scan_table(find_table(path))
+    columns = frame.collect_schema().names()
+    require_columns((KEY, LABEL), columns, source)
+    table = collect(frame, source)
+    if table.is_empty():
+        raise DataError(f"{source}: the table has no rows")
+    texts = [KEY, LABEL, *([GROUP] if GROUP in columns else [])]
+    table = table.with_columns(pl.col(texts).cast(pl.String).str.strip_chars(" \t"))
+    for name in texts:
+        require_values(table[name], source)
+    labels = label_codes(table[LABEL], source)
+    paths = pl.Series(KEY, [_below(root, PurePosixPath(name)) for name in table[KEY]], pl.String)
+    table = table.with_columns(paths, labels.replace_strict(dict(enumerate(CLASSES)), return_dtype=pl.String))
+    require_videos(table[KEY], source)
+    return _manifest(table, source, {})
+
+
+def _has_table(folder: Path) -> bool:
+    is_folder_of_videos = any((folder / label).is_dir() for label in CLASSES)
+    return not is_folder_of_videos and any(folder.with_name(folder.name + end).is_file() for end in EXTENSIONS)
+
+
+def _from_folders(root: Path, folder: Path) -> Manifest:
+    rows: list[dict[str, str]] = []
+    ignored = 0
+    for label in CLASSES:
+        if not (folder / label).is_dir():
+            raise DataError(
+                f"{folder}: a folder of videos holds the folders {' and '.join(CLASSES)}, or {SEEDS}; "
+                f"{label!r} is missing"
+            )
+        for path in _files(folder / label):
+            if path.suffix.lower() in VIDEO_EXTENSIONS:
+                rows.append({KEY: _below(root, path), LABEL: label})
+            else:
+                ignored += 1
+    if not rows:
+        raise DataError(f"{folder}: no video below {' or '.join(CLASSES)} ({', '.join(sorted(VIDEO_EXTENSIONS))})")
+    return _manifest(pl.DataFrame(rows), folder, {"not_a_video_name": ignored})
+
+
+def _from_corpus(root: Path, folder: Path, video_folders: Sequence[Path]) -> Manifest:
+    corpus = read_corpus(folder)
+    found = _local_files(video_folders, {video.video_id for video in corpus.videos})
+    if not found:
+        raise DataError(
+            f"{' '.join(map(str, video_folders))}: no video file is named after one of the {len(corpus.videos)} "
+            f"videos of {folder / SEEDS} (a YouTube, Facebook or Twitter id in the file name)"
+        )
+    rows = [
+        {
+            KEY: _below(root, found[video.video_id][0]),
+            LABEL: video.label,
+            GROUP: video.group,
+            "cascade_id": video.cascade_id,
+            "video_url": video.video_url,
+        }
+        for video in corpus.videos
+        if video.video_id in found
+    ]
+    extra_files = sum(len(files) - 1 for files in found.values())
+    return _manifest(pl.DataFrame(rows), folder, _corpus_counts(corpus, len(rows), extra_files))
+
+
+def _corpus_counts(corpus: Corpus, found: int, extra_files: int) -> dict[str, int]:
+    others = {f"label_{label}": count for label, count in corpus.labels.items() if label not in CLASSES}
+    return {
+        "rows": corpus.rows,
+        "binary_rows": corpus.binary_rows,
+        **others,
+        "repeated_rows": corpus.repeated_rows,
+        "conflicting_videos": len(corpus.conflicting),
+        "cascades": corpus.cascades,
+        "groups": corpus.groups,
+        "single_label_groups": corpus.single_label_groups,
+        "videos": len(corpus.videos),
+        "videos_without_file": len(corpus.videos) - found,
+        "extra_files": extra_files,
+    }
+
+
+def _local_files(folders: Sequence[Path], wanted: set[str]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; the videos of the corpus are looked for there")
+        for path in _files(folder):
+            if path.suffix.lower() not in VIDEO_EXTENSIONS:
+                continue
+            ids = [path.stem] if path.stem in wanted else sorted(_ids_in(path.stem) & wanted)
+            if len(ids) > 1:
+                raise DataError(f"{path}: the name holds several video ids ({', '.join(ids)}); rename it after one")
+            for video_id in ids:
+                found.setdefault(video_id, []).append(path)
+    return found
+
+
+def _ids_in(stem: str) -> set[str]:
+    """Every part of a name that may be a video id: a whole number, or 11 characters between other signs."""
+    last = len(stem) - _YOUTUBE_ID_LENGTH
+    windows = {
+        stem[at : at + _YOUTUBE_ID_LENGTH]
+        for at in range(last + 1)
+        # A letter or digit next to it would make it a part of a longer word; - and _ also stand between words.
+        if not (at and stem[at - 1].isalnum()) and not (at < last and stem[at + _YOUTUBE_ID_LENGTH].isalnum())
+    }
+    return windows | set(re.findall(r"(?<!\d)\d+(?!\d)", stem))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files at any depth, in one order everywhere; hidden ones are left out and linked folders not entered."""
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(where, name)
+
+
+def _below(root: Path, path: PurePosixPath | Path) -> str:
+    """The path as stored: relative to the root where it lies below it, else unchanged, and refused once opened."""
+    pure = PurePosixPath(path)
+    for base in (PurePosixPath(root), PurePosixPath(root.absolute())):
+        if pure.is_relative_to(base):
+            pure = pure.relative_to(base)
+            break
+    try:
+        str(pure).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{str(pure)!r}: the file name is not UTF-8; rename the file") from error
+    return str(pure)
+
+
+def _manifest(table: pl.DataFrame, source: Path, counts: dict[str, int]) -> Manifest:
+    first = [name for name in (KEY, LABEL, GROUP) if name in table.columns]
+    per_label = Counter(table[LABEL])
+    counts = {**counts, **{label: per_label[label] for label in CLASSES}}
+    return Manifest(table.select(*first, pl.exclude(first)).sort(KEY), source, counts)

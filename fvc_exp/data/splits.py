@@ -1,0 +1,184 @@
+"""Which rows train and which rows test. Under the grouped scheme a group never stands on both sides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvc_exp._typing import Indices
+from fvc_exp.config.schema import CVConfig, Scheme
+from fvc_exp.data.columns import CLASSES
+from fvc_exp.data.dataset import Dataset
+from fvc_exp.data.folds import Fold, Split, read_folds, split_of
+from fvc_exp.data.group_folds import deal_groups
+from fvc_exp.data.slices import PLATFORM
+from fvc_exp.errors import DataError
+
+__all__ = ["Fold", "Indices", "Split", "crossing_groups", "inner_parts", "make_split"]
+
+
+_FINEST_SHARE = 20  # a test share is made of whole parts of at most this many
+
+
+_KEPT = 4
+
+
+_splits: dict[str, Split] = {}
+
+
+def make_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
+    """Hold out whole groups for the final test, then deal the rest into stratified folds.
+
+    The held-out part is group-disjoint under each scheme but ``predefined``, so that it shows what a leaking
+    cross-validation hides. Folds that are dealt are kept for the process's next runs on the same data.
+
+    Raises:
+        DataError: there are too few groups (or rows, for ``stratified``) of a class for that many folds, the platform
+            of a video is not known, or the file of predefined folds does not fit the data.
+    """
+    if cv.scheme is Scheme.predefined:
+        return _checked(dataset, _predefined(dataset, cv))
+    key = _fingerprint(dataset, cv, seed)
+    if key not in _splits:
+        split = _checked(dataset, _dealt(dataset, cv, seed))
+        while len(_splits) >= _KEPT:
+            del _splits[next(iter(_splits))]
+        _splits[key] = split
+    return _splits[key]
+
+
+def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> list[tuple[Indices, Indices]]:
+    """Grouped stratified folds of the rows of one training part, as (train, test) row numbers of the whole data set.
+
+    Raises:
+        DataError: there are too few groups of a class for that many folds.
+    """
+    _check_count(dataset, rows, n_splits, f"cv.inner_splits={n_splits} needs", grouped=True)
+    tests = deal_groups(dataset.y[rows], dataset.groups[rows], n_splits, seed)
+    parts = [(rows[_others(len(rows), test)], rows[test]) for test in tests]
+    for number, sides in enumerate(parts):
+        for side in sides:
+            _check_classes(dataset, side, f"inner fold {number} (cv.inner_splits={n_splits})")
+    return parts
+
+
+def crossing_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
+    """How many groups stand on both sides of a split."""
+    return len(np.intersect1d(dataset.groups[train], dataset.groups[test]))
+
+
+def _checked(dataset: Dataset, split: Split) -> Split:
+    for fold in split.folds:
+        where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
+        _check_classes(dataset, fold.train, f"the training part of {where}")
+        _check_classes(dataset, fold.test, where)
+    return split
+
+
+def _fingerprint(dataset: Dataset, cv: CVConfig, seed: int) -> str:
+    """Of all that decides how the rows are dealt."""
+    platforms = dataset.slices.get(PLATFORM) if cv.scheme is Scheme.leave_platform_out else None
+    digest = hashlib.sha256(repr((cv, seed, platforms)).encode())
+    for values in (dataset.y, dataset.groups):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _dealt(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
+    test = _hold_out(dataset, cv.test_size, seed) if cv.test_size else np.arange(0)
+    development = _others(len(dataset.y), test)
+    deal = _deal_platforms if cv.scheme is Scheme.leave_platform_out else _deal
+    folds = tuple(
+        Fold(repeat, index, train, tested, held_out)
+        for repeat in range(cv.n_repeats)
+        for index, (train, tested, held_out) in enumerate(deal(dataset, development, cv, seed + repeat))
+    )
+    return Split(development, test, folds)
+
+
+def _predefined(dataset: Dataset, cv: CVConfig) -> Split:
+    table, source = read_folds(Path(str(cv.folds)))
+    split = split_of(table, dataset.ids, source)
+    if not split.folds:
+        raise DataError(f"{source}: no row is of split cv, so there is no fold to score")
+    if len(split.test):
+        _check_classes(dataset, split.test, f"the held-out test set of {source}")
+    return split
+
+
+def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:
+    """Whole groups of about this share of the rows: some of equally large stratified parts."""
+    parts = Fraction(share).limit_denominator(_FINEST_SHARE)
+    taken, of = parts.numerator, parts.denominator
+    rows = np.arange(len(dataset.y))
+    _check_count(dataset, rows, of, f"cv.test_size={share} needs", grouped=True)
+    test = np.sort(np.concatenate(deal_groups(dataset.y, dataset.groups, of, seed)[:taken]))
+    _check_classes(dataset, test, "the held-out test set")
+    return test
+
+
+def _deal(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices, None]]:
+    grouped = cv.scheme is Scheme.grouped
+    _check_count(dataset, rows, cv.n_splits, f"cv.n_splits={cv.n_splits} needs", grouped=grouped)
+    if grouped:
+        tests = deal_groups(dataset.y[rows], dataset.groups[rows], cv.n_splits, seed)
+    else:
+        from sklearn.model_selection import StratifiedKFold  # slow to import, and only this scheme needs it
+
+        splitter = StratifiedKFold(cv.n_splits, shuffle=True, random_state=seed)
+        tests = [test for _, test in splitter.split(rows, dataset.y[rows])]
+    for test in tests:
+        yield rows[_others(len(rows), test)], rows[test], None
+
+
+def _deal_platforms(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices, str]]:
+    """Test each platform's rows, dealt by groups, on models of the other platforms without the groups under test."""
+    platforms = _platforms(dataset)
+    for platform in np.unique(platforms[rows]):
+        inside, outside = rows[platforms[rows] == platform], rows[platforms[rows] != platform]
+        _check_classes(dataset, inside, f"platform {platform}")
+        y, groups = dataset.y[inside], dataset.groups[inside]
+        parts = min(cv.n_splits, *(len(np.unique(groups[y == label])) for label in range(len(CLASSES))))
+        for test in (inside[part] for part in deal_groups(y, groups, parts, seed)):
+            yield outside[~np.isin(dataset.groups[outside], dataset.groups[test])], test, str(platform)
+
+
+def _platforms(dataset: Dataset) -> NDArray[np.str_]:
+    known = dataset.slices.get(PLATFORM, ())
+    if not known:
+        raise DataError("cv=leave_platform_out needs the column 'platform' (or 'video_url') in data.scaled_metadata")
+    for name, platform in zip(dataset.ids, known, strict=True):
+        if platform is None:
+            raise DataError(f"cv=leave_platform_out: the platform of video {name!r} is not known")
+    if len(set(known)) == 1:
+        raise DataError(f"cv=leave_platform_out needs videos of two platforms, but all are of {known[0]!r}")
+    return np.array(known, dtype=np.str_)
+
+
+def _check_count(dataset: Dataset, rows: Indices, needed: int, who: str, *, grouped: bool) -> None:
+    for label, name in enumerate(CLASSES):
+        members = rows[dataset.y[rows] == label]
+        found = len(np.unique(dataset.groups[members])) if grouped else len(members)
+        if found < needed:
+            kind = "groups" if grouped else "rows"
+            raise DataError(
+                f"{who} at least {needed} {kind} of each class, but only {found} {kind} "
+                f"{'are' if found != 1 else 'is'} {name!r}"
+            )
+
+
+def _check_classes(dataset: Dataset, rows: Indices, where: str) -> None:
+    counts = np.bincount(dataset.y[rows], minlength=len(CLASSES))
+    for label, name in enumerate(CLASSES):
+        if not counts[label]:
+            raise DataError(f"{where} holds no {name!r} row; use fewer folds (cv.n_splits), or a larger cv.test_size")
+
+
+def _others(n: int, rows: Indices) -> Indices:
+    """The numbers below n that are not among these, ascending."""
+    return np.flatnonzero(np.bincount(rows, minlength=n) == 0)

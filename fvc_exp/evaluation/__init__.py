@@ -1,0 +1,1 @@
+"""Scores of predictions and what they are compared with. Nothing here reads a run folder."""

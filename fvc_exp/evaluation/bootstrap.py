@@ -1,0 +1,181 @@
+"""How sure a score is: intervals by resampling whole groups of its out-of-fold or held-out rows.
+
+Rows of one group are near-copies, so the group is the unit that could have come out otherwise. Groups are resampled
+within strata of equal labels, with the rescaled weights of Rao and Wu (J. Amer. Statist. Assoc. 83, 1988), which keep
+the variance right where a stratum is small. The models stay as they are; what the folds' dependence on each other adds
+is put in by ``fold_dependence``.
+
+Coverage of the 95 % interval of a cross-validated AUC in 500 simulated data sets each
+(``tests/evaluation/test_bootstrap.py``), in brackets without the dependence: 100 groups of 5 copies and 5 features
+without signal 93.8 % (81.2), with signal 95.6 % (91.6), with a strong one 95.6 % (94.0); 26 features and a weak signal
+97.8 % (89.0); 300 groups of 3 copies and 26 features without signal 94.6 % (82.6), 5 features with signal 95.6 %
+(92.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fvc_exp._typing import Array
+from fvc_exp.data.columns import LABEL
+from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation.metrics import METRICS
+from fvc_exp.evaluation.resampled import mean_of_parts, part_scores
+
+REPLICATES = 2000
+
+
+LEVEL = 0.95
+
+
+_BOUNDS = {"log_loss": (0.0, np.inf), "mcc": (-1.0, 1.0)}  # all other metrics lie from 0 to 1
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score, its confidence interval of nominal coverage ``level``, and its standard error."""
+
+    estimate: float
+    low: float
+    high: float
+    standard_error: float
+    level: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The rows of one split of ``predictions.parquet``, each (n,).
+
+    ``groups`` are codes from 0 on and ``strata`` (groups,) codes of the labels that a group has; ``parts`` number the
+    folds (of all repeats) that a score is the mean of.
+    """
+
+    y: NDArray[np.int64]
+    probability: Array
+    predicted: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    strata: NDArray[np.int64]
+    parts: NDArray[np.int64]
+
+    @classmethod
+    def from_predictions(cls, predictions: pl.DataFrame, split: str) -> Scored:
+        """The rows of ``split`` (cv or test).
+
+        Raises:
+            ArtifactError: there are none.
+        """
+        rows = predictions.filter(split=split)
+        if rows.is_empty():
+            raise ArtifactError(f"the predictions hold no row of split {split!r}")
+        codes = rows.select(
+            (pl.col(LABEL) == "fake").cast(pl.Int64).alias("y"),
+            (pl.col("group").rank("dense").cast(pl.Int64) - 1).alias("group"),
+            (pl.struct("repeat", "fold").rank("dense").cast(pl.Int64) - 1).alias("part"),
+        )
+        labels = codes.group_by("group").agg((pl.col("y").min() + pl.col("y").max()).alias("stratum")).sort("group")
+        return cls(
+            y=codes["y"].to_numpy(),
+            probability=rows["probability"].to_numpy(),
+            predicted=rows["predicted"].to_numpy(),
+            groups=codes["group"].to_numpy(),
+            strata=labels["stratum"].to_numpy(),
+            parts=codes["part"].to_numpy(),
+        )
+
+    def scores(self, weights: Array, metrics: Sequence[str]) -> dict[str, Array]:
+        """Each metric, as the mean over the parts, under each column of group ``weights`` (groups, replicates).
+
+        A part without any weight of a class is left out of the mean; where no part is left, the score is NaN.
+        """
+        found = []
+        for part in np.unique(self.parts):
+            rows = self.parts == part
+            row = (self.y[rows], self.probability[rows], self.predicted[rows], self.groups[rows])
+            found.append(part_scores(*row, weights, metrics))
+        return {name: mean_of_parts([each[name] for each in found]) for name in metrics}
+
+
+def cluster_weights(strata: NDArray[np.int64], replicates: int, random: np.random.Generator) -> Array:
+    """Weights of groups, shape (groups, replicates), of mean 1; ``strata`` (groups,) names the stratum of each group.
+
+    In a stratum of m groups, m - 1 are drawn with replacement and weigh m / (m - 1) a draw. A stratum of one group
+    keeps weight 1: nothing tells how it could have come out otherwise.
+    """
+    weights = np.ones((len(strata), replicates))
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        size = len(members)
+        if size == 1:
+            continue
+        cells = random.integers(size, size=(size - 1, replicates)) * replicates + np.arange(replicates)
+        drawn = np.bincount(cells.ravel(), minlength=size * replicates).reshape(size, replicates)
+        weights[members] = drawn * (size / (size - 1))
+    return weights
+
+
+def fold_dependence(log_odds: Sequence[Array]) -> float:
+    """How much more a cross-validated score varies than its test rows show, as a share of that variance; 0 to k/(k-1).
+
+    ``log_odds`` holds those of the same rows by each of the k models of one repeat. A pair of groups counts twice in
+    cross-validation, once each way round, as far as the models follow their training groups: not at all with a strong
+    signal, fully with none (the term is that of a degenerate U-statistic). The share is that of the models' variance,
+    by the jackknife over folds, in the variance of the log odds. Its bound gives the variance of Nadeau and Bengio.
+    """
+    k = len(log_odds)
+    if k == 1:
+        return 0.0
+    bound = no_signal_dependence(k)
+    spread = float(np.mean([np.var(values) for values in log_odds]))
+    if spread == 0.0:
+        return bound
+    between = float(np.mean([np.var(one - other) for one, other in combinations(log_odds, 2)]))
+    return min((k - 1) / 2 * between / spread, bound)
+
+
+def no_signal_dependence(folds: int) -> float:
+    """``fold_dependence`` of models that have nothing to follow but their training rows."""
+    return folds / (folds - 1)
+
+
+def intervals(
+    predictions: pl.DataFrame,
+    split: str,
+    dependence: float,
+    *,
+    metrics: Sequence[str] = METRICS,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Interval of each metric of ``predictions.parquet``: of the mean over folds (split cv), or of the test rows.
+
+    ``dependence`` is that of the folds (see ``fold_dependence``); for the test rows, which no model has seen, it is 0.
+    Equal rows and seed give the same replicates, whatever the model.
+
+    Raises:
+        ArtifactError: the predictions hold no row of this split.
+    """
+    scored = Scored.from_predictions(predictions, split)
+    weights = cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
+    return intervals_of(scored, weights, dependence, metrics)
+
+
+def intervals_of(
+    scored: Scored, weights: Array, dependence: float, metrics: Sequence[str] = METRICS
+) -> dict[str, Interval]:
+    """``intervals`` under given group weights."""
+    exact = scored.scores(np.ones((len(scored.strata), 1)), metrics)
+    drawn = scored.scores(weights, metrics)
+    return {name: _interval(name, float(exact[name][0]), drawn[name], dependence) for name in metrics}
+
+
+def _interval(name: str, estimate: float, drawn: Array, dependence: float) -> Interval:
+    widened = estimate + np.sqrt(1.0 + dependence) * (drawn - estimate)
+    tail = (1.0 - LEVEL) / 2
+    low, high = np.clip(np.nanquantile(widened, [tail, 1.0 - tail]), *_BOUNDS.get(name, (0.0, 1.0)))
+    return Interval(estimate, float(low), float(high), float(np.nanstd(widened, ddof=1)), LEVEL)

@@ -1,0 +1,1 @@
+"""Whether copies of one video stand on both sides of a split."""

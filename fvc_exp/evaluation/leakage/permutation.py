@@ -1,0 +1,169 @@
+"""What random labels score under the very same folds: the null distribution that a skill has to stand out from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.stats import rankdata
+
+from fvc_exp._typing import Indices, Labels
+from fvc_exp.data.splits import Split
+
+Scorer = Callable[[Labels], NDArray[np.float64]]
+
+
+_DRAWS = 20  # tries a permutation; some leave a fold without one of the classes
+
+
+# The logistic loss curves at most a quarter as much as the squared error, so C=1 weighs like a ridge of 4.
+_RIDGE = 4.0
+
+
+_CELLS = 20_000_000  # rows times permutations that are scored together
+
+
+@dataclass(frozen=True)
+class Null:
+    """Mean AUC over the folds: of the real labels, and of labels permuted between groups.
+
+    ``p_value`` is (1 + how many permutations reach the real labels' score) / (1 + permutations) (Phipson and Smyth
+    2010): small where the features know more of the labels than chance. ``mean`` lies near 0.5 unless the folds leak.
+    """
+
+    scorer: str
+    permutations: int
+    observed: float
+    mean: float
+    std: float
+    p_value: float
+
+    @property
+    def leaks(self) -> bool:
+        """Whether random labels beat guessing, by more than 0.02 of AUC and three standard errors of the mean."""
+        return self.mean - 0.5 > max(3 * self.std / math.sqrt(self.permutations), 0.02)
+
+
+def null_distribution(
+    y: Labels, groups: Labels, split: Split, scorer: Scorer, name: str, permutations: int, seed: int
+) -> Null | None:
+    """Score the labels (n,) and permutations of them; None if hardly any leaves both classes in every fold.
+
+    ``scorer`` turns columns of labels (n, k) into mean AUCs (k,). A permutation gives each group the labels of another
+    one, so that near-copies still share theirs.
+    """
+    rng = np.random.default_rng(seed)
+    grouped, drawn = _Grouped.of(y, groups), [y.astype(np.int8)]
+    for _ in range(_DRAWS * permutations):
+        if len(drawn) > permutations:
+            break
+        labels = grouped.permuted(rng)
+        if _is_scorable(labels, split):
+            drawn.append(labels.astype(np.int8))
+    if len(drawn) <= permutations:
+        return None
+    scores = scorer(np.column_stack(drawn))
+    observed, null = float(scores[0]), scores[1:]
+    reached = int(np.sum(null >= observed - 1e-12))
+    return Null(
+        scorer=name,
+        permutations=permutations,
+        observed=observed,
+        mean=float(null.mean()),
+        std=float(null.std(ddof=1)),
+        p_value=(1 + reached) / (1 + permutations),
+    )
+
+
+def permute_groups(y: Labels, groups: Labels, rng: np.random.Generator) -> Labels:
+    """Give every group the labels of a random other one, repeated or cut to its size, in random order inside it."""
+    return _Grouped.of(y, groups).permuted(rng)
+
+
+@dataclass(frozen=True)
+class _Grouped:
+    """Labels sorted by group, to be permuted again and again; ``order`` (n,) are their row numbers."""
+
+    order: Labels
+    labels: Labels
+    codes: Labels
+    starts: Labels
+    sizes: Labels
+    constant: bool
+
+    @classmethod
+    def of(cls, y: Labels, groups: Labels) -> _Grouped:
+        order = np.argsort(groups, kind="stable")
+        _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+        labels = y[order]
+        constant = bool(np.all(labels == np.repeat(labels[starts], sizes)))
+        return cls(order, labels, groups[order], starts, sizes, constant)
+
+    def permuted(self, rng: np.random.Generator) -> Labels:
+        source = rng.permutation(len(self.sizes))
+        inside = rng.random(len(self.labels))
+        # Sorting a million rows takes as long as the rest, for nothing where the labels of a group are equal.
+        shuffled = self.labels if self.constant else self.labels[np.lexsort((inside, self.codes))]
+        within = np.arange(len(self.labels)) - np.repeat(self.starts, self.sizes)
+        within %= np.repeat(self.sizes[source], self.sizes)
+        labels = np.empty_like(self.labels)
+        labels[self.order] = shuffled[np.repeat(self.starts[source], self.sizes) + within]
+        return labels
+
+
+def ridge_scorer(X: NDArray[np.float64], split: Split) -> Scorer:
+    """Mean AUC of ridge regression on the labels, which gives nearly the direction of logistic regression with C=1.
+
+    One factorisation a fold serves all columns of labels, so that a hundred permutations cost about one fit. Imputed
+    and standardised by the training rows, like the model.
+    """
+
+    def scores(labels: Labels) -> NDArray[np.float64]:
+        return np.asarray(np.mean([_fold_auc(X, labels, fold.train, fold.test) for fold in split.folds], axis=0))
+
+    return scores
+
+
+def _fold_auc(X: NDArray[np.float64], labels: Labels, train: Indices, test: Indices) -> NDArray[np.float64]:
+    inner, outer = standardise(X[train], X[test])
+    factor = cho_factor(inner.T @ inner + _RIDGE * np.eye(inner.shape[1]))
+    at_once = max(1, _CELLS // len(labels))
+    found = []
+    for first in range(0, labels.shape[1], at_once):
+        part = labels[:, first : first + at_once]
+        targets = part[train] - part[train].mean(axis=0)
+        found.append(auc_of_columns(part[test], outer @ cho_solve(factor, inner.T @ targets)))
+    return np.concatenate(found)
+
+
+def standardise(
+    train: NDArray[np.float64], test: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both (n, p), NaN filled with the medians and standardised by the mean and deviation of ``train``."""
+    inner, outer = train.copy(), test.copy()
+    for column in np.flatnonzero(np.isnan(train).any(axis=0) | np.isnan(test).any(axis=0)):
+        known = train[~np.isnan(train[:, column]), column]
+        median = np.median(known) if len(known) else 0.0
+        for side in (inner[:, column], outer[:, column]):
+            side[np.isnan(side)] = median
+    mean, deviation = inner.mean(axis=0), inner.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1.0)
+    for side in (inner, outer):
+        np.subtract(side, mean, out=side)
+        np.divide(side, scale, out=side)
+    return inner, outer
+
+
+def auc_of_columns(labels: Labels, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area under the ROC curve of each column of scores (n, k) against its labels (n, k), ties counted half."""
+    fakes = labels.sum(axis=0)
+    rank_sum = np.sum(rankdata(scores, axis=0) * labels, axis=0)
+    return np.asarray((rank_sum - fakes * (fakes + 1) / 2) / (fakes * (len(labels) - fakes)))
+
+
+def _is_scorable(labels: Labels, split: Split) -> bool:
+    return all(0 < labels[rows].sum() < len(rows) for fold in split.folds for rows in (fold.train, fold.test))

@@ -1,0 +1,153 @@
+"""Labels and probabilities -> metrics. Pure functions; the positive class is fake (1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import xlogy
+
+from fvc_exp._typing import Labels
+
+Scores = dict[str, float]
+
+
+Number = TypeVar("Number", float, NDArray[np.float64])
+
+
+Division = Callable[[Number, Number], Number]
+
+
+THRESHOLD = 0.5
+
+
+METRICS = (
+    *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
+    *("precision_real", "recall_real", "f1_real"),
+    *("auc", "average_precision", "log_loss", "brier", "mcc"),
+)
+
+
+class Summary(TypedDict):
+    """A metric over folds; a single fold has no standard deviation."""
+
+    mean: float
+    std: float | None
+
+
+def is_fake(probability: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.bool_]:
+    """The decision: fake where the probability is above the threshold."""
+    return probability > threshold
+
+
+def confusion(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: float = THRESHOLD) -> dict[str, int]:
+    """Counts of true/false negatives/positives; fake is positive."""
+    predicted = is_fake(probability, threshold)
+    actual = y.astype(bool)
+    return {
+        "tn": int(np.sum(~actual & ~predicted)),
+        "fp": int(np.sum(~actual & predicted)),
+        "fn": int(np.sum(actual & ~predicted)),
+        "tp": int(np.sum(actual & predicted)),
+    }
+
+
+def score(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: float = THRESHOLD) -> Scores:
+    """All of ``METRICS`` for labels (n,) of both classes and probabilities of fake (n,).
+
+    ``precision``, ``recall`` and ``f1`` are of the class fake, the ``_real`` ones of the class real. A ratio whose
+    denominator is zero (nothing was predicted as that class) is 0, as in scikit-learn. Log loss in nats, Brier score
+    as the mean squared error of the probability.
+    """
+    count = confusion(y, probability, threshold)
+    tp, fp, fn, tn = (float(count[name]) for name in ("tp", "fp", "fn", "tn"))
+    curve = _Curve.of(y, probability)
+    found = {
+        **of_counts(tp, fp, fn, tn, rate=_ratio, ratio=_ratio),
+        "auc": curve.area(),
+        "average_precision": curve.average_precision(),
+        "log_loss": float(np.mean(log_losses(y, probability))),
+        "brier": float(np.mean((probability - y) ** 2)),
+    }
+    return {name: float(found[name]) for name in METRICS}
+
+
+def of_counts(
+    tp: Number, fp: Number, fn: Number, tn: Number, *, rate: Division[Number], ratio: Division[Number]
+) -> dict[str, Number]:
+    """The metrics of true/false positives/negatives, or of their weights.
+
+    ``rate`` divides by how many rows there are, of both classes or of one; ``ratio`` by what also depends on decisions.
+    """
+    recall, recall_real = rate(tp, tp + fn), rate(tn, tn + fp)
+    return {
+        "accuracy": rate(tp + tn, tp + fp + fn + tn),
+        "balanced_accuracy": (recall + recall_real) / 2,
+        "precision": ratio(tp, tp + fp),
+        "recall": recall,
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+        "precision_real": ratio(tn, tn + fn),
+        "recall_real": recall_real,
+        "f1_real": ratio(2 * tn, 2 * tn + fn + fp),
+        "mcc": ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
+    }
+
+
+def auc(y: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+    """Area under the ROC curve of labels (n,) of both classes and scores (n,), higher for fakes."""
+    return _Curve.of(y, scores).area()
+
+
+def log_losses(y: Labels, probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log loss of each row, in nats."""
+    smallest = np.finfo(np.float64).eps  # where scikit-learn clips
+    of_truth = np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)
+    return np.asarray(-xlogy(1.0, of_truth))
+
+
+def summarise(records: Sequence[Mapping[str, float]]) -> dict[str, Summary]:
+    """Mean and sample standard deviation (n - 1) of each metric over folds."""
+    table = {name: np.array([record[name] for record in records]) for name in METRICS}
+    return {
+        name: {"mean": float(values.mean()), "std": float(values.std(ddof=1)) if len(values) > 1 else None}
+        for name, values in table.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """True and false positives at each distinct score, from the highest down.
+
+    What follows from it equals scikit-learn's numbers to the bit, without its checks of labels and scores, which take
+    most of the time on a few hundred rows.
+    """
+
+    tp: NDArray[np.float64]
+    fp: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, y: NDArray[np.int64], scores: NDArray[np.float64]) -> _Curve:
+        order = np.argsort(-scores, kind="stable")
+        ends = np.r_[np.flatnonzero(np.diff(scores[order])), len(y) - 1]
+        tp = np.cumsum(y[order], dtype=np.float64)[ends]
+        return cls(tp, 1.0 + ends - tp)
+
+    def area(self) -> float:
+        """Under the ROC curve; points between two others on one line are left out, as there, for equal rounding."""
+        corner = (np.diff(self.fp, 2) != 0) | (np.diff(self.tp, 2) != 0)
+        kept = np.r_[True, corner, True][: len(self.tp)]
+        x, y = (np.r_[0.0, counts[kept]] / counts[-1] for counts in (self.fp, self.tp))
+        return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2.0))
+
+    def average_precision(self) -> float:
+        """Mean precision over the steps of recall."""
+        precision = (self.tp / (self.tp + self.fp))[::-1]
+        recall = np.r_[(self.tp / self.tp[-1])[::-1], 0.0]
+        return max(0.0, float(-np.sum(np.diff(recall) * precision)))
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else 0.0

@@ -1,0 +1,50 @@
+"""Tests between configurations that were scored on the same folds. Pure functions of scores."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import stats
+
+from fvc_exp._typing import Array
+
+
+def corrected_t_test(differences: Array, test_train_ratio: float) -> float:
+    """Two-sided p-value of the corrected resampled t-test on the paired differences of all folds and repeats, (J,).
+
+    The variance is (1/J + test rows / training rows) times the sample variance, for folds share their training rows
+    (Nadeau and Bengio, Machine Learning 52, 2003); for repeats see Bouckaert and Frank, PAKDD 2004. Differences that
+    are all zero have p = 1, those that are all equal otherwise p = 0.
+    """
+    n = len(differences)
+    mean, variance = float(differences.mean()), float(differences.var(ddof=1))
+    if variance == 0.0:
+        return 1.0 if mean == 0.0 else 0.0
+    statistic = mean / math.sqrt((1 / n + test_train_ratio) * variance)
+    return float(2 * stats.t.sf(abs(statistic), n - 1))
+
+
+def holm(p_values: Array) -> Array:
+    """Adjusted p-values of a family of tests, (n,), in their order (Holm, Scand. J. Statist. 6, 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    steps = p_values[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
+def standard_error(scores: Array, folds: int) -> float:
+    """Standard error of the mean of all folds' scores; ``folds`` of them are one repeat.
+
+    As in the one-standard-error rule of Breiman et al. (Classification and Regression Trees, 1984). Repeats share
+    their rows, so they do not make it smaller.
+    """
+    return float(scores.std(ddof=1) / math.sqrt(folds))
+
+
+def above(estimate: float, standard_error: float, level: float, degrees_of_freedom: int) -> float:
+    """One-sided p-value of the hypothesis that the true score is not above ``level``; 1 if nothing varies."""
+    if standard_error == 0.0:
+        return 1.0
+    return float(stats.t.sf((estimate - level) / standard_error, degrees_of_freedom))

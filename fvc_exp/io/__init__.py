@@ -1,0 +1,1 @@
+"""Names on disk, tables and the terminal."""

@@ -1,0 +1,108 @@
+"""A file gets to its place whole or not at all, and what only one process may do at a time."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import math
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fvc_exp.errors import ArtifactError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a hidden file beside ``path`` that takes its place when the block ends, and vanishes if the block raises."""
+    # The host's name is not in the process id: on a shared disk two nodes may have the same one.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    file = temporary.open("xb")
+    try:
+        with file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold a lock file while the block runs; whoever asks for it meanwhile waits. It ends with its process."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # some file servers know no locks
+                raise
+        yield
+
+
+def require_folder(path: Path) -> None:
+    """Tell a file and a wrong path from a folder.
+
+    Raises:
+        ArtifactError: there is no such folder.
+    """
+    if path.is_file():
+        raise ArtifactError(f"{path}: is a file; name a folder")
+    if not path.is_dir():
+        raise ArtifactError(f"{path}: no such folder")
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under a temporary name beside it, then rename; readers see the old file or the new one.
+
+    Raises:
+        ArtifactError: the folder cannot be written.
+    """
+    try:
+        with atomic_file(path) as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())  # a run that says done must survive the node that says it
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whose content is known."""
+    write_atomic(path, lambda file: file.write(content))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write standard JSON, indented; NaN and infinities become null."""
+    text = json.dumps(plain(value), indent=2, allow_nan=False) + "\n"
+    write_bytes(path, text.encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a file of a run folder.
+
+    Raises:
+        ArtifactError: it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from error
+
+
+def plain(value: Any) -> Any:
+    """Only what JSON and YAML know: enums become names, numbers that are none become null."""
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value

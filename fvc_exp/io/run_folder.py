@@ -1,0 +1,62 @@
+"""A run folder's file names, and how a file gets there whole or not at all. Needs no scientific library."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fvc_exp.io.files import write_json
+
+
+class FileName:
+    """A file of a run folder: on a folder, its path. Made when asked for; views have thousands of folders."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, _owner: type[RunFolder]) -> Path:
+        return folder.path / self.name
+
+
+class RunFolder:
+    """Names of all files of one run. ``status.json`` comes last: without it a run is not finished."""
+
+    config = FileName("config.yaml")
+    metrics = FileName("metrics.json")
+    results = FileName("results.json")
+    predictions = FileName("predictions.parquet")
+    folds = FileName("folds.parquet")
+    audit = FileName("audit.json")
+    model = FileName("model.joblib")
+    scaler = FileName("scaler.joblib")
+    pipeline = FileName("model.skops")
+    bundle = FileName("model.json")
+    plot = FileName("roc_pr_curves.png")
+    coefficients = FileName("coefficients.csv")
+    provenance = FileName("provenance.json")
+    report = FileName("report.html")  # this and the next on demand
+    card = FileName("MODEL_CARD.md")
+    log = FileName("run.log")
+    status = FileName("status.json")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def files(self) -> list[Path]:
+        """Every file of ours, status first: deleting in this order never leaves a finished-looking rest."""
+        kinds = reversed(type(self).__mro__)
+        named = [self.path / each.name for kind in kinds for each in vars(kind).values() if isinstance(each, FileName)]
+        return sorted(named, key=lambda path: path != self.status)
+
+    def beside(self) -> list[Path]:
+        """What else lies there and belongs to the run: Hydra's files, and what ``fvc explain`` found."""
+        found = (path for pattern in (".hydra/*", "insight/*") for path in sorted(self.path.glob(pattern)))
+        return [path for path in found if path.is_file()]
+
+
+def write_status(folder: RunFolder, state: str, started: datetime, **facts: object) -> dict[str, Any]:
+    """Say how the run ended; returns what was written."""
+    status = {"state": state, "started": started.isoformat(), "ended": datetime.now(UTC).isoformat(), **facts}
+    write_json(folder.status, status)
+    return status

@@ -1,0 +1,154 @@
+"""Everything that the page of one run says, ready for the template: text, numbers and charts, no markup."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from fvc_exp.data.columns import KEY, LABEL
+from fvc_exp.report import figures
+from fvc_exp.report.charts import LineChart, RangeChart
+from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
+from fvc_exp.runs.explain.explain import Insight, read_insight
+from fvc_exp.runs.load import RunFiles
+
+Facts = tuple[tuple[str, str], ...]
+
+
+_MOST_MISTAKES = 10
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """One run. A chart or table that is None could not be made, and the page says why."""
+
+    files: RunFiles
+    verdict: Verdict
+    metrics: tuple[MetricRow, ...]
+    curves: tuple[LineChart, ...]
+    calibration: LineChart
+    coefficients: RangeChart | None
+    coefficient_rows: pl.DataFrame | None
+    mistakes: pl.DataFrame | None
+    insight: Insight | None
+    path: tuple[LineChart, ...]
+    slices: tuple[RangeChart, ...]
+    data: Facts
+    provenance: Facts
+    commands: tuple[str, ...]
+
+    @property
+    def headline(self) -> MetricRow:
+        """The metric that runs are ranked by."""
+        return self.metrics[0]
+
+    @property
+    def explain_command(self) -> str:
+        """What to type for the parts that are made on demand."""
+        return shlex.join(["fvc", "explain", str(self.files.path)])
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the data is the synthetic demo corpus."""
+        return self.files.data_name == "demo"
+
+
+def run_content(files: RunFiles) -> RunContent:
+    """Put together the page of a run.
+
+    Raises:
+        ArtifactError: a file of its insight is missing or broken.
+    """
+    insight, predictions, coefficients = read_insight(files.path), files.predictions, files.coefficients
+    has_weights = coefficients is not None and bool((coefficients["coefficient"][:-1] != 0).any())
+    return RunContent(
+        files=files,
+        verdict=verdict_of(files),
+        metrics=tuple(metric_rows(files)),
+        curves=()
+        if predictions is None
+        else (figures.roc_chart(predictions), figures.precision_recall_chart(predictions)),
+        calibration=figures.calibration_chart(files.results["calibration"]),
+        coefficients=figures.coefficient_chart(coefficients) if coefficients is not None and has_weights else None,
+        coefficient_rows=None if coefficients is None else _coefficient_rows(coefficients, insight),
+        mistakes=None if predictions is None else _mistakes(predictions),
+        insight=insight,
+        path=tuple(figures.path_charts(insight.path)) if insight and insight.path else (),
+        slices=tuple(figures.slice_charts(insight.slices)) if insight else (),
+        data=_data(files),
+        provenance=_provenance(files),
+        commands=_commands(files),
+    )
+
+
+def _coefficient_rows(coefficients: pl.DataFrame, insight: Insight | None) -> pl.DataFrame:
+    """The table of coefficients; with insight also their group-bootstrap intervals, stability and importance."""
+    table = figures.coefficient_table(coefficients)
+    if insight is None:
+        return table
+    sampled = insight.coefficients.select(
+        "feature", pl.col("low").alias("sampled_low"), pl.col("high").alias("sampled_high"), "sign_stability"
+    )
+    importance = insight.importance.select("feature", "importance")
+    joined = table.join(sampled, on="feature", how="left", maintain_order="left")
+    return joined.join(importance, on="feature", how="left", maintain_order="left")
+
+
+def _mistakes(predictions: pl.DataFrame) -> pl.DataFrame:
+    """The out-of-fold rows whose wrong class the model was surest of."""
+    fake = pl.col(LABEL) == "fake"
+    wrong = predictions.filter(pl.col("split") == "cv", (pl.col("predicted") == 1) != fake)
+    error = pl.when(fake).then(1 - pl.col("probability")).otherwise("probability")
+    worst = wrong.sort(error, KEY, descending=[True, False]).head(_MOST_MISTAKES)
+    return worst.select(KEY, "group", LABEL, "probability")
+
+
+def _data(files: RunFiles) -> Facts:
+    data = files.results["data"]
+    counts = ", ".join(f"{count} {name}" for name, count in data["class_counts"].items())
+    column = data["group_column"]
+    cv = files.results["parameters"]["cv"]
+    return (
+        ("videos", f"{data['rows']} ({counts})"),
+        ("groups", f"{data['groups']}, by the column {column!r}" if column else "none: no column names them"),
+        ("features", str(len(data["features"]))),
+        ("cross-validation", f"{len(files.folds)} folds on {data['development_rows']} videos, {_named(cv)}"),
+        ("held-out test", f"{data['test_rows']} videos" if data["test_rows"] else "none"),
+        ("missing values", str(sum(data["missing_values"].values()))),
+        ("left out", f"{len(data['constant_features'])} constant features, {len(data['unmatched'])} unmatched videos"),
+        ("sha256", data["sha256"]),
+    )
+
+
+def _provenance(files: RunFiles) -> Facts:
+    found, git = files.provenance, files.provenance["git"]
+    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
+    dirty = " with uncommitted changes" if git and git["dirty"] else ""
+    return (
+        ("run id", files.results["run_id"]),
+        ("started", files.status["started"]),
+        ("ended", files.status["ended"]),
+        ("code", f"commit {git['commit']}{dirty}" if git else "not in a git checkout"),
+        ("packages", packages),
+        ("Python", found["python"]),
+        ("machine", f"{found['host']}, {found['platform']}, {found['cpu_count']} cores"),
+        ("working folder", found["working_folder"]),
+        ("seed", str(found["seed"])),
+    )
+
+
+def _commands(files: RunFiles) -> tuple[str, ...]:
+    """What to type to get the run again, and to have the result compared bit by bit."""
+    git = files.provenance["git"]
+    return (
+        *([f"git checkout {git['commit']}"] if git else []),
+        *([files.command] if files.command else []),
+        shlex.join(["fvc", "verify", str(files.path)]),
+    )
+
+
+def _named(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())

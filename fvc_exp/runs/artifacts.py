@@ -1,0 +1,97 @@
+"""What a run leaves in its folder, and reading a saved model back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import joblib
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fvc_exp.config.canonical import canonical, run_id
+from fvc_exp.evaluation.bootstrap import fold_dependence
+from fvc_exp.io.files import write_atomic, write_bytes, write_json
+from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io.tables import parquet_bytes
+from fvc_exp.runs.portable_model import make_bundle
+from fvc_exp.runs.provenance import provenance
+from fvc_exp.training.experiment import RunResult
+from fvc_exp.training.pipeline import FittedModel
+
+
+def write_result(folder: RunFolder, result: RunResult) -> None:
+    """Write every artifact of a run but the plot and the status."""
+    import skops.io
+
+    data_hash = result.basis.data_sha256
+    write_json(folder.metrics, result.fold_records)
+    write_json(folder.results, results(result, data_hash))
+    write_json(folder.audit, {**result.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
+    write_bytes(folder.predictions, parquet_bytes(result.predictions()))
+    write_bytes(folder.folds, result.basis.folds_parquet)
+    write_atomic(folder.coefficients, coefficients(result).write_csv)
+    write_atomic(folder.scaler, lambda file: joblib.dump(result.final.scaler, file))
+    write_atomic(folder.model, lambda file: joblib.dump(result.final.classifier, file))
+    write_bytes(folder.pipeline, skops.io.dumps(result.final.pipeline))
+    write_json(folder.bundle, make_bundle(result, run_id(result.config, data_hash), data_hash).to_json())
+    together = {"fitted_with": result.final.fitted_with}
+    write_json(folder.provenance, {**provenance(data_hash, result.config.seed), **together})
+
+
+def results(result: RunResult, data_hash: str) -> dict[str, Any]:
+    """The content of ``results.json``."""
+    return {
+        "run_id": run_id(result.config, data_hash),
+        "parameters": canonical(result.config),
+        "cv": result.summary,
+        "fold_dependence": _fold_dependence(result),
+        "test": result.test_scores,
+        "floors": {"cv": result.floors, "test": result.test_floors},
+        "audit": {**result.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
+        "calibration": {
+            "method": result.config.calibration.name,
+            "cv": result.reliability.to_json(),
+            "test": result.test_reliability.to_json() if result.test_reliability else None,
+        },
+        "threshold": {
+            "rule": result.config.threshold,
+            "final": result.final.threshold,
+            "folds": [model.threshold for model in result.fold_models],
+        },
+        "nested": result.nested.to_json() if result.nested else None,
+        "flags": result.flags,
+        "notes": result.notes,
+        "final_model": {"n_iter": result.final.n_iter, "converged": result.final.converged},
+        "data": result.basis.data_facts,
+    }
+
+
+def coefficients(result: RunResult) -> pl.DataFrame:
+    """One row a feature, and the intercept: final model, its scaler, and the model of each fold.
+
+    Coefficients are of standardised features, in log odds of fake a standard deviation.
+    """
+    scaler = result.final.scaler
+    columns: dict[str, list[Any]] = {
+        "feature": [*result.dataset.feature_names, "(intercept)"],
+        "coefficient": _weights(result.final),
+        "mean": [*scaler.mean_.tolist(), None],
+        "scale": [*scaler.scale_.tolist(), None],
+    }
+    for fold, model in zip(result.split.folds, result.fold_models, strict=True):
+        columns[f"repeat{fold.repeat}_fold{fold.index}"] = _weights(model)
+    return pl.DataFrame(columns)
+
+
+def _fold_dependence(result: RunResult) -> float:
+    """That of the models of one repeat, on the development rows; the mean of all repeats."""
+    rows = result.dataset.X[result.split.development]
+    log_odds: dict[int, list[NDArray[np.float64]]] = {}
+    for fold, model in zip(result.split.folds, result.fold_models, strict=True):
+        log_odds.setdefault(fold.repeat, []).append(model.log_odds(rows))
+    return float(np.mean([fold_dependence(each) for each in log_odds.values()]))
+
+
+def _weights(model: FittedModel) -> list[float]:
+    return [*model.classifier.coef_[0].tolist(), float(model.classifier.intercept_[0])]

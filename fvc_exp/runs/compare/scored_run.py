@@ -1,0 +1,150 @@
+"""Finished runs as contenders: read from their folders, and refused where their folds differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fvc_exp.data.columns import KEY
+from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation.metrics import METRICS
+from fvc_exp.io.files import read_json
+from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io.tables import read_own
+from fvc_exp.runs.compare.ties import Contender, TieSummary, strength, tie_summary
+
+_LABEL = ("penalty", "C", "l1_ratio", "solver")
+
+
+_MODEL = (*_LABEL, "features", "class_weight", "threshold", "calibration", "seed", "max_iter", "tol")
+
+
+_FOLD_COLUMNS = ["split", "repeat", "fold", KEY, "group", "label"]
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """What a comparison needs of a run folder; ``fold_records`` are sorted by repeat and fold."""
+
+    folder: RunFolder
+    results: dict[str, Any]
+    fold_records: tuple[dict[str, Any], ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the folder; in a sweep that is the run id."""
+        return self.folder.path.resolve().name
+
+    @property
+    def fails_audit(self) -> bool:
+        """Whether its split leaks and nobody has allowed that."""
+        audit = self.results["audit"]
+        return bool(audit["verdict"] == "FAIL" and not audit["allow_fail"])
+
+    @property
+    def folds(self) -> int:
+        """Folds in one repeat."""
+        return len({record["fold"] for record in self.fold_records})
+
+    @property
+    def test_train_ratio(self) -> float:
+        """Mean ratio of test rows to training rows of the folds."""
+        return float(np.mean([record["n_test"] / record["n_train"] for record in self.fold_records]))
+
+    def scores(self, metric: str) -> NDArray[np.float64]:
+        """A metric of every fold, (J,)."""
+        return np.array([record[f"test_{metric}"] for record in self.fold_records])
+
+    def contender(self, metric: str, extra: Sequence[str] = ()) -> Contender:
+        """The run as a contender; its label also holds the parameters named in ``extra``."""
+        parameters = self.results["parameters"]
+        shown = [name for name in (*_LABEL, *extra) if parameters.get(name) is not None]
+        # A search says which C it took; without a penalty there is none.
+        searched = (self.results["nested"] or {}).get("final")
+        weights = read_own(self.folder.coefficients).filter(pl.col("feature") != "(intercept)")["coefficient"]
+        return Contender(
+            name=self.name,
+            label=" ".join(f"{name}={_text(parameters[name])}" for name in shown),
+            scores=self.scores(metric),
+            nonzero=int((weights != 0).sum()),
+            C=strength(parameters.get("C", searched)),
+            penalty=parameters["penalty"],
+        )
+
+
+def read_run(path: Path) -> ScoredRun:
+    """Read one finished training run.
+
+    Raises:
+        ArtifactError: it is not finished, is no training run, or was written by another version.
+    """
+    folder = RunFolder(path)
+    state = read_json(folder.status).get("state")
+    if state != "done" or not folder.metrics.exists():
+        raise ArtifactError(f"{path}: is {state!r} and has {_has(folder)}; only finished training runs can be compared")
+    results, records = read_json(folder.results), read_json(folder.metrics)
+    if missing := {"audit", "fold_dependence"} - set(results):
+        raise ArtifactError(f"{folder.results}: {sorted(missing)[0]!r} is missing; another version wrote it, run again")
+    return ScoredRun(folder, results, tuple(sorted(records, key=lambda each: (each["repeat"], each["fold"]))))
+
+
+def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
+    """Refuse runs that were not scored on the same rows in the same folds, by their ``folds.parquet``.
+
+    Raises:
+        ArtifactError: two of them differ; names both and the first video that they differ in.
+    """
+    first = _folds(runs[0])
+    for run in runs[1:]:
+        other = _folds(run)
+        if first.equals(other):
+            continue
+        odd = pl.concat([first.join(other, on=_FOLD_COLUMNS, how="anti", nulls_equal=True),
+                         other.join(first, on=_FOLD_COLUMNS, how="anti", nulls_equal=True)])  # fmt: skip
+        raise ArtifactError(
+            f"{runs[0].folder.path} and {run.folder.path} were scored on different folds (video {odd[KEY][0]!r} for "
+            "one): only runs with equal data, cv and seed can be compared"
+        )
+
+
+def compare_runs(runs: Sequence[ScoredRun], metric: str = "auc") -> TieSummary:
+    """``tie_summary`` of run folders.
+
+    Raises:
+        ArtifactError: there is no run, folds differ, the metric is not known, or there are fewer than two folds.
+    """
+    if not runs:
+        raise ArtifactError("there is no finished run to compare")
+    if metric not in METRICS:
+        raise ArtifactError(f"metric {metric!r} is not known; it must be one of {', '.join(METRICS)}")
+    require_equal_folds(runs)
+    extra = [name for name in _MODEL if name not in _LABEL and _varies(runs, name)]
+    contenders = [run.contender(metric, extra) for run in runs]
+    return tie_summary(contenders, metric=metric, folds=runs[0].folds, test_train_ratio=runs[0].test_train_ratio)
+
+
+def _folds(run: ScoredRun) -> pl.DataFrame:
+    path = run.folder.folds
+    if not path.exists():
+        raise ArtifactError(f"{path}: is missing; without it nobody knows what the scores are of")
+    return read_own(path).select(_FOLD_COLUMNS).sort(_FOLD_COLUMNS)
+
+
+def _has(folder: RunFolder) -> str:
+    return "metrics" if folder.metrics.exists() else "no metrics"
+
+
+def _varies(runs: Sequence[ScoredRun], name: str) -> bool:
+    return len({repr(run.results["parameters"].get(name)) for run in runs}) > 1
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return "+".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,138 @@
+"""One configuration, start to end: prepare the data, run the stage, write the folder. The one place that catches."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from fvc_exp._typing import Progress
+from fvc_exp.config.schema import Config, Stage
+from fvc_exp.config.store import write_config
+from fvc_exp.data.dataset import Dataset, load_dataset
+from fvc_exp.errors import FvcError
+from fvc_exp.io.console import make_console, progress_bar
+from fvc_exp.io.files import write_atomic
+from fvc_exp.io.run_folder import RunFolder, write_status
+from fvc_exp.runs.artifacts import write_result
+from fvc_exp.runs.show import print_result
+from fvc_exp.stages.pipeline import print_stage
+from fvc_exp.training.experiment import RunResult, run
+from fvc_exp.training.fit import Fit, fit_rows
+from fvc_exp.training.split_dataset import Basis
+
+log = logging.getLogger(__name__)
+
+
+def load(config: Config) -> Dataset:
+    """The rows that a configuration trains on."""
+    return load_dataset(config.data, config.features)
+
+
+def execute(
+    config: Config,
+    path: Path,
+    *,
+    load: Callable[[Config], Dataset | Basis] = load,
+    fitted_to: Fit = fit_rows,
+    show: bool = True,
+    facts: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """Run the configured stage in this folder; returns what ``status.json`` says, whatever happened.
+
+    ``load`` gives the rows to train on (with their split, if they have one), ``fitted_to`` the models, ``show`` prints
+    the tables of results, ``facts`` go into the status.
+    """
+    folder = RunFolder(path)
+    started = datetime.now(UTC)
+
+    def said(state: str, **found: object) -> dict[str, Any]:
+        return write_status(folder, state, started, **{**(facts or {}), **found})
+
+    write_config(folder.config, config)
+    try:
+        found = _run_stage(config, lambda ready: train(ready, folder, load(ready), fitted_to=fitted_to, show=show))
+    except FvcError as error:
+        log.error("%s", error)
+        return said("failed", reason=type(error).__name__, message=str(error))
+    except KeyboardInterrupt:
+        said("interrupted", reason="KeyboardInterrupt", message="stopped by the user")
+        raise
+    except Exception as error:  # the worker boundary: a bug must leave its trace in the folder, too
+        log.exception("unexpected %s: please report it with this log", type(error).__name__)
+        text = traceback.format_exc()
+        return said("failed", reason=type(error).__name__, message=str(error), traceback=text)
+    return said("done", **found)
+
+
+def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any]:
+    stage = config.stage.name
+    tables: dict[str, Any] = {}
+    if config.data.prepare or stage is not Stage.train:
+        from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
+
+        config = pipeline.with_demo(config, progress_bar)
+        for each in pipeline.VIDEO_STAGES:
+            if stage in (each, Stage.all):
+                found = pipeline.run_video_stage(config, each, progress_bar)
+                tables |= {name: asdict(summary) for name, summary in found.items()}
+                print_stage(make_console(), each.name, found)
+        if stage is Stage.train:
+            pipeline.prepare_training(config, progress_bar)
+    if stage in (Stage.train, Stage.all):
+        train(config)
+    return {"tables": tables} if tables else {}
+
+
+def prepared_dataset(config: Config) -> Dataset:
+    """The rows that a training run of this configuration would have, after making what is missing."""
+    if config.data.prepare:
+        from fvc_exp.stages import pipeline
+
+        config = pipeline.with_demo(config, progress_bar)
+        pipeline.prepare_training(config, progress_bar)
+    return load(config)
+
+
+def train(
+    config: Config,
+    folder: RunFolder,
+    data: Dataset | Basis,
+    *,
+    fitted_to: Fit = fit_rows,
+    show: bool = True,
+    plots: bool = True,
+) -> None:
+    """Cross-validate, refit, write all artifacts, unless told otherwise the plots, too, and print the table."""
+    progress = progress_bar("folds") if show else nullcontext()
+    with progress as on_progress:
+        result = fit(config, data, on_progress, fitted_to)
+    write(folder, result, plots=plots)
+    if show:
+        print_result(make_console(), result, folder.path)
+
+
+def fit(
+    config: Config, data: Dataset | Basis, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
+) -> RunResult:
+    """Cross-validate and refit."""
+    # One thread: workers of a sweep would fight for the cores, and another number of threads may round differently.
+    with threadpool_limits(limits=1):
+        return run(config, data, on_progress, fitted_to)
+
+
+def write(folder: RunFolder, result: RunResult, *, plots: bool = True) -> None:
+    """Write all artifacts of a result, and the plots unless told otherwise here or in its configuration."""
+    with threadpool_limits(limits=1):
+        write_result(folder, result)
+    if result.config.plots and plots:
+        from fvc_exp.runs.plots import roc_pr_figure, write_png
+
+        write_atomic(folder.plot, lambda file: write_png(roc_pr_figure(result), file))

@@ -1,0 +1,102 @@
+"""How well kinds of videos are told apart: platform, manipulation, resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fvc_exp._typing import Array
+from fvc_exp.data.columns import KEY
+from fvc_exp.evaluation.bootstrap import LEVEL, REPLICATES, Scored, cluster_weights
+from fvc_exp.evaluation.metrics import confusion
+from fvc_exp.evaluation.resampled import auc_parts
+
+SCHEMA = {
+    **{"slice": pl.String, "value": pl.String, "split": pl.String},
+    **{"rows": pl.Int64, "groups": pl.Int64, "fakes": pl.Int64},
+    **dict.fromkeys(("accuracy", "recall", "recall_real", "mean_probability"), pl.Float64),
+    **{"auc": pl.Float64, "auc_low": pl.Float64, "auc_high": pl.Float64, "auc_against": pl.String},
+}
+
+
+def slice_scores(
+    predictions: pl.DataFrame,
+    ids: Sequence[str],
+    slices: Mapping[str, Sequence[str | None]],
+    dependence: float,
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Scores of each value of each slice, out-of-fold (split cv) and held out (test), where it has rows.
+
+    ``slices`` has a value, or None, for each of ``ids``. Where a value has rows of both classes, its AUC is of them;
+    else (a kind of manipulation has fakes only) it is against all rows of the other class, as ``auc_against`` says. A
+    pair counts where both rows were scored by the same model. ``auc_low`` and ``auc_high`` are a 95 % interval by
+    resampling groups, widened for the folds' ``dependence`` (see ``bootstrap``). A repeat counts its rows again.
+    """
+    known = pl.DataFrame({KEY: list(ids), **{name: list(values) for name, values in slices.items()}})
+    table = predictions.join(known, on=KEY, how="left", maintain_order="left")
+    records = []
+    for split in ("cv", "test"):
+        rows = table.filter(split=split)
+        if rows.is_empty():
+            continue
+        scored = Scored.from_predictions(rows, split)
+        weights = cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
+        widening = np.sqrt(1 + dependence) if split == "cv" else 1.0
+        for name in slices:
+            for value in sorted(set(rows[name].drop_nulls())):
+                here = (rows[name] == value).fill_null(value=False).to_numpy()
+                records.append(
+                    {"slice": name, "value": value, "split": split, **_scores(scored, here, weights, widening)}
+                )
+    return pl.DataFrame(records, SCHEMA)
+
+
+def _scores(scored: Scored, here: NDArray[np.bool_], weights: Array, widening: float) -> dict[str, object]:
+    y, predicted = scored.y[here], scored.predicted[here]
+    count = confusion(y, predicted.astype(np.float64))  # decisions as probabilities 0 and 1
+    fakes, reals = count["tp"] + count["fn"], count["tn"] + count["fp"]
+    return {
+        "rows": len(y),
+        "groups": len(np.unique(scored.groups[here])),
+        "fakes": fakes,
+        "accuracy": (count["tp"] + count["tn"]) / len(y),
+        "recall": count["tp"] / fakes if fakes else None,
+        "recall_real": count["tn"] / reals if reals else None,
+        "mean_probability": float(scored.probability[here].mean()),
+        **_auc(scored, here, weights, widening, one_class=not (fakes and reals)),
+    }
+
+
+def _auc(
+    scored: Scored, here: NDArray[np.bool_], weights: Array, widening: float, *, one_class: bool
+) -> dict[str, object]:
+    against = "own rows"
+    if one_class:
+        label = scored.y[here][0]
+        here = here | (scored.y != label)
+        against = "all real" if label else "all fake"
+    exact = _within_parts(scored, here, np.ones((len(weights), 1)))
+    drawn = _within_parts(scored, here, weights)
+    if np.isnan(exact[0]):
+        return {"auc": None, "auc_low": None, "auc_high": None, "auc_against": against}
+    tail = (1 - LEVEL) / 2
+    widened = exact[0] + widening * (drawn - exact[0])
+    low, high = np.clip(np.nanquantile(widened, [tail, 1 - tail]), 0.0, 1.0)
+    return {"auc": float(exact[0]), "auc_low": float(low), "auc_high": float(high), "auc_against": against}
+
+
+def _within_parts(scored: Scored, here: NDArray[np.bool_], weights: Array) -> Array:
+    """Share of the pairs of the same part that are in order, of all such pairs (replicates,); NaN without a pair."""
+    won, pairs = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
+    for part in np.unique(scored.parts[here]):
+        rows = here & (scored.parts == part)
+        known, codes = np.unique(scored.groups[rows], return_inverse=True)
+        found = auc_parts(scored.y[rows], scored.probability[rows], codes, weights[known])
+        won, pairs = won + found[0], pairs + found[1]
+    return np.divide(won, pairs, out=np.full_like(won, np.nan), where=pairs != 0)

@@ -1,0 +1,179 @@
+"""A saved run and video files -> probabilities, with what to beware of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fvc_exp.config.schema import Config, Table, VideoConfig
+from fvc_exp.config.store import read_config
+from fvc_exp.data.manifest import VIDEO_EXTENSIONS
+from fvc_exp.errors import DataError
+from fvc_exp.features.extract import FEATURE_VERSION
+from fvc_exp.io.files import read_json
+from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.runs.load import read_pipeline
+from fvc_exp.runs.portable_model import Bundle
+from fvc_exp.stages.features import scaled_file
+from fvc_exp.stages.source_files import inspect
+from fvc_exp.stages.tasks import SCALED, Destination, Task, measure, write_scaled
+from fvc_exp.video.failures import Failed
+from fvc_exp.video.worker_pool import run
+
+SCALED_TABLES = frozenset({Table.stage4, Table.original_stage4})
+
+
+_MOST_NAMES = 3
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One video: the probability of fake and the decision, or why there is none."""
+
+    video: str
+    probability: float | None = None
+    decision: str | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+    error_class: str | None = None
+
+    def __str__(self) -> str:
+        if self.probability is None:
+            return f"{self.video}: no prediction, {self.error_class}: {self.error}"
+        text = f"{self.video}: {self.decision}, probability of fake {self.probability:.3f}"
+        return text + "".join(f"\n  warning: {warning}" for warning in self.warnings)
+
+
+def as_csv(predictions: Sequence[Prediction]) -> str:
+    """One line a video, with a header; several warnings stand in one field, with semicolons between."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [field.name for field in fields(Prediction)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions)
+    return buffer.getvalue()
+
+
+def predict(
+    run_folder: Path, videos: Sequence[str], on_progress: Callable[[int, int], None] | None = None
+) -> list[Prediction]:
+    """Measure the videos as the run's training videos were measured, and apply its ``model.skops``.
+
+    ``videos`` are files, folders (searched at any depth) or patterns. A video that cannot be measured gets a
+    ``Prediction`` with its error; the others are not held up.
+
+    Raises:
+        ArtifactError: the run folder has no readable model of ours.
+        DataError: a name matches nothing, or the model was trained on features that no video gives.
+    """
+    folder = RunFolder(run_folder)
+    config, pipeline = read_config(folder.config), read_pipeline(folder.pipeline)
+    bundle = Bundle.from_json(read_json(folder.bundle), folder.bundle)
+    files = list(dict.fromkeys(_expand(videos)))
+    rows = _measured(config, files, on_progress or _ignore)
+    general = _version_warnings(bundle)
+    return [_judge(str(file), rows[file], bundle, pipeline.predict_proba, general) for file in files]
+
+
+def _expand(videos: Sequence[str]) -> Iterator[Path]:
+    for name in videos:
+        path = Path(name)
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_EXTENSIONS)
+        else:
+            found = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        if not found:
+            kinds = ", ".join(sorted(VIDEO_EXTENSIONS))
+            raise DataError(f"{name}: no such file, no folder with videos ({kinds}), and no pattern that matches one")
+        yield from found
+
+
+def _measured(
+    config: Config, files: Sequence[Path], on_progress: Callable[[int, int], None]
+) -> dict[Path, dict[str, float | None] | Failed]:
+    """Prefixed features of each file, from worker processes."""
+    tables = tuple(table.name for table in config.features.tables)
+    rows: dict[Path, dict[str, float | None] | Failed] = {}
+    tasks = []
+    for file in files:
+        source = inspect(Path("/"), str(file.absolute()))  # the user named it: any place will do
+        if source.path is None:
+            rows[file] = source.failed or Failed("missing", "cannot be read")
+        else:
+            tasks.append(Task(str(file), source.path, tables, None))
+    with tempfile.TemporaryDirectory(prefix="fvc-predict-") as scratch:
+        function = partial(measure_video, config.video, Path(scratch))
+        with closing(run(function, tasks, limits=config.video.limits, workers=config.video.workers)) as outcomes:
+            for outcome in outcomes:
+                rows[Path(outcome.item.key)] = outcome.result
+                on_progress(len(rows), len(files))
+    return rows
+
+
+def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, float | None]:
+    """The features of one video for all its tables, by the names they have in a data set; runs in a worker.
+
+    For tables of scaled videos a scaled copy is made in ``scratch`` and removed again.
+    """
+    full = tuple(name for name in task.tables if Table[name] not in SCALED_TABLES)
+    scaled = tuple(name for name in task.tables if Table[name] in SCALED_TABLES)
+    rows: dict[str, dict[str, Any]] = {}
+    if full:
+        rows |= measure(video.sampling, video.limits, replace(task, tables=full))
+    if scaled:
+        copy = f"{sha256(task.key.encode()).hexdigest()}.mp4"
+        destination = Destination(scratch, scratch)
+        made = write_scaled(video.max_size, video.sampling, video.limits, destination, replace(task, payload=copy))
+        of_copy = Task(task.key, scratch / copy, scaled, scaled_file(made[SCALED]))
+        rows |= measure(video.sampling, video.limits, of_copy)
+        (scratch / copy).unlink()
+    return {f"{Table[table].value}{name}": value for table, row in rows.items() for name, value in row.items()}
+
+
+def _judge(
+    name: str,
+    row: Mapping[str, float | None] | Failed,
+    bundle: Bundle,
+    predict_proba: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
+    general: Sequence[str],
+) -> Prediction:
+    if isinstance(row, Failed):
+        return Prediction(name, error=row.message, error_class=row.error_class)
+    if lacking := [feature for feature in bundle.names if feature not in row]:
+        raise DataError(
+            f"the model was trained on {len(lacking)} features that are not measured here: {_few(lacking)}; "
+            "it can only be applied to tables that hold them"
+        )
+    X = bundle.matrix([{feature: row[feature] for feature in bundle.names}])
+    probability = float(bundle.calibrated(predict_proba(X)[:, 1])[0])
+    warnings = list(general)
+    if outside := bundle.outside(X[0]):
+        warnings.append(f"{len(outside)} of {X.shape[1]} features outside the training range: {_few(outside)}")
+    if missing := [feature for feature, value in zip(bundle.names, X[0], strict=True) if np.isnan(value)]:
+        warnings.append(f"{len(missing)} features filled with training medians: {_few(missing)}")
+    decision = bundle.classes[probability > bundle.threshold]
+    return Prediction(name, probability, decision, tuple(warnings))
+
+
+def _version_warnings(bundle: Bundle) -> list[str]:
+    if bundle.feature_versions == (FEATURE_VERSION,):
+        return []
+    trained = ", ".join(bundle.feature_versions) or "unknown"
+    return [f"feature version of the training data: {trained}; of this program: {FEATURE_VERSION}"]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+
+
+def _ignore(_done: int, _total: int) -> None:
+    """Nobody watches."""

@@ -1,0 +1,145 @@
+"""The stages in their order, on one data set: what each reads and writes, and what training needs first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from rich.console import Console
+
+from fvc_exp._typing import Progress
+from fvc_exp.config.schema import Config, Stage, Table
+from fvc_exp.data.manifest import read_manifest
+from fvc_exp.demo.corpus import DemoSettings, ensure_demo
+from fvc_exp.errors import DataError
+from fvc_exp.io.files import write_atomic
+from fvc_exp.io.tables import collect, find_table, scan_table
+from fvc_exp.stages.augment import run_augment
+from fvc_exp.stages.features import run_features, run_scaled_features
+from fvc_exp.stages.runner import Options, StageSummary
+from fvc_exp.stages.scale import run_scale
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from fvc_exp.stages.runner import StageSummary
+
+
+def print_stage(console: Console, name: str, summaries: Mapping[str, StageSummary]) -> None:
+    """How many videos each table got, and why the others failed."""
+    for table, summary in summaries.items():
+        reasons = "".join(f", {count} {reason}" for reason, count in sorted(summary.failed.items()))
+        failed = sum(summary.failed.values())
+        where = str(summary.table) if summary.is_complete else "not complete: other shards are missing"
+        console.print(
+            f"{name} ({table}): {summary.done} done, {summary.skipped} skipped, {failed} failed{reasons}; {where}",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+log = logging.getLogger(__name__)
+
+
+ShowProgress = Callable[[str], AbstractContextManager[Progress]]
+
+
+# What the user named, as a table; data=videos trains on it.
+INPUT_METADATA = "input_metadata"
+
+
+AUGMENTED, SCALED = "augmented.parquet", "scaled_metadata.parquet"
+
+
+SCALED_TABLES = (Table.stage4, Table.original_stage4)
+
+
+VIDEO_STAGES = (Stage.augment, Stage.features, Stage.scale, Stage.scaled_features)
+
+
+def with_demo(config: Config, show: ShowProgress) -> Config:
+    """The configuration with the data root at the demo corpus, made now if it is not there; others as they are."""
+    data = config.data
+    if data.demo_events is None or data.demo_uploads is None or data.demo_seed is None:
+        return config
+    settings = DemoSettings(data.demo_events, data.demo_uploads, data.demo_seed)
+    with show("demo corpus") as on_progress:
+        folder = ensure_demo(Path(data.root), settings, workers=config.video.workers, on_progress=on_progress)
+    return replace(config, data=replace(data, root=str(folder)))
+
+
+def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping[str, StageSummary]:
+    """Run one of the stages 1 to 4; returns a summary for each table it writes.
+
+    Raises:
+        DataError: the input table is missing or wrong, or a table in the way was not written by this stage.
+    """
+    root = Path(config.data.root)
+    with show(stage.name) as on_progress:
+        options = Options(config.data.shard, config.data.num_shards, config.video.retry_failed, on_progress)
+        if stage is Stage.augment:
+            found = run_augment(_inputs(config), root=root, video=config.video, seed=config.seed, options=options)
+            return {found.table.name: found}
+        if stage is Stage.scale:
+            found = run_scale(_videos(config), root=root, video=config.video, options=options)
+            return {found.table.name: found}
+        if stage is Stage.scaled_features:
+            tables = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
+            scaled = _read(root / SCALED, "stage=scale writes it")
+            many = run_scaled_features(scaled, tables, root=root, video=config.video, options=options)
+        else:
+            tables = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
+            many = run_features(_videos(config), tables, root=root, video=config.video, options=options)
+    return {summary.table.name: summary for summary in many.values()}
+
+
+def prepare_training(config: Config, show: ShowProgress) -> None:
+    """Make the tables that training reads and that follow from the videos alone."""
+    if config.data.scaled_metadata == INPUT_METADATA:
+        path = Path(config.data.root) / f"{INPUT_METADATA}.parquet"
+        write_atomic(path, _inputs(config).write_parquet)
+    if _tables(config, scaled=False):
+        run_video_stage(config, Stage.features, show)
+    if _tables(config, scaled=True):
+        run_video_stage(config, Stage.scale, show)
+        run_video_stage(config, Stage.scaled_features, show)
+
+
+def _inputs(config: Config) -> pl.DataFrame:
+    """The videos that the user named."""
+    if config.data.videos is None:
+        raise DataError(f"data={config.data.name} names no videos: set data.videos to a table or folder in data.root")
+    manifest = read_manifest(Path(config.data.root), config.data.videos)
+    for what, count in manifest.counts.items():
+        log.debug("%s: %s: %d", manifest.source, what, count)
+    return manifest.videos
+
+
+def _videos(config: Config) -> pl.DataFrame:
+    """What stages 2 and 3 work on: the table of stage 1 where there is one, else the input videos."""
+    augmented = Path(config.data.root) / AUGMENTED
+    return _read(augmented, "stage=augment writes it") if augmented.exists() else _inputs(config)
+
+
+def _read(path: Path, hint: str) -> pl.DataFrame:
+    if not path.exists():
+        raise DataError(f"{path}: no such file; {hint}")
+    return collect(*scan_table(find_table(path)))
+
+
+def _tables(config: Config, *, scaled: bool) -> dict[Table, Path]:
+    """The configured feature tables of scaled (stage 4) or full-size videos (stage 2), by their paths."""
+    chosen = [table for table in config.features.tables if (table in SCALED_TABLES) == scaled]
+    return {table: _path(config, table) for table in chosen}
+
+
+def _path(config: Config, table: Table) -> Path:
+    configured = config.data.table(table)
+    if configured is None:
+        raise DataError(f"data={config.data.name} has no place for the table: set data.features_{table.name}=PATH")
+    return Path(config.data.root) / configured

@@ -1,0 +1,178 @@
+"""What all stages share: skip what is finished, let workers do the rest, keep each row as it comes, then merge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fvc_exp._typing import Progress
+from fvc_exp.config.schema import VideoConfig
+from fvc_exp.data.columns import KEY
+from fvc_exp.stages.source_files import Source, inspect
+from fvc_exp.stages.table_store import OWN_COLUMNS, TableStore, states
+from fvc_exp.stages.tasks import Task
+from fvc_exp.video.failures import Failed
+from fvc_exp.video.worker_pool import run
+
+Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much of a stage to run: every ``num_shards``-th video from ``shard`` on, failed ones again if wanted.
+
+    ``on_progress`` is called with the videos that have their rows and with all that are to get one.
+    """
+
+    shard: int = 0
+    num_shards: int = 1
+    retry_failed: bool = False
+    on_progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """Videos of this shard: done now, finished before, and failed (now or before) by error class.
+
+    ``is_complete`` says whether ``table`` was written; else other shards still have rows to add.
+    """
+
+    done: int
+    skipped: int
+    failed: Mapping[str, int]
+    table: Path
+    is_complete: bool
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One row to make: its key, the file to open (below the data root), and what else the work needs.
+
+    ``known`` is the row where no work is needed for it; ``failed`` carries the failure of an earlier stage.
+    """
+
+    key: str
+    file: str
+    payload: Any = None
+    known: Mapping[str, Any] | None = None
+    failed: Failed | None = None
+
+
+@dataclass
+class _Plan:
+    """The tasks still to be done, the rows known without work, and the keys this shard has to answer for."""
+
+    sources: dict[str, Source]
+    shard: list[Unit]
+    tasks: list[Task] = field(default_factory=list)
+    known: list[tuple[Unit, Mapping[str, Any] | Failed, tuple[str, ...]]] = field(default_factory=list)
+
+
+def drive(
+    stores: Mapping[str, TableStore],
+    units: Sequence[Unit],
+    carried: pl.DataFrame,
+    make_function: Callable[[Mapping[str, TableStore]], Callable[[Task], Rows]],
+    *,
+    root: Path,
+    video: VideoConfig,
+    options: Options,
+) -> dict[str, StageSummary]:
+    """Give every unit of this shard its row in every store, and merge the stores that are complete then.
+
+    ``make_function`` is called when the stores are open; what it returns runs in the workers. ``carried`` has the key
+    and the input columns that the merged tables repeat.
+    """
+    with ExitStack() as stack:
+        for store in stores.values():
+            stack.enter_context(store)
+        plan = _plan(stores, units, root, options)
+        pending = {name: {task.key for task in plan.tasks if name in task.tables} for name in stores}
+        for unit, row, names in plan.known:
+            for name in names:
+                pending[name].add(unit.key)
+                stores[name].add(unit.key, plan.sources[unit.key], row)
+        _work(stores, plan, make_function(stores), video, options)
+        for store in stores.values():
+            store.flush()
+        current = states(plan.sources)
+        keys = [unit.key for unit in plan.shard]
+        return {name: _summary(store, current, carried, keys, pending[name]) for name, store in stores.items()}
+
+
+def carried_columns(videos: pl.DataFrame, computed: Sequence[str]) -> pl.DataFrame:
+    """The input columns that an output table repeats: all that neither this stage nor the bookkeeping writes."""
+    return videos.select(KEY, pl.exclude(KEY, *computed, *OWN_COLUMNS))
+
+
+def earlier_failure(row: Mapping[str, Any]) -> Failed | None:
+    """The failure that an earlier stage wrote into this row of its table."""
+    error_class = row.get("error_class")
+    return Failed(str(error_class), str(row.get("error"))) if error_class is not None else None
+
+
+def _plan(stores: Mapping[str, TableStore], units: Sequence[Unit], root: Path, options: Options) -> _Plan:
+    ordered = sorted(units, key=lambda unit: unit.key)
+    looked_at = {name: inspect(root, name) for name in {unit.file for unit in ordered}}
+    plan = _Plan({unit.key: looked_at[unit.file] for unit in ordered}, ordered[options.shard :: options.num_shards])
+    current = states(plan.sources)
+    kept = {}
+    for name, store in stores.items():
+        rows = store.finished(current)
+        kept[name] = set(rows[KEY] if not options.retry_failed else rows.filter(pl.col("error_class").is_null())[KEY])
+    for unit in plan.shard:
+        missing = tuple(name for name in stores if unit.key not in kept[name])
+        source = plan.sources[unit.key]
+        if failed := unit.failed or source.failed:
+            plan.known.append((unit, failed, missing))
+        elif unit.known is not None:
+            plan.known.append((unit, unit.known, missing))
+        elif missing and source.path:
+            plan.tasks.append(Task(unit.key, source.path, missing, unit.payload))
+    return plan
+
+
+def _work(
+    stores: Mapping[str, TableStore],
+    plan: _Plan,
+    function: Callable[[Task], Rows],
+    video: VideoConfig,
+    options: Options,
+) -> None:
+    total = len(plan.shard)
+    finished = total - len(plan.tasks)
+    report = options.on_progress or _no_progress
+    report(finished, total)
+    with closing(run(function, plan.tasks, limits=video.limits, workers=video.workers)) as outcomes:
+        for done, outcome in enumerate(outcomes, start=finished + 1):
+            task, result = outcome.item, outcome.result
+            for name in task.tables:
+                row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
+                stores[name].add(task.key, plan.sources[task.key], row)
+            report(done, total)
+
+
+def _without_path(failed: Failed, path: Path) -> Failed:
+    """The row names its video already, and a table must not depend on where it was made."""
+    return Failed(failed.error_class, failed.message.removeprefix(f"{path}: "))
+
+
+def _no_progress(_done: int, _total: int) -> None:
+    """Nobody watches."""
+
+
+def _summary(
+    store: TableStore, current: pl.DataFrame, carried: pl.DataFrame, keys: Sequence[str], pending: set[str]
+) -> StageSummary:
+    rows = store.finished(current).filter(pl.col(KEY).is_in(keys))
+    good = rows.filter(pl.col("error_class").is_null())[KEY]
+    done = len(pending.intersection(good))
+    failed = Counter(rows["error_class"].drop_nulls())
+    is_complete = store.merge(current, carried)
+    return StageSummary(done, len(good) - done, dict(sorted(failed.items())), store.path, is_complete)

@@ -1,0 +1,221 @@
+"""A table that grows by small part files and becomes one parquet file when every video has its row.
+
+No lock is needed: a part or table appears whole by renaming, a part is deleted only after a table that holds its rows
+is in place, and readers look at the parts first and the table last. So between them they hold every finished row at
+any moment, and processes that do the same work at once leave rows that say the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import polars as pl
+from polars.datatypes import DataType, DataTypeClass
+
+from fvc_exp.data.columns import KEY
+from fvc_exp.errors import DataError
+from fvc_exp.io.tables import collect, scan_table
+from fvc_exp.stages.source_files import Source
+from fvc_exp.video.failures import Failed
+
+Schema = Mapping[str, DataType | DataTypeClass]
+
+
+ERROR_COLUMNS: Schema = {"error": pl.String, "error_class": pl.String}
+
+
+# By these a row is recognised as made from other settings or from a file that has changed since.
+STATE_COLUMNS: Schema = {"file_size": pl.Int64, "file_mtime_ns": pl.Int64}
+
+
+SETTINGS_COLUMNS: Schema = {"settings": pl.String, **STATE_COLUMNS}
+
+
+OUTPUT_SIZE = "output_size"
+
+
+OWN_COLUMNS = (*ERROR_COLUMNS, *SETTINGS_COLUMNS, OUTPUT_SIZE)
+
+
+_ROWS_IN_A_PART = 16
+
+
+_SECONDS_OF_A_PART = 3.0
+
+
+_ABANDONED_AFTER_SECONDS = 24 * 3600.0
+
+
+def fingerprint(**settings: object) -> str:
+    """A short hash of the settings that a row depends on; the values must be JSON."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def states(sources: Mapping[str, Source]) -> pl.DataFrame:
+    """The present state of the file behind each row key."""
+    rows = [(key, source.size, source.mtime_ns) for key, source in sources.items()]
+    return pl.DataFrame(rows, schema={KEY: pl.String, **STATE_COLUMNS}, orient="row")
+
+
+class TableStore:
+    """The rows of one table. Use as a context manager: leaving it writes what is still in memory.
+
+    ``columns`` are those that the stage computes, ``settings`` the fingerprint of what they depend on. Where a row also
+    stands for a file that the stage wrote, ``output`` names the column with its path below ``root``.
+    """
+
+    def __init__(
+        self, path: Path, columns: Schema, settings: str, *, root: Path | None = None, output: str | None = None
+    ) -> None:
+        self.path = path.with_name(path.name if path.suffix == ".parquet" else f"{path.name}.parquet")
+        self.parts = self.path.with_suffix(".parts")
+        self.settings = settings
+        self.root, self.output = root, output
+        sizes: Schema = {OUTPUT_SIZE: pl.Int64} if output else {}
+        self.schema: Schema = {KEY: pl.String, **columns, **ERROR_COLUMNS, **SETTINGS_COLUMNS, **sizes}
+        self._rows: list[dict[str, Any]] = []
+        self._written = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._remove_abandoned()
+        self.scratch.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.flush()
+        shutil.rmtree(self.scratch)
+        self._remove_empty_parts()
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A folder for unfinished files of this process; one that is left by a killed process is removed later."""
+        return self.parts / f"work-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+    def add(self, key: str, source: Source, result: Mapping[str, Any] | Failed) -> None:
+        """Take the row of one video; it reaches the disk with the next part."""
+        facts = {KEY: key, "settings": self.settings, "file_size": source.size, "file_mtime_ns": source.mtime_ns}
+        if isinstance(result, Failed):
+            facts |= {"error": result.message, "error_class": result.error_class}
+        else:
+            facts |= result
+        self._rows.append({name: facts.get(name) for name in self.schema})
+        if len(self._rows) >= _ROWS_IN_A_PART or time.monotonic() - self._written > _SECONDS_OF_A_PART:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows in memory as one part."""
+        self._written = time.monotonic()
+        if self._rows:
+            part = pl.DataFrame(self._rows, schema=self.schema, orient="row")
+            # Names sort by time, so that of two rows of a video the later one is known.
+            self._write(part, self.parts / f"{time.time_ns():020d}-{secrets.token_hex(4)}.parquet")
+            self._rows = []
+
+    def finished(self, current: pl.DataFrame) -> pl.DataFrame:
+        """The one valid row of each video of ``current`` that has one: same settings, same file, output in place."""
+        return self._valid(self._stored()[0], current)
+
+    def merge(self, current: pl.DataFrame, carried: pl.DataFrame) -> bool:
+        """Write the table, sorted, with the columns of ``carried`` before its own, if every video has its row.
+
+        Returns whether the table is complete; if not, other shards still have rows to add.
+        """
+        stored, parts = self._stored()
+        rows = self._valid(stored, current)
+        if len(rows) < len(current):
+            return False
+        merged = carried.join(rows, on=KEY, how="left").sort(KEY)
+        if not self.path.is_file() or not collect(*scan_table(self.path)).equals(merged):
+            self._write(merged, self.path)
+        for part in parts:
+            part.unlink(missing_ok=True)
+        return True
+
+    def _stored(self) -> tuple[pl.DataFrame, list[Path]]:
+        """All rows of these settings on disk, the latest last, and the parts that some of them come from."""
+        parts = sorted(self.parts.glob("*.parquet"))
+        found = list(self._read_parts(parts))
+        table = [self._read_table()] if self.path.is_file() else []
+        empty = pl.DataFrame(schema=self.schema)
+        return pl.concat([empty, *table, *found]), parts
+
+    def _read_parts(self, parts: list[Path]) -> Iterator[pl.DataFrame]:
+        for path in parts:
+            try:
+                part = pl.read_parquet(path, glob=False, hive_partitioning=False)
+            except FileNotFoundError:  # merged by another process: its rows are in the table, which is read next
+                continue
+            yield self._of_these_settings(part)
+
+    def _read_table(self) -> pl.DataFrame:
+        frame, source = scan_table(self.path)
+        if missing := [name for name in SETTINGS_COLUMNS if name not in frame.collect_schema()]:
+            raise DataError(
+                f"{source}: was not written by this stage (column {missing[0]!r} is missing) and would be overwritten; "
+                "move it away or choose another path"
+            )
+        return self._of_these_settings(collect(frame, source))
+
+    def _of_these_settings(self, frame: pl.DataFrame) -> pl.DataFrame:
+        rows = frame.filter(pl.col("settings") == self.settings)
+        return rows.select(list(self.schema)) if len(rows) else pl.DataFrame(schema=self.schema)
+
+    def _valid(self, stored: pl.DataFrame, current: pl.DataFrame) -> pl.DataFrame:
+        rows = stored.join(current, on=[KEY, *STATE_COLUMNS], how="semi", nulls_equal=True, maintain_order="left")
+        if self.output and self.root:
+            rows = rows.filter([self._has_output(self.root, row) for row in rows.iter_rows(named=True)])
+        # A retry that succeeded stays a success, whatever a slower process reports later.
+        best_last = rows.sort(pl.col("error_class").is_null(), maintain_order=True)
+        return best_last.unique(KEY, keep="last", maintain_order=True)
+
+    def _has_output(self, root: Path, row: Mapping[str, Any]) -> bool:
+        if row[OUTPUT_SIZE] is None:  # a failed video, or one that needs no file of its own
+            return True
+        path = Path(root, row[self.output or KEY])
+        return path.is_file() and path.stat().st_size == int(row[OUTPUT_SIZE])
+
+    def _write(self, frame: pl.DataFrame, path: Path) -> None:
+        temporary = self.scratch / path.name
+        frame.write_parquet(temporary)
+        temporary.replace(path)
+
+    def _remove_abandoned(self) -> None:
+        for folder in self.parts.glob("work-*"):
+            if _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)  # another process may be removing it, too
+
+    def _remove_empty_parts(self) -> None:
+        try:
+            self.parts.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether the process that a scratch folder names is gone; of another host only the folder's age tells."""
+    host, pid, _ = folder.name.removeprefix("work-").rsplit("-", 2)
+    try:
+        is_old = time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_SECONDS
+        if host != socket.gethostname():
+            return is_old
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, FileNotFoundError):
+        return True
+    except PermissionError:  # alive, and another user's
+        return False
+    return is_old

@@ -1,0 +1,174 @@
+"""Requested points -> plan: illegal ones refused with their reason, duplicates in effect dropped, data hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from fvc_exp.config.canonical import canonical, run_id
+from fvc_exp.config.schema import Config, Search, SearchConfig, Stage
+from fvc_exp.config.validate import to_typed
+from fvc_exp.data.dataset import load_dataset
+from fvc_exp.errors import ConfigError, DataError
+from fvc_exp.io.console import progress_bar
+from fvc_exp.io.files import plain
+from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused
+
+_ID_LENGTH = 12
+
+
+_INERT = ("search", "sweep", "plots", "tracking")  # what changes nothing that a stage writes
+
+
+_UNKNOWN = ""  # of rows that were not made yet; only ever shown, never run
+
+
+Requested = Iterable[tuple[list[str], DictConfig]]
+
+
+Prepared = tuple[str, str | None]  # the data root, and the content hash of the rows
+
+
+class TrainingData:
+    """Makes and reads the rows of each distinct data set once, so that the jobs of a sweep need not.
+
+    With ``prepare`` off nothing is made, and the hash of rows that are not there yet is None.
+    """
+
+    def __init__(self, *, prepare: bool) -> None:
+        self._prepare = prepare
+        self._known: dict[str, Prepared | DataError] = {}
+
+    def of(self, config: Config) -> Prepared:
+        """Root and content hash of what this configuration trains on.
+
+        Raises:
+            DataError: it cannot be made or read; raised again for every configuration with the same data.
+        """
+        key = json.dumps(plain([asdict(config.data), asdict(config.features), asdict(config.video)]))
+        if key not in self._known:
+            try:
+                self._known[key] = self._find(config)
+            except DataError as error:
+                self._known[key] = error
+        found = self._known[key]
+        if isinstance(found, DataError):
+            raise found
+        return found
+
+    def _find(self, config: Config) -> Prepared:
+        if not config.data.prepare:
+            return config.data.root, load_dataset(config.data, config.features).content_hash()
+        if not self._prepare:
+            return _as_it_lies(config)
+        from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
+
+        ready = pipeline.with_demo(config, progress_bar)
+        pipeline.prepare_training(ready, progress_bar)
+        return ready.data.root, load_dataset(ready.data, ready.features).content_hash()
+
+
+def _as_it_lies(config: Config) -> Prepared:
+    """What an earlier run made, or None for the hash if nobody did."""
+    from fvc_exp.demo.corpus import DemoSettings
+
+    data = config.data
+    if data.demo_events is not None and data.demo_uploads is not None and data.demo_seed is not None:
+        corpus = DemoSettings(data.demo_events, data.demo_uploads, data.demo_seed).folder_name
+        data = replace(data, root=str(Path(data.root) / corpus))
+    try:
+        return data.root, load_dataset(data, config.features).content_hash()
+    except DataError:
+        return data.root, None
+
+
+def make_plan(
+    requested: Requested, data: TrainingData, *, command: Sequence[str], common: Sequence[str], launcher: str
+) -> tuple[Plan, Config]:
+    """Sort what was requested; returns the plan and the first configuration that can run, for its ``sweep`` settings.
+
+    Raises:
+        ConfigError: none of them can run.
+        DataError: none of them can run, and the first for its data.
+    """
+    members: dict[str, Member] = {}
+    invalid: list[Refused] = []
+    duplicates: list[Duplicate] = []
+    errors: list[ConfigError | DataError] = []
+    first: Config | None = None
+    for point, composed in requested:
+        overrides = [text for text in point if text not in common]
+        try:
+            config = to_typed(composed)
+            member = _member(config, overrides, data)
+        except (ConfigError, DataError) as error:
+            invalid.append(Refused(overrides, str(error)))
+            errors.append(error)
+            continue
+        first = first or config
+        if member.run_id in members:
+            duplicates.append(Duplicate(overrides, member.run_id))
+        else:
+            members[member.run_id] = member
+    if first is None:
+        raise type(errors[0])(f"none of {len(errors)} configurations can run, the first because {errors[0]}")
+    plan = Plan(
+        command=list(command),
+        common=list(common),
+        launcher=launcher,
+        launcher_settings={},
+        pack=first.sweep.pack,
+        plots=first.plots,
+        members=list(members.values()),
+        invalid=invalid,
+        duplicates=duplicates,
+        choice=first.sweep.choice.name,
+        search=first.search.name.name,
+    )
+    return plan, first
+
+
+def sweep_path(config: Config, plan: Plan) -> Path:
+    """``outputs/sweeps/NAME``; a sweep without a name is named by what it runs, so that the same command resumes it.
+
+    Raises:
+        ConfigError: the name is none for a folder.
+    """
+    if config.sweep.name is not None and not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
+        raise ConfigError(
+            f"sweep.name={config.sweep.name} is not allowed: it must be a folder's name of letters, digits and _.+-"
+        )
+    ids = sorted(member.run_id for member in plan.members)
+    return Path(config.outputs) / "sweeps" / (config.sweep.name or _digest(ids))
+
+
+def _member(config: Config, overrides: list[str], data: TrainingData) -> Member:
+    root, data_hash = data.of(config) if config.stage.name is Stage.train else (config.data.root, None)
+    made = data_hash is not None
+    ready = replace(
+        config,
+        plots=False,  # the best configuration gets its pictures at the end
+        search=SearchConfig(Search.none),  # that of the sweep, not of its members
+        data=replace(config.data, root=str(Path(root).resolve()), prepare=config.data.prepare and not made),
+    )
+    content = plain(asdict(ready))
+    member = Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, content)
+    vars(member)["_typed"] = ready  # as it would be read back, which takes longer than all else here
+    return member
+
+
+def _member_id(config: Config, data_hash: str | None) -> str:
+    """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
+    if config.stage.name is Stage.train:
+        return run_id(config, data_hash or _UNKNOWN)
+    return _digest({key: value for key, value in plain(asdict(config)).items() if key not in _INERT})
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_ID_LENGTH]

@@ -1,0 +1,107 @@
+"""A sweep's results as tables, rebuilt from the run folders any number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fvc_exp.io.files import read_json, write_atomic, write_bytes
+from fvc_exp.io.tables import parquet_bytes
+from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.sweeps.states import MemberState, State, inspect
+
+Row = dict[str, Any]
+
+
+def collect(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
+    """Write ``results.parquet``, ``results.csv`` and ``results_folds.parquet``; returns the first: one row a member.
+
+    Raises:
+        ArtifactError: a file of a finished run is missing or broken, or the folder cannot be written.
+    """
+    table = table_of(sweep, states)
+    folds = [record for each in states for record in _folds(sweep, each)]
+    write_atomic(sweep.results_csv, table.write_csv)
+    write_bytes(sweep.results, parquet_bytes(table))
+    write_bytes(sweep.folds, parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
+    return table
+
+
+def load_sweep(path: str | Path) -> pl.DataFrame:
+    """One row a configuration of a sweep, now: ``state``, ``reason`` where it did not finish, parameters and scores.
+
+    The same table that ``fvc collect`` writes as ``results.parquet``.
+
+    Raises:
+        ArtifactError: this is no folder of a sweep, or a file of a finished run is missing or broken.
+    """
+    folder = SweepFolder(Path(path))
+    return table_of(folder, inspect(folder, folder.read_plan()))
+
+
+def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
+    """One row a member: state, parameters, and for a finished one its scores, floors and flags.
+
+    Raises:
+        ArtifactError: a file of a finished run is missing or broken.
+    """
+    return pl.DataFrame([_row(sweep, each) for each in states], infer_schema_length=None)
+
+
+def _row(sweep: SweepFolder, found: MemberState) -> Row:
+    member, status = found.member, found.status or {}
+    row: Row = {"run_id": member.run_id, "state": found.state.value, "reason": found.reason or None}
+    row |= {key: value for key, value in flat_parameters(member.parameters).items()}
+    row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
+    row |= {"attempt": found.attempt, "host": found.host, "job": found.job}
+    row |= {key: status.get(key) for key in ("started", "ended")}
+    row["seconds"] = _seconds(status)
+    if found.state is State.done and member.trains:
+        row |= _numbers(read_json(sweep.member(member.run_id).results))
+    return row
+
+
+def flat_parameters(parameters: dict[str, Any]) -> Row:
+    """Parameters as columns: the folds' with a prefix, a list as text."""
+    row: Row = dict.fromkeys(("penalty", "C", "l1_ratio", "solver"))  # where they have no effect they are null
+    for key, value in parameters.items():
+        if isinstance(value, dict):
+            row |= {f"{key}_{name}": _cell(item) for name, item in value.items()}
+        else:
+            row[key] = _cell(value)
+    return row
+
+
+def _cell(value: Any) -> Any:
+    """CSV knows no lists."""
+    return "+".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _numbers(results: dict[str, Any]) -> Row:
+    audit = results["audit"]
+    row: Row = {"flags": " ".join(results["flags"]), "audit": audit["verdict"], "audit_allow_fail": audit["allow_fail"]}
+    row |= {"audit_reasons": " ".join(audit["reasons"]), **results["final_model"]}
+    for metric, summary in results["cv"].items():
+        row |= {f"{metric}_mean": summary["mean"], f"{metric}_std": summary["std"]}
+    row |= {f"test_{metric}": value for metric, value in (results["test"] or {}).items()}
+    for floor, scores in results["floors"]["cv"].items():
+        row |= {f"floor_{floor}_{metric}": value for metric, value in scores.items()}
+    return row
+
+
+def _seconds(status: Any) -> float | None:
+    if "started" not in status or "ended" not in status:
+        return None
+    started, ended = (datetime.fromisoformat(status[key]) for key in ("started", "ended"))
+    return (ended - started).total_seconds()
+
+
+def _folds(sweep: SweepFolder, found: MemberState) -> list[Row]:
+    if found.state is not State.done or not found.member.trains:
+        return []
+    records = read_json(sweep.member(found.member.run_id).metrics)
+    return [{"run_id": found.member.run_id, **record} for record in records]

@@ -1,0 +1,181 @@
+"""What the scheduler knows of our jobs: which are still queued or running, and how the others ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from fvc_exp.errors import FvcError
+from fvc_exp.sweeps.claims import process_start
+
+_SECONDS = 30.0
+
+
+_PENDING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+
+
+_RUNNING = {"RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED"}
+
+
+_ENDS = {
+    "TIMEOUT": "time limit",
+    "DEADLINE": "deadline",
+    "OUT_OF_MEMORY": "out of memory",
+    "NODE_FAIL": "node failed",
+    "BOOT_FAIL": "node failed",
+    "PREEMPTED": "preempted",
+}
+
+
+class SchedulerError(FvcError):
+    """The scheduler is not there, or does not answer."""
+
+
+class NoSchedulerError(SchedulerError):
+    """This machine cannot ask the scheduler, now or later."""
+
+
+class Queue(Protocol):
+    """A scheduler that can be asked about jobs by their ids."""
+
+    def active(self, jobs: Collection[str]) -> Mapping[str, str]:
+        """``running`` or ``pending`` for each job that has not ended.
+
+        Raises:
+            SchedulerError: there is no answer, which says nothing about the jobs.
+        """
+
+    def end_of(self, job: str, /, *, had_started: bool) -> str:
+        """Why a job ended, in a few words, as far as it is known."""
+
+
+@dataclass(frozen=True)
+class LocalQueue:
+    """Processes of this machine; an id is ``PID.START``, so that a reused pid is another job."""
+
+    def active(self, jobs: Collection[str]) -> Mapping[str, str]:
+        """The controllers that still live."""
+        parts = {job: job.split(".") for job in jobs}
+        return {job: "running" for job, (pid, start) in parts.items() if process_start(int(pid)) == start}
+
+    def end_of(self, _job: str, /, *, had_started: bool) -> str:
+        """Nobody keeps the exit code of a local process."""
+        return "its process ended" if had_started else "its process ended before it began"
+
+
+@dataclass(frozen=True)
+class SlurmQueue:
+    """squeue for what goes on; scontrol and, where there is accounting, sacct for what is over."""
+
+    def active(self, jobs: Collection[str]) -> Mapping[str, str]:
+        """One call of squeue for all jobs.
+
+        Raises:
+            SchedulerError: squeue is missing, fails, or does not answer.
+        """
+        arrays = sorted({job.partition("_")[0] for job in jobs})
+        if not arrays:
+            return {}
+        done = run_client("squeue", "--noheader", "--array", "--format=%i|%T", f"--jobs={','.join(arrays)}")
+        if done.returncode and "Invalid job id" not in done.stderr:  # said when the only job is forgotten already
+            raise SchedulerError(f"squeue failed: {_last_line(done.stderr)}")
+        states = dict(line.strip().split("|") for line in done.stdout.splitlines() if "|" in line)
+        named = {job: _activity(states[job]) for job in jobs if job in states}
+        return {job: activity for job, activity in named.items() if activity}
+
+    def end_of(self, job: str, *, had_started: bool) -> str:
+        """The scheduler's word on a job that has ended, or that it has none."""
+        try:
+            state, code = _record(job)
+        except SchedulerError as error:
+            return f"ended, and nobody says why ({error})"
+        if state.startswith("CANCELLED"):
+            return f"cancelled while {'running' if had_started else 'pending'}"
+        if state in _ENDS:
+            return _ENDS[state]
+        if state == "FAILED":
+            return _exit_words(code)
+        if state == "COMPLETED":
+            return "its job ended without a word" if had_started else "its job ended before its turn"
+        # SLURM forgets a pending task of an array at once when it is cancelled.
+        return "vanished while running" if had_started else "cancelled while pending"
+
+
+def max_array_size() -> int:
+    """The cluster's highest number of tasks in one array.
+
+    Raises:
+        SchedulerError: SLURM does not answer.
+    """
+    done = run_client("scontrol", "show", "config")
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", done.stdout, re.MULTILINE)
+    if not found:
+        raise SchedulerError(f"SLURM does not answer: {_last_line(done.stderr)}")
+    return int(found.group(1))
+
+
+def find_array(path_part: str) -> str | None:
+    """The id of our queued or running job whose script lies at a path with this part.
+
+    Raises:
+        SchedulerError: squeue does not answer.
+    """
+    user = str(os.geteuid())
+    done = run_client("squeue", "--noheader", f"--user={user}", "--format=%F|%o")
+    if done.returncode:
+        raise SchedulerError(f"squeue failed: {_last_line(done.stderr)}")
+    lines = (line.strip().partition("|") for line in done.stdout.splitlines())
+    return next((job for job, _, script in lines if path_part in script), None)
+
+
+def run_client(*command: str) -> subprocess.CompletedProcess[str]:
+    """Call one of SLURM's programs.
+
+    Raises:
+        NoSchedulerError: it is not installed.
+        SchedulerError: it does not answer.
+    """
+    if shutil.which(command[0]) is None:
+        raise NoSchedulerError(f"{command[0]} is not on the PATH: SLURM is not installed here")
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise SchedulerError(f"{command[0]} did not answer within {_SECONDS:.0f} s") from error
+
+
+def _activity(state: str) -> str | None:
+    if state in _PENDING:
+        return "pending"
+    return "running" if state in _RUNNING else None
+
+
+def _record(job: str) -> tuple[str, str]:
+    """State and exit code of an ended job, from slurmctld while it remembers, else from accounting; or empty."""
+    shown = run_client("scontrol", "show", "job", "--oneliner", job).stdout
+    if fields := dict(re.findall(r"\b(JobState|ExitCode)=(\S+)", shown)):
+        return fields["JobState"], fields.get("ExitCode", "")
+    if shutil.which("sacct") is None:
+        return "", ""
+    listed = run_client("sacct", "--noheader", "--parsable2", "--allocations", "--format=State,ExitCode", "-j", job)
+    state, _, code = (listed.stdout.splitlines() or [""])[-1].partition("|")
+    return state, code
+
+
+def _exit_words(code: str) -> str:
+    """``7:0`` -> exit code 7; a shell's 137, or ``0:9``, -> killed by SIGKILL."""
+    status, _, number = code.partition(":")
+    killed = int(number or 0) or max(int(status or 0) - 128, 0)
+    if killed in {each.value for each in signal.Signals}:
+        return f"killed by {signal.Signals(killed).name}"
+    return f"exit code {status}"
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,1 @@
+"""Rows in, a judged model out; no files."""

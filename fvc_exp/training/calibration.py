@@ -1,0 +1,81 @@
+"""Better probabilities and thresholds, learned from out-of-fold scores of training rows alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from fvc_exp._typing import Array
+from fvc_exp.evaluation.metrics import THRESHOLD
+
+
+@dataclass(frozen=True)
+class Line:
+    """New log odds = ``slope`` x log odds + ``intercept``; a slope of 0 gives all rows the same probability."""
+
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Knots of a non-decreasing map from probability to probability; linear between them, constant beyond."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+    def __call__(self, probability: Array) -> Array:
+        """The mended probabilities, shape (n,)."""
+        return np.asarray(np.interp(probability, self.x, self.y))
+
+
+def fit_line(y: NDArray[np.int64], log_odds: Array) -> Line:
+    """Platt's scaling (1999) with his smoothed targets; a negative slope, which would invert the ranking, becomes 0.
+
+    Labels are (n,), log odds of fake (n,).
+    """
+    fakes, reals = int(np.sum(y == 1)), int(np.sum(y == 0))
+    target = np.where(y == 1, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
+    # A target between the classes is a row of each class with a weight.
+    twice, labels = np.r_[log_odds, log_odds][:, None], np.r_[np.ones(len(y)), np.zeros(len(y))]
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
+    model.fit(twice, labels, sample_weight=np.r_[target, 1 - target])
+    slope = float(model.coef_[0, 0])
+    if slope <= 0:
+        share = float(target.mean())
+        return Line(0.0, float(np.log(share / (1 - share))))
+    return Line(slope, float(model.intercept_[0]))
+
+
+def fit_steps(y: NDArray[np.int64], probability: Array) -> Steps:
+    """Isotonic regression of the labels (n,) on the probabilities of fake (n,) (Zadrozny and Elkan 2002)."""
+    found = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(probability, y)
+    return Steps(tuple(found.X_thresholds_.tolist()), tuple(found.y_thresholds_.tolist()))
+
+
+def best_threshold(rule: str, y: NDArray[np.int64], probability: Array) -> float:
+    """The threshold by a rule: 0.5, or the one with the highest F1 (``f1``) or Youden's J (``youden``) on these rows.
+
+    It lies midway between two neighbouring probabilities (below all of them: half the lowest); of equally good ones
+    the one nearest to 0.5 is taken. Youden's J is recall of fakes + recall of reals - 1.
+    """
+    if rule == str(THRESHOLD):
+        return THRESHOLD
+    values, place = np.unique(probability, return_inverse=True)
+    fakes = np.bincount(place, weights=y)
+    reals = np.bincount(place) - fakes
+    # Counts above each candidate: below all values, then between each two neighbours.
+    caught = fakes.sum() - np.r_[0.0, np.cumsum(fakes)[:-1]]
+    false_alarms = reals.sum() - np.r_[0.0, np.cumsum(reals)[:-1]]
+    candidates = np.r_[values[0] / 2, (values[1:] + values[:-1]) / 2]
+    if rule == "f1":
+        gain = 2 * caught / (caught + false_alarms + fakes.sum())
+    else:
+        gain = caught / fakes.sum() - false_alarms / reals.sum()
+    gain = np.where(candidates > 0, gain, -1.0)  # no threshold is below a probability of 0
+    best = np.flatnonzero(gain >= gain.max() - 1e-12)
+    return float(candidates[best[np.argmin(np.abs(candidates[best] - THRESHOLD))]])

@@ -1,0 +1,223 @@
+"""One configuration on one data set -> one result. No files, no console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fvc_exp._typing import Array, Labels, Progress
+from fvc_exp.config.schema import Config, NullScorer
+from fvc_exp.data.dataset import Dataset
+from fvc_exp.data.splits import Split
+from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
+from fvc_exp.evaluation.leakage.permutation import Scorer
+from fvc_exp.evaluation.metrics import Scores, Summary, auc, confusion, is_fake, score, summarise
+from fvc_exp.evaluation.reliability import Reliability, reliability
+from fvc_exp.training.fit import Fit, candidates, fit_rows, train
+from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, run_notes
+from fvc_exp.training.pipeline import FittedModel
+from fvc_exp.training.split_dataset import Basis, make_basis
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A search judged twice on the same outer folds, by mean AUC.
+
+    ``plain`` has the score of each C used everywhere; its best one was chosen by these very scores. In ``auc`` each
+    fold's C was chosen without the rows that it is scored on (Varma and Simon 2006). ``optimism`` is the difference.
+    ``chosen`` are the folds' choices, ``final`` that of the final model.
+    """
+
+    plain: dict[float, float]
+    best: float
+    chosen: tuple[float, ...]
+    final: float
+    auc: float
+    optimism: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``results.json``."""
+        return {**asdict(self), "plain": [{"C": c, "auc": auc} for c, auc in self.plain.items()]}
+
+
+def nested_result(
+    config: Config,
+    dataset: Dataset,
+    split: Split,
+    models: Sequence[FittedModel],
+    summary: Mapping[str, Summary],
+    final: FittedModel,
+    fitted_to: Fit = fit_rows,
+) -> Nested:
+    """Compare the nested run, which these models and this summary are of, with plain cross-validation of each C."""
+    plain = {each.C: plain_auc(each, dataset, split, fitted_to) for each in candidates(config)}
+    best = max(plain, key=lambda c: plain[c])
+    auc = summary["auc"]["mean"]
+    return Nested(plain, best, tuple(model.C for model in models), final.C, auc, plain[best] - auc)
+
+
+def plain_auc(config: Config, dataset: Dataset, split: Split, fitted_to: Fit = fit_rows) -> float:
+    """Mean AUC of one configuration over the folds."""
+    scores = []
+    for fold in split.folds:
+        model = train([config], dataset, fold.train, fitted_to)
+        scores.append(auc(dataset.y[fold.test], model.probability(dataset.X[fold.test])))
+    return float(np.mean(scores))
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Everything a run found out; ``artifacts`` writes it down."""
+
+    config: Config
+    basis: Basis
+    fold_records: tuple[dict[str, Any], ...]
+    fold_models: tuple[FittedModel, ...]
+    fold_probabilities: tuple[Array, ...]
+    summary: dict[str, Summary]
+    final: FittedModel
+    test_scores: Scores | None
+    test_probability: Array
+    flags: tuple[str, ...]
+    notes: tuple[str, ...]
+    certificate: Certificate
+    reliability: Reliability
+    test_reliability: Reliability | None
+    nested: Nested | None
+
+    @property
+    def dataset(self) -> Dataset:
+        """The rows."""
+        return self.basis.dataset
+
+    @property
+    def split(self) -> Split:
+        """Folds and held-out rows."""
+        return self.basis.split
+
+    @property
+    def floors(self) -> dict[str, Scores]:
+        """What the cross-validated scores have to beat."""
+        return self.basis.floors
+
+    @property
+    def test_floors(self) -> dict[str, Scores] | None:
+        """What the held-out scores have to beat."""
+        return self.basis.test_floors
+
+    def predictions(self) -> pl.DataFrame:
+        """One row a video and split it was scored in: out-of-fold rows, then the held-out test rows."""
+        models = (*self.fold_models, self.final)
+        parts = (*self.fold_probabilities, self.test_probability)
+        judged = [is_fake(part, model.threshold) for part, model in zip(parts, models, strict=True)]
+        return self.basis.scored_rows.with_columns(
+            pl.Series("probability", np.concatenate(parts), dtype=pl.Float64),
+            pl.Series("predicted", np.concatenate(judged).astype(np.int64)),
+        )
+
+    def folds(self) -> pl.DataFrame:
+        """Which rows were tested in which fold."""
+        return self.basis.folds
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """The model of each fold, its probabilities of the rows it has not seen, and their scores."""
+
+    models: tuple[FittedModel, ...]
+    probabilities: tuple[Array, ...]
+    scores: tuple[Scores, ...]
+    summary: dict[str, Summary]
+    flags: tuple[str, ...]
+
+
+def cross_validate(
+    config: Config, dataset: Dataset, split: Split, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
+) -> CrossValidation:
+    """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
+    models, probabilities, scores = [], [], []
+    flags: list[str] = []
+    for done, fold in enumerate(split.folds):
+        model = train(candidates(config), dataset, fold.train, fitted_to)
+        probability = model.probability(dataset.X[fold.test])
+        models.append(model)
+        probabilities.append(probability)
+        scores.append(score(dataset.y[fold.test], probability, model.threshold))
+        flags += model_flags(model, probability)
+        if on_progress:
+            on_progress(done + 1, len(split.folds))
+    unique = tuple(dict.fromkeys(flags))
+    return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), summarise(scores), unique)
+
+
+def run(
+    config: Config, data: Dataset | Basis, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
+) -> RunResult:
+    """Cross-validate on the development rows, refit on all of them, score the held-out rows once.
+
+    ``data`` are the rows, or those with the split that this configuration makes of them. ``fitted_to`` gives the model
+    of a configuration and some rows.
+
+    Raises:
+        DataError: the data cannot be split as configured.
+    """
+    basis = data if isinstance(data, Basis) else make_basis(config, data)
+    dataset, split = basis.dataset, basis.split
+    cv = cross_validate(config, dataset, split, on_progress, fitted_to)
+    final = train(candidates(config), dataset, split.development, fitted_to)
+    searched = bool(config.cv.c_grid)
+    nested = nested_result(config, dataset, split, cv.models, cv.summary, final, fitted_to) if searched else None
+    test_y, test_probability = dataset.y[split.test], np.empty(0)
+    if len(split.test):
+        test_probability = final.probability(dataset.X[split.test])
+    # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
+    judged = test_probability if len(split.test) else final.probability(dataset.X)
+    flags = [*cv.flags, *model_flags(final, judged)]
+    if edge_of_grid(final.C, config.cv.c_grid):
+        flags.append("edge_of_grid")
+    scored_y = np.concatenate([dataset.y[fold.test] for fold in split.folds])
+    return RunResult(
+        config=config,
+        basis=basis,
+        fold_records=_fold_records(config, basis, cv),
+        fold_models=cv.models,
+        fold_probabilities=cv.probabilities,
+        summary=cv.summary,
+        final=final,
+        test_scores=score(test_y, test_probability, final.threshold) if len(split.test) else None,
+        test_probability=test_probability,
+        flags=tuple(dict.fromkeys(flags)),
+        notes=(*run_notes(config, dataset, final), *split.notes),
+        certificate=_certificate(config, basis),
+        reliability=reliability(scored_y, np.concatenate(cv.probabilities)),
+        test_reliability=reliability(test_y, test_probability) if len(split.test) else None,
+        nested=nested,
+    )
+
+
+def _fold_records(config: Config, basis: Basis, cv: CrossValidation) -> tuple[dict[str, Any], ...]:
+    parts = zip(basis.fold_facts, basis.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
+    return tuple(
+        fold_record(
+            config, facts, fold, model, scores, confusion(basis.dataset.y[fold.test], probability, model.threshold)
+        )
+        for facts, fold, model, probability, scores in parts
+    )
+
+
+def _certificate(config: Config, basis: Basis) -> Certificate:
+    """The basis' own one, or one whose random labels are learned by what the run itself fits, if configured so."""
+    if config.audit.scorer is not NullScorer.model:
+        return basis.certificate
+    dataset, split = basis.dataset, basis.split
+
+    def scores(labels: Labels) -> Array:
+        relabelled = (replace(dataset, y=column.astype(np.int64)) for column in labels.T)
+        return np.array([cross_validate(config, each, split).summary["auc"]["mean"] for each in relabelled])
+
+    own: Scorer = scores
+    return certify_run(dataset, split, config.audit, config.seed, own)

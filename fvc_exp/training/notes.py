@@ -1,0 +1,98 @@
+"""What a run says of each fold, and the sentences that its reader must not miss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fvc_exp._typing import Array
+from fvc_exp.config.schema import Calibration, Config, Penalty, Scheme
+from fvc_exp.data.dataset import Dataset
+from fvc_exp.data.folds import Fold
+from fvc_exp.evaluation.metrics import THRESHOLD, Scores, is_fake
+from fvc_exp.training.pipeline import FittedModel
+
+FLAGS = {
+    "not_converged": "the optimiser stopped at solver.max_iter: raise it, or take another solver",
+    "null_model": "every coefficient but the intercept is zero: the model has learned nothing",
+    "one_class_predicted": "every video of a test part was given the same class",
+    "edge_of_grid": "the best C is the smallest or largest of those tried: try further ones",
+}
+
+
+_SMALLEST_GRID = 3  # of two values each is an edge
+
+
+def model_flags(fitted: FittedModel, probability: Array) -> list[str]:
+    """Those of ``FLAGS`` that one model and its probabilities of the rows it is judged on show."""
+    predicted = is_fake(probability, fitted.threshold)
+    found = {
+        "not_converged": not fitted.converged,
+        "null_model": not np.any(fitted.classifier.coef_),
+        "one_class_predicted": bool(predicted.all() or not predicted.any()),
+    }
+    return [flag for flag, raised in found.items() if raised]
+
+
+def edge_of_grid(chosen: float, tried: Sequence[float]) -> bool:
+    """Whether the chosen value is the smallest or largest of at least three different ones that were tried."""
+    values = set(tried)
+    return len(values) >= _SMALLEST_GRID and chosen in (min(values), max(values))
+
+
+def fold_record(
+    config: Config, facts: Mapping[str, Any], fold: Fold, fitted: FittedModel, scores: Scores, counts: Mapping[str, int]
+) -> dict[str, Any]:
+    """One fold's line of ``metrics.json``; with C, threshold and what was held out where folds differ in them.
+
+    ``facts`` are its name and sizes, ``scores`` and ``counts`` the metrics and the confusion of its test rows.
+    """
+    record: dict[str, Any] = {
+        **facts,
+        **{f"test_{name}": value for name, value in scores.items()},
+        **counts,
+        "n_iter": fitted.n_iter,
+        "converged": fitted.converged,
+    }
+    if config.cv.c_grid:
+        record["C"] = fitted.C
+    if config.threshold != str(THRESHOLD):
+        record["threshold"] = fitted.threshold
+    if fold.held_out is not None:
+        record["held_out"] = fold.held_out
+    return record
+
+
+def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]:
+    """Sentences the reader must not miss."""
+    notes = []
+    if dataset.group_column is None:
+        notes.append(
+            "NO GROUPS: the metadata names no group column, so near-copies of one video may leak between folds"
+        )
+    elif config.cv.scheme is Scheme.stratified:
+        notes.append(
+            "LEAKING SPLIT: cv=stratified deals rows, so near-copies stand in training and test; use cv=grouped"
+        )
+    if dataset.constant_features:
+        notes.append(
+            f"dropped {len(dataset.constant_features)} constant features: {', '.join(dataset.constant_features)}"
+        )
+    if dataset.unmatched:
+        notes.append(f"left out {len(dataset.unmatched)} videos without features")
+    if missing := sum(dataset.missing_values.values()):
+        notes.append(f"{missing} missing values filled with the median of each training fold")
+    if config.solver.name.value == "liblinear":
+        notes.append("solver=liblinear penalises the intercept as well; the other solvers do not")
+    if config.penalty.name is Penalty.none:
+        notes.append(f"C={config.C} has no effect with penalty=none")
+    elif config.cv.c_grid:
+        notes.append(
+            f"C={config.C} has no effect with cv={config.cv.name}: the final model was fitted with C={final.C}"
+        )
+    if config.calibration is Calibration.isotonic:
+        notes.append("model.json holds the isotonic calibration; model.skops and model.joblib are uncalibrated")
+    notes += final.warnings
+    return notes

@@ -1,0 +1,106 @@
+"""(penalty, solver) -> scikit-learn Pipeline, and fitting it with nothing hidden."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fvc_exp.config.schema import Config
+from fvc_exp.config.validate import PROX_NEWTON, effective_c, effective_l1_ratio, resolved_solver
+from fvc_exp.evaluation.metrics import THRESHOLD
+from fvc_exp.training.calibration import Line, Steps
+from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, plain
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted pipeline, its optimiser's iterations, and every warning it gave.
+
+    A probability above ``threshold`` means fake. ``steps`` mends the pipeline's probabilities (isotonic calibration);
+    a sigmoid calibration is in the pipeline's coefficients. ``C`` is the inverse regularisation strength it was fitted
+    with, infinite without a penalty. ``fitted_with`` names what was fitted together with it (see
+    ``gridfits.write_point``): that decides the last digits.
+    """
+
+    pipeline: Pipeline
+    n_iter: int
+    converged: bool
+    warnings: tuple[str, ...]
+    C: float
+    threshold: float = THRESHOLD
+    steps: Steps | None = None
+    fitted_with: tuple[str, ...] = ()
+
+    @property
+    def classifier(self) -> LogisticRegression:
+        """The logistic regression on standardised features."""
+        return self.pipeline.named_steps["classifier"]
+
+    @property
+    def scaler(self) -> StandardScaler:
+        """Mean and standard deviation of the training rows."""
+        return self.pipeline.named_steps["scaler"]
+
+    def log_odds(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the pipeline's ``decision_function`` gives for features (n, p), without its checks; shape (n,)."""
+        fill = self.pipeline.named_steps["imputer"].statistics_
+        standard = (np.where(np.isnan(X), fill, X) - self.scaler.mean_) / self.scaler.scale_
+        return np.asarray(standard @ self.classifier.coef_[0] + self.classifier.intercept_[0])
+
+    def probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probability of the class fake, shape (n,)."""
+        raw = np.asarray(expit(self.log_odds(X)))
+        return self.steps(raw) if self.steps else raw
+
+    def along(self, line: Line) -> FittedModel:
+        """The same model with its log odds mended: its coefficients times the slope, the intercept to match."""
+        pipeline = copy.deepcopy(self.pipeline)
+        classifier = pipeline.named_steps["classifier"]
+        classifier.coef_ = classifier.coef_ * line.slope
+        classifier.intercept_ = classifier.intercept_ * line.slope + line.intercept
+        return replace(self, pipeline=pipeline)
+
+
+def build_pipeline(config: Config) -> Pipeline:
+    """Median imputer, standard scaler and logistic regression, unfitted."""
+    parameters: dict[str, Any] = {
+        "C": effective_c(config),
+        "l1_ratio": effective_l1_ratio(config),
+        "max_iter": config.solver.max_iter,
+        "tol": config.solver.tol,
+        "class_weight": config.class_weight.value if config.class_weight else None,
+    }
+    solver = resolved_solver(config.penalty.name, config.solver.name)
+    if solver == PROX_NEWTON:
+        classifier = ProxNewtonLogisticRegression(**parameters)
+    else:
+        classifier = LogisticRegression(**parameters, solver=solver, random_state=config.seed)
+    # A column without any value in one training part must not change the number of coefficients.
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    return Pipeline([("imputer", imputer), ("scaler", StandardScaler()), ("classifier", classifier)])
+
+
+def fit(config: Config, X: NDArray[np.float64], y: NDArray[np.int64]) -> FittedModel:
+    """Fit one pipeline; what the libraries warn of becomes part of the result."""
+    pipeline = build_pipeline(config)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pipeline.fit(X, y)
+    # What is saved needs no class of ours.
+    if isinstance(classifier := pipeline.named_steps["classifier"], ProxNewtonLogisticRegression):
+        pipeline.set_params(classifier=plain(classifier))
+    texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
+    n_iter = int(np.max(pipeline.named_steps["classifier"].n_iter_))
+    stopped = any(issubclass(item.category, ConvergenceWarning) for item in caught)
+    return FittedModel(pipeline, n_iter, not stopped, texts, effective_c(config))

@@ -1,0 +1,204 @@
+"""Proximal Newton for one penalised logistic regression, with a bound on how far it is from the minimum.
+
+The problem, divided by C:
+    F(w, b) = sum_i s_i log(1 + exp(-(2 y_i - 1)(x_i w + b))) + l1'|w| + l2'w^2 / 2.
+
+Each step minimises the penalty plus a quadratic model of the loss (Lee, Sun & Saunders 2014, "Proximal Newton-type
+methods"). The model's weights d_i may be those of an earlier point as long as the steps shrink fast enough.
+
+The bound is Fenchel's duality gap. After a step u_i = x_i dw + db the point theta_i = s_i (p_i - y_i) + d_i u_i is dual
+feasible by the optimality of the step, if each theta_i lies between its bounds. The gap at w + dw is sum_i s_i
+KL(y_i + theta_i / s_i || p_i+), at most the same sum of chi-squared distances, with the intercept and for any d_i.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fvc_exp._typing import Array
+from fvc_exp.training.solvers import subproblem
+from fvc_exp.training.solvers.hessian import TINY, Model, curvature
+
+
+def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
+    """Fenchel and Young's gap of each row's penalty, P(w) + P*(z) - z'w; z is shrunk into the domain of P* if need be.
+
+    ``z`` is minus the gradient that the dual point has. Without any penalty z is a rounding error.
+    """
+    if l2.all():
+        return _smooth_gap(z, w, l1, l2)
+    return np.where(l2[:, 0] > 0, _smooth_gap(z, w, l1, np.where(l2 > 0, l2, 1)), _sharp_gap(z, w, l1))
+
+
+def _smooth_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
+    over = np.maximum(np.abs(z) - l1, 0)
+    return np.asarray(np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w - z * w + over * over / (2 * l2), axis=1))
+
+
+def _sharp_gap(z: Array, w: Array, l1: Array) -> Array:
+    size, over = np.abs(w), np.maximum(np.abs(z) - l1, 0)
+    is_free = l1[:, 0] == 0
+    shrunk = np.max(over / np.where(l1 > 0, l1, 1), axis=1, initial=0.0) * np.sum(l1 * size, axis=1)
+    within = np.sum(l1 * size - np.clip(z, -l1, l1) * w, axis=1)
+    return np.asarray(np.where(is_free, np.sum(np.abs(z) * size, axis=1), within + shrunk))
+
+
+_SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
+
+
+_SHORTEST, _STALLED = 1e-8, 3  # a step below it is none; steps without any decrease that end the fit
+
+
+_SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
+
+
+_ROUNDING = 8 * float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """``X`` (n, p); ``y`` (n,) 0 or 1; ``s`` (n,) positive weights; ``l1``, ``l2`` (p,) at least 0."""
+
+    X: Array
+    y: Array
+    s: Array
+    l1: Array
+    l2: Array
+    intercept: bool = True
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is penalised."""
+        return not (self.l1.any() or self.l2.any())
+
+
+@dataclass(frozen=True)
+class Point:
+    """Coefficients, log odds (n,), the probability of the wrong class and of the right one (n,), and F."""
+
+    w: Array
+    b: float
+    eta: Array
+    wrong: Array
+    right: Array
+    value: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the model: ``u`` (n,) in log odds, ``size`` = sum d u^2, ``left`` (p,) what its optimality misses."""
+
+    dw: Array
+    db: float
+    u: Array
+    size: float
+    left: Array
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A fit. ``gap`` bounds (F - min F) / F; it is infinite where no bound was found."""
+
+    w: Array
+    b: float
+    n_iter: int
+    gap: float
+    converged: bool
+    separable: bool
+    model: Model | None
+
+
+def minimise(problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: Model | None = None) -> Solution:
+    """Minimise F from (w, b) until the bound is at most ``tol``; ``model`` is one of the same rows, to begin with.
+
+    Without a penalty separable classes have no minimiser: the fit then ends, not converged, where the loss is ``tol``
+    of that of no model.
+    """
+    point = _point(problem, w, b, problem.X @ w + b)
+    floor = tol * float(problem.s.sum()) * float(np.log(2)) if problem.is_free else -1.0
+    gap, before, n_iter, stalled = np.inf, np.inf, 0, 0
+    while n_iter < max_iter and stalled < _STALLED and gap > tol and point.value > floor:
+        was_given = model is not None
+        model = model or curvature(problem.X, problem.s * point.wrong * point.right, problem.intercept)
+        step = _step(problem, model, point)
+        following, length = _search(problem, point, step)
+        if following is None:
+            if not was_given:
+                break
+            model, before = None, np.inf
+            continue
+        n_iter += 1
+        gap = _gap(problem, model, point, following, step) if length == 1.0 else np.inf
+        stalled = stalled + 1 if point.value - following.value <= _ROUNDING * point.value else 0
+        point = following
+        if gap > tol and (length < 1.0 or step.size > _SHRINK * before or not np.isfinite(gap)):
+            model, before = None, np.inf
+        else:
+            before = step.size
+    separable = problem.is_free and bool((point.wrong < 0.5).all())
+    return Solution(point.w, point.b, n_iter, gap, gap <= tol and not separable, separable, model)
+
+
+def log_odds(y: Array, s: Array) -> float:
+    """The intercept of the model without coefficients."""
+    ones = float(s @ y)
+    return float(np.log(ones / (float(s.sum()) - ones)))
+
+
+def _point(problem: Problem, w: Array, b: float, eta: Array) -> Point:
+    margin = np.where(problem.y > 0, eta, -eta)
+    small = np.exp(-np.abs(margin))
+    loss = float(problem.s @ (np.log1p(small) - np.minimum(margin, 0)))
+    larger, is_right = 1 / (1 + small), margin >= 0
+    smaller = small * larger
+    penalty = float(problem.l1 @ np.abs(w) + 0.5 * problem.l2 @ (w * w))
+    return Point(w, b, eta, np.where(is_right, smaller, larger), np.where(is_right, larger, smaller), loss + penalty)
+
+
+def _step(problem: Problem, model: Model, point: Point) -> Step:
+    theta = problem.s * np.where(problem.y > 0, -point.wrong, point.wrong)
+    gradient = theta @ problem.X
+    residual = float(theta.sum()) if problem.intercept else 0.0
+    q = gradient - model.h * (residual / model.total) - model.A @ point.w
+    q, l1, l2 = q[None], problem.l1[None], problem.l2[None]
+    w = subproblem.solve(model.A, q, l1, l2, point.w[None])
+    left = subproblem.residual(model.A, q, l1, l2, w)[0]
+    dw = w[0] - point.w
+    db = -(residual + float(model.h @ dw)) / model.total
+    u = problem.X @ dw
+    u += db
+    return Step(dw, db, u, float(model.d @ (u * u)), left)
+
+
+def _search(problem: Problem, point: Point, step: Step) -> tuple[Point | None, float]:
+    """The first of the halved steps that lowers F enough."""
+    length = 1.0
+    while length >= _SHORTEST:
+        found = _point(problem, point.w + length * step.dw, point.b + length * step.db, point.eta + length * step.u)
+        if found.value <= point.value * (1 + _ROUNDING) - _SUFFICIENT * length * step.size:
+            return found, length
+        length /= 2
+    return None, length
+
+
+def _gap(problem: Problem, model: Model, point: Point, following: Point, step: Step) -> float:
+    """The bound on (F - min F) / F after a full step; infinite where theta is out of bounds."""
+    wrong = point.wrong + np.where(problem.y > 0, -model.d, model.d) * step.u / problem.s
+    if wrong.min() < 0 or wrong.max() > 1:
+        return float(np.inf)
+    distance = wrong - following.wrong
+    loss = float(problem.s @ (distance * distance / np.maximum(following.wrong * following.right, TINY)))
+    return (loss + unsolved(step.left, following.w, problem.l1, problem.l2)) / max(following.value, TINY)
+
+
+def unsolved(left: Array, w: Array, l1: Array, l2: Array) -> float:
+    """What the residual ``left`` (p,) of a step's own problem adds to the gap at ``w``.
+
+    Where there is l2: |r|^2 / (2 l2), the conjugate of the penalty. Else theta is shrunk by max |r| / l1, which costs
+    that share of l1'|w|; without any penalty r is the rounding error of a direct solve, and |r|'|w| is its first order.
+    """
+    if l2.all():
+        return float(np.sum(left * left / (2 * l2)))
+    return float(np.max(np.abs(left) / l1) * (l1 @ np.abs(w))) if l1.all() else float(np.abs(left) @ np.abs(w))

@@ -1,0 +1,162 @@
+"""Many small problems with one matrix: min_x x'(A + diag(l2))x / 2 + q'x + l1'|x|, one for each row of q.
+
+A guess of the support and its signs is checked by a direct solve, and mended: what came out with another sign leaves,
+and what has a slope above l1 enters. That is the primal-dual active set method (Hintermüller, Ito & Kunisch 2002) with
+a step of nearly 0, Newton's method on the optimality conditions: exact after a few steps where it converges, but it may
+cycle; with the step of a single coordinate, 1 / A_jj, nearly equal columns did so often. What it does not settle goes
+to scikit-learn's coordinate descent, which always converges, and whose support is then solved directly again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import enet_path
+
+from fvc_exp._typing import Array, Indices, Mask
+
+GUESSES = 12  # active set steps before coordinate descent takes over
+
+
+SWEEPS = (100, 1_000)  # of coordinate descent, each followed by a direct solve on its support
+
+
+_CHUNK = 2_000_000  # numbers in the stack of matrices that are solved at once
+
+
+_RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no unique solution, any will do
+
+
+# How far a gradient may lie outside of l1 before its coordinate counts as active: a share of l1, and of the largest q.
+_SLACK, _ROUNDING = 1e-11, 1e-14
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence coordinate descent about the sweep limits that we give it; around all threads, as filters are global."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+def solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
+    """Minimisers (m, p) for a positive semi-definite ``A`` (p, p) and ``q``, ``l1``, ``l2``, ``start`` (m, p)."""
+    if not l1.any():
+        return _smooth(A, -q, l2)
+    x, open_ = _by_supports(A, q, l1, l2, start, GUESSES)
+    for row in open_:
+        x[row] = _descend(A, q[row], l1[row], l2[row], start[row])
+    return x
+
+
+def _smooth(A: Array, right: Array, l2: Array) -> Array:
+    """(A + diag(l2)) x = right, for each row."""
+    x, ridge = np.empty_like(right), _ridge(A)
+    take = max(1, _CHUNK // max(A.size, 1))
+    for rows in (slice(start, start + take) for start in range(0, len(right), take)):
+        stack = np.repeat(A[None], len(right[rows]), axis=0)
+        stack[:, np.arange(len(A)), np.arange(len(A))] += l2[rows] + ridge
+        x[rows] = np.linalg.solve(stack, right[rows, :, None])[:, :, 0]
+    return x
+
+
+def _ridge(A: Array) -> float:
+    return _RIDGE * max(float(np.diag(A).max(initial=0.0)), np.finfo(float).tiny)
+
+
+def _by_supports(A: Array, q: Array, l1: Array, l2: Array, start: Array, guesses: int) -> tuple[Array, Indices]:
+    """Minimisers of the rows that so many active set steps settle, and the numbers of those that they do not."""
+    x = start.copy()
+    guess = np.where(l1 > 0, np.sign(start), 0.0)
+    active = (guess != 0) | (l1 == 0)
+    open_ = np.arange(len(q))
+    for _ in range(guesses):
+        found, settled, guess, active = _try_support(A, q[open_], l1[open_], l2[open_], guess, active)
+        x[open_[settled]] = found[settled]
+        open_, guess, active = open_[~settled], guess[~settled], active[~settled]
+        if not len(open_):
+            break
+    return x, open_
+
+
+def residual(A: Array, q: Array, l1: Array, l2: Array, x: Array) -> Array:
+    """The smallest r with r in (A + diag(l2))x + q + l1 d|x|, for each row; zero at a minimiser."""
+    gradient = x @ A + q + l2 * x
+    return np.where(x != 0, gradient + l1 * np.sign(x), np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0))
+
+
+def _try_support(
+    A: Array, q: Array, l1: Array, l2: Array, sign: Array, active: Mask
+) -> tuple[Array, Mask, Array, Mask]:
+    """Solve on the guessed supports; which rows are optimal, and the next guess for the others."""
+    x = _solve_on(A, np.where(active, -q - l1 * sign, 0.0), l2, active)
+    gradient = x @ A + q + l2 * x
+    allowed = l1 * (1 + _SLACK) + _ROUNDING * np.abs(q).max(axis=1, keepdims=True, initial=0.0)
+    wrong = np.where(active, x * sign < 0, np.abs(gradient) > allowed)
+    settled: Mask = np.asarray(~wrong.any(axis=1))
+    kept = np.where(active, np.where(x * sign > 0, sign, 0.0), np.where(np.abs(gradient) > l1, -np.sign(gradient), 0.0))
+    return x, settled, np.where(l1 > 0, kept, 0.0), (kept != 0) | (l1 == 0)
+
+
+def _solve_on(A: Array, right: Array, l2: Array, active: Mask) -> Array:
+    """(A + diag(l2)) x = right on the active coordinates of each row, zero elsewhere."""
+    m, p = right.shape
+    # Rows of like support size share a stack, in which one more coordinate, always 0, fills up the smaller ones.
+    bordered = np.zeros((p + 1, p + 1))
+    bordered[:p, :p] = A
+    sides, diagonal = np.c_[right, np.zeros(m)], np.c_[l2 + _ridge(A), np.ones(m)]
+    x = np.zeros((m, p + 1))
+    size = active.sum(axis=1)
+    order = np.argsort(size, kind="stable")
+    while len(order):
+        widths = np.maximum(size[order], 1)
+        take = max(1, int(np.searchsorted(np.arange(1, len(order) + 1) * widths**2, _CHUNK)))
+        rows, order = order[:take, None], order[take:]
+        width = int(size[rows[-1, 0]])
+        columns = np.argsort(~active[rows[:, 0]], axis=1, kind="stable")[:, :width]
+        columns[np.arange(width) >= size[rows]] = p
+        stack = bordered.take(columns[:, :, None] * (p + 1) + columns[:, None, :])
+        stack[:, np.arange(width), np.arange(width)] += diagonal[rows, columns]
+        x[rows, columns] = np.linalg.solve(stack, sides[rows, columns][:, :, None])[:, :, 0]
+    return x[:, :p]
+
+
+def _descend(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
+    """Coordinate descent on one problem, with direct solves on the supports that it finds."""
+    x = start
+    for sweeps in SWEEPS:
+        x = _coordinate_descent(A, q, l1, l2, x, sweeps)
+        found, open_ = _by_supports(A, q[None], l1[None], l2[None], x[None], GUESSES)
+        if not len(open_):
+            return np.asarray(found[0])
+    return x
+
+
+def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, sweeps: int) -> Array:
+    """One problem by scikit-learn's, in units in which each l1 is 1, with a target that has these slopes."""
+    unit = 1.0 / np.where(l1 > 0, l1, 1.0)
+    root, gram = _root((A + np.diag(l2)) * unit[:, None] * unit)
+    slopes = -q * unit
+    with config_context(skip_parameter_validation=True):  # it would cost more than the descent
+        _, path, _ = enet_path(
+            np.asfortranarray(root.T), np.linalg.solve(root, slopes), l1_ratio=1.0, alphas=[1.0 / len(q)],
+            precompute=gram, Xy=slopes, coef_init=start / unit, check_input=False, tol=1e-14, max_iter=sweeps,
+        )  # fmt: skip
+    return np.asarray(path[:, 0] * unit)
+
+
+def _root(gram: Array) -> tuple[Array, Array]:
+    """Cholesky factor of the matrix, with as little added to its diagonal as lets it have one; and that matrix."""
+    scale, share = np.diag(gram).copy(), 1e-14
+    scale[scale <= 0] = max(float(scale.max()), np.finfo(float).tiny)
+    while True:
+        raised = gram + np.diag(share * scale)
+        try:
+            return np.asarray(np.linalg.cholesky(raised), np.float64), np.ascontiguousarray(raised)
+        except np.linalg.LinAlgError:
+            share *= 100

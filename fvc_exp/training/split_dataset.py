@@ -1,0 +1,144 @@
+"""What all configurations judged on the same rows and folds share; each part is worked out once, when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fvc_exp._typing import Indices
+from fvc_exp.config.schema import AuditConfig, Config
+from fvc_exp.data.columns import CLASSES, KEY, LABEL
+from fvc_exp.data.dataset import Dataset
+from fvc_exp.data.folds import CV, TEST, TRAIN
+from fvc_exp.data.splits import Split, crossing_groups, make_split
+from fvc_exp.evaluation.floors import floor_scores
+from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
+from fvc_exp.evaluation.metrics import Scores
+from fvc_exp.io.tables import parquet_bytes
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Rows, their split, and what follows from these two alone. The rows must not change any more."""
+
+    dataset: Dataset
+    split: Split
+    audit: AuditConfig
+    seed: int
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """The content hash of the rows."""
+        return self.dataset.content_hash()
+
+    @cached_property
+    def floors(self) -> dict[str, Scores]:
+        """Mean scores over the folds of the rules that look at no feature."""
+        return floor_scores(self.dataset, [(fold.train, fold.test) for fold in self.split.folds])
+
+    @cached_property
+    def test_floors(self) -> dict[str, Scores] | None:
+        """The same for the held-out rows; None without any."""
+        sides = (self.split.development, self.split.test)
+        return floor_scores(self.dataset, [sides]) if len(self.split.test) else None
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The leakage certificate, with random labels fitted by ridge regression."""
+        return certify_run(self.dataset, self.split, self.audit, self.seed)
+
+    @cached_property
+    def fold_facts(self) -> tuple[dict[str, Any], ...]:
+        """Name and size of each fold, as its record in ``metrics.json`` begins."""
+        groups = self.dataset.groups
+        return tuple(
+            {
+                "fold": fold.index,
+                "repeat": fold.repeat,
+                "n_train": len(fold.train),
+                "n_test": len(fold.test),
+                "n_groups_train": len(np.unique(groups[fold.train])),
+                "n_groups_test": len(np.unique(groups[fold.test])),
+                "n_groups_crossing": crossing_groups(self.dataset, fold.train, fold.test),
+            }
+            for fold in self.split.folds
+        )
+
+    @cached_property
+    def data_facts(self) -> dict[str, Any]:
+        """What the data was, for ``results.json``."""
+        dataset, split = self.dataset, self.split
+        return {
+            "sha256": self.data_sha256,
+            "rows": len(dataset.y),
+            "groups": dataset.n_groups,
+            "group_column": dataset.group_column,
+            "class_counts": {name: int((dataset.y == label).sum()) for label, name in enumerate(CLASSES)},
+            "development_rows": len(split.development),
+            "test_rows": len(split.test),
+            "features": dataset.feature_names,
+            "constant_features": dataset.constant_features,
+            "missing_values": dataset.missing_values,
+            "unmatched": dataset.unmatched,
+        }
+
+    @cached_property
+    def ranges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Lowest and highest value of each feature in the development rows; NaN where it has none."""
+        rows = self.dataset.X[self.split.development]
+        with np.errstate(all="ignore"):
+            return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+
+    @cached_property
+    def scored_rows(self) -> pl.DataFrame:
+        """One row a video and split it is scored in: out-of-fold rows, then the held-out test rows."""
+        parts = [_row_frame(self.dataset, fold.test, CV, fold.repeat, fold.index) for fold in self.split.folds]
+        return pl.concat([*parts, _row_frame(self.dataset, self.split.test, TEST, None, None)])
+
+    @cached_property
+    def folds(self) -> pl.DataFrame:
+        """Which rows were tested in which fold; rows of split ``test`` were held out. See ``read_folds``.
+
+        Of split ``train`` are development rows that are never tested, and all training rows of a fold that does not
+        train on every other development row.
+        """
+        split = self.split
+        tested = np.concatenate([fold.test for fold in split.folds])
+        parts = [self.scored_rows]
+        parts.append(_row_frame(self.dataset, np.setdiff1d(split.development, tested), TRAIN, None, None))
+        for fold in split.folds:
+            if not split.trains_on_the_rest(fold):
+                parts.append(_row_frame(self.dataset, fold.train, TRAIN, fold.repeat, fold.index))
+        return pl.concat(parts)
+
+    @cached_property
+    def folds_parquet(self) -> bytes:
+        """The content of ``folds.parquet``."""
+        return parquet_bytes(self.folds)
+
+
+def make_basis(config: Config, dataset: Dataset) -> Basis:
+    """Split the rows as configured.
+
+    Raises:
+        DataError: they cannot be split so.
+    """
+    return Basis(dataset, make_split(dataset, config.cv, config.seed), config.audit, config.seed)
+
+
+def _row_frame(dataset: Dataset, rows: Indices, name: str, repeat: int | None, fold: int | None) -> pl.DataFrame:
+    columns = {
+        KEY: np.array(dataset.ids, dtype=object)[rows],
+        "group": np.array(dataset.group_names, dtype=object)[rows],
+        LABEL: np.array(CLASSES, dtype=object)[dataset.y[rows]],
+    }
+    return pl.DataFrame([pl.Series(key, values, dtype=pl.String) for key, values in columns.items()]).with_columns(
+        pl.lit(name).alias("split"),
+        pl.lit(repeat, pl.Int64).alias("repeat"),
+        pl.lit(fold, pl.Int64).alias("fold"),
+    )

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from fvc_exp import __version__
+from fvc_exp.cli.app import app
+from tests.conftest import ROOT
+from tests.test_imports import HEAVY, loaded_by
+
+COMMANDS = get_command(app).commands
+SWEEP_COMMANDS = ["status", "retry", "collect", "leaderboard"]
+
+
+@pytest.mark.parametrize("name", SWEEP_COMMANDS)
+def test_a_folder_that_is_no_sweep_is_one_line(tmp_path: Path, name: str) -> None:
+    done = CliRunner().invoke(app, [name, str(tmp_path / "nothing")])
+    assert done.exit_code == 2
+    assert done.stderr == f"error: {tmp_path / 'nothing'}: no such folder\n"
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", SWEEP_COMMANDS)
+def test_help_says_what_the_exit_code_means(name: str) -> None:
+    done = CliRunner().invoke(app, [name, "--help"])
+    assert done.exit_code == 0
+    assert "Exit code" in done.stdout
+
+
+def test_start_up_is_light() -> None:
+    assert not loaded_by("import fvc_exp.cli") & set(HEAVY)
+
+
+def test_the_installed_command() -> None:
+    command = Path(sys.executable).parent / "fvc"
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "leaderboard" in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_an_example_that_parses(name: str) -> None:
+    examples = re.findall(r"Example: fvc (.+)", COMMANDS[name].help or "")
+    assert examples
+    for example in examples:
+        called, *arguments = shlex.split(example)
+        assert called == name
+        COMMANDS[name].make_context(name, arguments)
+
+
+def test_version() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"fvc-exp {__version__}\n")
+
+
+def completed(words: str, source: str, function: str) -> set[str]:
+    """What a real bash would offer for the last word, after it has read this completion script."""
+    script = f"""
+        {source}
+        read -ra COMP_WORDS <<< {shlex.quote(words)}
+        COMP_LINE={shlex.quote(words)} COMP_POINT=${{#COMP_LINE}} COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        {function} "${{COMP_WORDS[0]}}" "${{COMP_WORDS[COMP_CWORD]}}" "" || exit
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    folder = Path(sys.executable).parent
+    environment = {"PATH": f"{folder}:/usr/bin:/bin", "HOME": "/nonexistent"}
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
+    )
+    return set(done.stdout.split())
+
+
+def test_bash_completes_commands() -> None:
+    source = 'eval "$(_FVC_COMPLETE=source_bash fvc)"'
+    assert completed("fvc le", source, "_fvc_completion") == {"leaderboard"}
+
+
+def test_bash_completes_groups_and_their_choices() -> None:
+    source = 'eval "$(python run.py -sc install=bash)"'
+    assert completed("python run.py penalty=el", source, "hydra_bash_completion") == {"penalty=elasticnet"}

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from typer.testing import CliRunner
+
+from fvc_exp.cli import doctor
+from fvc_exp.cli.app import app
+from fvc_exp.cli.doctor import Verdict
+from tests.conftest import ROOT
+
+
+def test_this_machine_can_run(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["doctor", "--json", "--outputs", str(tmp_path / "not" / "yet")])
+    found = {each["subject"]: each for each in json.loads(done.stdout)}
+    assert done.exit_code == 0, done.stdout
+    assert found["scikit-learn"]["found"] == version("scikit-learn")
+    assert {"python", "codecs", "threads", "slurm", "outputs", "temporary files", "extra analytics"} <= set(found)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("needed", "found"),
+    [("numpy<1", "tested: <1"), ("no-such-package>=1", "not installed")],
+)
+def test_a_wrong_package_is_a_problem_and_says_how_to_mend_it(
+    monkeypatch: pytest.MonkeyPatch, needed: str, found: str
+) -> None:
+    monkeypatch.setattr(doctor, "requires", lambda _name: [needed])
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 1
+    line = next(line for line in done.stdout.splitlines() if line.startswith("problem"))
+    assert found in line
+    assert line.endswith(f"-> pip install '{Requirement(needed).name}{Requirement(needed).specifier}'")
+
+
+def test_a_missing_extra_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "requires", lambda _name: ["no-such-package>=1; extra == 'analytics'"])
+    finding = next(each for each in doctor.extra_findings() if each.subject == "extra analytics")
+    assert finding.verdict is Verdict.note
+    assert "pip install 'fvc-exp[analytics]'" in finding.advice
+
+
+def test_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda _pid: set(), raising=False)
+    finding = doctor.thread_finding()
+    assert (finding.verdict, "OMP_NUM_THREADS" in finding.advice) == (Verdict.note, True)
+
+
+def test_an_output_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    [finding] = doctor.folder_findings("outputs", tmp_path / "file" / "outputs")
+    assert finding.verdict is Verdict.problem
+    assert "outputs=/elsewhere" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("script", "verdict", "found"),
+    [
+        ("echo 'main*'; echo short", Verdict.ok, "partitions main*, short"),
+        ("echo 'slurm_load: no controller' >&2; exit 1", Verdict.note, "no controller"),
+        ("exec sleep 60", Verdict.note, "no answer in"),
+        (None, Verdict.note, "no sbatch, squeue, sinfo"),
+    ],
+    ids=["answers", "refuses", "hangs", "absent"],
+)
+def test_slurm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, verdict: Verdict, found: str
+) -> None:
+    for name in ("sbatch", "squeue", "sinfo") if script else ():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if script else str(tmp_path))
+    monkeypatch.setattr(doctor, "_ANSWER_SECONDS", 0.5)
+    finding = doctor.slurm_finding()
+    assert (finding.verdict, found in finding.found) == (verdict, True), finding
+
+
+def test_the_command_itself() -> None:
+    command = [sys.executable, "-m", "fvc_exp.cli", "doctor"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import math
+import warnings
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
+from sklearn.linear_model import LogisticRegression
+
+from fvc_exp.config.canonical import canonical, run_id
+from fvc_exp.config.schema import Penalty, Solver
+from fvc_exp.config.store import write_config
+from fvc_exp.config.validate import (
+    LEGAL_SOLVERS,
+    PROX_NEWTON,
+    effective_c,
+    effective_l1_ratio,
+    resolved_solver,
+    to_typed,
+)
+from fvc_exp.errors import ConfigError, IncompatibleError
+from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
+from tests.conftest import ROOT, Compose
+
+CONF = ROOT / "conf"
+CHOICES = [
+    (path.parent.name, path.stem)
+    for path in sorted(CONF.glob("*/*.yaml"))
+    if path.parent.name not in ("hydra", "experiment")
+]
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES, ids=["=".join(choice) for choice in CHOICES])
+def test_every_choice_composes(compose_config: Compose, group: str, choice: str) -> None:
+    config = compose_config(f"{group}={choice}")
+    name = getattr(getattr(config, group), "name", choice)
+    assert (name.value if isinstance(name, Enum) else name) == choice
+
+
+def test_defaults_are_the_documented_ones(compose_config: Compose) -> None:
+    config = compose_config()
+    assert (config.data.name, config.stage.name.name, config.cv.name) == ("demo", "train", "grouped")
+    assert (config.penalty.name, config.C, config.class_weight) == (Penalty.l2, 1.0, None)
+    assert (config.cv.n_splits, config.cv.test_size) == (5, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["C=-1"], r"C=-1\.0 is not allowed.*above 0"),
+        (["C=0"], r"C=0\.0 is not allowed.*penalty=none"),
+        (["C=inf"], r"C=inf is not allowed"),
+        (["C=nan"], r"C=nan is not allowed"),
+        (["penalty.l1_ratio=2"], r"penalty\.l1_ratio=2\.0 is not allowed.*from 0 to 1"),
+        (["cv.n_splits=1"], r"cv\.n_splits=1 is not allowed.*at least 2"),
+        (["cv.n_repeats=0"], r"cv\.n_repeats=0 is not allowed"),
+        (["cv.test_size=0.9"], r"cv\.test_size=0\.9 is not allowed.*0\.5"),
+        (["seed=-1"], r"seed=-1 is not allowed"),
+        (["solver.max_iter=0"], r"solver\.max_iter=0 is not allowed"),
+        (["solver.tol=0"], r"solver\.tol=0\.0 is not allowed"),
+        (["data.max_unmatched=1"], r"data\.max_unmatched=1\.0 is not allowed"),
+        (["data.shard=3", "data.num_shards=3"], r"data\.shard=3 is not allowed.*num_shards - 1 = 2"),
+        (["video.sampling.min_frames=9", "video.sampling.max_frames=5"], r"min_frames=9 and max_frames=5"),
+        (["video.limits.cpu_seconds=0"], r"video\.limits\.cpu_seconds=0\.0 is not allowed"),
+        (["video.max_size=31"], r"video\.max_size=31 is not allowed"),
+        (["video.workers=0"], r"video\.workers=0 is not allowed"),
+        (["+typo=1"], r"Key 'typo' not in 'Config'"),
+        (["+penalty.c=3"], r"Key 'c' not in 'PenaltyConfig'"),
+        (["~seed"], r"missing mandatory value: seed"),
+        (["~penalty"], r"missing mandatory value: penalty"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_values_are_refused(compose_config: Compose, overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compose_config(*overrides)
+
+
+def test_all_wrong_values_are_named_at_once(compose_config: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"C=-1\.0.*cv\.n_splits=1"):
+        compose_config("C=-1", "cv.n_splits=1")
+
+
+@pytest.mark.parametrize("override", ["typo=1", "penalty.c=3", "C=lots", "penalty.name=ridge", "penalty=ridge"])
+def test_hydra_refuses_what_the_schema_does_not_know(compose_config: Compose, override: str) -> None:
+    with pytest.raises(ConfigCompositionException):
+        compose_config(override)
+
+
+def test_schema_checks_group_files_too(tmp_path: Path) -> None:
+    (tmp_path / "penalty").mkdir()
+    (tmp_path / "penalty" / "odd.yaml").write_text("name: l2\nl1_ratio: 0\nCC: 1\n")
+    overrides = ["penalty=odd", f"hydra.searchpath=[file://{tmp_path}]"]
+    with (
+        initialize_config_dir(str(CONF), version_base="1.3"),
+        pytest.raises(ConfigCompositionException, match="penalty/odd"),
+    ):
+        compose("config", overrides=overrides)
+
+
+def test_schema_stands_first_and_holds_no_values() -> None:
+    defaults = yaml.safe_load((CONF / "config.yaml").read_text())["defaults"]
+    assert defaults[0] == "base_config"
+    with pytest.raises(ConfigError, match="missing mandatory value"):
+        to_typed(OmegaConf.create({}))
+
+
+def test_saved_configuration_is_plain_yaml_and_composes_again(compose_config: Compose, tmp_path: Path) -> None:
+    config = compose_config("penalty=elasticnet", "solver=saga", "class_weight=balanced")
+    write_config(tmp_path / "config.yaml", config)
+    assert to_typed(OmegaConf.create(yaml.safe_load((tmp_path / "config.yaml").read_text()))) == config
+
+
+PAIRS = [(penalty, solver) for penalty in Penalty for solver in Solver if solver.value != "auto"]
+
+
+@pytest.mark.parametrize(("penalty", "solver"), PAIRS, ids=[f"{p.name}-{s.value}" for p, s in PAIRS])
+def test_legal_pairs_are_those_of_scikit_learn(compose_config: Compose, penalty: Penalty, solver: Solver) -> None:
+    random = np.random.default_rng(0)
+    X = random.normal(size=(40, 3))
+    ratio = {"l1": 1.0, "l2": 0.0, "none": 0.0, "elasticnet": 0.5}[penalty.name]
+    C = math.inf if penalty is Penalty.none else 1
+    if solver.value == PROX_NEWTON:
+        model = ProxNewtonLogisticRegression(C=C, l1_ratio=ratio)
+    else:
+        model = LogisticRegression(C=C, l1_ratio=ratio, solver=str(solver.value))
+    overrides = (f"penalty={penalty.name}", f"solver={solver.value}")
+    if solver.value in LEGAL_SOLVERS[penalty]:
+        with warnings.catch_warnings(action="ignore"):
+            model.fit(X, np.arange(40) % 2)
+        assert resolved_solver(penalty, compose_config(*overrides).solver.name) == solver.value
+    else:
+        with pytest.raises(ValueError, match="support"):
+            model.fit(X, np.arange(40) % 2)
+        with pytest.raises(IncompatibleError, match=f"penalty={penalty.name} .*solver={solver.value}"):
+            compose_config(*overrides)
+
+
+@pytest.mark.parametrize("penalty", list(Penalty), ids=lambda penalty: penalty.name)
+def test_auto_picks_a_legal_solver(compose_config: Compose, penalty: Penalty) -> None:
+    config = compose_config(f"penalty={penalty.name}")
+    assert resolved_solver(penalty, config.solver.name) in LEGAL_SOLVERS[penalty]
+
+
+def test_inert_parameters_do_nothing(compose_config: Compose) -> None:
+    assert effective_l1_ratio(compose_config("penalty=l1", "penalty.l1_ratio=0.3")) == 1.0
+    assert effective_l1_ratio(compose_config("penalty=l2", "penalty.l1_ratio=0.3")) == 0.0
+    assert effective_l1_ratio(compose_config("penalty=elasticnet", "penalty.l1_ratio=0.3")) == 0.3
+    assert effective_c(compose_config("penalty=none", "C=3")) == math.inf
+
+
+SAME = [
+    (("penalty=l1", "penalty.l1_ratio=0.3"), ("penalty=l1",)),
+    (("penalty=none", "C=7"), ("penalty=none",)),
+    (("penalty=elasticnet", "penalty.l1_ratio=1"), ("penalty=l1",)),
+    (("penalty=elasticnet", "penalty.l1_ratio=0", "solver=saga"), ("penalty=l2", "solver=saga")),
+    (("solver=prox-newton",), ()),
+    (("outputs=elsewhere", "plots=false", "video.workers=1", "data.root=other"), ()),
+]
+DIFFERENT = ["C=0.5", "penalty=l1", "seed=7", "cv=stratified", "cv.n_splits=3", "class_weight=balanced", "solver=saga",
+             "features=forensic", "solver.tol=1e-6"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), SAME, ids=[" ".join(one) for one, _ in SAME])
+def test_equal_experiments_have_equal_ids(compose_config: Compose, one: tuple[str], other: tuple[str]) -> None:
+    assert canonical(compose_config(*one)) == canonical(compose_config(*other))
+
+
+@pytest.mark.parametrize("override", DIFFERENT)
+def test_different_experiments_have_different_ids(compose_config: Compose, override: str) -> None:
+    assert run_id(compose_config(override), "data") != run_id(compose_config(), "data")
+
+
+def test_other_data_is_another_experiment(compose_config: Compose) -> None:
+    assert run_id(compose_config(), "data") != run_id(compose_config(), "other data")

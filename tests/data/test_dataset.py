@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fvc_exp.config.schema import DataConfig, FeaturesConfig, Table
+from fvc_exp.data.columns import GROUP_COLUMNS
+from fvc_exp.data.dataset import Dataset, load_dataset
+from fvc_exp.errors import DataError
+
+METADATA = {"video_path": ["a", "b", "c", "d"], "label": ["real", "fake", "real", "fake"], "group": [1, 2, 1, 3]}
+FEATURES = {"video_path": ["a", "b", "c", "d"], "noise": [1.0, 2.0, 3.0, 4.0], "blur": [4, 3, 2, 1]}
+
+
+def load(folder: Path, metadata: Any = None, features: Any = None, stage4: Any = None, **options: Any) -> Dataset:
+    pl.DataFrame(metadata or METADATA, strict=False).write_parquet(folder / "scaled_metadata.parquet")
+    pl.DataFrame(features or FEATURES, strict=False).write_parquet(folder / "features_stage2.parquet")
+    tables = [Table.stage2]
+    if stage4:
+        pl.DataFrame(stage4).write_parquet(folder / "features_stage4.parquet")
+        tables.append(Table.stage4)
+    settings = {"name": "fvc", "root": str(folder), "scaled_metadata": "scaled_metadata", "max_unmatched": 0.0}
+    settings |= {"features_stage2": "features_stage2", "features_stage4": "features_stage4" if stage4 else None}
+    return load_dataset(DataConfig(**(settings | options)), FeaturesConfig("some", tables))
+
+
+def test_joins_sorts_and_prefixes(tmp_path: Path) -> None:
+    shuffled = {"video_path": ["d", "b", "a", "c"], "noise": [4.0, 2.0, 1.0, 3.0], "blur": [1, 3, 4, 2]}
+    dataset = load(tmp_path, features=shuffled)
+    assert dataset.feature_names == ("stage2_noise", "stage2_blur")
+    np.testing.assert_array_equal(dataset.X, [[1, 4], [2, 3], [3, 2], [4, 1]])
+    np.testing.assert_array_equal(dataset.y, [0, 1, 0, 1])
+    assert dataset.ids == ("a", "b", "c", "d")
+    np.testing.assert_array_equal(dataset.groups, [0, 1, 0, 2])
+    assert (dataset.group_column, dataset.n_groups) == ("group", 3)
+
+
+def test_two_tables_and_no_double_prefix(tmp_path: Path) -> None:
+    stage4 = {"video_path": ["a", "b", "c", "d"], "stage4_edges": [0.1, 0.2, 0.3, 0.4], "noise": [1.0, 1.0, 2.0, 2.0]}
+    dataset = load(tmp_path, stage4=stage4)
+    assert dataset.feature_names == ("stage2_noise", "stage2_blur", "stage4_edges", "stage4_noise")
+
+
+@pytest.mark.parametrize("column", GROUP_COLUMNS)
+def test_first_group_column_wins(tmp_path: Path, column: str) -> None:
+    later = GROUP_COLUMNS[GROUP_COLUMNS.index(column) :]
+    metadata = {key: METADATA[key] for key in ("video_path", "label")}
+    dataset = load(tmp_path, metadata | {name: [5, 6, 5, 6] if name == column else [1, 2, 3, 4] for name in later})
+    assert (dataset.group_column, dataset.n_groups) == (column, 2)
+
+
+def test_without_group_every_video_is_its_own(tmp_path: Path) -> None:
+    dataset = load(tmp_path, {key: METADATA[key] for key in ("video_path", "label")})
+    assert (dataset.group_column, dataset.n_groups) == (None, 4)
+
+
+LABELS: dict[str, list[Any]] = {
+    "words": ["Real", " FAKE", "real", "fake"],
+    "integers": [0, 1, 0, 1],
+    "floats": [0.0, 1.0, 0.0, 1.0],
+    "booleans": [False, True, False, True],
+    "digits": ["0", "1", "0", "1"],
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_spellings_of_labels(tmp_path: Path, labels: list[Any]) -> None:
+    np.testing.assert_array_equal(load(tmp_path, METADATA | {"label": labels}).y, [0, 1, 0, 1])
+
+
+def test_missing_values_stay_missing_and_are_counted(tmp_path: Path) -> None:
+    dataset = load(tmp_path, features=FEATURES | {"noise": [1.0, None, math.nan, 4.0]})
+    assert np.isnan(dataset.X[1:3, 0]).all()
+    assert dataset.missing_values == {"stage2_noise": 2}
+
+
+def test_constant_columns_are_dropped_and_named(tmp_path: Path) -> None:
+    dataset = load(tmp_path, features=FEATURES | {"blur": [7.0, 7.0, None, 7.0]})
+    assert dataset.feature_names == ("stage2_noise",)
+    assert dataset.constant_features == ("stage2_blur",)
+
+
+def test_metadata_of_an_extraction_is_not_learned_from(tmp_path: Path) -> None:
+    dataset = load(
+        tmp_path, features=FEATURES | {"frames_ok": [1, 2, 3, 4], "label": [0, 1, 0, 1], "width": [1, 2, 3, 4]}
+    )
+    assert dataset.feature_names == ("stage2_noise", "stage2_blur")
+
+
+SHORT = {"video_path": ["a", "b", "c"], "noise": [1.0, 2.0, 3.0]}
+UNMEASURED = {"video_path": ["a", "b", "c", "d"], "noise": [1.0, 2.0, 3.0, None]}
+
+
+@pytest.mark.parametrize("features", [SHORT, UNMEASURED], ids=["no row", "row without values"])
+def test_unmatched_rows_up_to_a_share(tmp_path: Path, features: dict[str, list[Any]]) -> None:
+    dataset = load(tmp_path, features=features, max_unmatched=0.25)
+    assert (dataset.ids, dataset.unmatched) == (("a", "b", "c"), ("d",))
+    with pytest.raises(DataError, match=r"scaled_metadata.*1 of 4 rows have no features \('d'\).*max_unmatched=0\.2"):
+        load(tmp_path, features=features, max_unmatched=0.2)
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "no label column": ({"metadata": {"video_path": ["a"]}}, r"scaled_metadata\.parquet: column 'label' is missing"),
+    "no key column": ({"features": {"noise": [1.0]}}, r"features_stage2\.parquet: column 'video_path' is missing"),
+    "no rows": ({"metadata": {"video_path": [], "label": []}}, r"the table has no rows"),
+    "no numeric feature": ({"features": {"video_path": ["a"], "note": ["x"]}}, r"no numeric feature column"),
+    "odd label": (
+        {"metadata": METADATA | {"label": ["real", "fake", "parody", "fake"]}},
+        r"column 'label', row 3: 'parody'",
+    ),
+    "missing label": (
+        {"metadata": METADATA | {"label": ["real", None, "real", "fake"]}},
+        r"column 'label', row 2: None",
+    ),
+    "one class": ({"metadata": METADATA | {"label": ["fake"] * 4}}, r"every row is 'fake'"),
+    "one class left": (
+        {"features": {"video_path": ["a", "c"], "noise": [1.0, 2.0]}, "max_unmatched": 0.9},
+        r"of the 2 rows that have features every one is of one class",
+    ),
+    "video twice": ({"metadata": METADATA | {"video_path": ["a", "b", "a", "d"]}}, r"row 3: 'a' stands in row 1"),
+    "feature row twice": ({"features": FEATURES | {"video_path": ["a", "b", "c", "c"]}}, r"row 4: 'c' stands in row 3"),
+    "missing key": ({"features": FEATURES | {"video_path": ["a", None, "c", "d"]}}, r"row 2: the value is missing"),
+    "infinity": ({"features": FEATURES | {"noise": [1.0, -math.inf, 3.0, 4.0]}}, r"column 'noise', row 2 \(b\): -inf"),
+    "missing group": ({"metadata": METADATA | {"group": [1, None, 1, 3]}}, r"column 'group': video 'b' has no group"),
+    "all constant": (
+        {"features": {"video_path": ["a", "b", "c", "d"], "noise": [1.0] * 4}},
+        r"all 1 features are constant",
+    ),
+    "no such file": ({"scaled_metadata": "nothing"}, r"nothing: no such file"),
+    "table not configured": ({"features_stage2": None}, r"features=some needs the table data\.features_stage2"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
+def test_bad_tables_are_refused_by_name(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(tmp_path, **change)
+
+
+def test_hash_follows_content_not_form(tmp_path: Path) -> None:
+    first = load(tmp_path).content_hash()
+    order = [2, 0, 3, 1]
+    shuffled = {name: [values[row] for row in order] for name, values in METADATA.items()}
+    assert load(tmp_path, shuffled).content_hash() == first
+    assert load(tmp_path, features=FEATURES | {"noise": [1.0, 2.0, 3.0, 4.0000001]}).content_hash() != first
+    assert load(tmp_path, METADATA | {"label": ["real", "fake", "fake", "real"]}).content_hash() != first
+    assert load(tmp_path, METADATA | {"group": [1, 1, 1, 3]}).content_hash() != first

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fvc_exp.data.fvc import read_corpus
+from fvc_exp.data.manifest import Manifest, read_manifest
+from fvc_exp.errors import DataError
+from tests.conftest import CORPUS, needs_corpus
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+
+
+def rows(manifest: Manifest, *columns: str) -> list[tuple[str, ...]]:
+    return manifest.videos.select(columns or manifest.videos.columns).rows()
+
+
+# Tables
+
+
+@pytest.mark.parametrize("write", ["write_csv", "write_parquet", "write_ipc"])
+def test_table_of_any_format(tmp_path: Path, write: str) -> None:
+    table = pl.DataFrame(
+        {
+            "note": ["x", "y", "z"],
+            "label": ["Fake", " real", "1"],
+            "video_path": ["b.mp4", "a/./c.mp4", str(tmp_path / "d.mp4")],
+            "group": [7, 7, 8],
+        }
+    )
+    getattr(table, write)(tmp_path / "videos.data")
+    manifest = read_manifest(tmp_path, "videos.data")
+    assert manifest.videos.columns == ["video_path", "label", "group", "note"]
+    assert rows(manifest) == [("a/c.mp4", "real", "7", "y"), ("b.mp4", "fake", "7", "x"), ("d.mp4", "fake", "8", "z")]
+    assert manifest.counts == {"real": 1, "fake": 2}
+
+
+def test_table_without_groups_keeps_no_group_column(tmp_path: Path) -> None:
+    (tmp_path / "videos.csv").write_text("video_path,label\na.mp4,0\n")
+    assert read_manifest(tmp_path, "videos").videos.columns == ["video_path", "label"]
+
+
+def test_names_with_newline_and_quotes_survive(tmp_path: Path) -> None:
+    names = ['say "hi".mp4', "two\nlines.mp4", "comma, 'and' $more.mp4"]
+    pl.DataFrame({"video_path": names, "label": ["real"] * 3}).write_csv(tmp_path / "videos.csv")
+    assert set(read_manifest(tmp_path, "videos.csv").videos["video_path"]) == set(names)
+
+
+def test_paths_that_leave_the_root_are_kept_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "videos.csv").write_text("video_path,label\n../up.mp4,real\n/etc/passwd,fake\n")
+    assert rows(read_manifest(tmp_path, "videos"), "video_path") == [("../up.mp4",), ("/etc/passwd",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video_path\na.mp4\n", r"videos\.csv: column 'label' is missing; the table has video_path"),
+        ("path,label\na.mp4,real\n", "column 'video_path' is missing"),
+        ("video_path,label\n", "the table has no rows"),
+        (
+            "video_path,label\na.mp4,real\nb.mp4,maybe\n",
+            "'label', row 2: 'maybe' is not a label; allowed are real/fake",
+        ),
+        ("video_path,label\na.mp4,\n", "column 'label', row 1: the value is missing"),
+        ("video_path,label\n ,real\n", "column 'video_path', row 1: the value is missing"),
+        ("video_path,label,group\na.mp4,real,g\nb.mp4,real,\n", "column 'group', row 2: the value is missing"),
+        ("video_path,label\na.mp4,real\n./a.mp4,fake\n", r"row 2: 'a\.mp4' stands in row 1 already"),
+    ],
+    ids=["no label", "no path", "no rows", "bad label", "empty label", "empty path", "empty group", "repeated"],
+)
+def test_wrong_tables_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "videos.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_manifest(tmp_path, "videos.csv")
+
+
+# Folders
+
+
+def test_folders_give_labels(tmp_path: Path) -> None:
+    touch(tmp_path, "v/fake/x/b.MP4", "v/fake/a.webm", "v/real/c.Mov", "v/real/.hidden.mp4", "v/real/.git/d.mp4")
+    touch(tmp_path, "v/real/notes.txt", "v/other/e.mp4")
+    manifest = read_manifest(tmp_path, "v")
+    assert rows(manifest) == [("v/fake/a.webm", "fake"), ("v/fake/x/b.MP4", "fake"), ("v/real/c.Mov", "real")]
+    assert manifest.counts == {"not_a_video_name": 1, "real": 1, "fake": 2}
+
+
+def test_folders_below_a_relative_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "data/real/a.mp4", "data/fake/b.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert rows(read_manifest(Path("data"), "."), "video_path") == [("fake/b.mp4",), ("real/a.mp4",)]
+    absolute = read_manifest(Path("data"), str(tmp_path / "data"))
+    assert rows(absolute, "video_path") == [("fake/b.mp4",), ("real/a.mp4",)]
+
+
+def test_a_table_is_preferred_to_the_folder_of_its_files(tmp_path: Path) -> None:
+    touch(tmp_path, "augmented/a_aug0.mp4")
+    (tmp_path / "augmented.csv").write_text("video_path,label\naugmented/a_aug0.mp4,real\n")
+    assert rows(read_manifest(tmp_path, "augmented"), "video_path") == [("augmented/a_aug0.mp4",)]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["v/real/a.mp4"], "'fake' is missing"),
+        (["v/real/a.txt", "v/fake/b.txt"], "no video below real or fake"),
+        (["w/a.mp4"], "v: no such file"),
+    ],
+    ids=["one class", "no videos", "nothing there"],
+)
+def test_wrong_folders_are_refused(tmp_path: Path, names: list[str], message: str) -> None:
+    touch(tmp_path, *names)
+    with pytest.raises(DataError, match=message):
+        read_manifest(tmp_path, "v")
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "v/real/a.mp4", "v/fake/b.mp4", os.fsdecode(b"v/fake/\xff.mp4"))
+    with pytest.raises(DataError, match="the file name is not UTF-8"):
+        read_manifest(tmp_path, "v")
+
+
+# The Fake Video Corpus
+
+WATCH = "https://www.youtube.com/watch?v="
+SEEDS = f"""cascade_id,video_url,label
+f9,{WATCH}AAAAAAAAAAA,fake
+f10,https://www.facebook.com/some.page/videos/123456/,fake
+r0,{WATCH}-BBB_BBBBBB,real
+r1,{WATCH}CCCCCCCCCCC,real
+f11,{WATCH}EEEEEEEEEEE,fake
+"""
+DUPLICATES = f"""cascade_id,video_url,label
+f9,https://twitter.com/someone/status/777,fake
+f10,https://twitter.com/someone/status/777,fake
+f9,{WATCH}DDDDDDDDDDD,parody
+r0,{WATCH}CCCCCCCCCCC,real
+f11,{WATCH}EEEEEEEEEEE,debunked
+f11,{WATCH}FFFFFFFFFFF,real
+""".replace("\n", "\r\n")
+TITLES = """cascade_id,video_url,label,event_title,french
+f9,u,fake,Sharks, in town,x
+f10,u,fake,Other,x
+f11,u,fake,"sharks,x
+r1,u,real, sharks ,x"""
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    (tmp_path / "FVC.csv").write_bytes(SEEDS.encode())
+    (tmp_path / "FVC_dup.csv").write_bytes(DUPLICATES.encode())
+    (tmp_path / "videos").mkdir()
+    return tmp_path
+
+
+def test_corpus_groups_labels_and_files(corpus: Path) -> None:
+    touch(corpus, "videos/AAAAAAAAAAA.mp4", "videos/new/AAAAAAAAAAA.webm", "videos/page_123456_hd.mp4")
+    touch(corpus, "videos/A title--BBB_BBBBBB.mp4", "videos/777.mp4.part", "videos/EEEEEEEEEEE.mp4", "videos/xx.mp4")
+    manifest = read_manifest(corpus, ".")
+    assert rows(manifest, "video_path", "label", "group", "cascade_id") == [
+        ("videos/A title--BBB_BBBBBB.mp4", "real", "r0", "r0"),
+        ("videos/AAAAAAAAAAA.mp4", "fake", "f9", "f9"),
+        ("videos/page_123456_hd.mp4", "fake", "f9", "f10"),
+    ]
+    assert manifest.counts == {
+        "rows": 11,
+        "binary_rows": 9,
+        "label_parody": 1,
+        "label_debunked": 1,
+        "repeated_rows": 3,
+        "conflicting_videos": 1,
+        "cascades": 5,
+        "groups": 3,
+        "single_label_groups": 2,
+        "videos": 6,
+        "videos_without_file": 3,
+        "extra_files": 1,
+        "real": 1,
+        "fake": 2,
+    }
+
+
+def test_equal_titles_merge_cascades(corpus: Path) -> None:
+    touch(corpus, "videos/CCCCCCCCCCC.mp4", "videos/AAAAAAAAAAA.mp4")
+    (corpus / "FVC_text_queries.csv").write_text(TITLES)
+    assert set(read_manifest(corpus, "FVC.csv").videos["group"]) == {"f9"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("FVC.csv", "cascade_id,label\nf0,fake\n", r"FVC\.csv: column 'video_url' is missing"),
+        ("FVC_dup.csv", f"cascade_id,video_url,label\nf0,{WATCH}AAAAAAAAAAA,wrong\n", "row 1: 'wrong' is not a label"),
+        ("FVC_dup.csv", "cascade_id,video_url,label\nf0,https://example.org/v,fake\n", "row 1: .* holds no video id"),
+        ("FVC_dup.csv", f"cascade_id,video_url,label\n,{WATCH}AAAAAAAAAAA,fake\n", "'cascade_id', row 1: the value is"),
+        ("FVC_text_queries.csv", "cascade_id,video_url,label,event_title\nf0,u,fake\n", "'event_title', row 1"),
+    ],
+    ids=["column", "label", "address", "cascade", "title"],
+)
+def test_wrong_corpus_files_are_refused(corpus: Path, name: str, text: str, message: str) -> None:
+    (corpus / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_manifest(corpus, ".")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["videos/nothing.mp4"], "no video file is named after one of the 6 videos"),
+        (["videos/AAAAAAAAAAA CCCCCCCCCCC.mp4"], "the name holds several video ids"),
+        (["videos/AAAAAAAAAAAB.mp4"], "no video file is named"),
+    ],
+    ids=["none", "two ids", "longer word"],
+)
+def test_corpus_needs_files_that_can_be_told_apart(corpus: Path, names: list[str], message: str) -> None:
+    touch(corpus, *names)
+    with pytest.raises(DataError, match=message):
+        read_manifest(corpus, ".")
+
+
+def test_corpus_videos_may_lie_in_named_folders(corpus: Path) -> None:
+    touch(corpus, "one/AAAAAAAAAAA.mp4", "two/CCCCCCCCCCC.mp4")
+    manifest = read_manifest(corpus, ".", video_folders=[corpus / "one", corpus / "two"])
+    assert rows(manifest, "video_path") == [("one/AAAAAAAAAAA.mp4",), ("two/CCCCCCCCCCC.mp4",)]
+    with pytest.raises(DataError, match="three: no such folder"):
+        read_manifest(corpus, ".", video_folders=[corpus / "three"])
+
+
+@needs_corpus
+def test_published_corpus_has_its_known_counts() -> None:
+    corpus = read_corpus(CORPUS)
+    assert (corpus.rows, corpus.binary_rows, corpus.cascades) == (5579, 5084, 380)
+    assert corpus.labels == {"fake": 2920, "real": 2164, "uncertain": 340, "debunked": 89, "parody": 66}
+    assert (corpus.groups, corpus.single_label_groups, corpus.repeated_rows) == (367, 355, 7)
+    assert corpus.conflicting == ("cyiHil6lUlY", "u8RuDS18R_E")
+    # No group mixes cascades that start from a fake with those that start from a real video.
+    kinds = defaultdict(set)
+    for video in corpus.videos:
+        kinds[video.group].add(video.cascade_id[0])
+    assert all(len(kind) == 1 for kind in kinds.values())
+
+
+@needs_corpus
+def test_published_corpus_without_titles_merges_shared_videos_only(tmp_path: Path) -> None:
+    for name in ("FVC.csv", "FVC_dup.csv"):
+        (tmp_path / name).symlink_to(CORPUS / name)
+    corpus = read_corpus(tmp_path)
+    assert (corpus.groups, corpus.merged_by_title) == (376, False)

@@ -1,0 +1,176 @@
+"""The intervals must cover the truth as often as they say, also where models learn from correlated groups."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+
+from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation.bootstrap import Interval, cluster_weights, fold_dependence, intervals, no_signal_dependence
+from fvc_exp.evaluation.metrics import METRICS, score
+
+FOLDS = 5
+
+
+def predictions_of(y: np.ndarray, groups: np.ndarray, folds: np.ndarray, probability: np.ndarray) -> pl.DataFrame:
+    """A ``predictions.parquet`` of one repeat."""
+    return pl.DataFrame(
+        {
+            "video_path": [f"{row}.mp4" for row in range(len(y))],
+            "group": [f"group{code:04d}" for code in groups],
+            "label": np.where(y == 1, "fake", "real"),
+            "split": ["cv"] * len(y),
+            "repeat": np.zeros(len(y), dtype=np.int64),
+            "fold": folds,
+            "probability": probability,
+            "predicted": (probability > 0.5).astype(np.int64),
+        }
+    )
+
+
+class Simulation:
+    """Grouped cross-validation of a logistic regression on Gaussian groups of near-copies, whose true AUC is known."""
+
+    def __init__(self, seed: int, n_groups: int, copies: int, n_features: int, shift: float) -> None:
+        random = np.random.default_rng(seed)
+        labels = np.arange(n_groups) % 2
+        self.groups = np.repeat(np.arange(n_groups), copies)
+        self.y = labels[self.groups]
+        centre = np.zeros(n_features)
+        centre[:3] = shift
+        of_groups = labels[:, None] * centre + random.normal(size=(n_groups, n_features))
+        X = of_groups[self.groups] + 0.3 * random.normal(size=(len(self.y), n_features))
+        self.folds = np.empty(len(self.y), dtype=np.int64)
+        self.probability = np.empty(len(self.y))
+        log_odds, truths = [], []
+        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+        for number, (train, test) in enumerate(splitter.split(X, self.y, self.groups)):
+            model = LogisticRegression().fit(X[train], self.y[train])
+            self.folds[test], self.probability[test] = number, model.predict_proba(X[test])[:, 1]
+            log_odds.append(model.decision_function(X))
+            direction = model.coef_[0] / np.linalg.norm(model.coef_[0])
+            truths.append(norm.cdf(direction @ centre / np.sqrt(2 * 1.09)))
+        self.dependence = fold_dependence(log_odds)
+        self.truth = float(np.mean(truths))
+
+    def auc(self, dependence: float, replicates: int) -> Interval:
+        table = predictions_of(self.y, self.groups, self.folds, self.probability)
+        return intervals(table, "cv", dependence, metrics=("auc",), replicates=replicates)["auc"]
+
+
+# The shares that were found stand in the docstring of fvc_exp.evaluation.bootstrap.
+DESIGNS = {
+    "no signal": (100, 5, 5, 0.0),
+    "no signal, many features": (300, 3, 26, 0.0),
+    "weak signal, many features": (100, 5, 26, 0.5),
+    "signal": (100, 5, 5, 0.5),
+    "strong signal": (100, 5, 5, 1.0),
+    "many groups": (300, 3, 5, 0.3),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
+def test_intervals_cover_the_truth_in_95_percent_of_data_sets(design: tuple[int, int, int, float]) -> None:
+    covered = []
+    for seed in range(500):
+        simulated = Simulation(seed, *design)
+        pair = [simulated.auc(dependence, 500) for dependence in (simulated.dependence, 0.0)]
+        covered.append([each.low <= simulated.truth <= each.high for each in pair])
+    share, without = np.mean(covered, axis=0)
+    print(f"{design}: {share:.3f} ({without:.3f})")
+    error = 2 * np.sqrt(0.05 * 0.95 / len(covered))
+    assert 0.93 - error <= share <= 0.97 + error, (share, without)
+
+
+def test_intervals_cover_the_truth_more_or_less() -> None:
+    """The quick one: what an interval of half or twice the width would not pass."""
+    found = [(s.truth, s.auc(s.dependence, 200)) for s in (Simulation(seed, 60, 3, 5, 0.5) for seed in range(60))]
+    covered = sum(each.low <= truth <= each.high for truth, each in found)
+    assert covered >= 52  # of 95 %, two binomial errors below
+    width = np.mean([each.high - each.low for _, each in found])
+    spread = np.std([each.estimate - truth for truth, each in found], ddof=1)
+    assert width / (2 * 1.96 * spread) == pytest.approx(1.0, abs=0.3)
+
+
+def test_estimates_are_the_means_of_the_folds() -> None:
+    simulated = Simulation(0, 60, 3, 5, 0.5)
+    table = predictions_of(simulated.y, simulated.groups, simulated.folds, simulated.probability)
+    found = intervals(table, "cv", 0.0, replicates=50)
+    by_fold = [score(simulated.y[rows], simulated.probability[rows])
+               for rows in (simulated.folds == fold for fold in range(FOLDS))]  # fmt: skip
+    for name in METRICS:
+        assert found[name].estimate == pytest.approx(np.mean([each[name] for each in by_fold]), abs=1e-12)
+        assert found[name].low < found[name].estimate < found[name].high
+
+
+def test_near_copies_make_nothing_surer() -> None:
+    """Every row ten times over must not change an interval; resampling rows would make it 3 times narrower."""
+    one = Simulation(0, 80, 1, 5, 0.5)
+    tenfold = [np.repeat(column, 10) for column in (one.y, one.groups, one.folds, one.probability)]
+    single = predictions_of(one.y, one.groups, one.folds, one.probability)
+    pair = [intervals(table, "cv", 0.0, replicates=200) for table in (single, predictions_of(*tenfold))]
+    for name in METRICS:
+        assert vars(pair[0][name]) == pytest.approx(vars(pair[1][name]), abs=1e-9)
+
+
+def test_the_predicted_column_decides_not_a_threshold() -> None:
+    simulated = Simulation(0, 60, 3, 5, 0.5)
+    table = predictions_of(simulated.y, simulated.groups, simulated.folds, simulated.probability)
+    everything_fake = table.with_columns(pl.lit(1).alias("predicted"))
+    assert intervals(everything_fake, "cv", 0.0, metrics=("recall",), replicates=20)["recall"].estimate == 1.0
+
+
+@pytest.mark.parametrize("sizes", [(3, 7, 40), (2,), (1, 5)], ids=str)
+def test_weights_have_the_mean_and_variance_of_a_sample(sizes: tuple[int, ...]) -> None:
+    strata = np.repeat(np.arange(len(sizes)), sizes)
+    weights = cluster_weights(strata, 40_000, np.random.default_rng(0))
+    values = np.random.default_rng(1).normal(size=len(strata))
+    for stratum, size in enumerate(sizes):
+        rows = strata == stratum
+        np.testing.assert_allclose(weights[rows].sum(axis=0), size)
+        if size == 1:
+            continue
+        means = values[rows] @ weights[rows] / size
+        assert means.var() == pytest.approx(values[rows].var(ddof=1) / size, rel=0.05)
+
+
+def test_a_group_that_cannot_vary_keeps_its_weight() -> None:
+    assert (cluster_weights(np.array([0, 1, 1]), 50, np.random.default_rng(0))[0] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("shift", "low", "high"), [(0.0, 0.6, 1.25), (3.0, 0.0, 0.1)], ids=["no signal", "strong signal"]
+)
+def test_dependence_follows_the_signal(shift: float, low: float, high: float) -> None:
+    found = [Simulation(seed, 200, 2, 20, shift).dependence for seed in range(5)]
+    assert low <= np.mean(found) <= high
+    assert max(found) <= no_signal_dependence(FOLDS) == 1.25
+
+
+def test_dependence_of_models_that_say_nothing_is_the_largest() -> None:
+    assert fold_dependence([np.zeros(9)] * 5) == 1.25
+    assert fold_dependence([np.arange(9.0)]) == 0.0
+
+
+def test_a_split_without_rows_is_named() -> None:
+    simulated = Simulation(0, 60, 1, 5, 0.5)
+    table = predictions_of(simulated.y, simulated.groups, simulated.folds, simulated.probability)
+    with pytest.raises(ArtifactError, match="no row of split 'test'"):
+        intervals(table, "test", 0.0)
+
+
+def test_2000_replicates_of_3278_rows_are_fast() -> None:
+    groups = np.arange(3278) % 298
+    y, folds = groups % 2, groups // 2 % FOLDS
+    probability = np.random.default_rng(0).random(3278)
+    table = predictions_of(y, groups, folds, probability)
+    started = time.process_time()
+    intervals(table, "cv", 0.0, metrics=("auc",))
+    assert time.process_time() - started < 1.0

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from fvc_exp.evaluation.metrics import METRICS, auc, confusion, score, summarise
+
+CASES = {
+    "mixed": (np.array([0, 0, 1, 1, 1, 0, 1]), np.array([0.1, 0.6, 0.7, 0.4, 0.9, 0.5, 0.51])),
+    "ties": (np.array([0, 1, 0, 1]), np.array([0.5, 0.5, 0.5, 0.5])),
+    "all fake": (np.array([0, 1, 0, 1, 1]), np.array([0.9, 0.8, 0.7, 0.99, 0.6])),
+    "all real": (np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.05, 0.4])),
+    "perfect": (np.array([0, 1]), np.array([0.2, 0.8])),
+    "many ties": (np.arange(300) * 7 % 11 % 2, np.round(np.random.default_rng(0).uniform(size=300), 2)),
+    "certain": (np.array([0, 1, 0, 1]), np.array([0.0, 1.0, 1.0, 0.0])),
+    "upside down": (np.array([0, 1, 0, 1]), np.array([0.8, 0.2, 0.7, 0.1])),
+}
+
+
+@pytest.mark.parametrize(("y", "probability"), CASES.values(), ids=CASES)
+def test_every_metric_is_that_of_scikit_learn(y: np.ndarray, probability: np.ndarray) -> None:
+    predicted = (probability > 0.5).astype(int)
+    options = {"zero_division": 0.0}
+    with warnings.catch_warnings(action="ignore"):
+        expected = {
+            "accuracy": metrics.accuracy_score(y, predicted),
+            "balanced_accuracy": metrics.balanced_accuracy_score(y, predicted),
+            "precision": metrics.precision_score(y, predicted, **options),
+            "recall": metrics.recall_score(y, predicted),
+            "f1": metrics.f1_score(y, predicted),
+            "precision_real": metrics.precision_score(y, predicted, pos_label=0, **options),
+            "recall_real": metrics.recall_score(y, predicted, pos_label=0),
+            "f1_real": metrics.f1_score(y, predicted, pos_label=0),
+            "auc": metrics.roc_auc_score(y, probability),
+            "average_precision": metrics.average_precision_score(y, probability),
+            "log_loss": metrics.log_loss(y, probability),
+            "brier": metrics.brier_score_loss(y, probability),
+            "mcc": metrics.matthews_corrcoef(y, predicted),
+        }
+    assert set(expected) == set(METRICS)
+    assert score(y, probability) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    matrix = metrics.confusion_matrix(y, predicted).ravel().tolist()
+    assert list(confusion(y, probability).values()) == matrix
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 2, 17])
+def test_ranked_metrics_equal_those_of_scikit_learn_to_the_bit(decimals: int) -> None:
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        y = np.r_[0, 1, random.integers(0, 2, random.integers(0, 400))]
+        probability = np.round(random.random(len(y)), decimals)
+        found = score(y, probability)
+        assert found["auc"] == auc(y, probability) == metrics.roc_auc_score(y, probability)
+        assert found["average_precision"] == metrics.average_precision_score(y, probability)
+        assert found["log_loss"] == metrics.log_loss(y, probability)
+
+
+def test_summary_is_mean_and_sample_deviation() -> None:
+    records = [dict.fromkeys(METRICS, value) for value in (0.2, 0.4, 0.9)]
+    assert summarise(records)["f1"] == pytest.approx({"mean": 0.5, "std": 0.36055512754639896})
+
+
+def test_one_fold_has_no_deviation() -> None:
+    assert summarise([dict.fromkeys(METRICS, 0.3)])["auc"] == {"mean": 0.3, "std": None}

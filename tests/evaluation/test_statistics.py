@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fvc_exp.evaluation.statistics import above, corrected_t_test, holm, standard_error
+
+DIFFERENCES = np.array([0.02, -0.01, 0.03, 0.015, 0.04])
+
+
+def test_without_correction_it_is_the_paired_t_test() -> None:
+    assert corrected_t_test(DIFFERENCES, 0.0) == pytest.approx(stats.ttest_1samp(DIFFERENCES, 0.0).pvalue)
+
+
+def test_correction_by_hand() -> None:
+    # mean .019, sample variance .000355, (1/5 + 1/4) * variance = .00015975, t = .019 / .012639 = 1.50327
+    assert corrected_t_test(DIFFERENCES, 0.25) == pytest.approx(2 * stats.t.sf(1.50327, 4), abs=1e-5)
+    assert corrected_t_test(-DIFFERENCES, 0.25) == corrected_t_test(DIFFERENCES, 0.25)
+
+
+@pytest.mark.parametrize(("values", "expected"), [(np.zeros(5), 1.0), (np.full(5, 0.25), 0.0)], ids=["equal", "shift"])
+def test_differences_that_do_not_vary(values: np.ndarray, expected: float) -> None:
+    assert corrected_t_test(values, 0.25) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "adjusted"),
+    [
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # the example of R's p.adjust
+        ([0.5, 0.9], [1.0, 1.0]),
+        ([0.02], [0.02]),
+        ([], []),
+    ],
+    ids=["four", "capped", "one", "none"],
+)
+def test_holm(raw: list[float], adjusted: list[float]) -> None:
+    np.testing.assert_allclose(holm(np.array(raw)), adjusted)
+
+
+def test_holm_rejects_what_its_steps_reject() -> None:
+    """The procedure itself: go up the sorted p-values while p <= alpha / (those left)."""
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        p_values = random.beta(0.3, 2, size=8)
+        rejected: set[int] = set()
+        for place, index in enumerate(np.argsort(p_values)):
+            if p_values[index] > 0.05 / (8 - place):
+                break
+            rejected.add(int(index))
+        assert set(np.flatnonzero(holm(p_values) <= 0.05).tolist()) == rejected
+
+
+def test_repeats_do_not_shrink_the_standard_error() -> None:
+    once = np.array([0.6, 0.7, 0.65, 0.8, 0.75])
+    assert standard_error(once, 5) == pytest.approx(stats.sem(once))
+    assert standard_error(np.tile(once, 4), 5) == pytest.approx(stats.sem(once), rel=0.11)
+
+
+def test_above() -> None:
+    assert above(0.6, 0.05, 0.5, 1000) == pytest.approx(stats.norm.sf(2), abs=1e-3)
+    assert above(0.6, 0.05, 0.5, 3) > above(0.6, 0.05, 0.5, 1000)
+    assert above(0.5, 0.0, 0.5, 10) == 1.0

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from fvc_exp.io.files import read_json, write_json
+from fvc_exp.report.render import write_report
+from fvc_exp.report.sweep_page import SweepContent, sweep_content
+from tests.report.folders import SCRIPT
+from tests.report.test_render import Page
+
+
+@pytest.fixture(scope="session")
+def content(sweep: Path) -> SweepContent:
+    return sweep_content(sweep)
+
+
+def test_300_configurations_fit_in_a_megabyte_and_a_few_seconds(sweep: Path, tmp_path: Path) -> None:
+    began = time.process_time()
+    report, card = write_report(sweep, tmp_path / "page.html")
+    assert time.process_time() - began < 10
+    assert report.stat().st_size < 1_000_000
+    assert card == sweep / "best" / "MODEL_CARD.md"
+    page = Page(report.read_text())
+    assert "301 configurations requested, 1 not allowed, 0 duplicates, 300 to run: 300 done" in page.words()
+    assert f"C=-1 is not allowed {SCRIPT}" in page.words()
+    assert sum(tag == "script" for tag, _ in page.elements) == 1
+
+
+def test_the_ranking_is_that_of_the_runs(sweep: Path, content: SweepContent) -> None:
+    assert [row.rank for row in content.rows] == list(range(1, 301))
+    for row in content.rows[::50]:
+        results = read_json(sweep / "runs" / row.run_id / "results.json")
+        assert row.auc == results["cv"]["auc"]["mean"]
+        assert row.parameters[:2] == ("elasticnet", results["parameters"]["C"])
+    assert content.rows[0].tied is True
+
+
+def test_the_claim_is_that_of_the_whole_comparison(content: SweepContent) -> None:
+    assert content.best is not None
+    assert "as one of 300 configurations" in content.best.verdict.claim
+    assert "chosen by these scores" in content.best.verdict.claim
+    assert "300 configurations" in content.sentences[0]
+
+
+def test_the_best_run_can_be_typed_again(content: SweepContent) -> None:
+    assert content.best is not None
+    assert "python run.py data=fvc C=0.01" in content.best.commands
+
+
+def small(sweep: Path, target: Path, keep: int) -> Path:
+    """The sweep with its first members alone."""
+    plan = read_json(sweep / "plan.json")
+    plan["members"] = plan["members"][:keep]
+    target.mkdir()
+    (target / "submissions").mkdir()
+    write_json(target / "plan.json", plan)
+    for member in plan["members"]:
+        shutil.copytree(sweep / "runs" / member["run_id"], target / "runs" / member["run_id"])
+    return target
+
+
+def test_a_sweep_that_was_not_collected_has_no_best_run(sweep: Path, tmp_path: Path) -> None:
+    folder = small(sweep, tmp_path / "sweep", 3)
+    (report,) = write_report(folder)
+    words = Page(report.read_text()).words()
+    assert f"There is no best run yet: run fvc collect {folder} when" in words
+    assert "Leaderboard" in words
+    assert "Audit: " not in words
+
+
+def test_failed_leaking_and_uncomparable_runs_are_named(sweep: Path, tmp_path: Path) -> None:
+    folder = small(sweep, tmp_path / "sweep", 4)
+    failed, leaking, other = (f"{number:012x}" for number in (1, 2, 3))
+    write_json(folder / "runs" / failed / "status.json",
+               {"state": "failed", "reason": "DataError", "message": f"bad {SCRIPT}\nmore"})  # fmt: skip
+    results = read_json(folder / "runs" / leaking / "results.json")
+    results["audit"] |= {"verdict": "FAIL", "reasons": ["label_lookup: x"]}
+    write_json(folder / "runs" / leaking / "results.json", results)
+    (folder / "runs" / other / "folds.parquet").unlink()
+    found = sweep_content(folder)
+    assert [row.run_id for row in found.rows] == [f"{0:012x}", other]
+    assert found.failures == (f"{failed} C=0.0102: failed: DataError: bad {SCRIPT}",)
+    assert found.leaking == (f"{leaking} C=0.010404: label_lookup: x",)
+    assert found.sentences[0].startswith("The configurations are not compared: ")
+    assert {row.tied for row in found.rows} == {None}
+    assert write_report(folder)[0].exists()
+
+
+def test_a_sweep_without_results_says_so(sweep: Path, tmp_path: Path) -> None:
+    folder = small(sweep, tmp_path / "sweep", 1)
+    shutil.rmtree(folder / "runs")
+    (report,) = write_report(folder)
+    assert "No configuration can be ranked yet." in Page(report.read_text()).words()

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.runs import predict as predict_module
+from fvc_exp.runs.portable_model import Bundle
+from fvc_exp.runs.predict import predict
+from tests.conftest import run_py
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus and three runs on it: full-size features, scaled ones too, forensic ones."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    corpus = ("data.demo_events=12", "data.demo_uploads=1", "cv.n_splits=2", "plots=false", f"outputs={outputs}")
+    for name in ("stage2", "all", "forensic"):
+        done = run_py(*corpus, f"features={name}", f"hydra.run.dir={outputs / name}")
+        assert done.returncode == 0, done.stderr
+    return outputs
+
+
+def videos(outputs: Path) -> Path:
+    (folder,) = (outputs / "demo").iterdir()
+    return folder / "videos"
+
+
+@pytest.mark.parametrize("features", ["stage2", "all", "forensic"])
+def test_gives_the_probabilities_that_the_run_gave(outputs: Path, features: str) -> None:
+    held_out = pl.read_parquet(outputs / features / "predictions.parquet").filter(split="test")
+    folder = videos(outputs).parent
+    found = predict(outputs / features, [str(folder / name) for name in held_out["video_path"]])
+    assert [each.probability for each in found] == pytest.approx(held_out["probability"].to_list(), abs=1e-9)
+    assert [each.decision == "fake" for each in found] == [bool(value) for value in held_out["predicted"]]
+
+
+def test_files_folders_and_patterns(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(videos(outputs))
+    one = sorted(Path().glob("*.mp4"))[0].name
+    assert [each.video for each in predict(outputs / "stage2", [one])] == [one]
+    assert len(predict(outputs / "stage2", [".", one])) == 12
+    assert len(predict(outputs / "stage2", ["*_fake_*.mp4"])) == 6
+
+
+def test_a_bad_file_does_not_hold_up_the_others(outputs: Path, tmp_path: Path) -> None:
+    good = sorted(videos(outputs).iterdir())[0]
+    (tmp_path / "text.mp4").write_text("not a video")
+    (tmp_path / "linked.mp4").symlink_to(good)
+    found = {Path(each.video).name: each for each in predict(outputs / "stage2", [str(tmp_path)])}
+    assert found["text.mp4"].error_class == "not_a_video"
+    assert found["text.mp4"].probability is None
+    assert found["linked.mp4"].probability is not None
+
+
+def test_warns_of_what_training_has_not_seen(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = str(sorted(videos(outputs).iterdir())[0])
+    assert not [text for text in predict(outputs / "stage2", [one])[0].warnings if "version" in text]
+    monkeypatch.setattr(predict_module, "FEATURE_VERSION", "99")
+    assert predict(outputs / "stage2", [one])[0].warnings[0] == (
+        "feature version of the training data: 1; of this program: 99"
+    )
+    read = predict_module.Bundle.from_json
+
+    def narrow(content: dict[str, object], where: object) -> Bundle:
+        found = read(content, where)
+        return replace(found, features=tuple(replace(each, low=-2.0, high=-1.0) for each in found.features))
+
+    monkeypatch.setattr(predict_module.Bundle, "from_json", narrow)
+    assert any("outside the training range" in text for text in predict(outputs / "stage2", [one])[0].warnings)
+
+
+def test_what_matches_nothing_is_named(outputs: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing\.mp4: no such file"):
+        predict(outputs / "stage2", [str(tmp_path / "nothing.mp4")])
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"config\.yaml: cannot be read"):
+        predict(tmp_path, ["x.mp4"])
+
+
+def test_a_model_of_other_features_is_refused(outputs: Path, tmp_path: Path) -> None:
+    for path in (outputs / "stage2").iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    model = json.loads((tmp_path / "model.json").read_text())
+    model["features"][0]["name"] = "stage2_from_elsewhere"
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    with pytest.raises(DataError, match="stage2_from_elsewhere"):
+        predict(tmp_path, [str(sorted(videos(outputs).iterdir())[0])])
+
+
+def fvc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fvc_exp.cli", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None:
+    (tmp_path / 'odd, "name".mp4').write_text("not a video")
+    arguments = ("predict", str(outputs / "stage2"), str(sorted(videos(outputs).iterdir())[0]), str(tmp_path))
+    text, as_json, as_csv = fvc(*arguments), fvc(*arguments, "--json"), fvc(*arguments, "--csv")
+    assert [done.returncode for done in (text, as_json, as_csv)] == [1, 1, 1]
+    good, bad = json.loads(as_json.stdout)
+    assert f"{good['decision']}, probability of fake {good['probability']:.3f}" in text.stdout
+    assert (bad["probability"], bad["error_class"]) == (None, "not_a_video")
+    rows = list(csv.DictReader(io.StringIO(as_csv.stdout)))
+    assert [row["video"] for row in rows] == [good["video"], bad["video"]]
+    assert float(rows[0]["probability"]) == pytest.approx(good["probability"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{run}", "{run}/nothing.mp4"], "no such file"),
+        (["/nowhere", "x.mp4"], "/nowhere/config.yaml: cannot be read"),
+        (["{run}", "x.mp4", "--json", "--csv"], "exclude each other"),
+    ],
+    ids=["video", "run", "format"],
+)
+def test_command_names_mistakes_in_one_line(outputs: Path, arguments: list[str], message: str) -> None:
+    done = fvc("predict", *(argument.format(run=outputs / "stage2") for argument in arguments))
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

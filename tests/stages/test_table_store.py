@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fvc_exp.errors import DataError
+from fvc_exp.stages.source_files import Source
+from fvc_exp.stages.table_store import TableStore, fingerprint, states
+from fvc_exp.video.failures import Failed
+
+SOURCES = {name: Source(Path(name), 10, 1) for name in ("a", "b", "c")}
+CURRENT = states(SOURCES)
+KEYS = CURRENT.select("video_path")
+BAD = Failed("timeout", "too slow")
+
+
+def make(tmp_path: Path, settings: str = "s", **options: object) -> TableStore:
+    return TableStore(tmp_path / "table", {"value": pl.Float64}, settings, **options)
+
+
+def fill(store: TableStore, **values: float | Failed) -> None:
+    with store:
+        for key, value in values.items():
+            store.add(key, SOURCES[key], value if isinstance(value, Failed) else {"value": value})
+
+
+def merge(tmp_path: Path, carried: pl.DataFrame = KEYS) -> bool:
+    with make(tmp_path) as store:
+        return store.merge(CURRENT, carried)
+
+
+def finished(store: TableStore) -> dict[str, float | str]:
+    rows = store.finished(CURRENT)
+    return {row["video_path"]: row["error_class"] or row["value"] for row in rows.iter_rows(named=True)}
+
+
+def test_rows_are_kept_and_merged_when_all_are_there(tmp_path: Path) -> None:
+    fill(make(tmp_path), c=3.0, a=1.0)
+    assert finished(make(tmp_path)) == {"a": 1.0, "c": 3.0}
+    assert not merge(tmp_path)
+    assert not make(tmp_path).path.exists()
+    fill(make(tmp_path), b=BAD)
+    assert merge(tmp_path)
+    table = pl.read_parquet(tmp_path / "table.parquet")
+    assert table.columns == ["video_path", "value", "error", "error_class", "settings", "file_size", "file_mtime_ns"]
+    assert table.select("video_path", "value", "error", "error_class").rows() == [
+        ("a", 1.0, None, None),
+        ("b", None, "too slow", "timeout"),
+        ("c", 3.0, None, None),
+    ]
+
+
+def test_nothing_is_left_but_the_table(tmp_path: Path) -> None:
+    with make(tmp_path) as store:
+        for key, source in SOURCES.items():
+            store.add(key, source, {"value": 1.0})
+        store.flush()
+        assert store.merge(CURRENT, KEYS)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [(BAD, 2.0, 2.0), (2.0, BAD, 2.0), (1.0, 2.0, 2.0), (Failed("worker_died", ""), BAD, "timeout")],
+    ids=["retry succeeds", "late failure", "both good", "fails again"],
+)
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_the_better_then_the_later_row_counts(
+    tmp_path: Path, first: float | Failed, second: float | Failed, kept: object, is_merged: bool
+) -> None:
+    fill(make(tmp_path), a=first, b=0.0, c=0.0)
+    if is_merged:
+        assert merge(tmp_path)
+    fill(make(tmp_path), a=second)
+    assert finished(make(tmp_path))["a"] == kept
+    assert merge(tmp_path)
+    assert finished(make(tmp_path))["a"] == kept
+
+
+def test_rows_of_other_settings_or_files_do_not_count(tmp_path: Path) -> None:
+    fill(make(tmp_path), a=1.0, b=2.0, c=3.0)
+    assert finished(make(tmp_path, settings="other")) == {}
+    changed = states(SOURCES | {"a": Source(Path("a"), 11, 1), "b": Source(Path("b"), 10, 2)})
+    assert make(tmp_path).finished(changed)["video_path"].to_list() == ["c"]
+    gone = states(SOURCES | {"a": Source(None)})
+    assert set(make(tmp_path).finished(gone)["video_path"]) == {"b", "c"}
+
+
+def test_a_missing_file_keeps_its_row_while_it_is_missing(tmp_path: Path) -> None:
+    missing = Source(None, failed=Failed("missing", "gone"))
+    with make(tmp_path) as store:
+        store.add("a", missing, Failed("missing", "gone"))
+    assert len(make(tmp_path).finished(states({"a": missing}))) == 1
+    assert len(make(tmp_path).finished(states({"a": SOURCES["a"]}))) == 0
+
+
+def test_merged_table_repeats_the_present_input_columns(tmp_path: Path) -> None:
+    fill(make(tmp_path), a=1.0, b=2.0, c=3.0)
+    assert merge(tmp_path, KEYS.with_columns(label=pl.lit("real")))
+    assert merge(tmp_path, KEYS.with_columns(label=pl.lit("fake")))
+    assert set(pl.read_parquet(tmp_path / "table.parquet")["label"]) == {"fake"}
+
+
+def test_an_unchanged_table_is_not_written_again(tmp_path: Path) -> None:
+    fill(make(tmp_path), a=1.0, b=2.0, c=3.0)
+    path = make(tmp_path).path
+    assert merge(tmp_path)
+    inode = path.stat().st_ino
+    assert merge(tmp_path)
+    assert path.stat().st_ino == inode
+
+
+def test_rows_survive_a_merge_that_died_before_it_removed_the_parts(tmp_path: Path) -> None:
+    fill(make(tmp_path), a=1.0, b=2.0, c=3.0)
+    parts = {path: path.read_bytes() for path in (tmp_path / "table.parts").glob("*.parquet")}
+    assert merge(tmp_path)
+    for path, content in parts.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    assert finished(make(tmp_path)) == {"a": 1.0, "b": 2.0, "c": 3.0}
+    assert merge(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]
+
+
+def test_a_part_that_another_process_merges_meanwhile_is_found_in_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(make(tmp_path), a=1.0, b=2.0, c=3.0)
+    read = pl.read_parquet
+
+    def read_after_the_other(path: Path, **options: bool) -> pl.DataFrame:
+        monkeypatch.setattr(pl, "read_parquet", read)
+        assert merge(tmp_path)
+        return read(path, **options)
+
+    monkeypatch.setattr(pl, "read_parquet", read_after_the_other)
+    assert finished(make(tmp_path)) == {"a": 1.0, "b": 2.0, "c": 3.0}
+
+
+def test_a_foreign_table_is_not_overwritten(tmp_path: Path) -> None:
+    pl.DataFrame({"video_path": ["a"], "value": [1.0]}).write_parquet(tmp_path / "table.parquet")
+    with pytest.raises(DataError, match=r"table\.parquet: was not written by this stage .* move it away"):
+        make(tmp_path).finished(CURRENT)
+
+
+def test_rows_whose_file_is_gone_or_changed_do_not_count(tmp_path: Path) -> None:
+    def store() -> TableStore:
+        return make(tmp_path, root=tmp_path, output="video_path")
+
+    for name, size in (("a", 5), ("b", 6)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    with store() as opened:
+        for name in ("a", "b", "c"):
+            opened.add(name, SOURCES[name], {"value": 1.0, "output_size": 5})
+    assert set(finished(store())) == {"a"}
+
+
+def dead_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("host", "pid", "age_hours", "is_kept"),
+    [
+        (socket.gethostname(), os.getppid, 0, True),
+        (socket.gethostname(), dead_process, 0, False),
+        ("other-node", os.getppid, 0, True),
+        ("other-node", os.getppid, 25, False),
+    ],
+    ids=["alive", "dead", "elsewhere", "elsewhere and old"],
+)
+def test_unfinished_files_of_killed_processes_are_removed(
+    tmp_path: Path, host: str, pid: Callable[[], int], age_hours: int, is_kept: bool
+) -> None:
+    folder = tmp_path / "table.parts" / f"work-{host}-{pid()}-abcd1234"
+    folder.mkdir(parents=True)
+    (folder / "half.mp4").write_bytes(b"x")
+    then = time.time() - age_hours * 3600
+    os.utime(folder, (then, then))
+    with make(tmp_path) as store:
+        assert store.scratch.is_dir()
+        assert folder.is_dir() == is_kept
+    assert not store.scratch.exists()
+
+
+def test_fingerprint_tells_settings_apart() -> None:
+    assert fingerprint(a=1, b=[2]) == fingerprint(b=[2], a=1) != fingerprint(a=1, b=[3])

@@ -1,0 +1,69 @@
+"""Plans and sweep folders over small tables, without a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from fvc_exp.config.hydra_app import register
+from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.multirun import Grid, shared
+from fvc_exp.sweeps.plan import TrainingData, make_plan
+from tests.conftest import ROOT
+
+BASIC = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
+FAST = "audit.permutations=0"  # the audit of a run costs more than its fits
+MakePlan = Callable[..., Plan]
+
+
+@pytest.fixture(scope="session")
+def loader() -> ConfigLoader:
+    """Hydra's own loader of conf/."""
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return GlobalHydra.instance().config_loader()
+
+
+@pytest.fixture(scope="session")
+def master(loader: ConfigLoader) -> DictConfig:
+    """What a multirun without any override composes."""
+    return loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
+
+
+@pytest.fixture(scope="session")
+def grid(loader: ConfigLoader, master: DictConfig) -> Grid:
+    return Grid(loader, master)
+
+
+def maker(grid: Grid, tables: Path) -> MakePlan:
+    """Makes plans of overrides on the tables, to be run in this process."""
+
+    def make_one(*arguments: str) -> Plan:
+        points = grid.points(["data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *arguments])
+        requested = ((point, grid.compose(point)) for point in points)
+        common = shared(points)
+        plan, _ = make_plan(requested, TrainingData(prepare=False), command=["test"], common=common, launcher="basic")
+        return replace(plan, launcher_settings=BASIC)
+
+    return make_one
+
+
+@pytest.fixture
+def make(grid: Grid, tables: Path) -> MakePlan:
+    """Plans on tables of this test's own."""
+    return maker(grid, tables)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> SweepFolder:
+    folder = SweepFolder(tmp_path / "sweep")
+    folder.make()
+    return folder

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from fvc_exp.sweeps import claims
+from fvc_exp.sweeps.claims import Claim, heartbeat, latest, process_start, try_claim
+from fvc_exp.sweeps.folder import MemberFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> MemberFolder:
+    return MemberFolder(tmp_path / "member")
+
+
+def contend(path: Path, everybody: Barrier) -> bool:
+    everybody.wait(60)
+    won = try_claim(MemberFolder(path), "1") is not None
+    everybody.wait(60)  # stay alive until everybody has tried
+    return won
+
+
+def test_only_one_of_many_processes_gets_it(folder: MemberFolder) -> None:
+    spawn = get_context("spawn")
+    with spawn.Manager() as manager, ProcessPoolExecutor(4, mp_context=spawn) as pool:
+        answers = list(pool.map(contend, [folder.path] * 4, [manager.Barrier(4)] * 4))
+    assert sum(answers) == 1
+
+
+def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner: object) -> Path:
+    folder.attempts.mkdir(parents=True, exist_ok=True)
+    facts = {"host": "elsewhere", "pid": 1, "process_start": "1", "job": "7", "restart": 0, "started": "now"}
+    path = folder.attempts / f"{number}.claim"
+    path.write_text(json.dumps(facts | owner))
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def ended_process() -> tuple[int, str]:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        start = process_start(process.pid)
+        process.communicate()
+    assert start
+    return process.pid, start
+
+
+def here() -> str:
+    return claims.Owner.this_process("1").host
+
+
+def test_a_dead_owner_on_this_machine_is_followed_at_once(folder: MemberFolder) -> None:
+    pid, start = ended_process()
+    write_claim(folder, 3, host=here(), pid=pid, process_start=start)
+    taken = try_claim(folder, "8")
+    assert taken is not None
+    assert taken.number == 4
+
+
+def test_a_reused_pid_is_another_process(folder: MemberFolder) -> None:
+    write_claim(folder, 1, host=here(), pid=os.getpid(), process_start="1")
+    assert try_claim(folder, "8") is not None
+
+
+@pytest.mark.parametrize(("age", "follows"), [(5, False), (500, True)], ids=["beating", "silent"])
+def test_an_owner_elsewhere_is_alive_while_its_heart_beats(folder: MemberFolder, age: float, follows: bool) -> None:
+    write_claim(folder, 1, age=age)
+    assert (try_claim(folder, "8") is not None) is follows
+
+
+def test_a_claim_cut_short_counts_as_one_for_a_while(folder: MemberFolder) -> None:
+    path = write_claim(folder, 1)
+    path.write_text("")
+    assert try_claim(folder, "8") is None
+    os.utime(path, (0, 0))
+    assert try_claim(folder, "8") is not None
+
+
+def test_an_ended_attempt_is_followed_though_its_owner_lives(folder: MemberFolder) -> None:
+    first = try_claim(folder, "8")
+    assert first is not None
+    assert try_claim(folder, "8") is None
+    folder.status.write_text(json.dumps({"state": "failed", "attempt": first.number}))
+    second = try_claim(folder, "8")
+    assert second is not None
+    assert second.number == 2
+
+
+def test_the_heart_beats_while_the_work_lasts(folder: MemberFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.05)
+    path = write_claim(folder, 1, age=1000)
+    with heartbeat(Claim(1, path, None)):
+        deadline = time.monotonic() + 10
+        while time.time() - path.stat().st_mtime > 100:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    os.utime(path, (0, 0))
+    time.sleep(0.2)
+    assert path.stat().st_mtime == 0
+
+
+def test_the_newest_attempt_is_by_number(folder: MemberFolder) -> None:
+    for number in (2, 10, 9):
+        write_claim(folder, number)
+    newest = latest(folder)
+    assert newest is not None
+    assert newest.number == 10

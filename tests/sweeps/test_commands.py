@@ -1,0 +1,96 @@
+"""``fvc`` on sweep folders, called in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from fvc_exp.cli.app import app
+from fvc_exp.io.files import write_json
+from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.job import run_members
+from fvc_exp.sweeps.submissions import Cluster, Submission, write
+from tests.sweeps.conftest import MakePlan
+
+
+def fvc(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def plan(make: MakePlan, sweep: SweepFolder) -> Plan:
+    """Two members, the first of which is done."""
+    plan = make("penalty=l2", "C=0.1,1")
+    sweep.write_plan(plan)
+    write(sweep, Submission.new(Cluster.local, str(sweep.path), [[plan.members[0].run_id]]).with_jobs(["1.1"]))
+    run_members(sweep, plan.members[:1], "1")
+    return plan
+
+
+def fail_second(sweep: SweepFolder, plan: Plan) -> None:
+    folder = sweep.member(plan.members[1].run_id)
+    folder.path.mkdir()
+    write_json(folder.status, {"state": "failed", "reason": "ValueError", "message": "boom"})
+
+
+def test_status_of_an_unfinished_sweep(sweep: SweepFolder, plan: Plan) -> None:
+    done = fvc("status", sweep.path, "--json")
+    assert done.exit_code == 3
+    shown = json.loads(done.stdout)["members"]
+    assert [(each["run_id"], each["state"]) for each in shown] == [
+        (plan.members[0].run_id, "done"),
+        (plan.members[1].run_id, "waiting"),
+    ]
+    assert "1 done, 1 waiting" in fvc("status", sweep.path).stdout
+
+
+def test_status_of_a_failed_sweep(sweep: SweepFolder, plan: Plan) -> None:
+    fail_second(sweep, plan)
+    done = fvc("status", sweep.path)
+    assert done.exit_code == 1
+    assert "ValueError: boom" in done.stdout
+
+
+def test_watching_a_sweep_at_rest_ends_at_once(sweep: SweepFolder, plan: Plan) -> None:
+    assert fvc("status", sweep.path, "--watch").exit_code == 3
+
+
+def test_leaderboard_writes_nothing(sweep: SweepFolder, plan: Plan) -> None:
+    before = {path: path.stat().st_mtime_ns for path in sweep.path.rglob("*")}
+    done = fvc("leaderboard", sweep.path, "--json")
+    assert done.exit_code == 0
+    assert [each["run_id"] for each in json.loads(done.stdout)["ranking"]] == [plan.members[0].run_id]
+    assert {path: path.stat().st_mtime_ns for path in sweep.path.rglob("*")} == before
+
+
+def test_leaderboard_before_anything_is_finished(make: MakePlan, sweep: SweepFolder) -> None:
+    sweep.write_plan(make("C=0.1"))
+    assert fvc("leaderboard", sweep.path).exit_code == 3
+
+
+def test_collect_then_retry_then_collect(sweep: SweepFolder, plan: Plan) -> None:
+    fail_second(sweep, plan)
+    assert fvc("collect", sweep.path).exit_code == 1
+    written: list[Path] = [
+        sweep.results,
+        sweep.results_csv,
+        sweep.folds,
+        sweep.leaderboard,
+        sweep.best / "results.json",
+    ]
+    assert all(path.exists() for path in written)
+    again = fvc("retry", sweep.path)
+    assert again.exit_code == 0, again.stderr
+    assert "1 already done, 1 to run" in again.stderr
+    assert fvc("collect", sweep.path).exit_code == 0
+    assert fvc("retry", sweep.path, "--no-wait").exit_code == 2
+
+
+def test_a_plan_of_another_version_is_one_line(sweep: SweepFolder) -> None:
+    sweep.plan.write_text("{}")
+    done = fvc("status", sweep.path)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"error: {sweep.plan}: was not written by this version")

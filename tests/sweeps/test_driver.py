@@ -1,0 +1,166 @@
+"""Whole sweeps by the real command line: in the driver's own process and in local ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.sweeps.states import State, inspect
+from tests.conftest import ROOT, run_py
+from tests.sweeps.conftest import FAST
+from tests.sweeps.sabotage import sitecustomize as broken
+
+SABOTAGE = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'sweeps' / 'sabotage'}{os.pathsep}{ROOT}"}
+
+
+def arguments(tables: Path, *more: str) -> list[str]:
+    return ["-m", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *more]
+
+
+def sweep_of(tables: Path) -> Path:
+    (path,) = (tables / "out" / "sweeps").iterdir()
+    return path
+
+
+def states(tables: Path) -> dict[str, tuple[State, str]]:
+    folder = SweepFolder(sweep_of(tables))
+    found = inspect(folder, folder.read_plan())
+    return {" ".join(each.member.overrides): (each.state, each.reason) for each in found}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_sweep_in_process_and_again(tables: Path) -> None:
+    command = arguments(tables, "penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.1,1")
+    first = run_py(*command)
+    assert first.returncode == 0, first.stderr
+    assert "12 requested: 2 invalid, 0 duplicates, 0 already done, 10 to run" in first.stderr
+    sweep = sweep_of(tables)
+    assert len(pl.read_parquet(sweep / "results.parquet")) == 10
+    assert (sweep / "best" / "roc_pr_curves.png").exists()
+    assert not list(sweep.glob("runs/*/*.png"))
+    best = json.loads((sweep / "best" / "results.json").read_text())["run_id"]
+    assert (sweep / "best" / "metrics.json").read_bytes() == (sweep / "runs" / best / "metrics.json").read_bytes()
+    written = (sweep / "best" / "model.skops").stat().st_mtime_ns
+
+    # What does not change a number does not make another sweep either.
+    again = run_py(*command, "sweep.pack=4", "video.workers=2")
+    assert again.returncode == 0, again.stderr
+    assert "10 already done, 0 to run" in again.stderr
+    assert sweep_of(tables) == sweep
+    assert (sweep / "best" / "model.skops").stat().st_mtime_ns == written
+
+
+def test_dry_writes_nothing(tables: Path) -> None:
+    before = {path.name for path in tables.iterdir()}
+    done = run_py(*arguments(tables, "penalty=l2,elasticnet", "solver=liblinear", "C=1,1.0", "sweep.dry=true"))
+    assert done.returncode == 0, done.stderr
+    assert "4 requested: 2 invalid, 1 duplicates, 0 already done, 1 to run" in done.stdout
+    assert "nothing was submitted" in done.stdout
+    assert {path.name for path in tables.iterdir()} == before
+
+
+def test_a_named_sweep_grows(tables: Path) -> None:
+    assert run_py(*arguments(tables, "C=0.1", "sweep.name=mine")).returncode == 0
+    more = run_py(*arguments(tables, "C=0.1,1", "sweep.name=mine", "sweep.dry=true"))
+    assert "1 already done, 1 to run" in more.stdout
+
+
+def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> None:
+    """Local processes: one raises, one is killed, one is fine."""
+    command = arguments(tables, "penalty=l2", f"C={broken.RAISE},{broken.KILL},1")
+    done = run_py(*command, "hydra/launcher=local", env=SABOTAGE)
+    assert done.returncode == 1, done.stderr
+    assert states(tables) == {
+        f"C={broken.RAISE}": (State.failed, "ValueError"),
+        f"C={broken.KILL}": (State.lost, "its process ended"),
+        "C=1": (State.done, ""),
+    }
+    assert "ValueError: boom" in done.stdout
+    again = run_py(*command)
+    assert again.returncode == 0, again.stderr
+    assert "1 already done, 2 to run" in again.stderr
+    assert set(states(tables).values()) == {(State.done, "")}
+
+
+def test_a_killed_driver_leaves_local_jobs_that_the_next_one_waits_for(tables: Path) -> None:
+    command = arguments(tables, "penalty=l2", "C=0.1", "hydra/launcher=submitit_local")
+    environment = SABOTAGE | {"ALL_SLOW": "12"}
+    with subprocess.Popen(
+        [sys.executable, "run.py", *command], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
+    ) as driver:
+        until(lambda: any(tables.glob("out/sweeps/*/runs/*/attempts/1.claim")))
+        driver.kill()
+    done = run_py(*command)
+    assert done.returncode == 0, done.stderr
+    assert "1 still queued or running, 0 to run" in done.stderr
+    assert [path.name for path in sweep_of(tables).glob("runs/*/attempts/*")] == ["1.claim"]
+
+
+def test_interrupted_in_process_and_taken_up(tables: Path) -> None:
+    command = arguments(tables, "cv.n_repeats=1,5000")
+    with subprocess.Popen(
+        [sys.executable, "run.py", *command], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as driver:
+        until(lambda: len(list(tables.glob("out/sweeps/*/runs/*/attempts/1.claim"))) == 2)
+        time.sleep(1)
+        driver.send_signal(signal.SIGINT)
+        _, said = driver.communicate(timeout=60)
+    assert driver.returncode == 1
+    assert "give the same command again to go on" in said
+    assert said.splitlines()[-1] == "interrupted"
+    assert sorted(states(tables).values()) == [(State.done, ""), (State.failed, "KeyboardInterrupt")]
+
+
+REFUSED = {
+    "launcher": (["hydra/launcher=joblib"], "Could not find 'hydra/launcher/joblib'"),
+    "leaving a process": (["sweep.wait=false"], "sweep.wait=false needs hydra/launcher=slurm"),
+    "name": (["sweep.name=a/b"], "sweep.name=a/b is not allowed"),
+    "all illegal": (["penalty=elasticnet", "solver=liblinear"], "none of 2 configurations can run"),
+    "option": (["penalty=l1,ridge"], "Could not find 'penalty/ridge'"),
+    "pack": (["sweep.pack=0"], "sweep.pack=0 is not allowed"),
+}
+
+
+@pytest.mark.parametrize(("more", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_mistake_is_one_line_and_leaves_nothing(tables: Path, more: list[str], message: str) -> None:
+    done = run_py(*arguments(tables, "C=0.1,1", *more))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not (tables / "out").exists()
+
+
+def test_an_experiment_file_is_a_sweep_of_its_own(tables: Path) -> None:
+    done = run_py(*arguments(tables, "experiment=grid_5alpha", "sweep.dry=true")[1:])
+    assert "72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run" in done.stdout
+    done = run_py(*arguments(tables, "experiment=grid_5alpha", "C=5", "sweep.dry=true")[1:])
+    assert "18 requested: 3 invalid, 8 duplicates, 0 already done, 7 to run" in done.stdout
+
+
+def test_planning_for_slurm_loads_no_scikit_learn(tables: Path) -> None:
+    code = (
+        "import atexit, runpy, sys\n"
+        "atexit.register(lambda: print(*sys.modules))\n"
+        f"sys.argv = {['run.py', *arguments(tables, 'C=0.1,1', 'sweep.dry=true')]!r}\n"
+        "runpy.run_path('run.py', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    assert not loaded & {"sklearn", "scipy", "matplotlib", "av", "cv2"}

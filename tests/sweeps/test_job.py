@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fvc_exp.io.files import write_json
+from fvc_exp.runs import execute
+from fvc_exp.sweeps import cache
+from fvc_exp.sweeps.claims import try_claim
+from fvc_exp.sweeps.folder import Member, SweepFolder
+from fvc_exp.sweeps.job import Pack, TimeLimitError, run_member, run_members
+from tests.conftest import ROOT
+from tests.sweeps.conftest import MakePlan
+
+
+@pytest.fixture(autouse=True)
+def _no_rows_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    for known in ("_datasets", "_bases", "_fits"):
+        monkeypatch.setattr(cache, known, {})
+
+
+@pytest.fixture
+def member(make: MakePlan) -> Member:
+    return make("C=0.1", "penalty=l2").members[0]
+
+
+def test_a_finished_member_is_not_run_again(sweep: SweepFolder, member: Member) -> None:
+    folder = sweep.member(member.run_id)
+    first = run_member(folder, member, "1")
+    written = {path: path.stat().st_mtime_ns for path in folder.files() if path.exists()}
+    assert (first["state"], first["attempt"], first["job"]) == ("done", 1, "1")
+    assert run_member(folder, member, "2") == first
+    assert {path: path.stat().st_mtime_ns for path in folder.files() if path.exists()} == written
+    assert [path.name for path in folder.attempts.iterdir()] == ["1.claim"]
+
+
+def test_another_attempt_keeps_how_the_last_one_ended_and_nothing_else(
+    sweep: SweepFolder, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sweep.member(member.run_id)
+
+    def fail_late(path: object, result: object) -> None:
+        folder.metrics.write_text("[1]")
+        folder.plot.write_text("old")
+        raise ValueError("boom")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "write_result", fail_late)
+        failed = run_member(folder, member, "1")
+    assert (failed["state"], failed["reason"], failed["message"]) == ("failed", "ValueError", "boom")
+    assert "fail_late" in failed["traceback"]
+    write_json(folder.lost, {"state": "lost", "attempt": 1, "job": "1"})
+    done = run_member(folder, member, "2")
+    assert (done["state"], done["attempt"]) == ("done", 2)
+    assert json.loads((folder.attempts / "1.status.json").read_text()) == failed
+    assert json.loads((folder.attempts / "1.lost.json").read_text())["job"] == "1"
+    assert not folder.plot.exists()
+    assert not folder.lost.exists()
+    assert len(json.loads(folder.metrics.read_text())) == 5
+
+
+def test_a_member_that_is_under_way_is_waited_for(sweep: SweepFolder, member: Member) -> None:
+    """The second process sees the first one's end, and does not run anything itself."""
+    folder = sweep.member(member.run_id)
+    claim = try_claim(folder, "1")
+    assert claim is not None
+    answers: list[dict[str, object]] = []
+    waiting = threading.Thread(target=lambda: answers.append(run_member(folder, member, "2")))
+    waiting.start()
+    time.sleep(0.3)
+    assert not answers
+    write_json(folder.metrics, [{"fold": 0}])
+    write_json(folder.results, {"run_id": member.run_id})
+    write_json(folder.status, {"state": "done", "attempt": 1, "job": "1"})
+    waiting.join(timeout=20)
+    assert answers[0]["job"] == "1"
+
+
+def test_data_that_changed_after_the_plan_are_refused(sweep: SweepFolder, member: Member, tables: Path) -> None:
+    features = pl.read_parquet(tables / "features_stage2.parquet")
+    features.with_columns(pl.col("f0") * 2).write_parquet(tables / "features_stage2.parquet")
+    status = run_member(sweep.member(member.run_id), member, "1")
+    assert (status["state"], status["reason"]) == ("failed", "DataError")
+    assert "the data changed after the sweep was planned" in status["message"]
+
+
+def test_one_that_fails_does_not_stop_the_others_of_its_job(sweep: SweepFolder, make: MakePlan) -> None:
+    members = make("C=0.1,1,10").members
+    broken = replace(members[1], config={**members[1].config, "data": {**members[1].config["data"], "root": "/no"}})
+    said = run_members(sweep, [members[0], broken, members[2]], "1")
+    assert [each["state"] for each in said] == ["done", "failed", "done"]
+
+
+def test_after_the_time_limit_nothing_is_begun(
+    sweep: SweepFolder, make: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_time(*arguments: object) -> None:
+        raise TimeLimitError("over")
+
+    monkeypatch.setattr(execute, "run", out_of_time)
+    said = run_members(sweep, make("C=0.1,1").members, "1")
+    assert [each["reason"] for each in said] == ["TimeLimitError"]
+
+
+JOB = """
+import os, signal, sys, threading, time
+from fvc_exp.runs import execute
+from fvc_exp.sweeps.job import Pack
+import submitit.core.job_environment as environment, submitit.core.utils as utils, pathlib, pickle
+
+pack = pickle.load(open(sys.argv[1], "rb"))
+def slow(*arguments):
+    signal.raise_signal(signal.SIGUSR2)
+    time.sleep(60)
+execute.run = slow
+os.environ |= {"SUBMITIT_EXECUTOR": "local", "SUBMITIT_LOCAL_JOB_ID": "7", "SUBMITIT_FOLDER": sys.argv[2]}
+here = environment.JobEnvironment()
+delayed = utils.DelayedSubmission(pack)
+delayed.set_timeout(1, 0)
+here._handle_signals(here.paths, delayed)
+began = time.monotonic()
+print(pack()[0]["reason"], round(time.monotonic() - began))
+"""
+
+
+def test_submitits_signal_becomes_a_time_limit_in_its_time(sweep: SweepFolder, member: Member, tmp_path: Path) -> None:
+    (tmp_path / "pack").write_bytes(pickle.dumps(Pack(str(sweep.path), (member,), 0.1)))
+    command = [sys.executable, "-c", JOB, str(tmp_path / "pack"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    reason, seconds = done.stdout.splitlines()[-1].split()
+    assert reason == "TimeLimitError"
+    assert 4 <= int(seconds) < 30  # the warning came at once, and three quarters of the 6 s were still the job's
+    assert json.loads(sweep.member(member.run_id).status.read_text())["job"] == "7"
+
+
+def test_a_job_is_begun_again_as_it_was(sweep: SweepFolder, member: Member) -> None:
+    pack = Pack(str(sweep.path), (member,), 60)
+    assert pack.checkpoint().function is pack

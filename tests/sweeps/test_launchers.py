@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.config_loader import ConfigLoader
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from submitit.core.utils import JobPaths
+
+from fvc_exp.errors import ConfigError
+from fvc_exp.sweeps.advice import advice, seconds_each
+from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.sweeps.launchers import cluster_of, job_python, make_executor, make_launcher, packs_of
+from fvc_exp.sweeps.states import State, Watch, wait
+from fvc_exp.sweeps.submissions import Cluster
+from tests.sweeps.conftest import MakePlan
+
+
+def settings(loader: ConfigLoader, *overrides: str) -> dict[str, Any]:
+    config = loader.load_configuration("config", [*overrides, "hydra.sweep.dir=/tmp/x"], RunMode.RUN)
+    content = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+OPTIONS = {
+    "basic": None,
+    "submitit_local": Cluster.local,
+    "local": Cluster.local,
+    "submitit_slurm": Cluster.slurm,
+    "slurm": Cluster.slurm,
+}
+
+
+@pytest.mark.parametrize(("option", "cluster"), OPTIONS.items())
+def test_supported_launchers(loader: ConfigLoader, option: str, cluster: Cluster | None) -> None:
+    assert cluster_of(option, settings(loader, f"hydra/launcher={option}")) is cluster
+
+
+def test_another_launcher_is_refused(make: MakePlan, sweep: SweepFolder) -> None:
+    plan = replace(make("C=1"), launcher="ray", launcher_settings={"_target_": "hydra_plugins.ray.RayLauncher"})
+    with pytest.raises(ConfigError, match="hydra/launcher=ray is not supported: choose slurm, submitit_slurm"):
+        make_launcher(sweep, plan)
+
+
+@pytest.mark.parametrize("option", ["slurm", "submitit_slurm"])
+def test_jobs_get_the_parameters_of_hydras_own_launcher(
+    loader: ConfigLoader, master: DictConfig, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same node through Hydra's launcher class and through ours: equal batch scripts."""
+    import submitit
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
+
+    monkeypatch.setattr("submitit.slurm.slurm.SlurmExecutor.affinity", lambda _: 1)
+    more = ["partition=short", "timeout_min=7", "mem_gb=3", "setup=[module load x]", "max_num_timeout=2", "name=abc"]
+    node = settings(loader, f"hydra/launcher={option}", *(f"hydra.launcher.{each}" for each in more))
+    seen: list[Any] = []
+    monkeypatch.setattr(submitit.AutoExecutor, "map_array", lambda executor, *_: seen.append(executor) or [])
+    theirs = SlurmLauncher(**{key: value for key, value in node.items() if key != "_target_"})
+    theirs.config = master
+    monkeypatch.chdir(tmp_path)
+    theirs.launch([["C=1"]], 0)
+    ours = make_executor(Cluster.slurm, node, node["submitit_folder"])
+    inner, expected = ours._executor, seen[0]._executor
+    assert inner.parameters == expected.parameters
+    assert inner.max_num_timeout == expected.max_num_timeout == 2
+    assert inner._make_submission_file_text("run", "1") == expected._make_submission_file_text("run", "1")
+
+
+def test_a_wrong_parameter_is_one_line(loader: ConfigLoader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("submitit.slurm.slurm.SlurmExecutor.affinity", lambda _: 1)
+    node = settings(loader, "hydra/launcher=slurm") | {"typo": 1}
+    with pytest.raises(ConfigError, match=r"^hydra\.launcher: .*typo") as caught:
+        make_executor(Cluster.slurm, node, "/tmp/x/%j")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(1, [1, 1, 1]), (2, [2, 1]), (5, [3])])
+def test_packs(make: MakePlan, size: int, sizes: list[int]) -> None:
+    members = make("C=1,2,3").members
+    packs = packs_of(members, size)
+    assert [len(pack) for pack in packs] == sizes
+    assert [member for pack in packs for member in pack] == members
+
+
+ADVICE = [
+    (0.03, 1, "28 configurations x 5 folds take about 1 s on one core: run locally"),
+    (0.2, 1, "28 configurations x 5 folds take about 6 s on one core: run locally"),
+    (20, 1, r"a job computes about 20 s: sweep\.pack=28 makes fewer"),
+    (50, 1, r"a job computes about 50 s: sweep\.pack=12 makes fewer"),
+    (50, 2, None),
+    (600, 1, None),
+]
+
+
+@pytest.mark.parametrize(("seconds", "pack", "message"), ADVICE)
+def test_advice(make: MakePlan, seconds: float, pack: int, message: str | None) -> None:
+    members = make(f"C={','.join(str(c) for c in range(1, 29))}").members
+    said = advice(seconds, members, pack)
+    assert said is None if message is None else said is not None and re.search(message, said)
+
+
+def test_a_configuration_is_timed_by_really_fitting_it(make: MakePlan) -> None:
+    quick = make("C=1").members
+    slow = make("C=1", "cv.n_repeats=40").members
+    assert 0 < (seconds_each(quick) or 0) < (seconds_each(slow) or 0)
+
+
+def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
+    code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR2); print(sys.executable, sys.argv[1])"
+    done = subprocess.run(f"{job_python()} -c '{code}' 'a b'", shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{sys.executable} a b"
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # watched by its id instead
+def test_a_job_that_begins_before_its_driver_goes_on(
+    loader: ConfigLoader, make: MakePlan, sweep: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine may stop the driver for seconds between the start of a process and its next line."""
+    hand_over = JobPaths.move_temporary_file
+
+    def late(*arguments: Any) -> None:
+        time.sleep(2)
+        hand_over(*arguments)
+
+    monkeypatch.setattr(JobPaths, "move_temporary_file", late)
+    node = settings(loader, "hydra/launcher=local", f"hydra.launcher.submitit_folder={sweep.path}/.submitit/%j")
+    plan = replace(make("C=1"), launcher="local", launcher_settings=node)
+    launcher = make_launcher(sweep, plan)
+    launcher.start(packs_of(plan.members, 1))
+    (found,) = wait(Watch(sweep, plan), launcher, lambda _: None)
+    assert found.state is State.done, found

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+from hydra.core.config_loader import ConfigLoader
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from fvc_exp.sweeps.multirun import Grid, shared
+
+POINTS = {
+    "nothing": [],
+    "values": ["C=0.1", "seed=3", "cv.n_splits=3"],
+    "groups": ["penalty=elasticnet", "solver=saga", "cv=repeated"],
+    "both": ["penalty=elasticnet", "penalty.l1_ratio=0.3", "C=1e-3"],
+    "value before its group": ["penalty.l1_ratio=0.3", "penalty=elasticnet"],
+    "value twice": ["C=1", "C=2"],
+    "null": ["class_weight=null"],
+    "enum": ["class_weight=balanced"],
+    "list": ["features.tables=[stage2,stage4]"],
+    "interpolation": ["outputs=elsewhere", "data.scaled_metadata=${outputs}/x"],
+    "added": ["+C=3"],
+    "forced": ["++seed=4"],
+}
+
+
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
+def test_composes_what_hydra_composes(grid: Grid, loader: ConfigLoader, master: DictConfig, point: list[str]) -> None:
+    expected = error = None
+    try:
+        whole = loader.load_sweep_config(master, point)
+        expected = {key: value for key, value in OmegaConf.to_container(whole).items() if key != "hydra"}
+    except HydraException as raised:
+        error = raised
+    if error:
+        with pytest.raises(HydraException) as caught:
+            grid.compose(point)
+        assert str(caught.value) == str(error)
+    else:
+        assert OmegaConf.to_container(grid.compose(point)) == expected
+
+
+@pytest.mark.parametrize(
+    ("point", "message"),
+    [
+        (["penalty=ridge"], "Could not find 'penalty/ridge'"),
+        (["typo=1"], "Could not override 'typo'"),
+        (["C=lots"], "Error merging override C=lots"),
+        (["penalty=l1", "penalty.typo=1"], "Could not override 'penalty.typo'"),
+    ],
+    ids=["option", "key", "type", "nested key"],
+)
+def test_a_mistake_is_said_in_hydras_words(grid: Grid, point: list[str], message: str) -> None:
+    with pytest.raises(HydraException, match=message):
+        grid.compose(point)
+
+
+def test_points_of_a_grid_do_not_touch_each_other(grid: Grid) -> None:
+    first = grid.compose(["penalty=l2", "C=5"])
+    assert grid.compose(["penalty=l2"]).C == 1
+    assert first.C == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["C=0.1,1", "seed=1,2"], [["C=0.1", "seed=1"], ["C=0.1", "seed=2"], ["C=1", "seed=1"], ["C=1", "seed=2"]]),
+        (["seed=range(1,4)"], [["seed=1"], ["seed=2"], ["seed=3"]]),
+        (["penalty=glob(l*)"], [["penalty=l1"], ["penalty=l2"]]),
+        (["C=1,2", "C=3"], [["C=3"]]),
+        (["outputs='a,b'"], [["outputs='a,b'"]]),
+    ],
+    ids=["product", "range", "glob", "the last one wins", "a comma in quotes"],
+)
+def test_points(grid: Grid, arguments: list[str], expected: list[list[str]]) -> None:
+    assert grid.points(arguments) == expected
+
+
+def test_a_continuous_interval_is_refused(grid: Grid) -> None:
+    with pytest.raises(HydraException, match="does not support sweep type"):
+        grid.points(["C=interval(0,1)"])
+
+
+def test_shared_overrides() -> None:
+    assert shared([["a=1", "b=1"], ["a=1", "b=2"]]) == ["a=1"]
+    assert shared([["a=1"]]) == []

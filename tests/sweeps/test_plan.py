@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fvc_exp.config.canonical import canonical, run_id
+from fvc_exp.config.validate import to_typed
+from fvc_exp.errors import ArtifactError, ConfigError, DataError
+from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.multirun import Grid
+from fvc_exp.sweeps.plan import sweep_path
+from fvc_exp.sweeps.show import counts_line
+from fvc_exp.sweeps.states import inspect
+from tests.sweeps.conftest import MakePlan
+
+DOCUMENTED = ("penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.01,0.1,1,10", "penalty.l1_ratio=0.1,0.5,0.9")
+
+
+def path_of(plan: Plan) -> Path:
+    return sweep_path(plan.members[0].typed(), plan)
+
+
+def test_the_documented_grid(make: MakePlan, sweep: SweepFolder) -> None:
+    plan = make(*DOCUMENTED)
+    line = counts_line(plan, inspect(sweep, plan))
+    assert line == "72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run"
+    assert {tuple(refused.overrides[:2]) for refused in plan.invalid} == {("penalty=elasticnet", "solver=liblinear")}
+    assert all("cannot be fitted by solver=liblinear" in refused.reason for refused in plan.invalid)
+    ids = {member.run_id for member in plan.members}
+    assert len(ids) == 28
+    assert {duplicate.run_id for duplicate in plan.duplicates} < ids
+
+
+def test_members_are_what_the_run_will_be(make: MakePlan, grid: Grid) -> None:
+    plan = make("penalty=elasticnet,l2", "C=0.1")
+    for member in plan.members:
+        config = member.typed()
+        assert canonical(config) == canonical(to_typed(grid.compose([*plan.common, *member.overrides])))
+        assert member.run_id == run_id(config, member.data_sha256 or "")
+        assert not config.plots
+
+
+SAME = {
+    "order": ("C=1,0.1", "penalty=l1,l2"),
+    "launcher settings and paths": ("penalty=l1,l2", "C=0.1,1", "outputs=out", "plots=false", "video.workers=3"),
+    "packing": ("penalty=l1,l2", "C=0.1,1", "sweep.pack=3"),
+    "an inert parameter": ("penalty=l1,l2", "C=0.1,1", "penalty.l1_ratio=0.3"),
+}
+OTHER = {
+    "seed": ("penalty=l1,l2", "C=0.1,1", "seed=1"),
+    "folds": ("penalty=l1,l2", "C=0.1,1", "cv.n_splits=4"),
+    "one more": ("penalty=l1,l2", "C=0.1,1,10"),
+}
+
+
+@pytest.mark.parametrize("arguments", SAME.values(), ids=SAME)
+def test_same_sweep(make: MakePlan, arguments: tuple[str, ...]) -> None:
+    assert path_of(make(*arguments)).name == path_of(make("penalty=l1,l2", "C=0.1,1")).name
+
+
+@pytest.mark.parametrize("arguments", OTHER.values(), ids=OTHER)
+def test_another_sweep(make: MakePlan, arguments: tuple[str, ...]) -> None:
+    assert path_of(make(*arguments)).name != path_of(make("penalty=l1,l2", "C=0.1,1")).name
+
+
+def test_changed_data_are_another_sweep(make: MakePlan, tables: Path) -> None:
+    before = make("C=0.1,1")
+    features = pl.read_parquet(tables / "features_stage2.parquet")
+    features.with_columns(pl.col("f0") + 1).write_parquet(tables / "features_stage2.parquet")
+    after = make("C=0.1,1")
+    assert not {member.run_id for member in before.members} & {member.run_id for member in after.members}
+    assert path_of(before) != path_of(after)
+
+
+def test_values_out_of_range_and_missing_tables_are_invalid(make: MakePlan) -> None:
+    plan = make("C=1,-1", "features=stage2,stage4")
+    reasons = sorted(refused.reason for refused in plan.invalid)
+    assert len(plan.members) == 1
+    assert [reason.split(" ")[0] for reason in reasons] == ["C=-1.0", "C=-1.0", "features=stage4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("C=-1,0",), ConfigError, r"none of 2 configurations can run, the first because C=-1\.0 is not allowed"),
+        (("data.root=/nowhere", "C=1,2"), DataError, "none of 2 .* /nowhere/scaled_metadata: no such file"),
+    ],
+    ids=["values", "data"],
+)
+def test_nothing_can_run(make: MakePlan, arguments: tuple[str, ...], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make(*arguments)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "", "-x"])
+def test_a_name_that_is_no_folder(make: MakePlan, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"sweep\.name=.* is not allowed"):
+        path_of(make(f"sweep.name='{name}'"))
+
+
+def test_a_plan_survives_its_file(make: MakePlan, sweep: SweepFolder) -> None:
+    plan = make("penalty=l1,elasticnet", "solver=liblinear,saga", "C=0.1,0.10")
+    sweep.write_plan(plan)
+    assert sweep.read_plan() == plan
+
+
+def test_a_folder_without_a_plan(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"is no sweep: it holds no plan\.json"):
+        SweepFolder(tmp_path).read_plan()
+    (tmp_path / "plan.json").write_text('{"command": []}')
+    with pytest.raises(ArtifactError, match="was not written by this version"):
+        SweepFolder(tmp_path).read_plan()

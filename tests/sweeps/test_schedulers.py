@@ -1,0 +1,122 @@
+"""What SLURM's programs say, and what we make of it; the programs are small scripts here, real ones in tests/slurm."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fvc_exp.sweeps.claims import process_start
+from fvc_exp.sweeps.schedulers import (
+    LocalQueue,
+    NoSchedulerError,
+    SchedulerError,
+    SlurmQueue,
+    find_array,
+    max_array_size,
+)
+
+
+class Programs:
+    """A folder of scripts that stand on the PATH alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, name: str, stdout: str = "", stderr: str = "", code: int = 0) -> None:
+        path = self.folder / name
+        lines = [f"#!{sys.executable}", "import sys", f"sys.stdout.write({stdout!r})", f"sys.stderr.write({stderr!r})"]
+        path.write_text("\n".join([*lines, f"sys.exit({code})"]))
+        path.chmod(0o755)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return Programs(tmp_path)
+
+
+def test_states_of_the_queue(programs: Programs) -> None:
+    states = ["PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "COMPLETED", "FAILED", "NODE_FAIL"]
+    programs.add("squeue", "".join(f"5_{task}|{state}\n" for task, state in enumerate(states)))
+    jobs = [f"5_{task}" for task in range(9)]
+    assert SlurmQueue().active(jobs) == {
+        "5_0": "pending", "5_1": "running", "5_2": "running", "5_3": "pending", "5_4": "running",
+    }  # fmt: skip
+
+
+def test_a_forgotten_job_is_not_active(programs: Programs) -> None:
+    programs.add("squeue", stderr="slurm_load_jobs error: Invalid job id specified\n", code=1)
+    assert SlurmQueue().active(["5"]) == {}
+
+
+def test_no_answer_is_not_taken_for_an_empty_queue(programs: Programs) -> None:
+    programs.add("squeue", stderr="slurm_load_jobs error: Unable to contact slurm controller\n", code=1)
+    with pytest.raises(SchedulerError, match="squeue failed: slurm_load_jobs error: Unable to contact"):
+        SlurmQueue().active(["5"])
+
+
+def test_no_squeue_at_all(programs: Programs) -> None:
+    with pytest.raises(NoSchedulerError, match="squeue is not on the PATH"):
+        SlurmQueue().active(["5"])
+
+
+ENDS = [
+    ("FAILED", "7:0", True, "exit code 7"),
+    ("FAILED", "137:0", True, "killed by SIGKILL"),
+    ("FAILED", "0:11", True, "killed by SIGSEGV"),
+    ("CANCELLED", "0:15", True, "cancelled while running"),
+    ("CANCELLED", "0:0", False, "cancelled while pending"),
+    ("TIMEOUT", "0:1", True, "time limit"),
+    ("OUT_OF_MEMORY", "0:125", True, "out of memory"),
+    ("NODE_FAIL", "1:0", True, "node failed"),
+    ("PREEMPTED", "0:0", True, "preempted"),
+    ("COMPLETED", "0:0", True, "its job ended without a word"),
+    ("COMPLETED", "0:0", False, "its job ended before its turn"),
+]
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "started", "reason"), ENDS, ids=[f"{end[0]} {end[1]} {end[2]}" for end in ENDS]
+)
+@pytest.mark.parametrize("source", ["scontrol", "sacct"])
+def test_why_a_job_ended(programs: Programs, source: str, state: str, code: str, started: bool, reason: str) -> None:
+    if source == "scontrol":
+        programs.add("scontrol", f"JobId=9 ArrayJobId=5 ArrayTaskId=1 JobState={state} Reason=None ExitCode={code}\n")
+    else:
+        programs.add("scontrol", stderr="slurm_load_jobs error: Invalid job id specified\n", code=1)
+        programs.add("sacct", f"{state}{' by 1000' if state == 'CANCELLED' else ''}|{code}\n")
+    assert SlurmQueue().end_of("5_1", had_started=started) == reason
+
+
+@pytest.mark.parametrize(
+    ("started", "reason"), [(True, "vanished while running"), (False, "cancelled while pending")], ids=["run", "not"]
+)
+def test_a_job_without_any_record(programs: Programs, started: bool, reason: str) -> None:
+    programs.add("scontrol", stderr="slurm_load_jobs error: Invalid job id specified\n", code=1)
+    programs.add("sacct", stderr="Slurm accounting storage is disabled\n", code=1)
+    assert SlurmQueue().end_of("5_1", had_started=started) == reason
+
+
+def test_largest_array(programs: Programs) -> None:
+    programs.add("scontrol", "Configuration data as of now\nMaxArraySize            = 1001\nMaxJobCount = 10000\n")
+    assert max_array_size() == 1001
+    programs.add("scontrol", stderr="slurm_load_ctl_conf error: Unable to contact slurm controller\n", code=1)
+    with pytest.raises(SchedulerError, match=r"SLURM does not answer: .*Unable to contact"):
+        max_array_size()
+
+
+def test_a_job_is_found_by_its_script(programs: Programs) -> None:
+    programs.add("squeue", "4|/other/.submission_file_1.sh\n8|/sweep/.submitit/abc/.submission_file_2.sh\n")
+    assert find_array("abc") == "8"
+    assert find_array("xyz") is None
+
+
+def test_local_processes() -> None:
+    own = f"{os.getpid()}.{process_start(os.getpid())}"
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
+        ended = f"{process.pid}.{process_start(process.pid)}"
+    assert LocalQueue().active([own, ended, f"{os.getpid()}.1"]) == {own: "running"}

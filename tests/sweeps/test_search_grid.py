@@ -1,0 +1,274 @@
+"""``search=grid``: the same sweep as ``-m`` with the same solver, its fits made all at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
+
+from fvc_exp.cli.app import app
+from fvc_exp.errors import ConfigError
+from fvc_exp.sweeps import cache
+from fvc_exp.sweeps.driver import drive
+from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.multirun import Grid
+from fvc_exp.sweeps.plan import sweep_path
+from fvc_exp.training import shared_fits
+from tests.conftest import ROOT, run_py, write_tables
+from tests.sweeps.conftest import FAST, MakePlan, maker
+
+AXES = ("penalty=l2,l1,elasticnet", "C=0.1,1", "penalty.l1_ratio=0.5", "plots=false")
+FEW = (*AXES, "C=0.3")
+TOLERANCE = 1e-4  # of a coefficient, where the objective is certain to a share of 1e-9
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    for known in ("_datasets", "_bases", "_fits"):
+        monkeypatch.setattr(cache, known, {})
+
+
+def finished(path: Path, plan: Plan) -> SweepFolder:
+    sweep = SweepFolder(path)
+    assert drive(sweep, plan)
+    return sweep
+
+
+@pytest.fixture(scope="module")
+def tried(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, SweepFolder]:
+    """A finished grid of six; nobody may change it."""
+    folder = tmp_path_factory.mktemp("tried")
+    write_tables(folder)
+    plan = maker(grid, folder)("search=grid", *AXES)
+    return plan, finished(folder / "sweep", plan)
+
+
+def with_missing_values(tables: Path) -> tuple[str, ...]:
+    path = tables / "features_stage2.parquet"
+    rows = pl.int_range(pl.len())
+    pl.read_parquet(path).with_columns(f1=pl.when(rows % 7 > 0).then("f1"), f2=pl.when(rows % 5 > 1).then("f2")
+        ).write_parquet(path)  # fmt: skip
+    return ()
+
+
+def with_platforms(tables: Path) -> tuple[str, ...]:
+    path = tables / "scaled_metadata.csv"
+    metadata = pl.read_csv(path)
+    number = metadata["group"].str.slice(-3).cast(pl.Int64)
+    metadata.with_columns((number // 2 % 2).replace_strict({0: "tube", 1: "book"}).alias("platform")).write_csv(path)
+    return ("cv=leave_platform_out", "cv.n_splits=2")
+
+
+def with_folds(tables: Path) -> tuple[str, ...]:
+    metadata = pl.read_csv(tables / "scaled_metadata.csv")
+    number = metadata["group"].str.slice(-3).cast(pl.Int64)
+    folds = metadata.select("video_path", fold=number // 2 % 3)
+    folds.write_parquet(tables / "folds.parquet")
+    return ("cv=predefined", f"cv.folds={tables / 'folds.parquet'}")
+
+
+CASES: dict[str, Callable[[Path], tuple[str, ...]]] = {
+    "grouped folds": lambda _: (),
+    "missing values": with_missing_values,
+    "balanced": lambda _: ("class_weight=balanced",),
+    "repeated": lambda _: ("cv=repeated", "cv.n_repeats=2", "cv.n_splits=3"),
+    "predefined": with_folds,
+    "leave_platform_out": with_platforms,
+    "threshold and calibration": lambda _: ("threshold=f1", "calibration=sigmoid", "cv.n_splits=3"),
+    "no penalty": lambda _: ("penalty=none,l1",),
+    "nested": lambda _: ("cv=nested", "cv.n_splits=3", "cv.inner_splits=3", "cv.c_grid=[0.1,1]"),
+}
+
+
+@pytest.mark.parametrize("arrange", CASES.values(), ids=CASES)
+def test_equals_every_configuration_alone(
+    make: MakePlan, tables: Path, tmp_path: Path, arrange: Callable[[Path], tuple[str, ...]]
+) -> None:
+    more = arrange(tables)
+    plan = make("search=grid", *FEW, *more)
+    one, other = finished(tmp_path / "together", plan), finished(tmp_path / "alone", replace(plan, search="none"))
+    for member in plan.members:
+        ours, theirs = one.member(member.run_id), other.member(member.run_id)
+        assert json.loads(ours.provenance.read_text())["fitted_with"]
+        assert not json.loads(theirs.provenance.read_text())["fitted_with"]
+        for name in ("coefficients", "predictions", "folds"):
+            read = pl.read_csv if name == "coefficients" else pl.read_parquet
+            found, expected = read(getattr(ours, name)), read(getattr(theirs, name))
+            assert_frame_equal(found, expected, abs_tol=TOLERANCE, rel_tol=TOLERANCE)
+        assert {path.name for path in ours.path.iterdir()} == {path.name for path in theirs.path.iterdir()}
+    found, expected = (pl.read_csv(sweep.leaderboard) for sweep in (one, other))
+    scores = [name for name in expected.columns if name.endswith(("_mean", "_std")) or name.startswith("test_")]
+    columns = ["rank", "run_id", "flags", "audit", *scores]
+    assert_frame_equal(found[columns], expected[columns], abs_tol=TOLERANCE, rel_tol=TOLERANCE)
+
+
+def test_asks_for_what_a_multirun_would(make: MakePlan) -> None:
+    together, alone = make("search=grid", *AXES), make("solver=prox-newton", *AXES)
+    assert [each.parameters for each in together.members] == [each.parameters for each in alone.members]
+    assert [each.run_id for each in together.members] == [each.run_id for each in alone.members]
+    assert sweep_path(together.members[0].typed(), together) == sweep_path(alone.members[0].typed(), alone)
+    assert (together.search, alone.search) == ("grid", "none")
+
+
+def contents(sweep: SweepFolder, names: tuple[str, ...] = ("metrics.json", "coefficients.csv")) -> dict[str, bytes]:
+    paths = [path for name in names for path in sweep.runs.glob(f"*/{name}")]
+    return {str(path.relative_to(sweep.path)): path.read_bytes() for path in paths}
+
+
+def times(sweep: SweepFolder) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in [*sweep.runs.rglob("*"), *sweep.best.iterdir()]}
+
+
+def test_again_fits_nothing_and_writes_nothing(
+    tried: tuple[Plan, SweepFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, sweep = tried
+    written = times(sweep)
+    monkeypatch.setattr(shared_fits, "fit_grid", lambda *_, **__: pytest.fail("fitted again"))
+    assert drive(sweep, plan)
+    assert times(sweep) == written
+
+
+def test_best_is_its_member_to_the_byte_even_if_fitted_later(tried: tuple[Plan, SweepFolder], tmp_path: Path) -> None:
+    plan, done = tried
+    sweep = SweepFolder(tmp_path / "sweep")
+    shutil.copytree(done.path, sweep.path)
+    shutil.rmtree(sweep.best)
+    assert drive(sweep, plan)
+    best = json.loads((sweep.best / "results.json").read_text())["run_id"]
+    for name in ("metrics.json", "coefficients.csv", "model.joblib"):
+        assert (sweep.best / name).read_bytes() == (sweep.member(best).path / name).read_bytes(), name
+
+
+def test_one_that_was_begun_alone_is_finished_together(tried: tuple[Plan, SweepFolder], tmp_path: Path) -> None:
+    """What other jobs finished stays theirs; the rest has the numbers of the whole grid."""
+    plan, sweep = tried
+    whole = contents(sweep)
+    begun = replace(plan, members=plan.members[:2], search="none")
+    before = contents(finished(tmp_path / "begun", begun))
+    assert len(before) == 4
+    after = contents(finished(tmp_path / "begun", plan))
+    assert {name: content for name, content in after.items() if name in before} == before
+    assert {name: after[name] for name in after if name not in before} == {
+        name: whole[name] for name in whole if name not in before
+    }
+
+
+def test_data_that_cannot_be_used_is_the_reason_of_each_member(make: MakePlan, tables: Path, tmp_path: Path) -> None:
+    plan = make("search=grid", *FEW)
+    features = pl.read_parquet(tables / "features_stage2.parquet")
+    features.with_columns(pl.col("f0") * 2).write_parquet(tables / "features_stage2.parquet")
+    sweep = SweepFolder(tmp_path / "sweep")
+    assert not drive(sweep, plan)
+    said = [json.loads(sweep.member(member.run_id).status.read_text()) for member in plan.members]
+    assert {each["reason"] for each in said} == {"DataError"}
+    assert all("the data changed after the sweep was planned" in each["message"] for each in said)
+
+
+def test_seeds_are_grids_of_their_own(make: MakePlan, tmp_path: Path) -> None:
+    both = contents(finished(tmp_path / "both", make("search=grid", *FEW, "seed=1,2")))
+    one = contents(finished(tmp_path / "one", make("search=grid", *FEW, "seed=2")))
+    assert len(both) == 2 * len(one)
+    assert {name: both[name] for name in one} == one
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("stage=features",), "search=grid cannot use stage=features: it needs stage=train"),
+        (("solver=saga",), r"search=grid cannot use solver=saga: only solver=prox-newton shares its fits"),
+        (("C=0,-1",), r"C=0\.0 is not allowed: it must be a finite number above 0"),
+        (("penalty=elasticnet", "penalty.l1_ratio=2"), r"penalty\.l1_ratio=2\.0 is not allowed"),
+    ],
+)
+def test_what_cannot_be_searched_is_said(make: MakePlan, arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make("search=grid", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [("hydra/launcher=local", "search=grid makes its fits in one process"), ("C=", "C=")],
+)
+def test_mistakes_at_the_shell_are_one_line(tables: Path, argument: str, message: str) -> None:
+    done = run_py("search=grid", argument, "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tables / "out").exists()
+
+
+def command(tables: Path, outputs: str, *more: str) -> list[str]:
+    where = [f"data.root={tables}", f"outputs={tables / outputs}", "plots=false"]
+    return [sys.executable, str(ROOT / "run.py"), "search=grid", "data=fvc", *where, FAST, *more]
+
+
+def sweep_of(tables: Path, outputs: str) -> SweepFolder:
+    (path,) = (tables / outputs / "sweeps").iterdir()
+    return SweepFolder(path)
+
+
+def test_killed_and_started_again(make: MakePlan, tables: Path, tmp_path: Path) -> None:
+    words = command(tables, "out", *AXES)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(tables.glob("out/sweeps/*/runs/*/status.json"))) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "6 requested: 0 invalid, 0 duplicates, " in done.stderr
+    assert ", 6 to run" not in done.stderr
+    sweep = sweep_of(tables, "out")
+    assert contents(sweep) == contents(finished(tmp_path / "whole", make("search=grid", *AXES)))
+    assert {path.name for path in (tables / "out").iterdir()} == {"sweeps"}  # no run folder of Hydra's
+
+
+def test_two_at_once(tables: Path) -> None:
+    words = command(tables, "out", "C=0.1,1", "penalty=l1,l2")
+    first, second = (subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "12")
+    for process in (first, second):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    sweep = sweep_of(tables, "out")
+    assert pl.read_parquet(sweep.results)["state"].to_list() == ["done"] * 4
+    assert not [path for path in sweep.path.rglob("*.tmp")]
+
+
+def test_everything_reads_it(tried: tuple[Plan, SweepFolder], tmp_path: Path) -> None:
+    sweep = SweepFolder(tmp_path / "sweep")
+    shutil.copytree(tried[1].path, sweep.path)
+    run = sweep.runs / sorted(path.name for path in sweep.runs.iterdir())[0]
+    for words in (
+        ("status", sweep.path), ("collect", sweep.path), ("leaderboard", sweep.path), ("compare", sweep.path),
+        ("report", sweep.path), ("explain", run), ("verify", run), ("verify", sweep.best),
+    ):  # fmt: skip
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exit_code == 0, (words, done.output)
+    done = CliRunner().invoke(app, ["query", "SELECT count(*) AS n FROM runs", str(tmp_path), "--json"])
+    assert json.loads(done.stdout) == [{"n": 6}]  # each member once, though best/ is there too
+
+
+def test_progress_counts_up(tried: tuple[Plan, SweepFolder]) -> None:
+    members = tried[0].members
+    seen: list[tuple[int, int]] = []
+    cache.share_fits(members, members, lambda done, total: seen.append((done, total)))
+    done, totals = np.array(seen).T
+    assert len(set(totals)) == 1
+    assert np.all(np.diff(done) >= 0)
+    assert done[-1] == totals[-1]

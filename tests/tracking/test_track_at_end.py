@@ -1,0 +1,91 @@
+"""Runs and sweeps that import themselves at their end, by the real command line; and all that works without MLflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fvc_exp.config.canonical import run_id
+from fvc_exp.config.schema import Tracker, TrackingConfig
+from fvc_exp.sweeps.plan import _member_id
+from tests.conftest import ROOT, Compose, run_py
+from tests.sweeps.conftest import FAST
+from tests.tracking.conftest import SPY, family, runs_of, sweep_arguments
+
+HIDDEN = {**os.environ, "PYTHONPATH": SPY, "HIDE_MLFLOW": "1"}
+INSTALL = "pip install 'fvc-exp[tracking]', in a checkout pip install -e '.[tracking]'"
+
+
+def run_arguments(tables: Path, *more: str) -> list[str]:
+    return ["data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, "plots=false", *more]
+
+
+@pytest.mark.usefixtures("needs_mlflow")
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+def test_the_driver_of_a_sweep_imports_it_and_no_job_loads_mlflow(tables: Path, tmp_path: Path) -> None:
+    (spy := tmp_path / "spy").mkdir()
+    environment = {**os.environ, "PYTHONPATH": SPY, "SPY": str(spy)}
+    command = sweep_arguments(tables, "C=0.1", "plots=false", "hydra/launcher=local", "tracking=mlflow")
+    done = run_py(*command, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "mlflow: 1 imported, 0 already there; experiment 'fvc-exp'" in done.stderr
+    noted = [path.read_text() for path in spy.iterdir()]
+    assert noted.count("job spares it") == 1
+    assert noted.count("driver loads it") == 1
+    assert "job loads it" not in noted
+    parent, children = family(runs_of(f"sqlite:///{tables}/out/mlflow/mlflow.db"))
+    assert [parent.info.status, *(each.info.status for each in children)] == ["FINISHED"] * 2
+
+
+@pytest.mark.usefixtures("needs_mlflow")
+def test_a_store_that_fails_costs_no_result(tables: Path, tmp_path: Path) -> None:
+    """Exit code 3, one line with what to type later, and a run that is done."""
+    (tmp_path / "broken.db").write_bytes(b"not a database")
+    uri = f"sqlite:///{tmp_path}/broken.db"
+    done = run_py(*run_arguments(tables, "tracking=mlflow", f"tracking.uri={uri}"))
+    assert done.returncode == 3, done.stderr
+    (run,) = (tables / "out" / "runs").iterdir()
+    assert json.loads((run / "status.json").read_text())["state"] == "done"
+    line = done.stderr.splitlines()[-1]
+    assert line == (
+        f"not imported into mlflow: {tmp_path}/broken.db: is no database of mlflow; choose another --uri; "
+        f"the results are in {run}; to import them: fvc track {run} --uri {uri}"
+    )
+
+
+@pytest.mark.parametrize("more", [[], ["-m", "C=0.1,1"]], ids=["run", "sweep"])
+def test_a_missing_extra_is_one_line_before_any_work(tables: Path, more: list[str]) -> None:
+    done = run_py(*more, *run_arguments(tables, "tracking=mlflow"), env=HIDDEN)
+    assert (done.returncode, done.stderr) == (1, f"error: mlflow 3 is not installed: {INSTALL}\n")
+    assert not (tables / "out").exists()
+
+
+def test_track_without_the_extra_is_one_line(finished_run: Path) -> None:
+    command = [sys.executable, "-m", "fvc_exp.cli", "track", str(finished_run)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=HIDDEN)
+    assert (done.returncode, done.stderr) == (2, f"error: mlflow 3 is not installed: {INSTALL}\n")
+
+
+def test_a_sweep_works_without_the_extra(tables: Path) -> None:
+    done = run_py(*sweep_arguments(tables, "plots=false"), env=HIDDEN)
+    assert done.returncode == 0, done.stderr
+    assert "mlflow" not in done.stderr
+
+
+@pytest.mark.parametrize("stage", ["train", "features"])
+def test_tracking_changes_no_id(compose_config: Compose, stage: str) -> None:
+    """Neither a run's, nor a member's of a sweep whose stage trains nothing."""
+    plain, tracked = (compose_config(f"stage={stage}", *more) for more in ([], ["tracking=mlflow"]))
+    assert plain.tracking != tracked.tracking
+    assert run_id(plain, "hash") == run_id(tracked, "hash")
+    assert _member_id(plain, "hash") == _member_id(tracked, "hash")
+
+
+def test_the_choices_of_conf_are_those_of_the_schema(compose_config: Compose) -> None:
+    assert compose_config().tracking == TrackingConfig()
+    assert compose_config("tracking=mlflow").tracking == TrackingConfig(name=Tracker.mlflow)

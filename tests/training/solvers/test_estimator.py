@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, plain
+from tests.training.solvers.problems import objective, table
+
+
+@parametrize_with_checks([ProxNewtonLogisticRegression(l1_ratio=0.5)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_keeps_the_rules_of_scikit_learn(estimator: ProxNewtonLogisticRegression, check: object) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("C", [1e-6, 0.01, 1, 1e4, np.inf])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_l2_equals_newton_cholesky(C: float, weighted: bool) -> None:
+    X, y = table(200, 8, 0)
+    s = np.random.default_rng(1).uniform(0, 3, len(y)) if weighted else None
+    ours = ProxNewtonLogisticRegression(C=C, tol=1e-14).fit(X, y, s)
+    theirs = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10, max_iter=1000).fit(X, y, s)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-7)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+def test_class_weights_equal_sample_weights(l1_ratio: float) -> None:
+    X, y = table(150, 5, 1, rare=12)
+    balanced = ProxNewtonLogisticRegression(l1_ratio=l1_ratio, class_weight="balanced", tol=1e-13).fit(X, y)
+    s = np.where(y == 1, len(y) / (2 * y.sum()), len(y) / (2 * (1 - y).sum()))
+    by_hand = ProxNewtonLogisticRegression(l1_ratio=l1_ratio, tol=1e-13).fit(X, y, s)
+    np.testing.assert_allclose(balanced.coef_, by_hand.coef_, atol=1e-8)
+
+
+def test_rare_positives() -> None:
+    """saga ends at 0.379 times the loss of one row here where no coefficients give 0.308."""
+    X, y = table(3278, 26, 2, rare=4)
+    C, ratio = 0.01, 0.5
+    model = ProxNewtonLogisticRegression(C=C, l1_ratio=ratio).fit(X, y)
+    share = y.mean()
+    without = objective(X, y, np.zeros(26), float(np.log(share / (1 - share))), C, ratio)
+    assert objective(X, y, model.coef_[0], float(model.intercept_[0]), C, ratio) <= without
+    assert model.gap_ <= 1e-9
+
+
+def test_separable_classes_without_a_penalty_are_said() -> None:
+    X, y = table(60, 3, 3)
+    X[:, 0] = y * 2 - 1 + 0.1 * X[:, 0]
+    with pytest.warns(ConvergenceWarning, match="a plane separates the classes"):
+        model = ProxNewtonLogisticRegression(C=np.inf).fit(X, y)
+    assert model.separable_
+    assert np.isfinite(model.coef_).all()
+    assert (model.predict(X) == y).all()
+    assert not ProxNewtonLogisticRegression(C=1e6, tol=1e-8).fit(X, y).separable_
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+def test_scale_and_offset_of_columns_do_not_matter_without_a_penalty(l1_ratio: float) -> None:
+    X, y = table(200, 4, 4)
+    odd = X * np.array([1e-9, 1, 1e9, 1]) + np.array([0, 1e6, 0, -3])
+    one, other = (
+        ProxNewtonLogisticRegression(C=np.inf, l1_ratio=l1_ratio, tol=1e-13).fit(each, y) for each in (X, odd)
+    )
+    np.testing.assert_allclose(one.decision_function(X), other.decision_function(odd), atol=1e-5)
+
+
+def test_constant_and_duplicated_columns() -> None:
+    X, y = table(200, 4, 5)
+    odd = np.column_stack([X, X[:, 0], np.full(len(y), 7.3)])
+    for C, ratio in ((1.0, 0.0), (0.1, 1.0), (1.0, 0.5), (np.inf, 0.0)):
+        model = ProxNewtonLogisticRegression(C=C, l1_ratio=ratio).fit(odd, y)
+        assert model.gap_ <= 1e-9
+        assert model.coef_[0, 5] == 0
+        if ratio == 0 and np.isfinite(C):
+            assert model.coef_[0, 0] == pytest.approx(model.coef_[0, 4], rel=1e-6)
+
+
+def test_more_columns_than_rows() -> None:
+    X, y = table(40, 120, 6)
+    for ratio in (0.0, 0.5, 1.0):
+        assert ProxNewtonLogisticRegression(C=1.0, l1_ratio=ratio).fit(X, y).gap_ <= 1e-9
+
+
+def test_rows_of_no_weight_do_not_matter() -> None:
+    X, y = table(100, 3, 7)
+    s = (np.arange(100) % 3 > 0).astype(float)
+    one = ProxNewtonLogisticRegression(tol=1e-13).fit(X, y, s)
+    other = ProxNewtonLogisticRegression(tol=1e-13).fit(X[s > 0], y[s > 0])
+    np.testing.assert_allclose(one.coef_, other.coef_, atol=1e-9)
+
+
+def test_float32_is_computed_in_double_precision() -> None:
+    X, y = table(100, 3, 8)
+    short = X.astype(np.float32)
+    one, other = (ProxNewtonLogisticRegression().fit(each, y) for each in (short, short.astype(np.float64)))
+    np.testing.assert_array_equal(one.coef_, other.coef_)
+
+
+def test_warm_start_ends_at_once() -> None:
+    X, y = table(200, 5, 9)
+    model = ProxNewtonLogisticRegression(l1_ratio=0.5, warm_start=True).fit(X, y)
+    assert model.fit(X, y).n_iter_[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("y", "s", "message"),
+    [
+        ([1, 1, 1, 1], None, "all rows are of one class: 1"),
+        ([0, 0, 1, 1], [1, 1, 0, 0], "the rows of positive weight are of one class"),
+        ([0, 1, 2, 0], None, "Only binary classification is supported"),
+    ],
+)
+def test_other_than_two_classes_are_refused(y: list[int], s: list[float] | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ProxNewtonLogisticRegression().fit(np.arange(8.0).reshape(4, 2), y, s)
+
+
+@pytest.mark.parametrize(("name", "value"), [("C", 0), ("C", -1), ("l1_ratio", 2), ("tol", 0), ("max_iter", 0)])
+def test_parameters_out_of_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}={value!r} is not allowed"):
+        ProxNewtonLogisticRegression(**{name: value}).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_too_few_steps_are_said() -> None:
+    X, y = table(100, 3, 10)
+    with pytest.warns(ConvergenceWarning, match=r"stopped after 1 Newton steps \(max_iter=1\)"):
+        ProxNewtonLogisticRegression(max_iter=1, C=100).fit(X, y)
+
+
+@pytest.mark.parametrize(("C", "l1_ratio"), [(0.3, 0.0), (0.3, 0.4), (0.3, 1.0), (np.inf, 0.0)])
+def test_what_is_saved_is_a_plain_logistic_regression(C: float, l1_ratio: float) -> None:
+    X, y = table(100, 3, 11)
+    fitted = ProxNewtonLogisticRegression(C=C, l1_ratio=l1_ratio).fit(X, np.where(y, "fake", "real"))
+    with warnings.catch_warnings(action="error"):
+        model = plain(fitted)
+        assert type(model) is LogisticRegression
+        np.testing.assert_allclose(model.predict_proba(X), fitted.predict_proba(X), atol=1e-15)
+        np.testing.assert_array_equal(model.predict(X), fitted.predict(X))
+        model.set_params(max_iter=100_000, tol=1e-4).fit(X, y)  # its own parameters are legal

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fvc_exp.training.solvers.grid import GridFit, Point, fit_grid
+from tests.training.solvers.problems import Array, objective, table
+
+# With a smaller C saga's intercept stays where no tolerance helps: test_hard_data_is_fitted_too has those.
+POINTS = [Point(C, ratio) for ratio in (0.0, 0.3, 1.0) for C in (0.3, 10.0)] + [Point(0.001, 0.0), Point(np.inf, 0.0)]
+Parts = list[np.ndarray]
+
+
+def complements(n: int, k: int = 3) -> Parts:
+    """Training rows of k folds, and all rows."""
+    return [np.flatnonzero(np.arange(n) % k != fold) for fold in range(k)] + [np.arange(n)]
+
+
+def reference(point: Point, X: Array, y: Array, **parameters: object) -> Pipeline:
+    solver = "saga" if point.l1_ratio else "newton-cholesky"
+    model = LogisticRegression(
+        C=point.C, l1_ratio=point.l1_ratio, solver=solver, tol=1e-10, max_iter=100_000, **parameters
+    )
+    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), model).fit(X, y)
+
+
+def assert_equal(found: GridFit, X: Array, y: Array, parts: Parts, points: list[Point], **parameters: object) -> None:
+    atol = 2e-5
+    assert found.converged.all()
+    assert (found.gap <= 1e-12).all()
+    for number, rows in enumerate(parts):
+        for column, point in enumerate(points):
+            pipeline = reference(point, X[rows], y[rows], **parameters)
+            imputer, scaler, model = (step for _, step in pipeline.steps)
+            np.testing.assert_allclose(found.median[number], imputer.statistics_, atol=1e-12)
+            np.testing.assert_allclose(found.mean[number], scaler.mean_, atol=1e-12)
+            np.testing.assert_allclose(found.scale[number], scaler.scale_, atol=1e-12)
+            np.testing.assert_allclose(found.coef[number, column], model.coef_[0], atol=atol)
+            np.testing.assert_allclose(found.intercept[number, column], model.intercept_[0], atol=atol)
+            scores = found.decision_function(number, X)[:, column]
+            np.testing.assert_allclose(scores, pipeline.decision_function(X), atol=10 * atol)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("missing", [False, True])
+def test_equals_pipelines_of_scikit_learn(class_weight: str | None, missing: bool) -> None:
+    X, y = table(150, 5, 0, rare=40)
+    X = 3 * X + 100
+    if missing:
+        X[np.random.default_rng(1).random(X.shape) < 0.1] = np.nan
+        X[np.arange(150) % 3 != 0, 2] = np.nan  # empty in one part: newton-cholesky needs a penalty then
+    points = [point for point in POINTS if not missing or np.isfinite(point.C)]
+    parts = complements(150)
+    found = fit_grid(X, y, parts, points, class_weight=class_weight, tol=1e-12)
+    assert_equal(found, X, y, parts, points, class_weight=class_weight)
+
+
+def test_scales_are_those_of_scikit_learn_whatever_the_column() -> None:
+    X, y = table(9000, 7, 1)
+    X[:, 0], X[:, 1], X[:, 2] = 0.1, 0.0, np.where(np.arange(9000) < 4500, 1.7e9, np.nan)  # constant
+    X[:, 3] = 1e8 + 1e-9 * X[:, 3]  # constant to rounding
+    X[:, 4], X[:, 5] = 1e6 + 1e-3 * X[:, 4], 1e-200 * X[:, 5]
+    rows = np.arange(1, 9000)
+    found = fit_grid(X, y, [rows], [Point(1.0, 0.0)])
+    filled = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(X[rows])
+    scaler = StandardScaler().fit(filled)
+    assert scaler.scale_[:4].tolist() == [1.0] * 4
+    np.testing.assert_allclose(found.mean[0], scaler.mean_, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(found.scale[0], scaler.scale_, rtol=1e-9)
+
+
+def test_parts_may_be_anything() -> None:
+    X, y = table(150, 5, 2)
+    random = np.random.default_rng(3)
+    parts = [random.permutation(150)[:60], random.integers(0, 150, 200), np.arange(90, 150)]
+    assert_equal(fit_grid(X, y, parts, POINTS, tol=1e-12), X, y, parts, POINTS)
+
+
+def test_weights_of_rows_and_rows_of_no_weight() -> None:
+    X, y = table(150, 4, 4)
+    s = np.random.default_rng(5).uniform(0, 2, 150)
+    s[::4] = 0
+    found = fit_grid(X, y, [np.arange(150)], POINTS, sample_weight=s, tol=1e-12)
+    Z = StandardScaler().fit_transform(X)
+    for column, point in enumerate(POINTS):
+        solver = "saga" if point.l1_ratio else "newton-cholesky"
+        model = LogisticRegression(C=point.C, l1_ratio=point.l1_ratio, solver=solver, tol=1e-10, max_iter=100_000)
+        np.testing.assert_allclose(found.coef[0, column], model.fit(Z, y, s).coef_[0], atol=2e-5)
+
+
+@pytest.mark.parametrize("case", ["strong", "outlier", "rare", "p > n", "duplicates"])
+def test_hard_data_is_fitted_too(case: str) -> None:
+    """Where one model of the loss does not serve all points; judged by a far tighter single fit."""
+    from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
+
+    n, p = (40, 80) if case == "p > n" else (300, 8)
+    X, y = table(n, p, 6, rare=4 if case == "rare" else 0, signal=30.0 if case == "strong" else 1.0)
+    if case == "outlier":
+        X[7, 1] = 1e6
+    if case == "duplicates":
+        X[:, 1], X[:, 2] = X[:, 0], X[:, 3] + 1e-4 * X[:, 2]
+    points = [Point(C, ratio) for ratio in (0.0, 0.5, 1.0) for C in (1e-3, 0.1, 10.0, 100.0)]
+    found = fit_grid(X, y, [np.arange(n)], points)
+    assert found.converged.all()
+    Z = StandardScaler().fit_transform(X)
+    for column, point in enumerate(points):
+        single = ProxNewtonLogisticRegression(C=point.C, l1_ratio=point.l1_ratio, tol=1e-11).fit(Z, y)
+        best = objective(Z, y, single.coef_[0], float(single.intercept_[0]), point.C, point.l1_ratio)
+        ours = objective(Z, y, found.coef[0, column], found.intercept[0, column], point.C, point.l1_ratio)
+        assert abs(ours - best) <= (found.gap[0, column] + single.gap_ + 1e-14) * best * (1 + 1e-6)
+
+
+def test_threads_change_nothing_but_the_time_and_progress_counts_parts() -> None:
+    X, y = table(200, 6, 7)
+    seen: list[tuple[int, int]] = []
+    one = fit_grid(X, y, complements(200), POINTS)
+    two = fit_grid(X, y, complements(200), POINTS, n_threads=2, on_progress=lambda *done: seen.append(done))
+    np.testing.assert_array_equal(one.coef, two.coef)
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_separable_without_a_penalty_is_not_converged() -> None:
+    X, y = table(60, 3, 8)
+    X[:, 0] = 2.0 * y - 1
+    found = fit_grid(X, y, [np.arange(60)], [Point(np.inf, 0.0), Point(1.0, 0.0)])
+    assert found.converged.tolist() == [[False, True]]
+    assert np.isfinite(found.coef).all()
+
+
+def test_a_part_of_one_class_is_refused() -> None:
+    X, y = table(60, 3, 9)
+    with pytest.raises(ValueError, match="two classes are needed"):
+        fit_grid(X, y, [np.flatnonzero(y == 1)], POINTS)

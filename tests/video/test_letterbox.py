@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fvc_exp.errors import VideoError
+from fvc_exp.video.decode import SampledFrames, sampled_frames
+from fvc_exp.video.letterbox import Letterbox, displayed_size, letterbox, scale
+from fvc_exp.video.probe import probe
+from fvc_exp.video.sampling import Run, decoding_runs, sample_indices
+from tests.video.clips import LIMITS, SAMPLING, X264, Encoding, moving_frames, write_clip, x264
+
+Frame = NDArray[np.uint8]
+
+
+def decode(path: Path) -> list[Frame]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def gray(image: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Luma; colour is stored at half the resolution."""
+    return image @ np.array([0.299, 0.587, 0.114])
+
+
+def psnr(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
+    error = np.mean((one.astype(float) - other.astype(float)) ** 2)
+    return float(10 * np.log10(255**2 / error))
+
+
+@pytest.mark.parametrize(
+    ("size", "square", "box", "scaling"),
+    [
+        ((1920, 1080), 256, (0, 56, 256, 144), (False, True)),
+        ((1080, 1920), 256, (56, 0, 144, 256), (False, True)),
+        ((256, 256), 256, (0, 0, 256, 256), (False, False)),
+        ((100, 100), 256, (0, 0, 256, 256), (True, False)),
+        ((160, 120), 256, (0, 32, 256, 192), (True, False)),
+        ((639, 271), 256, (0, 74, 256, 108), (False, True)),
+        ((4000, 2), 64, (0, 30, 64, 2), (False, True)),
+        ((2, 4000), 64, (30, 0, 2, 64), (False, True)),
+        ((1, 1), 32, (0, 0, 32, 32), (True, False)),
+    ],
+)
+def test_letterbox(size: tuple[int, int], square: int, box: tuple[int, ...], scaling: tuple[bool, bool]) -> None:
+    found = letterbox(*size, square)
+    assert found == Letterbox(*size, square, square, *box)
+    assert (found.is_upscaled, found.is_downscaled) == scaling
+
+
+def test_letterbox_keeps_the_aspect_and_the_centre() -> None:
+    random = np.random.default_rng(0)
+    for width, height in random.integers(16, 4000, (500, 2)).tolist():
+        box = letterbox(width, height, 256)
+        assert max(box.box_width, box.box_height) == 256
+        wanted = 256 * min(width, height) / max(width, height)
+        assert abs(min(box.box_width, box.box_height) - max(2, wanted)) <= 1
+        assert {box.box_x % 2, box.box_y % 2, box.box_width % 2, box.box_height % 2} == {0}
+        assert 0 <= 256 - box.box_width - 2 * box.box_x <= 2
+        assert 0 <= 256 - box.box_height - 2 * box.box_y <= 2
+
+
+def test_picture_is_the_source_made_smaller_and_bars_are_black(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", moving_frames(12, height=144, width=256), x264("bframes=2"))
+    box, rewritten = scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
+    assert box == Letterbox(256, 144, 64, 64, 0, 14, 64, 36)
+    assert (rewritten.decoded.frames_ok, rewritten.decoded.frames_corrupt) == (12, 0)
+    scaled, original = decode(tmp_path / "b.mp4"), decode(source)
+    assert len(scaled) == len(original) == 12
+    for small, large in zip(scaled, original, strict=True):
+        assert small.shape == (64, 64, 3)
+        # Bars of 14 rows: a compressed edge may ring, so their last rows are left out.
+        assert max(small[:12].max(), small[52:].max()) <= 16
+        mean = large.reshape(36, 4, 64, 4, 3).mean((1, 3))  # the exact area mean, as the ratio is 4
+        assert psnr(gray(small[14:50]), gray(mean)) > 30
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.video[0].average_rate == 25
+
+
+def rotated(source: Path, target: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Write a display matrix (a, b, c, d) into the track header; ISO 14496-12: x' = ax + cy, y' = bx + dy."""
+    content = bytearray(source.read_bytes())
+    header = content.index(b"tkhd") + 4
+    start = header + 4 + (32 if content[header] else 20) + 16
+    a, b, c, d = (value << 16 for value in matrix)
+    content[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    target.write_bytes(content)
+    return target
+
+
+@pytest.mark.parametrize(
+    "matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)], ids=["90-clockwise", "180", "90-counter-clockwise"]
+)
+def test_rotation_of_the_container_is_applied(matrix: tuple[int, int, int, int], tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", moving_frames(3, height=64, width=128), x264("bframes=0"))
+    scale(rotated(clip, tmp_path / "turned.mp4", matrix), tmp_path / "scaled.mp4", 128, SAMPLING, LIMITS)
+    coded = decode(clip)[0]
+    a, b, c, d = matrix
+    y, x = np.indices(coded.shape[:2])
+    shown_x, shown_y = a * x + c * y, b * x + d * y
+    shown_x, shown_y = shown_x - shown_x.min(), shown_y - shown_y.min()
+    upright = np.zeros((shown_y.max() + 1, shown_x.max() + 1, 3), np.uint8)
+    upright[shown_y, shown_x] = coded
+    box = letterbox(upright.shape[1], upright.shape[0], 128)
+    picture = decode(tmp_path / "scaled.mp4")[0]
+    picture = picture[box.box_y : box.box_y + box.box_height, box.box_x : box.box_x + box.box_width]
+    assert psnr(gray(picture), gray(upright)) > 30
+
+
+@pytest.mark.parametrize(
+    ("encoding", "width", "height"),
+    [
+        (x264(pixel_format="yuv444p"), 159, 71),
+        (
+            Encoding("libx265", pixel_format="yuv420p10le", options={"x265-params": "log-level=none:pools=none"}),
+            160,
+            120,
+        ),
+        (x264(pts=np.cumsum([0] + [20, 200] * 4).tolist()), 160, 120),
+        (Encoding("mpeg4", ".avi"), 160, 120),
+        (Encoding("libvpx-vp9", ".webm", options={"deadline": "realtime", "threads": "1"}), 160, 120),
+    ],
+    ids=["odd-yuv444p", "hevc-10-bit", "vfr", "avi", "webm"],
+)
+def test_every_kind_of_video_keeps_its_frames(encoding: Encoding, width: int, height: int, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / f"a{encoding.suffix}", moving_frames(9, height, width), encoding)
+    box, _ = scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
+    assert (box.original_width, box.original_height) == (width, height)
+    assert len(decode(tmp_path / "b.mp4")) == 9
+
+
+def test_damaged_video_keeps_its_good_frames(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", moving_frames(60), x264("keyint=20"), faststart=True)
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) // 2])
+    _, rewritten = scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
+    assert 10 < rewritten.decoded.frames_ok < 50
+    assert rewritten.decoded.frames_corrupt > 0
+    assert len(decode(tmp_path / "b.mp4")) == rewritten.decoded.frames_ok
+
+
+def test_no_file_is_left_of_what_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("text")
+    with pytest.raises(VideoError, match="not a video file"):
+        scale(tmp_path / "a.mp4", tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def hard_cuts(count: int) -> list[Frame]:
+    """Two scenes that alternate, where an encoder left alone would put key frames."""
+    one, other = moving_frames(count), moving_frames(count, seed=1)
+    return [(one, other)[number // 13 % 2][number] for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [3, 60, 97])
+def test_key_frames_of_the_copy_are_the_sampled_ones(count: int, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", hard_cuts(count), x264("bframes=2"))
+    scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
+    wanted = sample_indices(count, SAMPLING)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        found = [frame.key_frame for frame in container.decode(video=0)]
+    assert tuple(np.flatnonzero(found)) == wanted
+
+
+def test_only_the_sampled_frames_of_the_copy_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_clip(tmp_path / "a.mp4", moving_frames(97), x264("bframes=2"))
+    scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
+    reader, wanted = sampled_frames(tmp_path / "b.mp4", SAMPLING, LIMITS), sample_indices(97, SAMPLING)
+    packets = reader.probe.packets
+    alone = [packets.pts.index(packets.display_pts[index]) for index in wanted]
+    assert decoding_runs(reader.probe, wanted) == tuple(Run(packet, packet + 1) for packet in alone)
+    monkeypatch.setattr(SampledFrames, "_full", lambda *_, **__: pytest.fail("decoded in full"))
+    found = reader.read(lambda samples: {sample.index: sample.rgb for sample in samples})
+    full = decode(tmp_path / "b.mp4")
+    assert tuple(found) == wanted
+    for index, frame in found.items():
+        np.testing.assert_array_equal(frame, full[index])
+
+
+def test_copy_read_with_another_sampling_is_exact(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", moving_frames(60), x264("bframes=2"))
+    scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
+    other = replace(SAMPLING, fraction=0.25)
+    reader = sampled_frames(tmp_path / "b.mp4", other, LIMITS)
+    full = decode(tmp_path / "b.mp4")
+    for index, frame in reader.read(lambda samples: [(sample.index, sample.rgb) for sample in samples]):
+        np.testing.assert_array_equal(frame, full[index])
+
+
+def test_copies_repeat_byte_for_byte(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4", moving_frames(60), x264("bframes=2"))
+    for name in ("b.mp4", "c.mp4"):
+        scale(source, tmp_path / name, 64, SAMPLING, LIMITS)
+    assert (tmp_path / "b.mp4").read_bytes() == (tmp_path / "c.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("stored", "aspect", "shown"),
+    [
+        ((720, 576), Fraction(64, 45), (1024, 576)),
+        ((1440, 1080), Fraction(4, 3), (1920, 1080)),
+        ((480, 480), Fraction(2, 3), (480, 720)),
+        ((640, 360), Fraction(1), (640, 360)),
+    ],
+)
+def test_displayed_size(stored: tuple[int, int], aspect: Fraction, shown: tuple[int, int]) -> None:
+    assert displayed_size(*stored, aspect) == shown
+
+
+ASPECT_FILES = [
+    ("libx264", ".mp4", X264, False),
+    ("libx264", ".mp4", X264, True),  # the rotation is written into an mp4 header
+    ("libx264", ".mkv", X264, False),  # only the coded stream says it
+    ("mpeg4", ".avi", {}, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "options", "is_turned"), ASPECT_FILES, ids=["mp4", "mp4-turned", "mkv", "avi"]
+)
+def test_picture_has_the_shape_that_players_show(
+    codec: str, suffix: str, options: dict[str, str], is_turned: bool, tmp_path: Path
+) -> None:
+    """A circle in square pixels, stored with half its columns, is a circle again in the copy."""
+    picture = np.zeros((128, 128, 3), np.uint8)
+    cv2.circle(picture, (64, 64), 40, (255, 255, 255), -1)
+    stored = cv2.resize(picture, (64, 128), interpolation=cv2.INTER_AREA)
+    source = write_anamorphic(tmp_path / f"a{suffix}", stored, Fraction(2), codec, options)
+    if is_turned:
+        source = rotated(source, tmp_path / "turned.mp4", (0, 1, -1, 0))
+    assert probe(source, LIMITS).pixel_aspect == 2
+    box, _ = scale(source, tmp_path / "b.mp4", 128, SAMPLING, LIMITS)
+    assert box == Letterbox(128, 128, 128, 128, 0, 0, 128, 128)
+    y, x = np.nonzero(gray(decode(tmp_path / "b.mp4")[0]) > 128)
+    assert abs(np.ptp(x) - 80) <= 2
+    assert abs(np.ptp(y) - 80) <= 2
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio in (None, 1)
+
+
+def write_anamorphic(path: Path, frame: Frame, aspect: Fraction, codec: str, options: dict[str, str]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = frame.shape[:2]
+        stream.codec_context.sample_aspect_ratio = aspect
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fvc_exp.config.schema import LimitsConfig
+from fvc_exp.errors import FvcError
+from fvc_exp.video.failures import Failed
+from fvc_exp.video.worker_pool import run
+from tests.conftest import ROOT
+from tests.video.worker_functions import work
+
+LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, memory_mb=2048)
+
+
+def results(items: list[tuple[str, Any]], limits: LimitsConfig = LIMITS, workers: int = 1) -> dict[Any, Any]:
+    return {outcome.item: outcome.result for outcome in run(work, items, limits=limits, workers=workers)}
+
+
+def test_every_item_has_its_own_result() -> None:
+    assert results([("square", n) for n in range(40)], workers=3) == {("square", n): n**2 for n in range(40)}
+
+
+def test_no_items_need_no_workers() -> None:
+    assert results([]) == {}
+
+
+# The item after each bad one shows that the stage goes on.
+@pytest.mark.parametrize(
+    ("bad", "error_class", "message"),
+    [
+        (("kill", signal.SIGKILL), "worker_died", "the worker process ended with signal SIGKILL"),
+        (("segfault", None), "worker_died", "the worker process ended with signal SIGSEGV"),
+        (("exit", 0), "worker_died", "the worker process ended with exit code 0"),
+        (("exit", 3), "worker_died", "the worker process ended with exit code 3"),
+        (("hang", None), "timeout", "it took longer than limits.wall_seconds=1"),
+        (("burn", 30.0), "cpu_limit", "it took more processor time than limits.cpu_seconds=1"),
+        (("allocate", 4096), "out_of_memory", "it needed more than limits.memory_mb=2048 of address space"),
+        (("allocate_image", 60_000), "out_of_memory", "it needed more than limits.memory_mb=2048 of address space"),
+        (("refuse", "a.mp4: 8K"), "too_large", "a.mp4: 8K"),
+        (("bug", 0), "internal_error", "ZeroDivisionError at worker_functions.py:"),
+        (("unpicklable", None), "worker_died", "the worker process ended with exit code 1"),
+    ],
+    ids=[
+        "sigkill",
+        "segfault",
+        "exit-0",
+        "exit-3",
+        "hang",
+        "cpu",
+        "memory",
+        "opencv-memory",
+        "video-error",
+        "bug",
+        "unpicklable",
+    ],
+)
+def test_a_bad_item_fails_alone(bad: tuple[str, Any], error_class: str, message: str) -> None:
+    wall = 1 if error_class == "timeout" else 30
+    limits = replace(LIMITS, wall_seconds=wall, cpu_seconds=1 if error_class == "cpu_limit" else 30)
+    found = results([("square", 2), bad, ("square", 3)], limits)
+    assert (found[("square", 2)], found[("square", 3)]) == (4, 9)
+    assert isinstance(found[bad], Failed)
+    assert found[bad].error_class == error_class
+    assert found[bad].message.startswith(message)
+
+
+def test_many_deaths_lose_no_item() -> None:
+    items = [("kill", signal.SIGKILL)] * 4 + [("square", n) for n in range(12)]
+    outcomes = list(run(work, items, limits=LIMITS, workers=2))
+    assert sorted(outcome.item for outcome in outcomes) == sorted(items)
+    assert sum(isinstance(outcome.result, Failed) for outcome in outcomes) == 4
+
+
+def test_processor_time_is_counted_per_item() -> None:
+    items = [("burn", 0.8 + n / 1000) for n in range(3)]
+    assert results(items, replace(LIMITS, cpu_seconds=1)) == {item: item[1] for item in items}
+
+
+def test_a_worker_that_dies_between_items_is_replaced() -> None:
+    outcomes = run(work, [("pid", 1), ("pid", 2), ("pid", 3)], limits=LIMITS, workers=1)
+    first = next(outcomes).result
+    os.kill(first, signal.SIGKILL)
+    _wait_until(lambda: not _is_alive(first))
+    second, third = (outcome.result for outcome in outcomes)
+    assert second == third != first
+
+
+def test_workers_use_one_thread_each_and_no_polars() -> None:
+    found = results([("threads", None), ("polars", None)])
+    pools, opencv = found[("threads", None)]
+    assert pools
+    assert set(pools) == {1}
+    assert opencv == 1
+    assert found[("polars", None)] is False
+
+
+def test_closing_the_iterator_ends_the_workers() -> None:
+    outcomes = run(work, [("pid", 1), ("hang", None)], limits=LIMITS, workers=1)
+    pid = next(outcomes).result
+    outcomes.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_full_disk_stops_the_work() -> None:
+    with pytest.raises(FvcError, match=r"nothing more can be written: .*No space left on device"):
+        results([("square", 1), ("fill_disk", None), ("square", 2)])
+
+
+def test_workers_that_cannot_start_are_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(FvcError, match=r"ended with exit code 1 before its first item.*limits\.memory_mb=2048"):
+        list(run(_not_importable(), [1], limits=LIMITS, workers=1))
+    assert "ModuleNotFoundError" in capfd.readouterr().err
+
+
+def _not_importable() -> Any:
+    """A function of a module that only this process has."""
+    from types import ModuleType
+
+    module = ModuleType("only_here")
+    exec("def function(item): return item", module.__dict__)
+    sys.modules["only_here"] = module
+    return module.__dict__["function"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_no_worker_outlives_its_parent(number: signal.Signals, tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "from tests.video.test_worker_pool import LIMITS, run, work\n"
+        "if __name__ == '__main__':\n"
+        f"    list(run(work, [('hang', {str(tmp_path / 'pid')!r})], limits=LIMITS, workers=1))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, script], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
+        pid = int(_wait_for_text(tmp_path / "pid"))
+        blocked = int(re.findall(r"SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())[0], 16)
+        assert blocked & 1 << (signal.SIGINT - 1), "Ctrl-C goes to the parent alone"
+        if number is signal.SIGINT:
+            os.killpg(parent.pid, number)  # as a terminal does it
+        else:
+            parent.send_signal(number)
+        errors = parent.communicate(timeout=10)[1]
+    assert parent.returncode == -number
+    assert errors.count("KeyboardInterrupt") == (number is signal.SIGINT)
+    _wait_until(lambda: not _is_alive(pid))
+
+
+def _wait_for_text(path: Path) -> str:
+    _wait_until(lambda: path.is_file() and bool(path.read_text()))
+    return path.read_text()
+
+
+def _wait_until(holds: Any, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether any thread of a process lives and may hold its pipe open."""
+    try:
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+        # A dead process that nobody has waited for yet is still listed, as a zombie.
+        return threads > 1 or Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
