@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,15 +12,19 @@ import numpy as np
 import polars as pl
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from numpy.typing import NDArray
+from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import register
 from fvc_exp.config.schema import Config
 from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.fvc import DUPLICATES, SEEDS
+from fvc_exp.io.files import alone
+from tests.shell import ROOT, run_py
 
-ROOT = Path(__file__).resolve().parents[1]
 Compose = Callable[..., Config]
 # The published id files are under a licence that does not let them be copied here.
 CORPUS = Path(os.environ.get("FVC_IDS", ROOT.parent / "shared" / "data" / "fvc"))
@@ -36,12 +39,28 @@ OPTIONS = (
 )
 
 
+@pytest.fixture(scope="session")
+def composed_groups() -> dict[tuple[str, ...], DictConfig]:
+    """What choices of groups compose to: Hydra takes a tenth of a second for each."""
+    return {}
+
+
 @pytest.fixture
-def compose_config() -> Iterator[Compose]:
+def compose_config(composed_groups: dict[tuple[str, ...], DictConfig]) -> Iterator[Compose]:
     """Compose conf/ with overrides into a typed configuration."""
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        yield lambda *overrides: to_typed(compose("config", overrides=list(overrides)))
+
+        def compose_one(*overrides: str) -> Config:
+            choices = tuple(each for each in overrides if (ROOT / "conf" / each.partition("=")[0]).is_dir())
+            if choices not in composed_groups:
+                composed_groups[choices] = compose("config", overrides=list(choices))
+            values = OverridesParser.create().parse_overrides([each for each in overrides if each not in choices])
+            config = copy.deepcopy(composed_groups[choices])
+            ConfigLoaderImpl._apply_overrides_to_config(values, config)
+            return to_typed(config)
+
+        yield compose_one
 
 
 def make_dataset(
@@ -95,10 +114,21 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def run_py(*arguments: str, cwd: Path | None = None, **options: object) -> subprocess.CompletedProcess[str]:
-    """The real command line, as a user would type it."""
-    command = [sys.executable, str(ROOT / "run.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, **options)
+SMALL_DEMO = ("data.demo_events=12", "data.demo_uploads=1", "cv.n_splits=2", "plots=false")
+
+
+@pytest.fixture(scope="session")
+def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outputs of one run on a demo corpus of 12 videos. All test processes share them; nobody may change them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small_demo"
+    with alone(folder.with_suffix(".lock")):
+        if not folder.exists():
+            made = folder.with_suffix(".tmp")
+            done = run_py(*SMALL_DEMO, f"outputs={made}")
+            assert done.returncode == 0, done.stderr
+            made.rename(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.conftest import run_py
-
-SMALL = ("data.demo_events=12", "data.demo_uploads=1", "cv.n_splits=2", "plots=false")
+from tests.conftest import SMALL_DEMO
+from tests.shell import run_py
 
 
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def outputs(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Outputs of a first run on the demo corpus: corpus, features, model."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    done = run_py(*SMALL, f"outputs={outputs}")
-    assert done.returncode == 0, done.stderr
-    return outputs
+    return Path(shutil.copytree(small_demo, tmp_path_factory.mktemp("pipeline") / "outputs"))
 
 
 def corpus(outputs: Path) -> Path:
@@ -38,7 +35,7 @@ def test_first_run_makes_corpus_features_and_model(outputs: Path) -> None:
 
 def test_second_run_makes_nothing_anew_and_agrees(outputs: Path, tmp_path: Path) -> None:
     made = {path: path.stat().st_mtime_ns for path in corpus(outputs).rglob("*") if path.is_file()}
-    done = run_py(*SMALL, f"outputs={outputs}", f"hydra.run.dir={tmp_path}")
+    done = run_py(*SMALL_DEMO, f"outputs={outputs}", f"hydra.run.dir={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in corpus(outputs).rglob("*") if path.is_file()} == made
     first = next(path for path in (outputs / "runs").iterdir())
@@ -47,7 +44,7 @@ def test_second_run_makes_nothing_anew_and_agrees(outputs: Path, tmp_path: Path)
 
 
 def test_all_stages_in_order_then_all_skipped(outputs: Path, tmp_path: Path) -> None:
-    arguments = (*SMALL, "stage=all", "features=all", "video.augmentations=1", f"outputs={outputs}")
+    arguments = (*SMALL_DEMO, "stage=all", "features=all", "video.augmentations=1", f"outputs={outputs}")
     first = run_py(*arguments, f"hydra.run.dir={tmp_path / 'one'}")
     assert first.returncode == 0, first.stderr
     stages = [line.split(" ")[0] for line in first.stdout.splitlines() if " done, " in line]
