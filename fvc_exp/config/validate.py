@@ -20,6 +20,8 @@ THRESHOLDS = ("0.5", "f1", "youden")  # above which probability a video is calle
 MIN_PERMUTATIONS = 19  # with fewer, no p-value can be as low as 0.05
 
 
+SCALED_METADATA = "scaled_metadata"  # what stage=all trains on: the rows of its own stage scale
+
 MIN_SCALED_SIZE = 32  # pixels; below it an 8 x 8 block grid says nothing
 
 
@@ -57,6 +59,8 @@ def to_typed(composed: DictConfig) -> Config:
     _check_pair(config.penalty.name, config.solver.name)
     _check_cv(config)
     _check_search(config)
+    if config.stage is Stage.all:
+        config.data.scaled_metadata = SCALED_METADATA
     return config
 
 
@@ -163,8 +167,8 @@ def _check_search(config: Config) -> None:
             f"search={search} cannot use solver={solver}: only solver={PROX_NEWTON} shares its fits; leave out solver, "
             "or use -m without search"
         )
-    if config.stage.name is not Stage.train:
-        raise IncompatibleError(f"search={search} cannot use stage={config.stage.name.name}: it needs stage=train")
+    if config.stage is not Stage.train:
+        raise IncompatibleError(f"search={search} cannot use stage={config.stage.name}: it needs stage=train")
 
 
 def resolved_solver(penalty: Penalty, solver: Solver) -> str:
