@@ -36,7 +36,7 @@ Solver = Enum(
 
 
 class Scheme(Enum):
-    """How rows are dealt into folds."""
+    """How rows are assigned to folds."""
 
     grouped = "grouped"
     stratified = "stratified"
@@ -72,7 +72,7 @@ class ClassWeight(Enum):
 
 
 class Calibration(Enum):
-    """How probabilities are mended on out-of-fold rows of the training part: not at all, by a slope, or by steps."""
+    """How probabilities are corrected on out-of-fold rows of the training part: not at all, Platt scaling, isotonic."""
 
     none = "none"
     sigmoid = "sigmoid"
