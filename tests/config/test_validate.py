@@ -68,7 +68,7 @@ def test_defaults_are_the_documented_ones(compose_config: Compose) -> None:
         (["data.shard=3", "data.num_shards=3"], r"data\.shard=3 is not allowed.*num_shards - 1 = 2"),
         (
             ["video.sampling.min_frames=9", "video.sampling.max_frames=5"],
-            r"min_frames=9 is not allowed: .* from 1 to video.sampling.max_frames=5",
+            r"min_frames=9 is not .* video.sampling.max_frames=5",
         ),
         (["video.limits.cpu_seconds=0"], r"video\.limits\.cpu_seconds=0\.0 is not allowed"),
         (["video.max_size=31"], r"video\.max_size=31 is not allowed"),
