@@ -67,8 +67,8 @@ def run(
 
 
 def _refuse_stages(config: Config) -> None:
-    if config.stage.name is not Stage.train:
-        raise ConfigError(f"stage={config.stage.name.name} is not allowed here, only train: start the others by run.py")
+    if config.stage is not Stage.train:
+        raise ConfigError(f"stage={config.stage.name} is not allowed here, only train: start the others by run.py")
 
 
 @contextmanager

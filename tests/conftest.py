@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import register
-from fvc_exp.config.schema import Config
+from fvc_exp.config.schema import Config, CVConfig, Scheme
 from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.fvc import DUPLICATES, SEEDS
@@ -76,6 +76,11 @@ def make_dataset(
         feature_names=tuple(f"stage2_f{column}" for column in range(X.shape[1])),
         group_column=group_column,
     )
+
+
+def make_cv(scheme: Scheme = Scheme.grouped, n_splits: int = 5, n_repeats: int = 1, test_size: float = 0.0) -> CVConfig:
+    """Cross-validation in which nothing is chosen inside a training part."""
+    return CVConfig(scheme, n_splits, n_repeats, test_size, inner_splits=5, c_grid=[], folds=None)
 
 
 def signal_dataset(n_groups: int = 40, copies: int = 3, n_features: int = 5, seed: int = 0) -> Dataset:

@@ -34,7 +34,7 @@ class Exit(IntEnum):
 
     OK = 0
     FAILED = 1  # something failed or was lost
-    MISTAKE = 2  # the command cannot be carried out
+    USAGE_ERROR = 2  # the command cannot be carried out
     UNFINISHED = 3  # nothing failed so far, but not all is done
 
 
@@ -63,7 +63,7 @@ def command(function: Callable[P, Exit]) -> Callable[P, None]:
             code = function(*args, **kwargs)
         except FvcError as error:
             typer.echo(f"error: {error}", err=True)
-            code = Exit.MISTAKE
+            code = Exit.USAGE_ERROR
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             code = Exit.FAILED

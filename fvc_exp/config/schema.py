@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import cast
 
-from omegaconf import MISSING
-
 
 class Penalty(Enum):
     """The norm that LogisticRegression is regularised with."""
@@ -38,7 +36,7 @@ Solver = Enum(
 
 
 class Scheme(Enum):
-    """How rows are dealt into folds."""
+    """How rows are assigned to folds."""
 
     grouped = "grouped"
     stratified = "stratified"
@@ -74,7 +72,7 @@ class ClassWeight(Enum):
 
 
 class Calibration(Enum):
-    """How probabilities are mended on out-of-fold rows of the training part: not at all, by a slope, or by steps."""
+    """How probabilities are corrected on out-of-fold rows of the training part: not at all, Platt scaling, isotonic."""
 
     none = "none"
     sigmoid = "sigmoid"
@@ -114,22 +112,22 @@ class Tracker(Enum):
 class DataConfig:
     """Where videos and tables lie. Relative paths are below ``root``."""
 
-    name: str = MISSING
-    root: str = MISSING
-    videos: str | None = MISSING
-    scaled_metadata: str = MISSING
-    features_stage2: str | None = MISSING
-    features_stage4: str | None = MISSING
-    features_forensic: str | None = MISSING
-    features_original_stage2: str | None = MISSING
-    features_original_stage4: str | None = MISSING
-    prepare: bool = MISSING
-    max_unmatched: float = MISSING
-    shard: int = MISSING
-    num_shards: int = MISSING
-    demo_events: int | None = MISSING
-    demo_uploads: int | None = MISSING
-    demo_seed: int | None = MISSING
+    name: str
+    root: str
+    videos: str | None
+    scaled_metadata: str
+    features_stage2: str | None
+    features_stage4: str | None
+    features_forensic: str | None
+    features_original_stage2: str | None
+    features_original_stage4: str | None
+    prepare: bool
+    max_unmatched: float
+    shard: int
+    num_shards: int
+    demo_events: int | None
+    demo_uploads: int | None
+    demo_seed: int | None
 
     def table(self, table: Table) -> str | None:
         """The configured path of a feature table, or None where the data set has none."""
@@ -140,56 +138,56 @@ class DataConfig:
 class FeaturesConfig:
     """Which feature tables a model is trained on."""
 
-    name: str = MISSING
-    tables: list[Table] = MISSING
+    name: str
+    tables: list[Table]
 
 
 @dataclass
 class SamplingConfig:
     """How many frames of a video are measured, spread evenly over it."""
 
-    fraction: float = MISSING
-    min_frames: int = MISSING
-    max_frames: int = MISSING
+    fraction: float
+    min_frames: int
+    max_frames: int
 
 
 @dataclass
 class LimitsConfig:
     """What one video may cost before it is given up with an error row."""
 
-    max_pixels: int = MISSING
-    cpu_seconds: float = MISSING
-    wall_seconds: float = MISSING
-    memory_mb: int = MISSING
+    max_pixels: int
+    cpu_seconds: float
+    wall_seconds: float
+    memory_mb: int
 
 
 @dataclass
 class VideoConfig:
     """How the video stages work."""
 
-    sampling: SamplingConfig = MISSING
-    limits: LimitsConfig = MISSING
-    augmentations: int = MISSING
-    max_size: int = MISSING
-    workers: int | None = MISSING
-    retry_failed: bool = MISSING
+    sampling: SamplingConfig
+    limits: LimitsConfig
+    augmentations: int
+    max_size: int
+    workers: int | None
+    retry_failed: bool
 
 
 @dataclass
 class PenaltyConfig:
     """The penalty and, for the elastic net, its mix (0 = l2, 1 = l1)."""
 
-    name: Penalty = MISSING
-    l1_ratio: float = MISSING
+    name: Penalty
+    l1_ratio: float
 
 
 @dataclass
 class SolverConfig:
     """The optimiser of LogisticRegression and when it stops."""
 
-    name: Solver = MISSING
-    max_iter: int = MISSING
-    tol: float = MISSING
+    name: Solver
+    max_iter: int
+    tol: float
 
 
 @dataclass
@@ -200,49 +198,41 @@ class CVConfig:
     threshold and the calibration. ``folds`` is the file that scheme ``predefined`` reads.
     """
 
-    name: str = MISSING
-    scheme: Scheme = MISSING
-    n_splits: int = MISSING
-    n_repeats: int = MISSING
-    test_size: float = MISSING
-    inner_splits: int = MISSING
-    c_grid: list[float] = MISSING
-    folds: str | None = MISSING
+    scheme: Scheme
+    n_splits: int
+    n_repeats: int
+    test_size: float
+    inner_splits: int
+    c_grid: list[float]
+    folds: str | None
 
 
 @dataclass
 class AuditConfig:
     """The leakage certificate; nothing here changes a score."""
 
-    allow_fail: bool = MISSING
-    tolerance: float = MISSING
-    permutations: int = MISSING
-    scorer: NullScorer = MISSING
-
-
-@dataclass
-class StageConfig:
-    """Which step of the pipeline to run."""
-
-    name: Stage = MISSING
+    allow_fail: bool
+    tolerance: float
+    permutations: int
+    scorer: NullScorer
 
 
 @dataclass
 class SearchConfig:
     """Whether the configurations of a sweep share their fits; nothing here changes a number beyond the solver's tol."""
 
-    name: Search = MISSING
+    name: Search
 
 
 @dataclass
 class SweepConfig:
     """How a multirun becomes jobs; nothing here changes a number."""
 
-    name: str | None = MISSING
-    pack: int = MISSING
-    dry: bool = MISSING
-    wait: bool = MISSING
-    choice: Choice = MISSING
+    name: str | None
+    pack: int
+    dry: bool
+    wait: bool
+    choice: Choice
 
 
 EXPERIMENT = "fvc-exp"  # of MLflow, unless another one is named
@@ -264,21 +254,21 @@ class TrackingConfig:
 class Config:
     """The whole configuration of one run."""
 
-    data: DataConfig = MISSING
-    features: FeaturesConfig = MISSING
-    video: VideoConfig = MISSING
-    penalty: PenaltyConfig = MISSING
-    solver: SolverConfig = MISSING
-    cv: CVConfig = MISSING
-    audit: AuditConfig = MISSING
-    stage: StageConfig = MISSING
-    search: SearchConfig = MISSING
-    sweep: SweepConfig = MISSING
+    data: DataConfig
+    features: FeaturesConfig
+    video: VideoConfig
+    penalty: PenaltyConfig
+    solver: SolverConfig
+    cv: CVConfig
+    audit: AuditConfig
+    stage: Stage
+    search: SearchConfig
+    sweep: SweepConfig
+    C: float
+    class_weight: ClassWeight | None
+    threshold: str
+    calibration: Calibration
+    seed: int
+    plots: bool
+    outputs: str
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    C: float = MISSING
-    class_weight: ClassWeight | None = MISSING
-    threshold: str = MISSING
-    calibration: Calibration = MISSING
-    seed: int = MISSING
-    plots: bool = MISSING
-    outputs: str = MISSING

@@ -1,4 +1,4 @@
-"""config.store."""
+"""The configuration of a run as ``config.yaml``: written with the run, read back by whoever looks at it later."""
 
 from __future__ import annotations
 

@@ -20,10 +20,12 @@ THRESHOLDS = ("0.5", "f1", "youden")  # above which probability a video is calle
 MIN_PERMUTATIONS = 19  # with fewer, no p-value can be as low as 0.05
 
 
+SCALED_METADATA = "scaled_metadata"  # what stage=all trains on: the rows of its own stage scale
+
 MIN_SCALED_SIZE = 32  # pixels; below it an 8 x 8 block grid says nothing
 
 
-PROX_NEWTON = "prox-newton"  # our own (fvc_exp.solvers); every penalty
+PROX_NEWTON = "prox-newton"  # our own (fvc_exp.training.solvers); every penalty
 
 
 # scikit-learn's own rules (LogisticRegression, "solver"), checked against it by a test. Order = preference for auto.
@@ -33,6 +35,9 @@ LEGAL_SOLVERS: dict[Penalty, tuple[str, ...]] = {
     Penalty.l1: (PROX_NEWTON, "saga", "liblinear"),
     Penalty.elasticnet: (PROX_NEWTON, "saga"),
 }
+
+
+Rule = tuple[str, object, bool, str]  # key, value, whether it is allowed, what is allowed
 
 
 def to_typed(composed: DictConfig) -> Config:
@@ -57,6 +62,8 @@ def to_typed(composed: DictConfig) -> Config:
     _check_pair(config.penalty.name, config.solver.name)
     _check_cv(config)
     _check_search(config)
+    if config.stage is Stage.all:
+        config.data.scaled_metadata = SCALED_METADATA
     return config
 
 
@@ -78,8 +85,16 @@ def _one_line(error: OmegaConfBaseException) -> str:
 
 
 def _range_problems(config: Config) -> Iterator[str]:
+    for key, value, allowed, meaning in (*_number_rules(config), *_video_rules(config.video)):
+        if not allowed:
+            yield f"{key}={value} is not allowed: it must be {meaning}"
+    if wrong := [c for c in config.cv.c_grid if not 0 < c < math.inf]:
+        yield f"cv.c_grid={config.cv.c_grid} is not allowed: {wrong[0]} must be a finite number above 0"
+
+
+def _number_rules(config: Config) -> list[Rule]:
     cv, data, audit = config.cv, config.data, config.audit
-    rules: list[tuple[str, float, bool, str]] = [
+    return [
         ("C", config.C, 0 < config.C < math.inf, "a finite number above 0 (no regularisation: penalty=none)"),
         ("seed", config.seed, 0 <= config.seed < 2**32, "an integer from 0 to 2**32 - 1"),
         ("penalty.l1_ratio", config.penalty.l1_ratio, 0 <= config.penalty.l1_ratio <= 1, "a number from 0 to 1"),
@@ -98,35 +113,22 @@ def _range_problems(config: Config) -> Iterator[str]:
         ("data.num_shards", data.num_shards, data.num_shards >= 1, "an integer of at least 1"),
         ("data.shard", data.shard, 0 <= data.shard < max(data.num_shards, 1),
          f"an integer from 0 to data.num_shards - 1 = {data.num_shards - 1}"),
+        ("threshold", config.threshold, config.threshold in THRESHOLDS, f"one of {', '.join(THRESHOLDS)}"),
     ]  # fmt: skip
-    for key, value, allowed, meaning in rules:
-        if not allowed:
-            yield f"{key}={value} is not allowed: it must be {meaning}"
-    if config.threshold not in THRESHOLDS:
-        yield f"threshold={config.threshold} is not allowed: it must be one of {', '.join(THRESHOLDS)}"
-    if wrong := [c for c in cv.c_grid if not 0 < c < math.inf]:
-        yield f"cv.c_grid={cv.c_grid} is not allowed: {wrong[0]} must be a finite number above 0"
-    yield from _video_problems(config.video)
 
 
-def _video_problems(video: VideoConfig) -> Iterator[str]:
-    sampling = video.sampling
-    if not 0 < sampling.fraction <= 1:
-        yield f"video.sampling.fraction={sampling.fraction} is not allowed: it must be a share above 0, up to 1"
-    if not 1 <= sampling.min_frames <= sampling.max_frames:
-        yield (
-            f"video.sampling.min_frames={sampling.min_frames} and max_frames={sampling.max_frames} are not allowed: "
-            "they must be integers with 1 <= min_frames <= max_frames"
-        )
-    for name, value in vars(video.limits).items():
-        if value <= 0:
-            yield f"video.limits.{name}={value} is not allowed: it must be above 0"
-    if video.augmentations < 0:
-        yield f"video.augmentations={video.augmentations} is not allowed: it must be an integer of at least 0"
-    if video.max_size < MIN_SCALED_SIZE or video.max_size % 2:
-        yield f"video.max_size={video.max_size} is not allowed: it must be even and at least {MIN_SCALED_SIZE}"
-    if video.workers is not None and video.workers < 1:
-        yield f"video.workers={video.workers} is not allowed: it must be an integer of at least 1, or null"
+def _video_rules(video: VideoConfig) -> list[Rule]:
+    least, most, size, workers = video.sampling.min_frames, video.sampling.max_frames, video.max_size, video.workers
+    return [
+        ("video.sampling.fraction", video.sampling.fraction, 0 < video.sampling.fraction <= 1,
+         "a share above 0, up to 1"),
+        ("video.sampling.min_frames", least, 1 <= least <= most,
+         f"an integer from 1 to video.sampling.max_frames={most}"),
+        *((f"video.limits.{name}", value, value > 0, "above 0") for name, value in vars(video.limits).items()),
+        ("video.augmentations", video.augmentations, video.augmentations >= 0, "an integer of at least 0"),
+        ("video.max_size", size, size >= MIN_SCALED_SIZE and size % 2 == 0, f"even and at least {MIN_SCALED_SIZE}"),
+        ("video.workers", workers, workers is None or workers >= 1, "an integer of at least 1, or null"),
+    ]  # fmt: skip
 
 
 def _check_pair(penalty: Penalty, solver: Solver) -> None:
@@ -163,8 +165,8 @@ def _check_search(config: Config) -> None:
             f"search={search} cannot use solver={solver}: only solver={PROX_NEWTON} shares its fits; leave out solver, "
             "or use -m without search"
         )
-    if config.stage.name is not Stage.train:
-        raise IncompatibleError(f"search={search} cannot use stage={config.stage.name.name}: it needs stage=train")
+    if config.stage is not Stage.train:
+        raise IncompatibleError(f"search={search} cannot use stage={config.stage.name}: it needs stage=train")
 
 
 def resolved_solver(penalty: Penalty, solver: Solver) -> str:

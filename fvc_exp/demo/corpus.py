@@ -21,7 +21,7 @@ from fvc_exp.demo.event import GENERATOR_VERSION, Clip, make_event
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.io.files import atomic_file
 from fvc_exp.video.failures import Failed
-from fvc_exp.video.worker_pool import Outcome, run
+from fvc_exp.video.worker_pool import Outcome, run_in_workers
 
 VIDEOS = "videos"
 
@@ -230,7 +230,7 @@ def _complete(tasks: list[EventTask], workers: int | None, on_progress: Callable
     done = {task: videos for task in tasks if (videos := read_event(task)) is not None}
     missing = [task for task in tasks if task not in done]
     # Closed here and now when anything is raised, so that no worker outlives this call.
-    with closing(cast(_Outcomes, run(build_event, missing, limits=_LIMITS, workers=workers))) as outcomes:
+    with closing(cast(_Outcomes, run_in_workers(build_event, missing, limits=_LIMITS, workers=workers))) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome.result, Failed):
                 raise DataError(

@@ -73,7 +73,7 @@ def execute(
 
 
 def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any]:
-    stage = config.stage.name
+    stage = config.stage
     tables: dict[str, Any] = {}
     if config.data.prepare or stage is not Stage.train:
         from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of

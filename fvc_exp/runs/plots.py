@@ -52,7 +52,7 @@ def write_png(figure: Figure, file: BinaryIO) -> None:
 
 def _title(result: RunResult) -> str:
     config = result.config
-    text = f"{config.data.name}: penalty={config.penalty.name.name}, C={config.C:g}, cv={config.cv.name}"
+    text = f"{config.data.name}: penalty={config.penalty.name.name}, C={config.C:g}, cv={config.cv.scheme.name}"
     return text + (" - synthetic corpus" if config.data.name == "demo" else "")
 
 

@@ -25,10 +25,10 @@ from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.load import read_pipeline
 from fvc_exp.runs.portable_model import Bundle
 from fvc_exp.stages.features import scaled_file
-from fvc_exp.stages.source_files import inspect
+from fvc_exp.stages.source_files import find_source
 from fvc_exp.stages.tasks import SCALED, Destination, Task, measure, write_scaled
 from fvc_exp.video.failures import Failed
-from fvc_exp.video.worker_pool import run
+from fvc_exp.video.worker_pool import run_in_workers
 
 SCALED_TABLES = frozenset({Table.stage4, Table.original_stage4})
 
@@ -105,14 +105,16 @@ def _measured(
     rows: dict[Path, dict[str, float | None] | Failed] = {}
     tasks = []
     for file in files:
-        source = inspect(Path("/"), str(file.absolute()))  # the user named it: any place will do
+        source = find_source(Path("/"), str(file.absolute()))  # the user named it: any place will do
         if source.path is None:
             rows[file] = source.failed or Failed("missing", "cannot be read")
         else:
             tasks.append(Task(str(file), source.path, tables, None))
     with tempfile.TemporaryDirectory(prefix="fvc-predict-") as scratch:
         function = partial(measure_video, config.video, Path(scratch))
-        with closing(run(function, tasks, limits=config.video.limits, workers=config.video.workers)) as outcomes:
+        with closing(
+            run_in_workers(function, tasks, limits=config.video.limits, workers=config.video.workers)
+        ) as outcomes:
             for outcome in outcomes:
                 rows[Path(outcome.item.key)] = outcome.result
                 on_progress(len(rows), len(files))

@@ -11,7 +11,7 @@ import polars as pl
 from fvc_exp.config.schema import VideoConfig
 from fvc_exp.data.columns import GROUP_COLUMNS, KEY
 from fvc_exp.data.manifest import GROUP
-from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, drive, earlier_failure
+from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, earlier_failure, run_units
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
 from fvc_exp.stages.tasks import AUGMENTED, Destination, file_stem, write_augmented
 from fvc_exp.video.perturb import AUGMENT_VERSION
@@ -46,7 +46,7 @@ def run_augment(
     units = [_unit(row) for row in rows.iter_rows(named=True)]
     settings = fingerprint(version=AUGMENT_VERSION, seed=seed)
     store = TableStore(root / "augmented.parquet", COMPUTED, settings, root=root, output=KEY)
-    summaries = drive(
+    summaries = run_units(
         {AUGMENTED: store},
         units,
         carried_columns(rows, tuple(COMPUTED)),

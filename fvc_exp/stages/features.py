@@ -15,7 +15,7 @@ from fvc_exp.data.columns import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS
 from fvc_exp.features.scaled import Scaling
-from fvc_exp.stages.runner import Options, StageSummary, Unit, drive, earlier_failure
+from fvc_exp.stages.runner import Options, StageSummary, Unit, earlier_failure, run_units
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
 from fvc_exp.stages.tasks import SOURCE_CODEC, ScaledFile, measure
 
@@ -93,7 +93,7 @@ def _run(
     stores = {table.name: _store(table, path, video) for table, path in tables.items()}
     keys = pl.DataFrame({KEY: [unit.key for unit in units]}, schema={KEY: pl.String})
     function = partial(measure, video.sampling, video.limits)
-    summaries = drive(stores, units, keys, lambda _: function, root=root, video=video, options=options or Options())
+    summaries = run_units(stores, units, keys, lambda _: function, root=root, video=video, options=options or Options())
     return {table: summaries[table.name] for table in tables}
 
 

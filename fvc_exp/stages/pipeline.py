@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 from rich.console import Console
@@ -23,11 +22,6 @@ from fvc_exp.stages.augment import run_augment
 from fvc_exp.stages.features import run_features, run_scaled_features
 from fvc_exp.stages.runner import Options, StageSummary
 from fvc_exp.stages.scale import run_scale
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from fvc_exp.stages.runner import StageSummary
 
 
 def print_stage(console: Console, name: str, summaries: Mapping[str, StageSummary]) -> None:
@@ -59,9 +53,6 @@ AUGMENTED, SCALED = "augmented.parquet", "scaled_metadata.parquet"
 SCALED_TABLES = (Table.stage4, Table.original_stage4)
 
 
-VIDEO_STAGES = (Stage.augment, Stage.features, Stage.scale, Stage.scaled_features)
-
-
 def with_demo(config: Config, show: ShowProgress) -> Config:
     """The configuration with the data root at the demo corpus, made now if it is not there; others as they are."""
     data = config.data
@@ -79,23 +70,42 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
     Raises:
         DataError: the input table is missing or wrong, or a table in the way was not written by this stage.
     """
-    root = Path(config.data.root)
     with show(stage.name) as on_progress:
         options = Options(config.data.shard, config.data.num_shards, config.video.retry_failed, on_progress)
-        if stage is Stage.augment:
-            found = run_augment(_inputs(config), root=root, video=config.video, seed=config.seed, options=options)
-            return {found.table.name: found}
-        if stage is Stage.scale:
-            found = run_scale(_videos(config), root=root, video=config.video, options=options)
-            return {found.table.name: found}
-        if stage is Stage.scaled_features:
-            tables = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
-            scaled = _read(root / SCALED, "stage=scale writes it")
-            many = run_scaled_features(scaled, tables, root=root, video=config.video, options=options)
-        else:
-            tables = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-            many = run_features(_videos(config), tables, root=root, video=config.video, options=options)
-    return {summary.table.name: summary for summary in many.values()}
+        found = _STAGES[stage](config, options)
+    return {summary.table.name: summary for summary in found}
+
+
+def _augment(config: Config, options: Options) -> Iterable[StageSummary]:
+    videos, root = _inputs(config), Path(config.data.root)
+    return [run_augment(videos, root=root, video=config.video, seed=config.seed, options=options)]
+
+
+def _features(config: Config, options: Options) -> Iterable[StageSummary]:
+    tables = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
+    root = Path(config.data.root)
+    return run_features(_videos(config), tables, root=root, video=config.video, options=options).values()
+
+
+def _scale(config: Config, options: Options) -> Iterable[StageSummary]:
+    return [run_scale(_videos(config), root=Path(config.data.root), video=config.video, options=options)]
+
+
+def _scaled_features(config: Config, options: Options) -> Iterable[StageSummary]:
+    tables = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
+    root = Path(config.data.root)
+    scaled = _read(root / SCALED, "stage=scale writes it")
+    return run_scaled_features(scaled, tables, root=root, video=config.video, options=options).values()
+
+
+# The stages before training, in their order.
+_STAGES: Mapping[Stage, Callable[[Config, Options], Iterable[StageSummary]]] = {
+    Stage.augment: _augment,
+    Stage.features: _features,
+    Stage.scale: _scale,
+    Stage.scaled_features: _scaled_features,
+}
+VIDEO_STAGES = tuple(_STAGES)
 
 
 def prepare_training(config: Config, show: ShowProgress) -> None:

@@ -14,11 +14,11 @@ import polars as pl
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import VideoConfig
 from fvc_exp.data.columns import KEY
-from fvc_exp.stages.source_files import Source, inspect
+from fvc_exp.stages.source_files import Source, find_source
 from fvc_exp.stages.table_store import OWN_COLUMNS, TableStore, states
 from fvc_exp.stages.tasks import Task
 from fvc_exp.video.failures import Failed
-from fvc_exp.video.worker_pool import run
+from fvc_exp.video.worker_pool import run_in_workers
 
 Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table
 
@@ -74,7 +74,7 @@ class _Plan:
     known: list[tuple[Unit, Mapping[str, Any] | Failed, tuple[str, ...]]] = field(default_factory=list)
 
 
-def drive(
+def run_units(
     stores: Mapping[str, TableStore],
     units: Sequence[Unit],
     carried: pl.DataFrame,
@@ -119,7 +119,7 @@ def earlier_failure(row: Mapping[str, Any]) -> Failed | None:
 
 def _plan(stores: Mapping[str, TableStore], units: Sequence[Unit], root: Path, options: Options) -> _Plan:
     ordered = sorted(units, key=lambda unit: unit.key)
-    looked_at = {name: inspect(root, name) for name in {unit.file for unit in ordered}}
+    looked_at = {name: find_source(root, name) for name in {unit.file for unit in ordered}}
     plan = _Plan({unit.key: looked_at[unit.file] for unit in ordered}, ordered[options.shard :: options.num_shards])
     current = states(plan.sources)
     kept = {}
@@ -149,7 +149,7 @@ def _work(
     finished = total - len(plan.tasks)
     report = options.on_progress or _no_progress
     report(finished, total)
-    with closing(run(function, plan.tasks, limits=video.limits, workers=video.workers)) as outcomes:
+    with closing(run_in_workers(function, plan.tasks, limits=video.limits, workers=video.workers)) as outcomes:
         for done, outcome in enumerate(outcomes, start=finished + 1):
             task, result = outcome.item, outcome.result
             for name in task.tables:

@@ -10,7 +10,7 @@ import polars as pl
 
 from fvc_exp.config.schema import VideoConfig
 from fvc_exp.data.columns import KEY
-from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, drive, earlier_failure
+from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, earlier_failure, run_units
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
 from fvc_exp.stages.tasks import SCALED, SOURCE_CODEC, Destination, file_stem, write_scaled
 from fvc_exp.video.letterbox import SCALE_VERSION
@@ -48,7 +48,7 @@ def run_scale(videos: pl.DataFrame, *, root: Path, video: VideoConfig, options: 
     # The sampled frames are key frames, so copies made for another sampling hold other pixels.
     settings = fingerprint(version=SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
     store = TableStore(root / "scaled_metadata.parquet", COMPUTED, settings, root=root, output="scaled_path")
-    summaries = drive(
+    summaries = run_units(
         {SCALED: store},
         units,
         carried_columns(videos, tuple(COMPUTED)),

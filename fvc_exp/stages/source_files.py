@@ -22,7 +22,7 @@ class Source:
     failed: Failed | None = None
 
 
-def inspect(root: Path, name: str) -> Source:
+def find_source(root: Path, name: str) -> Source:
     """Find the file called ``name`` below the data root, with every symbolic link followed.
 
     Nothing outside the root is opened, and nothing that is not a regular file: a pipe or device could block for ever.

@@ -149,7 +149,7 @@ def sweep_path(config: Config, plan: Plan) -> Path:
 
 
 def _member(config: Config, overrides: list[str], data: TrainingData) -> Member:
-    root, data_hash = data.of(config) if config.stage.name is Stage.train else (config.data.root, None)
+    root, data_hash = data.of(config) if config.stage is Stage.train else (config.data.root, None)
     made = data_hash is not None
     ready = replace(
         config,
@@ -165,7 +165,7 @@ def _member(config: Config, overrides: list[str], data: TrainingData) -> Member:
 
 def _member_id(config: Config, data_hash: str | None) -> str:
     """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
-    if config.stage.name is Stage.train:
+    if config.stage is Stage.train:
         return run_id(config, data_hash or _UNKNOWN)
     return _digest({key: value for key, value in plain(asdict(config)).items() if key not in _INERT})
 

@@ -90,7 +90,7 @@ def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]
         notes.append(f"C={config.C} has no effect with penalty=none")
     elif config.cv.c_grid:
         notes.append(
-            f"C={config.C} has no effect with cv={config.cv.name}: the final model was fitted with C={final.C}"
+            f"C={config.C} has no effect with cv.c_grid={config.cv.c_grid}: the final model was fitted with C={final.C}"
         )
     if config.calibration is Calibration.isotonic:
         notes.append("model.json holds the isotonic calibration; model.skops and model.joblib are uncalibrated")

@@ -26,7 +26,7 @@ SAFE_OPEN = {
 }
 
 
-def failure(kind: Failure, path: Path, reason: str) -> VideoError:
+def video_error(kind: Failure, path: Path, reason: str) -> VideoError:
     """A VideoError that names the file."""
     return VideoError(kind.value, f"{path}: {reason}")
 
@@ -42,7 +42,7 @@ def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[InputContaine
         stream = _video_stream(path, container)
         if stream.width * stream.height > limits.max_pixels:
             size = f"{stream.width}x{stream.height} = {stream.width * stream.height} pixels"
-            raise failure(Failure.too_large, path, f"a frame of {size} exceeds max_pixels {limits.max_pixels}")
+            raise video_error(Failure.too_large, path, f"a frame of {size} exceeds max_pixels {limits.max_pixels}")
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_pixels": str(_decoder_pixels(limits))}
         yield container, stream
@@ -67,11 +67,11 @@ def _open_container(path: Path, limits: LimitsConfig) -> InputContainer:
         return av.open(name, mode="r", options=SAFE_OPEN | {"max_pixels": str(_decoder_pixels(limits))})
     except (av.error.ArgumentError, av.error.ProtocolNotFoundError) as error:
         allowed = SAFE_OPEN["format_whitelist"]
-        raise failure(Failure.refused, path, f"only local files of the containers {allowed} are opened") from error
+        raise video_error(Failure.refused, path, f"only local files of the containers {allowed} are opened") from error
     except (av.error.InvalidDataError, av.error.IsADirectoryError, av.error.EOFError) as error:
-        raise failure(Failure.not_a_video, path, f"not a video file ({error.strerror})") from error
+        raise video_error(Failure.not_a_video, path, f"not a video file ({error.strerror})") from error
     except OSError as error:
-        raise failure(Failure.missing, path, f"cannot be read ({error.strerror})") from error
+        raise video_error(Failure.missing, path, f"cannot be read ({error.strerror})") from error
 
 
 def _video_stream(path: Path, container: InputContainer) -> VideoStream:
@@ -80,6 +80,6 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
             continue
         # PyAV leaves the context None where the codec has no decoder, which its annotations do not say.
         if getattr(stream, "codec_context", None) is None:
-            raise failure(Failure.decode_failed, path, "no decoder for the codec of the video stream")
+            raise video_error(Failure.decode_failed, path, "no decoder for the codec of the video stream")
         return stream
-    raise failure(Failure.no_video_stream, path, "holds no video stream")
+    raise video_error(Failure.no_video_stream, path, "holds no video stream")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,19 +14,13 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 
+from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.video.container import failure, reraise_memory_error
+from fvc_exp.video.container import reraise_memory_error, video_error
 from fvc_exp.video.failures import Failure
 from fvc_exp.video.packets import PacketSource, decode_all, decode_runs
 from fvc_exp.video.probe import Probe
 from fvc_exp.video.sampling import Run, decoding_runs, sample_indices
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 # Formats whose first plane is 8-bit luma, one byte a pixel.
 LUMA_PLANE_FORMATS = frozenset(
@@ -51,7 +45,7 @@ class PixelReader:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
-    def luma(self, frame: VideoFrame) -> NDArray[np.uint8]:
+    def luma(self, frame: VideoFrame) -> Frame:
         """The luma of a frame in full range 0 to 255, height x width.
 
         8-bit planar formats are read from the plane itself; any other format, 10-bit among them, goes through
@@ -68,11 +62,11 @@ class PixelReader:
         # Rounded and clipped to 0 and 255. No integer falls halfway, so rounding cannot differ between processors.
         return np.asarray(cv2.addWeighted(values, STRETCH, values, 0, -BLACK * STRETCH), dtype=np.uint8)
 
-    def rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
+    def rgb(self, frame: VideoFrame) -> Frame:
         """The frame as height x width x (red, green, blue), converted by FFmpeg."""
         return self._convert(frame, "rgb24")
 
-    def _convert(self, frame: VideoFrame, pixel_format: str) -> NDArray[np.uint8]:
+    def _convert(self, frame: VideoFrame, pixel_format: str) -> Frame:
         converted = self._reformatter.reformat(frame, format=pixel_format, threads=1)
         return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
 
@@ -93,12 +87,12 @@ class Sample:
     pixels: PixelReader
 
     @cached_property
-    def luma(self) -> NDArray[np.uint8]:
+    def luma(self) -> Frame:
         """Luma 0 to 255, height x width."""
         return self.pixels.luma(self.frame)
 
     @cached_property
-    def rgb(self) -> NDArray[np.uint8]:
+    def rgb(self) -> Frame:
         """Red, green, blue 0 to 255, height x width x 3."""
         return self.pixels.rgb(self.frame)
 
@@ -168,12 +162,12 @@ class SampledFrames:
         except _ResampleError as fault:
             good = fault.good
         if not good:
-            raise failure(Failure.decode_failed, self.path, "no frame could be decoded without fault")
+            raise video_error(Failure.decode_failed, self.path, "no frame could be decoded without fault")
         kept = tuple(good[position] for position in sample_indices(len(good), self.sampling))
         try:
             return consume(self._full(kept, every_frame, is_resampled=True))
         except _ResampleError as fault:
-            raise failure(Failure.decode_failed, self.path, "decodes differently each time") from fault
+            raise video_error(Failure.decode_failed, self.path, "decodes differently each time") from fault
 
     def _selective(self, runs: Sequence[Run], indices: Sequence[int]) -> Iterator[Sample]:
         pending = {self.probe.packets.display_pts[index]: index for index in indices}

@@ -57,7 +57,7 @@ def letterbox(width: int, height: int, size: int) -> Letterbox:
     return Letterbox(width, height, size, size, box_x, box_y, box_width, box_height)
 
 
-def fit(frame: Frame, box: Letterbox) -> Frame:
+def fit_into_box(frame: Frame, box: Letterbox) -> Frame:
     """Draw a frame into its letterbox."""
     method = cv2.INTER_AREA if box.is_downscaled else cv2.INTER_CUBIC
     square = np.zeros((box.scaled_height, box.scaled_width, 3), np.uint8)
@@ -90,7 +90,7 @@ def scale(
     def draw(frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
             height, width = frame.shape[:2]
-            yield fit(frame, letterbox(*displayed_size(width, height, aspect), size))
+            yield fit_into_box(frame, letterbox(*displayed_size(width, height, aspect), size))
 
     rewritten = rewrite(reader, destination, draw, crf=_CRF, pixel_aspect=SQUARE, has_sampled_keyframes=True)
     return letterbox(*displayed_size(*upright_size(reader.probe), aspect), size), rewritten

@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from fvc_exp.config.schema import LimitsConfig
-from fvc_exp.video.container import failure, open_video, reraise_memory_error
+from fvc_exp.video.container import open_video, reraise_memory_error, video_error
 from fvc_exp.video.failures import Failure
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def probe_stream(
     """The facts of an open video, whose packets ``demuxed`` gives; see ``probe``."""
     packets, is_damaged = _read_packets(demuxed)
     if not packets.shown.any():
-        raise failure(Failure.no_frames, path, "the video stream holds no frame")
+        raise video_error(Failure.no_frames, path, "the video stream holds no frame")
     duration = _duration(stream, packets)
     is_vfr = _is_vfr(stream, packets)
     count = int(packets.shown.sum())

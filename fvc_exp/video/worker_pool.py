@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
@@ -35,7 +36,7 @@ class Outcome(Generic[Item, Value]):
     result: Value | Failed
 
 
-def run(
+def run_in_workers(
     function: Callable[[Item], Value],
     items: Sequence[Item],
     *,
@@ -46,8 +47,8 @@ def run(
 
     ``function`` must be importable by name, items and values must be picklable. An item may take
     ``limits.wall_seconds`` and ``limits.cpu_seconds``, and its process ``limits.memory_mb`` of address space.
-    ``workers`` None means one a core that this process may use. When the iterator is closed or interrupted the workers
-    are killed; they also end by themselves when this process dies.
+    ``workers`` None means one per core that this process may use. When the iterator is closed or interrupted the
+    workers are killed; they also end by themselves when this process dies.
 
     Raises:
         FvcError: a worker process ends before it is ready for its first item, or the disk is full.
@@ -59,11 +60,11 @@ def run(
     pool: list[_Worker[Item, Value]] = []
     try:
         pool += [_Worker(function, limits) for _ in range(min(len(queue), workers or cpu_count()))]
-        while queue or any(worker.item for worker in pool):
+        while queue or any(worker.state is _State.busy for worker in pool):
             for position, worker in enumerate(pool):
-                if worker.has_ended and queue:
+                if worker.state is _State.ended and queue:
                     pool[position] = _Worker(function, limits)
-                elif worker.is_idle and queue and worker.take(queue[0]):
+                elif worker.state is _State.idle and queue and worker.take(queue[0]):
                     queue.popleft()
             _wait_for_news(pool)
             yield from [outcome for worker in pool if (outcome := worker.outcome())]
@@ -72,13 +73,20 @@ def run(
             worker.kill()
 
 
+class _State(Enum):
+    starting = "starting"
+    idle = "idle"
+    busy = "busy"
+    ended = "ended"
+
+
 class _Worker(Generic[Item, Value]):
     """The parent's side of one worker process; ``item`` holds what it works on, if anything."""
 
     def __init__(self, function: Callable[[Item], Value], limits: LimitsConfig) -> None:
         self.limits = limits
-        self.item: tuple[Item] | None = None
-        self.is_ready = self.has_ended = False
+        self.state = _State.starting
+        self.item: Item | None = None
         self.deadline = math.inf
         # Not forked: the parent may hold threads (polars, OpenBLAS), whose locks a fork would copy in any state.
         context = get_context("spawn")
@@ -89,10 +97,6 @@ class _Worker(Generic[Item, Value]):
         far_end.close()
         self.connection.send(function)
 
-    @property
-    def is_idle(self) -> bool:
-        return self.is_ready and not self.has_ended and self.item is None
-
     def take(self, item: Item) -> bool:
         """Hand over an item; False if the worker is gone."""
         try:
@@ -100,13 +104,13 @@ class _Worker(Generic[Item, Value]):
         except BrokenPipeError:
             self.kill()
             return False
-        self.item = (item,)
+        self.state, self.item = _State.busy, item
         self.deadline = time.monotonic() + self.limits.wall_seconds
         return True
 
     def outcome(self) -> Outcome[Item, Value] | None:
-        """What is known by now about the item at work."""
-        if self.has_ended:
+        """The outcome of the item at work, if there is one by now."""
+        if self.state is _State.ended:
             return None
         if self.connection.poll():
             try:
@@ -115,9 +119,10 @@ class _Worker(Generic[Item, Value]):
                 return self._finish(self._death())
             if isinstance(message, Halt):
                 raise FvcError(message.reason)
-            if self.is_ready:
+            if self.state is _State.busy:
+                self.state = _State.idle
                 return self._finish(message)
-            self.is_ready = True
+            self.state = _State.idle
         elif time.monotonic() >= self.deadline:
             self.kill()
             limit = f"it took longer than limits.wall_seconds={self.limits.wall_seconds:g}"
@@ -128,19 +133,19 @@ class _Worker(Generic[Item, Value]):
         self.process.kill()
         self.process.join()
         self.connection.close()
-        self.has_ended = True
+        self.state = _State.ended
 
     def _finish(self, result: Value | Failed) -> Outcome[Item, Value] | None:
         item, self.item, self.deadline = self.item, None, math.inf
-        return Outcome(item[0], result) if item else None
+        return None if item is None else Outcome(item, result)
 
     def _death(self) -> Failed:
         self.process.join()
         code = self.process.exitcode or 0
         self.connection.close()
-        self.has_ended = True
+        was, self.state = self.state, _State.ended
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        if not self.is_ready:
+        if was is _State.starting:
             raise FvcError(
                 f"a worker process ended with {how} before its first item; what it printed stands above, and "
                 f"limits.memory_mb={self.limits.memory_mb} may be too little"
@@ -153,7 +158,7 @@ class _Worker(Generic[Item, Value]):
 
 def _wait_for_news(pool: Sequence[_Worker[Any, Any]]) -> None:
     """Sleep until a worker sends, dies or is over its time."""
-    alive = [worker for worker in pool if not worker.has_ended]
+    alive = [worker for worker in pool if worker.state is not _State.ended]
     nearest = min((worker.deadline for worker in alive), default=math.inf)
     timeout = None if nearest == math.inf else max(0.0, nearest - time.monotonic())
     if alive:

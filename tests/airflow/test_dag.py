@@ -193,7 +193,7 @@ def test_stages_leave_their_tables_and_a_run(chain: tuple[Airflow, Path]) -> Non
     assert {name: pl.read_parquet(root / f"{name}.parquet").height for name in tables} == dict.fromkeys(tables, 24)
     runs = [RunFolder(path) for path in (folder / "out 'puts'" / "runs").iterdir()]
     assert {read_json(run.status)["state"] for run in runs} == {"done"}
-    assert sorted(read_config(run.config).stage.name.name for run in runs) == sorted(STAGES)
+    assert sorted(read_config(run.config).stage.name for run in runs) == sorted(STAGES)
     (trained,) = [run for run in runs if run.results.exists()]
     results = read_json(trained.results)
     assert (results["parameters"]["penalty"], results["parameters"]["C"]) == ("l1", 0.25)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def load(folder: Path, metadata: Any = None, features: Any = None, stage4: Any =
     if stage4:
         pl.DataFrame(stage4).write_parquet(folder / "features_stage4.parquet")
         tables.append(Table.stage4)
-    settings = {"name": "fvc", "root": str(folder), "scaled_metadata": "scaled_metadata", "max_unmatched": 0.0}
+    settings: dict[str, Any] = dict.fromkeys(each.name for each in fields(DataConfig))
+    settings |= {"name": "fvc", "root": str(folder), "scaled_metadata": "scaled_metadata", "max_unmatched": 0.0}
     settings |= {"features_stage2": "features_stage2", "features_stage4": "features_stage4" if stage4 else None}
     return load_dataset(DataConfig(**(settings | options)), FeaturesConfig("some", tables))
 

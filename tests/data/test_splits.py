@@ -9,14 +9,14 @@ from fvc_exp.config.schema import CVConfig, Scheme
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import crossing_groups, inner_parts, make_split
 from fvc_exp.errors import DataError
-from tests.conftest import make_dataset, signal_dataset
+from tests.conftest import make_cv, make_dataset, signal_dataset
 
-GROUPED = CVConfig("grouped", Scheme.grouped, n_splits=5, n_repeats=1, test_size=0.2)
-STRATIFIED = CVConfig("stratified", Scheme.stratified, n_splits=5, n_repeats=1, test_size=0.2)
-REPEATED = CVConfig("repeated", Scheme.grouped, n_splits=4, n_repeats=3, test_size=0.25)
+GROUPED = make_cv(Scheme.grouped, n_splits=5, n_repeats=1, test_size=0.2)
+STRATIFIED = make_cv(Scheme.stratified, n_splits=5, n_repeats=1, test_size=0.2)
+REPEATED = make_cv(Scheme.grouped, n_splits=4, n_repeats=3, test_size=0.25)
 
 
-@pytest.mark.parametrize("cv", [GROUPED, STRATIFIED, REPEATED], ids=lambda cv: cv.name)
+@pytest.mark.parametrize("cv", [GROUPED, STRATIFIED, REPEATED], ids=lambda cv: cv.scheme.name)
 def test_every_row_is_tested_once_a_repeat(cv: CVConfig) -> None:
     split = make_split(signal_dataset(), cv, seed=1)
     assert len(split.folds) == cv.n_splits * cv.n_repeats
@@ -27,13 +27,13 @@ def test_every_row_is_tested_once_a_repeat(cv: CVConfig) -> None:
         np.testing.assert_array_equal(np.sort(np.r_[fold.train, fold.test]), split.development)
 
 
-@pytest.mark.parametrize("cv", [GROUPED, REPEATED], ids=lambda cv: cv.name)
+@pytest.mark.parametrize("cv", [GROUPED, REPEATED], ids=lambda cv: cv.scheme.name)
 def test_no_group_crosses_a_grouped_fold(cv: CVConfig) -> None:
     dataset = signal_dataset()
     assert all(crossing_groups(dataset, fold.train, fold.test) == 0 for fold in make_split(dataset, cv, 1).folds)
 
 
-@pytest.mark.parametrize("cv", [GROUPED, STRATIFIED], ids=lambda cv: cv.name)
+@pytest.mark.parametrize("cv", [GROUPED, STRATIFIED], ids=lambda cv: cv.scheme.name)
 def test_the_held_out_test_set_is_always_group_disjoint(cv: CVConfig) -> None:
     dataset = signal_dataset()
     split = make_split(dataset, cv, seed=1)
@@ -49,13 +49,13 @@ def test_stratified_folds_do_let_groups_cross() -> None:
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.25, 0.3, 0.5])
 def test_held_out_share(share: float) -> None:
     dataset = signal_dataset(n_groups=120)
-    split = make_split(dataset, CVConfig("grouped", Scheme.grouped, 3, 1, share), seed=0)
+    split = make_split(dataset, make_cv(Scheme.grouped, 3, 1, share), seed=0)
     assert len(split.test) / len(dataset.y) == pytest.approx(share, abs=0.02)
     assert dataset.y[split.test].mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_no_held_out_share() -> None:
-    split = make_split(signal_dataset(), CVConfig("grouped", Scheme.grouped, 5, 1, 0.0), seed=0)
+    split = make_split(signal_dataset(), make_cv(Scheme.grouped, 5, 1, 0.0), seed=0)
     assert len(split.test) == 0
     assert len(split.development) == 120
 
@@ -76,11 +76,11 @@ def test_repeats_differ() -> None:
     ("cv", "message"),
     [
         (
-            CVConfig("grouped", Scheme.grouped, 9, 1, 0.2),
+            make_cv(Scheme.grouped, 9, 1, 0.2),
             r"cv\.n_splits=9 needs at least 9 groups.*only 8 groups are 'real'",
         ),
-        (CVConfig("grouped", Scheme.grouped, 2, 1, 0.05), r"cv\.test_size=0\.05 needs at least 20 groups"),
-        (CVConfig("stratified", Scheme.stratified, 25, 1, 0.2), r"at least 25 rows of each class, but only 24 rows"),
+        (make_cv(Scheme.grouped, 2, 1, 0.05), r"cv\.test_size=0\.05 needs at least 20 groups"),
+        (make_cv(Scheme.stratified, 25, 1, 0.2), r"at least 25 rows of each class, but only 24 rows"),
     ],
     ids=["folds", "test set", "rows"],
 )
@@ -96,14 +96,14 @@ def test_a_fold_of_one_class_is_refused() -> None:
     y[[0, 40]] = 1
     dataset = make_dataset(np.random.default_rng(0).normal(size=(108, 2)), y, groups)
     with pytest.raises(DataError, match="needs at least 3 groups of each class"):
-        make_split(dataset, CVConfig("grouped", Scheme.grouped, 3, 1, 0.0), seed=0)
+        make_split(dataset, make_cv(Scheme.grouped, 3, 1, 0.0), seed=0)
 
 
 def on_platforms(dataset: Dataset, names: list[str | None]) -> Dataset:
     return replace(dataset, slices={"platform": tuple(names)})
 
 
-PLATFORM_OUT = CVConfig("leave_platform_out", Scheme.leave_platform_out, n_splits=5, n_repeats=2, test_size=0.2)
+PLATFORM_OUT = make_cv(Scheme.leave_platform_out, n_splits=5, n_repeats=2, test_size=0.2)
 
 
 def test_leave_platform_out_keeps_platforms_and_groups_apart() -> None:
@@ -160,7 +160,7 @@ def test_inner_parts_are_grouped_folds_of_the_rows_given() -> None:
         np.testing.assert_array_equal(np.sort(np.r_[train, test]), rows)
 
 
-@pytest.mark.parametrize("cv", [GROUPED, STRATIFIED, REPEATED], ids=lambda cv: cv.name)
+@pytest.mark.parametrize("cv", [GROUPED, STRATIFIED, REPEATED], ids=lambda cv: cv.scheme.name)
 def test_equal_data_are_dealt_once(cv: CVConfig) -> None:
     first = make_split(signal_dataset(seed=5), cv, seed=77)
     assert make_split(signal_dataset(seed=5), cv, seed=77) is first

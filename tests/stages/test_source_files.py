@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fvc_exp.stages.source_files import inspect
+from fvc_exp.stages.source_files import find_source
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["sub/a.mp4", "inside.mp4", "sub/../sub/a.mp4"])
 def test_files_below_the_root_may_be_opened(root: Path, name: str) -> None:
-    source = inspect(root, name)
+    source = find_source(root, name)
     assert source.path == root / "sub" / "a.mp4"
     assert (source.size, source.failed) == (4, None)
     assert source.mtime_ns == (root / "sub" / "a.mp4").stat().st_mtime_ns
@@ -32,7 +32,7 @@ def test_files_below_the_root_may_be_opened(root: Path, name: str) -> None:
 
 def test_a_root_that_is_a_link_holds_its_files(root: Path, tmp_path: Path) -> None:
     (tmp_path / "other").symlink_to(root)
-    assert inspect(tmp_path / "other", "sub/a.mp4").path == root / "sub" / "a.mp4"
+    assert find_source(tmp_path / "other", "sub/a.mp4").path == root / "sub" / "a.mp4"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_root_that_is_a_link_holds_its_files(root: Path, tmp_path: Path) -> No
     ],
 )
 def test_what_must_not_be_opened_is_named(root: Path, name: str, error_class: str, message: str) -> None:
-    source = inspect(root, name)
+    source = find_source(root, name)
     assert source.path is None
     assert (source.size, source.mtime_ns) == (None, None)
     assert source.failed is not None

@@ -15,7 +15,7 @@ import pytest
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import FvcError
 from fvc_exp.video.failures import Failed
-from fvc_exp.video.worker_pool import run
+from fvc_exp.video.worker_pool import run_in_workers
 from tests.conftest import ROOT
 from tests.video.worker_functions import work
 
@@ -23,7 +23,7 @@ LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, mem
 
 
 def results(items: list[tuple[str, Any]], limits: LimitsConfig = LIMITS, workers: int = 1) -> dict[Any, Any]:
-    return {outcome.item: outcome.result for outcome in run(work, items, limits=limits, workers=workers)}
+    return {outcome.item: outcome.result for outcome in run_in_workers(work, items, limits=limits, workers=workers)}
 
 
 def test_every_item_has_its_own_result() -> None:
@@ -76,7 +76,7 @@ def test_a_bad_item_fails_alone(bad: tuple[str, Any], error_class: str, message:
 
 def test_many_deaths_lose_no_item() -> None:
     items = [("kill", signal.SIGKILL)] * 4 + [("square", n) for n in range(12)]
-    outcomes = list(run(work, items, limits=LIMITS, workers=2))
+    outcomes = list(run_in_workers(work, items, limits=LIMITS, workers=2))
     assert sorted(outcome.item for outcome in outcomes) == sorted(items)
     assert sum(isinstance(outcome.result, Failed) for outcome in outcomes) == 4
 
@@ -87,7 +87,7 @@ def test_processor_time_is_counted_per_item() -> None:
 
 
 def test_a_worker_that_dies_between_items_is_replaced() -> None:
-    outcomes = run(work, [("pid", 1), ("pid", 2), ("pid", 3)], limits=LIMITS, workers=1)
+    outcomes = run_in_workers(work, [("pid", 1), ("pid", 2), ("pid", 3)], limits=LIMITS, workers=1)
     first = next(outcomes).result
     os.kill(first, signal.SIGKILL)
     _wait_until(lambda: not _is_alive(first))
@@ -105,7 +105,7 @@ def test_workers_use_one_thread_each_and_no_polars() -> None:
 
 
 def test_closing_the_iterator_ends_the_workers() -> None:
-    outcomes = run(work, [("pid", 1), ("hang", None)], limits=LIMITS, workers=1)
+    outcomes = run_in_workers(work, [("pid", 1), ("hang", None)], limits=LIMITS, workers=1)
     pid = next(outcomes).result
     outcomes.close()
     with pytest.raises(ProcessLookupError):
@@ -119,7 +119,7 @@ def test_a_full_disk_stops_the_work() -> None:
 
 def test_workers_that_cannot_start_are_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(FvcError, match=r"ended with exit code 1 before its first item.*limits\.memory_mb=2048"):
-        list(run(_not_importable(), [1], limits=LIMITS, workers=1))
+        list(run_in_workers(_not_importable(), [1], limits=LIMITS, workers=1))
     assert "ModuleNotFoundError" in capfd.readouterr().err
 
 
@@ -137,9 +137,9 @@ def _not_importable() -> Any:
 def test_no_worker_outlives_its_parent(number: signal.Signals, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
-        "from tests.video.test_worker_pool import LIMITS, run, work\n"
+        "from tests.video.test_worker_pool import LIMITS, run_in_workers, work\n"
         "if __name__ == '__main__':\n"
-        f"    list(run(work, [('hang', {str(tmp_path / 'pid')!r})], limits=LIMITS, workers=1))\n"
+        f"    list(run_in_workers(work, [('hang', {str(tmp_path / 'pid')!r})], limits=LIMITS, workers=1))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from fvc_exp.config.schema import AuditConfig, CVConfig, NullScorer, Scheme
+from fvc_exp.config.schema import AuditConfig, NullScorer, Scheme
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import Split, make_split
 from fvc_exp.errors import ConfigError
@@ -17,13 +17,13 @@ from fvc_exp.evaluation.leakage.certificate import CODES, certify_run, print_cer
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.training.experiment import cross_validate, run
-from tests.conftest import Compose, make_dataset, signal_dataset
+from tests.conftest import Compose, make_cv, make_dataset, signal_dataset
 
 AUDIT = AuditConfig(allow_fail=False, tolerance=1e-6, permutations=49, scorer=NullScorer.ridge)
 
 
 def grouped(dataset: Dataset, seed: int = 0) -> Split:
-    return make_split(dataset, CVConfig("grouped", Scheme.grouped, 5, 1, 0.2), seed)
+    return make_split(dataset, make_cv(Scheme.grouped, 5, 1, 0.2), seed)
 
 
 def codes(dataset: Dataset, split: Split, audit: AuditConfig = AUDIT) -> list[str]:
@@ -46,7 +46,7 @@ def test_a_grouped_split_passes() -> None:
 
 def test_a_stratified_split_fails_by_its_groups() -> None:
     dataset = signal_dataset()
-    split = make_split(dataset, CVConfig("stratified", Scheme.stratified, 5, 1, 0.2), 0)
+    split = make_split(dataset, make_cv(Scheme.stratified, 5, 1, 0.2), 0)
     found = certify_run(dataset, split, AUDIT, 0)
     names = [reason.split(":")[0] for reason in found.reasons]
     assert names[:2] == ["group_crossing", "label_lookup"]

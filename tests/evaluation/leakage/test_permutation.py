@@ -8,13 +8,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fvc_exp.config.schema import CVConfig, Scheme
+from fvc_exp.config.schema import Scheme
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import Fold, Split, make_split
 from fvc_exp.evaluation.leakage.permutation import Null, auc_of_columns, null_distribution, permute_groups, ridge_scorer
-from tests.conftest import make_dataset, signal_dataset
+from tests.conftest import make_cv, make_dataset, signal_dataset
 
-CV = CVConfig("grouped", Scheme.grouped, n_splits=5, n_repeats=1, test_size=0.0)
+CV = make_cv(Scheme.grouped, n_splits=5, n_repeats=1, test_size=0.0)
 
 
 def test_auc_is_that_of_scikit_learn() -> None:
@@ -82,7 +82,7 @@ def test_p_values_of_noise_are_uniform() -> None:
         groups = np.repeat(np.arange(30), 2)
         y = rng.permutation(np.arange(30) % 2)[groups]
         dataset = make_dataset(rng.normal(size=(30, 3))[groups], y, groups)
-        split = make_split(dataset, CVConfig("grouped", Scheme.grouped, 3, 1, 0.0), seed)
+        split = make_split(dataset, make_cv(Scheme.grouped, 3, 1, 0.0), seed)
         values.append(null(dataset, split, 19, seed).p_value)
     assert abs(np.mean(np.array(values) <= 0.2) - 0.2) < 4 * np.sqrt(0.2 * 0.8 / 120)
     assert min(values) >= 0.05
@@ -94,7 +94,7 @@ def test_a_leaking_split_learns_random_labels() -> None:
     dataset = make_dataset(rng.normal(size=(100, 20))[groups] + 0.1 * rng.normal(size=(800, 20)), groups % 2, groups)
     means = {}
     for scheme in (Scheme.grouped, Scheme.stratified):
-        found = null(dataset, make_split(dataset, CVConfig("x", scheme, 5, 1, 0.0), 0))
+        found = null(dataset, make_split(dataset, make_cv(scheme, 5, 1, 0.0), 0))
         assert found.leaks == (scheme is Scheme.stratified)
         means[scheme] = found.mean
     assert means[Scheme.stratified] - means[Scheme.grouped] > 0.1
