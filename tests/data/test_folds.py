@@ -9,7 +9,7 @@ import pytest
 
 from fvc_exp.config.canonical import canonical
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import Split, read_folds, split_of
+from fvc_exp.data.folds import Split, read_folds, split_from_table
 from fvc_exp.errors import ConfigError, DataError, IncompatibleError
 from fvc_exp.training.experiment import run
 from tests.conftest import Compose, signal_dataset
@@ -31,7 +31,7 @@ def write(path: Path, **columns: list[object]) -> Path:
 
 def read(path: Path, ids: tuple[str, ...] = IDS) -> Split:
     table, source = read_folds(path)
-    return split_of(table, ids, source)
+    return split_from_table(table, ids, source)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_file_without_folds_cannot_be_scored(compose_config: Compose, tmp_path
 def test_a_fold_of_one_class_is_refused(compose_config: Compose, tmp_path: Path) -> None:
     dataset = signal_dataset()
     path = write(tmp_path, video_path=list(dataset.ids), fold=dataset.y.tolist())
-    with pytest.raises(DataError, match=r"training part of fold 0 holds no 'real' row"):
+    with pytest.raises(DataError, match=r"training part of fold 0 has no 'real' row"):
         run(compose_config("cv=predefined", f"cv.folds={path}"), dataset)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from fvc_exp.data.columns import find_slices
 from fvc_exp.data.dataset import load_dataset
-from fvc_exp.data.slices import find_slices
 from tests.conftest import Compose
 
 URLS = {

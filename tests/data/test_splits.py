@@ -7,7 +7,7 @@ import pytest
 
 from fvc_exp.config.schema import CVConfig, Scheme
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import crossing_groups, inner_parts, make_split
+from fvc_exp.data.splits import count_shared_groups, inner_parts, make_split
 from fvc_exp.errors import DataError
 from tests.conftest import make_dataset, signal_dataset
 
@@ -30,20 +30,20 @@ def test_every_row_is_tested_once_a_repeat(cv: CVConfig) -> None:
 @pytest.mark.parametrize("cv", [GROUPED, REPEATED], ids=lambda cv: cv.name)
 def test_no_group_crosses_a_grouped_fold(cv: CVConfig) -> None:
     dataset = signal_dataset()
-    assert all(crossing_groups(dataset, fold.train, fold.test) == 0 for fold in make_split(dataset, cv, 1).folds)
+    assert all(count_shared_groups(dataset, fold.train, fold.test) == 0 for fold in make_split(dataset, cv, 1).folds)
 
 
 @pytest.mark.parametrize("cv", [GROUPED, STRATIFIED], ids=lambda cv: cv.name)
 def test_the_held_out_test_set_is_always_group_disjoint(cv: CVConfig) -> None:
     dataset = signal_dataset()
     split = make_split(dataset, cv, seed=1)
-    assert crossing_groups(dataset, split.development, split.test) == 0
+    assert count_shared_groups(dataset, split.development, split.test) == 0
 
 
 def test_stratified_folds_do_let_groups_cross() -> None:
     dataset = signal_dataset()
     folds = make_split(dataset, STRATIFIED, seed=1).folds
-    assert sum(crossing_groups(dataset, fold.train, fold.test) for fold in folds) > 20
+    assert sum(count_shared_groups(dataset, fold.train, fold.test) for fold in folds) > 20
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.25, 0.3, 0.5])
@@ -114,7 +114,7 @@ def test_leave_platform_out_keeps_platforms_and_groups_apart() -> None:
     for fold in split.folds:
         assert set(platforms[fold.test]) == {fold.held_out}
         assert fold.held_out not in platforms[fold.train]
-        assert crossing_groups(dataset, fold.train, fold.test) == 0
+        assert count_shared_groups(dataset, fold.train, fold.test) == 0
         expected = split.development[
             (platforms[split.development] != fold.held_out)
             & ~np.isin(dataset.groups[split.development], dataset.groups[fold.test])
@@ -139,7 +139,7 @@ def test_a_small_platform_has_fewer_parts() -> None:
         ([], r"needs the column 'platform'"),
         (["youtube", None] * 60, r"the platform of video 'video00001\.mp4' is not known"),
         (["youtube"] * 120, r"videos of two platforms, but all are of 'youtube'"),
-        (["twitter"] * 3 + ["youtube"] * 117, r"platform twitter holds no 'fake' row"),
+        (["twitter"] * 3 + ["youtube"] * 117, r"platform twitter has no 'fake' row"),
     ],
     ids=["no column", "unknown", "one platform", "one class"],
 )
@@ -156,7 +156,7 @@ def test_inner_parts_are_grouped_folds_of_the_rows_given() -> None:
     parts = inner_parts(dataset, rows, 4, seed=3)
     np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in parts])), rows)
     for train, test in parts:
-        assert crossing_groups(dataset, train, test) == 0
+        assert count_shared_groups(dataset, train, test) == 0
         np.testing.assert_array_equal(np.sort(np.r_[train, test]), rows)
 
 

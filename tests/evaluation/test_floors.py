@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fvc_exp.evaluation.floors import floor_scores, lookup, platform_only
+from fvc_exp.evaluation.floors import fake_share_by_key, floor_scores, platform_only
 from fvc_exp.training.experiment import run
 from fvc_exp.training.notes import FLAGS, edge_of_grid
 from tests.conftest import Compose, signal_dataset
@@ -13,7 +13,7 @@ from tests.conftest import Compose, signal_dataset
 
 def test_lookup_is_the_mean_label_of_the_key_else_of_all() -> None:
     keys, y = np.array([4, 4, 4, 9, 9, 7]), np.array([1, 1, 0, 0, 0, 1])
-    found = lookup(keys, y, np.arange(5), np.array([0, 3, 5]))
+    found = fake_share_by_key(keys, y, np.arange(5), np.array([0, 3, 5]))
     np.testing.assert_allclose(found, [2 / 3, 0, 2 / 5])
 
 

@@ -80,7 +80,7 @@ def test_published_corpus_by_cascade_still_leaks(published: pl.DataFrame, tmp_pa
     deal(cascades, StratifiedKFold(5, shuffle=True, random_state=0)).write_csv(tmp_path / "folds.csv")
     found, _ = audit_files(tmp_path / "ids.csv", tmp_path / "folds.csv")
     assert found.verdict == "FAIL"
-    assert 10 < found.groups.rows < 30
+    assert 10 < found.numbers("group_crossing")["rows"] < 30
 
 
 IDS = {"video_path": list("abcdef"), "label": ["fake", "real"] * 3, "group": ["g", "g", "h", "h", "i", "i"]}
@@ -106,7 +106,7 @@ def test_command_prints_verdict_and_reasons(tmp_path: Path) -> None:
 def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> None:
     ids = {"video_path": list("abcdef"), "content_sha256": ["1", "2", "1", "3", "4", None]}
     found, notes = audit_files(*write(tmp_path, ids, FOLDS))
-    assert (found.groups, found.probes, notes) == (None, None, ())
+    assert (found.numbers("group_crossing"), found.numbers("label_lookup"), notes) == (None, None, ())
     assert [reason.split(":")[0] for reason in found.reasons] == ["same_file"]
 
 
