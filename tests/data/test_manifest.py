@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from pathlib import Path
 
 import polars as pl
@@ -237,15 +236,15 @@ def test_corpus_videos_may_lie_in_named_folders(corpus: Path) -> None:
 @needs_corpus
 def test_published_corpus_has_its_known_counts() -> None:
     corpus = read_corpus(CORPUS)
-    assert (corpus.rows, corpus.binary_rows, corpus.cascades) == (5579, 5084, 380)
-    assert corpus.labels == {"fake": 2920, "real": 2164, "uncertain": 340, "debunked": 89, "parody": 66}
-    assert (corpus.groups, corpus.single_label_groups, corpus.repeated_rows) == (367, 355, 7)
+    counts = corpus.counts()
+    assert (counts["rows"], counts["binary_rows"], counts["cascades"]) == (5579, 5084, 380)
+    labels = dict(corpus.lines["label"].value_counts().iter_rows())
+    assert labels == {"fake": 2920, "real": 2164, "uncertain": 340, "debunked": 89, "parody": 66}
+    assert (counts["groups"], counts["single_label_groups"], counts["repeated_rows"]) == (367, 355, 7)
     assert corpus.conflicting == ("cyiHil6lUlY", "u8RuDS18R_E")
     # No group mixes cascades that start from a fake with those that start from a real video.
-    kinds = defaultdict(set)
-    for video in corpus.videos:
-        kinds[video.group].add(video.cascade_id[0])
-    assert all(len(kind) == 1 for kind in kinds.values())
+    kinds = corpus.videos.group_by("group").agg(pl.col("cascade_id").str.head(1).n_unique())
+    assert (kinds["cascade_id"] == 1).all()
 
 
 @needs_corpus
@@ -253,4 +252,4 @@ def test_published_corpus_without_titles_merges_shared_videos_only(tmp_path: Pat
     for name in ("FVC.csv", "FVC_dup.csv"):
         (tmp_path / name).symlink_to(CORPUS / name)
     corpus = read_corpus(tmp_path)
-    assert (corpus.groups, corpus.merged_by_title) == (376, False)
+    assert (corpus.counts()["groups"], corpus.merged_by_title) == (376, False)

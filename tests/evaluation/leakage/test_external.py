@@ -20,7 +20,7 @@ from tests.conftest import CORPUS, needs_corpus
 @pytest.fixture(scope="module")
 def published() -> pl.DataFrame:
     """All 5,084 lines labelled fake or real, with the merged group of their cascade."""
-    group_of = {video.cascade_id: video.group for video in read_corpus(CORPUS).videos}
+    group_of = dict(read_corpus(CORPUS).videos.select("cascade_id", "group").iter_rows())
     lines = [
         (f"line{number}", fields["label"], group_of[fields["cascade_id"]])
         for name in (SEEDS, DUPLICATES)
@@ -72,7 +72,7 @@ def test_published_corpus(
 @needs_corpus
 def test_published_corpus_by_cascade_still_leaks(published: pl.DataFrame, tmp_path: Path) -> None:
     """Cascades that share a video or an event are one group; folds by the unmerged cascades tear some apart."""
-    group_of = {video.cascade_id: video.group for video in read_corpus(CORPUS).videos}
+    group_of = dict(read_corpus(CORPUS).videos.select("cascade_id", "group").iter_rows())
     cascades = pl.DataFrame({"video_path": list(group_of), "group": list(group_of.values())})
     labels = ["fake" if name.startswith("f") else "real" for name in cascades["video_path"]]
     cascades = cascades.with_columns(label=pl.Series(labels))
