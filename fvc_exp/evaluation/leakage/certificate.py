@@ -125,8 +125,8 @@ class Certificate:
 _certificates: dict[str, Certificate] = {}
 
 
-def certify(rows: AuditedRows, split: Split, tolerance: float, null: Null | None, no_null: str) -> Certificate:
-    """Check every part of a split; ``null`` is what permuted labels score under it, or ``no_null`` why that is missing.
+def certify(rows: AuditedRows, split: Split, tolerance: float, null: Null | str) -> Certificate:
+    """Check every part of a split; ``null`` is what permuted labels score under it, or a text: why that is not known.
 
     Two videos have the same features if none differs by more than ``tolerance`` standard deviations.
     """
@@ -136,7 +136,7 @@ def certify(rows: AuditedRows, split: Split, tolerance: float, null: Null | None
             _check_files(rows, split),
             _check_features(rows, split, tolerance),
             _check_lookup(rows, split),
-            _check_null(null, no_null),
+            _check_null(null),
         )
     )
 
@@ -155,13 +155,13 @@ def certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -
 
 
 def _certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> Certificate:
-    null, why = None, "audit.permutations=0"
+    null: Null | str = "audit.permutations=0"
     if audit.permutations:
-        null = null_distribution(dataset, split, audit.permutations, seed)
-        why = "nearly every permutation leaves a fold without one of the classes"
+        found = null_distribution(dataset, split, audit.permutations, seed)
+        null = found or "nearly every permutation leaves a fold without one of the classes"
     groups = dataset.groups if dataset.group_column else None
     rows = AuditedRows(dataset.ids, groups, dataset.y, dataset.X, dataset.content_sha256)
-    return certify(rows, split, audit.tolerance, null, why)
+    return certify(rows, split, audit.tolerance, null)
 
 
 def _fingerprint(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> str:
@@ -213,9 +213,9 @@ def _check_lookup(rows: AuditedRows, split: Split) -> Check:
     return _judge("label_lookup", "; ".join(better), found)
 
 
-def _check_null(null: Null | None, no_null: str) -> Check:
-    if null is None:
-        return Check("leaky_null", Outcome.unchecked, f"random labels: {no_null}")
+def _check_null(null: Null | str) -> Check:
+    if isinstance(null, str):
+        return Check("leaky_null", Outcome.unchecked, f"random labels: {null}")
     trouble = f"AUC {null.mean:.3f} ± {null.std:.3f}" if null.leaks else ""
     return _judge("leaky_null", trouble, {"scorer": "ridge", **asdict(null)})
 
