@@ -91,7 +91,7 @@ def test_order_of_rows_is_that_of_the_data(tmp_path: Path) -> None:
     assert [fold.test.tolist() for fold in read(path).folds] == [[1, 3, 5], [0, 2, 4]]
 
 
-def test_videos_that_are_gone_are_said(tmp_path: Path) -> None:
+def test_a_note_counts_the_videos_that_are_not_in_the_data(tmp_path: Path) -> None:
     path = write(tmp_path, video_path=[*IDS, "gone"], fold=[0, 1] * 3 + [0])
     assert read(path).notes == (f"{path}: 1 of its videos are not in the data",)
 

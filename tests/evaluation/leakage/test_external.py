@@ -99,7 +99,7 @@ def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> No
     assert [reason.split(":")[0] for reason in found.reasons] == ["same_file"]
 
 
-def test_what_the_files_do_not_share_is_said(tmp_path: Path) -> None:
+def test_notes_name_what_the_files_do_not_share(tmp_path: Path) -> None:
     ids, folds = write(tmp_path, IDS, {"video_path": list("abcdx"), "fold": [0, 0, 1, 1, 1]})
     found, notes = audit_files(ids, folds)
     assert found.verdict == "PASS"
@@ -110,14 +110,13 @@ def test_what_the_files_do_not_share_is_said(tmp_path: Path) -> None:
     ("ids", "folds", "message"),
     [
         ({"name": ["a"]}, FOLDS, r"ids\.csv: column 'video_path' is missing"),
-        (IDS | {"video_path": [None, "b", "c", "d", "e", None]}, FOLDS, r"row 1: the value is missing"),
         (IDS | {"video_path": list("abcdea")}, FOLDS, r"row 6: 'a' stands in row 1 already"),
         (IDS | {"label": ["fake", "odd"] * 3}, FOLDS, r"column 'label', row 2: 'odd' is not a label"),
         (IDS | {"group": ["g", None, "h", "h", "i", "i"]}, FOLDS, r"column 'group': video 'b' has no group"),
         (IDS, {"video_path": ["x"], "fold": [0]}, r"names none of the videos"),
         (IDS, {"video_path": list("abcdef"), "split": ["train"] * 6}, r"no row is tested"),
     ],
-    ids=["no videos", "no name", "twice", "label", "group", "strangers", "no test"],
+    ids=["no videos", "twice", "label", "group", "strangers", "no test"],
 )
 def test_wrong_tables_are_refused(
     tmp_path: Path, ids: dict[str, list[object]], folds: dict[str, list[object]], message: str
