@@ -71,7 +71,7 @@ def require_videos(videos: pl.Series, source: Path) -> None:
         name = videos[row - 1]
         first = _first_row(videos == name)
         raise DataError(
-            f"{source}: column {videos.name!r}, row {row}: {name!r} stands in row {first} already; a video has one row"
+            f"{source}: column {videos.name!r}, row {row}: {name!r} is in row {first} already; a video has one row"
         )
 
 

@@ -81,7 +81,7 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
 
     Raises:
         DataError: a file or column is missing, no feature is numeric, a label is not binary, only one class is there,
-            a video stands twice, too many rows have no features, or a value is infinite. Names file, column and row.
+            a video is repeated, too many rows have no features, or a value is infinite. Names file, column and row.
     """
     metadata_path = Path(data.root) / data.scaled_metadata
     metadata = _read_metadata(metadata_path)

@@ -97,7 +97,7 @@ def split_from_table(table: pl.DataFrame, ids: Sequence[str], source: Path) -> S
     """The folds that a table from ``read_folds`` gives to these videos, as row numbers of ``ids``.
 
     Raises:
-        DataError: a video has no row in the table, or stands on both sides of a split, or a fold has no training row.
+        DataError: a video has no row in the table, or is on both sides of a split, or a fold has no training row.
     """
     numbers = pl.DataFrame({KEY: list(ids), "row": np.arange(len(ids))}, schema={KEY: pl.String, "row": pl.Int64})
     absent = numbers.join(table, on=KEY, how="anti")[KEY]

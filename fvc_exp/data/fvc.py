@@ -102,7 +102,7 @@ def _read_lines(path: Path) -> pl.DataFrame:
     columns.refuse_values(wrong, lines["label"], source, f"is not a label; allowed are {', '.join(allowed)}")
     matches = [_VIDEO_ID.search(url) for url in lines["video_url"]]
     ids = pl.Series("video_id", [match and match[match.lastgroup or 0] for match in matches], pl.String)
-    why = "holds no video id; allowed are addresses of YouTube, Facebook and Twitter videos"
+    why = "has no video id; allowed are addresses of YouTube, Facebook and Twitter videos"
     columns.refuse_values(ids.is_null(), lines["video_url"], source, why)
     return lines.with_columns(ids)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from fvc_exp.evaluation.leakage.certificate import Certificate, Outcome
+from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
 
 if TYPE_CHECKING:
     from fvc_exp.training.experiment import RunResult
@@ -18,7 +18,7 @@ SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "ba
          "log_loss", "brier")  # fmt: skip
 
 
-_STYLES = {Outcome.passed: "green", Outcome.failed: "red", Outcome.unchecked: "yellow", None: ""}
+_STYLES = {CheckOutcome.passed: "green", CheckOutcome.failed: "red", CheckOutcome.unchecked: "yellow", None: ""}
 
 
 def print_certificate(console: Console, certificate: Certificate) -> None:

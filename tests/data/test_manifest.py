@@ -56,7 +56,7 @@ def test_odd_names_and_paths_that_leave_the_root_are_kept_as_they_are(tmp_path: 
         ("video_path,label\na.mp4,\n", "column 'label', row 1: the value is missing"),
         ("video_path,label\n ,real\n", "column 'video_path', row 1: the value is missing"),
         ("video_path,label,group\na.mp4,real,g\nb.mp4,real,\n", "column 'group', row 2: the value is missing"),
-        ("video_path,label\na.mp4,real\n./a.mp4,fake\n", r"row 2: 'a\.mp4' stands in row 1 already"),
+        ("video_path,label\na.mp4,real\n./a.mp4,fake\n", r"row 2: 'a\.mp4' is in row 1 already"),
     ],
     ids=["no label", "no rows", "bad label", "empty label", "empty path", "empty group", "repeated"],
 )
@@ -171,7 +171,7 @@ def test_equal_titles_merge_cascades(corpus: Path) -> None:
     [
         ("FVC.csv", "cascade_id,label\nf0,fake\n", r"FVC\.csv: column 'video_url' is missing"),
         ("FVC_dup.csv", f"cascade_id,video_url,label\nf0,{WATCH}AAAAAAAAAAA,wrong\n", "row 1: 'wrong' is not a label"),
-        ("FVC_dup.csv", "cascade_id,video_url,label\nf0,https://example.org/v,fake\n", "row 1: .* holds no video id"),
+        ("FVC_dup.csv", "cascade_id,video_url,label\nf0,https://example.org/v,fake\n", "row 1: .* has no video id"),
         ("FVC_dup.csv", f"cascade_id,video_url,label\n,{WATCH}AAAAAAAAAAA,fake\n", "'cascade_id', row 1: the value is"),
         ("FVC_text_queries.csv", "cascade_id,video_url,label,event_title\nf0,u,fake\n", "'event_title', row 1"),
     ],

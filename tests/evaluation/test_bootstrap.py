@@ -68,7 +68,7 @@ class Simulation:
         return intervals(self.table(), "cv", dependence, metrics=("auc",), replicates=replicates)["auc"]
 
 
-# The shares that were found stand in the docstring of fvc_exp.evaluation.bootstrap.
+# The shares that were found are in the docstring of fvc_exp.evaluation.bootstrap.
 DESIGNS = {
     "no signal": (100, 5, 5, 0.0),
     "no signal, many features": (300, 3, 26, 0.0),

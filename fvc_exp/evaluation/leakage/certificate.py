@@ -21,8 +21,8 @@ from fvc_exp.evaluation.leakage.overlap import Overlap, feature_overlap, key_ove
 from fvc_exp.evaluation.leakage.permutation import Null, null_distribution
 
 CODES = {
-    "group_crossing": "videos of one group stand in training and test",
-    "same_file": "one file's content stands in training and test under two names",
+    "group_crossing": "videos of one group are in both training and test",
+    "same_file": "the same file is in both training and test, under two names",
     "near_identical": "videos in training and test have the same features within audit.tolerance",
     "label_lookup": "looking up the label of the same group in training beats the base rate",
     "leaky_null": "labels permuted between groups are learned better than by guessing",
@@ -46,7 +46,7 @@ class AuditedRows:
     content_sha256: Sequence[str | None] | None = None
 
 
-class Outcome(Enum):
+class CheckOutcome(Enum):
     """How a check ended."""
 
     passed = "passed"
@@ -62,7 +62,7 @@ class Check:
     """
 
     code: str
-    outcome: Outcome
+    outcome: CheckOutcome
     message: str
     numbers: dict[str, Any] | None = None
 
@@ -81,12 +81,12 @@ class Certificate:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why it fails: a code, and a sentence with the numbers."""
-        return self._messages(Outcome.failed)
+        return self._messages(CheckOutcome.failed)
 
     @property
     def not_checked(self) -> tuple[str, ...]:
         """Which checks were not possible, and why."""
-        return self._messages(Outcome.unchecked)
+        return self._messages(CheckOutcome.unchecked)
 
     def numbers(self, code: str) -> dict[str, Any] | None:
         """Those of one check; None if it was not possible."""
@@ -100,10 +100,10 @@ class Certificate:
         """Plain values for ``audit.json``."""
         return {**self.summary(), "checks": {_KEYS[check.code]: check.numbers for check in self.checks}}
 
-    def lines(self) -> Iterator[tuple[str, Outcome | None]]:
+    def lines(self) -> Iterator[tuple[str, CheckOutcome | None]]:
         """The text for the console: each line with the outcome that it reports, None for a line of numbers."""
-        yield f"audit: {self.verdict}", Outcome.failed if self.reasons else Outcome.passed
-        yield from ((f"  {reason}", Outcome.failed) for reason in self.reasons)
+        yield f"audit: {self.verdict}", CheckOutcome.failed if self.reasons else CheckOutcome.passed
+        yield from ((f"  {reason}", CheckOutcome.failed) for reason in self.reasons)
         for part, found in (self.numbers("label_lookup") or {}).items():
             numbers = f"accuracy {found['accuracy']:.3f}, base rate {found['base_rate']:.3f}"
             yield f"  labels looked up in the group ({part}): {numbers}", None
@@ -116,9 +116,9 @@ class Certificate:
                 ),
                 None,
             )
-        yield from ((f"  not checked: {reason}", Outcome.unchecked) for reason in self.not_checked)
+        yield from ((f"  not checked: {reason}", CheckOutcome.unchecked) for reason in self.not_checked)
 
-    def _messages(self, outcome: Outcome) -> tuple[str, ...]:
+    def _messages(self, outcome: CheckOutcome) -> tuple[str, ...]:
         return tuple(check.message for check in self.checks if check.outcome is outcome)
 
 
@@ -176,21 +176,21 @@ def _fingerprint(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) 
 
 def _check_groups(rows: AuditedRows, split: Split) -> Check:
     if rows.groups is None:
-        return Check("group_crossing", Outcome.unchecked, "groups: no column names them")
+        return Check("group_crossing", CheckOutcome.unchecked, "groups: no column names them")
     return _judge_overlap("group_crossing", key_overlap(rows.ids, rows.groups.tolist(), split))
 
 
 def _check_files(rows: AuditedRows, split: Split) -> Check:
     if rows.content_sha256 is None or not any(rows.content_sha256):
-        return Check("same_file", Outcome.unchecked, "files: no column content_sha256")
+        return Check("same_file", CheckOutcome.unchecked, "files: no column content_sha256")
     return _judge_overlap("same_file", key_overlap(rows.ids, rows.content_sha256, split))
 
 
 def _check_features(rows: AuditedRows, split: Split, tolerance: float) -> Check:
     if rows.X is None:
-        return Check("near_identical", Outcome.unchecked, "features: there are none")
+        return Check("near_identical", CheckOutcome.unchecked, "features: there are none")
     if (overlap := feature_overlap(rows.ids, rows.X, split, tolerance)) is None:
-        return Check("near_identical", Outcome.unchecked, "features: too coarse to tell videos apart")
+        return Check("near_identical", CheckOutcome.unchecked, "features: too coarse to tell videos apart")
     return _judge_overlap("near_identical", overlap)
 
 
@@ -200,7 +200,7 @@ def _check_lookup(rows: AuditedRows, split: Split) -> Check:
     One pair per part of the split: the folds (``cv``) and the held-out rows (``test``).
     """
     if rows.groups is None or rows.y is None:
-        return Check("label_lookup", Outcome.unchecked, "label lookup: it needs labels and groups")
+        return Check("label_lookup", CheckOutcome.unchecked, "label lookup: it needs labels and groups")
     parts = {"cv": [(fold.train, fold.test) for fold in split.folds], "test": []}
     if len(split.test):
         parts["test"].append((split.development, split.test))
@@ -215,7 +215,7 @@ def _check_lookup(rows: AuditedRows, split: Split) -> Check:
 
 def _check_null(null: Null | str) -> Check:
     if isinstance(null, str):
-        return Check("leaky_null", Outcome.unchecked, f"random labels: {null}")
+        return Check("leaky_null", CheckOutcome.unchecked, f"random labels: {null}")
     trouble = f"AUC {null.mean:.3f} ± {null.std:.3f}" if null.leaks else ""
     return _judge("leaky_null", trouble, {"scorer": "ridge", **asdict(null)})
 
@@ -230,8 +230,8 @@ def _judge_overlap(code: str, overlap: Overlap) -> Check:
 def _judge(code: str, trouble: str, numbers: dict[str, Any]) -> Check:
     """Failed if there is trouble to report, else passed."""
     if not trouble:
-        return Check(code, Outcome.passed, "", numbers)
-    return Check(code, Outcome.failed, f"{code}: {CODES[code]}: {trouble}", numbers)
+        return Check(code, CheckOutcome.passed, "", numbers)
+    return Check(code, CheckOutcome.failed, f"{code}: {CODES[code]}: {trouble}", numbers)
 
 
 def _lookup_accuracy(groups: Indices, y: Labels, parts: Sequence[tuple[Indices, Indices]]) -> dict[str, float]:

@@ -18,7 +18,7 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     The table has ``video_path`` and, as far as they are known, ``label``, ``content_sha256`` and a group column.
 
     Raises:
-        DataError: a column is missing, a value is not allowed, a video stands twice, or the files share no video.
+        DataError: a column is missing, a value is not allowed, a video is repeated, or the files share no video.
     """
     lazy, source = tables.scan_table(ids)
     table = tables.collect(lazy, source)

@@ -42,8 +42,8 @@ def key_overlap(ids: Sequence[str], keys: Sequence[object], split: Split) -> Ove
 def feature_overlap(ids: Sequence[str], X: Array, split: Split, tolerance: float) -> Overlap | None:
     """Rows of which no feature differs by more than ``tolerance`` standard deviations; X is (n, p), NaN where missing.
 
-    Missing values are imputed by medians over all rows. None if the features are so coarse that more than one row in a
-    hundred would have such a counterpart by chance, were the features independent.
+    Missing values are imputed by medians over all rows. None if the features are so coarse that, if they were
+    independent, more than one row in a hundred would have such a counterpart by chance.
     """
     standard, _ = impute_and_standardise(X, X[:0])
     if _agree_by_chance(standard, tolerance):

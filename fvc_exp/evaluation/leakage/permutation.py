@@ -1,4 +1,4 @@
-"""What random labels score under the very same folds: the null distribution that a skill has to stand out from."""
+"""What random labels score under the very same folds: the null distribution that a real score has to exceed."""
 
 import math
 from dataclasses import dataclass

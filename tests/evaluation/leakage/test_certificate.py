@@ -14,7 +14,7 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split
 from fvc_exp.data.splits import make_split
 from fvc_exp.evaluation.leakage import certificate
-from fvc_exp.evaluation.leakage.certificate import CODES, Outcome, certify_run
+from fvc_exp.evaluation.leakage.certificate import CODES, CheckOutcome, certify_run
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.show import print_certificate
@@ -31,7 +31,7 @@ def grouped(dataset: Dataset, seed: int = 0) -> Split:
 def codes(dataset: Dataset, split: Split, audit: AuditConfig = AUDIT) -> list[str]:
     """The failed checks."""
     found = certify_run(dataset, split, audit, 0)
-    failed = [check for check in found.checks if check.outcome is Outcome.failed]
+    failed = [check for check in found.checks if check.outcome is CheckOutcome.failed]
     assert found.reasons == tuple(check.message for check in failed)
     assert found.verdict == ("FAIL" if failed else "PASS")
     assert [check.code for check in found.checks] == list(CODES)
@@ -107,7 +107,7 @@ UNCHECKED: dict[str, tuple[dict[str, Any], int, dict[str, str]]] = {
 def test_what_cannot_be_checked_is_named(change: dict[str, Any], permutations: int, expected: dict[str, str]) -> None:
     dataset = replace(signal_dataset(), **change)
     found = certify_run(dataset, grouped(dataset), replace(AUDIT, permutations=permutations), 0)
-    unchecked = [check for check in found.checks if check.outcome is Outcome.unchecked]
+    unchecked = [check for check in found.checks if check.outcome is CheckOutcome.unchecked]
     assert {check.code: check.message for check in unchecked} == expected
     assert all(found.numbers(check.code) is None for check in unchecked)
     assert found.not_checked == tuple(expected.values())
@@ -170,7 +170,7 @@ def test_console_audit_json_and_results_agree(compose_config: Compose, tmp_path:
     console = Console(record=True, width=200)
     print_certificate(console, result.certificate)
     text = console.export_text()
-    assert text.startswith("audit: FAIL\n  group_crossing: videos of one group stand in training and test: in ")
+    assert text.startswith("audit: FAIL\n  group_crossing: videos of one group are in both training and test: in ")
     for line in ("labels looked up in the group (cv): accuracy ", "random labels (ridge, 99 permutations): AUC ",
                  "not checked: files: no column content_sha256"):  # fmt: skip
         assert line in text

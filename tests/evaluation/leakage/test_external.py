@@ -110,7 +110,7 @@ def test_notes_name_what_the_files_do_not_share(tmp_path: Path) -> None:
     ("ids", "folds", "message"),
     [
         ({"name": ["a"]}, FOLDS, r"ids\.csv: column 'video_path' is missing"),
-        (IDS | {"video_path": list("abcdea")}, FOLDS, r"row 6: 'a' stands in row 1 already"),
+        (IDS | {"video_path": list("abcdea")}, FOLDS, r"row 6: 'a' is in row 1 already"),
         (IDS | {"label": ["fake", "odd"] * 3}, FOLDS, r"column 'label', row 2: 'odd' is not a label"),
         (IDS | {"group": ["g", None, "h", "h", "i", "i"]}, FOLDS, r"column 'group': video 'b' has no group"),
         (IDS, {"video_path": ["x"], "fold": [0]}, r"names none of the videos"),
