@@ -58,8 +58,8 @@ def audit(
 
     Example: fvc audit --ids table.parquet --folds folds.parquet
     """
-    from fvc_exp.evaluation.leakage.certificate import print_certificate
     from fvc_exp.evaluation.leakage.external import audit_files
+    from fvc_exp.runs.show import print_certificate
 
     found, notes = audit_files(ids, folds)
     if as_json:

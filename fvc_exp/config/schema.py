@@ -79,13 +79,6 @@ class Calibration(Enum):
     isotonic = "isotonic"
 
 
-class NullScorer(Enum):
-    """What is fitted to the permuted labels: a fast ridge regression, or the run's own model."""
-
-    ridge = "ridge"
-    model = "model"
-
-
 class Search(Enum):
     """How the configurations of a multirun are fitted: each by itself, or the whole grid at once."""
 
@@ -214,7 +207,6 @@ class AuditConfig:
     allow_fail: bool
     tolerance: float
     permutations: int
-    scorer: NullScorer
 
 
 @dataclass

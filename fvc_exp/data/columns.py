@@ -1,6 +1,7 @@
-"""The columns that tables of videos share, and what they must hold: a mistake names file, column, row and value."""
+"""The columns that tables of videos share: their names, what they must hold, and the kinds of videos they tell apart.
 
-from __future__ import annotations
+Every error names the file, the column, the row and the value.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,19 +10,32 @@ import polars as pl
 
 from fvc_exp.errors import DataError
 
-KEY = "video_path"
-
-
-LABEL = "label"
-
+KEY, LABEL = "video_path", "label"
 
 GROUP_COLUMNS = ("group", "cascade_id", "dup_group", "original_video", "video_id")
 
-
 CLASSES = ("real", "fake")
 
+PLATFORM, MANIPULATION, RESOLUTION = "platform", "manipulation", "resolution"
+
+CONTENT = "content_sha256"
+
+# What kind of video a row is: read for scores of parts and for the baselines, never learned from.
+SLICE_SOURCES = (PLATFORM, MANIPULATION, RESOLUTION, "video_url", "width", "height", CONTENT)
+
+Slices = dict[str, tuple[str | None, ...]]
 
 _LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+
+_HOSTS = {
+    "youtube": r"youtube\.com|youtu\.be",
+    "facebook": r"facebook\.com|fb\.watch",
+    "twitter": r"twitter\.com|//x\.com",
+}
+
+_BANDS = ((360, "below 360p"), (720, "360p to 719p"), (1080, "720p to 1079p"))
+
+_HIGHEST_BAND = "1080p and above"
 
 
 def require_columns(names: Sequence[str], found: Sequence[str], source: Path) -> None:
@@ -46,10 +60,10 @@ def require_values(column: pl.Series, source: Path) -> None:
 
 
 def require_videos(videos: pl.Series, source: Path) -> None:
-    """Do nothing if a column names a video in each row, none of them twice.
+    """Do nothing if a column names a different video in each row.
 
     Raises:
-        DataError: a name is missing, or stands twice.
+        DataError: a name is missing or repeated.
     """
     require_values(videos, source)
     if (repeated := ~videos.is_first_distinct()).any():
@@ -57,7 +71,7 @@ def require_videos(videos: pl.Series, source: Path) -> None:
         name = videos[row - 1]
         first = _first_row(videos == name)
         raise DataError(
-            f"{source}: column {videos.name!r}, row {row}: {name!r} stands in row {first} already; a video has one row"
+            f"{source}: column {videos.name!r}, row {row}: {name!r} is in row {first} already; a video has one row"
         )
 
 
@@ -69,12 +83,7 @@ def label_codes(column: pl.Series, source: Path) -> pl.Series:
     """
     texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
     codes = texts.replace_strict(_LABELS, default=None, return_dtype=pl.Int64)
-    if (wrong := codes.is_null()).any():
-        row = _first_row(wrong)
-        raise DataError(
-            f"{source}: column {column.name!r}, row {row}: {column[row - 1]!r} is not a label; "
-            "allowed are real/fake or 0/1 (1 = fake)"
-        )
+    refuse_values(codes.is_null(), column, source, "is not a label; allowed are real/fake or 0/1 (1 = fake)")
     return codes
 
 
@@ -91,6 +100,33 @@ def two_class_codes(column: pl.Series, source: Path) -> pl.Series:
     return codes
 
 
+def refuse_values(wrong: pl.Series, column: pl.Series, source: Path, why: str) -> None:
+    """Raise ``DataError`` with the first value of ``column`` for which ``wrong`` is true, if there is one."""
+    if wrong.any():
+        row = _first_row(wrong)
+        raise DataError(f"{source}: column {column.name!r}, row {row}: {column[row - 1]!r} {why}")
+
+
+def find_group_column(names: Sequence[str]) -> str | None:
+    """The first of ``GROUP_COLUMNS`` that a table has."""
+    return next((name for name in GROUP_COLUMNS if name in names), None)
+
+
+def read_groups(table: pl.DataFrame, column: str, source: Path) -> pl.Series:
+    """The group of each video, as text.
+
+    Raises:
+        DataError: a video has none.
+    """
+    groups = table[column].cast(pl.String)
+    if (missing := groups.is_null()).any():
+        name = table.filter(missing)[KEY][0]
+        raise DataError(
+            f"{source}: column {column!r}: video {name!r} has no group; give every row one, or drop the column"
+        )
+    return groups
+
+
 def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:
     """Do nothing if no number of a column is infinite; it may be missing.
 
@@ -105,6 +141,40 @@ def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:
         )
 
 
+def find_slices(frame: pl.DataFrame) -> Slices:
+    """The slices that the columns of a table give, one value per row, None where it is not known.
+
+    ``platform`` is that column, or follows from ``video_url``; ``resolution`` is that column, or the band that the
+    shorter side of ``width`` x ``height`` lies in; ``manipulation`` is that column. A slice without any value is left
+    out.
+    """
+    found: dict[str, pl.Series] = {}
+    if PLATFORM in frame.columns:
+        found[PLATFORM] = frame[PLATFORM].cast(pl.String).str.strip_chars().str.to_lowercase()
+    elif "video_url" in frame.columns:
+        found[PLATFORM] = _platform(frame)
+    if MANIPULATION in frame.columns:
+        found[MANIPULATION] = frame[MANIPULATION].cast(pl.String)
+    if RESOLUTION in frame.columns:
+        found[RESOLUTION] = frame[RESOLUTION].cast(pl.String)
+    elif {"width", "height"} <= set(frame.columns):
+        found[RESOLUTION] = _band(frame)
+    return {name: tuple(values) for name, values in found.items() if values.drop_nulls().len()}
+
+
 def _first_row(mask: pl.Series) -> int:
     """1-based number of the first True."""
     return int(mask.arg_true()[0]) + 1
+
+
+def _platform(frame: pl.DataFrame) -> pl.Series:
+    url = pl.col("video_url").cast(pl.String)
+    choice = pl.coalesce(*(pl.when(url.str.contains(host)).then(pl.lit(name)) for name, host in _HOSTS.items()))
+    return frame.select(choice.alias(PLATFORM)).to_series()
+
+
+def _band(frame: pl.DataFrame) -> pl.Series:
+    side = pl.min_horizontal(pl.col("width", "height").cast(pl.Float64))
+    bands = pl.coalesce(*(pl.when(side < limit).then(pl.lit(name)) for limit, name in _BANDS), pl.lit(_HIGHEST_BAND))
+    known = pl.col("width").is_not_null() & pl.col("height").is_not_null()
+    return frame.select(pl.when(known).then(bands).alias(RESOLUTION)).to_series()

@@ -1,7 +1,5 @@
 """Metadata and feature tables -> one checked, frozen ``Dataset``."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,30 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from fvc_exp._typing import Array, Indices, Mask
 from fvc_exp.config.schema import DataConfig, FeaturesConfig
-from fvc_exp.data.columns import (
-    CLASSES,
-    GROUP_COLUMNS,
-    KEY,
-    LABEL,
-    require_columns,
-    require_finite,
-    require_videos,
-    two_class_codes,
-)
-from fvc_exp.data.slices import CONTENT, MANIPULATION, PLATFORM, SOURCES, Slices, find_slices
+from fvc_exp.data import columns
+from fvc_exp.data.columns import CLASSES, CONTENT, GROUP_COLUMNS, KEY, LABEL, PLATFORM, SLICE_SOURCES
 from fvc_exp.errors import DataError
-from fvc_exp.io.tables import collect, scan_table
+from fvc_exp.io import tables
 
 VERSION = "feature_version"
-
 
 # Numeric columns that tables of features also hold, and that must never be learned from.
 NOT_FEATURES = frozenset(
     (
-        *(KEY, LABEL, VERSION, *GROUP_COLUMNS, "fold", "split", "upload", "augmentation", PLATFORM, MANIPULATION),
+        *(KEY, LABEL, VERSION, *GROUP_COLUMNS, "fold", "split", "upload", "augmentation"),
+        *(PLATFORM, columns.MANIPULATION),
         *("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"),
         *("width", "height", "rotation", "is_vfr", "duration_s", "file_size", "file_mtime_ns"),
     )
@@ -44,13 +33,13 @@ class Dataset:
     """Rows ready for training, sorted by video path.
 
     ``X`` is (n, p) float64 with NaN where a value is missing; ``y`` is (n,) with 1 = fake; ``groups`` is (n,) integer
-    codes, or one code a row where the metadata names no group (``group_column`` is None then). ``slices`` and
+    codes, or one code per row where the metadata names no group (``group_column`` is None then). ``slices`` and
     ``content_sha256`` (of the video files) have a value, or None, for each row, as far as the tables hold them.
     """
 
-    X: NDArray[np.float64]
-    y: NDArray[np.int64]
-    groups: NDArray[np.int64]
+    X: Array
+    y: Indices
+    groups: Indices
     ids: tuple[str, ...]
     group_names: tuple[str, ...]
     feature_names: tuple[str, ...]
@@ -58,7 +47,7 @@ class Dataset:
     constant_features: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     feature_versions: tuple[str, ...] = ()
-    slices: Slices = field(default_factory=dict)
+    slices: columns.Slices = field(default_factory=dict)
     content_sha256: tuple[str | None, ...] | None = None
 
     @property
@@ -68,12 +57,12 @@ class Dataset:
 
     @property
     def missing_values(self) -> dict[str, int]:
-        """Missing values a feature, for the features that have any."""
+        """Missing values per feature, for the features that have any."""
         counts = np.isnan(self.X).sum(axis=0)
         return {name: int(count) for name, count in zip(self.feature_names, counts, strict=True) if count}
 
     def content_hash(self) -> str:
-        """sha256 over what decides the scores, the folds and the floors; independent of file format and row order."""
+        """sha256 of what decides scores, folds and baselines; independent of file format and row order."""
         return self._content_hash
 
     @cached_property
@@ -92,11 +81,10 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
 
     Raises:
         DataError: a file or column is missing, no feature is numeric, a label is not binary, only one class is there,
-            a video stands twice, too many rows have no features, or a value is infinite. Names file, column and row.
+            a video is repeated, too many rows have no features, or a value is infinite. Names file, column and row.
     """
     metadata_path = Path(data.root) / data.scaled_metadata
     metadata = _read_metadata(metadata_path)
-    group_column = next((name for name in GROUP_COLUMNS if name in metadata.columns), None)
     joined, matched = metadata, pl.repeat(True, len(metadata), eager=True)
     feature_names: list[str] = []
     versions: set[str] = set()
@@ -110,47 +98,44 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
         frame, names, found_versions = _read_features(Path(data.root) / configured, table.value)
         versions |= found_versions
         # What the metadata or an earlier table says of the video itself comes first.
-        frame = frame.drop([name for name in SOURCES if name in joined.columns and name in frame.columns])
+        frame = frame.drop([name for name in SLICE_SOURCES if name in joined.columns and name in frame.columns])
         joined = joined.join(frame, on=KEY, how="left", maintain_order="left")
         # A video that could not be measured has a row without any value: as good as no row.
         matched &= joined.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
         feature_names += names
     kept = _without_unmatched(joined, matched, data.max_unmatched, metadata_path)
-    dataset = _to_dataset(kept, feature_names, group_column, metadata_path)
+    dataset = _to_dataset(kept, feature_names, metadata_path)
     return replace(dataset, unmatched=tuple(joined.filter(~matched)[KEY]), feature_versions=tuple(sorted(versions)))
 
 
 def _read_metadata(path: Path) -> pl.DataFrame:
-    frame, source = scan_table(path)
-    columns = frame.collect_schema().names()
-    require_columns((KEY, LABEL), columns, source)
-    keep = [KEY, LABEL, *(name for name in (*GROUP_COLUMNS, *SOURCES) if name in columns)]
-    metadata = collect(frame.select(keep).with_columns(pl.col(KEY).cast(pl.String)), source)
+    frame, source = tables.scan_table(path)
+    names = frame.collect_schema().names()
+    columns.require_columns((KEY, LABEL), names, source)
+    keep = [KEY, LABEL, *(name for name in (*GROUP_COLUMNS, *SLICE_SOURCES) if name in names)]
+    metadata = tables.collect(frame.select(keep).with_columns(pl.col(KEY).cast(pl.String)), source)
     if metadata.is_empty():
         raise DataError(f"{source}: the table has no rows")
-    require_videos(metadata[KEY], source)
-    return metadata.with_columns(two_class_codes(metadata[LABEL], source)).sort(KEY)
+    columns.require_videos(metadata[KEY], source)
+    return metadata.with_columns(columns.two_class_codes(metadata[LABEL], source)).sort(KEY)
 
 
 def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, list[str], set[str]]:
     """A table's key, prefixed features and slice columns; the features' names; the versions of their definitions."""
-    frame, source = scan_table(path)
+    frame, source = tables.scan_table(path)
     schema = frame.collect_schema()
-    require_columns([KEY], schema.names(), source)
-    names = [
-        name
-        for name, dtype in schema.items()
-        if (dtype.is_numeric() or dtype == pl.Boolean) and name not in NOT_FEATURES
-    ]
+    columns.require_columns([KEY], schema.names(), source)
+    numeric = [name for name, dtype in schema.items() if dtype.is_numeric() or dtype == pl.Boolean]
+    names = [name for name in numeric if name not in NOT_FEATURES]
     if not names:
         raise DataError(f"{source}: no numeric feature column; the table has {', '.join(schema.names())}")
     values = pl.col(names).cast(pl.Float64).fill_nan(None)
     versions = [VERSION] if VERSION in schema else []
-    about = [name for name in SOURCES if name in schema and name not in names]
-    table = collect(frame.select(pl.col(KEY).cast(pl.String), values, *about, *versions), source)
-    require_videos(table[KEY], source)
+    about = [name for name in SLICE_SOURCES if name in schema and name not in names]
+    table = tables.collect(frame.select(pl.col(KEY).cast(pl.String), values, *about, *versions), source)
+    columns.require_videos(table[KEY], source)
     for name in names:
-        require_finite(table[name], table[KEY], source)
+        columns.require_finite(table[name], table[KEY], source)
     found = set(table[VERSION].drop_nulls().cast(pl.String)) if versions else set()
     renamed = {name: name if name.startswith(prefix) else prefix + name for name in names}
     return table.select(KEY, *names, *about).rename(renamed), list(renamed.values()), found
@@ -167,7 +152,7 @@ def _without_unmatched(joined: pl.DataFrame, matched: pl.Series, allowed: float,
     return joined.filter(matched)
 
 
-def _to_dataset(frame: pl.DataFrame, names: list[str], group_column: str | None, source: Path) -> Dataset:
+def _to_dataset(frame: pl.DataFrame, names: list[str], source: Path) -> Dataset:
     y = frame[LABEL].to_numpy()
     if len(set(y.tolist())) < len(CLASSES):
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
@@ -175,7 +160,8 @@ def _to_dataset(frame: pl.DataFrame, names: list[str], group_column: str | None,
     constant = _constant_columns(values)
     if constant.all():
         raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
-    groups = _groups(frame, group_column, source)
+    group_column = columns.find_group_column(frame.columns)
+    groups = columns.read_groups(frame, group_column, source) if group_column else frame[KEY]
     codes = groups.rank("dense").cast(pl.Int64) - 1
     return Dataset(
         X=np.ascontiguousarray(values[:, ~constant]),
@@ -186,24 +172,12 @@ def _to_dataset(frame: pl.DataFrame, names: list[str], group_column: str | None,
         feature_names=tuple(name for name, drop in zip(names, constant, strict=True) if not drop),
         group_column=group_column,
         constant_features=tuple(name for name, drop in zip(names, constant, strict=True) if drop),
-        slices=find_slices(frame),
+        slices=columns.find_slices(frame),
         content_sha256=tuple(frame[CONTENT].cast(pl.String)) if CONTENT in frame.columns else None,
     )
 
 
-def _groups(frame: pl.DataFrame, column: str | None, source: Path) -> pl.Series:
-    if column is None:
-        return frame[KEY]
-    groups = frame[column].cast(pl.String)
-    if (nulls := groups.is_null()).any():
-        name = frame.filter(nulls)[KEY][0]
-        raise DataError(
-            f"{source}: column {column!r}: video {name!r} has no group; give every row one, or drop the column"
-        )
-    return groups
-
-
-def _constant_columns(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _constant_columns(values: Array) -> Mask:
     """True where a column holds one value (or none) beside missing ones."""
     present = ~np.isnan(values)
     lowest = np.where(present, values, np.inf).min(axis=0)

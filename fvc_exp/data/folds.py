@@ -1,7 +1,5 @@
 """Folds as row numbers, and as a table that can be exchanged with others."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +8,13 @@ import numpy as np
 import polars as pl
 
 from fvc_exp._typing import Indices
-from fvc_exp.data.columns import KEY
+from fvc_exp.data.columns import KEY, refuse_values
 from fvc_exp.errors import DataError
-from fvc_exp.io.tables import collect, scan_table
+from fvc_exp.io import tables
 
 CV, TRAIN, TEST = "cv", "train", "test"
 
-
 _PARTS = {CV: CV, TRAIN: TRAIN, TEST: TEST, "val": CV, "valid": CV, "validation": CV}
-
 
 _SCHEMA = {KEY: pl.String, "fold": pl.Int64, "repeat": pl.Int64, "split": pl.String}
 
@@ -27,7 +23,7 @@ _SCHEMA = {KEY: pl.String, "fold": pl.Int64, "repeat": pl.Int64, "split": pl.Str
 class Fold:
     """One split of the development rows; ``train`` and ``test`` are row numbers of the whole data set.
 
-    ``held_out`` names what the test rows have in common and no training row has, where folds are made so.
+    ``held_out`` is what all test rows and no training rows have in common, such as a platform; None without one.
     """
 
     repeat: int
@@ -53,7 +49,7 @@ class Split:
         if len(self.test):
             yield "held-out test", self.development, self.test
 
-    def trains_on_the_rest(self, fold: Fold) -> bool:
+    def uses_all_other_rows(self, fold: Fold) -> bool:
         """Whether a fold trains on every development row that it does not test."""
         return len(fold.train) + len(fold.test) == len(self.development)
 
@@ -68,8 +64,8 @@ def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
     Raises:
         DataError: a column is missing, or a value is not allowed; names file, column, row.
     """
-    lazy, source = scan_table(path)
-    table = collect(lazy, source)
+    lazy, source = tables.scan_table(path)
+    table = tables.collect(lazy, source)
     if KEY not in table.columns or not {"fold", "split"} & set(table.columns):
         raise DataError(
             f"{source}: a fold file has the columns {KEY!r} and 'fold' (or 'split'); this table has "
@@ -82,44 +78,44 @@ def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
         table = table.with_columns(pl.lit(CV).alias("split"))
     for name in ("fold", "repeat"):
         numbers = table[name].cast(pl.Int64, strict=False)
-        _refuse(numbers.is_null() & table[name].is_not_null(), table[name], source, "is not an integer")
+        refuse_values(numbers.is_null() & table[name].is_not_null(), table[name], source, "is not an integer")
         table = table.with_columns(numbers)
     splits = table["split"].cast(pl.String).str.strip_chars().str.to_lowercase()
     known = splits.replace_strict(_PARTS, default=None, return_dtype=pl.String)
-    _refuse(known.is_null(), table["split"], source, f"is not allowed; it must be one of {', '.join(_PARTS)}")
+    refuse_values(known.is_null(), table["split"], source, f"is not allowed; it must be one of {', '.join(_PARTS)}")
     validation = (splits != CV) & (known == CV)
     table = table.with_columns(
         pl.when(validation).then(pl.col("fold").fill_null(0)).otherwise(pl.col("fold")).alias("fold"),
         pl.when(known == CV).then(pl.col("repeat").fill_null(0)).otherwise(pl.col("repeat")).alias("repeat"),
         known.alias("split"),
     )
-    _refuse((table["split"] == CV) & table["fold"].is_null(), table["fold"], source, "is missing in a cv row")
+    refuse_values((table["split"] == CV) & table["fold"].is_null(), table["fold"], source, "is missing in a cv row")
     return table.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items()), source
 
 
-def split_of(table: pl.DataFrame, ids: Sequence[str], source: Path) -> Split:
+def split_from_table(table: pl.DataFrame, ids: Sequence[str], source: Path) -> Split:
     """The folds that a table from ``read_folds`` gives to these videos, as row numbers of ``ids``.
 
     Raises:
-        DataError: a video has no row in the table, or stands on both sides of a split, or a fold has no training row.
+        DataError: a video has no row in the table, or is on both sides of a split, or a fold has no training row.
     """
     numbers = pl.DataFrame({KEY: list(ids), "row": np.arange(len(ids))}, schema={KEY: pl.String, "row": pl.Int64})
     absent = numbers.join(table, on=KEY, how="anti")[KEY]
     if len(absent):
         raise DataError(f"{source}: {len(absent)} of {len(ids)} videos are in no fold, the first is {absent[0]!r}")
     rows = table.join(numbers, on=KEY, how="left", maintain_order="left")
-    foreign = rows.filter(pl.col("row").is_null())[KEY].n_unique()
+    n_unknown = rows.filter(pl.col("row").is_null())[KEY].n_unique()
     rows = rows.drop_nulls("row").sort("row")
     cv, train = rows.filter(split=CV), rows.filter(split=TRAIN)
     if (twice := cv.select("repeat", "row").is_duplicated()).any():
         name = cv.filter(twice)[KEY][0]
-        raise DataError(f"{source}: video {name!r} is tested twice in one repeat; it has one fold a repeat")
+        raise DataError(f"{source}: video {name!r} is tested twice in one repeat; it has one fold per repeat")
     folds = []
     for repeat, index in cv.select("repeat", "fold").unique().sort("repeat", "fold").iter_rows():
         fold = _fold(cv, train, repeat, index, source)
         _check_apart(fold.train, fold.test, f"trained on and tested in fold {index} of repeat {repeat}", ids, source)
         folds.append(fold)
-    notes = (f"{source}: {foreign} of its videos are not in the data",) if foreign else ()
+    notes = (f"{source}: {n_unknown} of its videos are not in the data",) if n_unknown else ()
     development = np.unique(pl.concat([cv["row"], train["row"]]).to_numpy())
     test = np.unique(rows.filter(split=TEST)["row"].to_numpy())
     _check_apart(development, test, "held out for the test and used before it", ids, source)
@@ -128,21 +124,15 @@ def split_of(table: pl.DataFrame, ids: Sequence[str], source: Path) -> Split:
 
 def _fold(cv: pl.DataFrame, train: pl.DataFrame, repeat: int, index: int, source: Path) -> Fold:
     here = (pl.col("fold") == index) & (pl.col("repeat").fill_null(repeat) == repeat)
-    named = train.filter(here)["row"]
-    others = cv.filter(pl.col("repeat") == repeat, pl.col("fold") != index)["row"]
-    rest = pl.concat([others, train.filter(pl.col("fold").is_null())["row"]]).unique().sort()
-    rows = (named if len(named) else rest).to_numpy()
-    if not len(rows):
+    rows = train.filter(here)["row"]
+    if rows.is_empty():
+        others = cv.filter(pl.col("repeat") == repeat, pl.col("fold") != index)["row"]
+        rows = pl.concat([others, train.filter(pl.col("fold").is_null())["row"]]).unique().sort()
+    if rows.is_empty():
         raise DataError(f"{source}: fold {index} of repeat {repeat} has no training row")
-    return Fold(repeat, index, rows, cv.filter(here)["row"].to_numpy())
+    return Fold(repeat, index, rows.to_numpy(), cv.filter(here)["row"].to_numpy())
 
 
 def _check_apart(one: Indices, other: Indices, what: str, ids: Sequence[str], source: Path) -> None:
     if len(both := np.intersect1d(one, other)):
         raise DataError(f"{source}: {len(both)} videos are {what}, the first is {ids[both[0]]!r}")
-
-
-def _refuse(wrong: pl.Series, column: pl.Series, source: Path, why: str) -> None:
-    if wrong.any():
-        row = int(wrong.arg_true()[0])
-        raise DataError(f"{source}: column {column.name!r}, row {row + 1}: {column[row]!r} {why}")

@@ -1,37 +1,32 @@
 """The files of the Fake Video Corpus (MKLab-ITI/fake-video-corpus): labels, and cascades merged into groups.
 
-FVC.csv holds the first video of every cascade, FVC_dup.csv its near-duplicates, FVC_text_queries.csv the event titles.
+FVC.csv has the first video of every cascade, FVC_dup.csv its near-duplicates, FVC_text_queries.csv the event titles.
 """
 
-from __future__ import annotations
-
-import csv
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
+from fvc_exp.data import columns
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.errors import DataError
+from fvc_exp.io import tables
 
 SEEDS = "FVC.csv"
 
-
 DUPLICATES = "FVC_dup.csv"
-
 
 TEXT_QUERIES = "FVC_text_queries.csv"
 
-
 OTHER_LABELS = ("uncertain", "debunked", "parody")
-
 
 _COLUMNS = ("cascade_id", "video_url", "label")
 
-
 _TITLE_FIELD = 3
-
 
 _VIDEO_ID = re.compile(
     r"(?:youtube\.com/watch\?(?:.*&)?v=|youtu\.be/)(?P<youtube>[\w-]{11})(?![\w-])"
@@ -41,49 +36,38 @@ _VIDEO_ID = re.compile(
 
 
 @dataclass(frozen=True)
-class CorpusRow:
-    """One line of FVC.csv or FVC_dup.csv; ``video_id`` is the platform's own id of the video."""
-
-    cascade_id: str
-    video_url: str
-    video_id: str
-    label: str
-
-
-@dataclass(frozen=True)
-class CorpusVideo:
-    """A video that carries one label, fake or real; ``group`` names its merged cascades."""
-
-    video_id: str
-    video_url: str
-    label: str
-    group: str
-    cascade_id: str
-
-
-@dataclass(frozen=True)
 class Corpus:
-    """The binary-labelled videos of the corpus, in file order, and what was found on the way to them.
+    """The lines of the corpus files, and the videos that carry one label, fake or real, both in file order.
 
-    ``rows`` counts lines, ``labels`` lines a label, ``repeated_rows`` lines about a video that an earlier line
-    names, ``conflicting`` the ids of videos with several labels (left out), ``cascades`` the distinct cascade ids,
-    ``groups`` the merged ones, and ``single_label_groups`` those whose binary lines are all fake or all real.
+    Both have ``cascade_id``, ``video_url``, ``label``, ``video_id`` (the platform's own) and ``group`` (the name of the
+    merged cascades). ``conflicting`` are the ids of videos with several labels, which are left out.
     """
 
-    videos: tuple[CorpusVideo, ...]
-    rows: int
-    labels: dict[str, int]
-    repeated_rows: int
+    lines: pl.DataFrame
+    videos: pl.DataFrame
     conflicting: tuple[str, ...]
-    cascades: int
-    groups: int
-    single_label_groups: int
     merged_by_title: bool
 
-    @property
-    def binary_rows(self) -> int:
-        """Lines labelled fake or real."""
-        return sum(self.labels[label] for label in CLASSES)
+    def counts(self) -> dict[str, int]:
+        """What was found on the way from lines to videos.
+
+        ``binary_rows`` are lines labelled fake or real, ``repeated_rows`` lines about a video that an earlier line
+        names, ``single_label_groups`` those whose binary lines are all fake or all real.
+        """
+        binary = self.lines.filter(pl.col("label").is_in(CLASSES))
+        labels = binary.group_by("group").agg(pl.col("label").n_unique())["label"]
+        others = self.lines.filter(~pl.col("label").is_in(CLASSES)).group_by("label", maintain_order=True).len()
+        return {
+            "rows": len(self.lines),
+            "binary_rows": len(binary),
+            **{f"label_{label}": count for label, count in others.iter_rows()},
+            "repeated_rows": len(self.lines) - self.lines["video_id"].n_unique(),
+            "conflicting_videos": len(self.conflicting),
+            "cascades": self.lines["cascade_id"].n_unique(),
+            "groups": self.lines["group"].n_unique(),
+            "single_label_groups": int((labels == 1).sum()),
+            "videos": len(self.videos),
+        }
 
 
 def read_corpus(folder: Path) -> Corpus:
@@ -94,62 +78,33 @@ def read_corpus(folder: Path) -> Corpus:
     Raises:
         DataError: a file or column is missing, or a line has an unknown label or a URL without a video id.
     """
-    rows = [row for name in (SEEDS, DUPLICATES) for row in _read_rows(folder / name)]
+    lines = pl.concat([_read_lines(folder / name) for name in (SEEDS, DUPLICATES)])
     titles = folder / TEXT_QUERIES
-    group_of = _merge_cascades(rows, _read_titles(titles) if titles.is_file() else ())
-    labels_of: dict[str, set[str]] = defaultdict(set)
-    labels_in: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        labels_of[row.video_id].add(row.label)
-        labels_in[group_of[row.cascade_id]].update({row.label} & set(CLASSES))
-    videos = {
-        row.video_id: CorpusVideo(row.video_id, row.video_url, row.label, group_of[row.cascade_id], row.cascade_id)
-        for row in reversed(rows)  # of a video that stands in several cascades the first line is kept
-        if row.label in CLASSES and len(labels_of[row.video_id]) == 1
-    }
+    group_of = _merge_cascades(lines, _read_titles(titles) if titles.is_file() else ())
+    lines = lines.with_columns(group=pl.col("cascade_id").replace_strict(group_of, return_dtype=pl.String))
+    has_one_label = pl.col("label").n_unique().over("video_id") == 1
+    videos = lines.filter(has_one_label, pl.col("label").is_in(CLASSES))
     return Corpus(
-        videos=tuple(reversed(videos.values())),
-        rows=len(rows),
-        labels=dict(Counter(row.label for row in rows)),
-        repeated_rows=len(rows) - len(labels_of),
-        conflicting=tuple(sorted(name for name, labels in labels_of.items() if len(labels) > 1)),
-        cascades=len(group_of),
-        groups=len(set(group_of.values())),
-        single_label_groups=sum(len(labels) == 1 for labels in labels_in.values()),
+        lines=lines,
+        videos=videos.unique("video_id", keep="first", maintain_order=True),
+        conflicting=tuple(lines.filter(~has_one_label)["video_id"].unique().sort()),
         merged_by_title=titles.is_file(),
     )
 
 
-def _read_rows(path: Path) -> Iterator[CorpusRow]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            for column in _COLUMNS:
-                if column not in (reader.fieldnames or ()):
-                    raise DataError(
-                        f"{path}: column {column!r} is missing; the table has {', '.join(reader.fieldnames or ())}"
-                    )
-            for number, fields in enumerate(reader, start=1):
-                yield _checked(path, number, fields)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-
-
-def _checked(path: Path, number: int, fields: dict[str, str]) -> CorpusRow:
-    values = {column: (fields[column] or "").strip() for column in _COLUMNS}
-    if not values["cascade_id"]:
-        raise DataError(f"{path}: column 'cascade_id', row {number}: the value is missing")
-    if values["label"] not in (*CLASSES, *OTHER_LABELS):
-        allowed = ", ".join((*CLASSES, *OTHER_LABELS))
-        raise DataError(
-            f"{path}: column 'label', row {number}: {values['label']!r} is not a label; allowed are {allowed}"
-        )
-    if not (match := _VIDEO_ID.search(values["video_url"])):
-        raise DataError(
-            f"{path}: column 'video_url', row {number}: {values['video_url']!r} holds no video id; "
-            "allowed are addresses of YouTube, Facebook and Twitter videos"
-        )
-    return CorpusRow(values["cascade_id"], values["video_url"], str(match[match.lastgroup or 0]), values["label"])
+def _read_lines(path: Path) -> pl.DataFrame:
+    frame, source = tables.scan_table(path)
+    columns.require_columns(_COLUMNS, frame.collect_schema().names(), source)
+    lines = tables.collect(frame.select(pl.col(_COLUMNS).cast(pl.String).str.strip_chars().fill_null("")), source)
+    columns.require_values(lines["cascade_id"], source)
+    allowed = (*CLASSES, *OTHER_LABELS)
+    wrong = ~lines["label"].is_in(allowed)
+    columns.refuse_values(wrong, lines["label"], source, f"is not a label; allowed are {', '.join(allowed)}")
+    matches = [_VIDEO_ID.search(url) for url in lines["video_url"]]
+    ids = pl.Series("video_id", [match and match[match.lastgroup or 0] for match in matches], pl.String)
+    why = "has no video id; allowed are addresses of YouTube, Facebook and Twitter videos"
+    columns.refuse_values(ids.is_null(), lines["video_url"], source, why)
+    return lines.with_columns(ids)
 
 
 def _read_titles(path: Path) -> Iterator[tuple[str, str]]:
@@ -165,13 +120,13 @@ def _read_titles(path: Path) -> Iterator[tuple[str, str]]:
         yield fields[0], fields[_TITLE_FIELD].strip().casefold()
 
 
-def _merge_cascades(rows: Iterable[CorpusRow], titles: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _merge_cascades(lines: pl.DataFrame, titles: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The group of each cascade: the name of the first cascade that it is connected to."""
     links: dict[str, list[str]] = defaultdict(list)
     group_of: dict[str, str] = {}
-    for row in rows:
-        links[f"video {row.video_id}"].append(row.cascade_id)
-        group_of.setdefault(row.cascade_id, row.cascade_id)
+    for cascade, video in lines.select("cascade_id", "video_id").iter_rows():
+        links[f"video {video}"].append(cascade)
+        group_of.setdefault(cascade, cascade)
     for cascade, title in titles:
         if cascade in group_of and title:
             links[f"title {title}"].append(cascade)

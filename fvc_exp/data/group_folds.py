@@ -1,32 +1,30 @@
-"""Groups dealt into stratified folds: every fold about as many rows of each class, in a fraction of a second.
+"""Stratified folds of whole groups: each fold has about as many rows of each class, made in a fraction of a second.
 
-The rule is that of scikit-learn's ``StratifiedGroupKFold``: each group goes to the fold where the spread of the classes
-over the folds stays smallest. Two things make it fast. A group's counts decide where it goes, so groups with equal
-counts are dealt together; and as soon as such a deal has gone once round all folds it repeats itself, since only the
-differences between folds matter, so that the full rounds need no more looking.
+The rule is that of scikit-learn's ``StratifiedGroupKFold``: each group is assigned to the fold where the spread of the
+classes over the folds stays smallest. Two things make it fast. A group's counts decide where it goes, so groups with
+equal counts are assigned together. And as soon as such groups have gone to each fold once, the next ones follow in the
+same order, since only the differences between folds matter: the full rounds need no search.
 
-Three things differ. The groups are dealt in the order of their size as well as in that of how unequal their classes
-are, and the better deal is kept. Which fold is which is drawn from the seed; there the largest group is always in the
-first fold. And no fold lacks a class that enough groups hold.
+Three things differ. The groups are assigned in the order of their size, and again in that of how unequal their classes
+are, and the better assignment is kept. The seed decides which fold is which; with scikit-learn the largest group is
+always in the first fold. And no fold lacks a class that enough groups have.
 """
 
-from __future__ import annotations
-
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from fvc_exp._typing import Indices
 
-_TRIES = 2  # of each order; groups that tie in it are in a random one
+_TRIES = 2  # of each order; groups that are equal in it are in a random one
 
 
-def deal_groups(y: Indices, groups: Indices, n_folds: int, seed: int) -> list[Indices]:
-    """The test rows of each fold, ascending; a group is in one fold whole.
+def stratified_group_folds(y: Indices, groups: Indices, n_folds: int, seed: int) -> list[Indices]:
+    """The test rows of each fold, ascending; a whole group is in one fold.
 
-    ``y`` (n,) is 0 or 1, ``groups`` (n,) are codes from 0 on. Each fold holds both classes if at least ``n_folds``
-    groups hold each. Equal arguments give equal folds.
+    ``y`` (n,) is 0 or 1, ``groups`` (n,) are codes from 0 on. Each fold has both classes if at least ``n_folds``
+    groups have each. Equal arguments give equal folds.
     """
     every = np.bincount(2 * groups + y, minlength=2 * (int(groups.max()) + 1)).reshape(-1, 2)
     present = np.flatnonzero(every.any(axis=1))
@@ -42,64 +40,58 @@ def _folds_of(counts: Indices, n_folds: int, rng: np.random.Generator) -> Indice
     base = int(counts[:, 1].max()) + 1
     codes, kind, sizes = np.unique(counts[shuffled] @ [base, 1], return_inverse=True, return_counts=True)
     kinds = np.stack(np.divmod(codes, base), axis=1)
-    deals = []
+    attempts = []
     for first in (kinds.sum(axis=1), np.abs(kinds[:, 0] - kinds[:, 1])) * _TRIES:
         order = np.lexsort((rng.permutation(len(kinds)), -first))
-        level = _Level(n_folds, *counts.sum(axis=0).tolist())
-        dealt = [level.deal(*each) for each in zip(*kinds[order].T.tolist(), sizes[order].tolist(), strict=True)]
-        deals.append((level.spread(), order, dealt))
-    _, order, dealt = min(deals, key=lambda deal: deal[0])
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
+        balance = _Balance(int(counts[:, 0].sum()), int(counts[:, 1].sum()), [0] * n_folds, [0] * n_folds)
+        assigned = [balance.assign(*each) for each in zip(*kinds[order].T.tolist(), sizes[order].tolist(), strict=True)]
+        attempts.append((balance.spread(), order, assigned))
+    _, order, assigned = min(attempts, key=lambda attempt: attempt[0])
     folds = np.empty(len(counts), dtype=np.int64)
-    folds[shuffled[np.argsort(rank[kind], kind="stable")]] = np.concatenate(dealt)
+    folds[shuffled[np.argsort(np.argsort(order)[kind], kind="stable")]] = np.concatenate(assigned)
     _give_each_its_classes(folds, counts, n_folds)
     return np.asarray(rng.permutation(n_folds)[folds])
 
 
 @dataclass
-class _Level:
-    """How many rows of each class the folds hold so far; whole numbers, so that equal spreads compare as equal."""
+class _Balance:
+    """How many rows of each class the folds have so far; whole numbers, so that equal spreads compare as equal."""
 
-    n_folds: int
     all_reals: int
     all_fakes: int
-    reals: list[int] = field(init=False)
-    fakes: list[int] = field(init=False)
+    reals: list[int]
+    fakes: list[int]
 
-    def __post_init__(self) -> None:
-        self.reals, self.fakes = [0] * self.n_folds, [0] * self.n_folds
-
-    def deal(self, reals: int, fakes: int, number: int) -> list[int]:
-        """The folds that this many groups go to, one after the other; each has these numbers of rows."""
-        dealt: list[int] = []
-        rounds = 0
-        while len(dealt) < number:
-            dealt.append(self._best(reals, fakes))
-            self._add(dealt[-1], reals, fakes)
-            last = dealt[-self.n_folds :]
-            if not rounds and len(set(last)) == self.n_folds:
-                rounds = (number - len(dealt)) // self.n_folds
-                dealt += last * rounds
+    def assign(self, reals: int, fakes: int, number: int) -> list[int]:
+        """The folds that this many groups go to, one after the other; each group has these numbers of rows."""
+        assigned: list[int] = []
+        n_folds, rounds = len(self.reals), 0
+        while len(assigned) < number:
+            assigned.append(self._best(reals, fakes))
+            self._add(assigned[-1], reals, fakes)
+            last = assigned[-n_folds:]
+            if not rounds and len(set(last)) == n_folds:
+                rounds = (number - len(assigned)) // n_folds
+                assigned += last * rounds
                 for fold in last:
                     self._add(fold, rounds * reals, rounds * fakes)
-        return dealt
+        return assigned
 
     def spread(self) -> float:
-        """The deviation over folds of the share of each class's rows, summed over classes, but for a constant."""
+        """The deviation over folds of the share of each class's rows, summed over classes, up to a constant factor."""
         return self._spread(self.reals) * self.all_fakes + self._spread(self.fakes) * self.all_reals
 
     def _spread(self, rows: list[int]) -> float:
-        return math.sqrt(self.n_folds * sum(n * n for n in rows) - sum(rows) ** 2)
+        return math.sqrt(len(rows) * sum(n * n for n in rows) - sum(rows) ** 2)
 
     def _add(self, fold: int, reals: int, fakes: int) -> None:
         self.reals[fold] += reals
         self.fakes[fold] += fakes
 
     def _best(self, reals: int, fakes: int) -> int:
-        """The fold where one more group leaves the least spread; of equal ones the one with the fewest rows."""
-        k = self.n_folds
-        # What is under the root but for the part that depends on which fold gets the group.
+        """The fold where one more group gives the least spread; of equal ones the one with the fewest rows."""
+        k = len(self.reals)
+        # The sum under the root without the part that depends on which fold gets the group.
         base_reals = k * (sum(n * n for n in self.reals) + reals * reals) - (sum(self.reals) + reals) ** 2
         base_fakes = k * (sum(n * n for n in self.fakes) + fakes * fakes) - (sum(self.fakes) + fakes) ** 2
         best, least, fewest = 0, math.inf, 0
@@ -112,7 +104,7 @@ class _Level:
 
 
 def _give_each_its_classes(folds: Indices, counts: Indices, n_folds: int) -> None:
-    """Move groups into folds that lack a class, from folds with two groups of it; changes ``folds`` in place.
+    """Move groups into folds that lack a class, from folds with two groups of it. Changes ``folds`` in place.
 
     One of two groups of a class can always go: if one is the only holder of the other class, the second is not.
     """

@@ -1,7 +1,5 @@
 """Which videos there are, with their labels and groups: from a table, from folders, or from the Fake Video Corpus."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter
@@ -11,19 +9,17 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from fvc_exp.data.columns import CLASSES, KEY, LABEL, label_codes, require_columns, require_values, require_videos
-from fvc_exp.data.fvc import DUPLICATES, SEEDS, Corpus, read_corpus
+from fvc_exp.data import columns
+from fvc_exp.data.columns import CLASSES, KEY, LABEL
+from fvc_exp.data.fvc import DUPLICATES, SEEDS, read_corpus
 from fvc_exp.errors import DataError
-from fvc_exp.io.tables import EXTENSIONS, collect, find_table, scan_table
+from fvc_exp.io import tables
 
 GROUP = "group"
 
-
 VIDEO_EXTENSIONS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
 
-
 _FOLDER_OF_VIDEOS = "videos"  # below the folder that holds the corpus files
-
 
 _YOUTUBE_ID_LENGTH = 11
 
@@ -64,26 +60,26 @@ def read_manifest(root: Path, videos: str, *, video_folders: Sequence[Path] | No
 
 
 def _from_table(root: Path, path: Path) -> Manifest:
-    frame, source = scan_table(find_table(path))
-    columns = frame.collect_schema().names()
-    require_columns((KEY, LABEL), columns, source)
-    table = collect(frame, source)
+    frame, source = tables.scan_table(path)
+    names = frame.collect_schema().names()
+    columns.require_columns((KEY, LABEL), names, source)
+    table = tables.collect(frame, source)
     if table.is_empty():
         raise DataError(f"{source}: the table has no rows")
-    texts = [KEY, LABEL, *([GROUP] if GROUP in columns else [])]
+    texts = [KEY, LABEL, *([GROUP] if GROUP in names else [])]
     table = table.with_columns(pl.col(texts).cast(pl.String).str.strip_chars(" \t"))
     for name in texts:
-        require_values(table[name], source)
-    labels = label_codes(table[LABEL], source)
+        columns.require_values(table[name], source)
+    labels = columns.label_codes(table[LABEL], source)
     paths = pl.Series(KEY, [_below(root, PurePosixPath(name)) for name in table[KEY]], pl.String)
     table = table.with_columns(paths, labels.replace_strict(dict(enumerate(CLASSES)), return_dtype=pl.String))
-    require_videos(table[KEY], source)
+    columns.require_videos(table[KEY], source)
     return _manifest(table, source, {})
 
 
 def _has_table(folder: Path) -> bool:
     is_folder_of_videos = any((folder / label).is_dir() for label in CLASSES)
-    return not is_folder_of_videos and any(folder.with_name(folder.name + end).is_file() for end in EXTENSIONS)
+    return not is_folder_of_videos and any(folder.with_name(folder.name + end).is_file() for end in tables.EXTENSIONS)
 
 
 def _from_folders(root: Path, folder: Path) -> Manifest:
@@ -107,42 +103,20 @@ def _from_folders(root: Path, folder: Path) -> Manifest:
 
 def _from_corpus(root: Path, folder: Path, video_folders: Sequence[Path]) -> Manifest:
     corpus = read_corpus(folder)
-    found = _local_files(video_folders, {video.video_id for video in corpus.videos})
+    found = _local_files(video_folders, set(corpus.videos["video_id"]))
     if not found:
         raise DataError(
             f"{' '.join(map(str, video_folders))}: no video file is named after one of the {len(corpus.videos)} "
             f"videos of {folder / SEEDS} (a YouTube, Facebook or Twitter id in the file name)"
         )
-    rows = [
-        {
-            KEY: _below(root, found[video.video_id][0]),
-            LABEL: video.label,
-            GROUP: video.group,
-            "cascade_id": video.cascade_id,
-            "video_url": video.video_url,
-        }
-        for video in corpus.videos
-        if video.video_id in found
-    ]
-    extra_files = sum(len(files) - 1 for files in found.values())
-    return _manifest(pl.DataFrame(rows), folder, _corpus_counts(corpus, len(rows), extra_files))
-
-
-def _corpus_counts(corpus: Corpus, found: int, extra_files: int) -> dict[str, int]:
-    others = {f"label_{label}": count for label, count in corpus.labels.items() if label not in CLASSES}
-    return {
-        "rows": corpus.rows,
-        "binary_rows": corpus.binary_rows,
-        **others,
-        "repeated_rows": corpus.repeated_rows,
-        "conflicting_videos": len(corpus.conflicting),
-        "cascades": corpus.cascades,
-        "groups": corpus.groups,
-        "single_label_groups": corpus.single_label_groups,
-        "videos": len(corpus.videos),
-        "videos_without_file": len(corpus.videos) - found,
-        "extra_files": extra_files,
+    files = pl.DataFrame({"video_id": list(found), KEY: [_below(root, paths[0]) for paths in found.values()]})
+    videos = corpus.videos.join(files, on="video_id").select(KEY, LABEL, GROUP, "cascade_id", "video_url")
+    counts = {
+        **corpus.counts(),
+        "videos_without_file": len(corpus.videos) - len(videos),
+        "extra_files": sum(len(paths) - 1 for paths in found.values()),
     }
+    return _manifest(videos, folder, counts)
 
 
 def _local_files(folders: Sequence[Path], wanted: set[str]) -> dict[str, list[Path]]:

@@ -1,6 +1,4 @@
-"""Which rows train and which rows test. Under the grouped scheme a group never stands on both sides."""
-
-from __future__ import annotations
+"""Which rows train and which rows test. Under the grouped scheme a group is never on both sides."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,15 +10,11 @@ from numpy.typing import NDArray
 
 from fvc_exp._typing import Indices
 from fvc_exp.config.schema import CVConfig, Scheme
-from fvc_exp.data.columns import CLASSES
+from fvc_exp.data.columns import CLASSES, PLATFORM
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import Fold, Split, read_folds, split_of
-from fvc_exp.data.group_folds import deal_groups
-from fvc_exp.data.slices import PLATFORM
+from fvc_exp.data.folds import Fold, Split, read_folds, split_from_table
+from fvc_exp.data.group_folds import stratified_group_folds
 from fvc_exp.errors import DataError
-
-__all__ = ["Fold", "Indices", "Split", "crossing_groups", "inner_parts", "make_split"]
-
 
 _FINEST_SHARE = 20  # a test share is made of whole parts of at most this many
 
@@ -32,10 +26,10 @@ _splits: dict[str, Split] = {}
 
 
 def make_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
-    """Hold out whole groups for the final test, then deal the rest into stratified folds.
+    """Hold out whole groups for the final test, then divide the rest into stratified folds.
 
     The held-out part is group-disjoint under each scheme but ``predefined``, so that it shows what a leaking
-    cross-validation hides. Folds that are dealt are kept for the process's next runs on the same data.
+    cross-validation hides. Folds that are made here are kept for the process's next runs on the same data.
 
     Raises:
         DataError: there are too few groups (or rows, for ``stratified``) of a class for that many folds, the platform
@@ -45,7 +39,7 @@ def make_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
         return _checked(dataset, _predefined(dataset, cv))
     key = _fingerprint(dataset, cv, seed)
     if key not in _splits:
-        split = _checked(dataset, _dealt(dataset, cv, seed))
+        split = _checked(dataset, _new_split(dataset, cv, seed))
         while len(_splits) >= _KEPT:
             del _splits[next(iter(_splits))]
         _splits[key] = split
@@ -59,7 +53,7 @@ def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> li
         DataError: there are too few groups of a class for that many folds.
     """
     _check_count(dataset, rows, n_splits, f"cv.inner_splits={n_splits} needs", grouped=True)
-    tests = deal_groups(dataset.y[rows], dataset.groups[rows], n_splits, seed)
+    tests = stratified_group_folds(dataset.y[rows], dataset.groups[rows], n_splits, seed)
     parts = [(rows[_others(len(rows), test)], rows[test]) for test in tests]
     for number, sides in enumerate(parts):
         for side in sides:
@@ -67,8 +61,8 @@ def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> li
     return parts
 
 
-def crossing_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
-    """How many groups stand on both sides of a split."""
+def count_shared_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
+    """How many groups have rows on both sides of a split."""
     return len(np.intersect1d(dataset.groups[train], dataset.groups[test]))
 
 
@@ -81,7 +75,7 @@ def _checked(dataset: Dataset, split: Split) -> Split:
 
 
 def _fingerprint(dataset: Dataset, cv: CVConfig, seed: int) -> str:
-    """Of all that decides how the rows are dealt."""
+    """Of all that decides which fold a row is in."""
     platforms = dataset.slices.get(PLATFORM) if cv.scheme is Scheme.leave_platform_out else None
     digest = hashlib.sha256(repr((cv, seed, platforms)).encode())
     for values in (dataset.y, dataset.groups):
@@ -89,21 +83,21 @@ def _fingerprint(dataset: Dataset, cv: CVConfig, seed: int) -> str:
     return digest.hexdigest()
 
 
-def _dealt(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
+def _new_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
     test = _hold_out(dataset, cv.test_size, seed) if cv.test_size else np.arange(0)
     development = _others(len(dataset.y), test)
-    deal = _deal_platforms if cv.scheme is Scheme.leave_platform_out else _deal
+    make_folds = _platform_folds if cv.scheme is Scheme.leave_platform_out else _stratified_folds
     folds = tuple(
         Fold(repeat, index, train, tested, held_out)
         for repeat in range(cv.n_repeats)
-        for index, (train, tested, held_out) in enumerate(deal(dataset, development, cv, seed + repeat))
+        for index, (train, tested, held_out) in enumerate(make_folds(dataset, development, cv, seed + repeat))
     )
     return Split(development, test, folds)
 
 
 def _predefined(dataset: Dataset, cv: CVConfig) -> Split:
     table, source = read_folds(Path(str(cv.folds)))
-    split = split_of(table, dataset.ids, source)
+    split = split_from_table(table, dataset.ids, source)
     if not split.folds:
         raise DataError(f"{source}: no row is of split cv, so there is no fold to score")
     if len(split.test):
@@ -117,16 +111,18 @@ def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:
     taken, of = parts.numerator, parts.denominator
     rows = np.arange(len(dataset.y))
     _check_count(dataset, rows, of, f"cv.test_size={share} needs", grouped=True)
-    test = np.sort(np.concatenate(deal_groups(dataset.y, dataset.groups, of, seed)[:taken]))
+    test = np.sort(np.concatenate(stratified_group_folds(dataset.y, dataset.groups, of, seed)[:taken]))
     _check_classes(dataset, test, "the held-out test set")
     return test
 
 
-def _deal(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices, None]]:
+def _stratified_folds(
+    dataset: Dataset, rows: Indices, cv: CVConfig, seed: int
+) -> Iterator[tuple[Indices, Indices, None]]:
     grouped = cv.scheme is Scheme.grouped
     _check_count(dataset, rows, cv.n_splits, f"cv.n_splits={cv.n_splits} needs", grouped=grouped)
     if grouped:
-        tests = deal_groups(dataset.y[rows], dataset.groups[rows], cv.n_splits, seed)
+        tests = stratified_group_folds(dataset.y[rows], dataset.groups[rows], cv.n_splits, seed)
     else:
         from sklearn.model_selection import StratifiedKFold  # slow to import, and only this scheme needs it
 
@@ -136,15 +132,15 @@ def _deal(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[
         yield rows[_others(len(rows), test)], rows[test], None
 
 
-def _deal_platforms(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices, str]]:
-    """Test each platform's rows, dealt by groups, on models of the other platforms without the groups under test."""
+def _platform_folds(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices, str]]:
+    """Test each platform's rows, in folds of whole groups, on models of the other platforms without those groups."""
     platforms = _platforms(dataset)
     for platform in np.unique(platforms[rows]):
         inside, outside = rows[platforms[rows] == platform], rows[platforms[rows] != platform]
         _check_classes(dataset, inside, f"platform {platform}")
         y, groups = dataset.y[inside], dataset.groups[inside]
         parts = min(cv.n_splits, *(len(np.unique(groups[y == label])) for label in range(len(CLASSES))))
-        for test in (inside[part] for part in deal_groups(y, groups, parts, seed)):
+        for test in (inside[part] for part in stratified_group_folds(y, groups, parts, seed)):
             yield outside[~np.isin(dataset.groups[outside], dataset.groups[test])], test, str(platform)
 
 
@@ -176,7 +172,7 @@ def _check_classes(dataset: Dataset, rows: Indices, where: str) -> None:
     counts = np.bincount(dataset.y[rows], minlength=len(CLASSES))
     for label, name in enumerate(CLASSES):
         if not counts[label]:
-            raise DataError(f"{where} holds no {name!r} row; use fewer folds (cv.n_splits), or a larger cv.test_size")
+            raise DataError(f"{where} has no {name!r} row; use fewer folds (cv.n_splits), or a larger cv.test_size")
 
 
 def _others(n: int, rows: Indices) -> Indices:

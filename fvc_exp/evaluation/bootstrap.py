@@ -1,9 +1,9 @@
 """How sure a score is: intervals by resampling whole groups of its out-of-fold or held-out rows.
 
-Rows of one group are near-copies, so the group is the unit that could have come out otherwise. Groups are resampled
+Rows of one group are near-copies, so the group is the unit that varies. Groups are resampled
 within strata of equal labels, with the rescaled weights of Rao and Wu (J. Amer. Statist. Assoc. 83, 1988), which keep
-the variance right where a stratum is small. The models stay as they are; what the folds' dependence on each other adds
-is put in by ``fold_dependence``.
+the variance right where a stratum is small. The models stay as they are; ``fold_dependence`` adds what
+the folds share.
 
 Coverage of the 95 % interval of a cross-validated AUC in 500 simulated data sets each
 (``tests/evaluation/test_bootstrap.py``), in brackets without the dependence: 100 groups of 5 copies and 5 features
@@ -12,17 +12,15 @@ without signal 93.8 % (81.2), with signal 95.6 % (91.6), with a strong one 95.6 
 (92.4).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Array
+from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.data.columns import LABEL
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.metrics import METRICS
@@ -30,9 +28,7 @@ from fvc_exp.evaluation.resampled import mean_of_parts, part_scores
 
 REPLICATES = 2000
 
-
 LEVEL = 0.95
-
 
 _BOUNDS = {"log_loss": (0.0, np.inf), "mcc": (-1.0, 1.0)}  # all other metrics lie from 0 to 1
 
@@ -56,15 +52,15 @@ class Scored:
     folds (of all repeats) that a score is the mean of.
     """
 
-    y: NDArray[np.int64]
+    y: Labels
     probability: Array
-    predicted: NDArray[np.int64]
-    groups: NDArray[np.int64]
-    strata: NDArray[np.int64]
-    parts: NDArray[np.int64]
+    predicted: Labels
+    groups: Indices
+    strata: Indices
+    parts: Indices
 
     @classmethod
-    def from_predictions(cls, predictions: pl.DataFrame, split: str) -> Scored:
+    def from_predictions(cls, predictions: pl.DataFrame, split: str) -> Self:
         """The rows of ``split`` (cv or test).
 
         Raises:
@@ -101,11 +97,11 @@ class Scored:
         return {name: mean_of_parts([each[name] for each in found]) for name in metrics}
 
 
-def cluster_weights(strata: NDArray[np.int64], replicates: int, random: np.random.Generator) -> Array:
+def cluster_weights(strata: Indices, replicates: int, random: np.random.Generator) -> Array:
     """Weights of groups, shape (groups, replicates), of mean 1; ``strata`` (groups,) names the stratum of each group.
 
-    In a stratum of m groups, m - 1 are drawn with replacement and weigh m / (m - 1) a draw. A stratum of one group
-    keeps weight 1: nothing tells how it could have come out otherwise.
+    In a stratum of m groups, m - 1 are drawn with replacement and each draw weighs m / (m - 1). A stratum of one
+    group keeps weight 1: nothing shows how it varies.
     """
     weights = np.ones((len(strata), replicates))
     for stratum in np.unique(strata):
@@ -162,10 +158,10 @@ def intervals(
     """
     scored = Scored.from_predictions(predictions, split)
     weights = cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
-    return intervals_of(scored, weights, dependence, metrics)
+    return weighted_intervals(scored, weights, dependence, metrics)
 
 
-def intervals_of(
+def weighted_intervals(
     scored: Scored, weights: Array, dependence: float, metrics: Sequence[str] = METRICS
 ) -> dict[str, Interval]:
     """``intervals`` under given group weights."""

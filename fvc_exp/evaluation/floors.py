@@ -1,15 +1,12 @@
-"""What a number is worth: scores of rules that look at no feature, and flags for models not to be trusted."""
-
-from __future__ import annotations
+"""What a number is worth: the baselines (floors), scores of rules that look at no feature."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Array, Indices
+from fvc_exp._typing import Array, Indices, Labels
+from fvc_exp.data.columns import PLATFORM
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.slices import PLATFORM
 from fvc_exp.evaluation.metrics import Scores, score, summarise
 
 Rule = Callable[[Dataset, Indices, Indices], Array]
@@ -27,16 +24,16 @@ def all_fake(_dataset: Dataset, _train: Indices, test: Indices) -> Array:
 
 def group_lookup(dataset: Dataset, train: Indices, test: Indices) -> Array:
     """The share of fakes among training rows of the same group, else the prior: above it, groups leak."""
-    return lookup(dataset.groups, dataset.y, train, test)
+    return fake_share_by_key(dataset.groups, dataset.y, train, test)
 
 
 def platform_only(dataset: Dataset, train: Indices, test: Indices) -> Array:
-    """The share of fakes among training rows of the same platform, else the prior: a shortcut, no skill."""
+    """The share of fakes among training rows of the same platform, else the prior: a shortcut, not skill."""
     _, codes = np.unique([platform or "" for platform in dataset.slices[PLATFORM]], return_inverse=True)
-    return lookup(codes, dataset.y, train, test)
+    return fake_share_by_key(codes, dataset.y, train, test)
 
 
-def lookup(keys: NDArray[np.int64], y: NDArray[np.int64], train: Indices, test: Indices) -> Array:
+def fake_share_by_key(keys: Indices, y: Labels, train: Indices, test: Indices) -> Array:
     """The share of fakes among training rows with the same key, else among all of them; keys and labels are (n,)."""
     known, codes = np.unique(keys[train], return_inverse=True)
     means = np.bincount(codes, weights=y[train]) / np.bincount(codes)
@@ -54,7 +51,7 @@ def floor_rules(dataset: Dataset) -> dict[str, Rule]:
 
 
 def floor_scores(dataset: Dataset, parts: Sequence[tuple[Indices, Indices]]) -> dict[str, Scores]:
-    """Mean metrics of each floor rule over (train, test) parts, the same ones the model was scored on."""
+    """Mean metrics of each baseline rule over (train, test) parts, the same ones the model was scored on."""
     floors = {}
     for name, rule in floor_rules(dataset).items():
         records = [score(dataset.y[test], rule(dataset, train, test)) for train, test in parts]

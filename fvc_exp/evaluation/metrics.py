@@ -1,28 +1,21 @@
 """Labels and probabilities -> metrics. Pure functions; the positive class is fake (1)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, TypeVar
+from typing import Self, TypedDict, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from fvc_exp._typing import Labels
+from fvc_exp._typing import Array, Labels, Mask
 
 Scores = dict[str, float]
 
-
-Number = TypeVar("Number", float, NDArray[np.float64])
-
+Number = TypeVar("Number", float, Array)
 
 Division = Callable[[Number, Number], Number]
 
-
 THRESHOLD = 0.5
-
 
 METRICS = (
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
@@ -38,12 +31,12 @@ class Summary(TypedDict):
     std: float | None
 
 
-def is_fake(probability: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.bool_]:
+def is_fake(probability: Array, threshold: float = THRESHOLD) -> Mask:
     """The decision: fake where the probability is above the threshold."""
     return probability > threshold
 
 
-def confusion(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: float = THRESHOLD) -> dict[str, int]:
+def confusion(y: Labels, probability: Array, threshold: float = THRESHOLD) -> dict[str, int]:
     """Counts of true/false negatives/positives; fake is positive."""
     predicted = is_fake(probability, threshold)
     actual = y.astype(bool)
@@ -55,7 +48,7 @@ def confusion(y: NDArray[np.int64], probability: NDArray[np.float64], threshold:
     }
 
 
-def score(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: float = THRESHOLD) -> Scores:
+def score(y: Labels, probability: Array, threshold: float = THRESHOLD) -> Scores:
     """All of ``METRICS`` for labels (n,) of both classes and probabilities of fake (n,).
 
     ``precision``, ``recall`` and ``f1`` are of the class fake, the ``_real`` ones of the class real. A ratio whose
@@ -66,7 +59,7 @@ def score(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: flo
     tp, fp, fn, tn = (float(count[name]) for name in ("tp", "fp", "fn", "tn"))
     curve = _Curve.of(y, probability)
     found = {
-        **of_counts(tp, fp, fn, tn, rate=_ratio, ratio=_ratio),
+        **metrics_from_counts(tp, fp, fn, tn, rate=_ratio, ratio=_ratio),
         "auc": curve.area(),
         "average_precision": curve.average_precision(),
         "log_loss": float(np.mean(log_losses(y, probability))),
@@ -75,7 +68,7 @@ def score(y: NDArray[np.int64], probability: NDArray[np.float64], threshold: flo
     return {name: float(found[name]) for name in METRICS}
 
 
-def of_counts(
+def metrics_from_counts(
     tp: Number, fp: Number, fn: Number, tn: Number, *, rate: Division[Number], ratio: Division[Number]
 ) -> dict[str, Number]:
     """The metrics of true/false positives/negatives, or of their weights.
@@ -96,12 +89,12 @@ def of_counts(
     }
 
 
-def auc(y: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+def auc(y: Labels, scores: Array) -> float:
     """Area under the ROC curve of labels (n,) of both classes and scores (n,), higher for fakes."""
     return _Curve.of(y, scores).area()
 
 
-def log_losses(y: Labels, probability: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_losses(y: Labels, probability: Array) -> Array:
     """Log loss of each row, in nats."""
     smallest = np.finfo(np.float64).eps  # where scikit-learn clips
     of_truth = np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)
@@ -121,22 +114,22 @@ def summarise(records: Sequence[Mapping[str, float]]) -> dict[str, Summary]:
 class _Curve:
     """True and false positives at each distinct score, from the highest down.
 
-    What follows from it equals scikit-learn's numbers to the bit, without its checks of labels and scores, which take
-    most of the time on a few hundred rows.
+    Area and precision equal scikit-learn's numbers to the bit, without its checks of labels and scores, which take most
+    of the time on a few hundred rows.
     """
 
-    tp: NDArray[np.float64]
-    fp: NDArray[np.float64]
+    tp: Array
+    fp: Array
 
     @classmethod
-    def of(cls, y: NDArray[np.int64], scores: NDArray[np.float64]) -> _Curve:
+    def of(cls, y: Labels, scores: Array) -> Self:
         order = np.argsort(-scores, kind="stable")
         ends = np.r_[np.flatnonzero(np.diff(scores[order])), len(y) - 1]
         tp = np.cumsum(y[order], dtype=np.float64)[ends]
         return cls(tp, 1.0 + ends - tp)
 
     def area(self) -> float:
-        """Under the ROC curve; points between two others on one line are left out, as there, for equal rounding."""
+        """Area under the ROC curve; points on a line between two others are left out, for scikit-learn's rounding."""
         corner = (np.diff(self.fp, 2) != 0) | (np.diff(self.tp, 2) != 0)
         kept = np.r_[True, corner, True][: len(self.tp)]
         x, y = (np.r_[0.0, counts[kept]] / counts[-1] for counts in (self.fp, self.tp))

@@ -1,12 +1,11 @@
 """Whether a probability of 0.7 is right seven times in ten: reliability curve, its error, Brier decomposition."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fvc_exp._typing import Array, Labels
 
 BINS = 10
 
@@ -42,7 +41,7 @@ class Reliability:
         return asdict(self)
 
 
-def reliability(y: NDArray[np.int64], probability: NDArray[np.float64], bins: int = BINS) -> Reliability:
+def reliability(y: Labels, probability: Array, bins: int = BINS) -> Reliability:
     """Compare probabilities of fake (n,) with labels (n,); equal probabilities share a bin, so there may be fewer."""
     edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1], method="lower"))
     number = np.searchsorted(edges, probability, side="left")

@@ -1,17 +1,13 @@
-"""Metrics of many weightings of the same rows at once; ``evaluate.score`` is what each of them would be alone."""
-
-from __future__ import annotations
+"""Metrics of the same rows under many weights at once; ``metrics.score`` gives the same numbers one by one."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Array, Labels
-from fvc_exp.evaluation.metrics import log_losses, of_counts
+from fvc_exp._typing import Array, Labels, Mask
+from fvc_exp.evaluation.metrics import log_losses, metrics_from_counts
 
 _RANKED = frozenset(("auc", "average_precision"))
-
 
 _MOST_GROUPS = 2000  # whose pairs are counted in one matrix
 
@@ -21,7 +17,7 @@ def part_scores(
 ) -> dict[str, Array]:
     """Metrics of labels, probabilities, decisions and group codes (n,) under ``weights`` (groups, replicates).
 
-    NaN where a metric needs a class that has no weight. As in ``evaluate.score``, another empty ratio is 0.
+    NaN where a metric needs a class that has no weight. As in ``metrics.score``, another empty ratio is 0.
     """
     known, codes = np.unique(groups, return_inverse=True)
     weights = weights[known]
@@ -86,14 +82,14 @@ def _tied_weights(y: Labels, probability: Array, weights: Array) -> tuple[Array,
 def _threshold_scores(
     y: Labels, probability: Array, predicted: Labels, codes: Labels, weights: Array
 ) -> dict[str, Array]:
-    def total(values: NDArray[np.float64] | NDArray[np.bool_]) -> Array:
+    def total(values: Array | Mask) -> Array:
         return np.asarray(np.bincount(codes, weights=values, minlength=len(weights)) @ weights)
 
     tp, fn = total((y == 1) & (predicted == 1)), total((y == 1) & (predicted == 0))
     fp, tn = total((y == 0) & (predicted == 1)), total((y == 0) & (predicted == 0))
     everything = tp + fn + fp + tn
     return {
-        **of_counts(tp, fp, fn, tn, rate=_divide, ratio=_ratio),
+        **metrics_from_counts(tp, fp, fn, tn, rate=_divide, ratio=_ratio),
         "log_loss": _divide(total(log_losses(y, probability)), everything),
         "brier": _divide(total((probability - y) ** 2), everything),
     }

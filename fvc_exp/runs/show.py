@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from fvc_exp.evaluation.leakage.certificate import print_certificate
+from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
 
 if TYPE_CHECKING:
     from fvc_exp.training.experiment import RunResult
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
          "log_loss", "brier")  # fmt: skip
+
+
+_STYLES = {CheckOutcome.passed: "green", CheckOutcome.failed: "red", CheckOutcome.unchecked: "yellow", None: ""}
+
+
+def print_certificate(console: Console, certificate: Certificate) -> None:
+    """The verdict of the leakage certificate with its reasons, and what it could not check."""
+    for line, outcome in certificate.lines():
+        console.print(line, style=_STYLES[outcome], soft_wrap=True, markup=False)
 
 
 def print_result(console: Console, result: RunResult, folder: Path) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from fvc_exp._typing import Array, Labels, Progress
-from fvc_exp.config.schema import Config, NullScorer
+from fvc_exp._typing import Array, Progress
+from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import Split
-from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
-from fvc_exp.evaluation.leakage.permutation import Scorer
+from fvc_exp.data.folds import Split
+from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.evaluation.metrics import Scores, Summary, auc, confusion, is_fake, score, summarise
 from fvc_exp.evaluation.reliability import Reliability, reliability
 from fvc_exp.training.fit import Fit, candidates, fit_rows, train
@@ -192,7 +191,7 @@ def run(
         test_probability=test_probability,
         flags=tuple(dict.fromkeys(flags)),
         notes=(*run_notes(config, dataset, final), *split.notes),
-        certificate=_certificate(config, basis),
+        certificate=basis.certificate,
         reliability=reliability(scored_y, np.concatenate(cv.probabilities)),
         test_reliability=reliability(test_y, test_probability) if len(split.test) else None,
         nested=nested,
@@ -207,17 +206,3 @@ def _fold_records(config: Config, basis: Basis, cv: CrossValidation) -> tuple[di
         )
         for facts, fold, model, probability, scores in parts
     )
-
-
-def _certificate(config: Config, basis: Basis) -> Certificate:
-    """The basis' own one, or one whose random labels are learned by what the run itself fits, if configured so."""
-    if config.audit.scorer is not NullScorer.model:
-        return basis.certificate
-    dataset, split = basis.dataset, basis.split
-
-    def scores(labels: Labels) -> Array:
-        relabelled = (replace(dataset, y=column.astype(np.int64)) for column in labels.T)
-        return np.array([cross_validate(config, each, split).summary["auc"]["mean"] for each in relabelled])
-
-    own: Scorer = scores
-    return certify_run(dataset, split, config.audit, config.seed, own)

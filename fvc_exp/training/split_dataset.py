@@ -14,8 +14,8 @@ from fvc_exp._typing import Indices
 from fvc_exp.config.schema import AuditConfig, Config
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import CV, TEST, TRAIN
-from fvc_exp.data.splits import Split, crossing_groups, make_split
+from fvc_exp.data.folds import CV, TEST, TRAIN, Split
+from fvc_exp.data.splits import count_shared_groups, make_split
 from fvc_exp.evaluation.floors import floor_scores
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.evaluation.metrics import Scores
@@ -64,7 +64,7 @@ class Basis:
                 "n_test": len(fold.test),
                 "n_groups_train": len(np.unique(groups[fold.train])),
                 "n_groups_test": len(np.unique(groups[fold.test])),
-                "n_groups_crossing": crossing_groups(self.dataset, fold.train, fold.test),
+                "n_groups_crossing": count_shared_groups(self.dataset, fold.train, fold.test),
             }
             for fold in self.split.folds
         )
@@ -112,7 +112,7 @@ class Basis:
         parts = [self.scored_rows]
         parts.append(_row_frame(self.dataset, np.setdiff1d(split.development, tested), TRAIN, None, None))
         for fold in split.folds:
-            if not split.trains_on_the_rest(fold):
+            if not split.uses_all_other_rows(fold):
                 parts.append(_row_frame(self.dataset, fold.train, TRAIN, fold.repeat, fold.index))
         return pl.concat(parts)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from fvc_exp.data.group_folds import deal_groups
+from fvc_exp.data.group_folds import stratified_group_folds
 
 Indices = NDArray[np.int64]
 FOLDS = 5
@@ -57,7 +57,7 @@ def main() -> None:
     for n in parser.parse_args().rows:
         for kind in ("groups of 11", "cascades"):
             y, groups = rows_of(kind, n, np.random.default_rng(0))
-            dealers: dict[str, Callable[..., list[Indices]]] = {"ours": deal_groups, "scikit-learn": theirs}
+            dealers: dict[str, Callable[..., list[Indices]]] = {"ours": stratified_group_folds, "scikit-learn": theirs}
             seconds: dict[str, list[float]] = {who: [] for who in dealers}
             even = {}
             for seed in range(ROUNDS.get(n, 1)):

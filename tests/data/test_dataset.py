@@ -61,20 +61,6 @@ def test_without_group_every_video_is_its_own(tmp_path: Path) -> None:
     assert (dataset.group_column, dataset.n_groups) == (None, 4)
 
 
-LABELS: dict[str, list[Any]] = {
-    "words": ["Real", " FAKE", "real", "fake"],
-    "integers": [0, 1, 0, 1],
-    "floats": [0.0, 1.0, 0.0, 1.0],
-    "booleans": [False, True, False, True],
-    "digits": ["0", "1", "0", "1"],
-}
-
-
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-def test_spellings_of_labels(tmp_path: Path, labels: list[Any]) -> None:
-    np.testing.assert_array_equal(load(tmp_path, METADATA | {"label": labels}).y, [0, 1, 0, 1])
-
-
 def test_missing_values_stay_missing_and_are_counted(tmp_path: Path) -> None:
     dataset = load(tmp_path, features=FEATURES | {"noise": [1.0, None, math.nan, 4.0]})
     assert np.isnan(dataset.X[1:3, 0]).all()
@@ -87,11 +73,18 @@ def test_constant_columns_are_dropped_and_named(tmp_path: Path) -> None:
     assert dataset.constant_features == ("stage2_blur",)
 
 
-def test_metadata_of_an_extraction_is_not_learned_from(tmp_path: Path) -> None:
-    dataset = load(
-        tmp_path, features=FEATURES | {"frames_ok": [1, 2, 3, 4], "label": [0, 1, 0, 1], "width": [1, 2, 3, 4]}
-    )
+def test_what_kind_of_video_a_row_is_is_loaded_and_never_learned_from(tmp_path: Path) -> None:
+    about = {"platform": ["y", "X", "y", "x"], "manipulation": [3] * 4}
+    measured = {"content_sha256": list("pqrs"), "width": [640] * 4, "height": [360] * 4, "platform": [1, 2, 3, 4]}
+    counts = {"frames_ok": [1, 2, 3, 4], "label": [0, 1, 0, 1], "duration_s": [1.0, 2.0, 3.0, 4.0]}
+    dataset = load(tmp_path, METADATA | about, FEATURES | measured | counts)
+    assert dataset.slices["platform"] == ("y", "x", "y", "x")
+    assert dataset.slices["manipulation"] == ("3",) * 4
+    assert dataset.slices["resolution"] == ("360p to 719p",) * 4
+    assert dataset.content_sha256 == tuple("pqrs")
     assert dataset.feature_names == ("stage2_noise", "stage2_blur")
+    other = load(tmp_path, METADATA | about | {"platform": ["y"] * 4}, FEATURES | measured)
+    assert other.content_hash() != dataset.content_hash()
 
 
 SHORT = {"video_path": ["a", "b", "c"], "noise": [1.0, 2.0, 3.0]}
@@ -106,39 +99,39 @@ def test_unmatched_rows_up_to_a_share(tmp_path: Path, features: dict[str, list[A
         load(tmp_path, features=features, max_unmatched=0.2)
 
 
-BAD: dict[str, tuple[dict[str, Any], str]] = {
+BAD_COLUMNS = {
+    "no rows": ("metadata", {"video_path": [], "label": [], "group": []}, r"the table has no rows"),
+    "odd label": ("metadata", {"label": ["real", "fake", "parody", "fake"]}, r"column 'label', row 3: 'parody'"),
+    "missing label": ("metadata", {"label": ["real", None, "real", "fake"]}, r"column 'label', row 2: None"),
+    "one class": ("metadata", {"label": ["fake"] * 4}, r"every row is 'fake'"),
+    "video twice": ("metadata", {"video_path": list("abad")}, r"row 3: 'a' is in row 1"),
+    "missing group": ("metadata", {"group": [1, None, 1, 3]}, r"column 'group': video 'b' has no group"),
+    "feature row twice": ("features", {"video_path": list("abcc")}, r"row 4: 'c' is in row 3"),
+    "missing key": ("features", {"video_path": ["a", None, "c", "d"]}, r"row 2: the value is missing"),
+    "infinity": ("features", {"noise": [1.0, -math.inf, 3.0, 4.0]}, r"column 'noise', row 2 \(b\): -inf"),
+    "all constant": ("features", {"noise": [1.0] * 4, "blur": [2.0] * 4}, r"all 2 features are constant"),
+}
+BAD_TABLES: dict[str, tuple[dict[str, Any], str]] = {
     "no label column": ({"metadata": {"video_path": ["a"]}}, r"scaled_metadata\.parquet: column 'label' is missing"),
     "no key column": ({"features": {"noise": [1.0]}}, r"features_stage2\.parquet: column 'video_path' is missing"),
-    "no rows": ({"metadata": {"video_path": [], "label": []}}, r"the table has no rows"),
     "no numeric feature": ({"features": {"video_path": ["a"], "note": ["x"]}}, r"no numeric feature column"),
-    "odd label": (
-        {"metadata": METADATA | {"label": ["real", "fake", "parody", "fake"]}},
-        r"column 'label', row 3: 'parody'",
-    ),
-    "missing label": (
-        {"metadata": METADATA | {"label": ["real", None, "real", "fake"]}},
-        r"column 'label', row 2: None",
-    ),
-    "one class": ({"metadata": METADATA | {"label": ["fake"] * 4}}, r"every row is 'fake'"),
     "one class left": (
         {"features": {"video_path": ["a", "c"], "noise": [1.0, 2.0]}, "max_unmatched": 0.9},
         r"of the 2 rows that have features every one is of one class",
-    ),
-    "video twice": ({"metadata": METADATA | {"video_path": ["a", "b", "a", "d"]}}, r"row 3: 'a' stands in row 1"),
-    "feature row twice": ({"features": FEATURES | {"video_path": ["a", "b", "c", "c"]}}, r"row 4: 'c' stands in row 3"),
-    "missing key": ({"features": FEATURES | {"video_path": ["a", None, "c", "d"]}}, r"row 2: the value is missing"),
-    "infinity": ({"features": FEATURES | {"noise": [1.0, -math.inf, 3.0, 4.0]}}, r"column 'noise', row 2 \(b\): -inf"),
-    "missing group": ({"metadata": METADATA | {"group": [1, None, 1, 3]}}, r"column 'group': video 'b' has no group"),
-    "all constant": (
-        {"features": {"video_path": ["a", "b", "c", "d"], "noise": [1.0] * 4}},
-        r"all 1 features are constant",
     ),
     "no such file": ({"scaled_metadata": "nothing"}, r"nothing: no such file"),
     "table not configured": ({"features_stage2": None}, r"features=some needs the table data\.features_stage2"),
 }
 
 
-@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("table", "columns", "message"), BAD_COLUMNS.values(), ids=BAD_COLUMNS)
+def test_bad_columns_are_refused_by_name(tmp_path: Path, table: str, columns: dict[str, Any], message: str) -> None:
+    good = {"metadata": METADATA, "features": FEATURES}[table]
+    with pytest.raises(DataError, match=message):
+        load(tmp_path, **{table: good | columns})
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_TABLES.values(), ids=BAD_TABLES)
 def test_bad_tables_are_refused_by_name(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         load(tmp_path, **change)

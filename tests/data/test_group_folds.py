@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from fvc_exp.data.group_folds import deal_groups
+from fvc_exp.data.group_folds import stratified_group_folds as folds_of
 
 Indices = NDArray[np.int64]
 LARGEST = 223  # rows of the largest cascade of the Fake Video Corpus; their median is 7
@@ -65,7 +65,7 @@ def test_no_less_balanced_than_scikit_learn(kind: str, labels: str) -> None:
     for seed, n_folds in product(range(8), (2, 5, 10)):
         y, groups = design(kind, labels, seed)
         if enough(y, groups, n_folds):
-            ours.append(spreads(class_counts(y, deal_groups(y, groups, n_folds, seed))))
+            ours.append(spreads(class_counts(y, folds_of(y, groups, n_folds, seed))))
             theirs.append(spreads(class_counts(y, sklearn_folds(y, groups, n_folds, seed))))
     assert len(ours) >= 15
     mean_ours, mean_theirs = np.mean(ours, axis=0), np.mean(theirs, axis=0)
@@ -77,7 +77,7 @@ def test_no_less_balanced_than_scikit_learn(kind: str, labels: str) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_every_row_is_in_one_fold_and_no_group_in_two(seed: int) -> None:
     y, groups = design("cascades", "mixed", seed)
-    folds = deal_groups(y, 3 * groups + 5, 5, seed)  # codes may have gaps
+    folds = folds_of(y, 3 * groups + 5, 5, seed)  # codes may have gaps
     np.testing.assert_array_equal(np.sort(np.concatenate(folds)), np.arange(len(y)))
     for rows in folds:
         np.testing.assert_array_equal(rows, np.sort(rows))
@@ -95,7 +95,7 @@ def test_no_class_is_missing_where_enough_groups_hold_it(seed: int, n_folds: int
     for group in random.choice(12, n_folds, replace=False):  # as few as there are folds, some of them all of one class
         y[first[group] : first[group] + random.integers(1, sizes[group] + 1)] = 1
     if enough(y, groups, n_folds):
-        assert class_counts(y, deal_groups(y, groups, n_folds, seed)).min() > 0
+        assert class_counts(y, folds_of(y, groups, n_folds, seed)).min() > 0
 
 
 def test_a_class_that_the_balance_alone_would_leave_out_is_given_to_each_fold() -> None:
@@ -104,12 +104,12 @@ def test_a_class_that_the_balance_alone_would_leave_out_is_given_to_each_fold() 
     groups = np.repeat(np.arange(4), np.add(reals, fakes))
     y = np.concatenate([np.repeat([0, 1], each) for each in zip(reals, fakes, strict=True)])
     for seed in range(20):
-        assert class_counts(y, deal_groups(y, groups, 2, seed)).min() > 0
+        assert class_counts(y, folds_of(y, groups, 2, seed)).min() > 0
 
 
 def test_the_seed_decides_and_shuffles() -> None:
     y, groups = design("equal", "constant", 1)
-    first, same, other = (deal_groups(y, groups, 5, seed) for seed in (1, 1, 2))
+    first, same, other = (folds_of(y, groups, 5, seed) for seed in (1, 1, 2))
     assert all(np.array_equal(one, two) for one, two in zip(first, same, strict=True))
     together = np.zeros((2, len(y)), dtype=np.int64)
     for number, folds in enumerate((first, other)):
@@ -123,14 +123,12 @@ def test_the_seed_decides_and_shuffles() -> None:
 
 def test_the_largest_group_is_in_any_fold() -> None:
     y, groups = design("one huge", "constant", 3)
-    found = {
-        fold for seed in range(40) for fold, rows in enumerate(deal_groups(y, groups, 5, seed)) if 0 in groups[rows]
-    }
+    found = {fold for seed in range(40) for fold, rows in enumerate(folds_of(y, groups, 5, seed)) if 0 in groups[rows]}
     assert found == set(range(5))
 
 
 def test_order_of_rows_does_not_matter_to_groups() -> None:
     y, groups = design("cascades", "mixed", 4)
     order = np.random.default_rng(0).permutation(len(y))
-    for rows, mixed in zip(deal_groups(y, groups, 5, 7), deal_groups(y[order], groups[order], 5, 7), strict=True):
+    for rows, mixed in zip(folds_of(y, groups, 5, 7), folds_of(y[order], groups[order], 5, 7), strict=True):
         assert set(groups[rows]) == set(groups[order][mixed])

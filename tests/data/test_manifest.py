@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from pathlib import Path
 
 import polars as pl
@@ -28,14 +27,8 @@ def rows(manifest: Manifest, *columns: str) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("write", ["write_csv", "write_parquet", "write_ipc"])
 def test_table_of_any_format(tmp_path: Path, write: str) -> None:
-    table = pl.DataFrame(
-        {
-            "note": ["x", "y", "z"],
-            "label": ["Fake", " real", "1"],
-            "video_path": ["b.mp4", "a/./c.mp4", str(tmp_path / "d.mp4")],
-            "group": [7, 7, 8],
-        }
-    )
+    columns = {"note": list("xyz"), "label": ["Fake", " real", "1"], "group": [7, 7, 8]}
+    table = pl.DataFrame({**columns, "video_path": ["b.mp4", "a/./c.mp4", str(tmp_path / "d.mp4")]})
     getattr(table, write)(tmp_path / "videos.data")
     manifest = read_manifest(tmp_path, "videos.data")
     assert manifest.videos.columns == ["video_path", "label", "group", "note"]
@@ -48,33 +41,24 @@ def test_table_without_groups_keeps_no_group_column(tmp_path: Path) -> None:
     assert read_manifest(tmp_path, "videos").videos.columns == ["video_path", "label"]
 
 
-def test_names_with_newline_and_quotes_survive(tmp_path: Path) -> None:
-    names = ['say "hi".mp4', "two\nlines.mp4", "comma, 'and' $more.mp4"]
-    pl.DataFrame({"video_path": names, "label": ["real"] * 3}).write_csv(tmp_path / "videos.csv")
-    assert set(read_manifest(tmp_path, "videos.csv").videos["video_path"]) == set(names)
-
-
-def test_paths_that_leave_the_root_are_kept_as_they_are(tmp_path: Path) -> None:
-    (tmp_path / "videos.csv").write_text("video_path,label\n../up.mp4,real\n/etc/passwd,fake\n")
-    assert rows(read_manifest(tmp_path, "videos"), "video_path") == [("../up.mp4",), ("/etc/passwd",)]
+def test_odd_names_and_paths_that_leave_the_root_are_kept_as_they_are(tmp_path: Path) -> None:
+    names = ["../up.mp4", "/etc/passwd", "comma, 'and' $more.mp4", 'say "hi".mp4', "two\nlines.mp4"]
+    pl.DataFrame({"video_path": names, "label": ["real"] * 5}).write_csv(tmp_path / "videos.csv")
+    assert read_manifest(tmp_path, "videos.csv").videos["video_path"].to_list() == names
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("video_path\na.mp4\n", r"videos\.csv: column 'label' is missing; the table has video_path"),
-        ("path,label\na.mp4,real\n", "column 'video_path' is missing"),
         ("video_path,label\n", "the table has no rows"),
-        (
-            "video_path,label\na.mp4,real\nb.mp4,maybe\n",
-            "'label', row 2: 'maybe' is not a label; allowed are real/fake",
-        ),
+        ("video_path,label\na.mp4,real\nb.mp4,maybe\n", "row 2: 'maybe' is not a label; allowed are real/fake"),
         ("video_path,label\na.mp4,\n", "column 'label', row 1: the value is missing"),
         ("video_path,label\n ,real\n", "column 'video_path', row 1: the value is missing"),
         ("video_path,label,group\na.mp4,real,g\nb.mp4,real,\n", "column 'group', row 2: the value is missing"),
-        ("video_path,label\na.mp4,real\n./a.mp4,fake\n", r"row 2: 'a\.mp4' stands in row 1 already"),
+        ("video_path,label\na.mp4,real\n./a.mp4,fake\n", r"row 2: 'a\.mp4' is in row 1 already"),
     ],
-    ids=["no label", "no path", "no rows", "bad label", "empty label", "empty path", "empty group", "repeated"],
+    ids=["no label", "no rows", "bad label", "empty label", "empty path", "empty group", "repeated"],
 )
 def test_wrong_tables_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "videos.csv").write_text(text)
@@ -170,22 +154,10 @@ def test_corpus_groups_labels_and_files(corpus: Path) -> None:
         ("videos/AAAAAAAAAAA.mp4", "fake", "f9", "f9"),
         ("videos/page_123456_hd.mp4", "fake", "f9", "f10"),
     ]
-    assert manifest.counts == {
-        "rows": 11,
-        "binary_rows": 9,
-        "label_parody": 1,
-        "label_debunked": 1,
-        "repeated_rows": 3,
-        "conflicting_videos": 1,
-        "cascades": 5,
-        "groups": 3,
-        "single_label_groups": 2,
-        "videos": 6,
-        "videos_without_file": 3,
-        "extra_files": 1,
-        "real": 1,
-        "fake": 2,
-    }
+    assert " ".join(f"{name}={count}" for name, count in manifest.counts.items()) == (
+        "rows=11 binary_rows=9 label_parody=1 label_debunked=1 repeated_rows=3 conflicting_videos=1 cascades=5 "
+        "groups=3 single_label_groups=2 videos=6 videos_without_file=3 extra_files=1 real=1 fake=2"
+    )
 
 
 def test_equal_titles_merge_cascades(corpus: Path) -> None:
@@ -199,7 +171,7 @@ def test_equal_titles_merge_cascades(corpus: Path) -> None:
     [
         ("FVC.csv", "cascade_id,label\nf0,fake\n", r"FVC\.csv: column 'video_url' is missing"),
         ("FVC_dup.csv", f"cascade_id,video_url,label\nf0,{WATCH}AAAAAAAAAAA,wrong\n", "row 1: 'wrong' is not a label"),
-        ("FVC_dup.csv", "cascade_id,video_url,label\nf0,https://example.org/v,fake\n", "row 1: .* holds no video id"),
+        ("FVC_dup.csv", "cascade_id,video_url,label\nf0,https://example.org/v,fake\n", "row 1: .* has no video id"),
         ("FVC_dup.csv", f"cascade_id,video_url,label\n,{WATCH}AAAAAAAAAAA,fake\n", "'cascade_id', row 1: the value is"),
         ("FVC_text_queries.csv", "cascade_id,video_url,label,event_title\nf0,u,fake\n", "'event_title', row 1"),
     ],
@@ -237,15 +209,15 @@ def test_corpus_videos_may_lie_in_named_folders(corpus: Path) -> None:
 @needs_corpus
 def test_published_corpus_has_its_known_counts() -> None:
     corpus = read_corpus(CORPUS)
-    assert (corpus.rows, corpus.binary_rows, corpus.cascades) == (5579, 5084, 380)
-    assert corpus.labels == {"fake": 2920, "real": 2164, "uncertain": 340, "debunked": 89, "parody": 66}
-    assert (corpus.groups, corpus.single_label_groups, corpus.repeated_rows) == (367, 355, 7)
+    counts = corpus.counts()
+    assert (counts["rows"], counts["binary_rows"], counts["cascades"]) == (5579, 5084, 380)
+    labels = dict(corpus.lines["label"].value_counts().iter_rows())
+    assert labels == {"fake": 2920, "real": 2164, "uncertain": 340, "debunked": 89, "parody": 66}
+    assert (counts["groups"], counts["single_label_groups"], counts["repeated_rows"]) == (367, 355, 7)
     assert corpus.conflicting == ("cyiHil6lUlY", "u8RuDS18R_E")
     # No group mixes cascades that start from a fake with those that start from a real video.
-    kinds = defaultdict(set)
-    for video in corpus.videos:
-        kinds[video.group].add(video.cascade_id[0])
-    assert all(len(kind) == 1 for kind in kinds.values())
+    kinds = corpus.videos.group_by("group").agg(pl.col("cascade_id").str.head(1).n_unique())
+    assert (kinds["cascade_id"] == 1).all()
 
 
 @needs_corpus
@@ -253,4 +225,4 @@ def test_published_corpus_without_titles_merges_shared_videos_only(tmp_path: Pat
     for name in ("FVC.csv", "FVC_dup.csv"):
         (tmp_path / name).symlink_to(CORPUS / name)
     corpus = read_corpus(tmp_path)
-    assert (corpus.groups, corpus.merged_by_title) == (376, False)
+    assert (corpus.counts()["groups"], corpus.merged_by_title) == (376, False)

@@ -59,12 +59,16 @@ class Simulation:
         self.dependence = fold_dependence(log_odds)
         self.truth = float(np.mean(truths))
 
+    def table(self, copies: int = 1) -> pl.DataFrame:
+        """The predictions, each row this many times over."""
+        columns = (self.y, self.groups, self.folds, self.probability)
+        return predictions_of(*(np.repeat(column, copies) for column in columns))
+
     def auc(self, dependence: float, replicates: int) -> Interval:
-        table = predictions_of(self.y, self.groups, self.folds, self.probability)
-        return intervals(table, "cv", dependence, metrics=("auc",), replicates=replicates)["auc"]
+        return intervals(self.table(), "cv", dependence, metrics=("auc",), replicates=replicates)["auc"]
 
 
-# The shares that were found stand in the docstring of fvc_exp.evaluation.bootstrap.
+# The shares that were found are in the docstring of fvc_exp.evaluation.bootstrap.
 DESIGNS = {
     "no signal": (100, 5, 5, 0.0),
     "no signal, many features": (300, 3, 26, 0.0),
@@ -101,8 +105,7 @@ def test_intervals_cover_the_truth_more_or_less() -> None:
 
 def test_estimates_are_the_means_of_the_folds() -> None:
     simulated = Simulation(0, 60, 3, 5, 0.5)
-    table = predictions_of(simulated.y, simulated.groups, simulated.folds, simulated.probability)
-    found = intervals(table, "cv", 0.0, replicates=50)
+    found = intervals(simulated.table(), "cv", 0.0, replicates=50)
     by_fold = [score(simulated.y[rows], simulated.probability[rows])
                for rows in (simulated.folds == fold for fold in range(FOLDS))]  # fmt: skip
     for name in METRICS:
@@ -113,17 +116,13 @@ def test_estimates_are_the_means_of_the_folds() -> None:
 def test_near_copies_make_nothing_surer() -> None:
     """Every row ten times over must not change an interval; resampling rows would make it 3 times narrower."""
     one = Simulation(0, 80, 1, 5, 0.5)
-    tenfold = [np.repeat(column, 10) for column in (one.y, one.groups, one.folds, one.probability)]
-    single = predictions_of(one.y, one.groups, one.folds, one.probability)
-    pair = [intervals(table, "cv", 0.0, replicates=200) for table in (single, predictions_of(*tenfold))]
+    pair = [intervals(one.table(copies), "cv", 0.0, replicates=200) for copies in (1, 10)]
     for name in METRICS:
         assert vars(pair[0][name]) == pytest.approx(vars(pair[1][name]), abs=1e-9)
 
 
 def test_the_predicted_column_decides_not_a_threshold() -> None:
-    simulated = Simulation(0, 60, 3, 5, 0.5)
-    table = predictions_of(simulated.y, simulated.groups, simulated.folds, simulated.probability)
-    everything_fake = table.with_columns(pl.lit(1).alias("predicted"))
+    everything_fake = Simulation(0, 60, 3, 5, 0.5).table().with_columns(pl.lit(1).alias("predicted"))
     assert intervals(everything_fake, "cv", 0.0, metrics=("recall",), replicates=20)["recall"].estimate == 1.0
 
 
@@ -154,16 +153,14 @@ def test_dependence_follows_the_signal(shift: float, low: float, high: float) ->
     assert max(found) <= no_signal_dependence(FOLDS) == 1.25
 
 
-def test_dependence_of_models_that_say_nothing_is_the_largest() -> None:
+def test_dependence_of_models_without_a_coefficient_is_the_largest() -> None:
     assert fold_dependence([np.zeros(9)] * 5) == 1.25
     assert fold_dependence([np.arange(9.0)]) == 0.0
 
 
 def test_a_split_without_rows_is_named() -> None:
-    simulated = Simulation(0, 60, 1, 5, 0.5)
-    table = predictions_of(simulated.y, simulated.groups, simulated.folds, simulated.probability)
     with pytest.raises(ArtifactError, match="no row of split 'test'"):
-        intervals(table, "test", 0.0)
+        intervals(Simulation(0, 60, 1, 5, 0.5).table(), "test", 0.0)
 
 
 def test_2000_replicates_of_3278_rows_are_fast() -> None:

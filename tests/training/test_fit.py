@@ -146,5 +146,5 @@ def test_what_decides_makes_another_experiment(compose_config: Compose, override
 
 
 def test_what_decides_nothing_makes_the_same_experiment(compose_config: Compose) -> None:
-    audited = compose_config("audit.allow_fail=true", "audit.permutations=0", "audit.scorer=model", "cv.inner_splits=3")
+    audited = compose_config("audit.allow_fail=true", "audit.permutations=0", "cv.inner_splits=3")
     assert canonical(audited) == canonical(compose_config())

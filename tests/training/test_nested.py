@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from fvc_exp.config.canonical import canonical
 from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.group_folds import deal_groups
+from fvc_exp.data.group_folds import stratified_group_folds
 from fvc_exp.data.splits import make_split
 from fvc_exp.errors import ConfigError, IncompatibleError
 from fvc_exp.io.run_folder import RunFolder
@@ -63,7 +63,7 @@ def test_equals_the_search_by_hand(config: Config) -> None:
     assert result.nested is not None
     for fold, c, probability in zip(result.split.folds, result.nested.chosen, result.fold_probabilities, strict=True):
         X, y, groups = dataset.X[fold.train], dataset.y[fold.train], dataset.groups[fold.train]
-        tests = deal_groups(y, groups, 3, config.seed)
+        tests = stratified_group_folds(y, groups, 3, config.seed)
         inner = [(np.setdiff1d(np.arange(len(y)), test), test) for test in tests]
 
         def inner_auc(

@@ -1,1 +1,1 @@
-"""Whether copies of one video stand on both sides of a split."""
+"""Whether copies of one video are on both sides of a split."""

@@ -1,122 +1,96 @@
 """The leakage certificate: does anything but skill link the two sides of a split?
 
-A split fails if it deals one group, one file or one feature vector to both sides, if labels can be looked up in the
-group, or if random labels can be learned under it. ``CODES`` lists the reasons.
+A split fails if one group, one file or one feature vector is on both sides, if labels can be looked up in the group, or
+if random labels can be learned under it. ``CODES`` lists these checks.
 """
 
-from __future__ import annotations
-
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
 
-from fvc_exp._typing import Indices
+from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.config.schema import AuditConfig
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import Split
-from fvc_exp.evaluation.floors import lookup
-from fvc_exp.evaluation.leakage.overlap import Crossing, crossing_keys, crossing_vectors
-from fvc_exp.evaluation.leakage.permutation import Null, Scorer, null_distribution, ridge_scorer
-
-if TYPE_CHECKING:
-    pass
-
-
-def print_certificate(console: Console, certificate: Certificate) -> None:
-    """The verdict of the leakage certificate with its reasons, and what it could not check."""
-    console.print(f"audit: {certificate.verdict}", style="green" if certificate.verdict == "PASS" else "bold red")
-    for reason in certificate.reasons:
-        console.print(f"  {reason}", style="red", soft_wrap=True, markup=False)
-    for part, probe in (certificate.probes or {}).items():
-        numbers = f"{probe.accuracy:.3f}, base rate {probe.base_rate:.3f}"
-        console.print(f"  labels looked up in the group ({part}): accuracy {numbers}")
-    if (null := certificate.null) is not None:
-        console.print(
-            f"  random labels ({null.scorer}, {null.permutations} permutations): AUC {null.mean:.3f} ± {null.std:.3f}; "
-            f"real labels: {null.observed:.3f}, p = {null.p_value:.3f}",
-            soft_wrap=True,
-        )
-    for what in certificate.not_checked:
-        console.print(f"  not checked: {what}", style="yellow", soft_wrap=True, markup=False)
-
+from fvc_exp.data.folds import Split
+from fvc_exp.evaluation.floors import fake_share_by_key
+from fvc_exp.evaluation.leakage.overlap import Overlap, feature_overlap, key_overlap
+from fvc_exp.evaluation.leakage.permutation import Null, null_distribution
 
 CODES = {
-    "group_crossing": "videos of one group stand in training and test",
-    "same_file": "one file's content stands in training and test under two names",
+    "group_crossing": "videos of one group are in both training and test",
+    "same_file": "the same file is in both training and test, under two names",
     "near_identical": "videos in training and test have the same features within audit.tolerance",
     "label_lookup": "looking up the label of the same group in training beats the base rate",
     "leaky_null": "labels permuted between groups are learned better than by guessing",
 }
 
+_KEYS = dict(zip(CODES, ("groups", "files", "vectors", "probes", "null"), strict=True))  # of the numbers in audit.json
 
-PROBE_MARGIN = 0.01  # of accuracy
-
+LOOKUP_MARGIN = 0.01  # of accuracy
 
 _KEPT = 8
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What the checks look at, one value a row; None where it is not known."""
+class AuditedRows:
+    """What the checks look at, one value per row; None where it is not known."""
 
     ids: Sequence[str]
-    groups: NDArray[np.int64] | None = None
-    y: NDArray[np.int64] | None = None
-    X: NDArray[np.float64] | None = None
+    groups: Indices | None = None
+    y: Labels | None = None
+    X: Array | None = None
     content_sha256: Sequence[str | None] | None = None
 
 
-@dataclass(frozen=True)
-class Probe:
-    """Accuracy of the majority label of the same group in training (else of all), and of the majority label alone."""
+class CheckOutcome(Enum):
+    """How a check ended."""
 
-    accuracy: float
-    base_rate: float
+    passed = "passed"
+    failed = "failed"
+    unchecked = "unchecked"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One of ``CODES``: how it ended, and its plain numbers for ``audit.json``; None if it was not possible.
+
+    ``message`` says why it failed or was not possible; it is empty if it passed.
+    """
+
+    code: str
+    outcome: CheckOutcome
+    message: str
+    numbers: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What the checks found; None where one was not possible, with the reason in ``not_checked``.
+    """All checks of a split, in the order of ``CODES``; the verdict follows from them."""
 
-    ``probes`` are of the folds (``cv``) and of the held-out rows (``test``).
-    """
+    checks: tuple[Check, ...]
 
-    groups: Crossing | None
-    files: Crossing | None
-    vectors: Crossing | None
-    probes: dict[str, Probe] | None
-    null: Null | None
-    not_checked: tuple[str, ...]
+    @property
+    def verdict(self) -> str:
+        """PASS, or FAIL if one check failed."""
+        return "FAIL" if self.reasons else "PASS"
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why it fails: a code, and a sentence with the numbers."""
-        crossings = {"group_crossing": self.groups, "same_file": self.files, "near_identical": self.vectors}
-        found = {
-            code: f"in {each.rows} of the tests ({each.share:.1%}), e.g. {each.examples[0]}"
-            for code, each in crossings.items()
-            if each and each.rows
-        }
-        better = [
-            f"{part} accuracy {probe.accuracy:.3f}, base rate {probe.base_rate:.3f}"
-            for part, probe in (self.probes or {}).items()
-            if probe.accuracy > probe.base_rate + PROBE_MARGIN
-        ]
-        if better:
-            found["label_lookup"] = "; ".join(better)
-        if self.null and self.null.leaks:
-            found["leaky_null"] = f"AUC {self.null.mean:.3f} ± {self.null.std:.3f}"
-        return tuple(f"{code}: {CODES[code]}: {numbers}" for code, numbers in found.items())
+        return self._messages(CheckOutcome.failed)
 
     @property
-    def verdict(self) -> str:
-        """PASS or FAIL."""
-        return "FAIL" if self.reasons else "PASS"
+    def not_checked(self) -> tuple[str, ...]:
+        """Which checks were not possible, and why."""
+        return self._messages(CheckOutcome.unchecked)
+
+    def numbers(self, code: str) -> dict[str, Any] | None:
+        """Those of one check; None if it was not possible."""
+        return next(check.numbers for check in self.checks if check.code == code)
 
     def summary(self) -> dict[str, Any]:
         """Verdict, reasons, and what was not checked."""
@@ -124,68 +98,70 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``audit.json``."""
-        checks = {key: value for key, value in asdict(self).items() if key != "not_checked"}
-        return {**self.summary(), "checks": checks}
+        return {**self.summary(), "checks": {_KEYS[check.code]: check.numbers for check in self.checks}}
+
+    def lines(self) -> Iterator[tuple[str, CheckOutcome | None]]:
+        """The text for the console: each line with the outcome that it reports, None for a line of numbers."""
+        yield f"audit: {self.verdict}", CheckOutcome.failed if self.reasons else CheckOutcome.passed
+        yield from ((f"  {reason}", CheckOutcome.failed) for reason in self.reasons)
+        for part, found in (self.numbers("label_lookup") or {}).items():
+            numbers = f"accuracy {found['accuracy']:.3f}, base rate {found['base_rate']:.3f}"
+            yield f"  labels looked up in the group ({part}): {numbers}", None
+        if (null := self.numbers("leaky_null")) is not None:
+            yield (
+                (
+                    f"  random labels ({null['scorer']}, {null['permutations']} permutations): "
+                    f"AUC {null['mean']:.3f} ± {null['std']:.3f}; real labels: {null['observed']:.3f}, "
+                    f"p = {null['p_value']:.3f}"
+                ),
+                None,
+            )
+        yield from ((f"  not checked: {reason}", CheckOutcome.unchecked) for reason in self.not_checked)
+
+    def _messages(self, outcome: CheckOutcome) -> tuple[str, ...]:
+        return tuple(check.message for check in self.checks if check.outcome is outcome)
 
 
 _certificates: dict[str, Certificate] = {}
 
 
-def certify(rows: Rows, split: Split, tolerance: float, null: Null | None, no_null: str) -> Certificate:
-    """Check every part of a split; ``null`` is what permuted labels score under it, or ``no_null`` why that is missing.
+def certify(rows: AuditedRows, split: Split, tolerance: float, null: Null | str) -> Certificate:
+    """Check every part of a split; ``null`` is what permuted labels score under it, or a text: why that is not known.
 
     Two videos have the same features if none differs by more than ``tolerance`` standard deviations.
     """
-    groups = files = vectors = probes = None
-    not_checked = []
-    if rows.groups is None:
-        not_checked.append("groups: no column names them")
-    else:
-        groups = crossing_keys(rows.ids, rows.groups.tolist(), split)
-    if rows.content_sha256 is None or not any(rows.content_sha256):
-        not_checked.append("files: no column content_sha256")
-    else:
-        files = crossing_keys(rows.ids, rows.content_sha256, split)
-    if rows.X is not None:
-        vectors = crossing_vectors(rows.ids, rows.X, split, tolerance)
-    if vectors is None:
-        not_checked.append("features: " + ("there are none" if rows.X is None else "too coarse to tell videos apart"))
-    if rows.groups is None or rows.y is None:
-        not_checked.append("label lookup: it needs labels and groups")
-    else:
-        probes = _probes(rows.groups, rows.y, split)
-    if null is None:
-        not_checked.append(f"random labels: {no_null}")
-    return Certificate(groups, files, vectors, probes, null, tuple(not_checked))
+    return Certificate(
+        (
+            _check_groups(rows, split),
+            _check_files(rows, split),
+            _check_features(rows, split, tolerance),
+            _check_lookup(rows, split),
+            _check_null(null),
+        )
+    )
 
 
-def certify_run(
-    dataset: Dataset, split: Split, audit: AuditConfig, seed: int, scorer: Scorer | None = None
-) -> Certificate:
-    """The certificate of a run; ``scorer`` fits permuted labels instead of the ridge regression.
+def certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> Certificate:
+    """The certificate of a run: it depends on data, folds, seed and settings alone.
 
-    Without one it depends on data, folds, seed and settings alone, and is kept for the process's next runs on them.
+    It is kept for the process's next runs on them.
     """
-    if scorer is not None:
-        return _certify_run(dataset, split, audit, seed, scorer, "model")
     key = _fingerprint(dataset, split, audit, seed)
     if key not in _certificates:
         while len(_certificates) >= _KEPT:
             del _certificates[next(iter(_certificates))]
-        _certificates[key] = _certify_run(dataset, split, audit, seed, ridge_scorer(dataset.X, split), "ridge")
+        _certificates[key] = _certify_run(dataset, split, audit, seed)
     return _certificates[key]
 
 
-def _certify_run(
-    dataset: Dataset, split: Split, audit: AuditConfig, seed: int, scorer: Scorer, name: str
-) -> Certificate:
-    null, why = None, "audit.permutations=0"
+def _certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> Certificate:
+    null: Null | str = "audit.permutations=0"
     if audit.permutations:
-        null = null_distribution(dataset.y, dataset.groups, split, scorer, name, audit.permutations, seed)
-        why = "nearly every permutation leaves a fold without one of the classes"
+        found = null_distribution(dataset, split, audit.permutations, seed)
+        null = found or "nearly every permutation leaves a fold without one of the classes"
     groups = dataset.groups if dataset.group_column else None
-    rows = Rows(dataset.ids, groups, dataset.y, dataset.X, dataset.content_sha256)
-    return certify(rows, split, audit.tolerance, null, why)
+    rows = AuditedRows(dataset.ids, groups, dataset.y, dataset.X, dataset.content_sha256)
+    return certify(rows, split, audit.tolerance, null)
 
 
 def _fingerprint(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> str:
@@ -198,14 +174,67 @@ def _fingerprint(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) 
     return digest.hexdigest()
 
 
-def _probes(groups: NDArray[np.int64], y: NDArray[np.int64], split: Split) -> dict[str, Probe]:
+def _check_groups(rows: AuditedRows, split: Split) -> Check:
+    if rows.groups is None:
+        return Check("group_crossing", CheckOutcome.unchecked, "groups: no column names them")
+    return _judge_overlap("group_crossing", key_overlap(rows.ids, rows.groups.tolist(), split))
+
+
+def _check_files(rows: AuditedRows, split: Split) -> Check:
+    if rows.content_sha256 is None or not any(rows.content_sha256):
+        return Check("same_file", CheckOutcome.unchecked, "files: no column content_sha256")
+    return _judge_overlap("same_file", key_overlap(rows.ids, rows.content_sha256, split))
+
+
+def _check_features(rows: AuditedRows, split: Split, tolerance: float) -> Check:
+    if rows.X is None:
+        return Check("near_identical", CheckOutcome.unchecked, "features: there are none")
+    if (overlap := feature_overlap(rows.ids, rows.X, split, tolerance)) is None:
+        return Check("near_identical", CheckOutcome.unchecked, "features: too coarse to tell videos apart")
+    return _judge_overlap("near_identical", overlap)
+
+
+def _check_lookup(rows: AuditedRows, split: Split) -> Check:
+    """Accuracy of the majority label of the same group in training (else of all), and of the majority label alone.
+
+    One pair per part of the split: the folds (``cv``) and the held-out rows (``test``).
+    """
+    if rows.groups is None or rows.y is None:
+        return Check("label_lookup", CheckOutcome.unchecked, "label lookup: it needs labels and groups")
     parts = {"cv": [(fold.train, fold.test) for fold in split.folds], "test": []}
     if len(split.test):
         parts["test"].append((split.development, split.test))
-    return {name: _probe(groups, y, sides) for name, sides in parts.items() if sides}
+    found = {name: _lookup_accuracy(rows.groups, rows.y, sides) for name, sides in parts.items() if sides}
+    better = [
+        f"{part} accuracy {each['accuracy']:.3f}, base rate {each['base_rate']:.3f}"
+        for part, each in found.items()
+        if each["accuracy"] > each["base_rate"] + LOOKUP_MARGIN
+    ]
+    return _judge("label_lookup", "; ".join(better), found)
 
 
-def _probe(groups: NDArray[np.int64], y: NDArray[np.int64], parts: Sequence[tuple[Indices, Indices]]) -> Probe:
-    looked_up = [(lookup(groups, y, train, test) > 0.5) == y[test] for train, test in parts]
+def _check_null(null: Null | str) -> Check:
+    if isinstance(null, str):
+        return Check("leaky_null", CheckOutcome.unchecked, f"random labels: {null}")
+    trouble = f"AUC {null.mean:.3f} ± {null.std:.3f}" if null.leaks else ""
+    return _judge("leaky_null", trouble, {"scorer": "ridge", **asdict(null)})
+
+
+def _judge_overlap(code: str, overlap: Overlap) -> Check:
+    trouble = ""
+    if overlap.rows:
+        trouble = f"in {overlap.rows} of the tests ({overlap.share:.1%}), e.g. {overlap.examples[0]}"
+    return _judge(code, trouble, asdict(overlap))
+
+
+def _judge(code: str, trouble: str, numbers: dict[str, Any]) -> Check:
+    """Failed if there is trouble to report, else passed."""
+    if not trouble:
+        return Check(code, CheckOutcome.passed, "", numbers)
+    return Check(code, CheckOutcome.failed, f"{code}: {CODES[code]}: {trouble}", numbers)
+
+
+def _lookup_accuracy(groups: Indices, y: Labels, parts: Sequence[tuple[Indices, Indices]]) -> dict[str, float]:
+    looked_up = [(fake_share_by_key(groups, y, train, test) > 0.5) == y[test] for train, test in parts]
     guessed = [(y[train].mean() > 0.5) == y[test] for train, test in parts]
-    return Probe(float(np.mean(np.concatenate(looked_up))), float(np.mean(np.concatenate(guessed))))
+    return {"accuracy": float(np.mean(np.concatenate(looked_up))), "base_rate": float(np.mean(np.concatenate(guessed)))}

@@ -1,28 +1,21 @@
-"""What random labels score under the very same folds: the null distribution that a skill has to stand out from."""
-
-from __future__ import annotations
+"""What random labels score under the very same folds: the null distribution that a real score has to exceed."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.stats import rankdata
 
-from fvc_exp._typing import Indices, Labels
-from fvc_exp.data.splits import Split
+from fvc_exp._typing import Array, Indices, Labels
+from fvc_exp.data.dataset import Dataset
+from fvc_exp.data.folds import Split
+from fvc_exp.evaluation.metrics import auc
 
-Scorer = Callable[[Labels], NDArray[np.float64]]
-
-
-_DRAWS = 20  # tries a permutation; some leave a fold without one of the classes
-
+_DRAWS = 20  # tries per permutation; some leave a fold without one of the classes
 
 # The logistic loss curves at most a quarter as much as the squared error, so C=1 weighs like a ridge of 4.
 _RIDGE = 4.0
-
 
 _CELLS = 20_000_000  # rows times permutations that are scored together
 
@@ -35,7 +28,6 @@ class Null:
     2010): small where the features know more of the labels than chance. ``mean`` lies near 0.5 unless the folds leak.
     """
 
-    scorer: str
     permutations: int
     observed: float
     mean: float
@@ -48,16 +40,14 @@ class Null:
         return self.mean - 0.5 > max(3 * self.std / math.sqrt(self.permutations), 0.02)
 
 
-def null_distribution(
-    y: Labels, groups: Labels, split: Split, scorer: Scorer, name: str, permutations: int, seed: int
-) -> Null | None:
-    """Score the labels (n,) and permutations of them; None if hardly any leaves both classes in every fold.
+def null_distribution(dataset: Dataset, split: Split, permutations: int, seed: int) -> Null | None:
+    """Score the labels and permutations of them by ridge regression; None if hardly any can be scored in every fold.
 
-    ``scorer`` turns columns of labels (n, k) into mean AUCs (k,). A permutation gives each group the labels of another
-    one, so that near-copies still share theirs.
+    A permutation gives each group the labels of another one, so that near-copies still share theirs. Each part of a
+    fold needs both classes.
     """
-    rng = np.random.default_rng(seed)
-    grouped, drawn = _Grouped.of(y, groups), [y.astype(np.int8)]
+    y, rng = dataset.y, np.random.default_rng(seed)
+    grouped, drawn = GroupedLabels.of(y, dataset.groups), [y.astype(np.int8)]
     for _ in range(_DRAWS * permutations):
         if len(drawn) > permutations:
             break
@@ -66,11 +56,10 @@ def null_distribution(
             drawn.append(labels.astype(np.int8))
     if len(drawn) <= permutations:
         return None
-    scores = scorer(np.column_stack(drawn))
+    scores = ridge_aucs(dataset.X, np.column_stack(drawn), split)
     observed, null = float(scores[0]), scores[1:]
     reached = int(np.sum(null >= observed - 1e-12))
     return Null(
-        scorer=name,
         permutations=permutations,
         observed=observed,
         mean=float(null.mean()),
@@ -79,13 +68,8 @@ def null_distribution(
     )
 
 
-def permute_groups(y: Labels, groups: Labels, rng: np.random.Generator) -> Labels:
-    """Give every group the labels of a random other one, repeated or cut to its size, in random order inside it."""
-    return _Grouped.of(y, groups).permuted(rng)
-
-
 @dataclass(frozen=True)
-class _Grouped:
+class GroupedLabels:
     """Labels sorted by group, to be permuted again and again; ``order`` (n,) are their row numbers."""
 
     order: Labels
@@ -96,7 +80,8 @@ class _Grouped:
     constant: bool
 
     @classmethod
-    def of(cls, y: Labels, groups: Labels) -> _Grouped:
+    def of(cls, y: Labels, groups: Labels) -> Self:
+        """Sort labels and group codes, both (n,)."""
         order = np.argsort(groups, kind="stable")
         _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
         labels = y[order]
@@ -104,6 +89,7 @@ class _Grouped:
         return cls(order, labels, groups[order], starts, sizes, constant)
 
     def permuted(self, rng: np.random.Generator) -> Labels:
+        """Give each group the labels of a random other one, repeated or cut to its size, in random order inside it."""
         source = rng.permutation(len(self.sizes))
         inside = rng.random(len(self.labels))
         # Sorting a million rows takes as long as the rest, for nothing where the labels of a group are equal.
@@ -115,34 +101,29 @@ class _Grouped:
         return labels
 
 
-def ridge_scorer(X: NDArray[np.float64], split: Split) -> Scorer:
-    """Mean AUC of ridge regression on the labels, which gives nearly the direction of logistic regression with C=1.
+def ridge_aucs(X: Array, labels: Labels, split: Split) -> Array:
+    """Mean AUC over the folds of ridge regression on each column of labels (n, k); X is (n, p), the result (k,).
 
-    One factorisation a fold serves all columns of labels, so that a hundred permutations cost about one fit. Imputed
-    and standardised by the training rows, like the model.
+    It gives nearly the direction of logistic regression with C=1. One factorisation per fold serves all columns, so
+    that a hundred permutations cost about one fit. Imputed and standardised by the training rows, like the model.
     """
-
-    def scores(labels: Labels) -> NDArray[np.float64]:
-        return np.asarray(np.mean([_fold_auc(X, labels, fold.train, fold.test) for fold in split.folds], axis=0))
-
-    return scores
+    return np.asarray(np.mean([_fold_aucs(X, labels, fold.train, fold.test) for fold in split.folds], axis=0))
 
 
-def _fold_auc(X: NDArray[np.float64], labels: Labels, train: Indices, test: Indices) -> NDArray[np.float64]:
-    inner, outer = standardise(X[train], X[test])
+def _fold_aucs(X: Array, labels: Labels, train: Indices, test: Indices) -> list[float]:
+    inner, outer = impute_and_standardise(X[train], X[test])
     factor = cho_factor(inner.T @ inner + _RIDGE * np.eye(inner.shape[1]))
     at_once = max(1, _CELLS // len(labels))
-    found = []
+    found: list[float] = []
     for first in range(0, labels.shape[1], at_once):
         part = labels[:, first : first + at_once]
         targets = part[train] - part[train].mean(axis=0)
-        found.append(auc_of_columns(part[test], outer @ cho_solve(factor, inner.T @ targets)))
-    return np.concatenate(found)
+        scores = outer @ cho_solve(factor, inner.T @ targets)
+        found += [auc(*column) for column in zip(part[test].T, scores.T, strict=True)]
+    return found
 
 
-def standardise(
-    train: NDArray[np.float64], test: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def impute_and_standardise(train: Array, test: Array) -> tuple[Array, Array]:
     """Both (n, p), NaN filled with the medians and standardised by the mean and deviation of ``train``."""
     inner, outer = train.copy(), test.copy()
     for column in np.flatnonzero(np.isnan(train).any(axis=0) | np.isnan(test).any(axis=0)):
@@ -156,13 +137,6 @@ def standardise(
         np.subtract(side, mean, out=side)
         np.divide(side, scale, out=side)
     return inner, outer
-
-
-def auc_of_columns(labels: Labels, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area under the ROC curve of each column of scores (n, k) against its labels (n, k), ties counted half."""
-    fakes = labels.sum(axis=0)
-    rank_sum = np.sum(rankdata(scores, axis=0) * labels, axis=0)
-    return np.asarray((rank_sum - fakes * (fakes + 1) / 2) / (fakes * (len(labels) - fakes)))
 
 
 def _is_scorable(labels: Labels, split: Split) -> bool:

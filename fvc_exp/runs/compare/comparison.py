@@ -21,8 +21,8 @@ from fvc_exp.evaluation.bootstrap import (
     Interval,
     Scored,
     cluster_weights,
-    intervals_of,
     no_signal_dependence,
+    weighted_intervals,
 )
 from fvc_exp.evaluation.statistics import above, holm
 from fvc_exp.io.tables import read_own
@@ -157,7 +157,7 @@ def _weights(scored: Scored, replicates: int) -> Array:
 
 def _row(run: ScoredRun, scored: Scored, weights: Array, metric: str) -> Row:
     dependence = run.results["fold_dependence"]
-    interval = intervals_of(scored, weights, dependence, (metric,))[metric]
+    interval = weighted_intervals(scored, weights, dependence, (metric,))[metric]
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     floor = max((scores[metric] for scores in run.results["floors"]["cv"].values()), key=lambda score: sign * score)
     p_value = floor_p_value(

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import roc_auc_score
 
 from fvc_exp._typing import Array, Progress
+from fvc_exp.evaluation.metrics import auc
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.pipeline import FittedModel
 
@@ -46,4 +46,4 @@ def feature_importance(
 
 
 def _scorer(model: FittedModel) -> Callable[[object, Array, NDArray[np.int64]], float]:
-    return lambda _, X, y: float(roc_auc_score(y, model.probability(X)))
+    return lambda _, X, y: auc(y, model.probability(X))

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from sklearn.metrics import roc_auc_score
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, Penalty
 from fvc_exp.errors import IncompatibleError
+from fvc_exp.evaluation.metrics import auc
 from fvc_exp.evaluation.statistics import standard_error
 from fvc_exp.runs.explain.coefficients import at_final_c
 from fvc_exp.training.experiment import RunResult
@@ -71,7 +71,7 @@ def _cross_validated(result: RunResult, config: Config) -> dict[str, float | Non
     scores = []
     for fold in folds:
         model = fit(config, dataset.X[fold.train], dataset.y[fold.train])
-        scores.append(roc_auc_score(dataset.y[fold.test], model.probability(dataset.X[fold.test])))
+        scores.append(auc(dataset.y[fold.test], model.probability(dataset.X[fold.test])))
     values = np.array(scores)
     if len(values) == 1:
         return {"mean": float(values[0]), "std": None, "standard_error": None}

@@ -9,29 +9,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fvc_exp.config.schema import Scheme
-from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import Fold, Split, make_split
-from fvc_exp.evaluation.leakage.permutation import Null, auc_of_columns, null_distribution, permute_groups, ridge_scorer
+from fvc_exp.data.folds import Fold, Split
+from fvc_exp.data.splits import make_split
+from fvc_exp.evaluation.leakage.permutation import GroupedLabels, null_distribution, ridge_aucs
 from tests.conftest import make_cv, make_dataset, signal_dataset
 
 CV = make_cv(Scheme.grouped, n_splits=5, n_repeats=1, test_size=0.0)
-
-
-def test_auc_is_that_of_scikit_learn() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, size=(40, 6))
-    scores = np.round(rng.normal(size=(40, 6)), 1)  # with ties
-    expected = [roc_auc_score(labels[:, column], scores[:, column]) for column in range(6)]
-    np.testing.assert_allclose(auc_of_columns(labels, scores), expected, atol=1e-12)
 
 
 def test_ridge_is_that_of_scikit_learn() -> None:
     dataset = signal_dataset()
     dataset.X[::7, 1] = np.nan
     split = make_split(dataset, CV, 0)
-    labels = np.column_stack([dataset.y, permute_groups(dataset.y, dataset.groups, np.random.default_rng(0))])
+    labels = np.column_stack(
+        [dataset.y, GroupedLabels.of(dataset.y, dataset.groups).permuted(np.random.default_rng(0))]
+    )
     model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), Ridge(4.0))
-    for column, found in enumerate(ridge_scorer(dataset.X, split)(labels)):
+    for column, found in enumerate(ridge_aucs(dataset.X, labels, split)):
         y = labels[:, column]
         aucs = []
         for fold in split.folds:
@@ -45,7 +39,7 @@ def test_a_group_gets_the_labels_of_another_group() -> None:
     y = np.array([1, 0, 1, 0, 1, 1, 0, 0])  # 9 holds both labels, 3 and 1 none, 7 only fakes
     seen = set()
     for seed in range(200):
-        labels = permute_groups(y, groups, np.random.default_rng(seed))
+        labels = GroupedLabels.of(y, groups).permuted(np.random.default_rng(seed))
         shares = {group: labels[groups == group] for group in (7, 3, 9, 1)}
         assert sum(len(set(each)) == 2 for each in shares.values()) <= 1
         seen.add(tuple(labels[groups == 3]))
@@ -54,20 +48,15 @@ def test_a_group_gets_the_labels_of_another_group() -> None:
 
 def test_equal_groups_keep_the_number_of_fakes() -> None:
     groups, y = np.repeat(np.arange(20), 3), np.repeat(np.arange(20) % 4 == 0, 3).astype(int)
-    labels = permute_groups(y, groups, np.random.default_rng(0))
+    labels = GroupedLabels.of(y, groups).permuted(np.random.default_rng(0))
     assert labels.sum() == y.sum()
     assert all(len(set(labels[groups == group])) == 1 for group in range(20))
     assert (labels != y).any()
 
 
-def null(dataset: Dataset, split: Split, permutations: int = 99, seed: int = 0) -> Null | None:
-    scorer = ridge_scorer(dataset.X, split)
-    return null_distribution(dataset.y, dataset.groups, split, scorer, "ridge", permutations, seed)
-
-
 def test_a_signal_stands_out() -> None:
     dataset = signal_dataset(n_groups=80)
-    found = null(dataset, make_split(dataset, CV, 0))
+    found = null_distribution(dataset, make_split(dataset, CV, 0), 99, 0)
     assert found.p_value == 0.01
     assert found.observed > 0.8
     assert found.mean == pytest.approx(0.5, abs=4 * found.std / np.sqrt(99))
@@ -83,7 +72,7 @@ def test_p_values_of_noise_are_uniform() -> None:
         y = rng.permutation(np.arange(30) % 2)[groups]
         dataset = make_dataset(rng.normal(size=(30, 3))[groups], y, groups)
         split = make_split(dataset, make_cv(Scheme.grouped, 3, 1, 0.0), seed)
-        values.append(null(dataset, split, 19, seed).p_value)
+        values.append(null_distribution(dataset, split, 19, seed).p_value)
     assert abs(np.mean(np.array(values) <= 0.2) - 0.2) < 4 * np.sqrt(0.2 * 0.8 / 120)
     assert min(values) >= 0.05
 
@@ -94,7 +83,7 @@ def test_a_leaking_split_learns_random_labels() -> None:
     dataset = make_dataset(rng.normal(size=(100, 20))[groups] + 0.1 * rng.normal(size=(800, 20)), groups % 2, groups)
     means = {}
     for scheme in (Scheme.grouped, Scheme.stratified):
-        found = null(dataset, make_split(dataset, make_cv(scheme, 5, 1, 0.0), 0))
+        found = null_distribution(dataset, make_split(dataset, make_cv(scheme, 5, 1, 0.0), 0), 99, 0)
         assert found.leaks == (scheme is Scheme.stratified)
         means[scheme] = found.mean
     assert means[Scheme.stratified] - means[Scheme.grouped] > 0.1
@@ -107,4 +96,4 @@ def test_too_few_groups_for_a_null() -> None:
     rows = np.arange(40)
     folds = tuple(Fold(0, index, np.setdiff1d(rows, rows[index::2]), rows[index::2]) for index in range(2))
     X = np.random.default_rng(0).normal(size=(40, 2))
-    assert null(make_dataset(X, y, groups), Split(rows, rows[:0], folds)) is None
+    assert null_distribution(make_dataset(X, y, groups), Split(rows, rows[:0], folds), 99, 0) is None

@@ -8,7 +8,7 @@ import pytest
 from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import make_split
-from fvc_exp.evaluation.bootstrap import Scored, cluster_weights, fold_dependence, intervals_of
+from fvc_exp.evaluation.bootstrap import Scored, cluster_weights, fold_dependence, weighted_intervals
 from fvc_exp.evaluation.statistics import holm
 from fvc_exp.runs.compare.comparison import floor_p_value
 from fvc_exp.training.experiment import cross_validate
@@ -41,7 +41,7 @@ def claims(configs: list[Config], seed: int, shift: float) -> bool:
         probability = np.concatenate(found.probabilities)
         scored = Scored(y, probability, (probability > 0.5).astype(np.int64), groups, strata, parts)
         dependence = fold_dependence([model.pipeline.decision_function(dataset.X) for model in found.models])
-        interval = intervals_of(scored, weights, dependence, ("auc",))["auc"]
+        interval = weighted_intervals(scored, weights, dependence, ("auc",))["auc"]
         p_values.append(floor_p_value(interval, 0.5, dependence=dependence, folds=5, groups=80))
     return bool(holm(np.array(p_values)).min() < 0.05)
 
