@@ -135,4 +135,4 @@ def write(folder: RunFolder, result: RunResult, *, plots: bool = True) -> None:
     if result.config.plots and plots:
         from fvc_exp.runs.plots import roc_pr_figure, write_png
 
-        write_atomic(folder.plot, lambda file: write_png(roc_pr_figure(result), file))
+        write_atomic(folder.plot, lambda file: write_png(roc_pr_figure(folder), file))

@@ -11,6 +11,7 @@ import pytest
 import skops.io
 from sklearn.ensemble import RandomForestClassifier
 
+from fvc_exp.config.store import write_config
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.metrics import METRICS
 from fvc_exp.io.files import write_atomic, write_json
@@ -30,6 +31,7 @@ def result(compose_config: Compose) -> RunResult:
 @pytest.fixture
 def folder(result: RunResult, tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path)
+    write_config(folder.config, result.config)
     write_result(folder, result)
     return folder
 
@@ -112,15 +114,15 @@ def test_two_runs_are_bitwise_equal(compose_config: Compose, result: RunResult, 
         assert one == two, name
 
 
-def test_picture_is_a_png_and_repeats(result: RunResult, tmp_path: Path) -> None:
+def test_picture_is_a_png_and_repeats(folder: RunFolder, tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
-        write_atomic(tmp_path / name, lambda file: write_png(roc_pr_figure(result), file))
+        write_atomic(tmp_path / name, lambda file: write_png(roc_pr_figure(folder), file))
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
-def test_picture_shows_folds_mean_test_and_base_rate(result: RunResult) -> None:
-    for axes in roc_pr_figure(result).axes:
+def test_picture_shows_folds_mean_test_and_base_rate(folder: RunFolder) -> None:
+    for axes in roc_pr_figure(folder).axes:
         labels = [text.get_text() for text in axes.get_legend().get_texts()]
         assert labels[0] == "5 folds"
         assert labels[1].startswith("mean of folds")
