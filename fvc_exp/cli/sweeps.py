@@ -1,19 +1,13 @@
 """Commands about a sweep: what became of its configurations, again, and which is the best."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fvc_exp.cli.app import Exit, JsonOption, command, print_json
 from fvc_exp.io.console import make_console
-
-if TYPE_CHECKING:
-    from fvc_exp.sweeps.folder import Plan
-
 
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
 
@@ -33,26 +27,23 @@ def status(
 
     Example: fvc status outputs/sweeps/penalties --watch
     """
-    from fvc_exp.sweeps.folder import SweepFolder
     from fvc_exp.sweeps.show import state_table, states_json
-    from fvc_exp.sweeps.states import AT_REST, inspect
+    from fvc_exp.sweeps.states import AT_REST
 
-    folder = SweepFolder(sweep)
-    plan = folder.read_plan()
-    states = inspect(folder, plan)
+    _, _, states = _read(sweep)
     if watch:
         from rich.live import Live
 
         with Live(state_table(states), console=make_console(stderr=as_json), refresh_per_second=1) as live:
             while not all(each.state in AT_REST for each in states):
                 time.sleep(_WATCH_SECONDS)
-                states = inspect(folder, plan)
+                _, _, states = _read(sweep)
                 live.update(state_table(states))
     elif not as_json:
         make_console().print(state_table(states))
     if as_json:
         print_json({"sweep": str(sweep), "members": states_json(states)})
-    return _exit_code([each.state.value for each in states])
+    return _exit_code(states)
 
 
 @command
@@ -66,33 +57,29 @@ def retry(
 
     Example: fvc retry outputs/sweeps/penalties --no-wait
     """
-    from fvc_exp.sweeps.driver import drive
+    from fvc_exp.sweeps.driver import drive_sweep
     from fvc_exp.sweeps.folder import SweepFolder
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
-    complete = drive(folder, plan, leave=not wait)
+    complete = drive_sweep(folder, plan, leave=not wait)
     tracked = not wait or _track_at_end(sweep, plan)
     return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 
 @command
 def collect(sweep: SweepArgument) -> Exit:
-    """Write the results of all runs so far, refit the best one and show the leaderboard. Any number of times.
+    """Write the results of all runs so far, copy the best one to best/ and show the leaderboard. Any number of times.
 
     Exit codes as those of status; 3 also if only tracking failed.
 
     Example: fvc collect outputs/sweeps/penalties
     """
     from fvc_exp.sweeps.driver import finish
-    from fvc_exp.sweeps.folder import SweepFolder
-    from fvc_exp.sweeps.states import inspect
 
-    folder = SweepFolder(sweep)
-    plan = folder.read_plan()
-    states = inspect(folder, plan)
+    folder, plan, states = _read(sweep)
     finish(folder, plan, states)
-    code = _exit_code([each.state.value for each in states])
+    code = _exit_code(states)
     tracked = _track_at_end(sweep, plan)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
@@ -106,13 +93,9 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     Example: fvc leaderboard outputs/sweeps/penalties --json
     """
     from fvc_exp.sweeps import leaderboard as board
-    from fvc_exp.sweeps.folder import SweepFolder
     from fvc_exp.sweeps.results import table_of
-    from fvc_exp.sweeps.states import inspect
 
-    folder = SweepFolder(sweep)
-    plan = folder.read_plan()
-    states = inspect(folder, plan)
+    folder, plan, states = _read(sweep)
     results = table_of(folder, states)
     if as_json:
         print_json(board.as_json(plan, states, results))
@@ -123,13 +106,24 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
 
 
-def _track_at_end(sweep: Path, plan: Plan) -> bool:
+def _read(sweep: Path) -> tuple[Any, Any, Any]:
+    """The folder of a sweep, its plan, and the state of each member now."""
+    from fvc_exp.sweeps.folder import SweepFolder
+    from fvc_exp.sweeps.states import member_states
+
+    folder = SweepFolder(sweep)
+    plan = folder.read_plan()
+    return folder, plan, member_states(folder, plan)
+
+
+def _track_at_end(sweep: Path, plan: Any) -> bool:
     from fvc_exp.tracking.import_runs import track_at_end
 
-    return track_at_end(sweep, plan.members[0].typed())
+    return track_at_end(sweep, plan.members[0].config)
 
 
-def _exit_code(states: list[str]) -> Exit:
-    if any(state in ("failed", "lost") for state in states):
+def _exit_code(states: Any) -> Exit:
+    found = {each.state.value for each in states}
+    if found & {"failed", "lost"}:
         return Exit.FAILED
-    return Exit.OK if all(state == "done" for state in states) else Exit.UNFINISHED
+    return Exit.OK if found <= {"done"} else Exit.UNFINISHED

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.sweeps.folder import MemberFolder
+from fvc_exp.sweeps.folder import MemberFolder, read_status
 
 HEARTBEAT_SECONDS = 10.0
 
@@ -67,7 +67,7 @@ class Claim:
             return process_start(self.owner.pid) == self.owner.process_start
         try:
             return now - self.path.stat().st_mtime < STALE_SECONDS
-        except FileNotFoundError:  # given back
+        except FileNotFoundError:  # the owner had nothing to do and removed it
             return False
 
 
@@ -81,7 +81,7 @@ def process_start(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def latest(folder: MemberFolder) -> Claim | None:
+def latest_claim(folder: MemberFolder) -> Claim | None:
     """The newest attempt, alive or not."""
     numbers = [int(path.stem) for path in folder.attempts.glob(f"*{_SUFFIX}")]
     if not numbers:
@@ -102,7 +102,7 @@ def try_claim(folder: MemberFolder, job: str) -> Claim | None:
     """
     try:
         folder.attempts.mkdir(parents=True, exist_ok=True)
-        before = latest(folder)
+        before = latest_claim(folder)
         if before and not _has_ended(folder, before) and before.is_alive(_file_clock(folder.attempts)):
             return None
         number = before.number + 1 if before else 1
@@ -136,11 +136,8 @@ def heartbeat(claim: Claim) -> Iterator[None]:
 
 
 def _has_ended(folder: MemberFolder, claim: Claim) -> bool:
-    try:
-        status = json.loads(folder.status.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return False
-    return bool(status.get("attempt") == claim.number)
+    status = read_status(folder.status)
+    return status is not None and status.get("attempt") == claim.number
 
 
 def _file_clock(folder: Path) -> float:

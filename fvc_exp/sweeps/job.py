@@ -20,8 +20,6 @@ from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, SweepFolder, finished, read_status
 
 if TYPE_CHECKING:
-    from submitit.helpers import DelayedSubmission
-
     from fvc_exp.training.fit import Fit
 
 
@@ -42,8 +40,8 @@ class TimeLimitError(FvcError):
 
 
 @dataclass(frozen=True)
-class Pack:
-    """A callable for submitit: the members of a job of so many minutes. Returns plain data, and restarts as it is."""
+class MemberBatch:
+    """A callable for submitit: the members of a job with so many minutes. Returns plain data, and restarts as it is."""
 
     sweep: str
     members: tuple[Member, ...]
@@ -56,7 +54,7 @@ class Pack:
         _raise_at_time_limit(self.minutes)
         return run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
 
-    def checkpoint(self) -> DelayedSubmission:
+    def checkpoint(self) -> Any:
         """Hydra's ``max_num_timeout`` above 0 starts the job again: what is finished stays finished."""
         import submitit
 
@@ -68,19 +66,19 @@ def run_members(
 ) -> list[dict[str, Any]]:
     """Run each member that is not finished yet, for this job; after the time limit no further one is begun.
 
-    ``fits`` are those that members share, by their ids; the others are fitted alone.
+    ``fits`` are those that members share, by their ids; the other members are fitted one by one.
     """
-    said = []
+    statuses = []
     for member in members:
         fitted_to = (fits or {}).get(member.run_id)
-        said.append(run_member(sweep.member(member.run_id), member, job, fitted_to))
-        if said[-1].get("reason") == TimeLimitError.__name__:
+        statuses.append(run_member(sweep.member(member.run_id), member, job, fitted_to))
+        if statuses[-1].get("reason") == TimeLimitError.__name__:
             break
-    return said
+    return statuses
 
 
 def run_member(folder: MemberFolder, member: Member, job: str, fitted_to: Fit | None = None) -> dict[str, Any]:
-    """Run one configuration unless it is done, waiting while another process is at it; returns its status."""
+    """Run one configuration unless it is done, waiting while another process works on it; returns its status."""
     while True:
         if (status := finished(folder, member, job)) is not None:
             return status
@@ -96,7 +94,7 @@ def run_member(folder: MemberFolder, member: Member, job: str, fitted_to: Fit | 
 
 
 def _clear(folder: MemberFolder) -> None:
-    """Put aside how the attempt before ended, and delete the rest of it."""
+    """Keep how the attempt before ended under ``attempts``, and delete the rest of it."""
     for path in (folder.status, folder.lost):
         if (old := read_status(path)) is not None:
             path.rename(folder.attempts / f"{old.get('attempt', 0)}.{path.name}")
@@ -116,7 +114,7 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, fitted_to: Fit 
         "restart": claim.owner.restart,
     }
     return execute.execute(
-        member.typed(),
+        member.config,
         folder.path,
         load=lambda config: basis_of(config, member.data_sha256),
         fitted_to=fitted_to or fit_rows,

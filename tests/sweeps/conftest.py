@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import register
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.multirun import Grid, shared
+from fvc_exp.sweeps.multirun import Grid, common_overrides
 from fvc_exp.sweeps.plan import TrainingData, make_plan
 from tests.conftest import ROOT
 
@@ -49,7 +49,7 @@ def maker(grid: Grid, tables: Path) -> MakePlan:
     def make_one(*arguments: str) -> Plan:
         points = grid.points(["data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *arguments])
         requested = ((point, grid.compose(point)) for point in points)
-        common = shared(points)
+        common = common_overrides(points)
         plan, _ = make_plan(requested, TrainingData(prepare=False), command=["test"], common=common, launcher="basic")
         return replace(plan, launcher_settings=BASIC)
 

@@ -13,7 +13,7 @@ from threading import Barrier
 import pytest
 
 from fvc_exp.sweeps import claims
-from fvc_exp.sweeps.claims import Claim, heartbeat, latest, process_start, try_claim
+from fvc_exp.sweeps.claims import Claim, heartbeat, latest_claim, process_start, try_claim
 from fvc_exp.sweeps.folder import MemberFolder
 
 
@@ -110,6 +110,6 @@ def test_the_heart_beats_while_the_work_lasts(folder: MemberFolder, monkeypatch:
 def test_the_newest_attempt_is_by_number(folder: MemberFolder) -> None:
     for number in (2, 10, 9):
         write_claim(folder, number)
-    newest = latest(folder)
+    newest = latest_claim(folder)
     assert newest is not None
     assert newest.number == 10

@@ -12,7 +12,7 @@ from fvc_exp.cli.app import app
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
-from fvc_exp.sweeps.submissions import Cluster, Submission, write
+from fvc_exp.sweeps.submissions import Cluster, Submission, write_submission
 from tests.sweeps.conftest import MakePlan
 
 
@@ -25,7 +25,9 @@ def plan(make: MakePlan, sweep: SweepFolder) -> Plan:
     """Two members, the first of which is done."""
     plan = make("penalty=l2", "C=0.1,1")
     sweep.write_plan(plan)
-    write(sweep, Submission.new(Cluster.local, str(sweep.path), [[plan.members[0].run_id]]).with_jobs(["1.1"]))
+    write_submission(
+        sweep, Submission.new(Cluster.local, str(sweep.path), [[plan.members[0].run_id]]).with_jobs(["1.1"])
+    )
     run_members(sweep, plan.members[:1], "1")
     return plan
 
