@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -28,22 +28,22 @@ def status(
     Example: fvc status outputs/sweeps/penalties --watch
     """
     from fvc_exp.sweeps.show import state_table, states_json
-    from fvc_exp.sweeps.states import AT_REST
+    from fvc_exp.sweeps.states import AT_REST, open_sweep
 
-    _, _, states = _read(sweep)
+    _, _, states = open_sweep(sweep)
     if watch:
         from rich.live import Live
 
         with Live(state_table(states), console=make_console(stderr=as_json), refresh_per_second=1) as live:
             while not all(each.state in AT_REST for each in states):
                 time.sleep(_WATCH_SECONDS)
-                _, _, states = _read(sweep)
+                _, _, states = open_sweep(sweep)
                 live.update(state_table(states))
     elif not as_json:
         make_console().print(state_table(states))
     if as_json:
         print_json({"sweep": str(sweep), "members": states_json(states)})
-    return _exit_code(states)
+    return _exit_code({each.state.value for each in states})
 
 
 @command
@@ -59,11 +59,12 @@ def retry(
     """
     from fvc_exp.sweeps.driver import drive_sweep
     from fvc_exp.sweeps.folder import SweepFolder
+    from fvc_exp.tracking.import_runs import track_at_end
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
     complete = drive_sweep(folder, plan, leave=not wait)
-    tracked = not wait or _track_at_end(sweep, plan)
+    tracked = not wait or track_at_end(sweep, plan.members[0].config)
     return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 
@@ -76,11 +77,13 @@ def collect(sweep: SweepArgument) -> Exit:
     Example: fvc collect outputs/sweeps/penalties
     """
     from fvc_exp.sweeps.driver import finish
+    from fvc_exp.sweeps.states import open_sweep
+    from fvc_exp.tracking.import_runs import track_at_end
 
-    folder, plan, states = _read(sweep)
+    folder, plan, states = open_sweep(sweep)
     finish(folder, plan, states)
-    code = _exit_code(states)
-    tracked = _track_at_end(sweep, plan)
+    code = _exit_code({each.state.value for each in states})
+    tracked = track_at_end(sweep, plan.members[0].config)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 
@@ -94,8 +97,9 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     """
     from fvc_exp.sweeps import leaderboard as board
     from fvc_exp.sweeps.results import table_of
+    from fvc_exp.sweeps.states import open_sweep
 
-    folder, plan, states = _read(sweep)
+    folder, plan, states = open_sweep(sweep)
     results = table_of(folder, states)
     if as_json:
         print_json(board.as_json(plan, states, results))
@@ -106,24 +110,7 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
 
 
-def _read(sweep: Path) -> tuple[Any, Any, Any]:
-    """The folder of a sweep, its plan, and the state of each member now."""
-    from fvc_exp.sweeps.folder import SweepFolder
-    from fvc_exp.sweeps.states import member_states
-
-    folder = SweepFolder(sweep)
-    plan = folder.read_plan()
-    return folder, plan, member_states(folder, plan)
-
-
-def _track_at_end(sweep: Path, plan: Any) -> bool:
-    from fvc_exp.tracking.import_runs import track_at_end
-
-    return track_at_end(sweep, plan.members[0].config)
-
-
-def _exit_code(states: Any) -> Exit:
-    found = {each.state.value for each in states}
-    if found & {"failed", "lost"}:
+def _exit_code(states: set[str]) -> Exit:
+    if states & {"failed", "lost"}:
         return Exit.FAILED
-    return Exit.OK if found <= {"done"} else Exit.UNFINISHED
+    return Exit.OK if states <= {"done"} else Exit.UNFINISHED

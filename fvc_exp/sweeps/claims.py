@@ -4,8 +4,6 @@ An attempt is a numbered file that only one process can create. Its owner touche
 machine can tell a dead attempt from a slow one; on the owner's machine the process table says so at once.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket
@@ -16,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.sweeps.folder import MemberFolder, read_status
@@ -41,7 +40,7 @@ class Owner:
     started: str
 
     @classmethod
-    def this_process(cls, job: str) -> Owner:
+    def this_process(cls, job: str) -> Self:
         """The calling process, at work for this job."""
         return cls(
             host=socket.gethostname(),

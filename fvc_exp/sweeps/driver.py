@@ -1,7 +1,5 @@
 """A sweep from its plan to its leaderboard, and taking it up again wherever it was left."""
 
-from __future__ import annotations
-
 from rich.console import Console
 
 from fvc_exp.config.schema import Choice

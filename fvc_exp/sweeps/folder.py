@@ -1,7 +1,5 @@
 """A sweep's folder and its plan: which configurations it has, and what became of the others that were asked for."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass

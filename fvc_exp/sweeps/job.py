@@ -5,7 +5,6 @@ This module is imported by every job first, so it loads nothing scientific befor
 
 from __future__ import annotations
 
-import logging
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -23,16 +22,15 @@ if TYPE_CHECKING:
     from fvc_exp.training.fit import Fit
 
 
-log = logging.getLogger(__name__)
-
-
 _WAIT_SECONDS = 1.0
 
 
-_HEEDED_FROM = 0.75  # of a job's time: a warning before that is put off until then
+_WARN_FROM = 0.75  # of a job's time: an earlier warning is put off until then
 
 
-_SHORT_MINUTES = 10  # submitit takes any warning in so short a job for its time limit, in longer ones it looks
+_SHORT_MINUTES = (
+    10  # in so short a job submitit takes any warning for the time limit, in longer ones it checks the time
+)
 
 
 class TimeLimitError(FvcError):
@@ -106,13 +104,9 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, fitted_to: Fit 
     from fvc_exp.runs import execute
     from fvc_exp.training.fit import fit_rows
 
-    assert claim.owner is not None  # it is ours
-    facts = {
-        "attempt": claim.number,
-        "host": claim.owner.host,
-        "job": claim.owner.job,
-        "restart": claim.owner.restart,
-    }
+    assert claim.owner is not None  # it is this process
+    owner = claim.owner
+    facts = {"attempt": claim.number, "host": owner.host, "job": owner.job, "restart": owner.restart}
     return execute.execute(
         member.config,
         folder.path,
@@ -136,10 +130,10 @@ def _raise_at_time_limit(minutes: float) -> None:
     stock = signal.getsignal(number)
     if not callable(stock):
         return
-    heeded_from = time.monotonic() + _HEEDED_FROM * 60 * minutes
+    warn_from = time.monotonic() + _WARN_FROM * 60 * minutes
 
     def handle(received: int, frame: FrameType | None) -> None:
-        early = heeded_from - time.monotonic()
+        early = warn_from - time.monotonic()
         if early > 0 and minutes <= _SHORT_MINUTES:
             signal.setitimer(signal.ITIMER_REAL, early)
             return

@@ -1,7 +1,5 @@
 """Jobs on their way, by submitit and never waited for: in this process, in others of this machine, or by SLURM."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import sys
@@ -55,22 +53,6 @@ def cluster_of(option: str, settings: Mapping[str, Any]) -> Cluster | None:
             f"hydra/launcher={option} is not supported: choose slurm, submitit_slurm, local, submitit_local or basic"
         )
     return _CLUSTERS[target]
-
-
-def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
-    """The launcher that the plan names.
-
-    Raises:
-        ConfigError: it is not supported.
-    """
-    cluster = cluster_of(plan.launcher, plan.launcher_settings)
-    if cluster is Cluster.slurm:
-        return SlurmLauncher(sweep, plan.launcher_settings)
-    if cluster is Cluster.local:
-        return LocalLauncher(sweep, plan.launcher_settings)
-    return InProcessLauncher(
-        sweep, plan.launcher_settings, grid=plan.members if plan.search == Search.grid.name else ()
-    )
 
 
 def batches(items: Sequence[_T], size: int) -> list[tuple[_T, ...]]:
@@ -182,6 +164,22 @@ class SlurmLauncher(Launcher):
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
         write_submission(self.sweep, submission.with_jobs(job_ids(ids[0].partition("_")[0], len(ids))))
+
+
+def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
+    """The launcher that the plan names.
+
+    Raises:
+        ConfigError: it is not supported.
+    """
+    cluster = cluster_of(plan.launcher, plan.launcher_settings)
+    if cluster is Cluster.slurm:
+        return SlurmLauncher(sweep, plan.launcher_settings)
+    if cluster is Cluster.local:
+        return LocalLauncher(sweep, plan.launcher_settings)
+    return InProcessLauncher(
+        sweep, plan.launcher_settings, grid=plan.members if plan.search == Search.grid.name else ()
+    )
 
 
 def _ids(batch: Batch) -> list[str]:

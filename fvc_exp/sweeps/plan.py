@@ -1,7 +1,5 @@
 """Requested points -> plan: illegal ones refused with their reason, duplicates in effect dropped, data hashed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -1,7 +1,5 @@
 """What the scheduler knows of our jobs: which are still queued or running, and how the others ended."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

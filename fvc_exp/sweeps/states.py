@@ -1,7 +1,5 @@
 """What became of each member: from its files first, then from the scheduler, and without one as far as files go."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -150,6 +148,17 @@ _RULES: tuple[tuple[Callable[[Evidence], object], State, Callable[[Evidence], st
     (lambda seen: seen.queued, State.pending, lambda _: ""),
     (lambda _: True, State.lost, Evidence.ask_why_it_ended),
 )
+
+
+def open_sweep(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
+    """The folder of a sweep, its plan, and the state of every member now.
+
+    Raises:
+        ArtifactError: this is no sweep folder, or its plan was written by another version.
+    """
+    sweep = SweepFolder(path)
+    plan = sweep.read_plan()
+    return sweep, plan, member_states(sweep, plan)
 
 
 def member_states(sweep: SweepFolder, plan: Plan) -> list[MemberState]:

@@ -1,13 +1,12 @@
 """Which job has which members: one record per submission, written before the job exists, completed with its id."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from submitit.core.utils import JobPaths
 
@@ -39,7 +38,7 @@ class Submission:
     jobs: list[str] | None = None
 
     @classmethod
-    def new(cls, cluster: Cluster, folder: str, members: Sequence[Sequence[str]]) -> Submission:
+    def new(cls, cluster: Cluster, folder: str, members: Sequence[Sequence[str]]) -> Self:
         """A submission that is about to be made, in a folder of its own.
 
         The given folder is taken up to where it varies with the job: submitit makes such a part only after it
@@ -49,7 +48,7 @@ class Submission:
         own = JobPaths.get_first_id_independent_folder(folder) / token
         return cls(token, cluster, str(own), datetime.now(UTC).isoformat(), [list(job) for job in members])
 
-    def with_jobs(self, jobs: Iterable[str]) -> Submission:
+    def with_jobs(self, jobs: Iterable[str]) -> Self:
         """The same with its job ids."""
         return replace(self, jobs=list(jobs))
 

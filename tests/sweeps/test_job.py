@@ -14,18 +14,11 @@ import pytest
 
 from fvc_exp.io.files import write_json
 from fvc_exp.runs import execute
-from fvc_exp.sweeps import cache
 from fvc_exp.sweeps.claims import try_claim
 from fvc_exp.sweeps.folder import Member, SweepFolder
 from fvc_exp.sweeps.job import MemberBatch, TimeLimitError, run_member, run_members
 from tests.conftest import ROOT
 from tests.sweeps.conftest import MakePlan
-
-
-@pytest.fixture(autouse=True)
-def _no_rows_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    for known in ("_datasets", "_bases", "_fits"):
-        monkeypatch.setattr(cache, known, {})
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Hydra's extension point for ``-m``. Hydra imports this at every start, so what is heavy waits until it is used."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
