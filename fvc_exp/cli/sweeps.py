@@ -1,4 +1,4 @@
-"""Commands about a sweep: what became of its configurations, again, and which is the best."""
+"""Commands about a sweep: the state of its configurations, running them again, and which one is the best."""
 
 import time
 from pathlib import Path
@@ -59,12 +59,11 @@ def retry(
     """
     from fvc_exp.sweeps.driver import drive_sweep
     from fvc_exp.sweeps.folder import SweepFolder
-    from fvc_exp.tracking.import_runs import track_at_end
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
     complete = drive_sweep(folder, plan, leave=not wait)
-    tracked = not wait or track_at_end(sweep, plan.members[0].config)
+    tracked = not wait or _track_at_end(sweep)
     return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 
@@ -78,12 +77,11 @@ def collect(sweep: SweepArgument) -> Exit:
     """
     from fvc_exp.sweeps.driver import finish
     from fvc_exp.sweeps.states import open_sweep
-    from fvc_exp.tracking.import_runs import track_at_end
 
     folder, plan, states = open_sweep(sweep)
     finish(folder, plan, states)
     code = _exit_code({each.state.value for each in states})
-    tracked = track_at_end(sweep, plan.members[0].config)
+    tracked = _track_at_end(sweep)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 
@@ -108,6 +106,13 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
         if len(ranked := board.rank(results)):
             board.show_ties(make_console(), board.ties(folder, ranked))
     return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
+
+
+def _track_at_end(sweep: Path) -> bool:
+    from fvc_exp.sweeps.folder import SweepFolder
+    from fvc_exp.tracking.import_runs import track_at_end
+
+    return track_at_end(sweep, SweepFolder(sweep).read_plan().members[0].config)
 
 
 def _exit_code(states: set[str]) -> Exit:

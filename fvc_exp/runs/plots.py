@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from io import BytesIO
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -14,13 +15,8 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from fvc_exp._typing import Array, Labels
-from fvc_exp.config.schema import Config
-from fvc_exp.config.store import read_config
 from fvc_exp.data.columns import CLASSES, LABEL
 from fvc_exp.data.folds import CV, TEST
-from fvc_exp.io.files import read_json
-from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.io.tables import read_own
 
 Curve = tuple[Array, Array]
 
@@ -46,58 +42,46 @@ _TEST_STYLE: Style = {"color": "tab:red", "linewidth": 3.0}
 _BASE_STYLE: Style = {"color": "black", "linewidth": 1.0, "linestyle": ":"}
 
 
+def roc_pr_figure(predictions: pl.DataFrame, results: Mapping[str, Any], data_name: str) -> Figure:
+    """ROC and precision-recall curves of a run side by side, from its ``predictions.parquet`` and ``results.json``."""
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    rows = predictions.with_columns((pl.col(LABEL) == CLASSES[1]).cast(pl.Int64))
+    folds = rows.filter(pl.col("split") == CV).partition_by("repeat", "fold", maintain_order=True)
+    test = _labels_and_scores(rows.filter(pl.col("split") == TEST))
+    scored = ScoredRows([_labels_and_scores(fold) for fold in folds], results["cv"], test, results["test"])
+    _draw_roc(left, scored)
+    _draw_precision_recall(right, scored)
+    figure.suptitle(_title(results["parameters"], data_name), fontsize=11)
+    return figure
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """The picture as PNG; equal figures give equal bytes."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
+
+
 @dataclass(frozen=True)
 class ScoredRows:
     """What the curves are drawn from; without held-out rows ``test`` is empty and ``test_scores`` None."""
 
-    title: str
     folds: list[LabelsAndScores]
     summary: Mapping[str, Any]
     test: LabelsAndScores
     test_scores: Mapping[str, float] | None
 
 
-def roc_pr_figure(folder: RunFolder) -> Figure:
-    """Curves of each fold, their mean, the held-out test set in bold, and what guessing gives: from the saved files.
-
-    Raises:
-        ArtifactError: one of the files is missing or broken.
-    """
-    scored = _read_scored_rows(folder)
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    _draw_roc(left, scored)
-    _draw_precision_recall(right, scored)
-    figure.suptitle(scored.title, fontsize=11)
-    return figure
-
-
-def _read_scored_rows(folder: RunFolder) -> ScoredRows:
-    results = read_json(folder.results)
-    rows = read_own(folder.predictions).with_columns((pl.col(LABEL) == CLASSES[1]).cast(pl.Int64))
-    folds = rows.filter(pl.col("split") == CV).partition_by("repeat", "fold", maintain_order=True)
-    return ScoredRows(
-        title=_title(read_config(folder.config)),
-        folds=[_labels_and_scores(fold) for fold in folds],
-        summary=results["cv"],
-        test=_labels_and_scores(rows.filter(pl.col("split") == TEST)),
-        test_scores=results["test"],
-    )
-
-
 def _labels_and_scores(rows: pl.DataFrame) -> LabelsAndScores:
     return rows[LABEL].to_numpy(), rows["probability"].to_numpy()
 
 
-def write_png(figure: Figure, file: BinaryIO) -> None:
-    """Write the picture; equal runs give equal files."""
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
-
-
-def _title(config: Config) -> str:
-    text = f"{config.data.name}: penalty={config.penalty.name.name}, C={config.C:g}, cv={config.cv.name}"
-    return text + (" - synthetic corpus" if config.data.name == "demo" else "")
+def _title(parameters: Mapping[str, Any], data_name: str) -> str:
+    model = [f"{name}={parameters[name]}" for name in ("penalty", "C") if name in parameters]
+    text = f"{data_name}: {', '.join([*model, 'cv=' + parameters['cv']['scheme']])}"
+    return text + (" - synthetic corpus" if data_name == "demo" else "")
 
 
 def _draw_roc(axes: Axes, scored: ScoredRows) -> None:

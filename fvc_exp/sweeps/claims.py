@@ -1,7 +1,7 @@
 """Who works on a member: at most one attempt at a time, across processes and machines.
 
 An attempt is a numbered file that only one process can create. Its owner touches the file while it lives, so that any
-machine can tell a dead attempt from a slow one; on the owner's machine the process table says so at once.
+machine can tell a dead attempt from a slow one; on the owner's machine the process table tells it at once.
 """
 
 import json

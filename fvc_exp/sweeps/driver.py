@@ -1,12 +1,14 @@
-"""A sweep from its plan to its leaderboard, and taking it up again wherever it was left."""
+"""A sweep from its plan to its leaderboard, and going on wherever an earlier driver stopped."""
 
 from rich.console import Console
 
 from fvc_exp.config.schema import Choice
+from fvc_exp.config.store import read_config
 from fvc_exp.errors import ConfigError
 from fvc_exp.io import files
 from fvc_exp.io.console import make_console
 from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io.tables import read_own
 from fvc_exp.sweeps import leaderboard
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.launchers import Launcher, batches, make_launcher
@@ -21,7 +23,7 @@ def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
     """Run what the plan still lacks, wait for all of it, and write the results; True if every member is done.
 
     Jobs of an earlier driver that are still queued or running are waited for, not submitted again. With ``leave``
-    the function returns as soon as everything is submitted, and True says no more than that.
+    the function returns as soon as everything is submitted, and True means no more than that.
 
     Raises:
         ConfigError: the launcher cannot do that.
@@ -84,10 +86,14 @@ def copy_best(sweep: SweepFolder, run_id: str, *, plots: bool) -> None:
                 if file.exists():
                     files.write_bytes(path / file.name, file.read_bytes())
             if plots:
-                from fvc_exp.runs.plots import roc_pr_figure, write_png
+                files.write_bytes(RunFolder(path).plot, _picture(run))
 
-                figure = roc_pr_figure(run)
-                files.write_atomic(RunFolder(path).plot, lambda out: write_png(figure, out))
+
+def _picture(run: RunFolder) -> bytes:
+    from fvc_exp.runs.plots import png_bytes, roc_pr_figure
+
+    results, data = files.read_json(run.results), read_config(run.config).data
+    return png_bytes(roc_pr_figure(read_own(run.predictions), results, data.name))
 
 
 def _is_copy(best: RunFolder, run: RunFolder) -> bool:

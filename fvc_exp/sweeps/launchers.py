@@ -1,4 +1,7 @@
-"""Jobs on their way, by submitit and never waited for: in this process, in others of this machine, or by SLURM."""
+"""Start the members of a sweep: in this process, in other processes of this machine, or as jobs of SLURM.
+
+Jobs are submitted by submitit, but not waited for by it: see ``states``.
+"""
 
 import os
 import shlex
@@ -62,7 +65,7 @@ def batches(items: Sequence[_T], size: int) -> list[tuple[_T, ...]]:
 
 @dataclass
 class Launcher:
-    """Starts members. ``leaves`` says whether its jobs outlive the driver."""
+    """Starts members. ``leaves``: its jobs outlive the driver."""
 
     sweep: SweepFolder
     settings: Mapping[str, Any]

@@ -29,17 +29,17 @@ from fvc_exp.sweeps.submissions import Cluster
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SweepOutcome:
     """``complete`` if all is done, or was only to be shown or submitted.
 
-    ``results`` are the sweep's folder and the configuration that says where they are tracked; None before its end.
+    ``results`` are the sweep's folder and the configuration with the tracking settings; None before its end.
     """
 
     complete: bool
     results: tuple[SweepFolder, Config] | None = None
 
 
-def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> Outcome:
+def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> SweepOutcome:
     """Plan and run what a multirun asks for.
 
     Raises:
@@ -65,9 +65,9 @@ def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str])
     plan = replace(plan, launcher_settings=_settings(master, folder))
     if dry:
         _show(folder, plan)
-        return Outcome(complete=True)
+        return SweepOutcome(complete=True)
     complete = drive_sweep(folder, plan, leave=not first.sweep.wait)
-    return Outcome(complete, (folder, first) if first.sweep.wait else None)
+    return SweepOutcome(complete, (folder, first) if first.sweep.wait else None)
 
 
 def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the scheduler knows of our jobs: which are still queued or running, and how the others ended."""
+"""What the scheduler knows about our jobs: which are still queued or running, and how the others ended."""
 
 import os
 import re
@@ -46,7 +46,7 @@ class LocalQueue:
         return {job: "running" for job, (pid, start) in parts.items() if process_start(int(pid)) == start}
 
     def end_of(self, _job: str, /, *, had_started: bool) -> str:
-        """All that is known: the exit code of a process is told to its parent alone."""
+        """All that is known: only the parent of a process learns its exit code."""
         return "its process ended" if had_started else "its process ended before it began"
 
 

@@ -1,4 +1,4 @@
-"""What became of each member: from its files first, then from the scheduler, and without one as far as files go."""
+"""The state of each member: from its files first, then from the scheduler; without one, as far as the files tell."""
 
 import contextlib
 import time
@@ -54,7 +54,7 @@ TO_RUN = (State.failed, State.lost, State.waiting)
 
 @dataclass(frozen=True)
 class MemberState:
-    """A member, its state, and why in a few words; ``status`` is what its status or lost file says, or empty."""
+    """A member, its state, and why in a few words; ``status`` is the content of its status or lost file."""
 
     member: Member
     state: State
@@ -78,7 +78,7 @@ class MemberState:
 
 
 Answer = Mapping[str, str] | SchedulerError
-"""What a queue says of our jobs: ``running`` or ``pending`` for each that has not ended; or why there is no answer."""
+"""What a queue answers about our jobs: ``running`` or ``pending`` for each that has not ended; or why there is no answer."""
 
 
 Answers = dict[Cluster, Answer]

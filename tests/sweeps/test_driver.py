@@ -160,6 +160,8 @@ REFUSED = {
     "all illegal": (["penalty=elasticnet", "solver=liblinear"], "none of 2 configurations can run"),
     "option": (["penalty=l1,ridge"], "Could not find 'penalty/ridge'"),
     "pack": (["sweep.pack=0"], "sweep.pack=0 is not allowed"),
+    "grid as jobs": (["search=grid", "hydra/launcher=local"], "search=grid makes its fits in one process"),
+    "empty": (["search=grid", "C="], "C="),
 }
 
 

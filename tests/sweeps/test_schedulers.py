@@ -21,7 +21,7 @@ from fvc_exp.sweeps.schedulers import (
 
 
 class Programs:
-    """A folder of scripts that stand on the PATH alone."""
+    """A folder of scripts that are the only programs on the PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
