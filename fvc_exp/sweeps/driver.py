@@ -9,14 +9,10 @@ from fvc_exp.io import files
 from fvc_exp.io.console import make_console
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.io.tables import read_own
-from fvc_exp.sweeps import leaderboard
+from fvc_exp.sweeps import launchers, leaderboard, results, show, submissions
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.launchers import Launcher, batches, make_launcher
 from fvc_exp.sweeps.plan import size_hint
-from fvc_exp.sweeps.results import collect
-from fvc_exp.sweeps.show import counts_line, follow
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States, Watch, wait
-from fvc_exp.sweeps.submissions import recover_job_ids
 
 
 def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
@@ -31,19 +27,19 @@ def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
         ArtifactError: the folder cannot be written.
     """
     console = make_console(stderr=True)
-    launcher = make_launcher(sweep, plan)
+    launcher = launchers.make_launcher(sweep, plan)
     if leave and not launcher.leaves:
         raise ConfigError(f"sweep.wait=false needs hydra/launcher=slurm: jobs of {plan.launcher} end with the driver")
     sweep.make()
     with files.exclusive_lock(sweep.lock):  # the next driver sees what this one submitted
-        recover_job_ids(sweep)
+        submissions.recover_job_ids(sweep)
         sweep.write_plan(plan)
         states = Watch(sweep, plan).settle()
         missing = [each.member for each in states if each.state in TO_RUN or _runs_again(each)]
-        console.print(counts_line(plan, states), highlight=False)
+        console.print(show.counts_line(plan, states), highlight=False)
         if launcher.leaves and (hint := size_hint(plan, len(missing))):
             console.print(hint, soft_wrap=True)
-        launcher.start(batches(missing, plan.pack))
+        launcher.start(launchers.batches(missing, plan.pack))
     if leave:
         console.print(f"submitted; see fvc status {sweep.path}, later fvc collect {sweep.path}", soft_wrap=True)
         return True
@@ -56,10 +52,10 @@ def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
 def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
     """Write the tables, print the leaderboard, and copy the best run, with its pictures, to ``best/``."""
     console = make_console()
-    results = collect(sweep, states)
-    ranked = leaderboard.rank(results)
+    table = results.collect(sweep, states)
+    ranked = leaderboard.rank(table)
     leaderboard.write_csv(sweep, ranked)
-    leaderboard.show(console, plan, states, results)
+    leaderboard.show(console, plan, states, table)
     if len(ranked):
         found = leaderboard.ties(sweep, ranked)
         leaderboard.show_ties(console, found)
@@ -92,8 +88,8 @@ def copy_best(sweep: SweepFolder, run_id: str, *, plots: bool) -> None:
 def _picture(run: RunFolder) -> bytes:
     from fvc_exp.runs.plots import png_bytes, roc_pr_figure
 
-    results, data = files.read_json(run.results), read_config(run.config).data
-    return png_bytes(roc_pr_figure(read_own(run.predictions), results, data.name))
+    data_name = read_config(run.config).data.name
+    return png_bytes(roc_pr_figure(read_own(run.predictions), files.read_json(run.results), data_name))
 
 
 def _is_copy(best: RunFolder, run: RunFolder) -> bool:
@@ -103,13 +99,11 @@ def _is_copy(best: RunFolder, run: RunFolder) -> bool:
 
 
 def _best_line(sweep: SweepFolder, plan: Plan) -> str:
-    results = files.read_json(RunFolder(sweep.best).results)
-    overrides = next(member.overrides for member in plan.members if member.run_id == results["run_id"])
-    test = (
-        f"; held-out test AUC {results['test']['auc']:.3f}, F1 {results['test']['f1']:.3f}" if results["test"] else ""
-    )
-    words = " ".join([results["run_id"], *overrides])
-    return f"best: {words}{test}; audit {results['audit']['verdict']}; all of it in {sweep.best}"
+    found = files.read_json(RunFolder(sweep.best).results)
+    overrides = next(member.overrides for member in plan.members if member.run_id == found["run_id"])
+    test = f"; held-out test AUC {found['test']['auc']:.3f}, F1 {found['test']['f1']:.3f}" if found["test"] else ""
+    words = " ".join([found["run_id"], *overrides])
+    return f"best: {words}{test}; audit {found['audit']['verdict']}; all of it in {sweep.best}"
 
 
 def _runs_again(found: MemberState) -> bool:
@@ -117,9 +111,9 @@ def _runs_again(found: MemberState) -> bool:
     return found.state is State.done and not found.member.trains
 
 
-def _wait(console: Console, sweep: SweepFolder, plan: Plan, launcher: Launcher) -> States:
+def _wait(console: Console, sweep: SweepFolder, plan: Plan, launcher: launchers.Launcher) -> States:
     try:
-        with follow(console, len(plan.members)) as on_look:
+        with show.follow(console, len(plan.members)) as on_look:
             return wait(Watch(sweep, plan), launcher, on_look)
     except KeyboardInterrupt:
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"

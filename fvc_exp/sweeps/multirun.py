@@ -19,12 +19,9 @@ from fvc_exp.config.validate import PROX_NEWTON
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console
 from fvc_exp.io.optional import require_mlflow
-from fvc_exp.sweeps.driver import drive_sweep
+from fvc_exp.sweeps import driver, launchers, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.launchers import cluster_of
 from fvc_exp.sweeps.plan import TrainingData, make_plan, size_hint, sweep_path
-from fvc_exp.sweeps.show import counts_line, print_plan
-from fvc_exp.sweeps.states import TO_RUN, member_states
 from fvc_exp.sweeps.submissions import Cluster
 
 
@@ -47,7 +44,7 @@ def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str])
         FvcError: nothing can run, or not with this launcher.
     """
     option = str(master.hydra.runtime.choices["hydra/launcher"])
-    cluster = cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
+    cluster = launchers.cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
     if master.search.name is Search.grid and cluster is not None:
         raise ConfigError(
             f"search=grid makes its fits in one process: leave out hydra/launcher={option}, or use -m "
@@ -66,7 +63,7 @@ def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str])
     if dry:
         _show(folder, plan)
         return SweepOutcome(complete=True)
-    complete = drive_sweep(folder, plan, leave=not first.sweep.wait)
+    complete = driver.drive_sweep(folder, plan, leave=not first.sweep.wait)
     return SweepOutcome(complete, (folder, first) if first.sweep.wait else None)
 
 
@@ -79,15 +76,15 @@ def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
 
 def _show(folder: SweepFolder, plan: Plan) -> None:
     console = make_console()
-    states = member_states(folder, plan)
-    to_run = [each.member for each in states if each.state in TO_RUN]
-    print_plan(console, plan, to_run)
-    console.print(counts_line(plan, states))
+    now = states.member_states(folder, plan)
+    to_run = [each.member for each in now if each.state in states.TO_RUN]
+    show.print_plan(console, plan, to_run)
+    console.print(show.counts_line(plan, now))
     if any(member.trains and member.data_sha256 is None for member in plan.members):
         console.print("the data are made when the sweep begins; what is done already is not known before that")
     else:
         console.print(f"the sweep would be {folder.path}", soft_wrap=True, markup=False)
-        is_slurm = cluster_of(plan.launcher, plan.launcher_settings) is Cluster.slurm
+        is_slurm = launchers.cluster_of(plan.launcher, plan.launcher_settings) is Cluster.slurm
         if is_slurm and (hint := size_hint(plan, len(to_run))):
             console.print(hint, soft_wrap=True)
     console.print("nothing was submitted")

@@ -77,11 +77,8 @@ class MemberState:
         return f"{self.state.value}: {self.member.run_id} {' '.join(self.member.overrides)}: {self.why}"
 
 
-Answer = Mapping[str, str] | SchedulerError
-"""What a queue answers about our jobs: ``running`` or ``pending`` for each that has not ended; or why there is no answer."""
-
-
-Answers = dict[Cluster, Answer]
+Answers = dict[Cluster, Mapping[str, str] | SchedulerError]
+"""What each queue answers: ``running`` or ``pending`` for each job that has not ended; or why there is no answer."""
 
 
 States = Sequence[MemberState]
@@ -89,65 +86,42 @@ States = Sequence[MemberState]
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of a member: the newest attempt, the newest job, and what is left of them.
+    """What the files of a member and the queue of its newest job tell.
 
-    ``status`` is that of the newest attempt and ``lost`` what was noted of the newest job, each empty if there is none.
-    ``queued`` is ``running`` or ``pending`` while the job is in its queue; ``unanswered`` why the queue did not answer.
+    ``status`` is that of the newest attempt, ``lost`` what was noted about the newest job; each is empty if there is
+    none. ``ended``: the newest attempt has ended, and no job was submitted after that. ``begun``: the newest attempt is
+    of the newest job. ``queued`` is the job's state in its queue; ``unanswered`` why the queue did not answer.
     """
 
     claim: Claim | None
     job: Job | None
     status: Mapping[str, Any]
-    finished: bool
     lost: Mapping[str, Any]
+    finished: bool
+    ended: bool
+    begun: bool
     queued: str
     unanswered: str
 
-    @property
-    def ended(self) -> bool:
-        """Whether the newest attempt has ended, and no job was submitted after that."""
-        return bool(self.status) and (self.job is None or self.status.get("job") == self.job.own_id)
 
-    @property
-    def record(self) -> Mapping[str, Any]:
-        """The status or lost file that tells the state; empty while neither does."""
-        return self.status if self.finished or self.ended else self.lost
-
-    @property
-    def begun(self) -> bool:
-        """Whether the newest attempt is of the newest job."""
-        owner = self.claim.owner if self.claim else None
-        return owner is not None and self.job is not None and owner.job == self.job.own_id
-
-    @property
-    def alive(self) -> bool:
-        """Whether the newest job still works on the member, as far as its claim tells."""
-        return self.begun and self.claim is not None and self.claim.is_alive(time.time())
-
-    @property
-    def failure(self) -> str:
-        """The reason in a status that is not ``done``."""
-        return str(self.status.get("reason") or self.status["state"])
-
-    def ask_why_it_ended(self) -> str:
-        """The reason that the scheduler gives for the end of the job."""
-        return QUEUES[self.job.cluster].end_of(self.job.id, had_started=self.begun) if self.job else ""
-
-
-_RULES: tuple[tuple[Callable[[Evidence], object], State, Callable[[Evidence], str]], ...] = (
-    # the first condition that holds tells the state and its reason
-    (lambda seen: seen.finished, State.done, lambda _: ""),
-    (lambda seen: seen.ended and seen.status["state"] == "done", State.failed, lambda _: "finished without metrics"),
-    (lambda seen: seen.ended and seen.failure == TimeLimitError.__name__, State.failed, lambda _: "time limit"),
-    (lambda seen: seen.ended, State.failed, lambda seen: seen.failure),
-    (lambda seen: seen.job is None, State.waiting, lambda _: ""),
-    (lambda seen: seen.lost, State.lost, lambda seen: str(seen.lost["reason"])),
-    (lambda seen: seen.unanswered and seen.alive, State.running, lambda seen: seen.unanswered),
-    (lambda seen: seen.unanswered, State.pending, lambda seen: seen.unanswered),
-    (lambda seen: seen.queued == "running" and seen.begun, State.running, lambda _: ""),
-    (lambda seen: seen.queued, State.pending, lambda _: ""),
-    (lambda _: True, State.lost, Evidence.ask_why_it_ended),
-)
+def first_match(seen: Evidence) -> tuple[State, str]:
+    """State and reason by the first condition that holds; the reason of a lost job is left to be asked for."""
+    failure = seen.status.get("reason") or seen.status.get("state")
+    alive = seen.unanswered and seen.begun and seen.claim and seen.claim.is_alive(time.time())
+    rows: tuple[tuple[object, State, object], ...] = (
+        (seen.finished, State.done, ""),
+        (seen.ended and seen.status["state"] == "done", State.failed, "finished without metrics"),
+        (seen.ended and failure == TimeLimitError.__name__, State.failed, "time limit"),
+        (seen.ended, State.failed, failure),
+        (seen.job is None, State.waiting, ""),
+        (seen.lost, State.lost, seen.lost.get("reason")),
+        (alive, State.running, seen.unanswered),
+        (seen.unanswered, State.pending, seen.unanswered),
+        (seen.queued == "running" and seen.begun, State.running, ""),
+        (seen.queued, State.pending, ""),
+        (True, State.lost, ""),
+    )
+    return next((state, str(reason)) for holds, state, reason in rows if holds)
 
 
 def open_sweep(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
@@ -179,11 +153,13 @@ def _ask_queues(jobs: Collection[Job]) -> Answers:
 
 
 def _state_of(sweep: SweepFolder, member: Member, job: Job | None, answers: Answers) -> MemberState:
-    seen = _gather(sweep.member(member.run_id), member, job, answers[job.cluster] if job else {})
-    state, reason = next((state, reason(seen)) for holds, state, reason in _RULES if holds(seen))
-    message = str(seen.record.get("message", ""))
-    if state is State.lost and not seen.record and seen.job:
-        message = _last_line_of(seen.job.log)
+    seen = _gather(sweep.member(member.run_id), member, job, answers)
+    state, reason = first_match(seen)
+    record = seen.status if seen.finished or seen.ended else seen.lost
+    message = str(record.get("message", ""))
+    if state is State.lost and not record and job:
+        reason = QUEUES[job.cluster].end_of(job.id, had_started=seen.begun)
+        message = _last_line_of(job.log)
     return MemberState(
         member=member,
         state=state,
@@ -193,22 +169,26 @@ def _state_of(sweep: SweepFolder, member: Member, job: Job | None, answers: Answ
         host=seen.claim.owner.host if seen.claim and seen.claim.owner else None,
         job=job.id if job else None,
         log=job.log if job else None,
-        status=seen.record or None,
+        status=record or None,
     )
 
 
-def _gather(folder: MemberFolder, member: Member, job: Job | None, answer: Answer) -> Evidence:
+def _gather(folder: MemberFolder, member: Member, job: Job | None, answers: Answers) -> Evidence:
     claim = latest_claim(folder)
+    owner, own_id = claim.owner if claim else None, job.own_id if job else None
     status, lost = read_status(folder.status) or {}, read_status(folder.lost) or {}
     if claim and status.get("attempt", 0) != claim.number:
         status = {}  # of an earlier attempt
+    answer = answers[job.cluster] if job else {}
     in_queue, unanswered = ({}, str(answer)) if isinstance(answer, SchedulerError) else (answer, "")
     return Evidence(
         claim=claim,
         job=job,
         status=status,
-        finished=bool(status) and finished(folder, member, job.own_id if job else None) is not None,
         lost=lost if job and lost.get("job") == job.id else {},
+        finished=bool(status) and finished(folder, member, own_id) is not None,
+        ended=bool(status) and own_id in (None, status.get("job")),
+        begun=owner is not None and owner.job == own_id,
         queued=in_queue.get(job.id, "") if job else "",
         unanswered=unanswered,
     )
