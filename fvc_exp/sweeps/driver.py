@@ -78,11 +78,11 @@ def copy_best(sweep: SweepFolder, run_id: str, *, plots: bool) -> None:
         if _is_copy(best, run) and (best.plot.exists() or not plots):
             return
         with files.atomic_folder(best.path) as path:
-            for file in run.files():
-                if file.exists():
-                    files.write_bytes(path / file.name, file.read_bytes())
             if plots:
                 files.write_bytes(RunFolder(path).plot, _picture(run))
+            for file in reversed(run.files()):  # the status last: what a killed process leaves counts as no run
+                if file.exists():
+                    files.write_bytes(path / file.name, file.read_bytes())
 
 
 def _picture(run: RunFolder) -> bytes:

@@ -88,7 +88,7 @@ def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFol
     assert not list(sweep.path.glob(".best*"))
 
 
-def raise_torn(_folder: RunFolder) -> None:
+def raise_torn(*_: object) -> None:
     raise ArtifactError("torn")
 
 
