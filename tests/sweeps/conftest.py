@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +18,7 @@ from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import register
 from fvc_exp.sweeps import cache
-from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.folder import MemberFolder, Plan, SweepFolder
 from fvc_exp.sweeps.multirun import Grid, common_overrides
 from fvc_exp.sweeps.plan import TrainingData, make_plan
 from tests.conftest import ROOT
@@ -74,3 +77,13 @@ def sweep(tmp_path: Path) -> SweepFolder:
     folder = SweepFolder(tmp_path / "sweep")
     folder.make()
     return folder
+
+
+def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner: object) -> Path:
+    """Leave what an owner on another machine leaves, ``age`` seconds ago."""
+    folder.attempts.mkdir(parents=True, exist_ok=True)
+    facts = {"host": "elsewhere", "pid": 1, "process_start": "1", "job": "7", "restart": 0, "started": "now"}
+    path = folder.attempts / f"{number}.claim"
+    path.write_text(json.dumps(facts | owner))
+    os.utime(path, (time.time() - age,) * 2)
+    return path

@@ -15,6 +15,7 @@ import pytest
 from fvc_exp.sweeps import claims
 from fvc_exp.sweeps.claims import Claim, heartbeat, latest_claim, process_start, try_claim
 from fvc_exp.sweeps.folder import MemberFolder
+from tests.sweeps.conftest import write_claim
 
 
 @pytest.fixture
@@ -34,15 +35,6 @@ def test_only_one_of_many_processes_gets_it(folder: MemberFolder) -> None:
     with spawn.Manager() as manager, ProcessPoolExecutor(4, mp_context=spawn) as pool:
         answers = list(pool.map(contend, [folder.path] * 4, [manager.Barrier(4)] * 4))
     assert sum(answers) == 1
-
-
-def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner: object) -> Path:
-    folder.attempts.mkdir(parents=True, exist_ok=True)
-    facts = {"host": "elsewhere", "pid": 1, "process_start": "1", "job": "7", "restart": 0, "started": "now"}
-    path = folder.attempts / f"{number}.claim"
-    path.write_text(json.dumps(facts | owner))
-    os.utime(path, (time.time() - age,) * 2)
-    return path
 
 
 def ended_process() -> tuple[int, str]:

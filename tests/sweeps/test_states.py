@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from fvc_exp.sweeps.launchers import InProcessLauncher
 from fvc_exp.sweeps.schedulers import SchedulerError
 from fvc_exp.sweeps.states import MemberState, State, Watch, member_states, wait
 from fvc_exp.sweeps.submissions import Cluster, Submission, latest_jobs, read_submissions, write_submission
-from tests.sweeps.conftest import MakePlan
+from tests.sweeps.conftest import MakePlan, write_claim
 
 OLD, NEW = "5_0", "6_0"  # jobs
 ASLEEP = SchedulerError("asleep")
@@ -58,15 +56,12 @@ def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
     """Make what a driver and its jobs leave: ``jobs`` in their order, claims as (job, age), and the other files."""
     run_id = plan.members[0].run_id
     folder = sweep.member(run_id)
-    folder.attempts.mkdir(parents=True)
+    folder.path.mkdir()
     for job in left.get("jobs", [OLD]):
         submission = Submission.new(Cluster.slurm, str(sweep.path / ".submitit" / "%j"), [[run_id]])
         write_submission(sweep, submission.with_jobs([job]))
     for number, (job, age) in enumerate(left.get("claims", []), start=1):
-        owner = {"host": "node1", "pid": 1, "process_start": "1", "job": job, "restart": 0, "started": ""}
-        path = folder.attempts / f"{number}.claim"
-        path.write_text(json.dumps(owner))
-        os.utime(path, (time.time() - age,) * 2)
+        write_claim(folder, number, age=age, job=job)
     if "metrics" in left:
         write_json(folder.metrics, left["metrics"])
         write_json(folder.results, {"flags": []})
