@@ -1,19 +1,13 @@
-"""Commands about a sweep: what became of its configurations, again, and which is the best."""
-
-from __future__ import annotations
+"""Commands about a sweep: the state of its configurations, running them again, and which one is the best."""
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fvc_exp.cli.app import Exit, JsonOption, command, print_json
 from fvc_exp.io.console import make_console
-
-if TYPE_CHECKING:
-    from fvc_exp.sweeps.folder import Plan
-
 
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
 
@@ -33,26 +27,23 @@ def status(
 
     Example: fvc status outputs/sweeps/penalties --watch
     """
-    from fvc_exp.sweeps.folder import SweepFolder
     from fvc_exp.sweeps.show import state_table, states_json
-    from fvc_exp.sweeps.states import AT_REST, inspect
+    from fvc_exp.sweeps.states import AT_REST, open_sweep
 
-    folder = SweepFolder(sweep)
-    plan = folder.read_plan()
-    states = inspect(folder, plan)
+    _, _, states = open_sweep(sweep)
     if watch:
         from rich.live import Live
 
         with Live(state_table(states), console=make_console(stderr=as_json), refresh_per_second=1) as live:
             while not all(each.state in AT_REST for each in states):
                 time.sleep(_WATCH_SECONDS)
-                states = inspect(folder, plan)
+                _, _, states = open_sweep(sweep)
                 live.update(state_table(states))
     elif not as_json:
         make_console().print(state_table(states))
     if as_json:
         print_json({"sweep": str(sweep), "members": states_json(states)})
-    return _exit_code([each.state.value for each in states])
+    return _exit_code({each.state.value for each in states})
 
 
 @command
@@ -66,34 +57,31 @@ def retry(
 
     Example: fvc retry outputs/sweeps/penalties --no-wait
     """
-    from fvc_exp.sweeps.driver import drive
+    from fvc_exp.sweeps.driver import drive_sweep
     from fvc_exp.sweeps.folder import SweepFolder
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
-    complete = drive(folder, plan, leave=not wait)
-    tracked = not wait or _track_at_end(sweep, plan)
+    complete = drive_sweep(folder, plan, leave=not wait)
+    tracked = not wait or _track_at_end(sweep)
     return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 
 @command
 def collect(sweep: SweepArgument) -> Exit:
-    """Write the results of all runs so far, refit the best one and show the leaderboard. Any number of times.
+    """Write the results of all runs so far, copy the best one to best/ and show the leaderboard. Any number of times.
 
     Exit codes as those of status; 3 also if only tracking failed.
 
     Example: fvc collect outputs/sweeps/penalties
     """
     from fvc_exp.sweeps.driver import finish
-    from fvc_exp.sweeps.folder import SweepFolder
-    from fvc_exp.sweeps.states import inspect
+    from fvc_exp.sweeps.states import open_sweep
 
-    folder = SweepFolder(sweep)
-    plan = folder.read_plan()
-    states = inspect(folder, plan)
+    folder, plan, states = open_sweep(sweep)
     finish(folder, plan, states)
-    code = _exit_code([each.state.value for each in states])
-    tracked = _track_at_end(sweep, plan)
+    code = _exit_code({each.state.value for each in states})
+    tracked = _track_at_end(sweep)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 
@@ -106,13 +94,10 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     Example: fvc leaderboard outputs/sweeps/penalties --json
     """
     from fvc_exp.sweeps import leaderboard as board
-    from fvc_exp.sweeps.folder import SweepFolder
     from fvc_exp.sweeps.results import table_of
-    from fvc_exp.sweeps.states import inspect
+    from fvc_exp.sweeps.states import open_sweep
 
-    folder = SweepFolder(sweep)
-    plan = folder.read_plan()
-    states = inspect(folder, plan)
+    folder, plan, states = open_sweep(sweep)
     results = table_of(folder, states)
     if as_json:
         print_json(board.as_json(plan, states, results))
@@ -123,13 +108,14 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
 
 
-def _track_at_end(sweep: Path, plan: Plan) -> bool:
+def _track_at_end(sweep: Path) -> bool:
+    from fvc_exp.sweeps.folder import SweepFolder
     from fvc_exp.tracking.import_runs import track_at_end
 
-    return track_at_end(sweep, plan.members[0].typed())
+    return track_at_end(sweep, SweepFolder(sweep).read_plan().members[0].config)
 
 
-def _exit_code(states: list[str]) -> Exit:
-    if any(state in ("failed", "lost") for state in states):
+def _exit_code(states: set[str]) -> Exit:
+    if states & {"failed", "lost"}:
         return Exit.FAILED
-    return Exit.OK if all(state == "done" for state in states) else Exit.UNFINISHED
+    return Exit.OK if states <= {"done"} else Exit.UNFINISHED

@@ -8,6 +8,8 @@ import json
 import math
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -32,7 +34,29 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Fill an empty folder that takes the place of ``path`` when the block ends, and vanishes if the block raises.
+
+    Raises:
+        ArtifactError: the folder above cannot be written.
+    """
+    try:
+        hidden = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            new = hidden / "new"
+            new.mkdir()
+            yield new
+            if path.exists():
+                path.rename(hidden / "old")
+            new.rename(path)
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def exclusive_lock(lock: Path) -> Iterator[None]:
     """Hold a lock file while the block runs; whoever asks for it meanwhile waits. It ends with its process."""
     with lock.open("w") as file:
         try:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from fvc_exp.training.experiment import RunResult
+from fvc_exp._typing import Array, Labels
+from fvc_exp.data.columns import CLASSES, LABEL
+from fvc_exp.data.folds import CV, TEST
 
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+Curve = tuple[Array, Array]
+
+
+LabelsAndScores = tuple[Labels, Array]
 
 
 Style = dict[str, Any]
@@ -34,69 +42,82 @@ _TEST_STYLE: Style = {"color": "tab:red", "linewidth": 3.0}
 _BASE_STYLE: Style = {"color": "black", "linewidth": 1.0, "linestyle": ":"}
 
 
-def roc_pr_figure(result: RunResult) -> Figure:
-    """Curves of each fold, their mean, the held-out test set in bold, and what guessing gives."""
+def roc_pr_figure(predictions: pl.DataFrame, results: Mapping[str, Any], data_name: str) -> Figure:
+    """ROC and precision-recall curves of a run side by side, from its ``predictions.parquet`` and ``results.json``."""
     figure = Figure(figsize=(11, 5), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    _draw_roc(left, result)
-    _draw_precision_recall(right, result)
-    figure.suptitle(_title(result), fontsize=11)
+    rows = predictions.with_columns((pl.col(LABEL) == CLASSES[1]).cast(pl.Int64))
+    folds = rows.filter(pl.col("split") == CV).partition_by("repeat", "fold", maintain_order=True)
+    test = _labels_and_scores(rows.filter(pl.col("split") == TEST))
+    scored = ScoredRows([_labels_and_scores(fold) for fold in folds], results["cv"], test, results["test"])
+    _draw_roc(left, scored)
+    _draw_precision_recall(right, scored)
+    figure.suptitle(_title(results["parameters"], data_name), fontsize=11)
     return figure
 
 
-def write_png(figure: Figure, file: BinaryIO) -> None:
-    """Write the picture; equal runs give equal files."""
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+def png_bytes(figure: Figure) -> bytes:
+    """The picture as PNG; equal figures give equal bytes."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
 
 
-def _title(result: RunResult) -> str:
-    config = result.config
-    text = f"{config.data.name}: penalty={config.penalty.name.name}, C={config.C:g}, cv={config.cv.scheme.name}"
-    return text + (" - synthetic corpus" if config.data.name == "demo" else "")
+@dataclass(frozen=True)
+class ScoredRows:
+    """What the curves are drawn from; without held-out rows ``test`` is empty and ``test_scores`` None."""
+
+    folds: list[LabelsAndScores]
+    summary: Mapping[str, Any]
+    test: LabelsAndScores
+    test_scores: Mapping[str, float] | None
 
 
-def _draw_roc(axes: Axes, result: RunResult) -> None:
-    curves = [roc_curve(y, probability)[:2] for y, probability in _fold_scores(result)]
+def _labels_and_scores(rows: pl.DataFrame) -> LabelsAndScores:
+    return rows[LABEL].to_numpy(), rows["probability"].to_numpy()
+
+
+def _title(parameters: Mapping[str, Any], data_name: str) -> str:
+    model = [f"{name}={parameters[name]}" for name in ("penalty", "C") if name in parameters]
+    text = f"{data_name}: {', '.join([*model, 'cv=' + parameters['cv']['scheme']])}"
+    return text + (" - synthetic corpus" if data_name == "demo" else "")
+
+
+def _draw_roc(axes: Axes, scored: ScoredRows) -> None:
+    curves = [roc_curve(y, probability)[:2] for y, probability in scored.folds]
     _draw_folds(axes, curves, start=0.0)
-    auc = result.summary["auc"]
+    auc = scored.summary["auc"]
     axes.plot(
         _GRID,
         _mean_curve(curves, start=0.0),
         **_MEAN_STYLE,
         label=_label("mean of folds, AUC", auc["mean"], auc["std"]),
     )
-    if result.test_scores:
-        false_rate, true_rate, _ = roc_curve(result.dataset.y[result.split.test], result.test_probability)
-        axes.plot(false_rate, true_rate, **_TEST_STYLE, label=_label("held-out test, AUC", result.test_scores["auc"]))
+    if scored.test_scores:
+        false_rate, true_rate, _ = roc_curve(*scored.test)
+        axes.plot(false_rate, true_rate, **_TEST_STYLE, label=_label("held-out test, AUC", scored.test_scores["auc"]))
     axes.plot([0, 1], [0, 1], **_BASE_STYLE, label="guessing, AUC 0.500")
     _finish(axes, "ROC", "false positive rate", "true positive rate", "lower right")
 
 
-def _draw_precision_recall(axes: Axes, result: RunResult) -> None:
+def _draw_precision_recall(axes: Axes, scored: ScoredRows) -> None:
     curves = []
-    for y, probability in _fold_scores(result):
+    for y, probability in scored.folds:
         precision, recall, _ = precision_recall_curve(y, probability)
         curves.append((recall[::-1], precision[::-1]))
     _draw_folds(axes, curves, start=None)
-    summary = result.summary["average_precision"]
+    summary = scored.summary["average_precision"]
     label = _label("mean of folds, AP", summary["mean"], summary["std"])
     axes.plot(_GRID, _mean_curve(curves, start=None), **_MEAN_STYLE, label=label)
-    if result.test_scores:
-        precision, recall, _ = precision_recall_curve(result.dataset.y[result.split.test], result.test_probability)
+    if scored.test_scores:
+        precision, recall, _ = precision_recall_curve(*scored.test)
         axes.plot(
-            recall, precision, **_TEST_STYLE, label=_label("held-out test, AP", result.test_scores["average_precision"])
+            recall, precision, **_TEST_STYLE, label=_label("held-out test, AP", scored.test_scores["average_precision"])
         )
-    base = float(result.dataset.y[result.split.development].mean())
+    base = float(np.concatenate([y for y, _ in scored.folds]).mean())
     axes.plot([0, 1], [base, base], **_BASE_STYLE, label=f"base rate of fakes {base:.3f}")
     _finish(axes, "Precision-recall (fake = positive)", "recall", "precision", "lower left")
-
-
-def _fold_scores(result: RunResult) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    return [
-        (result.dataset.y[fold.test], probability)
-        for fold, probability in zip(result.split.folds, result.fold_probabilities, strict=True)
-    ]
 
 
 def _draw_folds(axes: Axes, curves: list[Curve], start: float | None) -> None:
@@ -105,7 +126,7 @@ def _draw_folds(axes: Axes, curves: list[Curve], start: float | None) -> None:
         axes.plot(first_x, first_y, **_FOLD_STYLE, label=f"{len(curves)} folds" if number == 0 else None)
 
 
-def _mean_curve(curves: list[Curve], start: float | None) -> NDArray[np.float64]:
+def _mean_curve(curves: list[Curve], start: float | None) -> Array:
     """Mean height of the curves over a common grid of x."""
     heights = np.mean([np.interp(_GRID, x, y) for x, y in curves], axis=0)
     if start is not None:

@@ -73,7 +73,7 @@ def share_fits(
 
     grids: dict[str, list[tuple[Member, Config]]] = {}
     for member in members:
-        config = member.typed()
+        config = member.config
         grids.setdefault(_but_for_the_penalty(config), []).append((member, config))
     found: dict[str, Fit] = {}
     for grid in grids.values():
@@ -90,15 +90,6 @@ def share_fits(
             continue
         found |= dict.fromkeys(ids, fits)
     return found
-
-
-def fits_again(config: Config, basis: Basis, fitted_with: Sequence[str]) -> Fit:
-    """The fits of a finished member once more, to the last digit; ``fitted_with`` is from its ``provenance.json``."""
-    from fvc_exp.training.fit import fit_rows
-    from fvc_exp.training.shared_fits import read_points
-
-    points = read_points(fitted_with)
-    return _shared(config, basis, points) if points else fit_rows
 
 
 def _shared(config: Config, basis: Basis, points: tuple[Point, ...]) -> SharedFits:

@@ -1,10 +1,8 @@
 """Who works on a member: at most one attempt at a time, across processes and machines.
 
 An attempt is a numbered file that only one process can create. Its owner touches the file while it lives, so that any
-machine can tell a dead attempt from a slow one; on the owner's machine the process table says so at once.
+machine can tell a dead attempt from a slow one; on the owner's machine the process table tells it at once.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -16,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.sweeps.folder import MemberFolder
+from fvc_exp.sweeps.folder import MemberFolder, read_status
 
 HEARTBEAT_SECONDS = 10.0
 
@@ -41,7 +40,7 @@ class Owner:
     started: str
 
     @classmethod
-    def this_process(cls, job: str) -> Owner:
+    def this_process(cls, job: str) -> Self:
         """The calling process, at work for this job."""
         return cls(
             host=socket.gethostname(),
@@ -67,7 +66,7 @@ class Claim:
             return process_start(self.owner.pid) == self.owner.process_start
         try:
             return now - self.path.stat().st_mtime < STALE_SECONDS
-        except FileNotFoundError:  # given back
+        except FileNotFoundError:  # the owner had nothing to do and removed it
             return False
 
 
@@ -81,7 +80,7 @@ def process_start(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def latest(folder: MemberFolder) -> Claim | None:
+def latest_claim(folder: MemberFolder) -> Claim | None:
     """The newest attempt, alive or not."""
     numbers = [int(path.stem) for path in folder.attempts.glob(f"*{_SUFFIX}")]
     if not numbers:
@@ -102,7 +101,7 @@ def try_claim(folder: MemberFolder, job: str) -> Claim | None:
     """
     try:
         folder.attempts.mkdir(parents=True, exist_ok=True)
-        before = latest(folder)
+        before = latest_claim(folder)
         if before and not _has_ended(folder, before) and before.is_alive(_file_clock(folder.attempts)):
             return None
         number = before.number + 1 if before else 1
@@ -136,11 +135,8 @@ def heartbeat(claim: Claim) -> Iterator[None]:
 
 
 def _has_ended(folder: MemberFolder, claim: Claim) -> bool:
-    try:
-        status = json.loads(folder.status.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return False
-    return bool(status.get("attempt") == claim.number)
+    status = read_status(folder.status)
+    return status is not None and status.get("attempt") == claim.number
 
 
 def _file_clock(folder: Path) -> float:

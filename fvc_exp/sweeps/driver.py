@@ -1,39 +1,25 @@
-"""A sweep from its plan to its leaderboard, and taking it up again wherever it was left."""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+"""A sweep from its plan to its leaderboard, and going on wherever an earlier driver stopped."""
 
 from rich.console import Console
 
-from fvc_exp.config.schema import Choice, Config
-from fvc_exp.errors import ArtifactError, ConfigError
+from fvc_exp.config.schema import Choice
+from fvc_exp.config.store import read_config
+from fvc_exp.errors import ConfigError
+from fvc_exp.io import files
 from fvc_exp.io.console import make_console
-from fvc_exp.io.files import alone, read_json
-from fvc_exp.sweeps import leaderboard
-from fvc_exp.sweeps.advice import advice, seconds_each
-from fvc_exp.sweeps.cache import basis_of, fits_again
-from fvc_exp.sweeps.folder import Member, MemberFolder, Plan, SweepFolder, read_status
-from fvc_exp.sweeps.launchers import Launcher, make_launcher, packs_of
-from fvc_exp.sweeps.results import collect
-from fvc_exp.sweeps.show import counts_line, follow
-from fvc_exp.sweeps.states import TO_RUN, MemberState, State, Watch, wait
-from fvc_exp.sweeps.submissions import adopt
-
-if TYPE_CHECKING:
-    from fvc_exp.training.split_dataset import Basis
+from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io.tables import read_own
+from fvc_exp.sweeps import launchers, leaderboard, results, show, submissions
+from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.plan import size_hint
+from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States, Watch, wait
 
 
-States = Sequence[MemberState]
-
-
-def drive(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
+def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
     """Run what the plan still lacks, wait for all of it, and write the results; True if every member is done.
 
     Jobs of an earlier driver that are still queued or running are waited for, not submitted again. With ``leave``
-    the function returns as soon as everything is submitted, and True says no more than that.
+    the function returns as soon as everything is submitted, and True means no more than that.
 
     Raises:
         ConfigError: the launcher cannot do that.
@@ -41,43 +27,83 @@ def drive(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
         ArtifactError: the folder cannot be written.
     """
     console = make_console(stderr=True)
-    launcher = make_launcher(sweep, plan)
+    launcher = launchers.make_launcher(sweep, plan)
     if leave and not launcher.leaves:
         raise ConfigError(f"sweep.wait=false needs hydra/launcher=slurm: jobs of {plan.launcher} end with the driver")
     sweep.make()
-    with alone(sweep.lock):  # the next driver sees what this one submitted
-        adopt(sweep)
+    with files.exclusive_lock(sweep.lock):  # the next driver sees what this one submitted
+        submissions.recover_job_ids(sweep)
         sweep.write_plan(plan)
         states = Watch(sweep, plan).settle()
         missing = [each.member for each in states if each.state in TO_RUN or _runs_again(each)]
-        console.print(counts_line(plan, states), highlight=False)
-        launcher.start(packs_of(missing, plan.pack))
-    if launcher.leaves and missing:
-        print_advice(console, missing, plan.pack)
+        console.print(show.counts_line(plan, states), highlight=False)
+        if launcher.leaves and (hint := size_hint(plan, len(missing))):
+            console.print(hint, soft_wrap=True)
+        launcher.start(launchers.batches(missing, plan.pack))
     if leave:
         console.print(f"submitted; see fvc status {sweep.path}, later fvc collect {sweep.path}", soft_wrap=True)
         return True
     launcher.prepare()
-    states = _wait(console, sweep, Watch(sweep, plan), launcher)
+    states = _wait(console, sweep, plan, launcher)
     finish(sweep, plan, states)
     return all(each.state is State.done for each in states)
 
 
 def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
-    """Write the tables, print the leaderboard, and refit the best configuration with all artifacts."""
+    """Write the tables, print the leaderboard, and copy the best run, with its pictures, to ``best/``."""
     console = make_console()
-    results = collect(sweep, states)
-    ranked = leaderboard.rank(results)
+    table = results.collect(sweep, states)
+    ranked = leaderboard.rank(table)
     leaderboard.write_csv(sweep, ranked)
-    leaderboard.show(console, plan, states, results)
+    leaderboard.show(console, plan, states, table)
     if len(ranked):
         found = leaderboard.ties(sweep, ranked)
         leaderboard.show_ties(console, found)
         chosen = ranked["run_id"][0]
         if plan.choice != Choice.best.name and not isinstance(found, str):
             chosen = found.choose(Choice[plan.choice]).name
-        _refit_best(sweep, plan, chosen)
+        copy_best(sweep, chosen, plots=plan.plots)
+        console.print(_best_line(sweep, plan), soft_wrap=True, markup=False)
     console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
+
+
+def copy_best(sweep: SweepFolder, run_id: str, *, plots: bool) -> None:
+    """Make ``best/`` a copy of this finished run, with the pictures drawn from its files; unless it is that already.
+
+    Raises:
+        ArtifactError: a file of the run is missing or broken, or the folder cannot be written.
+    """
+    run, best = RunFolder(sweep.member(run_id).path), RunFolder(sweep.best)
+    with files.exclusive_lock(sweep.lock):
+        if _is_copy(best, run) and (best.plot.exists() or not plots):
+            return
+        with files.atomic_folder(best.path) as path:
+            if plots:
+                files.write_bytes(RunFolder(path).plot, _picture(run))
+            for file in reversed(run.files()):  # the status last: what a killed process leaves counts as no run
+                if file.exists():
+                    files.write_bytes(path / file.name, file.read_bytes())
+
+
+def _picture(run: RunFolder) -> bytes:
+    from fvc_exp.runs.plots import png_bytes, roc_pr_figure
+
+    data_name = read_config(run.config).data.name
+    return png_bytes(roc_pr_figure(read_own(run.predictions), files.read_json(run.results), data_name))
+
+
+def _is_copy(best: RunFolder, run: RunFolder) -> bool:
+    """Whether both are the same attempt at the same configuration, by their times and ids."""
+    pairs = ((best.status, run.status), (best.results, run.results))
+    return all(copy.exists() and copy.read_bytes() == original.read_bytes() for copy, original in pairs)
+
+
+def _best_line(sweep: SweepFolder, plan: Plan) -> str:
+    found = files.read_json(RunFolder(sweep.best).results)
+    overrides = next(member.overrides for member in plan.members if member.run_id == found["run_id"])
+    test = f"; held-out test AUC {found['test']['auc']:.3f}, F1 {found['test']['f1']:.3f}" if found["test"] else ""
+    words = " ".join([found["run_id"], *overrides])
+    return f"best: {words}{test}; audit {found['audit']['verdict']}; all of it in {sweep.best}"
 
 
 def _runs_again(found: MemberState) -> bool:
@@ -85,52 +111,11 @@ def _runs_again(found: MemberState) -> bool:
     return found.state is State.done and not found.member.trains
 
 
-def print_advice(console: Console, members: Sequence[Member], pack: int) -> None:
-    """Say so if these jobs are too small for a cluster."""
-    members = [member for member in members if member.trains]
-    seconds = seconds_each(members) if members else None
-    if seconds is not None and (text := advice(seconds, members, pack)):
-        console.print(text, soft_wrap=True)
-
-
-def _wait(console: Console, sweep: SweepFolder, watch: Watch, launcher: Launcher) -> States:
+def _wait(console: Console, sweep: SweepFolder, plan: Plan, launcher: launchers.Launcher) -> States:
     try:
-        with follow(console, watch.total) as on_look:
-            return wait(watch, launcher, on_look)
+        with show.follow(console, len(plan.members)) as on_look:
+            return wait(Watch(sweep, plan), launcher, on_look)
     except KeyboardInterrupt:
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"
         console.print(f"{sweep.path}: {jobs}; give the same command again to go on", soft_wrap=True, markup=False)
         raise
-
-
-def _refit_best(sweep: SweepFolder, plan: Plan, run_id: str) -> None:
-    """Run the best configuration again, this time with pictures, unless it stands there already."""
-    best = MemberFolder(sweep.best)
-    status = read_status(best.status)
-    if status and status["state"] == "done" and read_json(best.results)["run_id"] == run_id:
-        return
-    from fvc_exp.runs import execute
-
-    try:
-        best.path.mkdir(exist_ok=True)
-    except OSError as error:
-        raise ArtifactError(f"{best.path}: cannot be made: {error.strerror}") from error
-    for path in best.files():
-        path.unlink(missing_ok=True)
-    member = _member(plan, run_id)
-
-    together = read_json(sweep.member(run_id).provenance).get("fitted_with", ())
-
-    def basis(config: Config) -> Basis:
-        return basis_of(config, member.data_sha256)
-
-    execute.execute(
-        replace(member.typed(), plots=plan.plots),
-        best.path,
-        load=basis,
-        fitted_to=lambda config, *rows: fits_again(config, basis(config), together)(config, *rows),
-    )
-
-
-def _member(plan: Plan, run_id: str) -> Member:
-    return next(member for member in plan.members if member.run_id == run_id)

@@ -1,30 +1,22 @@
 """A sweep's folder and its plan: which configurations it has, and what became of the others that were asked for."""
 
-from __future__ import annotations
-
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from functools import cached_property
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args, get_origin, get_type_hints
 
-from omegaconf import OmegaConf
-
-from fvc_exp.config.schema import Config
-from fvc_exp.config.validate import to_typed
+from fvc_exp.config.schema import Config, Stage
 from fvc_exp.errors import ArtifactError
-from fvc_exp.io.files import read_json, require_folder, write_json
+from fvc_exp.io import files
 from fvc_exp.io.run_folder import FileName, RunFolder
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
 class Member:
-    """One distinct configuration: its id, how it was asked for, what counts of it, and all of it as plain data.
+    """One distinct configuration: its id, how it was asked for, the parameters that count, and all of it.
 
     ``data_sha256`` is the content hash of the rows it trains on; None for a stage that trains nothing.
     """
@@ -33,20 +25,12 @@ class Member:
     overrides: list[str]
     parameters: dict[str, Any]
     data_sha256: str | None
-    config: dict[str, Any]
-
-    def typed(self) -> Config:
-        """The configuration that the run gets."""
-        return self._typed
-
-    @cached_property
-    def _typed(self) -> Config:
-        return to_typed(OmegaConf.create(self.config))
+    config: Config
 
     @property
     def trains(self) -> bool:
         """Whether the run must leave metrics to count as done."""
-        return self.config["stage"]["name"] in ("train", "all")
+        return self.config.stage.name in (Stage.train, Stage.all)
 
 
 @dataclass(frozen=True)
@@ -70,6 +54,7 @@ class Plan:
     """Everything that was requested, and the launcher option with its node of settings.
 
     ``common`` holds the overrides that all configurations share; the others name only what differs between them.
+    ``values`` is rows x columns of the largest table that a member trains on, 0 if that is not known.
     """
 
     command: list[str]
@@ -83,6 +68,7 @@ class Plan:
     duplicates: list[Duplicate]
     choice: str = "best"
     search: str = "none"
+    values: int = 0
 
     @property
     def requested(self) -> int:
@@ -93,7 +79,7 @@ class Plan:
 class MemberFolder(RunFolder):
     """A run folder that also keeps who works on it, and what earlier attempts left."""
 
-    lost = FileName("lost.json")  # what a driver found out about a job that could not say it itself
+    lost = FileName("lost.json")  # what a driver found out about a job that ended without a status
 
     @property
     def attempts(self) -> Path:
@@ -130,11 +116,11 @@ class SweepFolder:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise ArtifactError(f"{folder}: cannot be made: {os.strerror(error.errno or 0)}") from error
+                raise ArtifactError(f"{folder}: cannot be made: {error.strerror}") from error
 
     def write_plan(self, plan: Plan) -> None:
         """Replace the plan."""
-        write_json(self.plan, asdict(plan))
+        files.write_json(self.plan, asdict(plan))
 
     def read_plan(self) -> Plan:
         """The plan as the last driver left it.
@@ -143,24 +129,35 @@ class SweepFolder:
             ArtifactError: this is no sweep folder, or its plan was written by another version.
         """
         if not self.plan.exists():
-            require_folder(self.path)
+            files.require_folder(self.path)
             raise ArtifactError(f"{self.path}: is no sweep: it holds no {self.plan.name}")
-        return _plan(self.plan, read_json(self.plan))
+        try:
+            plan: Plan = _decode(Plan, files.read_json(self.plan))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{self.plan}: was not written by this version of fvc-exp: {error!r}") from error
+        return plan
 
 
-def _plan(path: Path, content: Mapping[str, Any]) -> Plan:
-    try:
-        plain = {
-            field.name: content[field.name]
-            for field in fields(Plan)
-            if field.default is MISSING or field.name in content
-        }
-        plain["members"] = [Member(**each) for each in plain["members"]]
-        plain["invalid"] = [Refused(**each) for each in plain["invalid"]]
-        plain["duplicates"] = [Duplicate(**each) for each in plain["duplicates"]]
-    except (KeyError, TypeError) as error:
-        raise ArtifactError(f"{path}: was not written by this version of fvc-exp: {error!r}") from error
-    return Plan(**plain)
+_hints = cache(get_type_hints)
+
+
+def _decode(kind: Any, value: Any) -> Any:
+    """A value of ``plan.json`` as the type that it had: dataclasses and enums again; nothing in it is interpreted."""
+    if is_dataclass(kind):
+        return _decode_dataclass(kind, value)
+    if value is None:
+        return None
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind[value]
+    if get_origin(kind) is list:
+        return [_decode(get_args(kind)[0], item) for item in value]
+    optional = [each for each in get_args(kind) if each is not type(None)]
+    return _decode(optional[0], value) if len(optional) == 1 else value
+
+
+def _decode_dataclass(kind: Any, content: Mapping[str, Any]) -> Any:
+    hints = _hints(kind)
+    return kind(**{field.name: _decode(hints[field.name], content[field.name]) for field in fields(kind)})
 
 
 def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str, Any] | None:
@@ -173,7 +170,7 @@ def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str,
     if status is None or status["state"] != "done":
         return None
     if member.trains:
-        return status if has_metrics(folder) else None
+        return status if _has_metrics(folder) else None
     return status if job is None or status.get("job") == job else None
 
 
@@ -186,8 +183,7 @@ def read_status(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and "state" in content else None
 
 
-def has_metrics(folder: MemberFolder) -> bool:
-    """Whether the run left metrics and results that can be read."""
+def _has_metrics(folder: MemberFolder) -> bool:
     try:
         return all(json.loads(path.read_bytes()) for path in (folder.metrics, folder.results))
     except (FileNotFoundError, ValueError):

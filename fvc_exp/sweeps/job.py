@@ -5,7 +5,6 @@ This module is imported by every job first, so it loads nothing scientific befor
 
 from __future__ import annotations
 
-import logging
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -20,21 +19,18 @@ from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, SweepFolder, finished, read_status
 
 if TYPE_CHECKING:
-    from submitit.helpers import DelayedSubmission
-
     from fvc_exp.training.fit import Fit
-
-
-log = logging.getLogger(__name__)
 
 
 _WAIT_SECONDS = 1.0
 
 
-_HEEDED_FROM = 0.75  # of a job's time: a warning before that is put off until then
+_WARN_FROM = 0.75  # of a job's time: an earlier warning is put off until then
 
 
-_SHORT_MINUTES = 10  # submitit takes any warning in so short a job for its time limit, in longer ones it looks
+_SHORT_MINUTES = (
+    10  # in so short a job submitit takes any warning for the time limit, in longer ones it checks the time
+)
 
 
 class TimeLimitError(FvcError):
@@ -42,8 +38,8 @@ class TimeLimitError(FvcError):
 
 
 @dataclass(frozen=True)
-class Pack:
-    """A callable for submitit: the members of a job of so many minutes. Returns plain data, and restarts as it is."""
+class MemberBatch:
+    """A callable for submitit: the members of a job with so many minutes. Returns plain data, and restarts as it is."""
 
     sweep: str
     members: tuple[Member, ...]
@@ -56,7 +52,7 @@ class Pack:
         _raise_at_time_limit(self.minutes)
         return run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
 
-    def checkpoint(self) -> DelayedSubmission:
+    def checkpoint(self) -> Any:
         """Hydra's ``max_num_timeout`` above 0 starts the job again: what is finished stays finished."""
         import submitit
 
@@ -68,19 +64,19 @@ def run_members(
 ) -> list[dict[str, Any]]:
     """Run each member that is not finished yet, for this job; after the time limit no further one is begun.
 
-    ``fits`` are those that members share, by their ids; the others are fitted alone.
+    ``fits`` are those that members share, by their ids; the other members are fitted one by one.
     """
-    said = []
+    statuses = []
     for member in members:
         fitted_to = (fits or {}).get(member.run_id)
-        said.append(run_member(sweep.member(member.run_id), member, job, fitted_to))
-        if said[-1].get("reason") == TimeLimitError.__name__:
+        statuses.append(run_member(sweep.member(member.run_id), member, job, fitted_to))
+        if statuses[-1].get("reason") == TimeLimitError.__name__:
             break
-    return said
+    return statuses
 
 
 def run_member(folder: MemberFolder, member: Member, job: str, fitted_to: Fit | None = None) -> dict[str, Any]:
-    """Run one configuration unless it is done, waiting while another process is at it; returns its status."""
+    """Run one configuration unless it is done, waiting while another process works on it; returns its status."""
     while True:
         if (status := finished(folder, member, job)) is not None:
             return status
@@ -96,7 +92,7 @@ def run_member(folder: MemberFolder, member: Member, job: str, fitted_to: Fit | 
 
 
 def _clear(folder: MemberFolder) -> None:
-    """Put aside how the attempt before ended, and delete the rest of it."""
+    """Keep how the attempt before ended under ``attempts``, and delete the rest of it."""
     for path in (folder.status, folder.lost):
         if (old := read_status(path)) is not None:
             path.rename(folder.attempts / f"{old.get('attempt', 0)}.{path.name}")
@@ -108,15 +104,11 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, fitted_to: Fit 
     from fvc_exp.runs import execute
     from fvc_exp.training.fit import fit_rows
 
-    assert claim.owner is not None  # it is ours
-    facts = {
-        "attempt": claim.number,
-        "host": claim.owner.host,
-        "job": claim.owner.job,
-        "restart": claim.owner.restart,
-    }
+    assert claim.owner is not None  # it is this process
+    owner = claim.owner
+    facts = {"attempt": claim.number, "host": owner.host, "job": owner.job, "restart": owner.restart}
     return execute.execute(
-        member.typed(),
+        member.config,
         folder.path,
         load=lambda config: basis_of(config, member.data_sha256),
         fitted_to=fitted_to or fit_rows,
@@ -138,10 +130,10 @@ def _raise_at_time_limit(minutes: float) -> None:
     stock = signal.getsignal(number)
     if not callable(stock):
         return
-    heeded_from = time.monotonic() + _HEEDED_FROM * 60 * minutes
+    warn_from = time.monotonic() + _WARN_FROM * 60 * minutes
 
     def handle(received: int, frame: FrameType | None) -> None:
-        early = heeded_from - time.monotonic()
+        early = warn_from - time.monotonic()
         if early > 0 and minutes <= _SHORT_MINUTES:
             signal.setitimer(signal.ITIMER_REAL, early)
             return

@@ -1,17 +1,18 @@
-"""Jobs on their way, by submitit and never waited for: in this process, in others of this machine, or by SLURM."""
+"""Start the members of a sweep: in this process, in other processes of this machine, or as jobs of SLURM.
 
-from __future__ import annotations
+Jobs are submitted by submitit, but not waited for by it: see ``states``.
+"""
 
 import os
 import shlex
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fvc_exp.config.schema import Search
 from fvc_exp.errors import ConfigError
@@ -19,40 +20,28 @@ from fvc_exp.io.console import progress_bar
 from fvc_exp.sweeps.cache import share_fits
 from fvc_exp.sweeps.claims import process_start
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
-from fvc_exp.sweeps.job import Pack, run_members
+from fvc_exp.sweeps.job import MemberBatch, run_members
 from fvc_exp.sweeps.schedulers import LocalQueue, SchedulerError, max_array_size
-from fvc_exp.sweeps.submissions import Cluster, Submission, job_ids, write
+from fvc_exp.sweeps.submissions import Cluster, Submission, job_ids, write_submission
 
-if TYPE_CHECKING:
-    from fvc_exp.training.fit import Fit
+_SUBMITIT = "hydra_plugins.hydra_submitit_launcher"
 
 
 _CLUSTERS = {
-    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher": Cluster.slurm,
-    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher": Cluster.local,
+    f"{_SUBMITIT}.submitit_launcher.SlurmLauncher": Cluster.slurm,
+    f"{_SUBMITIT}.submitit_launcher.LocalLauncher": Cluster.local,
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher": None,
 }
 
 
-Item = TypeVar("Item")
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
-Packs = Sequence[tuple[Member, ...]]
+_T = TypeVar("_T")
 
 
-class Launcher(Protocol):
-    """Starts members."""
-
-    leaves: bool  # whether its jobs outlive the driver
-
-    def start(self, packs: Packs) -> None:
-        """Begin, or queue, all of them."""
-
-    def prepare(self) -> None:
-        """Do what the waiting members have in common, before the first of them."""
-
-    def step(self) -> bool:
-        """Called again and again while members are on their way; False once nothing waits in here."""
+Batch = tuple[Member, ...]
+"""The members of one job."""
 
 
 def cluster_of(option: str, settings: Mapping[str, Any]) -> Cluster | None:
@@ -69,76 +58,73 @@ def cluster_of(option: str, settings: Mapping[str, Any]) -> Cluster | None:
     return _CLUSTERS[target]
 
 
-def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
-    """The launcher that the plan names.
-
-    Raises:
-        ConfigError: it is not supported.
-    """
-    cluster = cluster_of(plan.launcher, plan.launcher_settings)
-    if cluster is None:
-        grid = plan.members if plan.search == Search.grid.name else ()
-        return InProcess(sweep, plan.launcher_settings, grid)
-    kinds: dict[Cluster, Callable[[SweepFolder, Mapping[str, Any]], Launcher]] = {
-        Cluster.slurm: SlurmLauncher,
-        Cluster.local: LocalLauncher,
-    }
-    return kinds[cluster](sweep, plan.launcher_settings)
-
-
-def packs_of(members: Sequence[Member], size: int) -> Packs:
-    """The members of each job, in the plan's order."""
-    return _chunks(members, size)
+def batches(items: Sequence[_T], size: int) -> list[tuple[_T, ...]]:
+    """The items in their order, ``size`` at a time; the last batch may be smaller."""
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
 
 
 @dataclass
-class InProcess:
-    """One after the other, in the driver; those of ``grid`` share their fits."""
+class Launcher:
+    """Starts members. ``leaves``: its jobs outlive the driver."""
 
     sweep: SweepFolder
     settings: Mapping[str, Any]
-    grid: Sequence[Member] = ()
-    leaves: bool = field(default=False, init=False)
-    _waiting: deque[tuple[Member, ...]] = field(default_factory=deque)
-    _fits: Mapping[str, Fit] = field(default_factory=dict)
+    leaves: ClassVar[bool] = False
+    _waiting: deque[Batch] = field(default_factory=deque, init=False)
 
-    def start(self, packs: Packs) -> None:
-        """Take them on."""
-        self._waiting.extend(packs)
+    def start(self, jobs: Sequence[Batch]) -> None:
+        """Begin, or queue, all of them."""
+        self._waiting.extend(jobs)
+
+    def prepare(self) -> None:
+        """Do what the waiting members have in common, before the first of them."""
+
+    def step(self) -> bool:
+        """Called again and again while members are on their way; False once nothing waits in here."""
+        return bool(self._waiting)
+
+    def _submit(self, cluster: Cluster, submission: Submission, jobs: Sequence[Batch], **settings: Any) -> list[str]:
+        """Hand jobs to submitit; returns their ids."""
+        executor = make_executor(cluster, {**self.settings, **settings}, submission.folder)
+        sweep, minutes = str(self.sweep.path.resolve()), self.settings["timeout_min"]
+        with _importable():
+            submitted = executor.submit_array([MemberBatch(sweep, batch, minutes) for batch in jobs])
+        return [str(job.job_id) for job in submitted]
+
+
+@dataclass
+class InProcessLauncher(Launcher):
+    """One after the other, in the driver; those of ``grid`` share their fits."""
+
+    grid: Sequence[Member] = ()
+    _fits: Mapping[str, Any] = field(default_factory=dict, init=False)
 
     def prepare(self) -> None:
         """Make the fits that the waiting members share."""
         if self.grid and self._waiting:
             with progress_bar("fits") as on_progress:
-                self._fits = share_fits(self.grid, [each for pack in self._waiting for each in pack], on_progress)
+                self._fits = share_fits(self.grid, [each for batch in self._waiting for each in batch], on_progress)
 
     def step(self) -> bool:
         """Run the next one."""
         if self._waiting:
-            pack, job = self._waiting.popleft(), str(os.getpid())
-            own = Submission.new(Cluster.local, str(self.sweep.path), [_ids(pack)])
-            write(self.sweep, own.with_jobs([f"{job}.{process_start(os.getpid())}"]))
-            run_members(self.sweep, pack, job, self._fits)
+            batch, job = self._waiting.popleft(), str(os.getpid())
+            submission = Submission.new(Cluster.local, str(self.sweep.path), [_ids(batch)])
+            write_submission(self.sweep, submission.with_jobs([f"{job}.{process_start(os.getpid())}"]))
+            run_members(self.sweep, batch, job, self._fits)
         return bool(self._waiting)
 
 
 @dataclass
-class LocalLauncher:
+class LocalLauncher(Launcher):
     """Own processes on this machine, as many at a time as it has cores."""
 
-    sweep: SweepFolder
-    settings: Mapping[str, Any]
-    leaves: bool = field(default=False, init=False)
-    _waiting: deque[tuple[Member, ...]] = field(default_factory=deque)
-    _jobs: list[str] = field(default_factory=list)
+    _jobs: list[str] = field(default_factory=list, init=False)
 
-    def start(self, packs: Packs) -> None:
+    def start(self, jobs: Sequence[Batch]) -> None:
         """Start the first ones."""
-        self._waiting.extend(packs)
+        super().start(jobs)
         self.step()
-
-    def prepare(self) -> None:
-        """Each job does everything by itself."""
 
     def step(self) -> bool:
         """Start the next ones as others end."""
@@ -146,75 +132,61 @@ class LocalLauncher:
 
         running = LocalQueue().active(self._jobs)
         for _ in range(min(cpu_count() - len(running), len(self._waiting))):
-            self._submit(self._waiting.popleft())
+            batch = self._waiting.popleft()
+            submission = Submission.new(Cluster.local, self.settings["submitit_folder"], [_ids(batch)])
+            (pid,) = self._submit(Cluster.local, submission, [batch])
+            self._jobs.append(f"{pid}.{process_start(int(pid))}")
+            write_submission(self.sweep, submission.with_jobs([self._jobs[-1]]))
         return bool(self._waiting)
-
-    def _submit(self, pack: tuple[Member, ...]) -> None:
-        submission = Submission.new(Cluster.local, self.settings["submitit_folder"], [_ids(pack)])
-        executor = make_executor(Cluster.local, self.settings, submission.folder)
-        with importable():
-            (job,) = executor.submit_array([_job(self.sweep, pack, self.settings)])
-        self._jobs.append(f"{job.job_id}.{process_start(int(job.job_id))}")
-        write(self.sweep, submission.with_jobs([self._jobs[-1]]))
 
 
 @dataclass
-class SlurmLauncher:
-    """Job arrays: each pack is a task of its own."""
+class SlurmLauncher(Launcher):
+    """Job arrays: each batch is a task of its own; SLURM starts them by itself."""
 
-    sweep: SweepFolder
-    settings: Mapping[str, Any]
-    leaves: bool = field(default=True, init=False)
+    leaves: ClassVar[bool] = True
 
-    def start(self, packs: Packs) -> None:
+    def start(self, jobs: Sequence[Batch]) -> None:
         """Submit everything, in as many arrays as the cluster's MaxArraySize asks for.
 
         Raises:
             SchedulerError: SLURM does not take a submission.
         """
-        arrays = _chunks(packs, max_array_size())
-        parallelism = max(1, int(self.settings["array_parallelism"]) // len(arrays)) if arrays else 1
+        arrays = batches(jobs, max_array_size())
         for array in arrays:
-            self._submit(array, {**self.settings, "array_parallelism": parallelism})
+            self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)))
 
-    def prepare(self) -> None:
-        """Each job does everything by itself."""
-
-    def step(self) -> bool:
-        """SLURM starts them by itself."""
-        return False
-
-    def _submit(self, packs: Packs, settings: Mapping[str, Any]) -> None:
+    def _submit_array(self, jobs: Sequence[Batch], parallelism: int) -> None:
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        submission = Submission.new(Cluster.slurm, settings["submitit_folder"], [_ids(pack) for pack in packs])
-        write(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
-        executor = make_executor(Cluster.slurm, settings, submission.folder)
+        submission = Submission.new(Cluster.slurm, self.settings["submitit_folder"], [_ids(batch) for batch in jobs])
+        write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         try:
-            with importable():
-                jobs = executor.submit_array([_job(self.sweep, pack, settings) for pack in packs])
+            ids = self._submit(Cluster.slurm, submission, jobs, array_parallelism=parallelism)
         except (FailedJobError, FailedSubmissionError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
-        write(self.sweep, submission.with_jobs(job_ids(jobs[0].job_id.partition("_")[0], len(jobs))))
+        write_submission(self.sweep, submission.with_jobs(job_ids(ids[0].partition("_")[0], len(ids))))
 
 
-def _chunks(items: Sequence[Item], size: int) -> list[tuple[Item, ...]]:
-    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
+def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
+    """The launcher that the plan names.
+
+    Raises:
+        ConfigError: it is not supported.
+    """
+    cluster = cluster_of(plan.launcher, plan.launcher_settings)
+    if cluster is Cluster.slurm:
+        return SlurmLauncher(sweep, plan.launcher_settings)
+    if cluster is Cluster.local:
+        return LocalLauncher(sweep, plan.launcher_settings)
+    return InProcessLauncher(
+        sweep, plan.launcher_settings, grid=plan.members if plan.search == Search.grid.name else ()
+    )
 
 
-def _job(sweep: SweepFolder, pack: tuple[Member, ...], settings: Mapping[str, Any]) -> Pack:
-    return Pack(str(sweep.path.resolve()), pack, settings["timeout_min"])
-
-
-def _ids(pack: Sequence[Member]) -> list[str]:
-    return [member.run_id for member in pack]
-
-
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-
-
-_LAUNCHER_SCHEMA = "hydra_plugins.hydra_submitit_launcher.config"
+def _ids(batch: Batch) -> list[str]:
+    return [member.run_id for member in batch]
 
 
 def make_executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) -> Any:
@@ -230,7 +202,7 @@ def make_executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) ->
     first |= {"slurm_python": job_python()}
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster=cluster.value, **first)
-        common = import_module(_LAUNCHER_SCHEMA).BaseQueueConf.__dataclass_fields__
+        common = import_module(f"{_SUBMITIT}.config").BaseQueueConf.__dataclass_fields__
         executor.update_parameters(
             **{key if key in common else f"{cluster.value}_{key}": value for key, value in given.items()}
         )
@@ -249,7 +221,7 @@ def job_python() -> str:
 
 
 @contextmanager
-def importable() -> Iterator[None]:
+def _importable() -> Iterator[None]:
     """Let a job's Python find this package where it is not installed but run from a checkout."""
     from submitit.core.utils import environment_variables
 

@@ -114,7 +114,8 @@ def show(console: Console, plan: Plan, states: Sequence[MemberState], results: p
         console.print(text, style="red", markup=False, soft_wrap=True)
     for each in states:
         if each.state in (State.failed, State.lost):
-            console.print(f"{each.state.value}: {failure(each)}", style="red", markup=False, soft_wrap=True)
+            log = f" (log: {each.log})" if each.log and each.log.exists() else ""
+            console.print(f"{each.failure}{log}", style="red", markup=False, soft_wrap=True)
     if plan.invalid:
         console.print(f"{len(plan.invalid)} invalid configurations were not run:")
         for reason, count in Counter(refused.reason for refused in plan.invalid).most_common():
@@ -134,13 +135,6 @@ def ties(sweep: SweepFolder, ranked: pl.DataFrame) -> TieSummary | str:
 def show_ties(console: Console, found: TieSummary | str) -> None:
     """Print it as one sentence."""
     console.print(found if isinstance(found, str) else found.sentence(), markup=False, soft_wrap=True)
-
-
-def failure(found: MemberState) -> str:
-    """One line on a member that did not make it."""
-    message = f": {found.message.splitlines()[0]}" if found.message else ""
-    log = f" (log: {found.log})" if found.log and found.log.exists() else ""
-    return f"{found.member.run_id} {' '.join(found.member.overrides)}: {found.reason}{message}{log}"
 
 
 def _table(ranked: pl.DataFrame) -> Table:

@@ -1,11 +1,10 @@
 """From Hydra's multirun to a sweep that is driven: the only part that reads Hydra's own configuration."""
 
-from __future__ import annotations
-
 import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -20,24 +19,24 @@ from fvc_exp.config.validate import PROX_NEWTON
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console
 from fvc_exp.io.optional import require_mlflow
-from fvc_exp.sweeps.driver import drive, print_advice
+from fvc_exp.sweeps import driver, launchers, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.launchers import cluster_of
-from fvc_exp.sweeps.plan import TrainingData, make_plan, sweep_path
-from fvc_exp.sweeps.show import counts_line, print_plan
-from fvc_exp.sweeps.states import TO_RUN, inspect
+from fvc_exp.sweeps.plan import TrainingData, make_plan, size_hint, sweep_path
 from fvc_exp.sweeps.submissions import Cluster
 
 
 @dataclass(frozen=True)
-class Swept:
-    """``complete`` if all is done, or was only to be shown or submitted; ``ended`` where a driver has seen its end."""
+class SweepOutcome:
+    """``complete`` if all is done, or was only to be shown or submitted.
+
+    ``results`` are the sweep's folder and the configuration with the tracking settings; None before its end.
+    """
 
     complete: bool
-    ended: tuple[SweepFolder, Config] | None = None
+    results: tuple[SweepFolder, Config] | None = None
 
 
-def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> Swept:
+def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> SweepOutcome:
     """Plan and run what a multirun asks for.
 
     Raises:
@@ -45,7 +44,7 @@ def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> Swe
         FvcError: nothing can run, or not with this launcher.
     """
     option = str(master.hydra.runtime.choices["hydra/launcher"])
-    cluster = cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
+    cluster = launchers.cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
     if master.search.name is Search.grid and cluster is not None:
         raise ConfigError(
             f"search=grid makes its fits in one process: leave out hydra/launcher={option}, or use -m "
@@ -57,15 +56,15 @@ def sweep(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> Swe
     points = grid.points(arguments)
     requested = ((point, grid.compose(point)) for point in points)
     dry = bool(master.sweep.dry)
-    data, common = TrainingData(prepare=not dry), shared(points)
+    data, common = TrainingData(prepare=not dry), common_overrides(points)
     plan, first = make_plan(requested, data, command=sys.argv, common=common, launcher=option)
     folder = SweepFolder(sweep_path(first, plan))
     plan = replace(plan, launcher_settings=_settings(master, folder))
     if dry:
         _show(folder, plan)
-        return Swept(complete=True)
-    complete = drive(folder, plan, leave=not first.sweep.wait)
-    return Swept(complete, (folder, first) if first.sweep.wait else None)
+        return SweepOutcome(complete=True)
+    complete = driver.drive_sweep(folder, plan, leave=not first.sweep.wait)
+    return SweepOutcome(complete, (folder, first) if first.sweep.wait else None)
 
 
 def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
@@ -77,15 +76,17 @@ def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
 
 def _show(folder: SweepFolder, plan: Plan) -> None:
     console = make_console()
-    states = inspect(folder, plan)
-    print_plan(console, plan, [each.member for each in states if each.state in TO_RUN])
-    console.print(counts_line(plan, states))
+    now = states.member_states(folder, plan)
+    to_run = [each.member for each in now if each.state in states.TO_RUN]
+    show.print_plan(console, plan, to_run)
+    console.print(show.counts_line(plan, now))
     if any(member.trains and member.data_sha256 is None for member in plan.members):
         console.print("the data are made when the sweep begins; what is done already is not known before that")
     else:
         console.print(f"the sweep would be {folder.path}", soft_wrap=True, markup=False)
-        if cluster_of(plan.launcher, plan.launcher_settings) is Cluster.slurm:
-            print_advice(console, plan.members, plan.pack)
+        is_slurm = launchers.cluster_of(plan.launcher, plan.launcher_settings) is Cluster.slurm
+        if is_slurm and (hint := size_hint(plan, len(to_run))):
+            console.print(hint, soft_wrap=True)
     console.print("nothing was submitted")
 
 
@@ -96,8 +97,8 @@ class Grid:
         self._loader = loader
         self._master = master
         self._parser = OverridesParser.create(config_loader=loader)
-        self._parsed: dict[str, Override] = {}
-        self._is_group: dict[str, bool] = {}
+        self._parse = cache(self._parse_one)
+        self._is_group = cache(lambda name: bool(loader.get_group_options(name)))
         self._bases: dict[tuple[str, ...], DictConfig] = {}
 
     def points(self, arguments: Sequence[str]) -> list[list[str]]:
@@ -130,7 +131,7 @@ class Grid:
             for override in values:
                 OmegaConf.update(composed, override.key_or_group, override.value(), merge=True)
         except OmegaConfBaseException:
-            return self._compose_by_hydra(point)  # fails, too, and says why in Hydra's words
+            return self._compose_by_hydra(point)  # fails, too, in Hydra's own words
         return composed
 
     def _compose_by_hydra(self, point: Sequence[str]) -> DictConfig:
@@ -139,18 +140,14 @@ class Grid:
             del composed["hydra"]
         return composed
 
-    def _parse(self, text: str) -> Override:
-        if text not in self._parsed:
-            (self._parsed[text],) = self._parser.parse_overrides([text])
-        return self._parsed[text]
+    def _parse_one(self, text: str) -> Override:
+        (override,) = self._parser.parse_overrides([text])
+        return override
 
     def _is_value(self, override: Override) -> bool:
-        name = override.key_or_group
-        if name not in self._is_group:
-            self._is_group[name] = bool(self._loader.get_group_options(name))
-        return override.package is None and not self._is_group[name]
+        return override.package is None and not self._is_group(override.key_or_group)
 
 
-def shared(points: Sequence[Sequence[str]]) -> list[str]:
+def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:
     """The overrides that stand in every one of several points."""
     return [text for text in points[0] if all(text in point for point in points)] if len(points) > 1 else []

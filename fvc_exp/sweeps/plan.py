@@ -1,9 +1,8 @@
 """Requested points -> plan: illegal ones refused with their reason, duplicates in effect dropped, data hashed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -26,10 +25,19 @@ _ID_LENGTH = 12
 _INERT = ("search", "sweep", "plots", "tracking")  # what changes nothing that a stage writes
 
 
-_UNKNOWN = ""  # of rows that were not made yet; only ever shown, never run
+_UNKNOWN = ""  # the hash of rows that were not made yet; only ever shown, never run
 
 
-Requested = Iterable[tuple[list[str], DictConfig]]
+_SECONDS_PER_VALUE = 1e-6  # of a table and fit: saga's, by docs/performance.md; our own solver takes a tenth of it
+
+
+_SMALL_SECONDS = 300.0  # of computing in all, below which queueing and start-up cost more than they save
+
+
+_SHORT_SECONDS = 60.0  # of computing per job, below which a cluster mostly schedules
+
+
+_GOOD_SECONDS = 600.0
 
 
 Prepared = tuple[str, str | None]  # the data root, and the content hash of the rows
@@ -38,10 +46,12 @@ Prepared = tuple[str, str | None]  # the data root, and the content hash of the 
 class TrainingData:
     """Makes and reads the rows of each distinct data set once, so that the jobs of a sweep need not.
 
-    With ``prepare`` off nothing is made, and the hash of rows that are not there yet is None.
+    With ``prepare`` off nothing is made, and the hash of rows that are not there yet is None. ``values`` is rows x
+    columns of the largest data set so far.
     """
 
     def __init__(self, *, prepare: bool) -> None:
+        self.values = 0
         self._prepare = prepare
         self._known: dict[str, Prepared | DataError] = {}
 
@@ -64,32 +74,40 @@ class TrainingData:
 
     def _find(self, config: Config) -> Prepared:
         if not config.data.prepare:
-            return config.data.root, load_dataset(config.data, config.features).content_hash()
+            return self._read(config)
         if not self._prepare:
-            return _as_it_lies(config)
+            return self._read_if_made(config)
         from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
         ready = pipeline.with_demo(config, progress_bar)
         pipeline.prepare_training(ready, progress_bar)
-        return ready.data.root, load_dataset(ready.data, ready.features).content_hash()
+        return self._read(ready)
 
+    def _read(self, config: Config) -> Prepared:
+        dataset = load_dataset(config.data, config.features)
+        self.values = max(self.values, dataset.X.size)
+        return config.data.root, dataset.content_hash()
 
-def _as_it_lies(config: Config) -> Prepared:
-    """What an earlier run made, or None for the hash if nobody did."""
-    from fvc_exp.demo.corpus import DemoSettings
+    def _read_if_made(self, config: Config) -> Prepared:
+        from fvc_exp.demo.corpus import DemoSettings
 
-    data = config.data
-    if data.demo_events is not None and data.demo_uploads is not None and data.demo_seed is not None:
-        corpus = DemoSettings(data.demo_events, data.demo_uploads, data.demo_seed).folder_name
-        data = replace(data, root=str(Path(data.root) / corpus))
-    try:
-        return data.root, load_dataset(data, config.features).content_hash()
-    except DataError:
-        return data.root, None
+        data = config.data
+        if data.demo_events is not None and data.demo_uploads is not None and data.demo_seed is not None:
+            corpus = DemoSettings(data.demo_events, data.demo_uploads, data.demo_seed).folder_name
+            data = replace(data, root=str(Path(data.root) / corpus))
+        try:
+            return self._read(replace(config, data=data))
+        except DataError:
+            return data.root, None
 
 
 def make_plan(
-    requested: Requested, data: TrainingData, *, command: Sequence[str], common: Sequence[str], launcher: str
+    requested: Iterable[tuple[list[str], DictConfig]],
+    data: TrainingData,
+    *,
+    command: Sequence[str],
+    common: Sequence[str],
+    launcher: str,
 ) -> tuple[Plan, Config]:
     """Sort what was requested; returns the plan and the first configuration that can run, for its ``sweep`` settings.
 
@@ -130,6 +148,7 @@ def make_plan(
         duplicates=duplicates,
         choice=first.sweep.choice.name,
         search=first.search.name.name,
+        values=data.values,
     )
     return plan, first
 
@@ -148,6 +167,27 @@ def sweep_path(config: Config, plan: Plan) -> Path:
     return Path(config.outputs) / "sweeps" / (config.sweep.name or _digest(ids))
 
 
+def size_hint(plan: Plan, count: int) -> str | None:
+    """What to do instead of ``count`` configurations as jobs, where the data are too small for a cluster.
+
+    A rule of thumb on rows x columns x fits; None for a sweep that is large enough, or of unknown size.
+    """
+    cv = plan.members[0].config.cv
+    folds = cv.n_splits * cv.n_repeats
+    seconds = _SECONDS_PER_VALUE * plan.values * (folds + 1) * max(1, len(cv.c_grid) * cv.inner_splits)
+    if not seconds or not count:
+        return None
+    if seconds * count < _SMALL_SECONDS:
+        return (
+            f"hint: {count} configurations x {folds} folds of {plan.values:,} values are little work for a cluster: "
+            "run locally, without hydra/launcher"
+        )
+    if seconds * plan.pack < _SHORT_SECONDS:
+        better = min(math.ceil(_GOOD_SECONDS / seconds), count)
+        return f"hint: a job computes about {seconds * plan.pack:.0f} s: sweep.pack={better} makes fewer, longer jobs"
+    return None
+
+
 def _member(config: Config, overrides: list[str], data: TrainingData) -> Member:
     root, data_hash = data.of(config) if config.stage is Stage.train else (config.data.root, None)
     made = data_hash is not None
@@ -157,10 +197,7 @@ def _member(config: Config, overrides: list[str], data: TrainingData) -> Member:
         search=SearchConfig(Search.none),  # that of the sweep, not of its members
         data=replace(config.data, root=str(Path(root).resolve()), prepare=config.data.prepare and not made),
     )
-    content = plain(asdict(ready))
-    member = Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, content)
-    vars(member)["_typed"] = ready  # as it would be read back, which takes longer than all else here
-    return member
+    return Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, ready)
 
 
 def _member_id(config: Config, data_hash: str | None) -> str:

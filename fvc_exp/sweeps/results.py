@@ -12,7 +12,7 @@ import polars as pl
 from fvc_exp.io.files import read_json, write_atomic, write_bytes
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.states import MemberState, State, inspect
+from fvc_exp.sweeps.states import MemberState, State, member_states
 
 Row = dict[str, Any]
 
@@ -40,7 +40,7 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
         ArtifactError: this is no folder of a sweep, or a file of a finished run is missing or broken.
     """
     folder = SweepFolder(Path(path))
-    return table_of(folder, inspect(folder, folder.read_plan()))
+    return table_of(folder, member_states(folder, folder.read_plan()))
 
 
 def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:

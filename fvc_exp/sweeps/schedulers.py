@@ -1,6 +1,4 @@
-"""What the scheduler knows of our jobs: which are still queued or running, and how the others ended."""
-
-from __future__ import annotations
+"""What the scheduler knows about our jobs: which are still queued or running, and how the others ended."""
 
 import os
 import re
@@ -8,8 +6,6 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 from fvc_exp.errors import FvcError
 from fvc_exp.sweeps.claims import process_start
@@ -41,60 +37,44 @@ class NoSchedulerError(SchedulerError):
     """This machine cannot ask the scheduler, now or later."""
 
 
-class Queue(Protocol):
-    """A scheduler that can be asked about jobs by their ids."""
-
-    def active(self, jobs: Collection[str]) -> Mapping[str, str]:
-        """``running`` or ``pending`` for each job that has not ended.
-
-        Raises:
-            SchedulerError: there is no answer, which says nothing about the jobs.
-        """
-
-    def end_of(self, job: str, /, *, had_started: bool) -> str:
-        """Why a job ended, in a few words, as far as it is known."""
-
-
-@dataclass(frozen=True)
 class LocalQueue:
     """Processes of this machine; an id is ``PID.START``, so that a reused pid is another job."""
 
     def active(self, jobs: Collection[str]) -> Mapping[str, str]:
-        """The controllers that still live."""
+        """``running`` for each process that still lives."""
         parts = {job: job.split(".") for job in jobs}
         return {job: "running" for job, (pid, start) in parts.items() if process_start(int(pid)) == start}
 
     def end_of(self, _job: str, /, *, had_started: bool) -> str:
-        """Nobody keeps the exit code of a local process."""
+        """All that is known: only the parent of a process learns its exit code."""
         return "its process ended" if had_started else "its process ended before it began"
 
 
-@dataclass(frozen=True)
 class SlurmQueue:
     """squeue for what goes on; scontrol and, where there is accounting, sacct for what is over."""
 
     def active(self, jobs: Collection[str]) -> Mapping[str, str]:
-        """One call of squeue for all jobs.
+        """``running`` or ``pending`` for each job that has not ended, by one call of squeue for all of them.
 
         Raises:
-            SchedulerError: squeue is missing, fails, or does not answer.
+            SchedulerError: squeue is missing, fails, or does not answer; that tells nothing about the jobs.
         """
         arrays = sorted({job.partition("_")[0] for job in jobs})
         if not arrays:
             return {}
         done = run_client("squeue", "--noheader", "--array", "--format=%i|%T", f"--jobs={','.join(arrays)}")
-        if done.returncode and "Invalid job id" not in done.stderr:  # said when the only job is forgotten already
+        if done.returncode and "Invalid job id" not in done.stderr:  # the answer where the only job is forgotten
             raise SchedulerError(f"squeue failed: {_last_line(done.stderr)}")
         states = dict(line.strip().split("|") for line in done.stdout.splitlines() if "|" in line)
         named = {job: _activity(states[job]) for job in jobs if job in states}
         return {job: activity for job, activity in named.items() if activity}
 
     def end_of(self, job: str, *, had_started: bool) -> str:
-        """The scheduler's word on a job that has ended, or that it has none."""
+        """Why a job ended, as far as SLURM still knows."""
         try:
             state, code = _record(job)
         except SchedulerError as error:
-            return f"ended, and nobody says why ({error})"
+            return f"ended for an unknown reason ({error})"
         if state.startswith("CANCELLED"):
             return f"cancelled while {'running' if had_started else 'pending'}"
         if state in _ENDS:
@@ -102,7 +82,7 @@ class SlurmQueue:
         if state == "FAILED":
             return _exit_words(code)
         if state == "COMPLETED":
-            return "its job ended without a word" if had_started else "its job ended before its turn"
+            return "its job ended and left no status" if had_started else "its job ended before its turn"
         # SLURM forgets a pending task of an array at once when it is cancelled.
         return "vanished while running" if had_started else "cancelled while pending"
 
@@ -178,4 +158,4 @@ def _exit_words(code: str) -> str:
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"

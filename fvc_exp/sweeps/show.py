@@ -89,9 +89,8 @@ def state_table(states: Sequence[MemberState]) -> Table:
     for name in ("run", "configuration", "state", "reason", "attempt", "host", "job"):
         table.add_column(name, overflow="fold")
     for each in states:
-        reason = f"{each.reason}: {each.message.splitlines()[0]}" if each.message else each.reason
         facts = (str(each.attempt or ""), each.host or "", each.job or "")
-        words = (each.member.run_id, " ".join(each.member.overrides), each.state.value, reason, *facts)
+        words = (each.member.run_id, " ".join(each.member.overrides), each.state.value, each.why, *facts)
         table.add_row(*words, style=_STYLES.get(each.state))
     return table
 

@@ -1,28 +1,38 @@
-"""What became of each member: from its files first, then from the scheduler, and without one as far as files go."""
-
-from __future__ import annotations
+"""The state of each member: from its files first, then from the scheduler; without one, as far as the files tell."""
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from fvc_exp.io.files import write_json
-from fvc_exp.sweeps import claims
+from fvc_exp.sweeps.claims import Claim, latest_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, Plan, SweepFolder, finished, read_status
 from fvc_exp.sweeps.job import TimeLimitError
 from fvc_exp.sweeps.launchers import Launcher
-from fvc_exp.sweeps.schedulers import LocalQueue, NoSchedulerError, Queue, SchedulerError, SlurmQueue
-from fvc_exp.sweeps.submissions import Cluster, Job, latest_jobs, read_all
+from fvc_exp.sweeps.schedulers import LocalQueue, NoSchedulerError, SchedulerError, SlurmQueue
+from fvc_exp.sweeps.submissions import Cluster, Job, latest_jobs, read_submissions
 
-QUEUES: Mapping[Cluster, Queue] = {Cluster.slurm: SlurmQueue(), Cluster.local: LocalQueue()}
+ASK_SECONDS = 2.0  # between two questions to a scheduler that many people share
 
 
-NO_METRICS = "finished without metrics"
+GRACE_SECONDS = 5.0  # between the end of a job and its last file on a shared file system
+
+
+_LOOK_SECONDS = 0.5
+
+
+_LOOK_SHARE = 10  # a large sweep on a slow file system is looked at less often
+
+
+_STEP_SECONDS = 0.05
+
+
+QUEUES: Mapping[Cluster, SlurmQueue | LocalQueue] = {Cluster.slurm: SlurmQueue(), Cluster.local: LocalQueue()}
 
 
 class State(StrEnum):
@@ -44,7 +54,7 @@ TO_RUN = (State.failed, State.lost, State.waiting)
 
 @dataclass(frozen=True)
 class MemberState:
-    """A member, its state, and why in a few words; ``status`` is what its status or lost file says, or empty."""
+    """A member, its state, and why in a few words; ``status`` is the content of its status or lost file."""
 
     member: Member
     state: State
@@ -56,84 +66,135 @@ class MemberState:
     log: Path | None = None
     status: Mapping[str, Any] | None = None
 
+    @property
+    def why(self) -> str:
+        """The reason and the first line of the message, such as ``ValueError: boom``."""
+        return f"{self.reason}: {self.message.splitlines()[0]}" if self.message else self.reason
 
-Activity = Mapping[Cluster, Mapping[str, str] | SchedulerError]
+    @property
+    def failure(self) -> str:
+        """One line on a member that failed or was lost."""
+        return f"{self.state.value}: {self.member.run_id} {' '.join(self.member.overrides)}: {self.why}"
 
 
-def ask_queues(jobs: Iterable[Job]) -> Activity:
-    """What the schedulers say of these jobs, or why they say nothing."""
-    found: dict[Cluster, Mapping[str, str] | SchedulerError] = {}
-    listed = list(jobs)
-    for cluster in {job.cluster for job in listed}:
+Answers = dict[Cluster, Mapping[str, str] | SchedulerError]
+"""What each queue answers: ``running`` or ``pending`` for each job that has not ended; or why there is no answer."""
+
+
+States = Sequence[MemberState]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the files of a member and the queue of its newest job tell.
+
+    ``status`` is that of the newest attempt, ``lost`` what was noted about the newest job; each is empty if there is
+    none. ``ended``: the newest attempt has ended, and no job was submitted after that. ``begun``: the newest attempt is
+    of the newest job. ``queued`` is the job's state in its queue; ``unanswered`` why the queue did not answer.
+    """
+
+    claim: Claim | None
+    job: Job | None
+    status: Mapping[str, Any]
+    lost: Mapping[str, Any]
+    finished: bool
+    ended: bool
+    begun: bool
+    queued: str
+    unanswered: str
+
+
+def first_match(seen: Evidence) -> tuple[State, str]:
+    """State and reason by the first condition that holds; the reason of a lost job is left to be asked for."""
+    failure = seen.status.get("reason") or seen.status.get("state")
+    alive = seen.unanswered and seen.begun and seen.claim and seen.claim.is_alive(time.time())
+    rows: tuple[tuple[object, State, object], ...] = (
+        (seen.finished, State.done, ""),
+        (seen.ended and seen.status["state"] == "done", State.failed, "finished without metrics"),
+        (seen.ended and failure == TimeLimitError.__name__, State.failed, "time limit"),
+        (seen.ended, State.failed, failure),
+        (seen.job is None, State.waiting, ""),
+        (seen.lost, State.lost, seen.lost.get("reason")),
+        (alive, State.running, seen.unanswered),
+        (seen.unanswered, State.pending, seen.unanswered),
+        (seen.queued == "running" and seen.begun, State.running, ""),
+        (seen.queued, State.pending, ""),
+        (True, State.lost, ""),
+    )
+    return next((state, str(reason)) for holds, state, reason in rows if holds)
+
+
+def open_sweep(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
+    """The folder of a sweep, its plan, and the state of every member now.
+
+    Raises:
+        ArtifactError: this is no sweep folder, or its plan was written by another version.
+    """
+    sweep = SweepFolder(path)
+    plan = sweep.read_plan()
+    return sweep, plan, member_states(sweep, plan)
+
+
+def member_states(sweep: SweepFolder, plan: Plan) -> list[MemberState]:
+    """The state of every member of the plan, now."""
+    jobs = latest_jobs(read_submissions(sweep))
+    answers = _ask_queues({jobs[member.run_id] for member in plan.members if member.run_id in jobs})
+    return [_state_of(sweep, member, jobs.get(member.run_id), answers) for member in plan.members]
+
+
+def _ask_queues(jobs: Collection[Job]) -> Answers:
+    found: Answers = {}
+    for cluster in {job.cluster for job in jobs}:
         try:
-            found[cluster] = QUEUES[cluster].active({job.id for job in listed if job.cluster is cluster})
+            found[cluster] = QUEUES[cluster].active({job.id for job in jobs if job.cluster is cluster})
         except SchedulerError as error:
             found[cluster] = error
     return found
 
 
-def inspect(sweep: SweepFolder, plan: Plan) -> list[MemberState]:
-    """The state of every member of the plan, now."""
-    jobs = latest_jobs(read_all(sweep))
-    asked = ask_queues(jobs[member.run_id] for member in plan.members if member.run_id in jobs)
-    return [state_of(sweep, member, jobs.get(member.run_id), asked) for member in plan.members]
+def _state_of(sweep: SweepFolder, member: Member, job: Job | None, answers: Answers) -> MemberState:
+    seen = _gather(sweep.member(member.run_id), member, job, answers)
+    state, reason = first_match(seen)
+    record = seen.status if seen.finished or seen.ended else seen.lost
+    message = str(record.get("message", ""))
+    if state is State.lost and not record and job:
+        reason = QUEUES[job.cluster].end_of(job.id, had_started=seen.begun)
+        message = _last_line_of(job.log)
+    return MemberState(
+        member=member,
+        state=state,
+        reason=reason,
+        message=message,
+        attempt=seen.claim.number if seen.claim else 0,
+        host=seen.claim.owner.host if seen.claim and seen.claim.owner else None,
+        job=job.id if job else None,
+        log=job.log if job else None,
+        status=record or None,
+    )
 
 
-def state_of(sweep: SweepFolder, member: Member, job: Job | None, asked: Activity) -> MemberState:
-    """The state of one member, of whose newest job the queues said this."""
-    folder = sweep.member(member.run_id)
-    newest = claims.latest(folder)
-    status = read_status(folder.status)
-    facts: dict[str, Any] = {
-        "attempt": newest.number if newest else 0,
-        "host": newest.owner.host if newest and newest.owner else None,
-        "job": job.id if job else None,
-        "log": job.log if job else None,
-    }
-    if status and (not newest or status.get("attempt", 0) == newest.number):
-        ended = _ended(folder, member, status, job)
-        # A job that was submitted after this end, and has not begun yet, is the newer truth.
-        if ended[0] is State.done or not job or status.get("job") == job.own_id:
-            return MemberState(member, *ended, status=status, **facts)
-    if job is None:
-        return MemberState(member, State.waiting, **facts)
-    return _with_job(member, folder, newest, job, asked[job.cluster], facts)
+def _gather(folder: MemberFolder, member: Member, job: Job | None, answers: Answers) -> Evidence:
+    claim = latest_claim(folder)
+    owner, own_id = claim.owner if claim else None, job.own_id if job else None
+    status, lost = read_status(folder.status) or {}, read_status(folder.lost) or {}
+    if claim and status.get("attempt", 0) != claim.number:
+        status = {}  # of an earlier attempt
+    answer = answers[job.cluster] if job else {}
+    in_queue, unanswered = ({}, str(answer)) if isinstance(answer, SchedulerError) else (answer, "")
+    return Evidence(
+        claim=claim,
+        job=job,
+        status=status,
+        lost=lost if job and lost.get("job") == job.id else {},
+        finished=bool(status) and finished(folder, member, own_id) is not None,
+        ended=bool(status) and own_id in (None, status.get("job")),
+        begun=owner is not None and owner.job == own_id,
+        queued=in_queue.get(job.id, "") if job else "",
+        unanswered=unanswered,
+    )
 
 
-def _ended(folder: MemberFolder, member: Member, status: Mapping[str, Any], job: Job | None) -> tuple[State, str, str]:
-    if finished(folder, member, job.own_id if job else None):
-        return State.done, "", ""
-    if status["state"] == "done":
-        return State.failed, NO_METRICS, ""
-    message = str(status.get("message", ""))
-    if status.get("reason") == TimeLimitError.__name__:
-        return State.failed, "time limit", message
-    return State.failed, str(status.get("reason") or status["state"]), message
-
-
-def _with_job(
-    member: Member,
-    folder: MemberFolder,
-    newest: claims.Claim | None,
-    job: Job,
-    asked: Mapping[str, str] | SchedulerError,
-    facts: dict[str, Any],
-) -> MemberState:
-    begun = newest is not None and newest.owner is not None and newest.owner.job == job.own_id
-    lost = read_status(folder.lost)
-    if lost and lost["job"] == job.id:
-        return MemberState(member, State.lost, lost["reason"], lost["message"], status=lost, **facts)
-    if isinstance(asked, SchedulerError):
-        alive = begun and newest is not None and newest.is_alive(time.time())
-        return MemberState(member, State.running if alive else State.pending, str(asked), **facts)
-    if job.id in asked:
-        state = State.running if begun and asked[job.id] == "running" else State.pending
-        return MemberState(member, state, **facts)
-    reason = QUEUES[job.cluster].end_of(job.id, had_started=begun)
-    return MemberState(member, State.lost, reason, _last_words(job.log), **facts)
-
-
-def _last_words(log: Path) -> str:
+def _last_line_of(log: Path) -> str:
     """The last line that a job wrote to stderr, before SLURM's own."""
     try:
         lines = log.read_text(errors="replace").split("\n")
@@ -141,24 +202,6 @@ def _last_words(log: Path) -> str:
         return ""
     own = (line.strip() for line in reversed(lines) if not line.startswith(("srun: ", "slurmstepd: ")))
     return next((line for line in own if line), "")
-
-
-ASK_SECONDS = 2.0  # between two questions to a scheduler that many people share
-
-
-GRACE_SECONDS = 5.0  # between the end of a job and its last file on a shared file system
-
-
-_LOOK_SECONDS = 0.5
-
-
-_LOOK_SHARE = 10  # a large sweep on a slow file system is looked at less often
-
-
-_STEP_SECONDS = 0.05
-
-
-States = Sequence[MemberState]
 
 
 class Watch:
@@ -169,46 +212,41 @@ class Watch:
         self._plan = plan
         self._states: dict[str, MemberState] = {}
         self._gone_since: dict[str, float] = {}
-        self._answer: Activity = {}
+        self._answers: Answers = {}
         self._asked: set[Job] = set()
         self._asked_at = 0.0
 
     def look(self) -> States:
-        """The states now. A job that is gone without a word for a while is noted as lost.
+        """The states now. A job that has been gone for a while and left no status is noted as lost.
 
         Raises:
             NoSchedulerError: there are jobs that this machine cannot ask about.
         """
-        jobs = latest_jobs(read_all(self._sweep))
+        jobs = latest_jobs(read_submissions(self._sweep))
         open_members = [member for member in self._plan.members if not self._is_done(member.run_id)]
-        asked = self._ask({jobs[member.run_id] for member in open_members if member.run_id in jobs})
+        answers = self._ask({jobs[member.run_id] for member in open_members if member.run_id in jobs})
         for member in open_members:
             self._refresh(member.run_id)
-            found = state_of(self._sweep, member, jobs.get(member.run_id), asked)
+            found = _state_of(self._sweep, member, jobs.get(member.run_id), answers)
             self._states[member.run_id] = self._settled(found)
         states = [self._states[member.run_id] for member in self._plan.members]
-        for answer in asked.values():
+        for answer in answers.values():
             if isinstance(answer, NoSchedulerError) and any(each.state is State.pending for each in states):
                 raise answer
         return states
 
-    @property
-    def total(self) -> int:
-        """How many members there are."""
-        return len(self._plan.members)
-
     def settle(self) -> States:
-        """Look until nothing is only perhaps lost: at once, or after the grace of a few seconds."""
+        """Look until it is certain for each job that is gone whether it was lost: after a grace of a few seconds."""
         states = self.look()
         while self._gone_since.keys() - {each.member.run_id for each in states if each.state is State.lost}:
             time.sleep(_LOOK_SECONDS)
             states = self.look()
         return states
 
-    def _ask(self, jobs: set[Job]) -> Activity:
+    def _ask(self, jobs: set[Job]) -> Answers:
         if time.monotonic() - self._asked_at > ASK_SECONDS or not jobs <= self._asked:
-            self._answer, self._asked, self._asked_at = ask_queues(jobs), jobs, time.monotonic()
-        return self._answer
+            self._answers, self._asked, self._asked_at = _ask_queues(jobs), jobs, time.monotonic()
+        return self._answers
 
     def _is_done(self, run_id: str) -> bool:
         return run_id in self._states and self._states[run_id].state is State.done
@@ -221,14 +259,14 @@ class Watch:
                 path.chmod(path.stat().st_mode)
 
     def _settled(self, found: MemberState) -> MemberState:
-        """Count a lost member as running for a moment, since its last words may still be on their way."""
+        """Count a lost member as running for a moment, since its last files may still be on their way."""
         run_id = found.member.run_id
         if found.state is not State.lost or found.status is not None:
             self._gone_since.pop(run_id, None)
             return found
         since = self._gone_since.setdefault(run_id, time.monotonic())
         if time.monotonic() - since < GRACE_SECONDS:
-            return MemberState(found.member, State.running, attempt=found.attempt, job=found.job, host=found.host)
+            return replace(found, state=State.running, reason="", message="")
         lost = {"state": "lost", "job": found.job, "attempt": found.attempt, "reason": found.reason}
         lost |= {"message": found.message, "noticed": datetime.now(UTC).isoformat()}
         folder = self._sweep.member(run_id)

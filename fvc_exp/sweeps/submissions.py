@@ -1,6 +1,4 @@
-"""Which job has which members: one record a submission, written before the job exists, completed once it has an id."""
-
-from __future__ import annotations
+"""Which job has which members: one record per submission, written before the job exists, completed with its id."""
 
 import secrets
 from collections.abc import Iterable, Sequence
@@ -8,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from submitit.core.utils import JobPaths
 
@@ -28,7 +27,7 @@ class Submission:
     """Jobs that were submitted together: the members of each, and its id once that is known.
 
     ``folder`` is submitit's. It contains ``token``, and so does the path of the job script: by that a job can be found
-    whose id nobody noted.
+    whose id was not noted.
     """
 
     token: str
@@ -39,17 +38,17 @@ class Submission:
     jobs: list[str] | None = None
 
     @classmethod
-    def new(cls, cluster: Cluster, folder: str, members: Sequence[Sequence[str]]) -> Submission:
+    def new(cls, cluster: Cluster, folder: str, members: Sequence[Sequence[str]]) -> Self:
         """A submission that is about to be made, in a folder of its own.
 
-        The given folder is taken up to where it varies with the job: submitit makes such a part only after the job
-        was started, and a job that is quicker has no place for its log, and ends.
+        The given folder is taken up to where it varies with the job: submitit makes such a part only after it
+        started the job, and a job that begins before that has no place for its log and ends.
         """
         token = secrets.token_hex(8)
         own = JobPaths.get_first_id_independent_folder(folder) / token
         return cls(token, cluster, str(own), datetime.now(UTC).isoformat(), [list(job) for job in members])
 
-    def with_jobs(self, jobs: Iterable[str]) -> Submission:
+    def with_jobs(self, jobs: Iterable[str]) -> Self:
         """The same with its job ids."""
         return replace(self, jobs=list(jobs))
 
@@ -72,27 +71,27 @@ class Job:
         return self.id.partition(".")[0]
 
 
-def write(sweep: SweepFolder, submission: Submission) -> None:
+def write_submission(sweep: SweepFolder, submission: Submission) -> None:
     """Keep a submission."""
     write_json(sweep.submissions / f"{submission.token}.json", asdict(submission))
 
 
-def read_all(sweep: SweepFolder) -> list[Submission]:
+def read_submissions(sweep: SweepFolder) -> list[Submission]:
     """Every submission of a sweep, oldest first."""
     contents = [read_json(path) for path in sweep.submissions.glob("*.json")]
     found = [Submission(**{**content, "cluster": Cluster(content["cluster"])}) for content in contents]
     return sorted(found, key=lambda submission: submission.submitted)
 
 
-def adopt(sweep: SweepFolder) -> None:
+def recover_job_ids(sweep: SweepFolder) -> None:
     """Find the jobs of submissions whose driver died before it could note their ids.
 
     Raises:
         SchedulerError: SLURM does not answer.
     """
-    for submission in read_all(sweep):
+    for submission in read_submissions(sweep):
         if submission.jobs is None and submission.cluster is Cluster.slurm and (job := find_array(submission.token)):
-            write(sweep, submission.with_jobs(job_ids(job, len(submission.members))))
+            write_submission(sweep, submission.with_jobs(job_ids(job, len(submission.members))))
 
 
 def job_ids(first: str, count: int) -> list[str]:

@@ -102,7 +102,7 @@ def _outputs(path: Path) -> str:
     """The configured outputs folder of a run or sweep."""
     try:
         sweep = SweepFolder(path)
-        config = sweep.read_plan().members[0].typed() if sweep.plan.exists() else read_config(RunFolder(path).config)
+        config = sweep.read_plan().members[0].config if sweep.plan.exists() else read_config(RunFolder(path).config)
     except ArtifactError:
         return "outputs"
     return config.outputs

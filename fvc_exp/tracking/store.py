@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fvc_exp.errors import TrackingError
-from fvc_exp.io.files import alone
+from fvc_exp.io.files import exclusive_lock
 from fvc_exp.io.optional import require_mlflow
 from fvc_exp.sweeps.folder import SweepFolder
 
@@ -106,7 +106,7 @@ def opened(store: Store, run: Path) -> Iterator[None]:
     if store.database.exists():
         _schema_of(store.database)  # before a lock is made beside what is none of ours
     store.database.parent.mkdir(parents=True, exist_ok=True)
-    with alone(store.database.with_name(f".{store.database.name}.lock")):
+    with exclusive_lock(store.database.with_name(f".{store.database.name}.lock")):
         if not store.database.exists():
             _make(store, store.database)
         _check_schema(store.database, mlflow_version)
@@ -115,7 +115,7 @@ def opened(store: Store, run: Path) -> Iterator[None]:
 
 def _alone_with(run: Path) -> AbstractContextManager[None]:
     """A lock beside the files that are imported; where nobody may write there, without one."""
-    return alone(run / ".track.lock") if os.access(run, os.W_OK) else nullcontext()
+    return exclusive_lock(run / ".track.lock") if os.access(run, os.W_OK) else nullcontext()
 
 
 def _make(store: Store, database: Path) -> None:

@@ -13,8 +13,8 @@ from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.sweeps import claims
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.show import summary
-from fvc_exp.sweeps.states import MemberState, State, inspect
-from fvc_exp.sweeps.submissions import read_all
+from fvc_exp.sweeps.states import MemberState, State, member_states
+from fvc_exp.sweeps.submissions import read_submissions
 from fvc_exp.tracking.run_record import (
     PREFIX,
     Ending,
@@ -47,7 +47,7 @@ def read_sweep(path: Path) -> SweepRecord:
     """
     folder = SweepFolder(path)
     plan = folder.read_plan()
-    states = inspect(folder, plan)
+    states = member_states(folder, plan)
     children = [_child(folder, plan, each) for each in states if each.state in _ENDED]
     if not children:
         raise ArtifactError(f"{path}: none of its {len(states)} configurations has ended yet")
@@ -84,7 +84,7 @@ def _ending(folder: SweepFolder, found: MemberState) -> Ending:
 
 def _begun(folder: SweepFolder, found: MemberState) -> datetime | None:
     """When a lost job began its work on the member, by the claim it left; None if it never did."""
-    last = claims.latest(folder.member(found.member.run_id))
+    last = claims.latest_claim(folder.member(found.member.run_id))
     owner = last.owner if last else None
     if owner is None or found.job is None or owner.job != found.job.partition(".")[0]:
         return None
@@ -96,7 +96,7 @@ def _parent(folder: SweepFolder, plan: Plan, states: Sequence[MemberState], chil
     results = read_json(best.results) if best.status.exists() and best.results.exists() else None
     ending = _whole(children, complete=len(children) == len(states))
     return Record(
-        key=f"sweep/{read_all(folder)[0].token}",  # of its first submission: the folder's name need not be its own
+        key=f"sweep/{read_submissions(folder)[0].token}",  # of its first submission: a folder's name may change
         name=folder.path.resolve().name,
         ending=ending,
         measured=ending_of(read_json(best.status)).ended if results else ending.ended,

@@ -112,12 +112,9 @@ def run_once(config: Any, path: Path, way: str) -> None:
         path.mkdir()
         status = execute.execute(config, path)
     else:
-        from dataclasses import asdict
-
-        from fvc_exp.io.files import plain
         from fvc_exp.sweeps.folder import Member, MemberFolder
 
-        each = Member("0" * 12, [], {}, None, plain(asdict(config)))
+        each = Member("0" * 12, [], {}, None, config)
         status = job.run_member(MemberFolder(path), each, "1")
     assert status["state"] == "done", status
 

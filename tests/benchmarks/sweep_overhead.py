@@ -85,7 +85,7 @@ from fvc_exp.training.pipeline import fit
 from fvc_exp.runs.execute import load
 
 plan = SweepFolder(Path(sys.argv[1])).read_plan()
-configs = [member.typed() for member in plan.members]
+configs = [member.config for member in plan.members]
 dataset = load(configs[0])
 split = make_split(dataset, configs[0].cv, configs[0].seed)
 parts = [fold.train for fold in split.folds] + [split.development]

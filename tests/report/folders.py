@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from fvc_exp.config.schema import Config
 from fvc_exp.config.store import write_config
 from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.io.files import plain, read_json, write_json
+from fvc_exp.io.files import read_json, write_json
 from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.explain.explain import InsightFolder, insight_of, write_insight
@@ -101,6 +100,4 @@ def _copy(sweep: SweepFolder, source: RunFolder, config: Config, number: int) ->
     write_json(folder.results, results)
     write_json(folder.metrics, folds)
     data_hash = results["data"]["sha256"]
-    return Member(
-        run_id, [f"C={config.C}"], canonical(config), data_hash, json.loads(json.dumps(plain(asdict(config))))
-    )
+    return Member(run_id, [f"C={config.C}"], canonical(config), data_hash, config)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +17,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import register
-from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.multirun import Grid, shared
+from fvc_exp.sweeps import cache
+from fvc_exp.sweeps.folder import MemberFolder, Plan, SweepFolder
+from fvc_exp.sweeps.multirun import Grid, common_overrides
 from fvc_exp.sweeps.plan import TrainingData, make_plan
 from tests.conftest import ROOT
 
 BASIC = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
 FAST = "audit.permutations=0"  # the audit of a run costs more than its fits
 MakePlan = Callable[..., Plan]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    for known in ("_datasets", "_bases", "_fits"):
+        monkeypatch.setattr(cache, known, {})
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +59,7 @@ def maker(grid: Grid, tables: Path) -> MakePlan:
     def make_one(*arguments: str) -> Plan:
         points = grid.points(["data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *arguments])
         requested = ((point, grid.compose(point)) for point in points)
-        common = shared(points)
+        common = common_overrides(points)
         plan, _ = make_plan(requested, TrainingData(prepare=False), command=["test"], common=common, launcher="basic")
         return replace(plan, launcher_settings=BASIC)
 
@@ -67,3 +77,13 @@ def sweep(tmp_path: Path) -> SweepFolder:
     folder = SweepFolder(tmp_path / "sweep")
     folder.make()
     return folder
+
+
+def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner: object) -> Path:
+    """Leave what an owner on another machine leaves, ``age`` seconds ago."""
+    folder.attempts.mkdir(parents=True, exist_ok=True)
+    facts = {"host": "elsewhere", "pid": 1, "process_start": "1", "job": "7", "restart": 0, "started": "now"}
+    path = folder.attempts / f"{number}.claim"
+    path.write_text(json.dumps(facts | owner))
+    os.utime(path, (time.time() - age,) * 2)
+    return path

@@ -13,8 +13,9 @@ from threading import Barrier
 import pytest
 
 from fvc_exp.sweeps import claims
-from fvc_exp.sweeps.claims import Claim, heartbeat, latest, process_start, try_claim
+from fvc_exp.sweeps.claims import Claim, heartbeat, latest_claim, process_start, try_claim
 from fvc_exp.sweeps.folder import MemberFolder
+from tests.sweeps.conftest import write_claim
 
 
 @pytest.fixture
@@ -34,15 +35,6 @@ def test_only_one_of_many_processes_gets_it(folder: MemberFolder) -> None:
     with spawn.Manager() as manager, ProcessPoolExecutor(4, mp_context=spawn) as pool:
         answers = list(pool.map(contend, [folder.path] * 4, [manager.Barrier(4)] * 4))
     assert sum(answers) == 1
-
-
-def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner: object) -> Path:
-    folder.attempts.mkdir(parents=True, exist_ok=True)
-    facts = {"host": "elsewhere", "pid": 1, "process_start": "1", "job": "7", "restart": 0, "started": "now"}
-    path = folder.attempts / f"{number}.claim"
-    path.write_text(json.dumps(facts | owner))
-    os.utime(path, (time.time() - age,) * 2)
-    return path
 
 
 def ended_process() -> tuple[int, str]:
@@ -110,6 +102,6 @@ def test_the_heart_beats_while_the_work_lasts(folder: MemberFolder, monkeypatch:
 def test_the_newest_attempt_is_by_number(folder: MemberFolder) -> None:
     for number in (2, 10, 9):
         write_claim(folder, number)
-    newest = latest(folder)
+    newest = latest_claim(folder)
     assert newest is not None
     assert newest.number == 10

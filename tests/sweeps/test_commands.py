@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -12,7 +11,7 @@ from fvc_exp.cli.app import app
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
-from fvc_exp.sweeps.submissions import Cluster, Submission, write
+from fvc_exp.sweeps.submissions import Cluster, Submission, write_submission
 from tests.sweeps.conftest import MakePlan
 
 
@@ -25,7 +24,9 @@ def plan(make: MakePlan, sweep: SweepFolder) -> Plan:
     """Two members, the first of which is done."""
     plan = make("penalty=l2", "C=0.1,1")
     sweep.write_plan(plan)
-    write(sweep, Submission.new(Cluster.local, str(sweep.path), [[plan.members[0].run_id]]).with_jobs(["1.1"]))
+    write_submission(
+        sweep, Submission.new(Cluster.local, str(sweep.path), [[plan.members[0].run_id]]).with_jobs(["1.1"])
+    )
     run_members(sweep, plan.members[:1], "1")
     return plan
 
@@ -45,6 +46,7 @@ def test_status_of_an_unfinished_sweep(sweep: SweepFolder, plan: Plan) -> None:
         (plan.members[1].run_id, "waiting"),
     ]
     assert "1 done, 1 waiting" in fvc("status", sweep.path).stdout
+    assert fvc("status", sweep.path, "--watch").exit_code == 3  # at rest: it ends at once
 
 
 def test_status_of_a_failed_sweep(sweep: SweepFolder, plan: Plan) -> None:
@@ -52,10 +54,6 @@ def test_status_of_a_failed_sweep(sweep: SweepFolder, plan: Plan) -> None:
     done = fvc("status", sweep.path)
     assert done.exit_code == 1
     assert "ValueError: boom" in done.stdout
-
-
-def test_watching_a_sweep_at_rest_ends_at_once(sweep: SweepFolder, plan: Plan) -> None:
-    assert fvc("status", sweep.path, "--watch").exit_code == 3
 
 
 def test_leaderboard_writes_nothing(sweep: SweepFolder, plan: Plan) -> None:
@@ -74,14 +72,8 @@ def test_leaderboard_before_anything_is_finished(make: MakePlan, sweep: SweepFol
 def test_collect_then_retry_then_collect(sweep: SweepFolder, plan: Plan) -> None:
     fail_second(sweep, plan)
     assert fvc("collect", sweep.path).exit_code == 1
-    written: list[Path] = [
-        sweep.results,
-        sweep.results_csv,
-        sweep.folds,
-        sweep.leaderboard,
-        sweep.best / "results.json",
-    ]
-    assert all(path.exists() for path in written)
+    for path in (sweep.results, sweep.results_csv, sweep.folds, sweep.leaderboard, sweep.best / "results.json"):
+        assert path.exists()
     again = fvc("retry", sweep.path)
     assert again.exit_code == 0, again.stderr
     assert "1 already done, 1 to run" in again.stderr

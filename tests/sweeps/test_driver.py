@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,10 +14,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from fvc_exp.errors import ArtifactError
+from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.runs.load import load_run
+from fvc_exp.sweeps.driver import copy_best
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.states import State, inspect
+from fvc_exp.sweeps.job import run_members
+from fvc_exp.sweeps.states import State, member_states
 from tests.conftest import ROOT, run_py
-from tests.sweeps.conftest import FAST
+from tests.sweeps.conftest import FAST, MakePlan
 from tests.sweeps.sabotage import sitecustomize as broken
 
 SABOTAGE = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'sweeps' / 'sabotage'}{os.pathsep}{ROOT}"}
@@ -34,7 +39,7 @@ def sweep_of(tables: Path) -> Path:
 
 def states(tables: Path) -> dict[str, tuple[State, str]]:
     folder = SweepFolder(sweep_of(tables))
-    found = inspect(folder, folder.read_plan())
+    found = member_states(folder, folder.read_plan())
     return {" ".join(each.member.overrides): (each.state, each.reason) for each in found}
 
 
@@ -54,16 +59,37 @@ def test_a_sweep_in_process_and_again(tables: Path) -> None:
     assert len(pl.read_parquet(sweep / "results.parquet")) == 10
     assert (sweep / "best" / "roc_pr_curves.png").exists()
     assert not list(sweep.glob("runs/*/*.png"))
-    best = json.loads((sweep / "best" / "results.json").read_text())["run_id"]
-    assert (sweep / "best" / "metrics.json").read_bytes() == (sweep / "runs" / best / "metrics.json").read_bytes()
-    written = (sweep / "best" / "model.skops").stat().st_mtime_ns
+    assert re.search(r"^best: \w{12} .*; held-out test AUC \d\.\d{3}, F1 .*; audit PASS; ", first.stdout, re.MULTILINE)
+    written = {path: path.stat().st_mtime_ns for path in (sweep / "best").iterdir()}
 
     # What does not change a number does not make another sweep either.
     again = run_py(*command, "sweep.pack=4", "video.workers=2")
     assert again.returncode == 0, again.stderr
     assert "10 already done, 0 to run" in again.stderr
     assert sweep_of(tables) == sweep
-    assert (sweep / "best" / "model.skops").stat().st_mtime_ns == written
+    assert {path: path.stat().st_mtime_ns for path in (sweep / "best").iterdir()} == written
+
+
+def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFolder) -> None:
+    first, second = make("penalty=l2", "C=0.1,1").members
+    run_members(sweep, [first, second], "1")
+    copy_best(sweep, first.run_id, plots=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fvc_exp.runs.plots.roc_pr_figure", raise_torn)
+        with pytest.raises(ArtifactError, match="torn"):
+            copy_best(sweep, second.run_id, plots=True)
+    assert load_run(sweep.best).results["run_id"] == first.run_id  # all of the one, or all of the other
+    copy_best(sweep, second.run_id, plots=True)
+    run = RunFolder(sweep.member(second.run_id).path)
+    expected = {path.name: path.read_bytes() for path in run.files() if path.exists()}
+    found = {path.name: path.read_bytes() for path in sweep.best.iterdir()}
+    assert found.pop("roc_pr_curves.png").startswith(b"\x89PNG")
+    assert found == expected
+    assert not list(sweep.path.glob(".best*"))
+
+
+def raise_torn(*_: object) -> None:
+    raise ArtifactError("torn")
 
 
 def test_dry_writes_nothing(tables: Path) -> None:
@@ -112,7 +138,7 @@ def test_a_killed_driver_leaves_local_jobs_that_the_next_one_waits_for(tables: P
     assert [path.name for path in sweep_of(tables).glob("runs/*/attempts/*")] == ["1.claim"]
 
 
-def test_interrupted_in_process_and_taken_up(tables: Path) -> None:
+def test_an_interrupted_sweep_keeps_what_is_finished(tables: Path) -> None:
     command = arguments(tables, "cv.n_repeats=1,5000")
     with subprocess.Popen(
         [sys.executable, "run.py", *command], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -120,10 +146,10 @@ def test_interrupted_in_process_and_taken_up(tables: Path) -> None:
         until(lambda: len(list(tables.glob("out/sweeps/*/runs/*/attempts/1.claim"))) == 2)
         time.sleep(1)
         driver.send_signal(signal.SIGINT)
-        _, said = driver.communicate(timeout=60)
+        _, errors = driver.communicate(timeout=60)
     assert driver.returncode == 1
-    assert "give the same command again to go on" in said
-    assert said.splitlines()[-1] == "interrupted"
+    assert "give the same command again to go on" in errors
+    assert errors.splitlines()[-1] == "interrupted"
     assert sorted(states(tables).values()) == [(State.done, ""), (State.failed, "KeyboardInterrupt")]
 
 
@@ -134,6 +160,8 @@ REFUSED = {
     "all illegal": (["penalty=elasticnet", "solver=liblinear"], "none of 2 configurations can run"),
     "option": (["penalty=l1,ridge"], "Could not find 'penalty/ridge'"),
     "pack": (["sweep.pack=0"], "sweep.pack=0 is not allowed"),
+    "grid as jobs": (["search=grid", "hydra/launcher=local"], "search=grid makes its fits in one process"),
+    "empty": (["search=grid", "C="], "C="),
 }
 
 

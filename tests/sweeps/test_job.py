@@ -14,18 +14,11 @@ import pytest
 
 from fvc_exp.io.files import write_json
 from fvc_exp.runs import execute
-from fvc_exp.sweeps import cache
 from fvc_exp.sweeps.claims import try_claim
 from fvc_exp.sweeps.folder import Member, SweepFolder
-from fvc_exp.sweeps.job import Pack, TimeLimitError, run_member, run_members
+from fvc_exp.sweeps.job import MemberBatch, TimeLimitError, run_member, run_members
 from tests.conftest import ROOT
 from tests.sweeps.conftest import MakePlan
-
-
-@pytest.fixture(autouse=True)
-def _no_rows_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    for known in ("_datasets", "_bases", "_fits"):
-        monkeypatch.setattr(cache, known, {})
 
 
 @pytest.fixture
@@ -95,9 +88,9 @@ def test_data_that_changed_after_the_plan_are_refused(sweep: SweepFolder, member
 
 def test_one_that_fails_does_not_stop_the_others_of_its_job(sweep: SweepFolder, make: MakePlan) -> None:
     members = make("C=0.1,1,10").members
-    broken = replace(members[1], config={**members[1].config, "data": {**members[1].config["data"], "root": "/no"}})
-    said = run_members(sweep, [members[0], broken, members[2]], "1")
-    assert [each["state"] for each in said] == ["done", "failed", "done"]
+    broken = replace(members[1], config=replace(members[1].config, data=replace(members[1].config.data, root="/no")))
+    statuses = run_members(sweep, [members[0], broken, members[2]], "1")
+    assert [each["state"] for each in statuses] == ["done", "failed", "done"]
 
 
 def test_after_the_time_limit_nothing_is_begun(
@@ -107,14 +100,14 @@ def test_after_the_time_limit_nothing_is_begun(
         raise TimeLimitError("over")
 
     monkeypatch.setattr(execute, "run", out_of_time)
-    said = run_members(sweep, make("C=0.1,1").members, "1")
-    assert [each["reason"] for each in said] == ["TimeLimitError"]
+    statuses = run_members(sweep, make("C=0.1,1").members, "1")
+    assert [each["reason"] for each in statuses] == ["TimeLimitError"]
 
 
 JOB = """
 import os, signal, sys, threading, time
 from fvc_exp.runs import execute
-from fvc_exp.sweeps.job import Pack
+from fvc_exp.sweeps.job import MemberBatch
 import submitit.core.job_environment as environment, submitit.core.utils as utils, pathlib, pickle
 
 pack = pickle.load(open(sys.argv[1], "rb"))
@@ -133,7 +126,7 @@ print(pack()[0]["reason"], round(time.monotonic() - began))
 
 
 def test_submitits_signal_becomes_a_time_limit_in_its_time(sweep: SweepFolder, member: Member, tmp_path: Path) -> None:
-    (tmp_path / "pack").write_bytes(pickle.dumps(Pack(str(sweep.path), (member,), 0.1)))
+    (tmp_path / "pack").write_bytes(pickle.dumps(MemberBatch(str(sweep.path), (member,), 0.1)))
     command = [sys.executable, "-c", JOB, str(tmp_path / "pack"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
     reason, seconds = done.stdout.splitlines()[-1].split()
@@ -143,5 +136,5 @@ def test_submitits_signal_becomes_a_time_limit_in_its_time(sweep: SweepFolder, m
 
 
 def test_a_job_is_begun_again_as_it_was(sweep: SweepFolder, member: Member) -> None:
-    pack = Pack(str(sweep.path), (member,), 60)
+    pack = MemberBatch(str(sweep.path), (member,), 60)
     assert pack.checkpoint().function is pack

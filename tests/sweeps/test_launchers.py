@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import time
@@ -15,9 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from submitit.core.utils import JobPaths
 
 from fvc_exp.errors import ConfigError
-from fvc_exp.sweeps.advice import advice, seconds_each
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.launchers import cluster_of, job_python, make_executor, make_launcher, packs_of
+from fvc_exp.sweeps.launchers import batches, cluster_of, job_python, make_executor, make_launcher
 from fvc_exp.sweeps.states import State, Watch, wait
 from fvc_exp.sweeps.submissions import Cluster
 from tests.sweeps.conftest import MakePlan
@@ -82,35 +80,9 @@ def test_a_wrong_parameter_is_one_line(loader: ConfigLoader, monkeypatch: pytest
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("size", "sizes"), [(1, [1, 1, 1]), (2, [2, 1]), (5, [3])])
-def test_packs(make: MakePlan, size: int, sizes: list[int]) -> None:
-    members = make("C=1,2,3").members
-    packs = packs_of(members, size)
-    assert [len(pack) for pack in packs] == sizes
-    assert [member for pack in packs for member in pack] == members
-
-
-ADVICE = [
-    (0.03, 1, "28 configurations x 5 folds take about 1 s on one core: run locally"),
-    (0.2, 1, "28 configurations x 5 folds take about 6 s on one core: run locally"),
-    (20, 1, r"a job computes about 20 s: sweep\.pack=28 makes fewer"),
-    (50, 1, r"a job computes about 50 s: sweep\.pack=12 makes fewer"),
-    (50, 2, None),
-    (600, 1, None),
-]
-
-
-@pytest.mark.parametrize(("seconds", "pack", "message"), ADVICE)
-def test_advice(make: MakePlan, seconds: float, pack: int, message: str | None) -> None:
-    members = make(f"C={','.join(str(c) for c in range(1, 29))}").members
-    said = advice(seconds, members, pack)
-    assert said is None if message is None else said is not None and re.search(message, said)
-
-
-def test_a_configuration_is_timed_by_really_fitting_it(make: MakePlan) -> None:
-    quick = make("C=1").members
-    slow = make("C=1", "cv.n_repeats=40").members
-    assert 0 < (seconds_each(quick) or 0) < (seconds_each(slow) or 0)
+@pytest.mark.parametrize(("size", "expected"), [(1, [(1,), (2,), (3,)]), (2, [(1, 2), (3,)]), (5, [(1, 2, 3)])])
+def test_batches(size: int, expected: list[tuple[int, ...]]) -> None:
+    assert batches([1, 2, 3], size) == expected
 
 
 def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
@@ -134,6 +106,6 @@ def test_a_job_that_begins_before_its_driver_goes_on(
     node = settings(loader, "hydra/launcher=local", f"hydra.launcher.submitit_folder={sweep.path}/.submitit/%j")
     plan = replace(make("C=1"), launcher="local", launcher_settings=node)
     launcher = make_launcher(sweep, plan)
-    launcher.start(packs_of(plan.members, 1))
+    launcher.start(batches(plan.members, 1))
     (found,) = wait(Watch(sweep, plan), launcher, lambda _: None)
     assert found.state is State.done, found

@@ -16,8 +16,8 @@ from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.leaderboard import floors, rank
 from fvc_exp.sweeps.results import collect
-from fvc_exp.sweeps.states import MemberState, State, inspect
-from fvc_exp.sweeps.submissions import Cluster, Submission, write
+from fvc_exp.sweeps.states import MemberState, State, member_states
+from fvc_exp.sweeps.submissions import Cluster, Submission, write_submission
 from tests.sweeps.conftest import MakePlan
 
 GRID = ("penalty=l1,l2", "C=0.001,0.1,10", "solver=liblinear")
@@ -26,9 +26,9 @@ GRID = ("penalty=l1,l2", "C=0.001,0.1,10", "solver=liblinear")
 def swept(sweep: SweepFolder, plan: Plan) -> list[MemberState]:
     """The states after every member ran in one job."""
     ids = [member.run_id for member in plan.members]
-    write(sweep, Submission.new(Cluster.local, str(sweep.path), [ids]).with_jobs(["1.1"]))
+    write_submission(sweep, Submission.new(Cluster.local, str(sweep.path), [ids]).with_jobs(["1.1"]))
     run_members(sweep, plan.members, "1")
-    return inspect(sweep, plan)
+    return member_states(sweep, plan)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_collecting_twice_gives_the_same_files(sweep: SweepFolder, plan: Plan) -
     before = [path.read_bytes() for path in files]
     for path in files:
         path.unlink()
-    collect(sweep, inspect(sweep, plan))
+    collect(sweep, member_states(sweep, plan))
     assert [path.read_bytes() for path in files] == before
 
 
@@ -120,7 +120,7 @@ def test_the_held_out_rows_do_not_choose_the_winner(sweep: SweepFolder, plan: Pl
 
 
 def test_nothing_finished(sweep: SweepFolder, plan: Plan) -> None:
-    ranked = rank(collect(sweep, inspect(sweep, plan)))
+    ranked = rank(collect(sweep, member_states(sweep, plan)))
     assert len(ranked) == 0
     assert floors(ranked) == {}
 
@@ -138,7 +138,7 @@ def test_shows_floors_flags_failures_and_what_was_refused(sweep: SweepFolder, ma
     folder = sweep.member(plan.members[1].run_id)
     write_json(folder.status, {**json.loads(folder.status.read_text()), "state": "failed", "reason": "ValueError",
                                "message": "boom"})  # fmt: skip
-    text = shown(sweep, plan, inspect(sweep, plan))
+    text = shown(sweep, plan, member_states(sweep, plan))
     assert states[1].state is State.done
     for rule in ("prior", "all_fake", "group_lookup"):
         assert f"floor  {rule}" in text
@@ -161,7 +161,7 @@ def test_a_broken_run_folder_costs_no_other_result(sweep: SweepFolder, plan: Pla
     swept(sweep, plan)
     broken: Path = sweep.member(plan.members[0].run_id).results
     broken.write_text("{")
-    table = collect(sweep, inspect(sweep, plan))
+    table = collect(sweep, member_states(sweep, plan))
     assert table["state"].to_list() == ["failed", *["done"] * 5]
     assert table["auc_mean"].count() == 5
 

@@ -5,7 +5,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from fvc_exp.sweeps.multirun import Grid, shared
+from fvc_exp.sweeps.multirun import Grid, common_overrides
 
 POINTS = {
     "nothing": [],
@@ -49,7 +49,7 @@ def test_composes_what_hydra_composes(grid: Grid, loader: ConfigLoader, master: 
     ],
     ids=["option", "key", "type", "nested key"],
 )
-def test_a_mistake_is_said_in_hydras_words(grid: Grid, point: list[str], message: str) -> None:
+def test_a_mistake_is_reported_in_hydras_words(grid: Grid, point: list[str], message: str) -> None:
     with pytest.raises(HydraException, match=message):
         grid.compose(point)
 
@@ -81,5 +81,5 @@ def test_a_continuous_interval_is_refused(grid: Grid) -> None:
 
 
 def test_shared_overrides() -> None:
-    assert shared([["a=1", "b=1"], ["a=1", "b=2"]]) == ["a=1"]
-    assert shared([["a=1"]]) == []
+    assert common_overrides([["a=1", "b=1"], ["a=1", "b=2"]]) == ["a=1"]
+    assert common_overrides([["a=1"]]) == []

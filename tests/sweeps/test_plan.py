@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,21 +12,21 @@ from fvc_exp.config.validate import to_typed
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.multirun import Grid
-from fvc_exp.sweeps.plan import sweep_path
+from fvc_exp.sweeps.plan import size_hint, sweep_path
 from fvc_exp.sweeps.show import counts_line
-from fvc_exp.sweeps.states import inspect
+from fvc_exp.sweeps.states import member_states
 from tests.sweeps.conftest import MakePlan
 
 DOCUMENTED = ("penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.01,0.1,1,10", "penalty.l1_ratio=0.1,0.5,0.9")
 
 
 def path_of(plan: Plan) -> Path:
-    return sweep_path(plan.members[0].typed(), plan)
+    return sweep_path(plan.members[0].config, plan)
 
 
 def test_the_documented_grid(make: MakePlan, sweep: SweepFolder) -> None:
     plan = make(*DOCUMENTED)
-    line = counts_line(plan, inspect(sweep, plan))
+    line = counts_line(plan, member_states(sweep, plan))
     assert line == "72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run"
     assert {tuple(refused.overrides[:2]) for refused in plan.invalid} == {("penalty=elasticnet", "solver=liblinear")}
     assert all("cannot be fitted by solver=liblinear" in refused.reason for refused in plan.invalid)
@@ -36,7 +38,7 @@ def test_the_documented_grid(make: MakePlan, sweep: SweepFolder) -> None:
 def test_members_are_what_the_run_will_be(make: MakePlan, grid: Grid) -> None:
     plan = make("penalty=elasticnet,l2", "C=0.1")
     for member in plan.members:
-        config = member.typed()
+        config = member.config
         assert canonical(config) == canonical(to_typed(grid.compose([*plan.common, *member.overrides])))
         assert member.run_id == run_id(config, member.data_sha256 or "")
         assert not config.plots
@@ -112,3 +114,31 @@ def test_a_folder_without_a_plan(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"command": []}')
     with pytest.raises(ArtifactError, match="was not written by this version"):
         SweepFolder(tmp_path).read_plan()
+
+
+HINTS = [  # 28 configurations x 5 folds, of which each and the refit is one fit of a microsecond per value
+    (600, 1, "28 configurations x 5 folds of 600 values are little work for a cluster: run locally"),
+    (1_500_000, 1, "28 configurations x 5 folds of 1,500,000 values are little work"),
+    (2_000_000, 1, r"a job computes about 12 s: sweep\.pack=28 makes fewer"),
+    (8_000_000, 1, r"a job computes about 48 s: sweep\.pack=13 makes fewer"),
+    (8_000_000, 2, None),
+    (100_000_000, 1, None),
+    (0, 1, None),
+]
+
+
+@pytest.mark.parametrize(("values", "pack", "message"), HINTS)
+def test_size_hint(make: MakePlan, values: int, pack: int, message: str | None) -> None:
+    plan = replace(make("C=1"), values=values, pack=pack)
+    hint = size_hint(plan, 28)
+    assert hint is None if message is None else hint is not None and re.search(message, hint)
+
+
+def test_a_nested_search_is_more_work(make: MakePlan) -> None:
+    plan = replace(make("C=1", "cv=nested", "cv.c_grid=[0.1,1]", "cv.inner_splits=5"), values=2_000_000)
+    assert size_hint(plan, 28) is None
+    assert size_hint(replace(plan, values=200_000), 0) is None
+
+
+def test_the_plan_knows_the_size_of_its_table(make: MakePlan) -> None:
+    assert make("C=1,2").values == 120 * 5

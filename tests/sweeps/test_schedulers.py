@@ -21,7 +21,7 @@ from fvc_exp.sweeps.schedulers import (
 
 
 class Programs:
-    """A folder of scripts that stand on the PATH alone."""
+    """A folder of scripts that are the only programs on the PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -74,7 +74,7 @@ ENDS = [
     ("OUT_OF_MEMORY", "0:125", True, "out of memory"),
     ("NODE_FAIL", "1:0", True, "node failed"),
     ("PREEMPTED", "0:0", True, "preempted"),
-    ("COMPLETED", "0:0", True, "its job ended without a word"),
+    ("COMPLETED", "0:0", True, "its job ended and left no status"),
     ("COMPLETED", "0:0", False, "its job ended before its turn"),
 ]
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,22 +9,22 @@ import pytest
 
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps import states
-from fvc_exp.sweeps.folder import MemberFolder, Plan, SweepFolder
-from fvc_exp.sweeps.launchers import InProcess
+from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.launchers import InProcessLauncher
 from fvc_exp.sweeps.schedulers import SchedulerError
-from fvc_exp.sweeps.states import MemberState, State, Watch, inspect, wait
-from fvc_exp.sweeps.submissions import Cluster, Submission, latest_jobs, read_all, write
-from tests.sweeps.conftest import MakePlan
+from fvc_exp.sweeps.states import MemberState, State, Watch, member_states, wait
+from fvc_exp.sweeps.submissions import Cluster, Submission, latest_jobs, read_submissions, write_submission
+from tests.sweeps.conftest import MakePlan, write_claim
 
-JOB = "5_0"
+OLD, NEW = "5_0", "6_0"  # jobs
+ASLEEP = SchedulerError("asleep")
+NO_REASON = "cancelled while pending"
 
 
 class FakeQueue:
     """A scheduler that says what the test tells it."""
 
-    def __init__(self) -> None:
-        self.answer: dict[str, str] | SchedulerError = {}
-        self.reason = "cancelled while pending"
+    answer: dict[str, str] | SchedulerError = {}  # noqa: RUF012
 
     def active(self, _jobs: object) -> dict[str, str]:
         if isinstance(self.answer, SchedulerError):
@@ -34,7 +32,7 @@ class FakeQueue:
         return self.answer
 
     def end_of(self, _job: str, *, had_started: bool) -> str:
-        return f"{self.reason} {had_started}"
+        return f"{NO_REASON} {had_started}"
 
 
 @pytest.fixture
@@ -50,206 +48,121 @@ def plan(make: MakePlan) -> Plan:
 
 
 def look(sweep: SweepFolder, plan: Plan) -> MemberState:
-    (found,) = inspect(sweep, plan)
+    (found,) = member_states(sweep, plan)
     return found
 
 
-def submit(sweep: SweepFolder, plan: Plan, job: str = JOB) -> None:
-    submission = Submission.new(Cluster.slurm, str(sweep.path / ".submitit" / "%j"), [[plan.members[0].run_id]])
-    write(sweep, submission.with_jobs([job]))
-
-
-def claim(folder: MemberFolder, number: int, job: str = JOB, age: float = 0) -> None:
-    folder.attempts.mkdir(parents=True, exist_ok=True)
-    path = folder.attempts / f"{number}.claim"
-    owner = {"host": "node1", "pid": 1, "process_start": "1", "job": job, "restart": 0, "started": ""}
-    path.write_text(json.dumps(owner))
-    os.utime(path, (time.time() - age,) * 2)
-
-
-def end(folder: MemberFolder, state: str, job: str = JOB, attempt: int = 1, **facts: object) -> None:
-    write_json(folder.status, {"state": state, "job": job, "attempt": attempt, **facts})
-
-
-def finish(folder: MemberFolder) -> None:
-    write_json(folder.metrics, [{"fold": 0}])
-    write_json(folder.results, {"flags": []})
-
-
-def never_submitted(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    pass
-
-
-def pending(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    submit(sweep, plan)
-    queue.answer = {JOB: "pending"}
-
-
-def starting(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    submit(sweep, plan)
-    queue.answer = {JOB: "running"}
-
-
-def running(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    starting(sweep, plan, queue)
-    claim(sweep.member(plan.members[0].run_id), 1)
-
-
-def requeued(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    running(sweep, plan, queue)
-    queue.answer = {JOB: "pending"}
-
-
-def cancelled_while_pending(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    submit(sweep, plan)
-
-
-def gone_while_running(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    running(sweep, plan, queue)
-    queue.answer = {}
-
-
-def done(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    running(sweep, plan, queue)
-    finish(sweep.member(plan.members[0].run_id))
-    end(sweep.member(plan.members[0].run_id), "done")
-
-
-def done_without_metrics(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    running(sweep, plan, queue)
-    end(sweep.member(plan.members[0].run_id), "done")
-
-
-def done_with_empty_metrics(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    done(sweep, plan, queue)
-    write_json(sweep.member(plan.members[0].run_id).metrics, [])
-
-
-def raised(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    running(sweep, plan, queue)
-    end(sweep.member(plan.members[0].run_id), "failed", reason="ValueError", message="boom")
-
-
-def out_of_time(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    running(sweep, plan, queue)
-    end(sweep.member(plan.members[0].run_id), "failed", reason="TimeLimitError", message="over")
-
-
-def submitted_again_after_a_failure(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    raised(sweep, plan, queue)
-    submit(sweep, plan, "6_0")
-    queue.answer = {"6_0": "pending"}
-
-
-def running_again_after_a_failure(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    submitted_again_after_a_failure(sweep, plan, queue)
-    claim(sweep.member(plan.members[0].run_id), 2, "6_0")
-    queue.answer = {"6_0": "running"}
-
-
-def noted_as_lost(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    submit(sweep, plan)
-    folder = sweep.member(plan.members[0].run_id)
+def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
+    """Make what a driver and its jobs leave: ``jobs`` in their order, claims as (job, age), and the other files."""
+    run_id = plan.members[0].run_id
+    folder = sweep.member(run_id)
     folder.path.mkdir()
-    write_json(folder.lost, {"state": "lost", "job": JOB, "reason": "out of memory", "message": "", "attempt": 1})
-    queue.answer = SchedulerError("asleep")
+    for job in left.get("jobs", [OLD]):
+        submission = Submission.new(Cluster.slurm, str(sweep.path / ".submitit" / "%j"), [[run_id]])
+        write_submission(sweep, submission.with_jobs([job]))
+    for number, (job, age) in enumerate(left.get("claims", []), start=1):
+        write_claim(folder, number, age=age, job=job)
+    if "metrics" in left:
+        write_json(folder.metrics, left["metrics"])
+        write_json(folder.results, {"flags": []})
+    if "status" in left:
+        write_json(folder.status, {"job": OLD, "attempt": 1, **left["status"]})
+    if "lost" in left:
+        write_json(folder.lost, {"state": "lost", "job": OLD, "attempt": 1, "message": "", "reason": left["lost"]})
 
 
-def lost_and_submitted_again(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    noted_as_lost(sweep, plan, queue)
-    submit(sweep, plan, "6_0")
-    queue.answer = {"6_0": "pending"}
+BEGUN = [(OLD, 0)]
+DONE = {"claims": BEGUN, "status": {"state": "done"}, "answer": {OLD: "running"}}
+FAILED = {"claims": BEGUN, "status": {"state": "failed", "reason": "ValueError", "message": "boom"}}
+CASES: dict[str, tuple[dict[str, Any], State, str]] = {
+    "never submitted": ({"jobs": []}, State.waiting, ""),
+    "pending": ({"answer": {OLD: "pending"}}, State.pending, ""),
+    "starting": ({"answer": {OLD: "running"}}, State.pending, ""),
+    "running": ({"claims": BEGUN, "answer": {OLD: "running"}}, State.running, ""),
+    "requeued": ({"claims": BEGUN, "answer": {OLD: "pending"}}, State.pending, ""),
+    "cancelled while pending": ({}, State.lost, f"{NO_REASON} False"),
+    "gone while running": ({"claims": BEGUN}, State.lost, f"{NO_REASON} True"),
+    "done": ({**DONE, "metrics": [{"fold": 0}]}, State.done, ""),
+    "done without metrics": (DONE, State.failed, "finished without metrics"),
+    "done with empty metrics": ({**DONE, "metrics": []}, State.failed, "finished without metrics"),
+    "raised": (FAILED, State.failed, "ValueError"),
+    "out of time": ({**FAILED, "status": {"state": "failed", "reason": "TimeLimitError"}}, State.failed, "time limit"),
+    "submitted again": ({**FAILED, "jobs": [OLD, NEW], "answer": {NEW: "pending"}}, State.pending, ""),
+    "running again": (
+        {**FAILED, "jobs": [OLD, NEW], "claims": [*BEGUN, (NEW, 0)], "answer": {NEW: "running"}}, State.running, "",
+    ),
+    "noted as lost": ({"lost": "out of memory", "answer": ASLEEP}, State.lost, "out of memory"),
+    "lost and submitted again": (
+        {"lost": "out of memory", "jobs": [OLD, NEW], "answer": {NEW: "pending"}}, State.pending, "",
+    ),
+    "no answer and alive": ({"claims": BEGUN, "answer": ASLEEP}, State.running, "asleep"),
+    "no answer and silent": ({"claims": [(OLD, 1000)], "answer": ASLEEP}, State.pending, "asleep"),
+}  # fmt: skip
 
 
-def no_answer_and_alive(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    running(sweep, plan, queue)
-    queue.answer = SchedulerError("asleep")
-
-
-def no_answer_and_silent(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    submit(sweep, plan)
-    claim(sweep.member(plan.members[0].run_id), 1, age=1000)
-    queue.answer = SchedulerError("asleep")
-
-
-CASES: dict[Callable[..., None], tuple[State, str]] = {
-    never_submitted: (State.waiting, ""),
-    pending: (State.pending, ""),
-    starting: (State.pending, ""),
-    running: (State.running, ""),
-    requeued: (State.pending, ""),
-    cancelled_while_pending: (State.lost, "cancelled while pending False"),
-    gone_while_running: (State.lost, "cancelled while pending True"),
-    done: (State.done, ""),
-    done_without_metrics: (State.failed, "finished without metrics"),
-    done_with_empty_metrics: (State.failed, "finished without metrics"),
-    raised: (State.failed, "ValueError"),
-    out_of_time: (State.failed, "time limit"),
-    submitted_again_after_a_failure: (State.pending, ""),
-    running_again_after_a_failure: (State.running, ""),
-    noted_as_lost: (State.lost, "out of memory"),
-    lost_and_submitted_again: (State.pending, ""),
-    no_answer_and_alive: (State.running, "asleep"),
-    no_answer_and_silent: (State.pending, "asleep"),
-}
-
-
-@pytest.mark.parametrize(("arrange", "expected"), CASES.items(), ids=[case.__name__ for case in CASES])
+@pytest.mark.parametrize(("left", "state", "reason"), CASES.values(), ids=CASES)
 def test_state(
-    sweep: SweepFolder, plan: Plan, queue: FakeQueue, arrange: Callable[..., None], expected: tuple[State, str]
+    sweep: SweepFolder, plan: Plan, queue: FakeQueue, left: dict[str, Any], state: State, reason: str
 ) -> None:
-    arrange(sweep, plan, queue)
+    leave(sweep, plan, **left)
+    queue.answer = left.get("answer", {})
     found = look(sweep, plan)
-    assert (found.state, found.reason) == expected
+    assert (found.state, found.reason) == (state, reason)
 
 
-def test_the_last_words_of_a_job_that_never_began(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    submit(sweep, plan)
-    log = latest_jobs(read_all(sweep))[plan.members[0].run_id].log
+def test_a_failure_in_one_line(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
+    leave(sweep, plan, **FAILED)
+    (member,) = plan.members
+    assert look(sweep, plan).failure == f"failed: {member.run_id} {' '.join(member.overrides)}: ValueError: boom"
+
+
+def test_the_last_line_of_a_job_that_never_began(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
+    leave(sweep, plan)
+    log = latest_jobs(read_submissions(sweep))[plan.members[0].run_id].log
     log.parent.mkdir(parents=True)
     log.write_text("Traceback\nModuleNotFoundError: No module named 'fvc_exp'\nsrun: error: vm: task 0: Exited\n")
     assert look(sweep, plan).message == "ModuleNotFoundError: No module named 'fvc_exp'"
 
 
 def wait_for(sweep: SweepFolder, plan: Plan, on_look: Callable[[Any], None]) -> MemberState:
-    (found,) = wait(Watch(sweep, plan), InProcess(sweep, {}), on_look)
+    (found,) = wait(Watch(sweep, plan), InProcessLauncher(sweep, {}), on_look)
     return found
 
 
 @pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fvc_exp.sweeps.states.GRACE_SECONDS", 0.6)
-    monkeypatch.setattr("fvc_exp.sweeps.states.ASK_SECONDS", 0.1)
+def _gone(sweep: SweepFolder, plan: Plan, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that was running and is in no queue, and a driver that does not wait long for its last files."""
+    monkeypatch.setattr(states, "GRACE_SECONDS", 0.6)
+    monkeypatch.setattr(states, "ASK_SECONDS", 0.1)
+    leave(sweep, plan, claims=BEGUN)
 
 
-@pytest.mark.usefixtures("_impatient")
-def test_a_job_that_is_gone_is_noted_after_a_grace(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    gone_while_running(sweep, plan, queue)
+@pytest.mark.usefixtures("_gone")
+def test_a_job_that_is_gone_is_noted_after_a_grace(sweep: SweepFolder, plan: Plan) -> None:
     seen: list[State] = []
     found = wait_for(sweep, plan, lambda looked: seen.append(looked[0].state))
     assert seen[0] is State.running
     assert found.state is State.lost
     noted = json.loads(sweep.member(plan.members[0].run_id).lost.read_text())
-    assert (noted["job"], noted["reason"]) == (JOB, "cancelled while pending True")
+    assert (noted["job"], noted["reason"]) == (OLD, f"{NO_REASON} True")
 
 
-@pytest.mark.usefixtures("_impatient")
-def test_last_words_that_come_late_count(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    gone_while_running(sweep, plan, queue)
+@pytest.mark.usefixtures("_gone")
+def test_files_that_come_late_count(sweep: SweepFolder, plan: Plan) -> None:
     folder = sweep.member(plan.members[0].run_id)
 
     def write_them(_: object) -> None:
-        finish(folder)
-        end(folder, "done")
+        write_json(folder.metrics, [{"fold": 0}])
+        write_json(folder.results, {"flags": []})
+        write_json(folder.status, {"state": "done", "job": OLD, "attempt": 1})
 
     assert wait_for(sweep, plan, write_them).state is State.done
     assert not folder.lost.exists()
 
 
-@pytest.mark.usefixtures("_impatient")
-def test_silence_of_the_scheduler_is_waited_through(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    gone_while_running(sweep, plan, queue)
-    queue.answer = SchedulerError("asleep")
+@pytest.mark.usefixtures("_gone")
+def test_a_scheduler_without_an_answer_is_asked_again(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
+    queue.answer = ASLEEP
     looks: list[State] = []
 
     def wake(looked: Any) -> None:

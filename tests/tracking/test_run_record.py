@@ -14,7 +14,7 @@ from fvc_exp.errors import ArtifactError, TrackingError
 from fvc_exp.io.files import write_json
 from fvc_exp.runs.find import runs_below
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.submissions import read_all
+from fvc_exp.sweeps.submissions import read_submissions
 from fvc_exp.tracking.run_record import Status, ending_of, fold_metrics, read_run, texts
 from fvc_exp.tracking.store import default_store, store_at
 from fvc_exp.tracking.sweep_record import read_sweep
@@ -129,7 +129,7 @@ def test_lost_members(sweep: Path, begun: bool) -> None:
     member = folder.read_plan().members[0]
     run = folder.member(member.run_id)
     run.status.unlink()
-    job = next(each.jobs for each in read_all(folder) if each.members == [[member.run_id]])
+    job = next(each.jobs for each in read_submissions(folder) if each.members == [[member.run_id]])
     assert job is not None
     lost = {"state": "lost", "job": job[0], "attempt": 1, "reason": "its process ended", "message": "last words"}
     write_json(run.lost, {**lost, "noticed": "2030-01-01T00:00:00+00:00"})

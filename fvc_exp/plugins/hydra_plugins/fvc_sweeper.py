@@ -1,7 +1,5 @@
 """Hydra's extension point for ``-m``. Hydra imports this at every start, so what is heavy waits until it is used."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
@@ -13,7 +11,7 @@ from fvc_exp.config.schema import Tracker
 
 
 class FvcSweeper(Sweeper):
-    """Plans a grid, runs each distinct configuration once, and resumes what is missing; see ``fvc_exp.sweep``.
+    """Plans a grid, runs each distinct configuration once, and resumes what is missing; see ``fvc_exp.sweeps``.
 
     ``params`` are sweep overrides as in Hydra's own sweeper; those on the command line take precedence.
     """
@@ -30,18 +28,19 @@ class FvcSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the multirun; leaves with exit code 1 unless every configuration is done, 3 if only tracking failed."""
-        from fvc_exp.sweeps.multirun import sweep
+        from fvc_exp.sweeps.multirun import run_multirun
 
         assert self._config is not None
         assert self._context is not None
         params = [f"{key}={value}" for key, value in self._params.items()]
-        swept = sweep(self._context.config_loader, self._config, [*params, *arguments])
+        outcome = run_multirun(self._context.config_loader, self._config, [*params, *arguments])
         tracked = True
-        if swept.ended and swept.ended[1].tracking.name is not Tracker.none:
+        if outcome.results and outcome.results[1].tracking.name is not Tracker.none:
             from fvc_exp.tracking.import_runs import track_at_end
 
-            tracked = track_at_end(swept.ended[0].path, swept.ended[1])
-        if not swept.complete:
+            folder, config = outcome.results
+            tracked = track_at_end(folder.path, config)
+        if not outcome.complete:
             raise SystemExit(1)
         if not tracked:
             raise SystemExit(NOT_TRACKED)
