@@ -30,7 +30,7 @@ class Member:
     @property
     def trains(self) -> bool:
         """Whether the run must leave metrics to count as done."""
-        return self.config.stage.name in (Stage.train, Stage.all)
+        return self.config.stage in (Stage.train, Stage.all)
 
 
 @dataclass(frozen=True)
