@@ -111,6 +111,15 @@ class Tracker(Enum):
 
 
 @dataclass
+class DemoConfig:
+    """Size and seed of the demo corpus: ``events`` groups of ``uploads`` near-copies each, every second one fake."""
+
+    events: int = MISSING
+    uploads: int = MISSING
+    seed: int = MISSING
+
+
+@dataclass
 class DataConfig:
     """Where videos and tables lie. Relative paths are below ``root``."""
 
@@ -127,9 +136,7 @@ class DataConfig:
     max_unmatched: float = MISSING
     shard: int = MISSING
     num_shards: int = MISSING
-    demo_events: int | None = MISSING
-    demo_uploads: int | None = MISSING
-    demo_seed: int | None = MISSING
+    demo: DemoConfig | None = MISSING
 
     def table(self, table: Table) -> str | None:
         """The configured path of a feature table, or None where the data set has none."""

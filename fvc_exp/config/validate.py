@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from functools import cache
-from typing import cast, get_type_hints
+from typing import cast, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -47,7 +47,7 @@ def to_typed(composed: DictConfig) -> Config:
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
         # What Hydra composed on the schema has its types; merging checks them again, at many times the price.
-        is_typed = OmegaConf.get_type(composed) is Config and _keys(plain) == _schema_keys()
+        is_typed = OmegaConf.get_type(composed) is Config and _has_keys_of(Config, plain)
         typed = OmegaConf.to_object(composed if is_typed else OmegaConf.merge(OmegaConf.structured(Config), plain))
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error)) from error
@@ -60,14 +60,19 @@ def to_typed(composed: DictConfig) -> Config:
     return config
 
 
-def _keys(value: object) -> object:
-    """The keys of a container, and of those in it."""
-    return {key: _keys(item) for key, item in value.items()} if isinstance(value, dict) else None
+def _has_keys_of(schema: object, value: object) -> bool:
+    """Whether a container has the fields of a dataclass and no other key, and so have those in it."""
+    if not isinstance(value, dict):
+        return True
+    fields = _fields(schema)
+    return value.keys() == fields.keys() and all(_has_keys_of(fields[key], item) for key, item in value.items())
 
 
 @cache
-def _schema_keys(schema: type = Config) -> object:
-    return {key: _schema_keys(kind) for key, kind in get_type_hints(schema).items()} if is_dataclass(schema) else None
+def _fields(schema: object) -> dict[str, object]:
+    """The types of a dataclass by field, that of an optional dataclass too."""
+    (dataclass,) = [kind for kind in (schema, *get_args(schema)) if is_dataclass(kind)]
+    return get_type_hints(dataclass)
 
 
 def _one_line(error: OmegaConfBaseException) -> str:
@@ -106,6 +111,10 @@ def _range_problems(config: Config) -> Iterator[str]:
         yield f"threshold={config.threshold} is not allowed: it must be one of {', '.join(THRESHOLDS)}"
     if wrong := [c for c in cv.c_grid if not 0 < c < math.inf]:
         yield f"cv.c_grid={cv.c_grid} is not allowed: {wrong[0]} must be a finite number above 0"
+    if data.demo is not None:
+        for name, least in (("events", 2), ("uploads", 1), ("seed", 0)):
+            if (value := getattr(data.demo, name)) < least:
+                yield f"data.demo.{name}={value} is not allowed: it must be an integer of at least {least}"
     yield from _video_problems(config.video)
 
 

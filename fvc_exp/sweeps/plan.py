@@ -76,12 +76,11 @@ class TrainingData:
 
 def _as_it_lies(config: Config) -> Prepared:
     """What an earlier run made, or None for the hash if nobody did."""
-    from fvc_exp.demo.corpus import DemoSettings
+    from fvc_exp.demo.corpus import corpus_folder
 
     data = config.data
-    if data.demo_events is not None and data.demo_uploads is not None and data.demo_seed is not None:
-        corpus = DemoSettings(data.demo_events, data.demo_uploads, data.demo_seed).folder_name
-        data = replace(data, root=str(Path(data.root) / corpus))
+    if data.demo is not None:
+        data = replace(data, root=str(corpus_folder(Path(data.root), data.demo)))
     try:
         return data.root, load_dataset(data, config.features).content_hash()
     except DataError:

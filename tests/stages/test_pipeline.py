@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import run_py
 
-SMALL = ("data.demo_events=12", "data.demo_uploads=1", "cv.n_splits=2", "plots=false")
+SMALL = ("data.demo.events=12", "data.demo.uploads=1", "cv.n_splits=2", "plots=false")
 
 
 @pytest.fixture(scope="module")
