@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn
 
-import av
 import numpy as np
 import polars as pl
 import pytest
@@ -19,7 +18,7 @@ from fvc_exp.config.compose import compose_configs
 from fvc_exp.config.schema import DemoConfig
 from fvc_exp.demo import corpus
 from fvc_exp.demo.corpus import EventTask, corpus_folder, ensure_demo
-from fvc_exp.demo.event import Clip, make_event
+from fvc_exp.demo.event import Clip
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.video import worker_pool
 from fvc_exp.video.worker_pool import Outcome
@@ -39,12 +38,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ensure_demo(tmp_path_factory.mktemp("demo"), DEMO, workers=2)
 
 
-@pytest.fixture
-def copied(built: Path, tmp_path: Path) -> Path:
-    """A corpus folder of its own, in the root ``tmp_path``."""
-    return Path(shutil.copytree(built, tmp_path / built.name))
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -52,13 +45,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 def start_build(root: Path) -> subprocess.Popen[str]:
     """Build in a process group of its own; prints one line per finished event."""
     code = (
-        "import sys; from pathlib import Path; from fvc_exp.config.schema import DemoConfig\n"
-        "from fvc_exp.demo.corpus import ensure_demo\n"
-        "ensure_demo(Path(sys.argv[1]), DemoConfig(**eval(sys.argv[2])), workers=2,"
-        " on_progress=lambda done, total: print(done, total, flush=True))"
+        "import pathlib; from fvc_exp.config.schema import DemoConfig; from fvc_exp.demo.corpus import ensure_demo\n"
+        "show = lambda *step: print(*step, flush=True)\n"
+        f"ensure_demo(pathlib.Path({str(root)!r}), {DEMO!r}, workers=2, on_progress=show)"
     )
-    command = [sys.executable, "-c", code, str(root), str(asdict(DEMO))]
-    pipe = subprocess.PIPE
+    pipe, command = subprocess.PIPE, [sys.executable, "-c", code]
     return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
 
@@ -79,30 +70,14 @@ def test_metadata_describes_every_video(built: Path) -> None:
     assert metadata["video_path"].sort().to_list() == VIDEOS
     assert metadata.group_by("group").agg(pl.col("label").n_unique())["label"].to_list() == [1] * 4
     assert metadata["manipulation"].to_list() == ["none"] * 2 + ["faceswap"] * 2 + ["none"] * 2 + ["splice"] * 2
-    for row in metadata.iter_rows(named=True):
-        assert row["video_path"] == f"videos/{row['group']}_{row['label']}_{row['upload']}.mp4"
-        with av.open(built / row["video_path"]) as container:
-            stream = container.streams.video[0]
-            assert (stream.width, stream.height, stream.average_rate) == (row["width"], row["height"], row["fps"])
-            assert sum(1 for _ in container.decode(stream)) == row["frames"]
-
-
-def test_an_event_is_made_without_the_others(built: Path) -> None:
-    for clip, content in make_event(DEMO.seed, 2, DEMO.uploads):
-        assert (built / "videos" / clip.file_name).read_bytes() == content
+    files = [f"videos/{row['group']}_{row['label']}_{row['upload']}.mp4" for row in metadata.iter_rows(named=True)]
+    assert metadata["video_path"].to_list() == files
 
 
 def test_whole_corpus_is_left_as_it_is(built: Path) -> None:
-    before = {path: path.stat() for path in built.rglob("*")}
+    inodes = {path: path.stat().st_ino for path in built.rglob("*")}
     assert ensure_demo(built.parent, DEMO, on_progress=lambda *_: pytest.fail("nothing is to be made")) == built
-    after = {path: path.stat() for path in built.rglob("*")}
-    assert [(stat.st_ino, stat.st_mtime_ns) for stat in after.values()] == [
-        (stat.st_ino, stat.st_mtime_ns) for stat in before.values()
-    ]
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
+    assert {path: path.stat().st_ino for path in built.rglob("*")} == inodes
 
 
 def flip_a_bit(path: Path) -> None:
@@ -130,23 +105,22 @@ def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[EventTask]:
 @pytest.mark.parametrize(
     ("name", "break_file"),
     [
-        pytest.param(VIDEOS[5], truncate, id="video-truncated"),
-        pytest.param(VIDEOS[5], flip_a_bit, id="video-bit-flip"),
-        pytest.param(VIDEOS[5], Path.unlink, id="video-missing"),
-        pytest.param("metadata.parquet", flip_a_bit, id="metadata-bit-flip"),
-        pytest.param("manifest.json", truncate, id="manifest-truncated"),
-        pytest.param("manifest.json", Path.unlink, id="manifest-missing"),
-        pytest.param("manifest.json", lambda path: path.write_text('{"sha256": 1}'), id="manifest-of-another-kind"),
+        (VIDEOS[5], flip_a_bit),
+        (VIDEOS[5], Path.unlink),
+        ("metadata.parquet", flip_a_bit),
+        ("manifest.json", Path.unlink),
+        ("manifest.json", lambda path: path.write_text('{"sha256": 1}')),
     ],
 )
 def test_changed_corpus_is_made_again(
-    built: Path, copied: Path, quick: list[EventTask], name: str, break_file: Callable[[Path], None]
+    built: Path, tmp_path: Path, quick: list[EventTask], name: str, break_file: Callable[[Path], None]
 ) -> None:
     """The feature tables go too: they were made from it."""
+    copied = Path(shutil.copytree(built, tmp_path / built.name))
     (copied / "features_stage2.parquet").write_bytes(b"made from the videos before")
     break_file(copied / name)
-    ensure_demo(copied.parent, DEMO)
-    assert contents(copied.parent) == contents(built.parent)
+    ensure_demo(tmp_path, DEMO)
+    assert contents(tmp_path) == contents(built.parent)
     assert len(quick) == 4
 
 
@@ -162,9 +136,8 @@ def test_corpus_that_another_process_finished_meanwhile_is_kept(
 
     ensure_demo(tmp_path, DEMO, on_progress=finish_elsewhere)
     assert len(quick) == 4
-    assert contents(tmp_path) == contents(built.parent) | {
-        f"{folder.name}/features_stage2.parquet": b"the other process goes on"
-    }
+    assert (folder / "features_stage2.parquet").exists()
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["killed", "ctrl-c"])
@@ -195,7 +168,7 @@ def test_only_temporary_folders_of_ended_processes_are_removed(tmp_path: Path, q
     for name in (f"{here}-{ended}.x", f"{here}-{os.getpid()}.x", f"elsewhere-{ended}.x"):
         (tmp_path / f".making-{name}").mkdir()
     made = ensure_demo(tmp_path, DEMO)
-    kept = {f".making-{here}-{os.getpid()}.x", f".making-elsewhere-{ended}.x", made.name}
+    kept = {made.name, f".making-{here}-{os.getpid()}.x", f".making-elsewhere-{ended}.x"}
     assert {path.name for path in tmp_path.iterdir()} == kept
 
 
@@ -211,33 +184,10 @@ def die(_: EventTask) -> NoReturn:
     os._exit(7)
 
 
-def fail(_: EventTask) -> NoReturn:
-    raise OSError(5, "Input/output error")
-
-
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        pytest.param(die, "event 0 of the demo corpus .* exit code 7 .* smaller video.workers", id="dies"),
-        pytest.param(fail, "event 0 of the demo corpus .* Input/output error", id="raises"),
-    ],
-)
-def test_failing_worker_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: Callable[[EventTask], NoReturn], message: str
-) -> None:
-    monkeypatch.setattr(corpus, "build_event", function)
-    with pytest.raises(DataError, match=message):
+def test_failing_worker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "build_event", die)
+    with pytest.raises(DataError, match=r"event 0 of the demo corpus .* exit code 7 .* smaller video\.workers"):
         ensure_demo(tmp_path, DEMO, workers=1)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_error_in_the_progress_callback_stops_the_build(tmp_path: Path, quick: list[EventTask]) -> None:
-    def stop(done: int, total: int) -> None:
-        raise RuntimeError(f"stopped at {done} of {total}")
-
-    with pytest.raises(RuntimeError, match="stopped at 1 of 4"):
-        ensure_demo(tmp_path, DEMO, on_progress=stop)
-    assert len(quick) == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -250,17 +200,10 @@ def test_other_settings_and_generators_have_other_folders(tmp_path: Path, monkey
     assert corpus_folder(tmp_path, DEMO).name not in names
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("data.demo.events=1", "data.demo.events=1 is not allowed: .* at least 2"),
-        ("data.demo.uploads=0", "data.demo.uploads=0 is not allowed: .* at least 1"),
-        ("data.demo.seed=-1", "data.demo.seed=-1 is not allowed: .* at least 0"),
-    ],
-)
-def test_settings_out_of_range_are_refused(compose_config: Compose, override: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        compose_config(override)
+@pytest.mark.parametrize(("key", "value", "least"), [("events", 1, 2), ("uploads", 0, 1), ("seed", -1, 0)])
+def test_settings_out_of_range_are_refused(compose_config: Compose, key: str, value: int, least: int) -> None:
+    with pytest.raises(ConfigError, match=f"data.demo.{key}={value} is not allowed: .* at least {least}"):
+        compose_config(f"data.demo.{key}={value}")
 
 
 def test_only_the_demo_data_have_demo_settings(compose_config: Compose) -> None:

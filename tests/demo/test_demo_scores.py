@@ -1,7 +1,5 @@
 """What the demo corpus is for: features that see the manipulation beat those that see the content."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
