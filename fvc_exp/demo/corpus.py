@@ -6,11 +6,9 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
 
 import av
 import cv2
@@ -55,9 +53,6 @@ class EventTask:
     seed: int
     event: int
     uploads: int
-
-
-_Outcomes = Generator[worker_pool.Outcome[EventTask, list[Clip]], None, None]
 
 
 def corpus_folder(root: Path, demo: DemoConfig) -> Path:
@@ -138,7 +133,7 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
     tasks = [EventTask(folder, demo.seed, event, demo.uploads) for event in range(demo.events)]
     clips: dict[EventTask, list[Clip]] = {}
     # Closed when anything is raised, so that no worker outlives this call.
-    with closing(cast(_Outcomes, worker_pool.run(build_event, tasks, limits=_LIMITS, workers=workers))) as outcomes:
+    with closing(worker_pool.run(build_event, tasks, limits=_LIMITS, workers=workers)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome.result, Failed):
                 raise DataError(
