@@ -17,7 +17,7 @@ def test_forensic_features_raise_the_auc_over_three_seeds(tmp_path: Path) -> Non
             folder = tmp_path / f"{features}{seed}"
             done = run_py(
                 f"features={features}",
-                f"data.demo_seed={seed}",
+                f"data.demo.seed={seed}",
                 "cv=repeated",
                 "cv.test_size=0",  # of the whole corpus: which eight groups are held out is luck
                 "plots=false",
