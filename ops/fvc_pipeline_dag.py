@@ -61,8 +61,8 @@ KEYS = {
     "l1_ratio": "penalty.l1_ratio",
     "n_splits": "cv.n_splits",
     "augmentations": "video.augmentations",
-    "demo_events": "data.demo_events",
-    "demo_uploads": "data.demo_uploads",
+    "demo_events": "data.demo.events",
+    "demo_uploads": "data.demo.uploads",
 }
 PATHS = ("data_root", "outputs")
 

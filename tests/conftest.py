@@ -22,7 +22,7 @@ from fvc_exp.config.schema import Config, CVConfig, Scheme
 from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.fvc import DUPLICATES, SEEDS
-from fvc_exp.io.files import alone
+from fvc_exp.io.files import exclusive_lock
 from tests.shell import ROOT, run_py
 
 Compose = Callable[..., Config]
@@ -119,7 +119,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-SMALL_DEMO = ("data.demo_events=12", "data.demo_uploads=1", "cv.n_splits=2", "plots=false")
+SMALL_DEMO = ("data.demo.events=12", "data.demo.uploads=1", "cv.n_splits=2", "plots=false")
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +127,7 @@ def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Outputs of one run on a demo corpus of 12 videos. All test processes share them; nobody may change them."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small_demo"
-    with alone(folder.with_suffix(".lock")):
+    with exclusive_lock(folder.with_suffix(".lock")):
         if not folder.exists():
             made = folder.with_suffix(".tmp")
             done = run_py(*SMALL_DEMO, f"outputs={made}")

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from hydra.version import VersionBase
 from omegaconf import OmegaConf, open_dict
 
-from fvc_exp.config.hydra_app import SCHEMA_FILE, message_of, register
+from fvc_exp.config.hydra_app import SCHEMA_FILE, message_of, refuse_keys_below_null, register
 from fvc_exp.config.schema import Config
 from fvc_exp.config.validate import to_typed
 from fvc_exp.errors import ConfigError
@@ -78,6 +78,7 @@ def _composing() -> Iterator[None]:
     """Hydra on ``conf/``, named as at the shell; what it refuses is the user's mistake."""
     try:
         with (
+            refuse_keys_below_null(),
             _beside_another_hydra(),
             initialize_config_dir(str(conf_folder()), job_name="run", version_base="1.3"),  # as Hydra names run.py
         ):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
@@ -13,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config.schema import Config
-from fvc_exp.errors import FvcError
+from fvc_exp.errors import ConfigError, FvcError
 
 SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
 
@@ -37,13 +38,31 @@ def run_shell(main: Callable[[], object]) -> None:
     """Call Hydra's main; a mistake of the user ends it with one message on stderr and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
     try:
-        main()
+        with refuse_keys_below_null():
+            main()
     except KeyboardInterrupt:
         sys.exit("interrupted")
     except (FvcError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"error: {message_of(error)}")
     except OSError as error:
         sys.exit(f"error: {error.filename or ''}: {error.strerror or error}")
+
+
+@contextmanager
+def refuse_keys_below_null() -> Iterator[None]:
+    """Name the mistake in an override such as data.demo.seed=1 with data=fvc, where OmegaConf only asserts.
+
+    Raises:
+        ConfigError: an override names a key below one that is null.
+    """
+    try:
+        yield
+    except AssertionError as error:
+        if "Unexpected type for root" not in str(error):
+            raise
+        raise ConfigError(
+            "an override names a key below one that is null: data.demo.* exists in data=demo only"
+        ) from error
 
 
 def message_of(error: BaseException) -> str:

@@ -102,6 +102,15 @@ class Tracker(Enum):
 
 
 @dataclass
+class DemoConfig:
+    """Size and seed of the demo corpus: ``events`` groups of ``uploads`` near-copies each, every second one fake."""
+
+    events: int
+    uploads: int
+    seed: int
+
+
+@dataclass
 class DataConfig:
     """Where videos and tables lie. Relative paths are below ``root``."""
 
@@ -118,9 +127,7 @@ class DataConfig:
     max_unmatched: float
     shard: int
     num_shards: int
-    demo_events: int | None
-    demo_uploads: int | None
-    demo_seed: int | None
+    demo: DemoConfig | None
 
     def table(self, table: Table) -> str | None:
         """The configured path of a feature table, or None where the data set has none."""

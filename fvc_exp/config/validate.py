@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from functools import cache
-from typing import cast, get_type_hints
+from typing import cast, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config.schema import Config, Penalty, Scheme, Search, Solver, Stage, VideoConfig
+from fvc_exp.config.schema import Config, DemoConfig, Penalty, Scheme, Search, Solver, Stage, VideoConfig
 from fvc_exp.errors import ConfigError, IncompatibleError
 
 THRESHOLDS = ("0.5", "f1", "youden")  # above which probability a video is called fake
@@ -52,7 +52,7 @@ def to_typed(composed: DictConfig) -> Config:
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
         # What Hydra composed on the schema has its types; merging checks them again, at many times the price.
-        is_typed = OmegaConf.get_type(composed) is Config and _keys(plain) == _schema_keys()
+        is_typed = OmegaConf.get_type(composed) is Config and _has_keys_of(Config, plain)
         typed = OmegaConf.to_object(composed if is_typed else OmegaConf.merge(OmegaConf.structured(Config), plain))
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error)) from error
@@ -67,14 +67,19 @@ def to_typed(composed: DictConfig) -> Config:
     return config
 
 
-def _keys(value: object) -> object:
-    """The keys of a container, and of those in it."""
-    return {key: _keys(item) for key, item in value.items()} if isinstance(value, dict) else None
+def _has_keys_of(schema: object, value: object) -> bool:
+    """Whether a container has the fields of a dataclass and no other key, and so have those in it."""
+    if not isinstance(value, dict):
+        return True
+    fields = _fields(schema)
+    return value.keys() == fields.keys() and all(_has_keys_of(fields[key], item) for key, item in value.items())
 
 
 @cache
-def _schema_keys(schema: type = Config) -> object:
-    return {key: _schema_keys(kind) for key, kind in get_type_hints(schema).items()} if is_dataclass(schema) else None
+def _fields(schema: object) -> dict[str, object]:
+    """The types of a dataclass by field, that of an optional dataclass too."""
+    (dataclass,) = [kind for kind in (schema, *get_args(schema)) if is_dataclass(kind)]
+    return get_type_hints(dataclass)
 
 
 def _one_line(error: OmegaConfBaseException) -> str:
@@ -85,7 +90,11 @@ def _one_line(error: OmegaConfBaseException) -> str:
 
 
 def _range_problems(config: Config) -> Iterator[str]:
-    for key, value, allowed, meaning in (*_number_rules(config), *_video_rules(config.video)):
+    for key, value, allowed, meaning in (
+        *_number_rules(config),
+        *_demo_rules(config.data.demo),
+        *_video_rules(config.video),
+    ):
         if not allowed:
             yield f"{key}={value} is not allowed: it must be {meaning}"
     if wrong := [c for c in config.cv.c_grid if not 0 < c < math.inf]:
@@ -115,6 +124,17 @@ def _number_rules(config: Config) -> list[Rule]:
          f"an integer from 0 to data.num_shards - 1 = {data.num_shards - 1}"),
         ("threshold", config.threshold, config.threshold in THRESHOLDS, f"one of {', '.join(THRESHOLDS)}"),
     ]  # fmt: skip
+
+
+def _demo_rules(demo: DemoConfig | None) -> list[Rule]:
+    if demo is None:
+        return []
+    least = {"events": 2, "uploads": 1, "seed": 0}
+    values = {name: getattr(demo, name) for name in least}
+    return [
+        (f"data.demo.{name}", value, value >= least[name], f"an integer of at least {least[name]}")
+        for name, value in values.items()
+    ]
 
 
 def _video_rules(video: VideoConfig) -> list[Rule]:

@@ -11,14 +11,12 @@ from cv2.typing import MatLike
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fvc_exp._typing import Frame
-from fvc_exp.demo.scene import CONTENT_SPREAD, content
+from fvc_exp._typing import Array, Frame
+from fvc_exp.demo.scene import CONTENT_SPREAD, content_parameter
 
 Size = tuple[int, int]  # height, width in pixels
 
-
 _NOISE_SHAPE = (900, 1200)
-
 
 _NOISE_SIGMA = 32.0  # of the shared noise field, around its mean of 128
 
@@ -37,25 +35,25 @@ class Camera:
 
     @classmethod
     def draw(cls, rng: Generator) -> Camera:
-        """A camera of the usual kind."""
+        """A camera with random properties."""
         top, left = rng.integers(0, 300, 2).tolist()
         return cls(
-            blur_sigma=content(rng, 0.5, 1.2),
-            read_noise_sigma=content(rng, 1.0, 5.0),
-            pattern_noise_sigma=content(rng, 0.5, 2.0),
+            blur_sigma=content_parameter(rng, 0.5, 1.2),
+            read_noise_sigma=content_parameter(rng, 1.0, 5.0),
+            pattern_noise_sigma=content_parameter(rng, 0.5, 2.0),
             pattern_offset=(top, left),
             white_balance=rng.uniform(0.9, 1.1, 3).astype(np.float32),
-            sharpening=content(rng, 0.0, 0.7),
+            sharpening=content_parameter(rng, 0.0, 0.7),
             denoises=bool(rng.random() < 0.35 * CONTENT_SPREAD),
         )
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A handheld pan, zoom and roll: start values and their change a frame; shift in pixels, angle in degrees."""
+    """A handheld pan, zoom and roll: start values and their change per frame; shift in pixels, angle in degrees."""
 
-    shift: NDArray[np.float64]
-    shift_step: NDArray[np.float64]
+    shift: Array
+    shift_step: Array
     zoom: float
     zoom_step: float
     angle: float
@@ -63,17 +61,17 @@ class Motion:
 
     @classmethod
     def draw(cls, rng: Generator) -> Motion:
-        """A motion that stays over the scene for a clip of about a second."""
+        """A random motion that stays over the scene for a clip of about a second."""
         return cls(
             shift=rng.uniform(-50, 50, 2),
             shift_step=rng.normal(0, 1.6, 2),
-            zoom=content(rng, 1.0, 1.3),
+            zoom=content_parameter(rng, 1.0, 1.3),
             zoom_step=rng.normal(0, 0.003),
             angle=rng.normal(0, 3),
             angle_step=rng.normal(0, 0.06),
         )
 
-    def scene_to_frame(self, scene: Size, frame: Size, index: int, shake: NDArray[np.float64]) -> NDArray[np.float64]:
+    def scene_to_frame(self, scene: Size, frame: Size, index: int, shake: Array) -> Array:
         """The 2 x 3 affine map from positions (x, y) in the scene to positions in frame ``index``."""
         centre, middle = np.array(scene[::-1]) / 2, np.array(frame[::-1]) / 2
         angle, zoom = self.angle + self.angle_step * index, self.zoom + self.zoom_step * index
@@ -82,11 +80,11 @@ class Motion:
         return turned
 
 
-def shoot(scene: Frame, length: int, size: Size, rng: Generator) -> list[Frame]:
-    """Film a scene with some camera: ``length`` RGB frames of ``size``, before any compression."""
+def film_scene(scene: Frame, length: int, size: Size, rng: Generator) -> list[Frame]:
+    """Film a scene with a random camera: ``length`` RGB frames of ``size``, before any compression."""
     camera, motion = Camera.draw(rng), Motion.draw(rng)
     height, width = size
-    pattern = _cut(_noise_field(), camera.pattern_offset, size)
+    pattern = _window(_noise_field(), camera.pattern_offset, size)
     view = _through_lens(scene, camera)
     shake = np.zeros(2)
     clip = []
@@ -97,7 +95,7 @@ def shoot(scene: Frame, length: int, size: Size, rng: Generator) -> list[Frame]:
             view, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
         corner = (int(rng.integers(_NOISE_SHAPE[0] - height)), int(rng.integers(_NOISE_SHAPE[1] - width)))
-        picture = _add_noise(picture, _cut(_noise_field(), corner, size), camera.read_noise_sigma)
+        picture = _add_noise(picture, _window(_noise_field(), corner, size), camera.read_noise_sigma)
         picture = _add_noise(picture, pattern, camera.pattern_noise_sigma)
         clip.append(_process(picture, camera))
     return clip
@@ -112,7 +110,7 @@ def _noise_field() -> Frame:
     return np.asarray(np.clip(np.rint(gray + colour + 128), 0, 255), np.uint8)
 
 
-def _cut(field: Frame, corner: Size, size: Size) -> Frame:
+def _window(field: Frame, corner: Size, size: Size) -> Frame:
     (top, left), (height, width) = corner, size
     return field[top : top + height, left : left + width]
 

@@ -1,157 +1,32 @@
-"""The demo corpus as a folder: made on first use, checked on every use, repaired where it is broken."""
-
-from __future__ import annotations
+"""The demo corpus as a folder: made on first use, checked on every use, made again when a file of it has changed."""
 
 import hashlib
-import io
 import json
-from collections.abc import Callable, Generator
-from contextlib import closing
+import os
+import shutil
+import socket
+import tempfile
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import av
 import cv2
 import numpy as np
 import polars as pl
 
-from fvc_exp.config.schema import LimitsConfig
+from fvc_exp._typing import Progress
+from fvc_exp.config.schema import DemoConfig, LimitsConfig
 from fvc_exp.demo.event import GENERATOR_VERSION, Clip, make_event
-from fvc_exp.errors import ConfigError, DataError
-from fvc_exp.io.files import atomic_file
+from fvc_exp.errors import DataError
+from fvc_exp.video import worker_pool
 from fvc_exp.video.failures import Failed
-from fvc_exp.video.worker_pool import Outcome, run_in_workers
 
-VIDEOS = "videos"
-
-
-RECORDS = "events"
-
-
-LIBRARIES = {"av": av.__version__, "opencv": cv2.__version__, "numpy": np.__version__}
-
-
-@dataclass(frozen=True)
-class FileFact:
-    """The content of a file, in short."""
-
-    size: int
-    sha256: str
-
-    @classmethod
-    def of(cls, content: bytes) -> FileFact:
-        """The facts of this content."""
-        return cls(len(content), hashlib.sha256(content).hexdigest())
-
-    def holds(self, path: Path) -> bool:
-        """Whether the file is there with this very content."""
-        try:
-            return path.stat().st_size == self.size and FileFact.of(path.read_bytes()) == self
-        except FileNotFoundError:
-            return False
-
-
-@dataclass(frozen=True)
-class Video:
-    """A clip of the corpus and its file."""
-
-    clip: Clip
-    file: FileFact
-
-    @property
-    def path(self) -> str:
-        """Relative to the corpus folder, with forward slashes."""
-        return f"{VIDEOS}/{self.clip.file_name}"
-
-
-@dataclass(frozen=True)
-class EventTask:
-    """Everything that a worker needs to make one event."""
-
-    folder: Path
-    seed: int
-    event: int
-    uploads: int
-
-    @property
-    def record(self) -> Path:
-        """The file that says the event is finished, and what it holds."""
-        return self.folder / RECORDS / f"ev{self.event:03d}.json"
-
-
-def build_event(task: EventTask) -> list[Video]:
-    """Make the videos of one event, unless another process has done so meanwhile; the record is written last."""
-    if (finished := read_event(task)) is not None:
-        return finished
-    videos = []
-    for clip, content in make_event(task.seed, task.event, task.uploads):
-        video = Video(clip, FileFact.of(content))
-        write(task.folder / video.path, content)
-        videos.append(video)
-    write_sealed(task.record, {"libraries": LIBRARIES, "videos": [asdict(video) for video in videos]})
-    return videos
-
-
-def read_event(task: EventTask) -> list[Video] | None:
-    """The videos of an event, or None if it must be made: never finished, damaged since, or by other libraries.
-
-    The last keeps a corpus in one piece: two versions of an encoder do not give the same bytes.
-    """
-    record = read_sealed(task.record)
-    if record is None or record["libraries"] != LIBRARIES:
-        return None
-    videos = [Video(Clip(**entry["clip"]), FileFact(**entry["file"])) for entry in record["videos"]]
-    return videos if all(video.file.holds(task.folder / video.path) for video in videos) else None
-
-
-def write(path: Path, content: bytes) -> None:
-    """Put a file in place whole."""
-    with atomic_file(path) as file:
-        file.write(content)
-
-
-def write_sealed(path: Path, value: dict[str, Any]) -> None:
-    """Write JSON with a checksum of itself under ``sha256``."""
-    write(path, to_json(value | {"sha256": FileFact.of(to_json(value)).sha256}))
-
-
-def read_sealed(path: Path) -> dict[str, Any] | None:
-    """What was written by ``write_sealed``; None if the file is missing or not as it was written."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    if not isinstance(value, dict) or value.pop("sha256", None) != FileFact.of(to_json(value)).sha256:
-        return None
-    return value
-
-
-def to_json(value: dict[str, Any]) -> bytes:
-    """The same text for the same value."""
-    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
-
-
-METADATA = "metadata.parquet"
-
-
-README = "README.txt"
-
-
-MANIFEST = "manifest.json"
-
+VIDEOS, METADATA, README, MANIFEST = "videos", "metadata.parquet", "README.txt", "manifest.json"
 
 NOTICE = (
     "This corpus is synthetic: it shows the pipeline and leakage between near-copies, not skill at detecting fakes."
 )
-
-
-# An event takes about half a second; this only ends one that hangs.
-_LIMITS = LimitsConfig(max_pixels=2**20, cpu_seconds=120, wall_seconds=900, memory_mb=4096)
-
-
-_Outcomes = Generator[Outcome[EventTask, list[Video]], None, None]
-
 
 _README_TEXT = f"""{NOTICE}
 
@@ -161,106 +36,132 @@ simulated platform. Uploads of one event are near-copies: keep the column "group
 By design, fakes are also compressed harder on average when they are uploaded.
 Scores on these videos say nothing about real ones.
 
-{METADATA}  one row a video: path, label, group, and how it was made
+{METADATA}  one row per video: path, label, group, and how it was made
 {VIDEOS}/           h264 in mp4
-{RECORDS}/           one record an event, from which a build that was broken off goes on
-{MANIFEST}     size and sha256 of every file; written last
+{MANIFEST}     how the corpus was made, and the sha256 of every file
 """
+
+# An event takes about half a second; these limits only end one that hangs.
+_LIMITS = LimitsConfig(max_pixels=2**20, cpu_seconds=120, wall_seconds=900, memory_mb=4096)
 
 
 @dataclass(frozen=True)
-class DemoSettings:
-    """Size and seed of the corpus: ``events`` groups of ``uploads`` near-copies each; every second event is a fake."""
+class EventTask:
+    """What a worker needs to make the videos of one event in ``folder``."""
 
-    events: int = 40
-    uploads: int = 2
-    seed: int = 0
+    folder: Path
+    seed: int
+    event: int
+    uploads: int
 
-    def __post_init__(self) -> None:
-        for name, value, least in (("events", self.events, 2), ("uploads", self.uploads, 1), ("seed", self.seed, 0)):
-            if value < least:
-                raise ConfigError(f"data.demo_{name}={value} is not allowed: it must be an integer of at least {least}")
 
-    @property
-    def folder_name(self) -> str:
-        """12 hexadecimal digits; other settings or another generator give another name."""
-        return hashlib.sha256(to_json({"generator": GENERATOR_VERSION, **asdict(self)})).hexdigest()[:12]
+def corpus_folder(root: Path, demo: DemoConfig) -> Path:
+    """Where the corpus lies below ``root``: other settings or another generator give another folder."""
+    settings = json.dumps({"generator": GENERATOR_VERSION, **asdict(demo)}, sort_keys=True)
+    return root / _sha256(settings.encode())[:12]
 
 
 def ensure_demo(
-    root: Path,
-    settings: DemoSettings,
-    *,
-    workers: int | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    root: Path, demo: DemoConfig, *, workers: int | None = None, on_progress: Progress | None = None
 ) -> Path:
-    """The folder of the corpus below ``root``, with every file in it as it should be.
+    """The folder of the corpus below ``root``; every file in it is as it was made.
 
-    A whole corpus is only verified. Otherwise the events that are missing or broken are made, in ``workers`` processes
-    (None: one a core), and ``on_progress(finished events, all events)`` is called after each. Any number of processes
-    may do this at once in one folder, and any of them may be killed: files appear whole, and the same in each.
+    The corpus is made in a temporary folder beside its place and renamed when it is complete, so that a process that
+    is killed leaves nothing that counts. Processes that make it at once do not disturb each other: the first one's
+    stays. A folder with a missing or changed file is replaced, with the feature tables made from it. ``workers``
+    processes make the events (None: one per core), and ``on_progress(finished events, all events)`` is called after
+    each.
 
     Raises:
-        ConfigError: ``workers`` is below 1.
-        DataError: an event could not be made, for one because a worker process died.
+        DataError: an event could not be made, for example because a worker process ended early.
         OSError: the folder cannot be written.
     """
-    if workers is not None and workers < 1:
-        raise ConfigError(f"video.workers={workers} is not allowed: it must be an integer of at least 1, or null")
-    folder = root / settings.folder_name
-    if not _is_whole(folder):
-        tasks = [EventTask(folder, settings.seed, event, settings.uploads) for event in range(settings.events)]
-        videos = _complete(tasks, workers, on_progress or _ignore)
-        _summarise(folder, settings, tasks, videos)
+    folder = corpus_folder(root, demo)
+    if _is_whole(folder):
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(root)
+    with tempfile.TemporaryDirectory(prefix=f"{_temporary_prefix()}{os.getpid()}.", dir=root) as temporary:
+        made = Path(temporary) / folder.name
+        _make_corpus(made, demo, workers, on_progress)
+        _put_in_place(made, folder)
     return folder
 
 
+def _put_in_place(made: Path, folder: Path) -> None:
+    if _is_whole(folder):
+        return  # another process was faster
+    with suppress(FileNotFoundError):
+        folder.rename(tempfile.mkdtemp(dir=made.parent))
+    try:
+        made.rename(folder)
+    except OSError:  # a folder is there again
+        if not _is_whole(folder):
+            raise
+
+
 def _is_whole(folder: Path) -> bool:
-    manifest = read_sealed(folder / MANIFEST)
-    if manifest is None:
+    """Whether every file is there as it was made; 2 MB are read for the corpus of the default size."""
+    try:
+        hashes = json.loads((folder / MANIFEST).read_bytes())["sha256"]
+        return all(_sha256((folder / path).read_bytes()) == sha256 for path, sha256 in hashes.items())
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return all(FileFact(**fact).holds(folder / path) for path, fact in manifest["files"].items())
 
 
-def _complete(tasks: list[EventTask], workers: int | None, on_progress: Callable[[int, int], None]) -> list[Video]:
-    """The videos of all events, in the order of the events, after making those that are not there."""
-    folder = tasks[0].folder
-    for name in (VIDEOS, RECORDS):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    done = {task: videos for task in tasks if (videos := read_event(task)) is not None}
-    missing = [task for task in tasks if task not in done]
-    # Closed here and now when anything is raised, so that no worker outlives this call.
-    with closing(cast(_Outcomes, run_in_workers(build_event, missing, limits=_LIMITS, workers=workers))) as outcomes:
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _temporary_prefix() -> str:
+    """Of the temporary folders of this machine; on a shared disk those of others cannot be judged."""
+    return f".making-{socket.gethostname()}-"
+
+
+def _remove_abandoned(root: Path) -> None:
+    """Remove the temporary folders of processes that have ended."""
+    for folder in root.glob(f"{_temporary_prefix()}*"):
+        pid = int(folder.name.removeprefix(_temporary_prefix()).partition(".")[0])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progress: Progress | None) -> None:
+    (folder / VIDEOS).mkdir(parents=True)
+    tasks = [EventTask(folder, demo.seed, event, demo.uploads) for event in range(demo.events)]
+    clips: dict[EventTask, list[Clip]] = {}
+    # Closed when anything is raised, so that no worker outlives this call.
+    with closing(worker_pool.run_in_workers(build_event, tasks, limits=_LIMITS, workers=workers)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome.result, Failed):
                 raise DataError(
                     f"{folder}: event {outcome.item.event} of the demo corpus could not be made: "
-                    f"{outcome.result.message} ({outcome.result.error_class}); {len(done)} of {len(tasks)} events are "
-                    "finished and kept: run again, if memory is short with a smaller video.workers"
+                    f"{outcome.result.message} ({outcome.result.error_class}): run again, if memory is short with a "
+                    "smaller video.workers"
                 )
-            done[outcome.item] = outcome.result
-            on_progress(len(done), len(tasks))
-    return [video for task in tasks for video in done[task]]
-
-
-def _summarise(folder: Path, settings: DemoSettings, tasks: list[EventTask], videos: list[Video]) -> None:
-    rows = [{"video_path": video.path, **asdict(video.clip)} for video in videos]
-    parquet = io.BytesIO()
-    pl.DataFrame(rows).write_parquet(parquet)
-    write(folder / METADATA, parquet.getvalue())
-    write(folder / README, _README_TEXT.encode())
-    others = [folder / METADATA, folder / README, *(task.record for task in tasks)]
-    files = {video.path: video.file for video in videos}
-    files |= {path.relative_to(folder).as_posix(): FileFact.of(path.read_bytes()) for path in others}
+            clips[outcome.item] = outcome.result
+            if on_progress is not None:
+                on_progress(len(clips), len(tasks))
+    rows = [{"video_path": f"{VIDEOS}/{clip.file_name}", **asdict(clip)} for task in tasks for clip in clips[task]]
+    pl.DataFrame(rows).write_parquet(folder / METADATA)
+    (folder / README).write_text(_README_TEXT)
+    files = [METADATA, README, *(row["video_path"] for row in rows)]
     manifest = {
         "notice": NOTICE,
         "generator": GENERATOR_VERSION,
-        "settings": asdict(settings),
-        "libraries": LIBRARIES,
-        "files": {path: asdict(fact) for path, fact in files.items()},
+        "settings": asdict(demo),
+        "libraries": {"av": av.__version__, "opencv": cv2.__version__, "numpy": np.__version__},
+        "sha256": {path: _sha256((folder / path).read_bytes()) for path in files},
     }
-    write_sealed(folder / MANIFEST, manifest)
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def _ignore(_done: int, _total: int) -> None:
-    pass
+def build_event(task: EventTask) -> list[Clip]:
+    """Write the videos of one event; runs in a worker process."""
+    clips = []
+    for clip, content in make_event(task.seed, task.event, task.uploads):
+        (task.folder / VIDEOS / clip.file_name).write_bytes(content)
+        clips.append(clip)
+    return clips

@@ -1,6 +1,4 @@
-"""One event of the demo corpus: a happening filmed once, perhaps faked, and uploaded several times."""
-
-from __future__ import annotations
+"""One event of the demo corpus: a scene filmed once, perhaps faked, and uploaded several times."""
 
 import io
 from collections.abc import Iterator
@@ -11,24 +9,20 @@ import numpy as np
 from numpy.random import Generator
 
 from fvc_exp._typing import Frame
-from fvc_exp.demo.camera import shoot
+from fvc_exp.demo.camera import film_scene
 from fvc_exp.demo.manipulate import MANIPULATIONS, manipulate
 from fvc_exp.demo.scene import draw_scene
 from fvc_exp.video.encode import encode, recompress
 
 GENERATOR_VERSION = 1  # raise it with any change of what the videos look like
 
-
 _FILMED_WIDTH, _FILMED_HEIGHT = 480, 270
-
 
 _PLATFORM_SIZES = ((480, 270), (426, 240), (352, 198), (320, 180))  # width, height
 
-
 _PLATFORM_CRF, _PLATFORM_CRF_SD = 26, 3
 
-
-_FAKE_CRF_SHIFT = 3  # fakes go through more hands; without it the whole-frame features tell next to nothing
+_FAKE_CRF_SHIFT = 3  # fakes are passed on more often; without it the whole-frame features tell almost nothing
 
 
 @dataclass(frozen=True)
@@ -55,8 +49,8 @@ class Clip:
 def make_event(seed: int, event: int, uploads: int) -> Iterator[tuple[Clip, bytes]]:
     """The uploads of an event, each with its mp4 file; every event has random numbers of its own.
 
-    Odd events are fakes and take the manipulations in turn. An editor's re-encoding belongs to every fake, so half of
-    the real events get it too: otherwise the number of compressions alone would tell the label.
+    Odd events are fakes and take the manipulations in turn. Every fake is encoded once more by its editor, and so is
+    half of the real events: otherwise the number of compressions alone would tell the label.
     """
     rng = np.random.default_rng([seed, event])
     is_fake = event % 2 == 1
@@ -65,7 +59,7 @@ def make_event(seed: int, event: int, uploads: int) -> Iterator[tuple[Clip, byte
     size = (_FILMED_HEIGHT, _FILMED_WIDTH) if rng.random() < 0.8 else (_FILMED_WIDTH, _FILMED_HEIGHT)
 
     def film() -> list[Frame]:
-        return shoot(draw_scene(rng), length, size, rng)
+        return film_scene(draw_scene(rng), length, size, rng)
 
     frames = recompress(film(), fps=fps, crf=int(rng.integers(16, 22)), preset="ultrafast")
     if is_fake:

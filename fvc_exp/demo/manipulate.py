@@ -1,7 +1,5 @@
 """Six ways to fake a clip. Each takes the frames of a clip and returns as many, of the same size."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import cv2
@@ -13,15 +11,14 @@ from fvc_exp._typing import Frame
 
 BANNER_TOP, BANNER_HEIGHT = 0.78, 0.13  # shares of the frame's height
 
-
 BANNER_COLOUR = (160, 20, 20)
 
 
 def manipulate(name: str, frames: list[Frame], rng: Generator, film: Callable[[], list[Frame]]) -> list[Frame]:
-    """Apply one of ``MANIPULATIONS``; ``film`` shoots another clip of the same length and size if one is needed."""
+    """Apply one of ``MANIPULATIONS``; ``film`` films another clip of the same length and size if one is needed."""
     if name == "splice":
         return splice(frames, film(), rng)
-    return _ALONE[name](frames, rng)
+    return _OF_ONE_CLIP[name](frames, rng)
 
 
 def splice(frames: list[Frame], foreign: list[Frame], rng: Generator) -> list[Frame]:
@@ -30,7 +27,7 @@ def splice(frames: list[Frame], foreign: list[Frame], rng: Generator) -> list[Fr
 
 
 def face_swap(frames: list[Frame], rng: Generator) -> list[Frame]:
-    """A moving feathered oval is made anew at a lower resolution, as a generator of faces does."""
+    """A moving feathered oval is made again from a lower resolution, as a generator of faces does."""
     reduction = rng.uniform(1.7, 3.0)
     height, width = frames[0].shape[:2]
     generated = []
@@ -85,14 +82,13 @@ def overlay(frames: list[Frame], rng: Generator) -> list[Frame]:
     return covered
 
 
-_ALONE: dict[str, Callable[[list[Frame], Generator], list[Frame]]] = {
+_OF_ONE_CLIP: dict[str, Callable[[list[Frame], Generator], list[Frame]]] = {
     "faceswap": face_swap,
     "interpolation": interpolate,
     "retouch": retouch,
     "duplication": duplicate,
     "overlay": overlay,
 }
-
 
 MANIPULATIONS = ("faceswap", "splice", "interpolation", "retouch", "duplication", "overlay")
 

@@ -1,52 +1,42 @@
 """Traces of 8x8 block coding: steps of brightness at the block borders."""
 
-from __future__ import annotations
-
 from math import nan
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from fvc_exp.features.strips import strip_rows
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+from fvc_exp._typing import Array
+from fvc_exp.features.strips import Frames, strip_rows
 
 NAMES = ("boundary_inconsistency",)
-
 
 # Gray levels added to both sides of a ratio, so that a frame without any step scores 1.
 FLOOR = 1e-3
 
 
-def step_sums(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sums of |difference| of neighbours in frames x rows x columns, a row a frame.
-
-    For each step between columns, and for each step between rows.
-    """
+def step_sums(frames: Frames) -> tuple[Array, Array]:
+    """Sums of |difference| of neighbours: frames x (columns - 1) along rows, frames x (rows - 1) along columns."""
     number, height, width = frames.shape
     between_columns = np.zeros((number, width - 1))
     between_rows = np.zeros((number, height - 1))
     rows = strip_rows(width)
     for frame, across, down in zip(frames, between_columns, between_rows, strict=True):
         for top in range(0, height, rows):
-            band = frame[top : top + rows + 1]
-            # numpy would wrap around 0 here; absdiff saturates nothing and wraps nothing.
+            strip = frame[top : top + rows + 1]
+            # A difference of uint8 in numpy would wrap around 0; absdiff does not.
             if width > 1:
-                sideways = cv2.absdiff(band[:rows, 1:], band[:rows, :-1])
+                sideways = cv2.absdiff(strip[:rows, 1:], strip[:rows, :-1])
                 across[:] += cv2.reduce(sideways, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
-            if len(band) > 1:
-                sums = cv2.reduce(cv2.absdiff(band[1:], band[:-1]), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+            if len(strip) > 1:
+                sums = cv2.reduce(cv2.absdiff(strip[1:], strip[:-1]), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
                 down[top : top + len(sums)] = sums
     return between_columns, between_rows
 
 
-def mean_steps(sums: NDArray[np.float64], length: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean |difference| at the block borders and inside the blocks; NaN where there is none of a kind.
+def mean_steps(sums: Array, length: int) -> tuple[Array, Array]:
+    """Mean |difference| at the block borders and inside the blocks, one each per frame; NaN where there is none.
 
-    ``sums`` are the step sums of one direction, each over ``length`` pixels, a row a frame.
+    ``sums`` are the step sums of one direction, one row per frame, each over ``length`` pixels.
     """
     border = sums[:, 7::8]
     at_border = border.sum(axis=1)
@@ -58,15 +48,11 @@ def mean_steps(sums: NDArray[np.float64], length: int) -> tuple[NDArray[np.float
     )
 
 
-def ratio(border: NDArray[np.float64], inside: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much larger steps are at the block borders than inside; 1 without blocking."""
-    return (border + FLOOR) / (inside + FLOOR)
+def border_and_inside(frames: Frames) -> tuple[Array, Array]:
+    """Mean |difference| of neighbours at the block borders and inside the blocks, gray levels, one each per frame.
 
-
-def border_and_inside(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean |difference| of neighbours at the borders and inside of blocks, the two directions weighted alike.
-
-    A number a frame. Blocks are counted from the top left pixel. NaN for frames of less than 9 pixels a side.
+    Both directions have the same weight. Blocks are counted from the top left pixel. NaN for frames with a side of
+    less than 9 pixels.
     """
     number, height, width = frames.shape
     if min(height, width) <= 8:
@@ -77,13 +63,18 @@ def border_and_inside(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], N
     return (across[0] + down[0]) / 2, (across[1] + down[1]) / 2
 
 
-def features(border: NDArray[np.float64], inside: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Blockiness: the mean step at block borders over the mean step inside blocks.
+def step_ratio(border: Array, inside: Array) -> Array:
+    """How much larger steps are at the block borders than inside; 1 without blocking."""
+    return (border + FLOOR) / (inside + FLOOR)
+
+
+def block_features(border: Array, inside: Array) -> dict[str, Array]:
+    """``boundary_inconsistency``: mean step at block borders over mean step inside blocks, without unit; one per frame.
 
     After Wang, Sheikh, Bovik, "No-reference perceptual quality assessment of JPEG compressed images", ICIP 2002,
     and Fan, de Queiroz, "Identification of bitmap compression history", IEEE TIP 12(2), 2003.
 
-    The original takes the standard deviation along every 8th row and column, which is contrast: strong JPEG
-    compression of a frame leaves it where it was.
+    The original takes the standard deviation along every 8th row and column. That is contrast: strong JPEG compression
+    of a frame does not change it.
     """
-    return {"boundary_inconsistency": ratio(border, inside)}
+    return {"boundary_inconsistency": step_ratio(border, inside)}

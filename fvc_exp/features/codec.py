@@ -1,6 +1,4 @@
-"""What the container and the packet sizes say, without looking at a pixel."""
-
-from __future__ import annotations
+"""What the container and the packet sizes tell, without decoding a pixel."""
 
 from math import nan
 
@@ -10,12 +8,11 @@ from fvc_exp.video.probe import Probe
 
 NAMES = ("codec_bitrate", "codec_fps", "codec_resolution")
 
-
 PACKET_NAMES = ("bits_per_pixel", "packet_size_cv", "keyframe_size_ratio")
 
 
-def features(probe: Probe, pixels: int) -> dict[str, float]:
-    """Bit rate in bit/s, average frame rate in frames/s, and ``pixels``, the picture pixels of a frame.
+def codec_features(probe: Probe, pixels: int) -> dict[str, float]:
+    """``codec_bitrate`` in bit/s, ``codec_fps`` in frames/s on average, ``codec_resolution`` in picture pixels.
 
     Unknown values are NaN. The original puts 0 for an unknown bit rate, takes the container's base rate, which is
     a multiple of the true rate for video of variable rate, and counts letterbox bars as picture.
@@ -27,7 +24,7 @@ def features(probe: Probe, pixels: int) -> dict[str, float]:
     }
 
 
-def original_features(probe: Probe) -> dict[str, float]:
+def original_codec_features(probe: Probe) -> dict[str, float]:
     """The codec columns as the original has them: coded size, base rate, 0 and 30 where unknown."""
     return {
         "codec_bitrate": float(probe.stated_bit_rate or 0),
@@ -39,11 +36,13 @@ def original_features(probe: Probe) -> dict[str, float]:
 def packet_features(probe: Probe) -> dict[str, float]:
     """Packet size statistics, which repeated encoding and edited frame order disturb.
 
-    ``bits_per_pixel`` is the mean over all packets. ``packet_size_cv`` is the standard deviation over the
-    mean of the inter packets (of all packets in an intra-only stream), ``keyframe_size_ratio`` the mean size
-    of key packets over that of inter packets, NaN without either. Packet sizes as a trace of double
-    compression: Vazquez-Padin et al., "Detection of video double encoding with GOP size estimation", WIFS
-    2012.
+    - ``bits_per_pixel``, bits: mean packet size over the pixels of a frame.
+    - ``packet_size_cv``, without unit: standard deviation over mean of the sizes of inter packets (of all packets in an
+      intra-only stream).
+    - ``keyframe_size_ratio``, without unit: mean size of key packets over that of inter packets; NaN without either.
+
+    Packet sizes as a trace of double compression: Vazquez-Padin et al., "Detection of video double encoding with GOP
+    size estimation", WIFS 2012.
     """
     sizes, keyframe = probe.packets.sizes.astype(np.float64), probe.packets.keyframe
     inter, key = sizes[~keyframe], sizes[keyframe]

@@ -1,74 +1,23 @@
 """From one video file to its rows in the feature tables, in one pass over its frames."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import nan
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
-from fvc_exp.features import codec, forensic, original, scaled, temporal
+from fvc_exp.features import codec, forensic, original, scaled, strips, temporal
 from fvc_exp.features.scaled import Columns, Scaling
-from fvc_exp.features.strips import TOGETHER
 from fvc_exp.video.decode import Decoded, Sample, SampledFrames, sampled_frames
 from fvc_exp.video.probe import Probe
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
-def together(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
-    """Samples of one frame size that are small enough to be measured together; at least one."""
-    batch: list[Sample] = []
-    for sample in samples:
-        if batch and batch[0].luma.shape != sample.luma.shape:
-            yield batch
-            batch = []
-        batch.append(sample)
-        # A large frame goes on at once, while it is in the CPU cache.
-        if (len(batch) + 1) * sample.luma.size > TOGETHER:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _frame_by_frame(
-    measure: Callable[[NDArray[np.uint8]], dict[str, float]], images: Iterable[NDArray[np.uint8]]
-) -> Columns:
-    rows = [measure(image) for image in images]
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
-
-
-FRAME_FEATURES: Mapping[Table, Callable[[Sequence[Sample], Scaling | None], Columns]] = MappingProxyType(
-    {
-        Table.stage2: lambda batch, _: scaled.base_features([sample.luma for sample in batch]),
-        Table.stage4: lambda batch, scaling: scaled.stage4_features(
-            [sample.luma for sample in batch], [sample.rgb for sample in batch], scaling
-        ),
-        Table.forensic: lambda batch, _: _frame_by_frame(forensic.frame_features, (each.luma for each in batch)),
-        Table.original_stage2: lambda batch, _: _frame_by_frame(original.base_features, (each.rgb for each in batch)),
-        Table.original_stage4: lambda batch, _: _frame_by_frame(original.stage4_features, (each.rgb for each in batch)),
-    }
-)
-
-
-__all__ = ["COLUMNS", "FEATURE_VERSION", "PROVENANCE_COLUMNS", "Extraction", "Provenance", "Scaling", "extract"]
-
-
-# What the C library may keep of the memory that arrays free, in bytes; see _keep_freed_memory.
-KEPT_MEMORY = 24 * 2**20
-
-
 # Change it with any change of a definition: tables of different versions must not be mixed.
 FEATURE_VERSION = "1"
-
 
 COLUMNS: Mapping[Table, tuple[str, ...]] = MappingProxyType(
     {
@@ -80,10 +29,16 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+# How much of the memory of freed arrays the C library may keep, in bytes; see _keep_freed_memory.
+KEPT_MEMORY = 24 * 2**20
+
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the features of a video rest on. Not features: most of it tells where a file comes from."""
+    """How the features of a video were measured, and on what. Not features: most of it tells where a file comes from.
+
+    Sizes in pixels, ``rotation`` in degrees, ``duration_s`` in seconds (None: unknown).
+    """
 
     frames_total: int
     frames_sampled: int
@@ -123,8 +78,10 @@ def extract(
 
     Frame features are means over the sampled frames in which they are defined. ``scaling`` concerns the
     stage-4 tables: without it ``stage4`` measures whole frames, and the two scaling flags are NaN. The
-    forensic table needs every frame, any other only the sampled ones. Raises VideoError when the video cannot
-    be opened or decoded.
+    forensic table needs every frame, the others only the sampled ones.
+
+    Raises:
+        VideoError: the video cannot be opened or decoded.
     """
     _keep_freed_memory()
     source = sampled_frames(path, sampling, limits)
@@ -140,8 +97,8 @@ def extract(
 def _keep_freed_memory() -> None:
     """Keep glibc from returning memory to the kernel after each array, which costs as much as the filters do.
 
-    Its thresholds follow the largest block freed so far (mallopt(3), M_MMAP_THRESHOLD), so one that is never touched,
-    and thus costs nothing, will do. Other C libraries take no notice.
+    Its thresholds follow the largest block freed so far (mallopt(3), M_MMAP_THRESHOLD). A block that is never touched
+    costs nothing and is enough. Other C libraries ignore it.
     """
     np.empty(KEPT_MEMORY, np.uint8)
 
@@ -151,9 +108,9 @@ def _measure(
 ) -> dict[Table, dict[str, float]]:
     parts: dict[Table, list[Columns]] = {table: [] for table in tables}
     series = temporal.TemporalSeries() if Table.forensic in tables else None
-    for batch in together(_sampled(samples, series)):
+    for batch in batch_small_frames(_sampled(samples, series)):
         for table in tables:
-            parts[table].append(FRAME_FEATURES[table](batch, scaling))
+            parts[table].append(_frame_features(table, batch, scaling))
     features = {table: _means(parts[table]) | _video_features(table, probe, scaling) for table in tables}
     if series is not None:
         features[Table.forensic] |= series.features()
@@ -168,6 +125,43 @@ def _sampled(samples: Iterator[Sample], series: temporal.TemporalSeries | None) 
             yield sample
 
 
+def batch_small_frames(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
+    """Consecutive samples of one frame size, up to ``BATCH_PIXELS`` in all, which one call measures; at least one."""
+    batch: list[Sample] = []
+    for sample in samples:
+        if batch and batch[0].luma.shape != sample.luma.shape:
+            yield batch
+            batch = []
+        batch.append(sample)
+        # A large frame is passed on at once, while it is in the CPU cache.
+        if (len(batch) + 1) * sample.luma.size > strips.BATCH_PIXELS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _frame_features(table: Table, batch: Sequence[Sample], scaling: Scaling | None) -> Columns:
+    """The features of each frame of a batch, without those of the whole video."""
+    lumas = [sample.luma for sample in batch]
+    match table:
+        case Table.stage2:
+            return scaled.stage2_pixel_features(lumas)
+        case Table.stage4:
+            return scaled.stage4_pixel_features(lumas, [sample.rgb for sample in batch], scaling)
+        case Table.forensic:
+            return _frame_by_frame(forensic.frame_features, lumas)
+        case Table.original_stage2:
+            return _frame_by_frame(original.original_stage2_features, (sample.rgb for sample in batch))
+        case Table.original_stage4:
+            return _frame_by_frame(original.original_stage4_features, (sample.rgb for sample in batch))
+
+
+def _frame_by_frame(measure: Callable[[Frame], dict[str, float]], images: Iterable[Frame]) -> Columns:
+    rows = [measure(image) for image in images]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
 def _means(parts: Sequence[Columns]) -> dict[str, float]:
     means = {}
     for name in parts[0]:
@@ -178,21 +172,23 @@ def _means(parts: Sequence[Columns]) -> dict[str, float]:
 
 
 def _video_features(table: Table, probe: Probe, scaling: Scaling | None) -> dict[str, float]:
+    coded = probe.width * probe.height
     flags = {
         "is_upscaled": nan if scaling is None else float(scaling.is_upscaled),
         "is_downscaled": nan if scaling is None else float(scaling.is_downscaled),
     }
-    coded = probe.width * probe.height
-    if table is Table.stage4:
-        picture = coded if scaling is None else scaling.box_width * scaling.box_height
-        return codec.features(probe, picture) | flags
-    if table is Table.original_stage4:
-        return codec.original_features(probe) | flags
-    if table is Table.original_stage2:
-        return codec.original_features(probe)
-    if table is Table.forensic:
-        return codec.packet_features(probe)
-    return codec.features(probe, coded)
+    match table:
+        case Table.stage2:
+            return codec.codec_features(probe, coded)
+        case Table.stage4:
+            picture = coded if scaling is None else scaling.box_width * scaling.box_height
+            return codec.codec_features(probe, picture) | flags
+        case Table.forensic:
+            return codec.packet_features(probe)
+        case Table.original_stage2:
+            return codec.original_codec_features(probe)
+        case Table.original_stage4:
+            return codec.original_codec_features(probe) | flags
 
 
 def _provenance(source: SampledFrames, path: Path) -> Provenance:

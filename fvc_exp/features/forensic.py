@@ -1,19 +1,14 @@
 """Traces of manipulation inside single frames: recompression, local noise and local sharpness."""
 
-from __future__ import annotations
-
 from math import nan
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from fvc_exp._typing import Array, Frame
 from fvc_exp.features import blocks
-from fvc_exp.features.dct import coefficients
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+from fvc_exp.features.dct import dct_coefficients
 
 NAMES = (
     "blockiness_horizontal",
@@ -29,42 +24,34 @@ NAMES = (
     "centre_noise_offset",
 )
 
-
 # The probabilities of the first digits 1 to 9 by Benford's law.
 BENFORD = np.log10(1 + 1 / np.arange(1, 10))
-
 
 # The first 20 of 64 coefficients in zig-zag order (JPEG, ITU-T T.81 figure 5), DC left out: (vertical,
 # horizontal).
 ZIGZAG = sorted(np.ndindex(8, 8), key=lambda at: (sum(at), at[0] if sum(at) % 2 else at[1]))[1:20]
 
-
 HISTOGRAM_BINS = 128
-
 
 SMOOTHING = 9
 
-
 LOWEST_PERIOD_BIN = 8
 
-
 LOCAL_BLOCK = 24
-
 
 # Added to local amplitudes before the logarithm, in gray levels, so that flat blocks stay finite.
 NOISE_FLOOR = 0.05
 
-
 SHARPNESS_FLOOR = 0.5
 
 
-def frame_features(luma: NDArray[np.uint8]) -> dict[str, float]:
+def frame_features(luma: Frame) -> dict[str, float]:
     """The eleven features of one frame, luma 0 to 255; NaN where a frame is too small or too flat for one."""
-    return blockiness(luma) | compression(luma) | residual(luma)
+    return blockiness_features(luma) | compression_features(luma) | residual_features(luma)
 
 
-def blockiness(luma: NDArray[np.uint8]) -> dict[str, float]:
-    """Mean step across block borders over mean step inside blocks, along rows and along columns.
+def blockiness_features(luma: Frame) -> dict[str, float]:
+    """Mean step across block borders over mean step inside blocks, along rows and along columns; without unit.
 
     1 without blocking. Wang, Sheikh, Bovik, ICIP 2002; Fan, de Queiroz, IEEE TIP 12(2), 2003.
     """
@@ -72,24 +59,25 @@ def blockiness(luma: NDArray[np.uint8]) -> dict[str, float]:
         return {"blockiness_horizontal": nan, "blockiness_vertical": nan}
     between_columns, between_rows = blocks.step_sums(luma[None])
     return {
-        "blockiness_horizontal": float(blocks.ratio(*blocks.mean_steps(between_columns, luma.shape[0]))[0]),
-        "blockiness_vertical": float(blocks.ratio(*blocks.mean_steps(between_rows, luma.shape[1]))[0]),
+        "blockiness_horizontal": float(blocks.step_ratio(*blocks.mean_steps(between_columns, luma.shape[0]))[0]),
+        "blockiness_vertical": float(blocks.step_ratio(*blocks.mean_steps(between_rows, luma.shape[1]))[0]),
     }
 
 
-def compression(luma: NDArray[np.uint8]) -> dict[str, float]:
+def compression_features(luma: Frame) -> dict[str, float]:
     """Traces of quantisation in the low AC coefficients of the 8x8 DCT.
 
-    ``benford_divergence``: chi-square divergence of the first digits of |AC| >= 1 from Benford's law, which
-    holds after one compression and fails after two (Fu, Shi, Su, SPIE 6505, 2007; video: Milani,
-    Tagliasacchi, Tubaro, "Discriminating multiple JPEG compression using first digit features", 2012).
-    ``ac_zero_share``: share of |AC| < 0.5. ``dct_periodicity``: see ``periodicity``.
+    - ``benford_divergence``, without unit: chi-square divergence of the first digits of |AC| >= 1 from Benford's law,
+      which holds after one compression and fails after two (Fu, Shi, Su, SPIE 6505, 2007; video: Milani, Tagliasacchi,
+      Tubaro, "Discriminating multiple JPEG compression using first digit features", 2012).
+    - ``ac_zero_share``, share of coefficients: those with |AC| < 0.5.
+    - ``dct_periodicity``, without unit: see ``periodicity``.
     """
     height, width = (size // 8 * 8 for size in luma.shape)
     if not height or not width:
         return dict.fromkeys(("benford_divergence", "ac_zero_share", "dct_periodicity"), nan)
     # Half the basis gives multiples of 1/8, which must fall on the same side of a threshold whatever the rounding.
-    spectrum = np.round(coefficients(luma[:height, :width]), 3)
+    spectrum = np.round(dct_coefficients(luma[:height, :width]), 3)
     low = np.abs(np.concatenate([spectrum[:, v, :, h].ravel() for v, h in ZIGZAG]))
     return {
         "benford_divergence": benford_divergence(low[low >= 1]),
@@ -129,15 +117,19 @@ def periodicity(coefficient: NDArray[np.float32]) -> float:
     return float(fast.max() / fast.mean())
 
 
-def residual(luma: NDArray[np.uint8]) -> dict[str, float]:
+def residual_features(luma: Frame) -> dict[str, float]:
     """Noise and sharpness as they vary over the frame, which pasted, swapped or retouched areas disturb.
 
-    ``residual_std`` and ``residual_kurtosis`` (``E r^4 / (E r^2)^2``, 3 for Gaussian noise) describe the
-    frame less its 3x3 median, in gray levels. In blocks of 24x24, ``local_noise_std`` and
-    ``local_noise_range`` (95th less 5th percentile) are the spread of the log noise level and
-    ``centre_noise_offset`` its mean in the central half of the blocks less its mean over all (Mahdian, Saic,
-    "Using noise inconsistencies for blind image forensics", Image and Vision Computing 27(10), 2009);
-    ``local_sharpness_std`` is the spread of the log Laplacian level.
+    With ``r`` the frame less its 3x3 median in gray levels, and ``n`` and ``l`` the natural logarithms of the root mean
+    squares of ``r`` and of the Laplacian in each block of 24x24 pixels:
+
+    - ``residual_std``, gray levels: the standard deviation of ``r``.
+    - ``residual_kurtosis``, without unit: ``E r^4 / (E r^2)^2``, 3 for Gaussian noise.
+    - ``local_noise_std`` and ``local_noise_range``, log units: standard deviation of ``n`` over the blocks, and its
+      95th less its 5th percentile.
+    - ``centre_noise_offset``, log units: the mean of ``n`` in the central half of the blocks less its mean over all
+      (Mahdian, Saic, "Using noise inconsistencies for blind image forensics", Image and Vision Computing 27(10), 2009).
+    - ``local_sharpness_std``, log units: the standard deviation of ``l`` over the blocks.
     """
     noise = cv2.subtract(luma, cv2.medianBlur(luma, 3), dtype=cv2.CV_32F)
     square = float(cv2.norm(noise, cv2.NORM_L2SQR)) / luma.size
@@ -162,7 +154,7 @@ def _local(noise: NDArray[np.float32], laplacian: NDArray[np.float32]) -> dict[s
     return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
-def _block_rms(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def _block_rms(values: NDArray[np.float32]) -> Array:
     rows, columns = (size // LOCAL_BLOCK for size in values.shape)
     whole = values[: rows * LOCAL_BLOCK, : columns * LOCAL_BLOCK]
     mean = cv2.resize(whole * whole, (columns, rows), interpolation=cv2.INTER_AREA)

@@ -17,40 +17,33 @@ One thing differs on purpose: a video with fewer frames than ``min_frames`` has 
 where the original repeats some.
 """
 
-from __future__ import annotations
-
 from math import nan
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from fvc_exp._typing import Frame
 from fvc_exp.features import blur, noise
 from fvc_exp.features.dct import EXACT_BASIS, block_moments
 from fvc_exp.features.scaled import ADDED_NAMES, WINDOW, edge_density
-from fvc_exp.features.strips import haloed_strips, standard_deviation
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+from fvc_exp.features.strips import padded_strips, standard_deviation
 
 HIGH_PASS = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], np.float32)
-
 
 # The 64 coefficients of a block sum to <block, outer(w, w)>, w the column sums of the DCT matrix.
 COEFFICIENT_SUM = np.outer(EXACT_BASIS.sum(axis=0), EXACT_BASIS.sum(axis=0))
 
 
-def base_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
-    """The original's twelve stage-2 pixel features of one RGB frame."""
+def original_stage2_features(rgb: Frame) -> dict[str, float]:
+    """The original's twelve stage-2 pixel features of one RGB frame; definitions above."""
     gray = _gray(rgb)
     noise_sums, gradient_sums = np.zeros(3), np.zeros((1, 2))
-    for strip in haloed_strips(gray[None]):
+    for strip in padded_strips(gray[None]):
         response = cv2.filter2D(strip[0], cv2.CV_16S, HIGH_PASS)[1:-1]
         noise_sums += noise.response_sums(np.asarray(response, dtype=np.int16))
         gradient_sums += blur.gradient_sums(strip)
     _, square, fourth = noise_sums / gray.size
-    sharpness = blur.features(np.array([blur.laplacian_sums(gray)]), gradient_sums, gray.size)
+    sharpness = blur.blur_features(np.array([blur.laplacian_sums(gray)]), gradient_sums, gray.size)
     return {
         "noise_energy": float(square * gray.size),
         "noise_mean": float(square),
@@ -61,8 +54,8 @@ def base_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
     }
 
 
-def stage4_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
-    """The original's eighteen stage-4 pixel features of one RGB frame."""
+def original_stage4_features(rgb: Frame) -> dict[str, float]:
+    """The original's eighteen stage-4 pixel features of one RGB frame; definitions above."""
     gray = _gray(rgb)
     blurred = cv2.blur(gray.astype(np.float32), (WINDOW, WINDOW))
     _, contrast = cv2.meanStdDev(blurred)
@@ -73,14 +66,14 @@ def stage4_features(rgb: NDArray[np.uint8]) -> dict[str, float]:
         *(float(channel) for channel in spread[:, 0]),
         _wrapped_steps(gray),
     )
-    return base_features(rgb) | dict(zip(ADDED_NAMES, added, strict=True))
+    return original_stage2_features(rgb) | dict(zip(ADDED_NAMES, added, strict=True))
 
 
-def _gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _gray(rgb: Frame) -> Frame:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
-def _dct(gray: NDArray[np.uint8]) -> dict[str, float]:
+def _dct(gray: Frame) -> dict[str, float]:
     bottom, right = (-size % 8 for size in gray.shape)
     padded = np.asarray(cv2.copyMakeBorder(gray, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
     dc, energy = block_moments(padded)
@@ -97,13 +90,13 @@ def _dct(gray: NDArray[np.uint8]) -> dict[str, float]:
     }
 
 
-def _line_deviation(gray: NDArray[np.uint8]) -> float:
+def _line_deviation(gray: Frame) -> float:
     rows, columns = gray[8::8].astype(np.float64), gray[:, 8::8].astype(np.float64)
     deviations = np.concatenate([rows.std(axis=1), columns.std(axis=0)])
     return float(deviations.mean()) if len(deviations) else 0.0
 
 
-def _wrapped_steps(gray: NDArray[np.uint8]) -> float:
+def _wrapped_steps(gray: Frame) -> float:
     height, width = gray.shape
     counted = (height // 8) * (width // 8)
     if not counted:

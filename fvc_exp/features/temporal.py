@@ -1,16 +1,12 @@
 """Traces of manipulation between frames: repeated, blended, dropped or unevenly edited ones."""
 
-from __future__ import annotations
-
 from math import nan
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+from fvc_exp._typing import Frame
 
 NAMES = (
     "temporal_difference_mean",
@@ -20,10 +16,8 @@ NAMES = (
     "residual_correlation",
 )
 
-
-# A step counts as a repeated frame below this share of the median step plus this many gray levels.
+# A step below this share of the median step plus this many gray levels counts as a repeated frame.
 DUPLICATE_SHARE_OF_MEDIAN = 0.15
-
 
 DUPLICATE_FLOOR = 0.02
 
@@ -36,7 +30,7 @@ class TemporalSeries:
         self._correlations: list[float] = []
         self._previous: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
-    def add(self, luma: NDArray[np.uint8]) -> None:
+    def add(self, luma: Frame) -> None:
         """The next frame; after a change of frame size the series starts a new pair."""
         half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.float32)
         residual = half - cv2.blur(half, (3, 3))
@@ -46,16 +40,19 @@ class TemporalSeries:
         self._previous = half, residual
 
     def features(self) -> dict[str, float]:
-        """The five temporal features, NaN where there is no pair of frames or no noise or motion to speak of.
+        """The five temporal features; NaN where there is no pair of frames, or no noise or motion to measure.
 
-        With ``d`` the mean |difference| of neighbouring half-size frames in gray levels:
-        ``temporal_difference_mean`` is its mean, ``temporal_difference_cv`` its standard deviation over its
-        mean, ``temporal_difference_jitter`` the mean change of ``d`` over its mean. ``duplicate_share`` is
-        the share of steps that change nearly nothing (Wang, Farid, "Exposing digital forgeries in video by
-        detecting duplication", MM&Sec 2007). ``residual_correlation`` is the mean correlation of the
-        high-pass residuals of neighbouring frames, which rises when frames are blended or interpolated and
-        falls with independent noise (Hsu et al., "Video forgery detection using correlation of noise
-        residue", MMSP 2008).
+        With ``d`` the mean |difference| of two neighbouring half-size frames in gray levels:
+
+        - ``temporal_difference_mean``, gray levels: the mean of ``d``.
+        - ``temporal_difference_cv``, without unit: the standard deviation of ``d`` over its mean.
+        - ``temporal_difference_jitter``, without unit: the mean |change| of ``d`` from one pair to the next over the
+          mean of ``d``.
+        - ``duplicate_share``, share of pairs: those that differ in nearly nothing (Wang, Farid, "Exposing digital
+          forgeries in video by detecting duplication", MM&Sec 2007).
+        - ``residual_correlation``, -1 to 1: the mean correlation of the high-pass residuals of neighbouring frames. It
+          rises when frames are blended or interpolated and falls with independent noise (Hsu et al., "Video forgery
+          detection using correlation of noise residue", MMSP 2008).
         """
         if not self._differences:
             return dict.fromkeys(NAMES, nan)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fvc_exp.config.schema import Config
 from fvc_exp.config.store import read_config
 from fvc_exp.data.columns import KEY
-from fvc_exp.demo.corpus import DemoSettings
+from fvc_exp.demo.corpus import corpus_folder
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import read_json
 from fvc_exp.io.run_folder import RunFolder
@@ -56,6 +56,4 @@ def _data_root(config: Config, working_folder: Path) -> Path:
     """Where the paths of the run's videos begin; they are relative to where it was started."""
     data = config.data
     root = working_folder / data.root
-    if data.demo_events is None or data.demo_uploads is None or data.demo_seed is None:
-        return root
-    return root / DemoSettings(data.demo_events, data.demo_uploads, data.demo_seed).folder_name
+    return root if data.demo is None else corpus_folder(root, data.demo)

@@ -14,7 +14,7 @@ from rich.console import Console
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, Stage, Table
 from fvc_exp.data.manifest import read_manifest
-from fvc_exp.demo.corpus import DemoSettings, ensure_demo
+from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io.files import write_atomic
 from fvc_exp.io.tables import collect, find_table, scan_table
@@ -56,11 +56,10 @@ SCALED_TABLES = (Table.stage4, Table.original_stage4)
 def with_demo(config: Config, show: ShowProgress) -> Config:
     """The configuration with the data root at the demo corpus, made now if it is not there; others as they are."""
     data = config.data
-    if data.demo_events is None or data.demo_uploads is None or data.demo_seed is None:
+    if data.demo is None:
         return config
-    settings = DemoSettings(data.demo_events, data.demo_uploads, data.demo_seed)
     with show("demo corpus") as on_progress:
-        folder = ensure_demo(Path(data.root), settings, workers=config.video.workers, on_progress=on_progress)
+        folder = ensure_demo(Path(data.root), data.demo, workers=config.video.workers, on_progress=on_progress)
     return replace(config, data=replace(data, root=str(folder)))
 
 

@@ -104,7 +104,7 @@ def write_scaled(
     """Write the letterboxed copy of a video; the payload is its path."""
     name: str = task.payload
     box, rewritten = scale(task.path, destination.unfinished(name), size, sampling, limits)
-    cues = codec.features(rewritten.probe, rewritten.probe.width * rewritten.probe.height)
+    cues = codec.codec_features(rewritten.probe, rewritten.probe.width * rewritten.probe.height)
     row = asdict(box) | {
         "scaled_path": name,
         "is_upscaled": box.is_upscaled,

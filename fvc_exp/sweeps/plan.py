@@ -89,12 +89,11 @@ class TrainingData:
         return config.data.root, dataset.content_hash()
 
     def _read_if_made(self, config: Config) -> Prepared:
-        from fvc_exp.demo.corpus import DemoSettings
+        from fvc_exp.demo.corpus import corpus_folder
 
         data = config.data
-        if data.demo_events is not None and data.demo_uploads is not None and data.demo_seed is not None:
-            corpus = DemoSettings(data.demo_events, data.demo_uploads, data.demo_seed).folder_name
-            data = replace(data, root=str(Path(data.root) / corpus))
+        if data.demo is not None:
+            data = replace(data, root=str(corpus_folder(Path(data.root), data.demo)))
         try:
             return self._read(replace(config, data=data))
         except DataError:

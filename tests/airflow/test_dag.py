@@ -165,7 +165,7 @@ def write_failing_once(folder: Path, stage: str) -> Path:
 def chain(make_airflow: Callable[[str], Airflow], tmp_path_factory: pytest.TempPathFactory) -> tuple[Airflow, Path]:
     """A run of the DAG in which stage ``scale`` fails once, on own videos in a folder with an awkward name."""
     airflow, folder = make_airflow("chain"), tmp_path_factory.mktemp("chained")
-    demo = run_py("data.demo_events=12", "data.demo_uploads=1", "stage=features", f"outputs={folder / 'made'}")
+    demo = run_py("data.demo.events=12", "data.demo.uploads=1", "stage=features", f"outputs={folder / 'made'}")
     assert demo.returncode == 0, demo.stderr
     (corpus,) = (folder / "made" / "demo").iterdir()
     root = folder / """it's "mine" $(touch pwned); x"""

@@ -8,8 +8,6 @@ the median over the rounds of the ratio within a round. The least of a method's 
 on the machine disturbed least.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import resource
@@ -29,11 +27,11 @@ from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import blocks, blur, dct, noise, scaled
 from fvc_exp.features.extract import extract
 from fvc_exp.features.scaled import Scaling
-from fvc_exp.features.strips import TOGETHER, haloed_strips, stacked
+from fvc_exp.features.strips import BATCH_PIXELS, padded_strips, stack_frames
 from fvc_exp.video.decode import sampled_frames
 from fvc_exp.video.letterbox import letterbox, scale
 from fvc_exp.video.probe import probe
-from tests.benchmarks.straightforward import straightforward
+from fvc_exp.video.sampling import sample_indices
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=600, wall_seconds=600, memory_mb=4000)
@@ -92,6 +90,57 @@ def picture_of_the_copy() -> Scaling:
     return Scaling(box.box_x, box.box_y, box.box_width, box.box_height, box.is_upscaled, box.is_downscaled)
 
 
+def block_loop(gray: NDArray[np.uint8]) -> list[float]:
+    height, width = gray.shape
+    dc, ac = [], []
+    for top in range(0, height - 7, 8):
+        for left in range(0, width - 7, 8):
+            spectrum = cv2.dct(gray[top : top + 8, left : left + 8].astype(np.float32))
+            dc.append(spectrum[0, 0])
+            spectrum[0, 0] = 0
+            ac.append(spectrum)
+    stacked = np.array(ac)
+    return [np.mean(dc), np.std(dc), stacked.mean(), stacked.std(), np.sum(stacked**2)]
+
+
+def straightforward_frame(gray: NDArray[np.uint8]) -> list[float]:
+    kernel = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]])
+    squares = cv2.filter2D(gray.astype(np.float64), -1, kernel) ** 2
+    laplacian = cv2.Laplacian(gray, cv2.CV_64F)
+    gradient = np.sqrt(cv2.Sobel(gray, cv2.CV_64F, 1, 0) ** 2 + cv2.Sobel(gray, cv2.CV_64F, 0, 1) ** 2)
+    lines = [np.std(gray[row]) for row in range(8, gray.shape[0], 8)]
+    lines += [np.std(gray[:, column]) for column in range(8, gray.shape[1], 8)]
+    sharpness = [laplacian.var(), gradient.mean(), gradient.std()]
+    return [squares.sum(), squares.mean(), squares.std(), *block_loop(gray), *sharpness, float(np.mean(lines))]
+
+
+def straightforward_added(gray: NDArray[np.uint8], rgb: NDArray[np.uint8]) -> list[float]:
+    height, width = gray.shape
+    edges = np.sum(cv2.Canny(gray, 50, 150) > 0) / gray.size
+    texture = 1 / (1 + np.std(cv2.filter2D(gray.astype(np.float32), -1, np.ones((5, 5)) / 25)))
+    steps = 0.0
+    for top in range(0, height - 8, 8):
+        for left in range(0, width - 8, 8):
+            block = gray[top : top + 8, left : left + 8]
+            steps += float(np.mean(np.abs(np.diff(block, axis=0))) + np.mean(np.abs(np.diff(block, axis=1))))
+    return [edges, float(texture), *(float(np.std(rgb[..., channel])) for channel in range(3)), steps]
+
+
+def straightforward(path: Path, sampling: SamplingConfig, *, is_stage4: bool) -> list[float]:
+    """Decode all frames to RGB, and loop over the 8x8 blocks of the sampled ones."""
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_count = 1
+        wanted = set(sample_indices(container.streams.video[0].frames, sampling))
+        rows = []
+        for index, frame in enumerate(container.decode(video=0)):
+            rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+            if index not in wanted:
+                continue
+            gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+            rows.append(straightforward_frame(gray) + (straightforward_added(gray, rgb) if is_stage4 else []))
+    return [float(value) for value in np.mean(rows, axis=0)]
+
+
 def plain_decode(path: Path) -> int:
     with av.open(str(path)) as container:
         container.streams.video[0].thread_count = 1
@@ -141,23 +190,23 @@ def steps(path: Path) -> dict[str, float]:
     extract(path, [Table.stage2], SAMPLING, LIMITS)
     pixels = sampled_frames(path, SAMPLING, LIMITS).read(lambda samples: [(each.luma, each.rgb) for each in samples])
     box = picture_of_the_copy() if path.stem == COPY else None
-    together = max(1, TOGETHER // pixels[0][0].size)
-    lumas, rgbs = zip(*pixels[:together], strict=True)
-    frames = stacked([scaled.crop(luma, box) for luma in lumas])
+    batch = max(1, BATCH_PIXELS // pixels[0][0].size)
+    lumas, rgbs = zip(*pixels[:batch], strict=True)
+    frames = stack_frames([scaled.crop(luma, box) for luma in lumas])
     actions: dict[str, Callable[[], object]] = {
         "probe": lambda: probe(path, LIMITS),
-        "noise": lambda: [noise.strip_sums(strips) for strips in haloed_strips(frames)],
+        "noise": lambda: [noise.noise_sums(strips) for strips in padded_strips(frames)],
         "blur": lambda: (
             [blur.laplacian_sums(frame) for frame in frames],
-            [blur.gradient_sums(strips) for strips in haloed_strips(frames)],
+            [blur.gradient_sums(strips) for strips in padded_strips(frames)],
         ),
-        "dct": lambda: dct.features(frames),
+        "dct": lambda: dct.dct_features(frames),
         "blocks": lambda: blocks.border_and_inside(frames),
-        "stage2": lambda: scaled.base_features(frames),
+        "stage2": lambda: scaled.stage2_pixel_features(frames),
         "edges": lambda: scaled.edge_density(frames),
         "texture": lambda: scaled.spread_of_local_deviation(frames),
         "colour": lambda: scaled.colour_deviation([scaled.crop(rgb, box) for rgb in rgbs]),
-        "stage4": lambda: scaled.stage4_features(lumas, rgbs, box),
+        "stage4": lambda: scaled.stage4_pixel_features(lumas, rgbs, box),
     }
     costs = {name: 1e3 * float(np.median([cpu_seconds(action) for _ in range(30)])) for name, action in actions.items()}
     return {name: cost if name == "probe" else cost / len(frames) for name, cost in costs.items()}

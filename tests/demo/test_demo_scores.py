@@ -1,7 +1,5 @@
 """What the demo corpus is for: features that see the manipulation beat those that see the content."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -19,7 +17,7 @@ def test_forensic_features_raise_the_auc_over_three_seeds(tmp_path: Path) -> Non
             folder = tmp_path / f"{features}{seed}"
             done = run_py(
                 f"features={features}",
-                f"data.demo_seed={seed}",
+                f"data.demo.seed={seed}",
                 "cv=repeated",
                 "cv.test_size=0",  # of the whole corpus: which eight groups are held out is luck
                 "plots=false",

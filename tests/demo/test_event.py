@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import io
 from collections import Counter
 
@@ -16,7 +14,7 @@ from fvc_exp.demo.manipulate import MANIPULATIONS
 def clips() -> list[Clip]:
     """The facts of 60 events, made of one gray frame each to save time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(events, "shoot", lambda _scene, _length, size, _rng: [np.full((*size, 3), 90, np.uint8)])
+        patch.setattr(events, "film_scene", lambda _scene, _length, size, _rng: [np.full((*size, 3), 90, np.uint8)])
         patch.setattr(events, "draw_scene", lambda _rng: np.zeros((2, 2, 3), np.uint8))
         patch.setattr(events, "recompress", lambda frames, **_settings: frames)
         patch.setattr(events, "encode", lambda _frames, file, **_settings: file.write(b"mp4"))

@@ -1,9 +1,8 @@
-"""Second implementations of the features, slow and plain: loops over blocks, float64, no OpenCV."""
-
-from __future__ import annotations
+"""Second implementations of the features, slow and plain: loops over blocks, float64, no OpenCV (but for JPEG)."""
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
@@ -23,6 +22,11 @@ def synthetic(height: int, width: int, seed: int = 0) -> Gray:
 
 def synthetic_rgb(height: int, width: int) -> NDArray[np.uint8]:
     return np.stack([synthetic(height, width, seed) // (seed + 1) for seed in range(3)], axis=2)
+
+
+def jpeg(gray: Gray, quality: int) -> Gray:
+    stream = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(stream, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
 
 
 def correlate(gray: Gray, kernel: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -1,7 +1,5 @@
-from __future__ import annotations
-
 import hashlib
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from math import isnan
 from pathlib import Path
 
@@ -9,8 +7,9 @@ import numpy as np
 import pytest
 
 from fvc_exp.config.schema import Table
-from fvc_exp.errors import VideoError
-from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS, Scaling, extract, together
+from fvc_exp.features import strips, temporal
+from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS, batch_small_frames, extract
+from fvc_exp.features.scaled import Scaling
 from fvc_exp.video.decode import SampledFrames, sampled_frames
 from tests.features import reference
 from tests.video.clips import LIMITS, SAMPLING, moving_frames, write_clip
@@ -51,8 +50,10 @@ def test_original_stage2_is_the_mean_over_rgb_frames(clip: Path) -> None:
         assert features[name] == pytest.approx(np.mean([row[name] for row in rows]), rel=1e-6, abs=1e-9), name
 
 
-def test_one_pass_gives_each_table_what_it_gets_alone(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = {table: extract(clip, [table], SAMPLING, LIMITS, scaling=SCALING).features[table] for table in COLUMNS}
+def test_tables_and_frames_measured_together_are_measured_as_alone(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(strips, "BATCH_PIXELS", 1)
+        alone = {table: extract(clip, [table], SAMPLING, LIMITS, scaling=SCALING).features[table] for table in COLUMNS}
     passes: list[str] = []
     read = SampledFrames.read
 
@@ -67,31 +68,18 @@ def test_one_pass_gives_each_table_what_it_gets_alone(clip: Path, monkeypatch: p
         assert together[table] == pytest.approx(alone[table], rel=1e-9, nan_ok=True), table
 
 
-def test_frames_measured_together_count_as_they_do_alone(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    together = extract(clip, list(COLUMNS), SAMPLING, LIMITS, scaling=SCALING).features
-    monkeypatch.setattr("fvc_exp.features.extract.TOGETHER", 1)
-    alone = extract(clip, list(COLUMNS), SAMPLING, LIMITS, scaling=SCALING).features
-    for table in COLUMNS:
-        assert together[table] == pytest.approx(alone[table], rel=1e-9, nan_ok=True), table
-
-
 def test_only_small_frames_of_one_size_are_measured_together(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fvc_exp.features.extract.TOGETHER", 3 * 160 * 120)
+    monkeypatch.setattr(strips, "BATCH_PIXELS", 3 * 160 * 120)
     small = write_clip(tmp_path / "small.mp4", [frame[:64, :64] for frame in moving_frames(20)])
     samples = [sample for path in (clip, small, clip) for sample in sampled_frames(path, SAMPLING, LIMITS).read(list)]
-    batches = list(together(iter(samples)))
+    batches = list(batch_small_frames(iter(samples)))
     assert [sample for batch in batches for sample in batch] == samples
     shapes = [{sample.luma.shape for sample in batch} for batch in batches]
     assert all(len(each) == 1 for each in shapes)
-    assert [(len(batch), *batch[0].luma.shape) for batch in batches] == [
-        (3, 120, 160),
-        (3, 120, 160),
-        (5, 64, 64),
-        (3, 120, 160),
-        (3, 120, 160),
-    ]
+    of_clip = [(3, 120, 160)] * 2
+    assert [(len(batch), *batch[0].luma.shape) for batch in batches] == [*of_clip, (5, 64, 64), *of_clip]
 
 
 def test_scaling_flags_and_picture_area(clip: Path) -> None:
@@ -113,14 +101,7 @@ def test_one_frame_leaves_the_temporal_features_undefined(tmp_path: Path) -> Non
     path = write_clip(tmp_path / "one.mp4", moving_frames(1))
     result = extract(path, [Table.forensic, Table.stage2], SAMPLING, LIMITS)
     undefined = {name for name, value in result.features[Table.forensic].items() if isnan(value)}
-    assert undefined == {
-        "temporal_difference_mean",
-        "temporal_difference_cv",
-        "duplicate_share",
-        "temporal_difference_jitter",
-        "residual_correlation",
-        "keyframe_size_ratio",
-    }
+    assert undefined == {*temporal.NAMES, "keyframe_size_ratio"}
     assert not any(isnan(value) for value in result.features[Table.stage2].values())
     assert result.provenance.frames_total == 1
 
@@ -157,13 +138,3 @@ def test_damaged_video_counts_and_still_gives_features(clip: Path, tmp_path: Pat
     assert result.provenance.frames_corrupt >= 1
     assert 5 <= result.provenance.frames_sampled <= result.provenance.frames_ok < 100
     assert not any(isnan(value) for value in result.features[Table.stage2].values())
-
-
-def test_errors_name_file_and_class(tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match=r"no\.mp4: cannot be read"):
-        extract(tmp_path / "no.mp4", [Table.stage2], SAMPLING, LIMITS)
-
-
-def test_too_large(clip: Path) -> None:
-    with pytest.raises(VideoError, match="max_pixels 1000"):
-        extract(clip, [Table.stage2], SAMPLING, replace(LIMITS, max_pixels=1000))

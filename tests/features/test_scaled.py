@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from math import isnan
 
@@ -10,17 +8,17 @@ import pytest
 from fvc_exp.features import scaled, strips
 from fvc_exp.features.scaled import Scaling, crop
 from tests.features import reference
-from tests.features.reference import Gray, synthetic, synthetic_rgb
+from tests.features.reference import Gray, jpeg, synthetic, synthetic_rgb
 
 
 def base_features(gray: Gray, box: Scaling | None = None) -> dict[str, float]:
     """Of one frame."""
-    return {name: float(values[0]) for name, values in scaled.base_features([gray], box).items()}
+    return {name: float(values[0]) for name, values in scaled.stage2_pixel_features([gray], box).items()}
 
 
 def stage4_features(gray: Gray, rgb: Gray, box: Scaling | None) -> dict[str, float]:
     """Of one frame."""
-    return {name: float(values[0]) for name, values in scaled.stage4_features([gray], [rgb], box).items()}
+    return {name: float(values[0]) for name, values in scaled.stage4_pixel_features([gray], [rgb], box).items()}
 
 
 SIZES = [(64, 96), (71, 93), (130, 201), (9, 200), (33, 17)]
@@ -39,11 +37,6 @@ def test_stage4_features_agree_with_second_implementation(size: tuple[int, int])
     measured = stage4_features(gray, rgb, None)
     assert measured == pytest.approx(reference.stage4(gray, rgb), rel=1e-6)
     assert tuple(measured) == (*scaled.BASE_NAMES, *scaled.ADDED_NAMES)
-
-
-def jpeg(gray: Gray, quality: int) -> Gray:
-    stream = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.asarray(cv2.imdecode(stream, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
 
 
 def smooth(height: int, width: int) -> Gray:
@@ -107,7 +100,7 @@ def test_texture_that_is_the_same_all_over_is_uniform() -> None:
 
 
 def test_frames_of_several_strips_agree_with_second_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strips, "PIXELS", 1)
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 1)
     gray, rgb = synthetic(43, 61), synthetic_rgb(43, 61)
     assert [strip.shape[1] for strip in strips.block_strips(gray[None])] == [8] * 5
     assert stage4_features(gray, rgb, None) == pytest.approx(reference.stage4(gray, rgb), rel=1e-6)
@@ -116,17 +109,17 @@ def test_frames_of_several_strips_agree_with_second_implementation(monkeypatch: 
 INSIDE = Scaling(3, 9, 37, 30, is_upscaled=False, is_downscaled=True)
 
 
-@pytest.mark.parametrize("pixels", [1, 5000, strips.PIXELS])
+@pytest.mark.parametrize("pixels", [1, 5000, strips.STRIP_PIXELS])
 @pytest.mark.parametrize(
     ("size", "box"), [((43, 61), None), ((43, 61), INSIDE), ((16, 24), None), ((8, 8), None), ((1, 1), None)], ids=str
 )
 def test_frames_measured_together_are_measured_alike(
     pixels: int, size: tuple[int, int], box: Scaling | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strips, "PIXELS", pixels)
+    monkeypatch.setattr(strips, "STRIP_PIXELS", pixels)
     lumas = [*(synthetic(*size, seed) for seed in range(4)), np.full(size, 255, np.uint8), np.zeros(size, np.uint8)]
     rgbs = [synthetic_rgb(*size)] * len(lumas)
-    together = scaled.stage4_features(lumas, rgbs, box)
+    together = scaled.stage4_pixel_features(lumas, rgbs, box)
     for number, (luma, rgb) in enumerate(zip(lumas, rgbs, strict=True)):
         frame = {name: values[number] for name, values in together.items()}
         assert frame == pytest.approx(stage4_features(luma, rgb, box), rel=1e-9, abs=1e-9, nan_ok=True), number

@@ -48,7 +48,7 @@ PICTURES = {
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with videos, started in the folder above it with paths relative to that."""
     folder = tmp_path_factory.mktemp("notebook")
-    small = ("data.demo_events=12", "data.demo_uploads=1", "cv.n_splits=2", "plots=false", "outputs=.")
+    small = ("data.demo.events=12", "data.demo.uploads=1", "cv.n_splits=2", "plots=false", "outputs=.")
     done = run_py(*small, "hydra.run.dir=run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"

@@ -22,7 +22,7 @@ from tests.conftest import run_py
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus and three runs on it: full-size features, scaled ones too, forensic ones."""
     outputs = tmp_path_factory.mktemp("outputs")
-    corpus = ("data.demo_events=12", "data.demo_uploads=1", "cv.n_splits=2", "plots=false", f"outputs={outputs}")
+    corpus = ("data.demo.events=12", "data.demo.uploads=1", "cv.n_splits=2", "plots=false", f"outputs={outputs}")
     for name in ("stage2", "all", "forensic"):
         done = run_py(*corpus, f"features={name}", f"hydra.run.dir={outputs / name}")
         assert done.returncode == 0, done.stderr
