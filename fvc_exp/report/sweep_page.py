@@ -1,23 +1,25 @@
-"""Everything that the page of a sweep says: its leaderboard, what failed, and the best run in full."""
+"""Everything that the page of a sweep shows: its leaderboard, what failed, and the best run in full."""
 
 from __future__ import annotations
 
 import math
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.report.charts import SERIES, LineChart, RangeChart, RangeRow, Series, line_chart, range_chart
+from fvc_exp.report.pictures import picture
 from fvc_exp.report.run_page import RunContent, run_content
 from fvc_exp.report.verdict import claim_of
+from fvc_exp.runs import plots
 from fvc_exp.runs.compare.comparison import Comparison, compare
 from fvc_exp.runs.find import runs_of
 from fvc_exp.runs.load import read_files, shell_command
@@ -69,7 +71,7 @@ class SweepContent:
     rows: tuple[BoardRow, ...]
     floors: dict[str, dict[str, float]]
     sentences: tuple[str, ...]
-    charts: tuple[LineChart | RangeChart, ...]
+    charts: tuple[Markup, ...]
     leaking: tuple[str, ...]
     failures: tuple[str, ...]
     invalid: tuple[tuple[int, str], ...]
@@ -120,6 +122,13 @@ def sweep_content(path: Path) -> SweepContent:
     )
 
 
+def setting(value: object) -> str:
+    """A parameter's value as it is shown."""
+    if value is None:
+        return "–"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _failure(found: MemberState) -> str:
     message = f": {found.message.splitlines()[0]}" if found.message else ""
     return f"{found.member.run_id} {' '.join(found.member.overrides)}: {found.state.value}: {found.reason}{message}"
@@ -158,39 +167,35 @@ def _rows(ranked: pl.DataFrame, columns: Sequence[str], comparison: Comparison |
     return rows
 
 
-def _charts(rows: Sequence[BoardRow], floors: dict[str, dict[str, float]]) -> list[LineChart | RangeChart]:
-    top = [
-        RangeRow(
-            label=f"{row.rank}. " + " ".join(f"{value}" for value in row.parameters if value is not None),
-            value=row.auc,
-            low=row.auc if row.low is None else row.low,
-            high=row.auc if row.high is None else row.high,
-            text=f"{row.auc:.3f}" + ("" if row.low is None else f" ({row.low:.3f} to {row.high:.3f})"),
-        )
-        for row in rows[:_SHOWN_AT_TOP]
-    ]
-    reference = max(scores["auc"] for scores in floors.values())
-    charts: list[LineChart | RangeChart] = [range_chart(f"The first {len(top)}", top, x="AUC", reference=reference)]
-    lines = _over_c(rows)
-    if lines:
-        title, x = "AUC over C, the best of each penalty", "C (small = strong penalty)"
-        charts.append(line_chart(title, lines, x=x, y="AUC", log=True))
-    return charts
-
-
-def _over_c(rows: Sequence[BoardRow]) -> list[Series]:
-    """The best AUC of each C, a line a penalty; nothing where C does not vary."""
+def _charts(rows: Sequence[BoardRow], floors: dict[str, dict[str, float]]) -> Iterator[Markup]:
+    shown = rows[:_SHOWN_AT_TOP]
+    top = pl.DataFrame(
+        {
+            "label": [
+                " ".join([f"{row.rank}.", *(setting(each) for each in row.parameters if each is not None)])
+                for row in shown
+            ],
+            "value": [row.auc for row in shown],
+            "low": [row.low for row in shown],
+            "high": [row.high for row in shown],
+        },
+        schema_overrides={"low": pl.Float64, "high": pl.Float64},
+    )
+    yield picture(
+        "ranking",
+        plots.draw_intervals,
+        top,
+        title=f"The first {len(top)}",
+        x="AUC with its 95 % interval, where the runs can be compared\ndashed: the best floor",
+        reference=max(scores["auc"] for scores in floors.values()),
+    )
     best: dict[str, dict[float, float]] = {}
     for row in rows:  # in order of their rank: the first of a C is its best
         penalty, c = row.parameters[:2]
         if c is not None and math.isfinite(float(c)):
             best.setdefault(penalty, {}).setdefault(float(c), row.auc)
-    if max((len(each) for each in best.values()), default=0) < 2:
-        return []
-    return [
-        Series(penalty, style, sorted(best[penalty].items()), dots=True)
-        for penalty, style in zip(sorted(best), SERIES, strict=False)
-    ]
+    if any(len(each) > 1 for each in best.values()):
+        yield picture("auc-over-c", plots.draw_auc_over_c, {name: sorted(each.items()) for name, each in best.items()})
 
 
 def _best(folder: SweepFolder, plan: Plan, comparison: Comparison | None) -> RunContent | None:

@@ -19,7 +19,7 @@ from fvc_exp.config.store import write_config
 from fvc_exp.data.dataset import Dataset, load_dataset
 from fvc_exp.errors import FvcError
 from fvc_exp.io.console import make_console, progress_bar
-from fvc_exp.io.files import write_atomic
+from fvc_exp.io.files import read_json, write_bytes
 from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.show import print_result
@@ -133,6 +133,7 @@ def write(folder: RunFolder, result: RunResult, *, plots: bool = True) -> None:
     with threadpool_limits(limits=1):
         write_result(folder, result)
     if result.config.plots and plots:
-        from fvc_exp.runs.plots import roc_pr_figure, write_png
+        from fvc_exp.runs.plots import png_bytes, roc_pr_figure
 
-        write_atomic(folder.plot, lambda file: write_png(roc_pr_figure(result), file))
+        results = read_json(folder.results)
+        write_bytes(folder.plot, png_bytes(roc_pr_figure(result.predictions(), results, result.config.data.name)))
