@@ -19,8 +19,6 @@ from fvc_exp.runs.explain.path import RegularisationPath
 from fvc_exp.runs.load import RunFiles
 
 Facts = tuple[tuple[str, str], ...]
-
-
 _MOST_MISTAKES = 10
 
 

@@ -180,12 +180,12 @@ def draw_path_scores(axes: Axes, path: RegularisationPath) -> None:
     _finish(axes, "AUC over C", _C_LABEL, "AUC")
 
 
-def draw_auc_over_c(axes: Axes, best: Mapping[str, Sequence[tuple[float, float]]]) -> None:
-    """The best AUC per C, one line of (C, AUC) per penalty; C ascends."""
-    for (penalty, points), colour in zip(sorted(best.items()), SERIES, strict=False):
-        c, auc = zip(*points, strict=True)
-        axes.plot(c, auc, color=PALETTE[colour], marker="o", markersize=4, label=penalty)
-    _log_axis(axes, [c for points in best.values() for c, _ in points])
+def draw_auc_over_c(axes: Axes, runs: pl.DataFrame) -> None:
+    """The best AUC per C, one line per penalty; ``runs`` has the columns penalty, C and auc."""
+    best = runs.group_by("penalty", "C").agg(pl.max("auc")).sort("penalty", "C")
+    for rows, colour in zip(best.partition_by("penalty", maintain_order=True), SERIES, strict=False):
+        axes.plot(rows["C"], rows["auc"], color=PALETTE[colour], marker="o", markersize=4, label=rows["penalty"][0])
+    _log_axis(axes, best["C"].to_list())
     _finish(axes, "AUC over C, the best of each penalty", _C_LABEL, "AUC")
 
 
