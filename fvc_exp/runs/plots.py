@@ -127,7 +127,7 @@ def draw_intervals(axes: Axes, rows: pl.DataFrame, *, title: str, x: str, refere
     for place, (label, value, low, high) in enumerate(rows.select("label", "value", "low", "high").iter_rows()):
         numbers = f"{value:{spec}}" + ("" if low is None else f" ({low:{spec}} to {high:{spec}})")
         for at, text, side in ((0.0, _name(label), "left"), (1.0, numbers, "right")):
-            axes.text(at, place - 0.25, text, transform=beside, ha=side, fontsize=9, parse_math=False)
+            axes.text(at, place - 0.25, text, transform=beside, ha=side, fontsize=9, parse_math=False, in_layout=False)
     places = range(len(rows))
     axes.hlines(places, rows["low"].fill_null(rows["value"]), rows["high"].fill_null(rows["value"]),
                 color=PALETTE["one"], linewidth=2)  # fmt: skip
@@ -291,7 +291,7 @@ def _name(text: str) -> str:
 
 
 def _finish(axes: Axes, title: str, x: str, y: str, *, unit: bool = False) -> None:
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", parse_math=False)
+    axes.set_title(_name(title), loc="left", fontsize=10, fontweight="bold", parse_math=False)
     axes.set(xlabel=x, ylabel=y)
     if unit:
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))

@@ -166,7 +166,7 @@ def test_tab_reaches_the_headers(visit: Open) -> None:
 
 def colours(browser: WebDriver) -> tuple[str, ...]:
     script = """const of = (name, part) => getComputedStyle(document.querySelector(name))[part];
-        return [of('body', 'backgroundColor'), of('body', 'color'), of('svg .mean', 'stroke'),
+        return [of('body', 'backgroundColor'), of('body', 'color'), of('svg [stroke="var(--one)"]', 'stroke'),
                 of('svg text', 'fill')]"""
     return tuple(browser.execute_script(script))
 

@@ -17,7 +17,6 @@ from fvc_exp.io.files import write_atomic, write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.load import read_pipeline
-from fvc_exp.runs.plots import roc_pr_figure, write_png
 from fvc_exp.training.experiment import RunResult, run
 from tests.conftest import Compose, signal_dataset
 
@@ -110,22 +109,6 @@ def test_two_runs_are_bitwise_equal(compose_config: Compose, result: RunResult, 
     for name in ("metrics", "results", "coefficients", "predictions", "folds", "model", "scaler"):
         one, two = (getattr(folder, name).read_bytes() for folder in folders)
         assert one == two, name
-
-
-def test_picture_is_a_png_and_repeats(result: RunResult, tmp_path: Path) -> None:
-    for name in ("one.png", "two.png"):
-        write_atomic(tmp_path / name, lambda file: write_png(roc_pr_figure(result), file))
-    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
-
-
-def test_picture_shows_folds_mean_test_and_base_rate(result: RunResult) -> None:
-    for axes in roc_pr_figure(result).axes:
-        labels = [text.get_text() for text in axes.get_legend().get_texts()]
-        assert labels[0] == "5 folds"
-        assert labels[1].startswith("mean of folds")
-        assert labels[2].startswith("held-out test")
-        assert "0.5" in labels[3]
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
