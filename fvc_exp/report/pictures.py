@@ -1,7 +1,5 @@
 """Pictures of matplotlib as part of a page: text stays text, the style sheet gives the colours, ids do not clash."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec

@@ -1,7 +1,5 @@
 """The report of a run or sweep: one HTML file that needs nothing else, and the model card."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

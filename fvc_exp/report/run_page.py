@@ -1,7 +1,5 @@
 """Everything that the page of one run shows, ready for the template: text, numbers and pictures."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Everything that the page of a sweep shows: its leaderboard, what failed, and the best run in full."""
 
-from __future__ import annotations
-
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence

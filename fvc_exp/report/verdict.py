@@ -1,7 +1,5 @@
 """Whether the numbers of a run can be believed, and what they are worth beside rules that look at no feature."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -4,8 +4,6 @@ A ``draw_`` function draws into axes of any figure. The PNG of a run, the SVG of
 report all come from these functions. Text from data is never read as mathematics, nor as a hidden legend entry.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
