@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,12 +19,18 @@ from fvc_exp.training.experiment import RunResult, run
 from tests.conftest import signal_dataset
 from tests.report.folders import make_config
 
-HOSTILE = "_$x$ <b>\x1b[31m&中"
+Files = tuple[pl.DataFrame, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def result() -> RunResult:
     return run(make_config("audit.permutations=0", "C=0.2"), signal_dataset())
+
+
+@pytest.fixture(scope="module")
+def files(result: RunResult) -> Files:
+    """What its predictions.parquet and results.json hold."""
+    return result.predictions(), results(result, "hash")
 
 
 @pytest.fixture
@@ -37,57 +43,54 @@ def lines(axes: Axes) -> dict[str, Line2D]:
     return {str(line.get_label()).split(",")[0]: line for line in axes.lines}
 
 
-def legend(axes: Axes) -> list[str]:
+def names(axes: Axes) -> list[str]:
     return axes.get_legend_handles_labels()[1]
 
 
-def files_of(result: RunResult) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Its predictions.parquet and results.json."""
-    return result.predictions(), results(result, "hash")
+@pytest.mark.parametrize(
+    ("draw", "metric", "curve"),
+    [
+        (plots.draw_roc, "auc", lambda y, scores: np.column_stack(roc_curve(y, scores)[:2])),
+        (
+            plots.draw_precision_recall,
+            "average_precision",
+            lambda y, scores: np.column_stack(precision_recall_curve(y, scores)[1::-1])[::-1],
+        ),
+    ],
+    ids=["ROC", "precision-recall"],
+)
+def test_curves_are_those_of_scikit_learn(
+    result: RunResult, files: Files, axes: Axes, draw: Any, metric: str, curve: Callable[..., Any]
+) -> None:
+    draw(axes, *files)
+    y, split, summary = result.dataset.y, result.split, result.summary[metric]
+    for line, fold, scores in zip(axes.lines[:5], split.folds, result.fold_probabilities, strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), curve(y[fold.test], scores))
+    test = lines(axes)["held-out test"].get_xydata()
+    np.testing.assert_array_equal(test, curve(y[split.test], result.test_probability))
+    x, mean = lines(axes)["mean of folds"].get_data()
+    assert np.trapezoid(mean, x) == pytest.approx(summary["mean"], abs=0.02)
+    assert names(axes)[1].endswith(f" {summary['mean']:.3f} ± {summary['std']:.3f}")
+    assert names(axes)[2].endswith(f" {result.test_scores[metric]:.3f}")
 
 
-def test_roc_curves_are_those_of_scikit_learn(result: RunResult, axes: Axes) -> None:
-    plots.draw_roc(axes, *files_of(result))
-    y, split = result.dataset.y, result.split
-    parts = [(fold.test, scores) for fold, scores in zip(split.folds, result.fold_probabilities, strict=True)]
-    for line, (rows, scores) in zip(axes.lines, parts, strict=False):
-        np.testing.assert_array_equal(line.get_xydata(), np.column_stack(roc_curve(y[rows], scores)[:2]))
-    drawn = lines(axes)
-    test = np.column_stack(roc_curve(y[split.test], result.test_probability)[:2])
-    np.testing.assert_array_equal(drawn["held-out test"].get_xydata(), test)
-    mean = drawn["mean of folds"].get_xydata().T
-    assert np.trapezoid(mean[1], mean[0]) == pytest.approx(result.summary["auc"]["mean"], abs=0.01)
-    assert mean[:, 0].tolist() == [0.0, 0.0]
+def test_reference_lines_are_guessing_and_the_share_of_fakes(result: RunResult, files: Files, axes: Axes) -> None:
+    plots.draw_roc(axes, *files)
+    assert lines(axes)["guessing"].get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert lines(axes)["mean of folds"].get_xydata()[0].tolist() == [0.0, 0.0]
+    axes.clear()
+    plots.draw_precision_recall(axes, *files)
+    share = float(result.dataset.y[result.split.development].mean())
+    assert lines(axes)[f"share of fakes {share:.3f}"].get_ydata() == pytest.approx([share] * 2)
 
 
-def test_precision_recall_curves_are_those_of_scikit_learn(result: RunResult, axes: Axes) -> None:
-    plots.draw_precision_recall(axes, *files_of(result))
-    y, split = result.dataset.y, result.split
-    precision, recall, _ = precision_recall_curve(y[split.test], result.test_probability)
-    drawn = lines(axes)
-    np.testing.assert_array_equal(drawn["held-out test"].get_xydata(), np.column_stack([recall, precision])[::-1])
-    share = float(y[split.development].mean())
-    assert drawn[f"share of fakes {share:.3f}"].get_ydata() == pytest.approx([share] * 2)
-    assert drawn["mean of folds"].get_xydata()[-1] == pytest.approx([1.0, share], abs=0.03)
-
-
-@pytest.mark.parametrize("draw", [plots.draw_roc, plots.draw_precision_recall])
-def test_the_legend_names_the_scores_and_at_most_50_folds_are_drawn(result: RunResult, axes: Axes, draw: Any) -> None:
-    predictions, numbers = files_of(result)
-    many = pl.concat([predictions.with_columns(repeat=pl.lit(each, pl.Int64)) for each in range(20)])
-    draw(axes, many.cast({"repeat": predictions["repeat"].dtype}), numbers)
-    score = numbers["cv"]["auc" if draw is plots.draw_roc else "average_precision"]
-    names = legend(axes)
-    assert names[0] == "50 of 100 folds"
-    assert names[1].startswith("mean of folds")
-    assert names[1].endswith(f"{score['mean']:.3f} ± {score['std']:.3f}")
-    assert len(axes.lines) == 53
-
-
-def test_without_a_test_set_there_is_no_test_curve(result: RunResult, axes: Axes) -> None:
-    predictions, numbers = files_of(result)
-    plots.draw_roc(axes, predictions.filter(split="cv"), {**numbers, "test": None})
-    assert [name.split(",")[0] for name in legend(axes)] == ["5 folds", "mean of folds", "guessing"]
+def test_at_most_50_folds_are_drawn_and_no_test_curve_without_a_test_set(files: Files, axes: Axes) -> None:
+    predictions, numbers = files
+    cv = predictions.filter(split="cv")
+    many = pl.concat([cv.with_columns(pl.lit(each, cv["repeat"].dtype).alias("repeat")) for each in range(20)])
+    plots.draw_roc(axes, many, {**numbers, "test": None})
+    assert [name.split(",")[0] for name in names(axes)] == ["50 of 100 folds", "mean of folds", "guessing"]
+    assert len(axes.lines) == 52
 
 
 def test_small_bins_are_not_drawn(axes: Axes) -> None:
@@ -123,13 +126,10 @@ def test_intervals_keep_their_order_and_show_the_reference(axes: Axes) -> None:
     plots.draw_intervals(axes, rows, title="t", x="AUC", reference=0.5)
     dots, reference = axes.lines
     assert dots.get_xydata().tolist() == [[0.7, 0.0], [0.8, 1.0]]
-    assert [each.tolist() for each in axes.collections[0].get_segments()] == [
-        [[0.6, 0.0], [0.9, 0.0]],
-        [[0.8, 1.0], [0.8, 1.0]],
-    ]
+    ends = [segment[:, 0].tolist() for segment in axes.collections[0].get_segments()]
+    assert ends == [[0.6, 0.9], [0.8, 0.8]]
     assert reference.get_xdata()[0] == 0.5
-    assert axes.viewLim.containsx(0.5)
-    assert axes.viewLim.containsx(0.9)
+    assert all(axes.viewLim.containsx(value) for value in (0.5, 0.9))
     assert axes.yaxis_inverted(), "the first row stands on top"
     assert [text.get_text() for text in axes.texts] == ["a" * 39 + "…", "0.700 (0.600 to 0.900)", "b", "0.800"]
 
@@ -138,13 +138,11 @@ def test_the_path_shows_every_coefficient_the_score_and_the_c_of_the_run(result:
     path = regularisation_path(result, [0.01, 1.0])
     upper, lower = plots.path_figure(path).axes
     largest = path.coefficients.sort(pl.col("coefficient").abs(), descending=True)["feature"][0]
-    assert legend(upper)[0] == largest
-    assert sorted(legend(upper)) == ["C of the run, 0.2", *(f"stage2_f{column}" for column in range(5))]
+    assert names(upper)[0] == largest
+    assert sorted(names(upper)) == ["C of the run, 0.2", *(f"stage2_f{column}" for column in range(5))]
     expected = path.coefficients.filter(feature=largest).sort("C")["coefficient"].to_list()
     assert lines(upper)[largest].get_ydata().tolist() == expected
-    mean = lines(lower)["mean of folds"]
-    assert mean.get_xdata().tolist() == [0.01, 0.2, 1.0]
-    assert mean.get_ydata().tolist() == path.scores["mean"].to_list()
+    assert lines(lower)["mean of folds"].get_xydata().tolist() == path.scores.select("C", "mean").to_numpy().tolist()
     assert (upper.get_xscale(), lower.get_xscale()) == ("log", "log")
 
 
@@ -158,35 +156,27 @@ def test_the_path_shows_every_coefficient_the_score_and_the_c_of_the_run(result:
     ],
     ids=["decades", "many decades", "inside a decade", "one value"],
 )
-def test_c_has_round_ticks_and_the_best_auc_of_each_penalty(
-    axes: Axes, low: float, high: float, ticks: list[str]
-) -> None:
-    runs = pl.DataFrame({"penalty": ["l1", "l2", "l1", "l1"], "C": [high, high, low, low], "auc": [0.7, 0.6, 0.5, 0.4]})
+def test_c_has_round_ticks_and_the_best_auc_per_penalty(axes: Axes, low: float, high: float, ticks: list[str]) -> None:
+    runs = pl.DataFrame({"penalty": ["l1", "l1", "l2", "l1"], "C": [low, low, high, high], "auc": [0.4, 0.5, 0.6, 0.7]})
     plots.draw_auc_over_c(axes, runs)
     assert [label.get_text() for label in axes.get_xticklabels()] == ticks
-    assert dict(lines(axes)["l1"].get_xydata().tolist()) == {low: max(0.5, 0.7 * (low == high)), high: 0.7}
+    assert dict(lines(axes)["l1"].get_xydata().tolist()) == {low: 0.5} | {high: 0.7}
     assert dict(lines(axes)["l2"].get_xydata().tolist()) == {high: 0.6}
 
 
-def test_files_are_pictures_that_repeat(result: RunResult) -> None:
-    png, again = (plots.png_bytes(plots.roc_pr_figure(*files_of(result), "demo")) for _ in range(2))
+def test_pictures_repeat_and_name_the_run(files: Files) -> None:
+    one, two = (plots.roc_pr_figure(*files, "demo") for _ in range(2))
+    assert one.get_suptitle() == "demo: penalty=elasticnet, C=0.2, cv=grouped - synthetic corpus"
+    png = plots.png_bytes(one)
     assert png.startswith(b"\x89PNG")
-    assert png == again
-    figures = [plots.roc_pr_figure(*files_of(result), "demo") for _ in range(3)]
-    assert figures[0].get_suptitle() == "demo: penalty=elasticnet, C=0.2, cv=grouped - synthetic corpus"
-    names = ("one", "one", "two")
-    svg, same, other = (plots.svg_bytes(*each).decode() for each in zip(figures, names, strict=True))
-    assert svg == same
-    ids = [set(re.findall(r'clipPath id="(\w+)"', each)) for each in (svg, other)]
-    assert ids[0]
-    assert not ids[0] & ids[1]
+    assert png == plots.png_bytes(two)
 
 
 def test_names_from_data_are_plain_text(axes: Axes, result: RunResult) -> None:
-    rows = pl.DataFrame({"label": [HOSTILE], "value": [0.5], "low": [0.4], "high": [0.6]})
-    plots.draw_intervals(axes, rows, title=HOSTILE, x="AUC", reference=0.5)
-    svg = plots.svg_bytes(axes.figure, "x").decode()
-    assert svg.count("_$x$ &lt;b&gt; [31m&amp;中") == 2
+    hostile, shown = "_$x$ <b>\x1b[31m&中", "_$x$ &lt;b&gt; [31m&amp;中"
+    rows = pl.DataFrame({"label": [hostile], "value": [0.5], "low": [0.4], "high": [0.6]})
+    plots.draw_intervals(axes, rows, title=hostile, x="AUC", reference=0.5)
+    assert plots.svg_bytes(axes.figure, "x").decode().count(shown) == 2
     path = regularisation_path(result, [1.0])
-    renamed = replace(path, coefficients=path.coefficients.with_columns(feature=pl.lit(HOSTILE)))
-    assert "_$x$ &lt;b&gt; [31m&amp;中" in plots.svg_bytes(plots.path_figure(renamed), "x").decode()
+    renamed = replace(path, coefficients=path.coefficients.with_columns(feature=pl.lit(hostile)))
+    assert shown in plots.svg_bytes(plots.path_figure(renamed), "x").decode()
