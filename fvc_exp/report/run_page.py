@@ -46,7 +46,7 @@ class RunContent:
 
     @property
     def explain_command(self) -> str:
-        """What to type for the parts that are made on demand."""
+        """The command that makes the parts that are made on demand."""
         return shlex.join(["fvc", "explain", str(self.files.path)])
 
     @property
@@ -56,7 +56,7 @@ class RunContent:
 
 
 def run_content(files: RunFiles) -> RunContent:
-    """Put together the page of a run.
+    """Collect the content of the page of a run.
 
     Raises:
         ArtifactError: a file of its insight is missing or broken.
@@ -115,7 +115,7 @@ def _coefficient_rows(coefficients: pl.DataFrame, insight: Insight | None) -> pl
 
 
 def _mistakes(predictions: pl.DataFrame) -> pl.DataFrame:
-    """The out-of-fold rows whose wrong class the model was surest of."""
+    """The out-of-fold rows that were wrong with the most certain probability."""
     fake = pl.col(LABEL) == "fake"
     wrong = predictions.filter(pl.col("split") == "cv", (pl.col("predicted") == 1) != fake)
     error = pl.when(fake).then(1 - pl.col("probability")).otherwise("probability")
@@ -158,7 +158,7 @@ def _provenance(files: RunFiles) -> Facts:
 
 
 def _commands(files: RunFiles) -> tuple[str, ...]:
-    """What to type to get the run again, and to have the result compared bit by bit."""
+    """The commands that make the run again, and compare the result bit by bit."""
     git = files.provenance["git"]
     return (
         *([f"git checkout {git['commit']}"] if git else []),

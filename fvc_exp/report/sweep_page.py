@@ -56,12 +56,12 @@ class SweepContent:
 
     @property
     def collect_command(self) -> str:
-        """What makes the best run."""
+        """The command that makes the best run."""
         return shlex.join(["fvc", "collect", str(self.path)])
 
 
 def sweep_content(path: Path) -> SweepContent:
-    """Put together the page of a sweep.
+    """Collect the content of the page of a sweep.
 
     Raises:
         ArtifactError: this is no sweep, or a file of a finished run is missing or broken.
