@@ -32,9 +32,9 @@ from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_
 import fvc_exp
 from fvc_exp import DuckDBAnalytics
 from fvc_exp.errors import FvcError, MissingExtraError
-from fvc_exp.report.figures import INTERCEPT, SMALLEST_BIN, coefficient_table
 from fvc_exp.runs.find import newest_run
 from fvc_exp.runs.load import read_pipeline
+from fvc_exp.runs.plots import INTERCEPT, SMALLEST_BIN, coefficient_table
 from fvc_exp.runs.videos import measured_frames, run_videos
 
 try:
@@ -184,7 +184,7 @@ plt.show()
 # %% [markdown]
 # ## Coefficients
 #
-# Of standardised features, in log odds of fake a standard deviation. The line spans the models of all folds: where it
+# Of standardised features, in log odds of fake per standard deviation. The line spans the models of all folds: where it
 # crosses 0, the folds do not agree on the sign.
 
 # %%
@@ -194,7 +194,7 @@ figure, axes = plt.subplots(figsize=(8, 1 + 0.28 * len(coefficients)), layout="c
 axes.hlines(largest_last["feature"], largest_last["low"], largest_last["high"], color="0.6")
 axes.plot(largest_last["coefficient"], largest_last["feature"], "o", color="tab:blue")
 axes.axvline(0, color="black", linestyle=":")
-axes.set(title="Coefficients and their range over the folds", xlabel="log odds of fake a standard deviation")
+axes.set(title="Coefficients and their range over the folds", xlabel="log odds of fake per standard deviation")
 plt.show()
 
 # %% [markdown]

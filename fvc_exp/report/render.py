@@ -1,11 +1,8 @@
-"""Content -> one HTML file that needs nothing else, and the model card."""
-
-from __future__ import annotations
+"""The report of a run or sweep: one HTML file that needs nothing else, and the model card."""
 
 import base64
 import hashlib
 import re
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,17 +12,16 @@ from markupsafe import Markup
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval
-from fvc_exp.io.files import write_atomic
+from fvc_exp.io.files import write_bytes
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.report.run_page import RunContent, run_content
-from fvc_exp.report.sweep_page import SweepContent, sweep_content
+from fvc_exp.report.sweep_page import SweepContent, setting, sweep_content
 from fvc_exp.report.verdict import LIMITS
 from fvc_exp.runs.load import read_files
+from fvc_exp.runs.plots import SMALLEST_BIN
 from fvc_exp.sweeps.folder import SweepFolder
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
-
-
 _MISSING = "–"
 
 
@@ -45,23 +41,22 @@ def write_report(path: Path, output: Path | None = None) -> list[Path]:
     else:
         raise ArtifactError(f"{path}: is neither a run nor a sweep: it holds no status.json and no plan.json")
     report = output or RunFolder(path).report
-    _write(report, page(title, run, sweep))
+    write_bytes(report, page(title, run, sweep).encode())
     if run is None:
         return [report]
     card = RunFolder(run.files.path).card
-    _write(card, model_card(run))
+    write_bytes(card, model_card(run).encode())
     return [report, card]
 
 
 def page(title: str, run: RunContent | None, sweep: SweepContent | None) -> str:
     """The HTML of a run, or of a sweep with its best run where there is one."""
     style, script = _asset("style.css"), _asset("sort.js")
-    template = _html().get_template("report.html.j2")
+    template = _environment(autoescape=True).get_template("report.html.j2")
     return template.render(
         title=title,
         run=run,
         sweep=sweep,
-        limits=LIMITS,
         style=Markup(style),
         script=Markup(script),
         style_hash=_source_hash(style),
@@ -70,29 +65,23 @@ def page(title: str, run: RunContent | None, sweep: SweepContent | None) -> str:
 
 
 def model_card(run: RunContent) -> str:
-    """The model card in Markdown."""
-    return _markdown().get_template("model_card.md.j2").render(run=run, limits=LIMITS)
+    """The model card in Markdown; every value is escaped where it is put out, as in HTML."""
+    environment = _environment(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
+    return environment.get_template("model_card.md.j2").render(run=run)
 
 
-@cache
-def _html() -> Environment:
-    environment = Environment(loader=_loader(), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"score": _score, "key": _key, "setting": _setting, "sentence": _sentence}
+def _environment(**settings: Any) -> Environment:
+    environment = Environment(loader=PackageLoader("fvc_exp.report"), undefined=StrictUndefined, **settings)
+    environment.globals |= {"limits": LIMITS, "smallest_bin": SMALLEST_BIN}
+    environment.filters |= {
+        "score": _score,
+        "span": _span,
+        "key": _key,
+        "setting": setting,
+        "sentence": _sentence,
+        "indented": _indented,
+    }
     return environment
-
-
-@cache
-def _markdown() -> Environment:
-    # Every value is escaped where it is put out, like HTML above.
-    environment = Environment(
-        loader=_loader(), autoescape=False, undefined=StrictUndefined, finalize=_escaped, keep_trailing_newline=True
-    )
-    environment.filters |= {"score": _score, "span": _span, "indented": _indented}
-    return environment
-
-
-def _loader() -> PackageLoader:
-    return PackageLoader("fvc_exp.report")
 
 
 def _asset(name: str) -> str:
@@ -100,12 +89,8 @@ def _asset(name: str) -> str:
 
 
 def _source_hash(source: str) -> str:
-    """What a content security policy calls exactly this inline text."""
+    """The hash by which a content security policy allows exactly this inline text."""
     return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomic(path, lambda file: file.write(text.encode()))
 
 
 def _score(value: float | None) -> str:
@@ -113,18 +98,12 @@ def _score(value: float | None) -> str:
 
 
 def _span(interval: Interval | None) -> str:
-    return _MISSING if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
+    return _MISSING if interval is None else f"{_score(interval.low)} to {_score(interval.high)}"
 
 
 def _key(value: object) -> str:
-    """What a cell is sorted by; what is missing stays last."""
+    """What a cell is sorted by; empty cells stay last."""
     return "" if value is None else str(value)
-
-
-def _setting(value: object) -> str:
-    if value is None:
-        return _MISSING
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _sentence(text: str) -> str:
@@ -132,7 +111,7 @@ def _sentence(text: str) -> str:
 
 
 def _escaped(value: Any) -> Any:
-    """Text that Markdown, and HTML inside it, takes for nothing but text on one line."""
+    """Text on one line in which Markdown, and HTML inside it, finds no markup."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     plain = _MARKDOWN.sub(r"\\\g<0>", " ".join(value.split()))
@@ -140,5 +119,5 @@ def _escaped(value: Any) -> Any:
 
 
 def _indented(command: str) -> Markup:
-    """A line of code, where nothing is markup."""
+    """A line of code, where Markdown reads no markup."""
     return Markup("    " + " ".join(command.split()))

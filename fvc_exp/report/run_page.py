@@ -1,41 +1,40 @@
-"""Everything that the page of one run says, ready for the template: text, numbers and charts, no markup."""
-
-from __future__ import annotations
+"""Everything that the page of one run shows, ready for the template: text, numbers and pictures."""
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from fvc_exp.data.columns import KEY, LABEL
-from fvc_exp.report import figures
-from fvc_exp.report.charts import LineChart, RangeChart
+from fvc_exp.report.pictures import picture
 from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
+from fvc_exp.runs import plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
+from fvc_exp.runs.explain.path import RegularisationPath
 from fvc_exp.runs.load import RunFiles
 
 Facts = tuple[tuple[str, str], ...]
-
-
 _MOST_MISTAKES = 10
 
 
 @dataclass(frozen=True)
 class RunContent:
-    """One run. A chart or table that is None could not be made, and the page says why."""
+    """One run. A picture or table that is None could not be made, and the page tells why."""
 
     files: RunFiles
     verdict: Verdict
     metrics: tuple[MetricRow, ...]
-    curves: tuple[LineChart, ...]
-    calibration: LineChart
-    coefficients: RangeChart | None
+    curves: tuple[Markup, ...]
+    calibration: Markup
+    coefficients: Markup | None
     coefficient_rows: pl.DataFrame | None
     mistakes: pl.DataFrame | None
     insight: Insight | None
-    path: tuple[LineChart, ...]
-    slices: tuple[RangeChart, ...]
+    path: tuple[Markup, ...]
+    slices: tuple[Markup, ...]
     data: Facts
     provenance: Facts
     commands: tuple[str, ...]
@@ -47,7 +46,7 @@ class RunContent:
 
     @property
     def explain_command(self) -> str:
-        """What to type for the parts that are made on demand."""
+        """The command that makes the parts that are made on demand."""
         return shlex.join(["fvc", "explain", str(self.files.path)])
 
     @property
@@ -57,36 +56,54 @@ class RunContent:
 
 
 def run_content(files: RunFiles) -> RunContent:
-    """Put together the page of a run.
+    """Collect the content of the page of a run.
 
     Raises:
         ArtifactError: a file of its insight is missing or broken.
     """
     insight, predictions, coefficients = read_insight(files.path), files.predictions, files.coefficients
-    has_weights = coefficients is not None and bool((coefficients["coefficient"][:-1] != 0).any())
     return RunContent(
         files=files,
         verdict=verdict_of(files),
         metrics=tuple(metric_rows(files)),
-        curves=()
-        if predictions is None
-        else (figures.roc_chart(predictions), figures.precision_recall_chart(predictions)),
-        calibration=figures.calibration_chart(files.results["calibration"]),
-        coefficients=figures.coefficient_chart(coefficients) if coefficients is not None and has_weights else None,
+        curves=() if predictions is None else tuple(_curves(predictions, files.results)),
+        calibration=picture("calibration", plots.draw_calibration, files.results["calibration"]),
+        coefficients=None if coefficients is None else _coefficients(coefficients),
         coefficient_rows=None if coefficients is None else _coefficient_rows(coefficients, insight),
         mistakes=None if predictions is None else _mistakes(predictions),
         insight=insight,
-        path=tuple(figures.path_charts(insight.path)) if insight and insight.path else (),
-        slices=tuple(figures.slice_charts(insight.slices)) if insight else (),
+        path=tuple(_path(insight.path)) if insight and insight.path else (),
+        slices=tuple(_slices(insight.slices)) if insight else (),
         data=_data(files),
         provenance=_provenance(files),
         commands=_commands(files),
     )
 
 
+def _curves(predictions: pl.DataFrame, results: dict[str, Any]) -> Iterator[Markup]:
+    yield picture("roc", plots.draw_roc, predictions, results)
+    yield picture("precision-recall", plots.draw_precision_recall, predictions, results)
+
+
+def _coefficients(coefficients: pl.DataFrame) -> Markup | None:
+    nonzero = coefficients.filter(pl.col("feature") != plots.INTERCEPT, pl.col("coefficient") != 0)
+    return picture("coefficients", plots.draw_coefficients, coefficients) if len(nonzero) else None
+
+
+def _path(path: RegularisationPath) -> Iterator[Markup]:
+    yield picture("path", plots.draw_path_coefficients, path)
+    yield picture("path-scores", plots.draw_path_scores, path)
+
+
+def _slices(slices: pl.DataFrame) -> Iterator[Markup]:
+    scored = slices.filter(pl.col("split") == "cv", pl.col("auc").is_not_null())
+    for number, rows in enumerate(scored.partition_by("slice", maintain_order=True)):
+        yield picture(f"slice{number}", plots.draw_slices, rows)
+
+
 def _coefficient_rows(coefficients: pl.DataFrame, insight: Insight | None) -> pl.DataFrame:
     """The table of coefficients; with insight also their group-bootstrap intervals, stability and importance."""
-    table = figures.coefficient_table(coefficients)
+    table = plots.coefficient_table(coefficients)
     if insight is None:
         return table
     sampled = insight.coefficients.select(
@@ -98,7 +115,7 @@ def _coefficient_rows(coefficients: pl.DataFrame, insight: Insight | None) -> pl
 
 
 def _mistakes(predictions: pl.DataFrame) -> pl.DataFrame:
-    """The out-of-fold rows whose wrong class the model was surest of."""
+    """The out-of-fold rows that were wrong with the most certain probability."""
     fake = pl.col(LABEL) == "fake"
     wrong = predictions.filter(pl.col("split") == "cv", (pl.col("predicted") == 1) != fake)
     error = pl.when(fake).then(1 - pl.col("probability")).otherwise("probability")
@@ -141,7 +158,7 @@ def _provenance(files: RunFiles) -> Facts:
 
 
 def _commands(files: RunFiles) -> tuple[str, ...]:
-    """What to type to get the run again, and to have the result compared bit by bit."""
+    """The commands that make the run again, and compare the result bit by bit."""
     git = files.provenance["git"]
     return (
         *([f"git checkout {git['commit']}"] if git else []),

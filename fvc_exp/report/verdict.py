@@ -1,6 +1,4 @@
-"""Whether the numbers of a run can be believed, and what they are worth beside rules that look at no feature."""
-
-from __future__ import annotations
+"""Whether the numbers of a run can be trusted, and how they compare with floors: rules that use no feature."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +13,20 @@ from fvc_exp.runs.show import SHOWN
 from fvc_exp.training.notes import FLAGS
 
 TITLES = {
-    **{"auc": "AUC", "average_precision": "average precision", "f1": "F1 (fake)", "f1_real": "F1 (real)"},
-    **{"precision": "precision (fake)", "recall": "recall (fake)", "balanced_accuracy": "balanced accuracy"},
-    **{"accuracy": "accuracy", "mcc": "MCC", "log_loss": "log loss", "brier": "Brier score"},
-}
+    "auc": "AUC", "average_precision": "average precision", "f1": "F1 (fake)", "f1_real": "F1 (real)",
+    "precision": "precision (fake)", "recall": "recall (fake)", "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy", "mcc": "MCC", "log_loss": "log loss", "brier": "Brier score",
+}  # fmt: skip
 
 
 LIMITS = (
-    "The features are averages over whole frames. Measured on genuine face swaps (FaceForensics++ pairs), a swap moves "
-    "them by at most 2.5 %, while the content of different videos moves them by 30 to 150 %: a local manipulation is "
-    "invisible to this model.",
-    "What such features can tell apart is how a video was encoded, which platform it came from and what it shows. A "
-    "score above the floors may be skill at that, and need not carry over to other platforms, years or events.",
-    "Most fakes of the Fake Video Corpus are staged, recycled or wrongly captioned, not synthesised: nothing in their "
-    "pixels is false, so this is no detector of deepfakes.",
+    "The features are averages over whole frames. Measured on real face swaps (FaceForensics++ pairs), a swap changes "
+    "them by at most 2.5 %, while they differ by 30 to 150 % between videos of different content: a local manipulation "
+    "is invisible to this model.",
+    "Such features show how a video was encoded, which platform it came from and what it shows. A score above the "
+    "floors may come from these alone, and may not hold for other platforms, years or events.",
+    "Most fakes of the Fake Video Corpus are staged, recycled or wrongly captioned, not synthesised: their pixels are "
+    "genuine, so this model does not detect deepfakes.",
     "A probability is only as good as its calibration on data like the training data; it is no evidence about a "
     "single video.",
 )
@@ -36,7 +34,7 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One metric: mean over the folds, its interval, the held-out test, and what each floor rule scores.
+    """One metric: mean over the folds, its interval, the held-out test, and the score of each floor.
 
     ``relation`` says where the interval lies: ``above`` or ``below`` the best floor, ``around`` it, or None if there
     is no interval. Above means better, also where lower values are.
@@ -54,12 +52,12 @@ class MetricRow:
 
     @property
     def best_floor(self) -> str:
-        """The rule that is hardest to beat."""
+        """The floor that is hardest to beat."""
         return (min if self.lower_is_better else max)(self.floors, key=self.floors.__getitem__)
 
     @property
     def relation(self) -> str | None:
-        """Where the interval lies beside the best floor."""
+        """Where the interval lies relative to the best floor."""
         if self.interval is None:
             return None
         floor = self.floors[self.best_floor]
@@ -109,7 +107,7 @@ def metric_rows(files: RunFiles) -> list[MetricRow]:
 
 
 def verdict_of(files: RunFiles) -> Verdict:
-    """What may be said of a run."""
+    """The audit of a run and what may be claimed of its scores."""
     summary = files.results["audit"]
     checks = (files.audit or {}).get("checks", {})
     grade, claim = _claim(files)
@@ -128,20 +126,20 @@ def verdict_of(files: RunFiles) -> Verdict:
 
 def _claim(files: RunFiles) -> tuple[str, str]:
     if files.results["audit"]["verdict"] == "FAIL":
-        return "bad", "Its audit failed: something but skill links training and test, so its scores prove nothing."
+        return "bad", "Its audit failed: training and test data are linked, so its scores prove nothing."
     if len(files.folds) < 2 or files.predictions is None or files.coefficients is None:
-        return "open", "A single fold, or files that are missing, allow no claim of its scores."
+        return "open", "No claim is made about its scores: it has a single fold, or files are missing."
     try:
         row = compare([read_run(files.path)]).rows[0]
     except ArtifactError as error:
-        return "open", f"Nothing is claimed of its scores: {error}"
+        return "open", f"No claim is made about its scores: {error}"
     return claim_of(row.interval.estimate, row.floor, row.floor_p_value, beats=row.beats_floor)
 
 
 def claim_of(auc: float, floor: float, p_value: float, *, beats: bool, note: str = "") -> tuple[str, str]:
-    """Grade and sentence of a comparison with the best floor; ``note`` says what the p-value takes into account."""
+    """Grade and sentence of a comparison with the best floor; ``note`` tells what the p-value takes into account."""
     p_text = f"p = {p_value:.3f}" if p_value >= 0.001 else "p < 0.001"
     numbers = f"AUC {auc:.3f} against {floor:.3f}, one-sided {p_text}{note}"
     if beats:
-        return "good", f"Better than rules that look at no feature ({numbers})."
-    return "bad", f"Not shown to be better than rules that look at no feature ({numbers})."
+        return "good", f"Better than rules that use no feature ({numbers})."
+    return "bad", f"Not shown to be better than rules that use no feature ({numbers})."

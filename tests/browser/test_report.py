@@ -68,7 +68,7 @@ def sort_state(browser: WebDriver, table: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["run", "leaking", "sweep"])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_opens_without_a_word_of_complaint(visit: Open, name: str, width: int, scheme: str) -> None:
+def test_opens_without_an_error(visit: Open, name: str, width: int, scheme: str) -> None:
     browser = visit(name, width=width, scheme=scheme)
     assert browser.title.split()[0] in ("Run", "Sweep")
     assert browser.get_log("browser") == []
@@ -166,7 +166,7 @@ def test_tab_reaches_the_headers(visit: Open) -> None:
 
 def colours(browser: WebDriver) -> tuple[str, ...]:
     script = """const of = (name, part) => getComputedStyle(document.querySelector(name))[part];
-        return [of('body', 'backgroundColor'), of('body', 'color'), of('svg .mean', 'stroke'),
+        return [of('body', 'backgroundColor'), of('body', 'color'), of('svg [stroke="var(--one)"]', 'stroke'),
                 of('svg text', 'fill')]"""
     return tuple(browser.execute_script(script))
 

@@ -31,12 +31,12 @@ def test_300_configurations_fit_in_a_megabyte_and_a_few_seconds(sweep: Path, tmp
 
 
 def test_the_ranking_is_that_of_the_runs(sweep: Path, content: SweepContent) -> None:
-    assert [row.rank for row in content.rows] == list(range(1, 301))
-    for row in content.rows[::50]:
-        results = read_json(sweep / "runs" / row.run_id / "results.json")
-        assert row.auc == results["cv"]["auc"]["mean"]
-        assert row.parameters[:2] == ("elasticnet", results["parameters"]["C"])
-    assert content.rows[0].tied is True
+    assert content.rows["rank"].to_list() == list(range(1, 301))
+    for row in content.rows[::50].iter_rows(named=True):
+        results = read_json(sweep / "runs" / row["run_id"] / "results.json")
+        assert row["auc_mean"] == results["cv"]["auc"]["mean"]
+        assert (row["penalty"], row["C"]) == ("elasticnet", results["parameters"]["C"])
+    assert content.rows["tied"][0] is True
 
 
 def test_the_claim_is_that_of_the_whole_comparison(content: SweepContent) -> None:
@@ -82,11 +82,11 @@ def test_failed_leaking_and_uncomparable_runs_are_named(sweep: Path, tmp_path: P
     write_json(folder / "runs" / leaking / "results.json", results)
     (folder / "runs" / other / "folds.parquet").unlink()
     found = sweep_content(folder)
-    assert [row.run_id for row in found.rows] == [f"{0:012x}", other]
+    assert found.rows["run_id"].to_list() == [f"{0:012x}", other]
     assert found.failures == (f"failed: {failed} C=0.0102: DataError: bad {SCRIPT}",)
     assert found.leaking == (f"{leaking} C=0.010404: label_lookup: x",)
     assert found.sentences[0].startswith("The configurations are not compared: ")
-    assert {row.tied for row in found.rows} == {None}
+    assert found.rows["tied"].to_list() == [None, None]
     assert write_report(folder)[0].exists()
 
 

@@ -37,7 +37,7 @@ def test_interval_beside_the_best_floor(
     assert (row.best_floor, row.relation) == (floor, relation)
 
 
-def test_without_an_interval_nothing_is_said_of_the_floor() -> None:
+def test_without_an_interval_there_is_no_comparison_with_the_floor() -> None:
     assert replace(metric_row(0.6, 0.7, lower_is_better=False), interval=None).relation is None
 
 
@@ -60,7 +60,7 @@ def test_every_metric_has_its_interval_around_its_mean(files: RunFiles) -> None:
 def test_skill_is_claimed_with_its_p_value(files: RunFiles) -> None:
     found = verdict_of(files)
     assert (found.audit, found.grade) == ("PASS", "good")
-    assert found.claim.startswith("Better than rules that look at no feature (AUC 0.")
+    assert found.claim.startswith("Better than rules that use no feature (AUC 0.")
 
 
 def test_a_failed_audit_claims_nothing(leaking: Path) -> None:
@@ -74,7 +74,7 @@ def test_without_predictions_nothing_is_claimed(files: RunFiles) -> None:
     found = verdict_of(replace(files, predictions=None))
     assert (found.grade, found.claim) == (
         "open",
-        "A single fold, or files that are missing, allow no claim of its scores.",
+        "No claim is made about its scores: it has a single fold, or files are missing.",
     )
     assert all(row.interval is None for row in metric_rows(replace(files, predictions=None)))
 

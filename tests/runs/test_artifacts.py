@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 import skops.io
-from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestClassifier
 
 from fvc_exp.errors import ArtifactError
@@ -18,7 +17,6 @@ from fvc_exp.io.files import write_atomic, write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.load import read_pipeline
-from fvc_exp.runs.plots import png_bytes, roc_pr_figure
 from fvc_exp.training.experiment import RunResult, run
 from tests.conftest import Compose, signal_dataset
 
@@ -111,25 +109,6 @@ def test_two_runs_are_bitwise_equal(compose_config: Compose, result: RunResult, 
     for name in ("metrics", "results", "coefficients", "predictions", "folds", "model", "scaler"):
         one, two = (getattr(folder, name).read_bytes() for folder in folders)
         assert one == two, name
-
-
-def test_picture_is_a_png_and_repeats(folder: RunFolder) -> None:
-    one, two = (png_bytes(figure_of(folder)) for _ in "12")
-    assert one.startswith(b"\x89PNG")
-    assert one == two
-
-
-def test_picture_shows_folds_mean_test_and_base_rate(folder: RunFolder) -> None:
-    for axes in figure_of(folder).axes:
-        labels = [text.get_text() for text in axes.get_legend().get_texts()]
-        assert labels[0] == "5 folds"
-        assert labels[1].startswith("mean of folds")
-        assert labels[2].startswith("held-out test")
-        assert "0.5" in labels[3]
-
-
-def figure_of(folder: RunFolder) -> Figure:
-    return roc_pr_figure(pl.read_parquet(folder.predictions), json.loads(folder.results.read_text()), "fvc")
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:

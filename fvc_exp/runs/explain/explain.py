@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from matplotlib import rc_context
 from threadpoolctl import threadpool_limits
 
 from fvc_exp._typing import Progress
@@ -16,15 +15,15 @@ from fvc_exp.config.schema import Penalty
 from fvc_exp.config.store import read_config
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.io.files import read_json, write_atomic, write_json
+from fvc_exp.io.files import read_json, write_atomic, write_bytes, write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.io.tables import parquet_bytes, read_own
 from fvc_exp.runs.execute import prepared_dataset
 from fvc_exp.runs.explain.coefficients import coefficient_stability
 from fvc_exp.runs.explain.importance import feature_importance
 from fvc_exp.runs.explain.path import RegularisationPath, regularisation_path
-from fvc_exp.runs.explain.plots import path_figure
 from fvc_exp.runs.explain.slice_scores import slice_scores
+from fvc_exp.runs.plots import path_figure, svg_bytes
 from fvc_exp.training.experiment import RunResult, run
 
 _TABLES = ("coefficients", "importance", "slices")
@@ -109,7 +108,7 @@ def write_insight(folder: InsightFolder, insight: Insight) -> None:
     if insight.path is not None:
         _write_parquet(folder.table("path_scores"), insight.path.scores)
         _write_parquet(folder.table("path_coefficients"), insight.path.coefficients)
-        _write_svg(folder.path_figure, insight.path)
+        write_bytes(folder.path_figure, svg_bytes(path_figure(insight.path), "path"))
     write_json(folder.summary, _summary(insight))
 
 
@@ -171,9 +170,3 @@ def _read_parquet(path: Path) -> pl.DataFrame:
     if not path.exists():
         raise ArtifactError(f"{path}: is missing; explain the run again")
     return read_own(path)
-
-
-def _write_svg(path: Path, found: RegularisationPath) -> None:
-    figure = path_figure(found)
-    with rc_context({"svg.hashsalt": "fvc-exp"}):  # equal runs give equal files
-        write_atomic(path, lambda file: figure.savefig(file, format="svg", metadata={"Date": None}))

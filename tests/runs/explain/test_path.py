@@ -6,7 +6,6 @@ import pytest
 
 from fvc_exp.errors import IncompatibleError
 from fvc_exp.runs.explain.path import C_VALUES, regularisation_path
-from fvc_exp.runs.explain.plots import path_figure
 from fvc_exp.training.experiment import run
 from tests.conftest import Compose, signal_dataset
 
@@ -42,13 +41,3 @@ def test_without_a_penalty_there_is_no_path(compose_config: Compose) -> None:
     result = run(compose_config("audit.permutations=0", "penalty=none"), signal_dataset())
     with pytest.raises(IncompatibleError, match="penalty=none has no path over C: choose a run with penalty=l1"):
         regularisation_path(result)
-
-
-def test_the_picture_shows_every_coefficient_the_score_and_the_c_of_the_run(compose_config: Compose) -> None:
-    result = run(compose_config("audit.permutations=0", "C=0.2"), signal_dataset())
-    upper, lower = path_figure(regularisation_path(result, [0.01, 1.0])).axes
-    labels = [text.get_text() for text in upper.get_legend().get_texts()]
-    assert sorted(labels) == ["C of the run, 0.2", *(f"stage2_f{column}" for column in range(5))]
-    curve = next(line for line in lower.lines if line.get_label() == "mean AUC of the folds")
-    assert curve.get_xdata().tolist() == [0.01, 0.2, 1.0]
-    assert (upper.get_xscale(), lower.get_xscale()) == ("log", "log")
