@@ -19,7 +19,7 @@ from tests.conftest import ROOT, run_py
 ARTIFACTS = {
     "audit.json",
     *(".hydra", "config.yaml", "metrics.json", "results.json", "predictions.parquet", "folds.parquet"),
-    *("model.joblib", "scaler.joblib", "model.skops", "model.json", "roc_pr_curves.png", "coefficients.csv"),
+    *("model.joblib", "scaler.joblib", "model.json", "roc_pr_curves.png", "coefficients.csv"),
     *("provenance.json", "status.json", "run.log"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,12 @@ from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import frame_table, make_console
 from fvc_exp.io.files import plain, write_bytes
+
+
+class ModelFormat(StrEnum):
+    """What ``fvc export`` can write."""
+
+    skops = "skops"
 
 
 @command
@@ -44,6 +51,24 @@ def predict(
         for each in found:
             typer.echo(str(each))
     return Exit.FAILED if any(each.error for each in found) else Exit.OK
+
+
+@command
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")],
+    to: Annotated[ModelFormat, typer.Option(help="format")],
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="where to; default: model.skops in RUN")] = None,
+) -> Exit:
+    """Write the model of a run for another program; skops is scikit-learn's Pipeline in a file without pickles.
+
+    Example: fvc export outputs/runs/2026-11-23_08-52-50-322619-8886 --to skops
+    """
+    from fvc_exp.runs.artifacts import export_skops
+    from fvc_exp.runs.load import require_finished
+
+    write = {ModelFormat.skops: export_skops}[to]
+    typer.echo(write(require_finished(run), output))
+    return Exit.OK
 
 
 @command

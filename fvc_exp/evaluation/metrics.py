@@ -8,7 +8,6 @@ from typing import TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from fvc_exp._typing import Labels
 
@@ -103,6 +102,8 @@ def auc(y: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
 
 def log_losses(y: Labels, probability: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log loss of each row, in nats."""
+    from scipy.special import xlogy  # here, since a saved model is applied without scipy
+
     smallest = np.finfo(np.float64).eps  # where scikit-learn clips
     of_truth = np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)
     return np.asarray(-xlogy(1.0, of_truth))

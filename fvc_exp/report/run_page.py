@@ -13,7 +13,7 @@ from fvc_exp.report import figures
 from fvc_exp.report.charts import LineChart, RangeChart
 from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
 from fvc_exp.runs.explain.explain import Insight, read_insight
-from fvc_exp.runs.load import RunFiles
+from fvc_exp.runs.load import LoadedRun
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -25,7 +25,8 @@ _MOST_MISTAKES = 10
 class RunContent:
     """One run. A chart or table that is None could not be made, and the page says why."""
 
-    files: RunFiles
+    files: LoadedRun
+    command: str | None
     verdict: Verdict
     metrics: tuple[MetricRow, ...]
     curves: tuple[LineChart, ...]
@@ -51,21 +52,31 @@ class RunContent:
         return shlex.join(["fvc", "explain", str(self.files.path)])
 
     @property
+    def parameters(self) -> str:
+        """The model in a few words."""
+        shown = ("penalty", "C", "l1_ratio", "solver", "class_weight")
+        known = {name: self.files.results["parameters"].get(name) for name in shown}
+        return ", ".join(f"{name}={value}" for name, value in known.items() if value is not None)
+
+    @property
     def is_demo(self) -> bool:
         """Whether the data is the synthetic demo corpus."""
         return self.files.data_name == "demo"
 
 
-def run_content(files: RunFiles) -> RunContent:
-    """Put together the page of a run.
+def run_content(files: LoadedRun, command: str | None = None) -> RunContent:
+    """Put together the page of a run; ``command`` is what to type for it, if not what it was started by.
 
     Raises:
         ArtifactError: a file of its insight is missing or broken.
     """
-    insight, predictions, coefficients = read_insight(files.path), files.predictions, files.coefficients
+    insight, command = read_insight(files.path), command or files.command
+    predictions = files.predictions if files.has("predictions") else None
+    coefficients = files.coefficients if files.has("coefficients") else None
     has_weights = coefficients is not None and bool((coefficients["coefficient"][:-1] != 0).any())
     return RunContent(
         files=files,
+        command=command,
         verdict=verdict_of(files),
         metrics=tuple(metric_rows(files)),
         curves=()
@@ -80,7 +91,7 @@ def run_content(files: RunFiles) -> RunContent:
         slices=tuple(figures.slice_charts(insight.slices)) if insight else (),
         data=_data(files),
         provenance=_provenance(files),
-        commands=_commands(files),
+        commands=_commands(files, command),
     )
 
 
@@ -106,7 +117,7 @@ def _mistakes(predictions: pl.DataFrame) -> pl.DataFrame:
     return worst.select(KEY, "group", LABEL, "probability")
 
 
-def _data(files: RunFiles) -> Facts:
+def _data(files: LoadedRun) -> Facts:
     data = files.results["data"]
     counts = ", ".join(f"{count} {name}" for name, count in data["class_counts"].items())
     column = data["group_column"]
@@ -115,7 +126,7 @@ def _data(files: RunFiles) -> Facts:
         ("videos", f"{data['rows']} ({counts})"),
         ("groups", f"{data['groups']}, by the column {column!r}" if column else "none: no column names them"),
         ("features", str(len(data["features"]))),
-        ("cross-validation", f"{len(files.folds)} folds on {data['development_rows']} videos, {_named(cv)}"),
+        ("cross-validation", f"{len(files.fold_records)} folds on {data['development_rows']} videos, {_named(cv)}"),
         ("held-out test", f"{data['test_rows']} videos" if data["test_rows"] else "none"),
         ("missing values", str(sum(data["missing_values"].values()))),
         ("left out", f"{len(data['constant_features'])} constant features, {len(data['unmatched'])} unmatched videos"),
@@ -123,7 +134,7 @@ def _data(files: RunFiles) -> Facts:
     )
 
 
-def _provenance(files: RunFiles) -> Facts:
+def _provenance(files: LoadedRun) -> Facts:
     found, git = files.provenance, files.provenance["git"]
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
     dirty = " with uncommitted changes" if git and git["dirty"] else ""
@@ -140,12 +151,12 @@ def _provenance(files: RunFiles) -> Facts:
     )
 
 
-def _commands(files: RunFiles) -> tuple[str, ...]:
+def _commands(files: LoadedRun, command: str | None) -> tuple[str, ...]:
     """What to type to get the run again, and to have the result compared bit by bit."""
     git = files.provenance["git"]
     return (
         *([f"git checkout {git['commit']}"] if git else []),
-        *([files.command] if files.command else []),
+        *([command] if command else []),
         shlex.join(["fvc", "verify", str(files.path)]),
     )
 

@@ -14,13 +14,13 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io.run_folder import RunFolder, failure_text
 from fvc_exp.report.charts import SERIES, LineChart, RangeChart, RangeRow, Series, line_chart, range_chart
 from fvc_exp.report.run_page import RunContent, run_content
 from fvc_exp.report.verdict import claim_of
 from fvc_exp.runs.compare.comparison import Comparison, compare
 from fvc_exp.runs.find import runs_of
-from fvc_exp.runs.load import read_files, shell_command
+from fvc_exp.runs.load import require_finished, shell_command
 from fvc_exp.sweeps import leaderboard
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.results import table_of
@@ -121,8 +121,8 @@ def sweep_content(path: Path) -> SweepContent:
 
 
 def _failure(found: MemberState) -> str:
-    message = f": {found.message.splitlines()[0]}" if found.message else ""
-    return f"{found.member.run_id} {' '.join(found.member.overrides)}: {found.state.value}: {found.reason}{message}"
+    why = failure_text(found.reason, found.message)
+    return f"{found.member.run_id} {' '.join(found.member.overrides)}: {found.state.value}: {why}"
 
 
 def _compared(path: Path) -> tuple[Comparison | None, tuple[str, ...]]:
@@ -197,10 +197,10 @@ def _best(folder: SweepFolder, plan: Plan, comparison: Comparison | None) -> Run
     """The refitted best run, whose claim is that of the whole comparison: it was chosen by these very scores."""
     if not RunFolder(folder.best).status.exists():
         return None
-    files = read_files(folder.best)
-    run_id = files.results["run_id"]
+    run = require_finished(folder.best)
+    run_id = run.results["run_id"]
     overrides = next((member.overrides for member in plan.members if member.run_id == run_id), None)
-    found = run_content(replace(files, command=shell_command(["run.py", *plan.common, *(overrides or [])])))
+    found = run_content(run, shell_command(["run.py", *plan.common, *(overrides or [])]))
     if comparison is None or found.verdict.audit == "FAIL":
         return found
     row = next((row for row in comparison.to_frame().to_dicts() if row["run"] == run_id), None)

@@ -28,14 +28,14 @@ def seconds_each(members: Sequence[Member]) -> float | None:
 
     None where there are too many data to try.
     """
-    from fvc_exp.runs.execute import load
+    from fvc_exp.runs.execute import load_rows
     from fvc_exp.training.pipeline import fit
 
     chosen = members[:: math.ceil(len(members) / _SAMPLES)]
     seconds = []
     for member in chosen:
         config = member.typed()
-        dataset = load(config)
+        dataset = load_rows(config)
         if dataset.X.size > _LARGEST:
             return None
         began = time.perf_counter()

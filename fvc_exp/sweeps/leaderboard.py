@@ -13,6 +13,7 @@ from rich.table import Table
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import write_atomic
+from fvc_exp.io.run_folder import failure_text
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.states import MemberState, State
 
@@ -138,9 +139,8 @@ def show_ties(console: Console, found: TieSummary | str) -> None:
 
 def failure(found: MemberState) -> str:
     """One line on a member that did not make it."""
-    message = f": {found.message.splitlines()[0]}" if found.message else ""
     log = f" (log: {found.log})" if found.log and found.log.exists() else ""
-    return f"{found.member.run_id} {' '.join(found.member.overrides)}: {found.reason}{message}{log}"
+    return f"{found.member.run_id} {' '.join(found.member.overrides)}: {failure_text(found.reason, found.message)}{log}"
 
 
 def _table(ranked: pl.DataFrame) -> Table:

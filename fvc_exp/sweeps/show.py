@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from fvc_exp.io.run_folder import failure_text
 from fvc_exp.sweeps.folder import Member, Plan
 from fvc_exp.sweeps.states import AT_REST, TO_RUN, MemberState, State
 
@@ -89,7 +90,7 @@ def state_table(states: Sequence[MemberState]) -> Table:
     for name in ("run", "configuration", "state", "reason", "attempt", "host", "job"):
         table.add_column(name, overflow="fold")
     for each in states:
-        reason = f"{each.reason}: {each.message.splitlines()[0]}" if each.message else each.reason
+        reason = failure_text(each.reason, each.message)
         facts = (str(each.attempt or ""), each.host or "", each.job or "")
         words = (each.member.run_id, " ".join(each.member.overrides), each.state.value, reason, *facts)
         table.add_row(*words, style=_STYLES.get(each.state))

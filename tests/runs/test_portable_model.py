@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fvc_exp.errors import ArtifactError, DataError
-from fvc_exp.runs.portable_model import Bundle, make_bundle
+from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.training.experiment import RunResult, run
 from tests.conftest import Compose, signal_dataset
 
@@ -19,8 +19,8 @@ def result(request: pytest.FixtureRequest, compose_config: Compose) -> RunResult
     return run(compose_config(*request.param.split()), dataset)
 
 
-def read_back(result: RunResult) -> Bundle:
-    return Bundle.from_json(json.loads(json.dumps(make_bundle(result, "id", "hash").to_json())), "model.json")
+def read_back(result: RunResult) -> PortableModel:
+    return PortableModel.from_json(json.loads(json.dumps(PortableModel.from_result(result).to_json())), "model.json")
 
 
 def test_predicts_as_scikit_learn(result: RunResult) -> None:
@@ -29,23 +29,23 @@ def test_predicts_as_scikit_learn(result: RunResult) -> None:
 
 
 def test_survives_json(result: RunResult) -> None:
-    assert read_back(result) == make_bundle(result, "id", "hash")
+    assert read_back(result) == PortableModel.from_result(result)
 
 
 def test_names_what_training_has_not_seen(result: RunResult) -> None:
-    bundle = read_back(result)
+    model = read_back(result)
     row = np.nanmean(result.dataset.X[result.split.development], axis=0)
-    assert bundle.outside(row) == []
+    assert model.outside(row) == []
     row[1], row[3] = 1e6, np.nan
-    assert bundle.outside(row) == [bundle.names[1]]
+    assert model.outside(row) == [model.names[1]]
 
 
 def test_rows_need_exactly_the_features_of_the_model(result: RunResult) -> None:
-    bundle = read_back(result)
-    row: dict[str, float | None] = dict.fromkeys(bundle.names, 1.0)
-    np.testing.assert_array_equal(bundle.matrix([row, {**row, bundle.names[0]: None}])[:, 0], [1.0, np.nan])
+    model = read_back(result)
+    row: dict[str, float | None] = dict.fromkeys(model.names, 1.0)
+    np.testing.assert_array_equal(model.matrix([row, {**row, model.names[0]: None}])[:, 0], [1.0, np.nan])
     with pytest.raises(DataError, match=r"row 2: .*missing: stage2_f4; unknown: extra"):
-        bundle.matrix([row, {**{name: 1.0 for name in bundle.names[:-1]}, "extra": 2.0}])
+        model.matrix([row, {**{name: 1.0 for name in model.names[:-1]}, "extra": 2.0}])
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,6 @@ def test_rows_need_exactly_the_features_of_the_model(result: RunResult) -> None:
     ids=["format", "feature", "key"],
 )
 def test_other_files_are_refused(compose_config: Compose, change: dict[str, object], message: str) -> None:
-    content = make_bundle(run(compose_config(), signal_dataset()), "id", "hash").to_json() | change
+    content = PortableModel.from_result(run(compose_config(), signal_dataset())).to_json() | change
     with pytest.raises(ArtifactError, match=message):
-        Bundle.from_json(content, Path("model.json"))
+        PortableModel.from_json(content, Path("model.json"))

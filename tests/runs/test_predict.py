@@ -13,7 +13,7 @@ import pytest
 
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs import predict as predict_module
-from fvc_exp.runs.portable_model import Bundle
+from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import predict
 from tests.conftest import run_py
 
@@ -68,13 +68,13 @@ def test_warns_of_what_training_has_not_seen(outputs: Path, monkeypatch: pytest.
     assert predict(outputs / "stage2", [one])[0].warnings[0] == (
         "feature version of the training data: 1; of this program: 99"
     )
-    read = predict_module.Bundle.from_json
+    read = PortableModel.from_json
 
-    def narrow(content: dict[str, object], where: object) -> Bundle:
+    def narrow(content: dict[str, object], where: object) -> PortableModel:
         found = read(content, where)
         return replace(found, features=tuple(replace(each, low=-2.0, high=-1.0) for each in found.features))
 
-    monkeypatch.setattr(predict_module.Bundle, "from_json", narrow)
+    monkeypatch.setattr(PortableModel, "from_json", narrow)
     assert any("outside the training range" in text for text in predict(outputs / "stage2", [one])[0].warnings)
 
 

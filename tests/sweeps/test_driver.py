@@ -56,14 +56,14 @@ def test_a_sweep_in_process_and_again(tables: Path) -> None:
     assert not list(sweep.glob("runs/*/*.png"))
     best = json.loads((sweep / "best" / "results.json").read_text())["run_id"]
     assert (sweep / "best" / "metrics.json").read_bytes() == (sweep / "runs" / best / "metrics.json").read_bytes()
-    written = (sweep / "best" / "model.skops").stat().st_mtime_ns
+    written = (sweep / "best" / "model.json").stat().st_mtime_ns
 
     # What does not change a number does not make another sweep either.
     again = run_py(*command, "sweep.pack=4", "video.workers=2")
     assert again.returncode == 0, again.stderr
     assert "10 already done, 0 to run" in again.stderr
     assert sweep_of(tables) == sweep
-    assert (sweep / "best" / "model.skops").stat().st_mtime_ns == written
+    assert (sweep / "best" / "model.json").stat().st_mtime_ns == written
 
 
 def test_dry_writes_nothing(tables: Path) -> None:
