@@ -194,7 +194,11 @@ def require_finished(path: Path) -> LoadedRun:
         if run.has("config"):
             raise ArtifactError(f"{path}: the run is not finished: it holds no {run.folder.status.name} yet")
         sweep = (path / "plan.json").exists()
-        what = "a sweep, not a run: name one below its runs/" if sweep else "no run: it holds no status.json"
+        what = (
+            "a sweep: name a run below its runs/, or read it with load_sweep"
+            if sweep
+            else "no run: it holds no status.json"
+        )
         raise ArtifactError(f"{path}: is {what}")
     if (state := run.status.get("state")) is None:
         raise ArtifactError(f"{run.folder.status}: was not written by fvc-exp: it holds no state")

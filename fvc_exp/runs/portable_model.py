@@ -158,12 +158,13 @@ class PortableModel:
 
 
 def _feature(content: Mapping[str, Any]) -> Feature:
-    found = Feature(**content)
-    ranges = {name: math.nan for name in ("low", "high") if content[name] is None}
-    return Feature(**{**content, **ranges}) if ranges else found
+    """A range that is not known is NaN, which JSON writes as null."""
+    unknown = {name: math.nan for name in ("low", "high") if content[name] is None}
+    return Feature(**{**content, **unknown})
 
 
 def _check(model: PortableModel) -> None:
+    """Name the first value that no model of ours has."""
     if model.classes != CLASSES:
         raise ValueError(f"classes {model.classes!r}; they must be {CLASSES!r}")
     if not model.features or not all(isinstance(name, str) for name in model.names):
@@ -173,11 +174,14 @@ def _check(model: PortableModel) -> None:
     numbers = {"intercept": model.intercept, "threshold": model.threshold}
     for feature in model.features:
         numbers |= {f"{feature.name}: {key}": value for key, value in vars(feature).items() if key != "name"}
+    if model.calibration:
+        x, y = model.calibration.x, model.calibration.y
+        if len(x) != len(y):
+            raise ValueError("calibration: x and y must be of equal length")
+        numbers |= {f"calibration: knot {number}": value for number, value in enumerate((*x, *y))}
     for name, value in numbers.items():
-        is_range = name.endswith((": low", ": high"))
-        if type(value) not in (int, float) or not (math.isfinite(value) or is_range):
+        may_be_unknown = name.endswith((": low", ": high"))
+        if type(value) not in (int, float) or not (math.isfinite(value) or may_be_unknown):
             raise ValueError(f"{name}={value!r} is no number")
         if name.endswith(": scale") and value <= 0:
             raise ValueError(f"{name}={value!r} must be above 0")
-    if model.calibration and len(model.calibration.x) != len(model.calibration.y):
-        raise ValueError("calibration: x and y must be of equal length")

