@@ -1,7 +1,5 @@
 """The Python entry: run a configuration, or the documented grid on feature tables, without a command line."""
 
-from __future__ import annotations
-
 import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import doctest
 import json
 import logging
@@ -162,13 +160,10 @@ def test_delete_existing_takes_all_of_the_old_run(tables: Path, monkeypatch: pyt
     ("overrides", "message"),
     [
         (["penalty=l1", "solver=lbfgs"], "penalty=l1 cannot be fitted by solver=lbfgs"),
-        (["penalty=ridge"], "Could not find 'penalty/ridge'"),
-        (["C=-1"], "C=-1.0 is not allowed"),
-        (["+typo=1"], "Key 'typo' not in 'Config'"),
         ("penalty=l1", "is one text; allowed is a list"),
         (["stage=features"], "stage=features is not allowed here, only train"),
     ],
-    ids=["pair", "option", "range", "key", "text", "stage"],
+    ids=["pair", "text", "stage"],
 )
 def test_run_names_mistakes(tmp_path: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):

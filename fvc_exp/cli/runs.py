@@ -1,7 +1,5 @@
 """Commands about finished runs and what can be learned from them."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path

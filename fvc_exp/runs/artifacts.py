@@ -1,7 +1,5 @@
 """The files that a run leaves in its folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

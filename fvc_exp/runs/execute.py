@@ -1,7 +1,5 @@
 """One configuration from start to end: prepare the data, run the stage, write the folder, catch what goes wrong."""
 
-from __future__ import annotations
-
 import logging
 import traceback
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Which runs lie below a folder."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

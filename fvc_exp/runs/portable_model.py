@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+_MOST_NAMES = 3
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -103,21 +105,18 @@ class PortableModel:
             raise ArtifactError(f"{where}: is not a model of ours: {error}") from error
         return model
 
-    def matrix(self, rows: Sequence[Mapping[str, float | None]]) -> Array:
-        """The named values of each row in the order of the model, NaN where a value is None; shape (n, p).
+    def row(self, values: Mapping[str, float | None]) -> Array:
+        """The values of the model's features in its order, shape (p,); NaN for None, other values are left out.
 
         Raises:
-            DataError: a row lacks a feature, or has one that the model does not know.
+            DataError: a feature of the model is not among the values.
         """
-        for number, row in enumerate(rows, start=1):
-            missing, unknown = set(self.names) - set(row), set(row) - set(self.names)
-            if missing or unknown:
-                raise DataError(
-                    f"row {number}: the model needs exactly its {len(self.names)} features; "
-                    f"missing: {', '.join(sorted(missing)) or 'none'}; unknown: {', '.join(sorted(unknown)) or 'none'}"
-                )
-        values = [[np.nan if (value := row[name]) is None else value for name in self.names] for row in rows]
-        return np.array(values, dtype=np.float64).reshape(len(rows), len(self.names))
+        if missing := [name for name in self.names if name not in values]:
+            raise DataError(
+                f"the model was trained on {len(missing)} features that are not measured here: {few(missing)}; "
+                "it can only be applied to tables that hold them"
+            )
+        return np.array([np.nan if (value := values[name]) is None else value for name in self.names])
 
     def probability(self, X: Array) -> Array:
         """Probability of fake for features (n, p), shape (n,); NaN is filled as in training."""
@@ -155,6 +154,11 @@ class PortableModel:
 
     def _column(self, name: str) -> Array:
         return np.array([getattr(feature, name) for feature in self.features])
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of these names, for a message."""
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
 
 
 def _feature(content: Mapping[str, Any]) -> Feature:

@@ -1,19 +1,16 @@
 """A saved run and video files -> probabilities, with what to beware of."""
 
-from __future__ import annotations
-
-import csv
-import io
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, Table, VideoConfig
@@ -21,7 +18,7 @@ from fvc_exp.data.manifest import VIDEO_EXTENSIONS
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
 from fvc_exp.runs.load import require_finished
-from fvc_exp.runs.portable_model import PortableModel
+from fvc_exp.runs.portable_model import PortableModel, few
 from fvc_exp.stages.features import scaled_file
 from fvc_exp.stages.source_files import inspect
 from fvc_exp.stages.tasks import SCALED, Destination, Task, measure, write_scaled
@@ -29,9 +26,6 @@ from fvc_exp.video.failures import Failed
 from fvc_exp.video.worker_pool import run as run_pool
 
 SCALED_TABLES = frozenset({Table.stage4, Table.original_stage4})
-
-
-_MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -54,11 +48,8 @@ class Prediction:
 
 def as_csv(predictions: Sequence[Prediction]) -> str:
     """One line per video, with a header; several warnings stand in one field, with semicolons between."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [field.name for field in fields(Prediction)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions)
-    return buffer.getvalue()
+    rows = [{**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions]
+    return pl.DataFrame(rows, infer_schema_length=None).write_csv()
 
 
 def predict(run_folder: Path, videos: Sequence[str], on_progress: Progress | None = None) -> list[Prediction]:
@@ -142,18 +133,13 @@ def _judge(
 ) -> Prediction:
     if isinstance(row, Failed):
         return Prediction(name, error=row.message, error_class=row.error_class)
-    if lacking := [feature for feature in model.names if feature not in row]:
-        raise DataError(
-            f"the model was trained on {len(lacking)} features that are not measured here: {_few(lacking)}; "
-            "it can only be applied to tables that hold them"
-        )
-    X = model.matrix([{feature: row[feature] for feature in model.names}])
-    probability = float(model.probability(X)[0])
+    x = model.row(row)
+    probability = float(model.probability(x[None, :])[0])
     warnings = list(general)
-    if outside := model.outside(X[0]):
-        warnings.append(f"{len(outside)} of {X.shape[1]} features outside the training range: {_few(outside)}")
-    if missing := [feature for feature, value in zip(model.names, X[0], strict=True) if np.isnan(value)]:
-        warnings.append(f"{len(missing)} features filled with training medians: {_few(missing)}")
+    if outside := model.outside(x):
+        warnings.append(f"{len(outside)} of {len(x)} features outside the training range: {few(outside)}")
+    if missing := [feature for feature, value in zip(model.names, x, strict=True) if np.isnan(value)]:
+        warnings.append(f"{len(missing)} features filled with training medians: {few(missing)}")
     decision = model.classes[probability > model.threshold]
     return Prediction(name, probability, decision, tuple(warnings))
 
@@ -163,7 +149,3 @@ def _version_warnings(model: PortableModel) -> list[str]:
         return []
     trained = ", ".join(model.feature_versions) or "unknown"
     return [f"feature version of the training data: {trained}; of this program: {FEATURE_VERSION}"]
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")

@@ -1,7 +1,5 @@
 """What made a run: code, packages, machine, data."""
 
-from __future__ import annotations
-
 import os
 import platform
 import socket

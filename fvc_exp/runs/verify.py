@@ -1,7 +1,5 @@
 """Run a finished run again from what it stored, and name the first thing that differs."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """From a run back to what it was made of: the newest run, its videos, their frames. For notebooks and scripts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

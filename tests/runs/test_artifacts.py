@@ -1,18 +1,13 @@
-from __future__ import annotations
-
 import json
-import math
 from pathlib import Path
 
-import joblib
 import numpy as np
 import polars as pl
 import pytest
 import skops.io
 
-from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.metrics import METRICS
-from fvc_exp.io.files import write_atomic, write_json
+from fvc_exp.io.files import write_atomic
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import export_skops, write_result
 from fvc_exp.runs.load import require_finished
@@ -41,12 +36,6 @@ def test_metrics_are_one_record_a_fold(folder: RunFolder, result: RunResult) -> 
         assert result.summary[name]["mean"] == pytest.approx(np.mean(values))
         assert result.summary[name]["std"] == pytest.approx(np.std(values, ddof=1))
     assert all(record["tn"] + record["fp"] + record["fn"] + record["tp"] == record["n_test"] for record in records)
-
-
-def test_model_and_scaler_work_together_as_in_a_notebook(folder: RunFolder, result: RunResult) -> None:
-    model, scaler = joblib.load(folder.model), joblib.load(folder.scaler)
-    X = result.dataset.X[result.split.test]
-    np.testing.assert_array_equal(model.predict_proba(scaler.transform(X))[:, 1], result.test_probability)
 
 
 def test_skops_holds_the_whole_pipeline(finished_run: Path, tmp_path: Path) -> None:
@@ -89,16 +78,6 @@ def test_provenance_names_code_packages_and_data(folder: RunFolder, result: RunR
     assert {"git", "python", "host", "command"} <= set(provenance)
 
 
-def test_two_runs_are_bitwise_equal(compose_config: Compose, result: RunResult, tmp_path: Path) -> None:
-    folders = [RunFolder(tmp_path / name) for name in ("one", "two")]
-    for folder, outcome in zip(folders, (result, run(result.config, signal_dataset())), strict=True):
-        folder.path.mkdir()
-        write_result(folder, outcome)
-    for name in ("metrics", "results", "coefficients", "predictions", "folds", "model", "scaler"):
-        one, two = (getattr(folder, name).read_bytes() for folder in folders)
-        assert one == two, name
-
-
 def test_picture_is_a_png_and_repeats(result: RunResult, tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         write_atomic(tmp_path / name, lambda file: write_png(roc_pr_figure(result), file))
@@ -113,28 +92,3 @@ def test_picture_shows_folds_mean_test_and_base_rate(result: RunResult) -> None:
         assert labels[1].startswith("mean of folds")
         assert labels[2].startswith("held-out test")
         assert "0.5" in labels[3]
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def write_half(file: object) -> None:
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(ArtifactError, match="file: cannot be written: No space left on device"):
-        write_atomic(path, write_half)
-    assert path.read_text() == "old"
-    assert [found.name for found in tmp_path.iterdir()] == ["file"]
-
-
-def test_unwritable_folder_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ArtifactError, match=r"file/status\.json: cannot be written: Not a directory"):
-        write_json(tmp_path / "file" / "status.json", {})
-
-
-def test_json_is_standard(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"a": math.nan, "b": math.inf, "c": [1, (2.5, None)]})
-    assert json.loads((tmp_path / "x.json").read_text()) == {"a": None, "b": None, "c": [1, [2.5, None]]}

@@ -1,7 +1,5 @@
 """A run folder that somebody else filled: to read it may fail, but nothing in it may run."""
 
-from __future__ import annotations
-
 import json
 import os
 import pickle

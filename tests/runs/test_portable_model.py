@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path
@@ -53,12 +51,11 @@ def test_a_feature_without_any_value_in_training_has_no_range() -> None:
     assert model.outside(np.array([np.nan])) == []
 
 
-def test_rows_need_exactly_the_features_of_the_model(result: RunResult) -> None:
-    model = read_back(result)
-    row: dict[str, float | None] = dict.fromkeys(model.names, 1.0)
-    np.testing.assert_array_equal(model.matrix([row, {**row, model.names[0]: None}])[:, 0], [1.0, np.nan])
-    with pytest.raises(DataError, match=r"row 2: .*missing: stage2_f4; unknown: extra"):
-        model.matrix([row, {**{name: 1.0 for name in model.names[:-1]}, "extra": 2.0}])
+def test_a_row_needs_all_features_of_the_model() -> None:
+    model = PortableModel.from_json({**CONTENT, "features": [FEATURE, {**FEATURE, "name": "y"}]}, "model.json")
+    np.testing.assert_array_equal(model.row({"extra": 2.0, "y": None, "x": 1.0}), [1.0, np.nan])
+    with pytest.raises(DataError, match="trained on 1 features that are not measured here: y;"):
+        model.row({"x": 1.0})
 
 
 @pytest.mark.parametrize(
