@@ -100,7 +100,7 @@ def train_sklearn_logreg(
 
     Returns:
         The content of ``results.json``: ``parameters`` of the best configuration, ``cv`` (mean and standard deviation
-        of each metric), ``test`` (held-out groups), ``floors``, and ``search`` with one record a configuration.
+        of each metric), ``test`` (held-out groups), ``floors``, and ``search`` with one record per configuration.
 
     Raises:
         ConfigError: ``n_splits`` is out of range.

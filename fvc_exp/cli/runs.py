@@ -10,7 +10,7 @@ import typer
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.errors import ConfigError
-from fvc_exp.io.console import frame_table, make_console
+from fvc_exp.io.console import frame_table, make_console, progress_bar
 from fvc_exp.io.files import plain, write_bytes
 
 
@@ -33,7 +33,6 @@ def predict(
 
     Example: fvc predict outputs/runs/2026-11-23_08-52-50-322619-8886 clip.mp4 folder/ '*.webm'
     """
-    from fvc_exp.io.console import progress_bar
     from fvc_exp.runs.predict import as_csv as to_csv
     from fvc_exp.runs.predict import predict as predict_videos
 
@@ -180,7 +179,6 @@ def explain(
 
     Example: fvc explain outputs/runs/2026-11-23_08-52-50-322619-8886 --replicates 500
     """
-    from fvc_exp.io.console import progress_bar
     from fvc_exp.runs.explain import explain, show
 
     with progress_bar("explain") as on_progress:

@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +110,15 @@ def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None
     rows = list(csv.DictReader(io.StringIO(as_csv.stdout)))
     assert [row["video"] for row in rows] == [good["video"], bad["video"]]
     assert float(rows[0]["probability"]) == pytest.approx(good["probability"], abs=1e-9)
+
+
+def test_the_command_and_its_workers_load_no_scikit_learn(outputs: Path) -> None:
+    clip = sorted(videos(outputs).iterdir())[0]
+    command = [sys.executable, "-X", "importtime", "-m", "fvc_exp.cli", "predict", str(outputs / "stage2"), str(clip)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    assert "numpy" in loaded
+    assert not loaded & {"sklearn", "scipy", "skops", "matplotlib"}
 
 
 @pytest.mark.parametrize(
