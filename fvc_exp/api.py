@@ -1,7 +1,5 @@
 """The Python entry: run a configuration, or the documented grid on feature tables, without a command line."""
 
-from __future__ import annotations
-
 import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +17,7 @@ from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.io.files import read_json, write_bytes, write_json
 from fvc_exp.io.run_folder import RunFolder, write_status
-from fvc_exp.runs.execute import fit, prepared_dataset, write
+from fvc_exp.runs.execute import prepared_dataset, run_on_one_thread, write_artifacts
 from fvc_exp.training.documented_grid import Candidate, documented_grid, search
 from fvc_exp.training.experiment import RunResult
 
@@ -49,7 +47,7 @@ def run(
     if output_dir is None:
         [config] = compose_configs([overrides])
         _refuse_stages(config)
-        return fit(config, prepared_dataset(config))
+        return run_on_one_thread(config, prepared_dataset(config))
     folder = RunFolder(Path(output_dir))
     composed = compose_run(overrides, output_dir)
     _refuse_stages(composed.config)
@@ -57,7 +55,7 @@ def run(
     with _logged(composed.log_format) as logged:
         dataset = prepared_dataset(composed.config)
         _make_room(folder, delete_existing=delete_existing)
-        result = fit(composed.config, dataset)
+        result = run_on_one_thread(composed.config, dataset)
     for name, text in {**composed.files, folder.log.name: logged.getvalue()}.items():
         path = folder.path / name
         path.parent.mkdir(exist_ok=True)
@@ -102,7 +100,7 @@ def train_sklearn_logreg(
 
     Returns:
         The content of ``results.json``: ``parameters`` of the best configuration, ``cv`` (mean and standard deviation
-        of each metric), ``test`` (held-out groups), ``floors``, and ``search`` with one record a configuration.
+        of each metric), ``test`` (held-out groups), ``floors``, and ``search`` with one record per configuration.
 
     Raises:
         ConfigError: ``n_splits`` is out of range.
@@ -135,7 +133,7 @@ def _write_run(
 ) -> dict[str, Any]:
     """Write all artifacts, ``more`` into ``results.json``, the status last; returns the content of ``results.json``."""
     write_config(folder.config, result.config)
-    write(folder, result)
+    write_artifacts(folder, result)
     found: dict[str, Any] = {**read_json(folder.results), **more}
     write_json(folder.results, found)
     write_status(folder, "done", started)

@@ -33,13 +33,12 @@ import fvc_exp
 from fvc_exp import DuckDBAnalytics
 from fvc_exp.errors import FvcError, MissingExtraError
 from fvc_exp.runs.find import newest_run
-from fvc_exp.runs.load import read_pipeline
 from fvc_exp.runs.plots import INTERCEPT, SMALLEST_BIN, coefficient_table
 from fvc_exp.runs.videos import measured_frames, run_videos
 
 try:
     RUN = Path(os.environ.get("FVC_RUN") or newest_run(Path(fvc_exp.__file__).parents[1] / "outputs" / "runs"))
-    fvc_exp.load_run(RUN)
+    run = fvc_exp.load_run(RUN)
 except FvcError as error:
     sys.exit(f"error: {error}; a training run is made by run.py and named by FVC_RUN")
 print(RUN)
@@ -50,25 +49,24 @@ print(RUN)
 # A run is finished when `status.json` says so: that file is written last.
 
 # %%
-status = json.loads((RUN / "status.json").read_text())
-results = json.loads((RUN / "results.json").read_text())
-print(f"{status['state']}, run id {results['run_id']}")
+results = run.results
+print(f"{run.status['state']}, run id {results['run_id']}")
 for file in sorted(path for path in RUN.iterdir() if path.is_file()):
     print(f"{file.stat().st_size:>9,} bytes  {file.name}")
 
 # %% [markdown]
 # ## The saved models
 #
-# `model.joblib` and `scaler.joblib` are pickles: load only those that you wrote yourself. `model.skops` holds imputer,
-# scaler and model, and runs no code when loaded. Both must say the same.
+# `model.joblib` and `scaler.joblib` are pickles: load only those that you wrote yourself. `model.json` holds imputer,
+# scaler and model as plain numbers, and reading it can run no code. Both must give the same probabilities.
 
 # %%
 classifier, scaler = joblib.load(RUN / "model.joblib"), joblib.load(RUN / "scaler.joblib")
-pipeline = read_pipeline(RUN / "model.skops")
-print(classifier, scaler, pipeline, sep="\n")
+print(classifier, scaler, run.pipeline, sep="\n")
 
 X = np.random.default_rng(0).normal(scaler.mean_, scaler.scale_, (1000, scaler.n_features_in_))
-difference = classifier.predict_proba(scaler.transform(X)) - pipeline.predict_proba(X)
+table = pl.DataFrame(X, schema=list(run.model.names))
+difference = classifier.predict_proba(scaler.transform(X)) - run.pipeline.predict_proba(table)
 print(f"largest difference of 1000 probabilities: {np.abs(difference).max():.1e}")
 
 # %% [markdown]
@@ -124,7 +122,7 @@ for truth, file, prediction in zip(samples["label"], samples["file"], found, str
 # Grey: one fold each. Red: the held-out part, scored once by the final model. Dotted: guessing.
 
 # %%
-predictions = pl.read_parquet(RUN / "predictions.parquet").with_columns(fake=pl.col("label") == "fake")
+predictions = run.predictions.with_columns(fake=pl.col("label") == "fake")
 out_of_fold, held_out = predictions.filter(split="cv"), predictions.filter(split="test")
 parts = {"out of fold": out_of_fold, "held out": held_out} if len(held_out) else {"out of fold": out_of_fold}
 # a fold with one class has no curve
@@ -188,7 +186,7 @@ plt.show()
 # crosses 0, the folds do not agree on the sign.
 
 # %%
-coefficients = coefficient_table(pl.read_csv(RUN / "coefficients.csv")).filter(pl.col("feature") != INTERCEPT).head(20)
+coefficients = coefficient_table(run.coefficients).filter(pl.col("feature") != INTERCEPT).head(20)
 largest_last = coefficients.reverse()
 figure, axes = plt.subplots(figsize=(8, 1 + 0.28 * len(coefficients)), layout="constrained")
 axes.hlines(largest_last["feature"], largest_last["low"], largest_last["high"], color="0.6")
@@ -201,11 +199,10 @@ plt.show()
 # ## Fold by fold
 
 # %%
-folds = pl.read_json(RUN / "metrics.json", infer_schema_length=None)
 figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
 shown = ["auc", "average_precision", "f1", "balanced_accuracy", "accuracy"]
 for place, metric in enumerate(shown):
-    scores = folds[f"test_{metric}"].drop_nulls()
+    scores = run.metrics[f"test_{metric}"].drop_nulls()
     axes.plot([place] * len(scores), scores, "o", color="0.6")
     axes.errorbar(
         place, results["cv"][metric]["mean"], results["cv"][metric]["std"], fmt="D", color="tab:blue", capsize=6

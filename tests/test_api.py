@@ -1,10 +1,7 @@
-from __future__ import annotations
-
 import doctest
 import json
 import logging
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -12,8 +9,6 @@ from importlib import import_module
 from pathlib import Path
 
 import joblib
-import numpy as np
-import polars as pl
 import pytest
 import yaml
 
@@ -24,8 +19,6 @@ from fvc_exp.config.compose import compose_configs, setting
 from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
-from fvc_exp.io.files import write_json
-from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs import execute
 from fvc_exp.runs.verify import verify
 from fvc_exp.training.documented_grid import documented_grid
@@ -167,13 +160,10 @@ def test_delete_existing_takes_all_of_the_old_run(tables: Path, monkeypatch: pyt
     ("overrides", "message"),
     [
         (["penalty=l1", "solver=lbfgs"], "penalty=l1 cannot be fitted by solver=lbfgs"),
-        (["penalty=ridge"], "Could not find 'penalty/ridge'"),
-        (["C=-1"], "C=-1.0 is not allowed"),
-        (["+typo=1"], "Key 'typo' not in 'Config'"),
         ("penalty=l1", "is one text; allowed is a list"),
         (["stage=features"], "stage=features is not allowed here, only train"),
     ],
-    ids=["pair", "option", "range", "key", "text", "stage"],
+    ids=["pair", "text", "stage"],
 )
 def test_run_names_mistakes(tmp_path: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
@@ -219,59 +209,6 @@ def test_inside_another_hydra_application(tables: Path) -> None:
     command = [sys.executable, "application.py", "hydra.run.dir=.", "hydra.output_subdir=null"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tables)
     assert done.stdout.splitlines()[-1:] == ["kept"], done.stderr
-
-
-def test_load_run_reads_what_the_files_say(finished_run: Path) -> None:
-    loaded = fvc_exp.load_run(finished_run)
-    assert loaded.results == json.loads((finished_run / "results.json").read_text())
-    assert loaded.config.data.name == "fvc"
-    assert loaded.status["state"] == "done"
-    assert loaded.metrics["test_auc"].mean() == pytest.approx(loaded.results["cv"]["auc"]["mean"], abs=1e-12)
-    assert loaded.predictions.height == loaded.results["data"]["rows"]
-    assert loaded.folds.height == loaded.predictions.height
-    weights = loaded.coefficients.filter(pl.col("feature") != "(intercept)")["coefficient"]
-    np.testing.assert_allclose(loaded.pipeline[-1].coef_[0], weights, rtol=1e-12)
-    assert loaded.pipeline is loaded.pipeline
-
-
-def broken(folder: Path, finished: Path, how: str) -> Path:
-    run = RunFolder(folder / "broken")
-    if how == "missing":
-        return run.path
-    shutil.copytree(finished, run.path)
-    if how in ("unfinished", "foreign", "sweep"):
-        run.status.unlink()
-    if how in ("foreign", "sweep"):
-        run.config.unlink()
-    if how == "sweep":
-        write_json(run.path / "plan.json", {})
-    if how == "failed":
-        write_json(run.status, {"state": "failed", "reason": "DataError", "message": "no label"})
-    if how == "stage":
-        run.results.unlink()
-    if how == "table":
-        run.predictions.write_bytes(b"PAR1 not really")
-    if how == "status":
-        write_json(run.status, [])
-    return run.path
-
-
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ("missing", "no such folder"),
-        ("unfinished", "is not finished: it holds no status.json yet"),
-        ("foreign", "is no run"),
-        ("sweep", "is a sweep: use load_sweep"),
-        ("failed", "the run is failed, only a finished one can be loaded; DataError: no label"),
-        ("stage", "trained nothing"),
-        ("table", "predictions.parquet: cannot be read"),
-        ("status", "it says no state"),
-    ],
-)
-def test_load_run_says_what_is_wrong(tmp_path: Path, finished_run: Path, how: str, message: str) -> None:
-    with pytest.raises(ArtifactError, match=message):
-        fvc_exp.load_run(broken(tmp_path, finished_run, how))
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=[str(path.relative_to(PACKAGE)) for path in WITH_EXAMPLES])

@@ -1,7 +1,5 @@
 """The command line, as a user types it."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -19,7 +17,7 @@ from tests.conftest import ROOT, run_py
 ARTIFACTS = {
     "audit.json",
     *(".hydra", "config.yaml", "metrics.json", "results.json", "predictions.parquet", "folds.parquet"),
-    *("model.joblib", "scaler.joblib", "model.skops", "model.json", "roc_pr_curves.png", "coefficients.csv"),
+    *("model.joblib", "scaler.joblib", "model.json", "roc_pr_curves.png", "coefficients.csv"),
     *("provenance.json", "status.json", "run.log"),
 }
 
@@ -51,36 +49,25 @@ def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:
 
 
 def test_equal_runs_started_together_never_collide_and_agree(tables: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "run.py",
-        "data=fvc",
-        f"data.root={tables}",
-        "plots=false",
-        f"outputs={tmp_path / 'out'}",
-    ]
+    words = ("data=fvc", f"data.root={tables}", "plots=false", f"outputs={tmp_path / 'out'}")
+    command = [sys.executable, "run.py", *words]
     running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [process.wait() for process in running] == [0, 0, 0]
     found = folders(tmp_path / "out")
     assert len(found) == 3
-    for name in ("metrics.json", "coefficients.csv", "results.json"):
+    names = ("metrics.json", "coefficients.csv", "results.json", "predictions.parquet", "folds.parquet", "model.json")
+    for name in (*names, "model.joblib", "scaler.joblib"):
         assert len({(folder / name).read_bytes() for folder in found}) == 1
 
 
 REFUSED = {
     "unknown option": (["penalty=ridge"], r"Could not find 'penalty/ridge'.*elasticnet, l1, l2, none"),
     "unknown key": (["typo=1"], "Key 'typo' not in 'Config'"),
-    "added key": (["+typo=1"], "Key 'typo' not in 'Config'"),
     "wrong type": (["C=lots"], "C=lots; Value 'lots' of type 'str' could not be converted to Float"),
     "illegal pair": (
         ["penalty=elasticnet", "solver=liblinear"],
         "penalty=elasticnet cannot be fitted by solver=liblinear",
     ),
-    "negative C": (["C=-1"], r"C=-1\.0 is not allowed"),
-    "zero C": (["C=0"], r"C=0\.0 is not allowed"),
-    "l1_ratio": (["penalty.l1_ratio=2"], r"penalty\.l1_ratio=2\.0 is not allowed"),
-    "one fold": (["cv.n_splits=1"], r"cv\.n_splits=1 is not allowed"),
-    "removed key": (["~seed"], "missing mandatory value: seed"),
     "grammar": (["C=[1"], r"no viable alternative at input '\[1'"),
     "sweep without -m": (["C=1,2"], "multirun"),
 }
@@ -98,9 +85,6 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: lis
 
 BAD_DATA = {
     "more folds than groups": (["cv.n_splits=50"], "cv.n_splits=50 needs at least 50 groups"),
-    "missing table": (["data.scaled_metadata=nothing"], "nothing: no such file"),
-    "missing folder": (["data.root=/nowhere"], "/nowhere/scaled_metadata: no such file"),
-    "table not configured": (["features=all"], "features=all needs the table data.features_stage4"),
     "unreadable": (["data.features_stage2=broken"], "broken: cannot be read"),
 }
 
@@ -129,18 +113,7 @@ def test_output_that_is_no_folder(tables: Path, tmp_path: Path) -> None:
     assert line.startswith(f"error: {tmp_path / 'file'}")
 
 
-def test_read_only_output_folder(tables: Path, tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    tmp_path.chmod(0o555)
-    done = run_py("data=fvc", f"data.root={tables}", f"outputs={tmp_path / 'out'}")
-    tmp_path.chmod(0o755)
-    assert done.returncode == 1
-    assert "Permission denied" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_interrupt_is_said_and_recorded(tables: Path, tmp_path: Path) -> None:
+def test_interrupt_is_printed_and_recorded(tables: Path, tmp_path: Path) -> None:
     """A long fit, stopped with Ctrl-C: one word, exit code 1, and a status that says so."""
     arguments = ["data=fvc", f"data.root={tables}", "solver=saga", "solver.tol=1e-300", "solver.max_iter=100000000"]
     command = [sys.executable, "run.py", *arguments, f"outputs={tmp_path / 'out'}"]
@@ -151,9 +124,9 @@ def test_interrupt_is_said_and_recorded(tables: Path, tmp_path: Path) -> None:
         assert time.monotonic() < deadline
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, printed = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert said.strip() == "interrupted"
+    assert printed.strip() == "interrupted"
     (folder,) = folders(tmp_path / "out")
     assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
     assert not list(folder.glob("*.tmp"))

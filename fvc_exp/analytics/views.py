@@ -16,11 +16,10 @@ from polars.exceptions import PolarsError
 
 from fvc_exp.analytics.sql import DuckDBAnalytics, records_frame
 from fvc_exp.errors import ArtifactError, QueryError
-from fvc_exp.io.files import read_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.io.tables import collect, read_own, scan_table
 from fvc_exp.runs.find import runs_below
-from fvc_exp.runs.load import flat_metrics
+from fvc_exp.runs.load import LoadedRun, Records, flat_metrics
 
 _FILE = "fvc_file"
 
@@ -56,7 +55,7 @@ def runs_view(runs: list[RunFolder]) -> pl.DataFrame:
 
 def folds_view(runs: list[RunFolder]) -> pl.DataFrame:
     """One row a run and fold, as in ``metrics.json``."""
-    return records_frame([{**_key(run), **fold} for run in runs for fold in _records(run.metrics)])
+    return records_frame([{**_key(run), **fold} for run in runs for fold in _fold_records(run)])
 
 
 def predictions_view(runs: list[RunFolder]) -> pl.DataFrame:
@@ -116,10 +115,11 @@ VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {
 }
 
 
-def _run_record(run: RunFolder) -> dict[str, Any]:
-    status, results = _object(run.status), _object(run.results)
+def _run_record(folder: RunFolder) -> dict[str, Any]:
+    run = LoadedRun(folder.path)
+    status, results = run.status, run.results if run.has("results") else {}
     record = {
-        **_key(run),
+        **_key(folder),
         "state": status.get("state"),
         "reason": status.get("reason"),
         "run_id": results.get("run_id"),
@@ -133,15 +133,6 @@ def _key(run: RunFolder) -> dict[str, str]:
     return {"run": str(run.path)}
 
 
-def _object(path: Path) -> dict[str, Any]:
-    content = read_json(path) if path.exists() else {}
-    if not isinstance(content, dict):
-        raise ArtifactError(f"{path}: was not written by fvc-exp: it is no object")
-    return content
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    content = read_json(path) if path.exists() else []
-    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
-        raise ArtifactError(f"{path}: was not written by fvc-exp: it is no list of objects")
-    return content
+def _fold_records(folder: RunFolder) -> Records:
+    run = LoadedRun(folder.path)
+    return run.fold_records if run.has("metrics") else ()

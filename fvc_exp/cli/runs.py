@@ -1,8 +1,7 @@
 """Commands about finished runs and what can be learned from them."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,14 @@ import typer
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.errors import ConfigError
-from fvc_exp.io.console import frame_table, make_console
+from fvc_exp.io.console import frame_table, make_console, progress_bar
 from fvc_exp.io.files import plain, write_bytes
+
+
+class ModelFormat(StrEnum):
+    """What ``fvc export`` can write."""
+
+    skops = "skops"
 
 
 @command
@@ -28,7 +33,6 @@ def predict(
 
     Example: fvc predict outputs/runs/2026-11-23_08-52-50-322619-8886 clip.mp4 folder/ '*.webm'
     """
-    from fvc_exp.io.console import progress_bar
     from fvc_exp.runs.predict import as_csv as to_csv
     from fvc_exp.runs.predict import predict as predict_videos
 
@@ -44,6 +48,24 @@ def predict(
         for each in found:
             typer.echo(str(each))
     return Exit.FAILED if any(each.error for each in found) else Exit.OK
+
+
+@command
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")],
+    to: Annotated[ModelFormat, typer.Option(help="format")],
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="where to; default: model.skops in RUN")] = None,
+) -> Exit:
+    """Write the model of a run for another program; skops is scikit-learn's Pipeline in a file without pickles.
+
+    Example: fvc export outputs/runs/2026-11-23_08-52-50-322619-8886 --to skops
+    """
+    from fvc_exp.runs.artifacts import export_skops
+    from fvc_exp.runs.load import require_finished
+
+    write = {ModelFormat.skops: export_skops}[to]
+    typer.echo(write(require_finished(run), output))
+    return Exit.OK
 
 
 @command
@@ -157,7 +179,6 @@ def explain(
 
     Example: fvc explain outputs/runs/2026-11-23_08-52-50-322619-8886 --replicates 500
     """
-    from fvc_exp.io.console import progress_bar
     from fvc_exp.runs.explain import explain, show
 
     with progress_bar("explain") as on_progress:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Self, TypedDict, TypeVar
 
 import numpy as np
-from scipy.special import xlogy
 
 from fvc_exp._typing import Array, Labels, Mask
 
@@ -96,6 +95,8 @@ def auc(y: Labels, scores: Array) -> float:
 
 def log_losses(y: Labels, probability: Array) -> Array:
     """Log loss of each row, in nats."""
+    from scipy.special import xlogy  # here, since a saved model is applied without scipy
+
     smallest = np.finfo(np.float64).eps  # where scikit-learn clips
     of_truth = np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)
     return np.asarray(-xlogy(1.0, of_truth))

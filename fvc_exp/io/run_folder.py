@@ -1,4 +1,4 @@
-"""A run folder's file names, and how a file gets there whole or not at all. Needs no scientific library."""
+"""The names of a run folder's files, and its status. Needs no scientific library."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class RunFolder:
     audit = FileName("audit.json")
     model = FileName("model.joblib")
     scaler = FileName("scaler.joblib")
-    pipeline = FileName("model.skops")
-    bundle = FileName("model.json")
+    portable_model = FileName("model.json")
     plot = FileName("roc_pr_curves.png")
     coefficients = FileName("coefficients.csv")
     provenance = FileName("provenance.json")
-    report = FileName("report.html")  # this and the next on demand
+    report = FileName("report.html")  # this and the next two on demand
     card = FileName("MODEL_CARD.md")
+    skops = FileName("model.skops")
     log = FileName("run.log")
     status = FileName("status.json")
 
@@ -60,3 +60,8 @@ def write_status(folder: RunFolder, state: str, started: datetime, **facts: obje
     status = {"state": state, "started": started.isoformat(), "ended": datetime.now(UTC).isoformat(), **facts}
     write_json(folder.status, status)
     return status
+
+
+def failure_text(reason: str, message: str) -> str:
+    """Why a run failed, in one line."""
+    return f"{reason}: {message.splitlines()[0]}" if message else reason

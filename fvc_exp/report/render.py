@@ -17,7 +17,7 @@ from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.report.run_page import RunContent, run_content
 from fvc_exp.report.sweep_page import SweepContent, setting, sweep_content
 from fvc_exp.report.verdict import LIMITS
-from fvc_exp.runs.load import read_files
+from fvc_exp.runs.load import require_finished
 from fvc_exp.runs.plots import SMALLEST_BIN
 from fvc_exp.sweeps.folder import SweepFolder
 
@@ -36,7 +36,7 @@ def write_report(path: Path, output: Path | None = None) -> list[Path]:
         sweep = sweep_content(path)
         run, title = sweep.best, f"Sweep {sweep.name}"
     elif RunFolder(path).status.exists():
-        sweep, run = None, run_content(read_files(path))
+        sweep, run = None, run_content(require_finished(path))
         title = f"Run {run.files.name}"
     else:
         raise ArtifactError(f"{path}: is neither a run nor a sweep: it holds no status.json and no plan.json")

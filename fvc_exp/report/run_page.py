@@ -1,7 +1,7 @@
 """Everything that the page of one run shows, ready for the template: text, numbers and pictures."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
 from fvc_exp.runs import plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
 from fvc_exp.runs.explain.path import RegularisationPath
-from fvc_exp.runs.load import RunFiles
+from fvc_exp.runs.load import LoadedRun
 
 Facts = tuple[tuple[str, str], ...]
 _MOST_MISTAKES = 10
@@ -24,7 +24,8 @@ _MOST_MISTAKES = 10
 class RunContent:
     """One run. A picture or table that is None could not be made, and the page tells why."""
 
-    files: RunFiles
+    files: LoadedRun
+    command: str | None
     verdict: Verdict
     metrics: tuple[MetricRow, ...]
     curves: tuple[Markup, ...]
@@ -50,20 +51,30 @@ class RunContent:
         return shlex.join(["fvc", "explain", str(self.files.path)])
 
     @property
+    def parameters(self) -> str:
+        """The model in a few words."""
+        shown = ("penalty", "C", "l1_ratio", "solver", "class_weight")
+        known = {name: self.files.results["parameters"].get(name) for name in shown}
+        return ", ".join(f"{name}={value}" for name, value in known.items() if value is not None)
+
+    @property
     def is_demo(self) -> bool:
         """Whether the data is the synthetic demo corpus."""
         return self.files.data_name == "demo"
 
 
-def run_content(files: RunFiles) -> RunContent:
-    """Collect the content of the page of a run.
+def run_content(files: LoadedRun, command: str | None = None) -> RunContent:
+    """Collect the content of the page of a run; ``command`` is the line to type for it, if not its own.
 
     Raises:
         ArtifactError: a file of its insight is missing or broken.
     """
-    insight, predictions, coefficients = read_insight(files.path), files.predictions, files.coefficients
+    insight, command = read_insight(files.path), command or files.command
+    predictions = files.predictions if files.has("predictions") else None
+    coefficients = files.coefficients if files.has("coefficients") else None
     return RunContent(
         files=files,
+        command=command,
         verdict=verdict_of(files),
         metrics=tuple(metric_rows(files)),
         curves=() if predictions is None else tuple(_curves(predictions, files.results)),
@@ -76,11 +87,11 @@ def run_content(files: RunFiles) -> RunContent:
         slices=tuple(_slices(insight.slices)) if insight else (),
         data=_data(files),
         provenance=_provenance(files),
-        commands=_commands(files),
+        commands=_commands(files, command),
     )
 
 
-def _curves(predictions: pl.DataFrame, results: dict[str, Any]) -> Iterator[Markup]:
+def _curves(predictions: pl.DataFrame, results: Mapping[str, Any]) -> Iterator[Markup]:
     yield picture("roc", plots.draw_roc, predictions, results)
     yield picture("precision-recall", plots.draw_precision_recall, predictions, results)
 
@@ -123,7 +134,7 @@ def _mistakes(predictions: pl.DataFrame) -> pl.DataFrame:
     return worst.select(KEY, "group", LABEL, "probability")
 
 
-def _data(files: RunFiles) -> Facts:
+def _data(files: LoadedRun) -> Facts:
     data = files.results["data"]
     counts = ", ".join(f"{count} {name}" for name, count in data["class_counts"].items())
     column = data["group_column"]
@@ -132,7 +143,7 @@ def _data(files: RunFiles) -> Facts:
         ("videos", f"{data['rows']} ({counts})"),
         ("groups", f"{data['groups']}, by the column {column!r}" if column else "none: no column names them"),
         ("features", str(len(data["features"]))),
-        ("cross-validation", f"{len(files.folds)} folds on {data['development_rows']} videos, {_named(cv)}"),
+        ("cross-validation", f"{len(files.fold_records)} folds on {data['development_rows']} videos, {_named(cv)}"),
         ("held-out test", f"{data['test_rows']} videos" if data["test_rows"] else "none"),
         ("missing values", str(sum(data["missing_values"].values()))),
         ("left out", f"{len(data['constant_features'])} constant features, {len(data['unmatched'])} unmatched videos"),
@@ -140,7 +151,7 @@ def _data(files: RunFiles) -> Facts:
     )
 
 
-def _provenance(files: RunFiles) -> Facts:
+def _provenance(files: LoadedRun) -> Facts:
     found, git = files.provenance, files.provenance["git"]
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
     dirty = " with uncommitted changes" if git and git["dirty"] else ""
@@ -157,12 +168,12 @@ def _provenance(files: RunFiles) -> Facts:
     )
 
 
-def _commands(files: RunFiles) -> tuple[str, ...]:
+def _commands(files: LoadedRun, command: str | None) -> tuple[str, ...]:
     """The commands that make the run again, and compare the result bit by bit."""
     git = files.provenance["git"]
     return (
         *([f"git checkout {git['commit']}"] if git else []),
-        *([files.command] if files.command else []),
+        *([command] if command else []),
         shlex.join(["fvc", "verify", str(files.path)]),
     )
 

@@ -18,7 +18,7 @@ from fvc_exp.report.verdict import claim_of
 from fvc_exp.runs import plots
 from fvc_exp.runs.compare.comparison import Comparison, compare
 from fvc_exp.runs.find import runs_of
-from fvc_exp.runs.load import read_files, shell_command
+from fvc_exp.runs.load import require_finished, shell_command
 from fvc_exp.sweeps import leaderboard
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.results import table_of
@@ -146,10 +146,10 @@ def _best(folder: SweepFolder, plan: Plan, comparison: Comparison | None) -> Run
     """The best run; its claim is that of the whole comparison, because it was chosen by these scores."""
     if not RunFolder(folder.best).status.exists():
         return None
-    files = read_files(folder.best)
-    run_id = files.results["run_id"]
+    run = require_finished(folder.best)
+    run_id = run.results["run_id"]
     overrides = next((member.overrides for member in plan.members if member.run_id == run_id), None)
-    found = run_content(replace(files, command=shell_command(["run.py", *plan.common, *(overrides or [])])))
+    found = run_content(run, shell_command(["run.py", *plan.common, *(overrides or [])]))
     if comparison is None or found.verdict.audit == "FAIL":
         return found
     row = next((row for row in comparison.to_frame().to_dicts() if row["run"] == run_id), None)

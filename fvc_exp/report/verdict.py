@@ -6,9 +6,9 @@ from typing import Any
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
 from fvc_exp.runs.compare.comparison import compare
-from fvc_exp.runs.compare.scored_run import read_run
+from fvc_exp.runs.compare.scored_run import ScoredRun
 from fvc_exp.runs.compare.ties import LOWER_IS_BETTER
-from fvc_exp.runs.load import RunFiles
+from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import SHOWN
 from fvc_exp.training.notes import FLAGS
 
@@ -81,9 +81,9 @@ class Verdict:
     notes: tuple[str, ...]
 
 
-def metric_rows(files: RunFiles) -> list[MetricRow]:
+def metric_rows(files: LoadedRun) -> list[MetricRow]:
     """All metrics of a run, the headline first."""
-    results, predictions = files.results, files.predictions
+    results, predictions = files.results, files.predictions if files.has("predictions") else None
     held_out: dict[str, float] = results["test"] or {}
     cv: dict[str, Interval] = {}
     test: dict[str, Interval] = {}
@@ -106,10 +106,10 @@ def metric_rows(files: RunFiles) -> list[MetricRow]:
     ]
 
 
-def verdict_of(files: RunFiles) -> Verdict:
+def verdict_of(files: LoadedRun) -> Verdict:
     """The audit of a run and what may be claimed of its scores."""
     summary = files.results["audit"]
-    checks = (files.audit or {}).get("checks", {})
+    checks = files.audit.get("checks", {}) if files.has("audit") else {}
     grade, claim = _claim(files)
     return Verdict(
         audit=summary["verdict"],
@@ -124,13 +124,13 @@ def verdict_of(files: RunFiles) -> Verdict:
     )
 
 
-def _claim(files: RunFiles) -> tuple[str, str]:
+def _claim(files: LoadedRun) -> tuple[str, str]:
     if files.results["audit"]["verdict"] == "FAIL":
         return "bad", "Its audit failed: training and test data are linked, so its scores prove nothing."
-    if len(files.folds) < 2 or files.predictions is None or files.coefficients is None:
+    if len(files.fold_records) < 2 or not files.has("predictions", "coefficients"):
         return "open", "No claim is made about its scores: it has a single fold, or files are missing."
     try:
-        row = compare([read_run(files.path)]).rows[0]
+        row = compare([ScoredRun(files)]).rows[0]
     except ArtifactError as error:
         return "open", f"No claim is made about its scores: {error}"
     return claim_of(row.interval.estimate, row.floor, row.floor_p_value, beats=row.beats_floor)

@@ -1,20 +1,20 @@
-"""What a run leaves in its folder, and reading a saved model back."""
+"""The files that a run leaves in its folder."""
 
-from __future__ import annotations
-
+from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from fvc_exp._typing import Array
 from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.evaluation.bootstrap import fold_dependence
 from fvc_exp.io.files import write_atomic, write_bytes, write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.io.tables import parquet_bytes
-from fvc_exp.runs.portable_model import make_bundle
+from fvc_exp.runs.load import LoadedRun
+from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.provenance import provenance
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.pipeline import FittedModel
@@ -22,8 +22,6 @@ from fvc_exp.training.pipeline import FittedModel
 
 def write_result(folder: RunFolder, result: RunResult) -> None:
     """Write every artifact of a run but the plot and the status."""
-    import skops.io
-
     data_hash = result.basis.data_sha256
     write_json(folder.metrics, result.fold_records)
     write_json(folder.results, results(result, data_hash))
@@ -33,10 +31,9 @@ def write_result(folder: RunFolder, result: RunResult) -> None:
     write_atomic(folder.coefficients, coefficients(result).write_csv)
     write_atomic(folder.scaler, lambda file: joblib.dump(result.final.scaler, file))
     write_atomic(folder.model, lambda file: joblib.dump(result.final.classifier, file))
-    write_bytes(folder.pipeline, skops.io.dumps(result.final.pipeline))
-    write_json(folder.bundle, make_bundle(result, run_id(result.config, data_hash), data_hash).to_json())
-    together = {"fitted_with": result.final.fitted_with}
-    write_json(folder.provenance, {**provenance(data_hash, result.config.seed), **together})
+    write_json(folder.portable_model, PortableModel.from_result(result).to_json())
+    fitted = {"fitted_with": result.final.fitted_with}
+    write_json(folder.provenance, {**provenance(data_hash, result.config.seed), **fitted})
 
 
 def results(result: RunResult, data_hash: str) -> dict[str, Any]:
@@ -68,9 +65,9 @@ def results(result: RunResult, data_hash: str) -> dict[str, Any]:
 
 
 def coefficients(result: RunResult) -> pl.DataFrame:
-    """One row a feature, and the intercept: final model, its scaler, and the model of each fold.
+    """One row per feature, and the intercept: final model, its scaler, and the model of each fold.
 
-    Coefficients are of standardised features, in log odds of fake a standard deviation.
+    Coefficients are of standardised features, in log odds of fake per standard deviation.
     """
     scaler = result.final.scaler
     columns: dict[str, list[Any]] = {
@@ -85,9 +82,9 @@ def coefficients(result: RunResult) -> pl.DataFrame:
 
 
 def _fold_dependence(result: RunResult) -> float:
-    """That of the models of one repeat, on the development rows; the mean of all repeats."""
+    """Of the models of one repeat on the development rows; the mean of all repeats."""
     rows = result.dataset.X[result.split.development]
-    log_odds: dict[int, list[NDArray[np.float64]]] = {}
+    log_odds: dict[int, list[Array]] = {}
     for fold, model in zip(result.split.folds, result.fold_models, strict=True):
         log_odds.setdefault(fold.repeat, []).append(model.log_odds(rows))
     return float(np.mean([fold_dependence(each) for each in log_odds.values()]))
@@ -95,3 +92,12 @@ def _fold_dependence(result: RunResult) -> float:
 
 def _weights(model: FittedModel) -> list[float]:
     return [*model.classifier.coef_[0].tolist(), float(model.classifier.intercept_[0])]
+
+
+def export_skops(run: LoadedRun, output: Path | None = None) -> Path:
+    """Write the pipeline of a finished run in the format of skops, there or to ``output``; returns the file."""
+    import skops.io
+
+    path = output or run.folder.skops
+    write_bytes(path, skops.io.dumps(run.pipeline))
+    return path

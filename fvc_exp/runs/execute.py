@@ -1,11 +1,9 @@
-"""One configuration, start to end: prepare the data, run the stage, write the folder. The one place that catches."""
-
-from __future__ import annotations
+"""One configuration from start to end: prepare the data, run the stage, write the folder, catch what goes wrong."""
 
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import chdir, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +15,12 @@ from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.config.store import write_config
 from fvc_exp.data.dataset import Dataset, load_dataset
-from fvc_exp.errors import FvcError
+from fvc_exp.errors import ArtifactError, FvcError
 from fvc_exp.io.console import make_console, progress_bar
 from fvc_exp.io.files import read_json, write_bytes
 from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.artifacts import write_result
+from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import print_result
 from fvc_exp.stages.pipeline import print_stage
 from fvc_exp.training.experiment import RunResult, run
@@ -31,7 +30,7 @@ from fvc_exp.training.split_dataset import Basis
 log = logging.getLogger(__name__)
 
 
-def load(config: Config) -> Dataset:
+def load_rows(config: Config) -> Dataset:
     """The rows that a configuration trains on."""
     return load_dataset(config.data, config.features)
 
@@ -40,7 +39,7 @@ def execute(
     config: Config,
     path: Path,
     *,
-    load: Callable[[Config], Dataset | Basis] = load,
+    load: Callable[[Config], Dataset | Basis] = load_rows,
     fitted_to: Fit = fit_rows,
     show: bool = True,
     facts: Mapping[str, object] | None = None,
@@ -53,23 +52,25 @@ def execute(
     folder = RunFolder(path)
     started = datetime.now(UTC)
 
-    def said(state: str, **found: object) -> dict[str, Any]:
+    def end(state: str, **found: object) -> dict[str, Any]:
         return write_status(folder, state, started, **{**(facts or {}), **found})
 
     write_config(folder.config, config)
     try:
-        found = _run_stage(config, lambda ready: train(ready, folder, load(ready), fitted_to=fitted_to, show=show))
+        found = _run_stage(
+            config, lambda ready: train_and_write(ready, folder, load(ready), fitted_to=fitted_to, show=show)
+        )
     except FvcError as error:
         log.error("%s", error)
-        return said("failed", reason=type(error).__name__, message=str(error))
+        return end("failed", reason=type(error).__name__, message=str(error))
     except KeyboardInterrupt:
-        said("interrupted", reason="KeyboardInterrupt", message="stopped by the user")
+        end("interrupted", reason="KeyboardInterrupt", message="stopped by the user")
         raise
     except Exception as error:  # the worker boundary: a bug must leave its trace in the folder, too
         log.exception("unexpected %s: please report it with this log", type(error).__name__)
         text = traceback.format_exc()
-        return said("failed", reason=type(error).__name__, message=str(error), traceback=text)
-    return said("done", **found)
+        return end("failed", reason=type(error).__name__, message=str(error), traceback=text)
+    return end("done", **found)
 
 
 def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any]:
@@ -98,10 +99,24 @@ def prepared_dataset(config: Config) -> Dataset:
 
         config = pipeline.with_demo(config, progress_bar)
         pipeline.prepare_training(config, progress_bar)
-    return load(config)
+    return load_rows(config)
 
 
-def train(
+def dataset_of(run: LoadedRun) -> Dataset:
+    """The rows that a finished run was trained on, as they are now.
+
+    Raises:
+        ArtifactError: the folder is gone that the run was started in, and that its paths are relative to.
+        DataError: the data is gone, or cannot be used any more.
+    """
+    start = Path(run.provenance["working_folder"])
+    if not start.is_dir():
+        raise ArtifactError(f"{start}: the run was started there, and its paths are relative to it; it is gone")
+    with chdir(start):
+        return prepared_dataset(run.config)
+
+
+def train_and_write(
     config: Config,
     folder: RunFolder,
     data: Dataset | Basis,
@@ -110,26 +125,28 @@ def train(
     show: bool = True,
     plots: bool = True,
 ) -> None:
-    """Cross-validate, refit, write all artifacts, unless told otherwise the plots, too, and print the table."""
+    """Cross-validate, refit, write all files of the run (without ``plots`` no picture), and print the table."""
     progress = progress_bar("folds") if show else nullcontext()
     with progress as on_progress:
-        result = fit(config, data, on_progress, fitted_to)
-    write(folder, result, plots=plots)
+        result = run_on_one_thread(config, data, on_progress, fitted_to)
+    write_artifacts(folder, result, plots=plots)
     if show:
         print_result(make_console(), result, folder.path)
 
 
-def fit(
+def run_on_one_thread(
     config: Config, data: Dataset | Basis, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
 ) -> RunResult:
-    """Cross-validate and refit."""
-    # One thread: workers of a sweep would fight for the cores, and another number of threads may round differently.
+    """Cross-validate and refit on one thread, since another number of threads may round differently.
+
+    With more threads, the workers of a sweep would also fight for the cores.
+    """
     with threadpool_limits(limits=1):
         return run(config, data, on_progress, fitted_to)
 
 
-def write(folder: RunFolder, result: RunResult, *, plots: bool = True) -> None:
-    """Write all artifacts of a result, and the plots unless told otherwise here or in its configuration."""
+def write_artifacts(folder: RunFolder, result: RunResult, *, plots: bool = True) -> None:
+    """Write all files of a result, and its picture unless ``plots`` or its configuration says no."""
     with threadpool_limits(limits=1):
         write_result(folder, result)
     if result.config.plots and plots:

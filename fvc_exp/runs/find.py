@@ -1,17 +1,15 @@
 """Which runs lie below a folder."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fvc_exp.errors import ArtifactError, DataError
-from fvc_exp.io.files import read_json, require_folder
+from fvc_exp.io.files import require_folder
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.compare.scored_run import ScoredRun, read_run
+from fvc_exp.runs.load import LoadedRun
 
 _MLFLOW_RUN = re.compile("[0-9a-f]{32}")  # how MLflow names the folder of a run, which holds its artifacts
 
@@ -22,16 +20,11 @@ def newest_run(folder: Path) -> Path:
     Raises:
         DataError: no training run below it is done.
     """
-    ended = {run.path: _ended(run) for run in runs_below(folder)}
-    done = {path: when for path, when in ended.items() if when}
+    runs = [LoadedRun(each.path) for each in runs_below(folder)]
+    done = [run for run in runs if run.is_finished]
     if not done:
-        raise DataError(f"{folder}: {len(ended)} runs in it, but no training run that is done")
-    return max(done, key=lambda path: (done[path], path))
-
-
-def _ended(run: RunFolder) -> str | None:
-    status: dict[str, Any] = read_json(run.status)
-    return status["ended"] if status.get("state") == "done" and run.results.exists() else None
+        raise DataError(f"{folder}: {len(runs)} runs in it, but no training run that is done")
+    return max(done, key=lambda run: (run.status["ended"], run.path)).path
 
 
 def runs_of(paths: Sequence[Path]) -> list[ScoredRun]:
@@ -43,16 +36,12 @@ def runs_of(paths: Sequence[Path]) -> list[ScoredRun]:
     found: dict[Path, ScoredRun] = {}
     for path in paths:
         members = sorted((path / "runs").glob("*/status.json"))
-        done = [member.parent for member in members if _is_done(RunFolder(member.parent))]
+        done = [member.parent for member in members if LoadedRun(member.parent).is_finished]
         if members and not done:
             raise ArtifactError(f"{path}: none of the {len(members)} runs of this sweep is finished")
         for folder in done or [path]:
             found[folder.resolve()] = read_run(folder)
     return list(found.values())
-
-
-def _is_done(folder: RunFolder) -> bool:
-    return bool(read_json(folder.status).get("state") == "done" and folder.metrics.exists())
 
 
 def runs_below(folder: Path) -> list[RunFolder]:

@@ -1,80 +1,170 @@
-"""Finished runs and sweeps, read back from their folders; nothing is written."""
+"""A run read back from its folder, each file on first use. Nothing is written."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import polars as pl
 import yaml
 from polars.exceptions import PolarsError
-from sklearn.pipeline import Pipeline
 
 from fvc_exp.config.schema import Config
 from fvc_exp.config.store import read_config
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import read_json, require_folder
-from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io.run_folder import RunFolder, failure_text
 from fvc_exp.io.tables import read_own
+from fvc_exp.runs.portable_model import PortableModel
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-
-TRUSTED_TYPES = ("numpy.dtype",)  # what our pipeline holds beside scikit-learn's and numpy's own types
-
-
-def read_pipeline(path: Path) -> Pipeline:
-    """Load a saved ``model.skops``; a file that asks for any type but ours is refused and nothing in it runs.
-
-    Raises:
-        ArtifactError: the file is missing, broken, or not one of ours.
-    """
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
-    try:
-        return skops.io.load(path, trusted=list(TRUSTED_TYPES))
-    except UntrustedTypesFoundException as error:
-        raise ArtifactError(f"{path}: refused, it holds types that no model of ours has: {error}") from error
-    except (OSError, BadZipFile, KeyError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read as a model: {error}") from error
+Records = tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A finished training run: its files by their names, tables as frames.
+    """The folder of a run; each property reads its file on first use and keeps it.
 
-    ``metrics`` has one row a fold, ``predictions`` one a video and split it was scored in, ``folds`` one a video and
-    fold that tested it, ``coefficients`` one a feature and the intercept.
+    ``require_finished`` gives the run of a finished training run. A run that failed has a status and a configuration,
+    and no results. All properties that read a file have the same error.
+
+    Raises:
+        ArtifactError: the file is missing, broken, or not written by fvc-exp.
     """
 
     path: Path
-    status: Mapping[str, Any]
-    config: Config
-    results: Mapping[str, Any]
-    metrics: pl.DataFrame
-    predictions: pl.DataFrame
-    folds: pl.DataFrame
-    coefficients: pl.DataFrame
+
+    @property
+    def folder(self) -> RunFolder:
+        """The paths of its files."""
+        return RunFolder(self.path)
+
+    @property
+    def name(self) -> str:
+        """The name of the folder; in a sweep that is the run id."""
+        return self.path.resolve().name
+
+    def has(self, *files: str) -> bool:
+        """Whether all of these files are there, by their names in ``RunFolder``."""
+        return all(getattr(self.folder, file).exists() for file in files)
+
+    @cached_property
+    def status(self) -> Mapping[str, Any]:
+        """How it ended: ``state``, ``started``, ``ended``, and for a failed run ``reason`` and ``message``."""
+        return _read_object(self.folder.status)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is a training run that is done."""
+        return self.has("status", "results") and self.status.get("state") == "done"
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration, checked as that of a new run.
+
+        Raises:
+            ConfigError: it is that of another version.
+        """
+        return read_config(self.folder.config)
+
+    @cached_property
+    def config_text(self) -> str:
+        """``config.yaml`` as it stands there."""
+        try:
+            return self.folder.config.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArtifactError(f"{self.folder.config}: cannot be read: {error}") from error
+
+    @cached_property
+    def results(self) -> Mapping[str, Any]:
+        """Parameters, scores, floors, audit, flags: ``results.json``."""
+        return _read_object(self.folder.results)
+
+    def require_results(self, *keys: str) -> Mapping[str, Any]:
+        """``results``, which must hold these keys.
+
+        Raises:
+            ArtifactError: one of them is missing, since another version of fvc-exp wrote the run.
+        """
+        for key in keys:
+            if key not in self.results:
+                raise ArtifactError(f"{self.folder.results}: {key!r} is missing; another version wrote it, run again")
+        return self.results
+
+    @cached_property
+    def provenance(self) -> Mapping[str, Any]:
+        """Code, packages, machine and command: ``provenance.json``."""
+        return _read_object(self.folder.provenance)
+
+    @cached_property
+    def audit(self) -> Mapping[str, Any]:
+        """The leakage certificate: ``audit.json``."""
+        return _read_object(self.folder.audit)
+
+    @cached_property
+    def fold_records(self) -> Records:
+        """One record per fold, as in ``metrics.json``, sorted by repeat and fold."""
+        records = read_json(self.folder.metrics)
+        if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
+            raise ArtifactError(f"{self.folder.metrics}: was not written by fvc-exp: it is no list of objects")
+        return tuple(sorted(records, key=lambda each: (each.get("repeat", 0), each.get("fold", 0))))
+
+    @cached_property
+    def metrics(self) -> pl.DataFrame:
+        """``fold_records`` as a table."""
+        return _table(self.folder.metrics, lambda _: pl.DataFrame(self.fold_records, infer_schema_length=None))
+
+    @cached_property
+    def predictions(self) -> pl.DataFrame:
+        """One row per video and split it was scored in."""
+        return _table(self.folder.predictions, read_own)
+
+    @cached_property
+    def folds(self) -> pl.DataFrame:
+        """One row per video and fold that tested it."""
+        return _table(self.folder.folds, read_own)
+
+    @cached_property
+    def coefficients(self) -> pl.DataFrame:
+        """One row per feature, and the intercept."""
+        return _table(self.folder.coefficients, read_own)
+
+    @cached_property
+    def model(self) -> PortableModel:
+        """The final model as plain numbers: ``model.json``."""
+        return PortableModel.from_json(_read_object(self.folder.portable_model), self.folder.portable_model)
 
     @cached_property
     def pipeline(self) -> Pipeline:
-        """Imputer, scaler and model, read from ``model.skops`` on first use; a file with code in it is refused.
+        """The final model as scikit-learn's Pipeline of imputer, scaler and classifier, made from ``model.json``.
 
-        Raises:
-            ArtifactError: the file is missing, broken, or holds types that no model of ours has.
+        It takes tables with the columns ``feature_names_in_``. An isotonic calibration is not in it.
         """
-        return read_pipeline(RunFolder(self.path).pipeline)
+        nested = self.results.get("nested")  # of a search for C: which one was taken
+        return self.model.to_pipeline(replace(self.config, C=nested["final"]) if nested else self.config)
+
+    @property
+    def command(self) -> str | None:
+        """The line to type for this run; None if it was not made by ``run.py``."""
+        return shell_command(self.provenance["command"])
+
+    @property
+    def data_name(self) -> str:
+        """The name of its data set, also where the rest of the configuration is of another version."""
+        try:
+            return str(yaml.safe_load(self.config_text)["data"]["name"])
+        except (yaml.YAMLError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{self.folder.config}: names no data: {error!r}") from error
 
 
 def load_run(path: str | Path) -> LoadedRun:
-    """Read the folder of a finished training run.
+    """Read the folder of a finished training run: all of its files, so that a broken one is named here.
 
     >>> _ = run(["data=fvc", "data.root=.", "C=0.1"], output_dir="mine")
     >>> loaded = load_run("mine")
@@ -85,105 +175,40 @@ def load_run(path: str | Path) -> LoadedRun:
         ArtifactError: there is no such folder, it holds no run, an unfinished or failed one, or a broken file.
         ConfigError: the configuration is of another version.
     """
-    folder = RunFolder(Path(path))
-    status = _finished_status(folder)
-    return LoadedRun(
-        path=folder.path,
-        status=status,
-        config=read_config(folder.config),
-        results=read_json(folder.results),
-        metrics=_frame(folder.metrics, lambda file: pl.DataFrame(read_json(file), infer_schema_length=None)),
-        predictions=_frame(folder.predictions, read_own),
-        folds=_frame(folder.folds, read_own),
-        coefficients=_frame(folder.coefficients, read_own),
-    )
+    run = require_finished(Path(path))
+    for name in ("config", "results", "metrics", "predictions", "folds", "coefficients"):
+        getattr(run, name)
+    return run
 
 
-def _finished_status(folder: RunFolder) -> Mapping[str, Any]:
-    require_folder(folder.path)
-    if not folder.status.exists():
-        if folder.config.exists():
-            raise ArtifactError(f"{folder.path}: the run is not finished: it holds no {folder.status.name} yet")
-        what = "a sweep: use load_sweep" if (folder.path / "plan.json").exists() else "no run: it holds no status.json"
-        raise ArtifactError(f"{folder.path}: is {what}")
-    status = read_json(folder.status)
-    state = status.get("state") if isinstance(status, dict) else None
-    if state is None:
-        raise ArtifactError(f"{folder.status}: was not written by fvc-exp: it says no state")
-    if state != "done":
-        why = ": ".join(str(status[key]) for key in ("reason", "message") if status.get(key))
-        raise ArtifactError(f"{folder.path}: the run is {state}, only a finished one can be loaded; {why}")
-    if not folder.results.exists():
-        raise ArtifactError(f"{folder.path}: the run trained nothing: it holds no {folder.results.name}")
-    return dict(status)
-
-
-def _frame(path: Path, read: Callable[[Path], pl.DataFrame]) -> pl.DataFrame:
-    try:
-        return read(path)
-    except (OSError, PolarsError, TypeError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """What a report is made of; None where a file is not there.
-
-    ``path`` is as the user named it, ``config`` the text of ``config.yaml``, ``command`` what made the run, if a shell
-    can do that again.
-    """
-
-    path: Path
-    results: dict[str, Any]
-    folds: list[dict[str, Any]]
-    status: dict[str, Any]
-    provenance: dict[str, Any]
-    config: str
-    data_name: str
-    command: str | None
-    audit: dict[str, Any] | None
-    predictions: pl.DataFrame | None
-    coefficients: pl.DataFrame | None
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.path.resolve().name
-
-    @property
-    def parameters(self) -> str:
-        """The model in a few words."""
-        shown = ("penalty", "C", "l1_ratio", "solver", "class_weight")
-        known = {name: self.results["parameters"].get(name) for name in shown}
-        return ", ".join(f"{name}={value}" for name, value in known.items() if value is not None)
-
-
-def read_files(path: Path) -> RunFiles:
-    """Read a run folder.
+def require_finished(path: Path) -> LoadedRun:
+    """The training run in a folder, which must be done. Reads its status alone.
 
     Raises:
-        ArtifactError: the run is not finished, trained nothing, or a file is broken.
+        ArtifactError: there is no such folder, or it holds no run, or one that is unfinished, failed or trained
+            nothing.
     """
-    folder = RunFolder(path)
-    status = read_json(folder.status)
-    if status.get("state") != "done":
-        raise ArtifactError(f"{path}: the run is {status.get('state')!r}; only a finished one can be reported")
-    if not folder.results.exists():
-        raise ArtifactError(f"{path}: has no {folder.results.name}; only training runs can be reported")
-    provenance, config = read_json(folder.provenance), _text(folder.config)
-    return RunFiles(
-        path=path,
-        results=read_json(folder.results),
-        folds=read_json(folder.metrics),
-        status=status,
-        provenance=provenance,
-        config=config,
-        data_name=_data_name(folder.config, config),
-        command=shell_command(provenance["command"]),
-        audit=read_json(folder.audit) if folder.audit.exists() else None,
-        predictions=read_own(folder.predictions) if folder.predictions.exists() else None,
-        coefficients=read_own(folder.coefficients) if folder.coefficients.exists() else None,
-    )
+    run = LoadedRun(path)
+    require_folder(path)
+    if not run.has("status"):
+        if run.has("config"):
+            raise ArtifactError(f"{path}: the run is not finished: it holds no {run.folder.status.name} yet")
+        sweep = (path / "plan.json").exists()
+        what = (
+            "a sweep: name a run below its runs/, or read it with load_sweep"
+            if sweep
+            else "no run: it holds no status.json"
+        )
+        raise ArtifactError(f"{path}: is {what}")
+    if (state := run.status.get("state")) is None:
+        raise ArtifactError(f"{run.folder.status}: was not written by fvc-exp: it holds no state")
+    if state != "done":
+        reason, message = (str(run.status.get(key) or "") for key in ("reason", "message"))
+        why = f" ({failure_text(reason, message)})" if reason else ""
+        raise ArtifactError(f"{path}: the run is {state}{why}; only a finished one can be used")
+    if not run.has("results"):
+        raise ArtifactError(f"{path}: the run trained nothing: it holds no {run.folder.results.name}")
+    return run
 
 
 def shell_command(arguments: list[str]) -> str | None:
@@ -191,20 +216,6 @@ def shell_command(arguments: list[str]) -> str | None:
     if not arguments or Path(arguments[0]).name != "run.py":
         return None
     return shlex.join(["python", "run.py", *arguments[1:]])
-
-
-def _data_name(path: Path, config: str) -> str:
-    try:
-        return str(yaml.safe_load(config)["data"]["name"])
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path}: names no data: {error!r}") from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {error}") from error
 
 
 def flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
@@ -217,3 +228,19 @@ def flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float | None
     for floor, scores in ((results.get("floors") or {}).get("cv") or {}).items():
         for metric in ("f1", "auc", "accuracy"):
             yield f"floor_{floor}_{metric}", scores.get(metric)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path}: was not written by fvc-exp: it is no object")
+    return content
+
+
+def _table(path: Path, read: Callable[[Path], pl.DataFrame]) -> pl.DataFrame:
+    if not path.exists():
+        raise ArtifactError(f"{path}: is missing; without it the run is not complete")
+    try:
+        return read(path)
+    except (OSError, PolarsError, TypeError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error

@@ -1,25 +1,38 @@
-"""``model.json``: a fitted model as plain numbers, and a predictor that needs numpy alone."""
+"""``model.json``: a fitted model as plain numbers, and its predictions, which need numpy alone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fvc_exp._typing import Array
+from fvc_exp.config.canonical import run_id
+from fvc_exp.config.schema import Config
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.training.calibration import Steps
-from fvc_exp.training.experiment import RunResult
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+    from fvc_exp.training.experiment import RunResult
 
 FORMAT = 1
+
+_MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One input of the model: how a missing value is filled, how it is standardised, its weight, its training range."""
+    """One input of the model: how a missing value is filled, how it is standardised, its weight, its training range.
+
+    ``coefficient`` is in log odds of fake per standard deviation; ``low`` and ``high`` are NaN where training had no
+    value.
+    """
 
     name: str
     fill: float
@@ -31,8 +44,8 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A linear model of named features; ``coefficient`` is in log odds of fake a standard deviation."""
+class PortableModel:
+    """A linear model of named features, in the order of the columns of X."""
 
     features: tuple[Feature, ...]
     intercept: float
@@ -43,9 +56,27 @@ class Bundle:
     feature_versions: tuple[str, ...]
     calibration: Steps | None = None
 
+    @classmethod
+    def from_result(cls, result: RunResult) -> PortableModel:
+        """The final model of a run."""
+        final, data_sha256 = result.final, result.basis.data_sha256
+        fill = final.pipeline.named_steps["imputer"].statistics_
+        columns = (fill, final.scaler.mean_, final.scaler.scale_, final.classifier.coef_[0], *result.basis.ranges)
+        rows = zip(result.dataset.feature_names, *(column.tolist() for column in columns), strict=True)
+        return cls(
+            features=tuple(Feature(*row) for row in rows),
+            intercept=float(final.classifier.intercept_[0]),
+            threshold=final.threshold,
+            classes=CLASSES,
+            run_id=run_id(result.config, data_sha256),
+            data_sha256=data_sha256,
+            feature_versions=result.dataset.feature_versions,
+            calibration=final.steps,
+        )
+
     @property
     def names(self) -> tuple[str, ...]:
-        """The inputs in the order of the columns of X."""
+        """The names of the features."""
         return tuple(feature.name for feature in self.features)
 
     def to_json(self) -> dict[str, Any]:
@@ -53,88 +84,108 @@ class Bundle:
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any], where: object) -> Bundle:
-        """Read what ``to_json`` wrote.
+    def from_json(cls, content: Mapping[str, Any], where: object) -> PortableModel:
+        """Read what ``to_json`` wrote; ``where`` is named in errors.
 
         Raises:
-            ArtifactError: another format, or a key is missing or unknown.
+            ArtifactError: another format, a key is missing or unknown, or a value is not what a model may hold.
         """
         values = dict(content)
         if (found := values.pop("format", None)) != FORMAT:
             raise ArtifactError(f"{where}: model format {found!r} is not known; this version reads {FORMAT}")
         try:
-            values["features"] = tuple(Feature(**each) for each in values["features"])
+            values["features"] = tuple(_feature(each) for each in values["features"])
             for name in ("classes", "feature_versions"):
                 values[name] = tuple(values[name])
             if values.get("calibration") is not None:
                 values["calibration"] = Steps(**{axis: tuple(knots) for axis, knots in values["calibration"].items()})
-            return cls(**values)
-        except (KeyError, TypeError) as error:
+            model = cls(**values)
+            _check(model)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{where}: is not a model of ours: {error}") from error
+        return model
 
-    def matrix(self, rows: Sequence[Mapping[str, float | None]]) -> NDArray[np.float64]:
-        """The named values of each row in the order of the model, NaN where a value is None; shape (n, p).
+    def row(self, values: Mapping[str, float | None]) -> Array:
+        """The values of the model's features in its order, shape (p,); NaN for None, other values are left out.
 
         Raises:
-            DataError: a row lacks a feature, or has one that the model does not know.
+            DataError: a feature of the model is not among the values.
         """
-        for number, row in enumerate(rows, start=1):
-            missing, unknown = set(self.names) - set(row), set(row) - set(self.names)
-            if missing or unknown:
-                raise DataError(
-                    f"row {number}: the model needs exactly its {len(self.names)} features; "
-                    f"missing: {', '.join(sorted(missing)) or 'none'}; unknown: {', '.join(sorted(unknown)) or 'none'}"
-                )
-        values = [[np.nan if (value := row[name]) is None else value for name in self.names] for row in rows]
-        return np.array(values, dtype=np.float64).reshape(len(rows), len(self.names))
+        if missing := [name for name in self.names if name not in values]:
+            raise DataError(
+                f"the model was trained on {len(missing)} features that are not measured here: {few(missing)}; "
+                "it can only be applied to tables that hold them"
+            )
+        return np.array([np.nan if (value := values[name]) is None else value for name in self.names])
 
-    def probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probability of fake for features (n, p); NaN is filled as in training."""
-        fill, mean, scale, weight = (
-            np.array([getattr(feature, name) for feature in self.features])
-            for name in ("fill", "mean", "scale", "coefficient")
-        )
+    def probability(self, X: Array) -> Array:
+        """Probability of fake for features (n, p), shape (n,); NaN is filled as in training."""
+        fill, mean, scale, weight = (self._column(name) for name in ("fill", "mean", "scale", "coefficient"))
         log_odds = (np.where(np.isnan(X), fill, X) - mean) / scale @ weight + self.intercept
-        return self.calibrated(0.5 * (1.0 + np.tanh(0.5 * log_odds)))  # the logistic function, without overflow
-
-    def calibrated(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The pipeline's probabilities after isotonic calibration, or as they are where the model has none."""
+        probability = 0.5 * (1.0 + np.tanh(0.5 * log_odds))  # the logistic function, without overflow
         return self.calibration(probability) if self.calibration else probability
 
-    def outside(self, row: NDArray[np.float64]) -> list[str]:
-        """Names of the features of one row (p,) that lie outside what training has seen."""
+    def outside(self, row: Array) -> list[str]:
+        """Names of the features of one row (p,) that lie outside the range of the training rows."""
         return [
             feature.name
             for feature, value in zip(self.features, row, strict=True)
             if not (np.isnan(value) or feature.low <= value <= feature.high)
         ]
 
+    def to_pipeline(self, config: Config) -> Pipeline:
+        """The model as scikit-learn's Pipeline, as if fitted with this configuration; without isotonic calibration."""
+        from fvc_exp.training.pipeline import build_pipeline
+        from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, plain
 
-def make_bundle(result: RunResult, run_id: str, data_sha256: str) -> Bundle:
-    """The final model of a run."""
-    final, (low, high) = result.final, result.basis.ranges
-    columns = zip(
-        result.dataset.feature_names,
-        *(
-            values.tolist()
-            for values in (
-                final.pipeline.named_steps["imputer"].statistics_,
-                final.scaler.mean_,
-                final.scaler.scale_,
-                final.classifier.coef_[0],
-                low,
-                high,
-            )
-        ),
-        strict=True,
-    )
-    return Bundle(
-        features=tuple(Feature(*column) for column in columns),
-        intercept=float(final.classifier.intercept_[0]),
-        threshold=final.threshold,
-        classes=CLASSES,
-        run_id=run_id,
-        data_sha256=data_sha256,
-        feature_versions=result.dataset.feature_versions,
-        calibration=final.steps,
-    )
+        pipeline = build_pipeline(config)
+        imputer, scaler, classifier = (step for _, step in pipeline.steps)
+        imputer.fit([self._column("fill")])  # the median of one row is that row
+        imputer.feature_names_in_ = np.array(self.names, dtype=object)
+        scaler.mean_, scaler.scale_ = self._column("mean"), self._column("scale")
+        scaler.var_ = scaler.scale_**2
+        if isinstance(classifier, ProxNewtonLogisticRegression):
+            classifier = plain(classifier)
+            pipeline.set_params(classifier=classifier)
+        classifier.classes_ = np.arange(len(self.classes))
+        classifier.coef_, classifier.intercept_ = self._column("coefficient")[None, :], np.array([self.intercept])
+        scaler.n_features_in_ = classifier.n_features_in_ = len(self.features)
+        return pipeline
+
+    def _column(self, name: str) -> Array:
+        return np.array([getattr(feature, name) for feature in self.features])
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of these names, for a message."""
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+
+
+def _feature(content: Mapping[str, Any]) -> Feature:
+    """A range that is not known is NaN, which JSON writes as null."""
+    unknown = {name: math.nan for name in ("low", "high") if content[name] is None}
+    return Feature(**{**content, **unknown})
+
+
+def _check(model: PortableModel) -> None:
+    """Name the first value that no model of ours has."""
+    if model.classes != CLASSES:
+        raise ValueError(f"classes {model.classes!r}; they must be {CLASSES!r}")
+    if not model.features or not all(isinstance(name, str) for name in model.names):
+        raise ValueError("features must be one or more, each with its name as text")
+    if len(set(model.names)) < len(model.names):
+        raise ValueError("two features have the same name")
+    numbers = {"intercept": model.intercept, "threshold": model.threshold}
+    for feature in model.features:
+        numbers |= {f"{feature.name}: {key}": value for key, value in vars(feature).items() if key != "name"}
+    if model.calibration:
+        x, y = model.calibration.x, model.calibration.y
+        if len(x) != len(y):
+            raise ValueError("calibration: x and y must be of equal length")
+        numbers |= {f"calibration: knot {number}": value for number, value in enumerate((*x, *y))}
+    for name, value in numbers.items():
+        may_be_unknown = name.endswith((": low", ": high"))
+        if type(value) not in (int, float) or not (math.isfinite(value) or may_be_unknown):
+            raise ValueError(f"{name}={value!r} is no number")
+        if name.endswith(": scale") and value <= 0:
+            raise ValueError(f"{name}={value!r} must be above 0")

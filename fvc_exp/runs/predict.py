@@ -1,29 +1,24 @@
 """A saved run and video files -> probabilities, with what to beware of."""
 
-from __future__ import annotations
-
-import csv
-import io
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, Table, VideoConfig
-from fvc_exp.config.store import read_config
 from fvc_exp.data.manifest import VIDEO_EXTENSIONS
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
-from fvc_exp.io.files import read_json
-from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.load import read_pipeline
-from fvc_exp.runs.portable_model import Bundle
+from fvc_exp.runs.load import require_finished
+from fvc_exp.runs.portable_model import PortableModel, few
 from fvc_exp.stages.features import scaled_file
 from fvc_exp.stages.source_files import find_source
 from fvc_exp.stages.tasks import SCALED, Destination, Task, measure, write_scaled
@@ -31,9 +26,6 @@ from fvc_exp.video.failures import Failed
 from fvc_exp.video.worker_pool import run_in_workers
 
 SCALED_TABLES = frozenset({Table.stage4, Table.original_stage4})
-
-
-_MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -55,33 +47,26 @@ class Prediction:
 
 
 def as_csv(predictions: Sequence[Prediction]) -> str:
-    """One line a video, with a header; several warnings stand in one field, with semicolons between."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [field.name for field in fields(Prediction)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions)
-    return buffer.getvalue()
+    """One line per video, with a header; several warnings stand in one field, with semicolons between."""
+    rows = [{**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions]
+    return pl.DataFrame(rows, infer_schema_length=None).write_csv()
 
 
-def predict(
-    run_folder: Path, videos: Sequence[str], on_progress: Callable[[int, int], None] | None = None
-) -> list[Prediction]:
-    """Measure the videos as the run's training videos were measured, and apply its ``model.skops``.
+def predict(run_folder: Path, videos: Sequence[str], on_progress: Progress | None = None) -> list[Prediction]:
+    """Measure the videos as the run's training videos were measured, and apply its ``model.json``.
 
     ``videos`` are files, folders (searched at any depth) or patterns. A video that cannot be measured gets a
     ``Prediction`` with its error; the others are not held up.
 
     Raises:
-        ArtifactError: the run folder has no readable model of ours.
+        ArtifactError: the folder holds no finished training run, or its model cannot be read.
         DataError: a name matches nothing, or the model was trained on features that no video gives.
     """
-    folder = RunFolder(run_folder)
-    config, pipeline = read_config(folder.config), read_pipeline(folder.pipeline)
-    bundle = Bundle.from_json(read_json(folder.bundle), folder.bundle)
-    files = list(dict.fromkeys(_expand(videos)))
-    rows = _measured(config, files, on_progress or _ignore)
-    general = _version_warnings(bundle)
-    return [_judge(str(file), rows[file], bundle, pipeline.predict_proba, general) for file in files]
+    run = require_finished(run_folder)
+    model, files = run.model, list(dict.fromkeys(_expand(videos)))
+    rows = _measured(run.config, files, on_progress)
+    general = _version_warnings(model)
+    return [_judge(str(file), rows[file], model, general) for file in files]
 
 
 def _expand(videos: Sequence[str]) -> Iterator[Path]:
@@ -98,7 +83,7 @@ def _expand(videos: Sequence[str]) -> Iterator[Path]:
 
 
 def _measured(
-    config: Config, files: Sequence[Path], on_progress: Callable[[int, int], None]
+    config: Config, files: Sequence[Path], on_progress: Progress | None
 ) -> dict[Path, dict[str, float | None] | Failed]:
     """Prefixed features of each file, from worker processes."""
     tables = tuple(table.name for table in config.features.tables)
@@ -112,12 +97,12 @@ def _measured(
             tasks.append(Task(str(file), source.path, tables, None))
     with tempfile.TemporaryDirectory(prefix="fvc-predict-") as scratch:
         function = partial(measure_video, config.video, Path(scratch))
-        with closing(
-            run_in_workers(function, tasks, limits=config.video.limits, workers=config.video.workers)
-        ) as outcomes:
+        outcomes = run_in_workers(function, tasks, limits=config.video.limits, workers=config.video.workers)
+        with closing(outcomes):
             for outcome in outcomes:
                 rows[Path(outcome.item.key)] = outcome.result
-                on_progress(len(rows), len(files))
+                if on_progress:
+                    on_progress(len(rows), len(files))
     return rows
 
 
@@ -144,38 +129,24 @@ def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, fl
 def _judge(
     name: str,
     row: Mapping[str, float | None] | Failed,
-    bundle: Bundle,
-    predict_proba: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
+    model: PortableModel,
     general: Sequence[str],
 ) -> Prediction:
     if isinstance(row, Failed):
         return Prediction(name, error=row.message, error_class=row.error_class)
-    if lacking := [feature for feature in bundle.names if feature not in row]:
-        raise DataError(
-            f"the model was trained on {len(lacking)} features that are not measured here: {_few(lacking)}; "
-            "it can only be applied to tables that hold them"
-        )
-    X = bundle.matrix([{feature: row[feature] for feature in bundle.names}])
-    probability = float(bundle.calibrated(predict_proba(X)[:, 1])[0])
+    x = model.row(row)
+    probability = float(model.probability(x[None, :])[0])
     warnings = list(general)
-    if outside := bundle.outside(X[0]):
-        warnings.append(f"{len(outside)} of {X.shape[1]} features outside the training range: {_few(outside)}")
-    if missing := [feature for feature, value in zip(bundle.names, X[0], strict=True) if np.isnan(value)]:
-        warnings.append(f"{len(missing)} features filled with training medians: {_few(missing)}")
-    decision = bundle.classes[probability > bundle.threshold]
+    if outside := model.outside(x):
+        warnings.append(f"{len(outside)} of {len(x)} features outside the training range: {few(outside)}")
+    if missing := [feature for feature, value in zip(model.names, x, strict=True) if np.isnan(value)]:
+        warnings.append(f"{len(missing)} features filled with training medians: {few(missing)}")
+    decision = model.classes[probability > model.threshold]
     return Prediction(name, probability, decision, tuple(warnings))
 
 
-def _version_warnings(bundle: Bundle) -> list[str]:
-    if bundle.feature_versions == (FEATURE_VERSION,):
+def _version_warnings(model: PortableModel) -> list[str]:
+    if model.feature_versions == (FEATURE_VERSION,):
         return []
-    trained = ", ".join(bundle.feature_versions) or "unknown"
+    trained = ", ".join(model.feature_versions) or "unknown"
     return [f"feature version of the training data: {trained}; of this program: {FEATURE_VERSION}"]
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
-
-
-def _ignore(_done: int, _total: int) -> None:
-    """Nobody watches."""

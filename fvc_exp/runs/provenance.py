@@ -1,7 +1,5 @@
 """What made a run: code, packages, machine, data."""
 
-from __future__ import annotations
-
 import os
 import platform
 import socket
@@ -49,12 +47,12 @@ def _own_git_state() -> dict[str, Any] | None:
 
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and whether the tree differs from it; None outside a git checkout or without git."""
-    said = _git(folder, "status", "--porcelain=v2", "--branch")  # the commit as well, in one call
-    if said is None:
+    status = _git(folder, "status", "--porcelain=v2", "--branch")  # the commit as well, in one call
+    if status is None:
         return None
-    about = [line for line in said.splitlines() if line.startswith("# ")]
+    about = [line for line in status.splitlines() if line.startswith("# ")]
     commit = next(line.removeprefix(_COMMIT) for line in about if line.startswith(_COMMIT))
-    return {"commit": commit, "dirty": len(said.splitlines()) > len(about)}
+    return {"commit": commit, "dirty": len(status.splitlines()) > len(about)}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

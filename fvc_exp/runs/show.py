@@ -1,18 +1,13 @@
-"""runs.show."""
-
-from __future__ import annotations
+"""The result of a run in the terminal."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
-
-if TYPE_CHECKING:
-    from fvc_exp.training.experiment import RunResult
-
+from fvc_exp.training.experiment import RunResult
+from fvc_exp.training.notes import FLAGS
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
          "log_loss", "brier")  # fmt: skip
@@ -29,8 +24,6 @@ def print_certificate(console: Console, certificate: Certificate) -> None:
 
 def print_result(console: Console, result: RunResult, folder: Path) -> None:
     """The table of metrics with their floors, what to beware of, and where the files are."""
-    from fvc_exp.training.notes import FLAGS
-
     for note in result.notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for flag in result.flags:

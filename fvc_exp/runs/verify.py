@@ -1,24 +1,15 @@
 """Run a finished run again from what it stored, and name the first thing that differs."""
 
-from __future__ import annotations
-
-import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import chdir
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fvc_exp.config.schema import Config
-from fvc_exp.config.store import read_config
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.errors import ArtifactError
-from fvc_exp.io.files import read_json
-from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.io.tables import read_own
-from fvc_exp.runs.execute import prepared_dataset, train
+from fvc_exp.runs.execute import dataset_of, train_and_write
+from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.provenance import provenance
 from fvc_exp.training.fit import fit_rows
 from fvc_exp.training.shared_fits import SharedFits, read_points
@@ -52,58 +43,42 @@ def verify(path: Path) -> Verification:
         ArtifactError: the folder holds no finished training run.
         DataError: the data of the run is not there any more, or cannot be used.
     """
-    folder = RunFolder(path)
-    config, stored = read_config(folder.config), read_json(folder.provenance)
-    if (state := read_json(folder.status).get("state")) != "done":
-        raise ArtifactError(f"{folder.status}: the run is {state!r}; only a finished one can be verified")
-    with _working_folder(Path(stored["working_folder"])):
-        dataset = prepared_dataset(config)
-    differences = list(islice(_differences(folder, config, dataset, stored), _MOST_DIFFERENCES))
-    changed = _changed(stored, provenance(stored["data_sha256"], config.seed)) if differences else ()
+    run = require_finished(path)
+    differences = list(islice(_differences(run, dataset_of(run)), _MOST_DIFFERENCES))
+    now = provenance(run.provenance["data_sha256"], run.config.seed)
+    changed = _changed(run.provenance, now) if differences else ()
     return Verification(not differences, tuple(differences), tuple(changed))
 
 
-def _working_folder(path: Path) -> chdir[Path]:
-    """Relative paths of a run are relative to where it was started."""
-    if not path.is_dir():
-        raise ArtifactError(f"{path}: the run was started there, and its paths are relative to it; it is gone")
-    return chdir(path)
-
-
-def _differences(folder: RunFolder, config: Config, dataset: Dataset, stored: Mapping[str, Any]) -> Iterator[str]:
-    basis = make_basis(config, dataset)
-    if basis.data_sha256 != stored["data_sha256"]:
-        yield f"data: sha256 was {stored['data_sha256']}, is {basis.data_sha256}"
-    together = read_points(stored.get("fitted_with", ()))
-    fitted_to = SharedFits(basis, config, together) if together else fit_rows
+def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
+    basis, before = make_basis(run.config, dataset), run.provenance["data_sha256"]
+    if basis.data_sha256 != before:
+        yield f"data: sha256 was {before}, is {basis.data_sha256}"
+    fitted_with = read_points(run.provenance.get("fitted_with", ()))
+    fitted_to = SharedFits(basis, run.config, fitted_with) if fitted_with else fit_rows
     with tempfile.TemporaryDirectory(prefix="fvc-verify-") as clean:
-        again = RunFolder(Path(clean))
-        train(config, again, basis, fitted_to=fitted_to, show=False, plots=False)
+        again = LoadedRun(Path(clean))
+        train_and_write(run.config, again.folder, basis, fitted_to=fitted_to, show=False, plots=False)
         for name in _COMPARED:
-            yield from _file_differences(getattr(folder, name), getattr(again, name))
+            file = getattr(run.folder, name).name
+            for difference in _record_differences(_records(run, name), _records(again, name)):
+                yield f"{file}: {difference}"
 
 
-def _file_differences(before: Path, after: Path) -> Iterator[str]:
-    one, two = _records(before), _records(after)
-    if len(one) != len(two):
-        yield f"{before.name}: had {len(one)} records, has {len(two)}"
-    for number, (old, new) in enumerate(zip(one, two, strict=False), start=1):
-        for key in old | new:
+def _records(run: LoadedRun, name: str) -> Sequence[Mapping[str, Any]]:
+    return run.fold_records if name == "metrics" else getattr(run, name).to_dicts()
+
+
+def _record_differences(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if len(before) != len(after):
+        yield f"had {len(before)} records, has {len(after)}"
+    for number, (old, new) in enumerate(zip(before, after, strict=False), start=1):
+        for key in {**old, **new}:
             if old.get(key) != new.get(key):
-                yield f"{before.name}: record {number}, {key}: was {old.get(key)!r}, is {new.get(key)!r}"
+                yield f"record {number}, {key}: was {old.get(key)!r}, is {new.get(key)!r}"
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        raise ArtifactError(f"{path}: is missing; the run cannot be verified")
-    if path.suffix == ".json":
-        records: list[dict[str, Any]] = json.loads(path.read_bytes())
-        return records
-    frame = read_own(path)
-    return frame.to_dicts()
-
-
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """Packages, Python, code and machine that are not what they were, each with both values."""
     for name in sorted(before["packages"] | after["packages"]):
         if (old := before["packages"].get(name)) != (new := after["packages"].get(name)):

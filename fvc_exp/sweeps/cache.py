@@ -44,13 +44,13 @@ def basis_of(config: Config, expected: str | None) -> Basis:
     Raises:
         DataError: they are not there, are others by now, or cannot be split so.
     """
-    from fvc_exp.runs.execute import load
+    from fvc_exp.runs.execute import load_rows
     from fvc_exp.training.split_dataset import make_basis
 
     rows, split = repr((config.data, config.features)), repr((config.cv, config.audit, config.seed))
     if rows + split not in _bases:
         if rows not in _datasets:
-            _keep(_datasets, rows, load(config))
+            _keep(_datasets, rows, load_rows(config))
         _keep(_bases, rows + split, make_basis(config, _datasets[rows]))
     basis = _bases[rows + split]
     if expected is not None and basis.data_sha256 != expected:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fvc_exp.io.files import write_json
+from fvc_exp.io.run_folder import failure_text
 from fvc_exp.sweeps.claims import Claim, latest_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, Plan, SweepFolder, finished, read_status
 from fvc_exp.sweeps.job import TimeLimitError
@@ -69,7 +70,7 @@ class MemberState:
     @property
     def why(self) -> str:
         """The reason and the first line of the message, such as ``ValueError: boom``."""
-        return f"{self.reason}: {self.message.splitlines()[0]}" if self.message else self.reason
+        return failure_text(self.reason, self.message)
 
     @property
     def failure(self) -> str:

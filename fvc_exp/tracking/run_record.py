@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fvc_exp.config.canonical import canonical
-from fvc_exp.config.store import read_config
 from fvc_exp.errors import ArtifactError, FvcError
-from fvc_exp.io.files import read_json, require_folder
+from fvc_exp.io.files import require_folder
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.load import flat_metrics
+from fvc_exp.runs.load import LoadedRun, flat_metrics
 from fvc_exp.sweeps.folder import read_status
 from fvc_exp.sweeps.results import flat_parameters
 
@@ -130,27 +129,28 @@ def run_record(
     Raises:
         ArtifactError: a file of a finished run is missing or broken.
     """
-    finished = ending.status is Status.FINISHED and folder.results.exists()
-    results = read_json(folder.results) if finished else {}
+    run = LoadedRun(folder.path)
+    finished = ending.status is Status.FINISHED and run.has("results")
+    results = run.results if finished else {}
     run_id = results.get("run_id") or folder.path.resolve().name
     began = ending.started.isoformat() if ending.started else never
-    known = results.get("parameters") or parameters or _configured(folder)
+    known = results.get("parameters") or parameters or _configured(run)
     return Record(
         key=f"{run_id}/{ending.attempt}/{began}",
         name=name,
         ending=ending,
         measured=ending.ended,
         parameters=texts(flat_parameters(dict(known))),
-        metrics=[*result_metrics(results), *fold_metrics(read_json(folder.metrics))] if finished else [],
+        metrics=[*result_metrics(results), *fold_metrics(run.fold_records)] if finished else [],
         tags=texts(
             {
                 "mlflow.note.content": "\n".join(f"- {note}" for note in results.get("notes", [])) or None,
-                **_commit(folder),
+                **_commit(run),
                 **{PREFIX + key: value for key, value in {**_facts(ending, results), **(tags or {})}.items()},
             }
         ),
         files=artifacts(folder),
-        model=folder if finished and folder.pipeline.exists() else None,
+        model=folder if finished and run.has("portable_model") else None,
     )
 
 
@@ -200,14 +200,14 @@ def _facts(ending: Ending, results: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _configured(folder: RunFolder) -> dict[str, Any]:
+def _configured(run: LoadedRun) -> dict[str, Any]:
     """The canonical configuration, as far as a run that failed has one."""
     try:
-        return canonical(read_config(folder.config))
+        return canonical(run.config)
     except FvcError:  # the very reason why it failed, such as a missing file of folds; its tags say so
         return {}
 
 
-def _commit(folder: RunFolder) -> dict[str, object]:
-    git = read_json(folder.provenance)["git"] if folder.provenance.exists() else None
+def _commit(run: LoadedRun) -> dict[str, object]:
+    git = run.provenance["git"] if run.has("provenance") else None
     return {"mlflow.source.git.commit": git["commit"]} if git else {}

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fvc_exp.errors import TrackingError
-from fvc_exp.io.files import read_json
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.load import TRUSTED_TYPES, read_pipeline
-from fvc_exp.runs.portable_model import Bundle
+from fvc_exp.runs.load import LoadedRun
 from fvc_exp.tracking.run_record import KEY, Record, Status
 from fvc_exp.tracking.store import Store
 
@@ -35,19 +33,17 @@ def log_model(folder: RunFolder, run_id: str) -> None:
         ArtifactError: the model file is missing, broken or not one of ours.
     """
     import mlflow.sklearn
-    import numpy as np
     import pandas as pd
     from mlflow.models import infer_signature
 
-    pipeline = read_pipeline(folder.pipeline)
-    bundle = Bundle.from_json(read_json(folder.bundle), folder.bundle)
-    pipeline[0].feature_names_in_ = np.array(bundle.names, dtype=object)  # so that inputs are checked by name
-    example = pd.DataFrame([[feature.mean for feature in bundle.features]], columns=list(bundle.names))
+    run = LoadedRun(folder.path)
+    pipeline, model = run.pipeline, run.model
+    example = pd.DataFrame([[feature.mean for feature in model.features]], columns=list(model.names))
     mlflow.sklearn.log_model(
         pipeline,
         name="model",
         serialization_format="skops",
-        skops_trusted_types=list(TRUSTED_TYPES),
+        skops_trusted_types=["numpy.dtype"],
         signature=infer_signature(example, pipeline.predict_proba(example)),
         input_example=example,
         pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],  # to infer them takes seconds a model

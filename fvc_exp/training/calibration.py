@@ -1,4 +1,7 @@
-"""Better probabilities and thresholds, learned from out-of-fold scores of training rows alone."""
+"""Better probabilities and thresholds, learned from out-of-fold scores of training rows alone.
+
+scikit-learn is imported where it is used: a saved model needs only ``Steps``.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from fvc_exp._typing import Array
 from fvc_exp.evaluation.metrics import THRESHOLD
@@ -38,6 +39,8 @@ def fit_line(y: NDArray[np.int64], log_odds: Array) -> Line:
 
     Labels are (n,), log odds of fake (n,).
     """
+    from sklearn.linear_model import LogisticRegression
+
     fakes, reals = int(np.sum(y == 1)), int(np.sum(y == 0))
     target = np.where(y == 1, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
     # A target between the classes is a row of each class with a weight.
@@ -53,6 +56,8 @@ def fit_line(y: NDArray[np.int64], log_odds: Array) -> Line:
 
 def fit_steps(y: NDArray[np.int64], probability: Array) -> Steps:
     """Isotonic regression of the labels (n,) on the probabilities of fake (n,) (Zadrozny and Elkan 2002)."""
+    from sklearn.isotonic import IsotonicRegression
+
     found = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(probability, y)
     return Steps(tuple(found.X_thresholds_.tolist()), tuple(found.y_thresholds_.tolist()))
 

@@ -93,6 +93,6 @@ def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]
             f"C={config.C} has no effect with cv.c_grid={config.cv.c_grid}: the final model was fitted with C={final.C}"
         )
     if config.calibration is Calibration.isotonic:
-        notes.append("model.json holds the isotonic calibration; model.skops and model.joblib are uncalibrated")
+        notes.append("model.json holds the isotonic calibration; model.joblib is uncalibrated")
     notes += final.warnings
     return notes

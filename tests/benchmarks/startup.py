@@ -23,7 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS, FEATURES, COPIES = 3278, 26, 11
-LIBRARIES = ("numpy", "scipy.stats", "sklearn.linear_model", "polars", "rich", "skops.io")
+LIBRARIES = ("numpy", "scipy.stats", "sklearn.linear_model", "polars", "rich")
 Seconds = dict[str, float]
 
 

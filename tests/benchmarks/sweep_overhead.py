@@ -82,11 +82,11 @@ from pathlib import Path
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.data.splits import make_split
 from fvc_exp.training.pipeline import fit
-from fvc_exp.runs.execute import load
+from fvc_exp.runs.execute import load_rows
 
 plan = SweepFolder(Path(sys.argv[1])).read_plan()
 configs = [member.config for member in plan.members]
-dataset = load(configs[0])
+dataset = load_rows(configs[0])
 split = make_split(dataset, configs[0].cv, configs[0].seed)
 parts = [fold.train for fold in split.folds] + [split.development]
 began = time.process_time()

@@ -86,7 +86,7 @@ def test_from_the_experiment_to_an_artifact(browser: WebDriver, pages: str) -> N
     click(browser, "//a[normalize-space()='C=0.1']")
     shows(browser, "cv_auc_mean", "penalty", "prox-newton")
     browser.get(browser.current_url.partition("?")[0].rstrip("/") + "/artifacts")
-    shows(browser, "metrics.json", "model.skops")
+    shows(browser, "metrics.json", "model.json")
     click(browser, "(//*[contains(text(), 'results.json')])[last()]")
     shows(browser, '"run_id"')
     browser.get(runs)

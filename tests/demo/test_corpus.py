@@ -98,7 +98,9 @@ def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[EventTask]:
             shutil.copy(built / path, task.folder / path)
         return [Clip(**row) for row in rows.drop("video_path").iter_rows(named=True)]
 
-    monkeypatch.setattr(worker_pool, "run_in_workers", lambda _, tasks, **__: (Outcome(task, copy_event(task)) for task in tasks))
+    monkeypatch.setattr(
+        worker_pool, "run_in_workers", lambda _, tasks, **__: (Outcome(task, copy_event(task)) for task in tasks)
+    )
     return made
 
 

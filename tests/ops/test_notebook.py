@@ -124,7 +124,7 @@ def test_numbers_are_those_of_the_files(executed: Notebook, demo_run: Path) -> N
 
 
 def test_saved_models_agree(executed: Notebook) -> None:
-    (line,) = [line for line in text_of(executed, "read_pipeline(").splitlines() if line.startswith("largest")]
+    (line,) = [line for line in text_of(executed, "run.pipeline").splitlines() if line.startswith("largest")]
     assert float(line.split(": ")[1]) < 1e-12
 
 

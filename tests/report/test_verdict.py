@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from fvc_exp.evaluation.bootstrap import Interval
+from fvc_exp.io.files import write_json
 from fvc_exp.report.verdict import MetricRow, claim_of, metric_rows, verdict_of
-from fvc_exp.runs.load import RunFiles, read_files, shell_command
+from fvc_exp.runs.load import LoadedRun, require_finished, shell_command
 from fvc_exp.runs.show import SHOWN
 
 
@@ -42,11 +43,11 @@ def test_without_an_interval_there_is_no_comparison_with_the_floor() -> None:
 
 
 @pytest.fixture
-def files(explained: Path) -> RunFiles:
-    return read_files(explained)
+def files(explained: Path) -> LoadedRun:
+    return require_finished(explained)
 
 
-def test_every_metric_has_its_interval_around_its_mean(files: RunFiles) -> None:
+def test_every_metric_has_its_interval_around_its_mean(files: LoadedRun) -> None:
     rows = metric_rows(files)
     assert [row.name for row in rows] == list(SHOWN)
     for row in rows:
@@ -57,34 +58,34 @@ def test_every_metric_has_its_interval_around_its_mean(files: RunFiles) -> None:
         assert row.floors["prior"] == files.results["floors"]["cv"]["prior"][row.name]
 
 
-def test_skill_is_claimed_with_its_p_value(files: RunFiles) -> None:
+def test_skill_is_claimed_with_its_p_value(files: LoadedRun) -> None:
     found = verdict_of(files)
     assert (found.audit, found.grade) == ("PASS", "good")
     assert found.claim.startswith("Better than rules that use no feature (AUC 0.")
 
 
 def test_a_failed_audit_claims_nothing(leaking: Path) -> None:
-    found = verdict_of(read_files(leaking))
+    found = verdict_of(require_finished(leaking))
     assert (found.audit, found.grade) == ("FAIL", "bad")
     assert "prove nothing" in found.claim
     assert found.reasons[0].startswith("group_crossing: ")
 
 
-def test_without_predictions_nothing_is_claimed(files: RunFiles) -> None:
-    found = verdict_of(replace(files, predictions=None))
+def test_without_predictions_nothing_is_claimed(explained: Path, tmp_path: Path) -> None:
+    run = LoadedRun(Path(shutil.copytree(explained, tmp_path / "run")))
+    run.folder.predictions.unlink()
+    found = verdict_of(run)
     assert (found.grade, found.claim) == (
         "open",
         "No claim is made about its scores: it has a single fold, or files are missing.",
     )
-    assert all(row.interval is None for row in metric_rows(replace(files, predictions=None)))
+    assert all(row.interval is None for row in metric_rows(run))
 
 
-def test_without_a_test_set_there_are_no_test_scores(files: RunFiles) -> None:
-    assert files.predictions is not None
-    none_held_out = replace(
-        files, results={**files.results, "test": None}, predictions=files.predictions.filter(pl.col("split") == "cv")
-    )
-    assert all(row.test is None and row.test_interval is None for row in metric_rows(none_held_out))
+def test_without_a_test_set_there_are_no_test_scores(explained: Path, tmp_path: Path) -> None:
+    run = LoadedRun(Path(shutil.copytree(explained, tmp_path / "run")))
+    write_json(run.folder.results, {**require_finished(explained).results, "test": None})
+    assert all(row.test is None and row.test_interval is None for row in metric_rows(run))
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,15 @@
-from __future__ import annotations
-
 import json
-import math
 from pathlib import Path
 
-import joblib
 import numpy as np
 import polars as pl
 import pytest
 import skops.io
-from sklearn.ensemble import RandomForestClassifier
 
-from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.metrics import METRICS
-from fvc_exp.io.files import write_atomic, write_json
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.artifacts import write_result
-from fvc_exp.runs.load import read_pipeline
+from fvc_exp.runs.artifacts import export_skops, write_result
+from fvc_exp.runs.load import require_finished
 from fvc_exp.training.experiment import RunResult, run
 from tests.conftest import Compose, signal_dataset
 
@@ -43,32 +36,14 @@ def test_metrics_are_one_record_a_fold(folder: RunFolder, result: RunResult) -> 
     assert all(record["tn"] + record["fp"] + record["fn"] + record["tp"] == record["n_test"] for record in records)
 
 
-def test_model_and_scaler_work_together_as_in_a_notebook(folder: RunFolder, result: RunResult) -> None:
-    model, scaler = joblib.load(folder.model), joblib.load(folder.scaler)
-    X = result.dataset.X[result.split.test]
-    np.testing.assert_array_equal(model.predict_proba(scaler.transform(X))[:, 1], result.test_probability)
-
-
-def test_skops_holds_the_whole_pipeline(folder: RunFolder, result: RunResult) -> None:
-    X = result.dataset.X[result.split.test].copy()
-    pipeline = read_pipeline(folder.pipeline)
-    np.testing.assert_array_equal(pipeline.predict_proba(X)[:, 1], result.test_probability)
-    X[0, 0] = math.nan
-    assert np.isfinite(pipeline.predict_proba(X)).all()
-
-
-def test_a_foreign_model_file_is_refused(tmp_path: Path) -> None:
-    forest = RandomForestClassifier(2).fit(np.arange(8).reshape(4, 2), [0, 1, 0, 1])
-    skops.io.dump(forest, tmp_path / "model.skops")
-    with pytest.raises(ArtifactError, match=r"refused.*sklearn\.tree\._tree\.Tree"):
-        read_pipeline(tmp_path / "model.skops")
-
-
-@pytest.mark.parametrize("content", [b"", b"PK not a zip", b"\x80\x04pickle"], ids=["empty", "zip", "pickle"])
-def test_a_broken_model_file_is_named(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "model.skops").write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"model\.skops: cannot be read as a model"):
-        read_pipeline(tmp_path / "model.skops")
+def test_skops_holds_the_whole_pipeline(finished_run: Path, tmp_path: Path) -> None:
+    run = require_finished(finished_run)
+    path = export_skops(run, tmp_path / "model.skops")
+    assert not run.folder.skops.exists()
+    pipeline = skops.io.load(path, trusted=["numpy.dtype"])
+    row = pl.DataFrame([{name: None for name in run.model.names}], dict.fromkeys(run.model.names, pl.Float64))
+    assert pipeline.feature_names_in_.tolist() == list(run.model.names)
+    np.testing.assert_array_equal(pipeline.predict_proba(row), run.pipeline.predict_proba(row))
 
 
 def test_results_summarise_the_run(folder: RunFolder, result: RunResult) -> None:
@@ -99,38 +74,3 @@ def test_provenance_names_code_packages_and_data(folder: RunFolder, result: RunR
     assert provenance["packages"]["scikit-learn"]
     assert provenance["seed"] == 42
     assert {"git", "python", "host", "command"} <= set(provenance)
-
-
-def test_two_runs_are_bitwise_equal(compose_config: Compose, result: RunResult, tmp_path: Path) -> None:
-    folders = [RunFolder(tmp_path / name) for name in ("one", "two")]
-    for folder, outcome in zip(folders, (result, run(result.config, signal_dataset())), strict=True):
-        folder.path.mkdir()
-        write_result(folder, outcome)
-    for name in ("metrics", "results", "coefficients", "predictions", "folds", "model", "scaler"):
-        one, two = (getattr(folder, name).read_bytes() for folder in folders)
-        assert one == two, name
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def write_half(file: object) -> None:
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(ArtifactError, match="file: cannot be written: No space left on device"):
-        write_atomic(path, write_half)
-    assert path.read_text() == "old"
-    assert [found.name for found in tmp_path.iterdir()] == ["file"]
-
-
-def test_unwritable_folder_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ArtifactError, match=r"file/status\.json: cannot be written: Not a directory"):
-        write_json(tmp_path / "file" / "status.json", {})
-
-
-def test_json_is_standard(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"a": math.nan, "b": math.inf, "c": [1, (2.5, None)]})
-    assert json.loads((tmp_path / "x.json").read_text()) == {"a": None, "b": None, "c": [1, [2.5, None]]}

@@ -1,15 +1,20 @@
-from __future__ import annotations
-
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fvc_exp.errors import ArtifactError, DataError
-from fvc_exp.runs.portable_model import Bundle, make_bundle
+from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.training.experiment import RunResult, run
 from tests.conftest import Compose, signal_dataset
+
+FEATURE = {"name": "x", "fill": 0.0, "mean": 0.0, "scale": 1.0, "coefficient": 1.0, "low": 0.0, "high": 1.0}
+CONTENT = {
+    **{"format": 1, "features": [FEATURE], "intercept": 0.0, "threshold": 0.5, "classes": ["real", "fake"]},
+    **{"run_id": "id", "data_sha256": "hash", "feature_versions": ["1"], "calibration": None},
+}
 
 
 @pytest.fixture(params=["penalty=l2", "penalty=l1 C=0.1", "penalty=none", "penalty=elasticnet class_weight=balanced"])
@@ -19,8 +24,8 @@ def result(request: pytest.FixtureRequest, compose_config: Compose) -> RunResult
     return run(compose_config(*request.param.split()), dataset)
 
 
-def read_back(result: RunResult) -> Bundle:
-    return Bundle.from_json(json.loads(json.dumps(make_bundle(result, "id", "hash").to_json())), "model.json")
+def read_back(result: RunResult) -> PortableModel:
+    return PortableModel.from_json(json.loads(json.dumps(PortableModel.from_result(result).to_json())), "model.json")
 
 
 def test_predicts_as_scikit_learn(result: RunResult) -> None:
@@ -29,23 +34,28 @@ def test_predicts_as_scikit_learn(result: RunResult) -> None:
 
 
 def test_survives_json(result: RunResult) -> None:
-    assert read_back(result) == make_bundle(result, "id", "hash")
+    assert read_back(result) == PortableModel.from_result(result)
 
 
 def test_names_what_training_has_not_seen(result: RunResult) -> None:
-    bundle = read_back(result)
+    model = read_back(result)
     row = np.nanmean(result.dataset.X[result.split.development], axis=0)
-    assert bundle.outside(row) == []
+    assert model.outside(row) == []
     row[1], row[3] = 1e6, np.nan
-    assert bundle.outside(row) == [bundle.names[1]]
+    assert model.outside(row) == [model.names[1]]
 
 
-def test_rows_need_exactly_the_features_of_the_model(result: RunResult) -> None:
-    bundle = read_back(result)
-    row: dict[str, float | None] = dict.fromkeys(bundle.names, 1.0)
-    np.testing.assert_array_equal(bundle.matrix([row, {**row, bundle.names[0]: None}])[:, 0], [1.0, np.nan])
-    with pytest.raises(DataError, match=r"row 2: .*missing: stage2_f4; unknown: extra"):
-        bundle.matrix([row, {**{name: 1.0 for name in bundle.names[:-1]}, "extra": 2.0}])
+def test_a_feature_without_any_value_in_training_has_no_range() -> None:
+    model = PortableModel.from_json({**CONTENT, "features": [{**FEATURE, "low": None, "high": None}]}, "model.json")
+    assert model.outside(np.zeros(1)) == ["x"]
+    assert model.outside(np.array([np.nan])) == []
+
+
+def test_a_row_needs_all_features_of_the_model() -> None:
+    model = PortableModel.from_json({**CONTENT, "features": [FEATURE, {**FEATURE, "name": "y"}]}, "model.json")
+    np.testing.assert_array_equal(model.row({"extra": 2.0, "y": None, "x": 1.0}), [1.0, np.nan])
+    with pytest.raises(DataError, match="trained on 1 features that are not measured here: y;"):
+        model.row({"x": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -53,11 +63,22 @@ def test_rows_need_exactly_the_features_of_the_model(result: RunResult) -> None:
     [
         ({"format": 99}, "model format 99 is not known"),
         ({"features": [{"name": "x"}]}, "is not a model of ours"),
+        ({"features": []}, "features must be one or more"),
+        ({"features": 3}, "is not a model of ours"),
+        ({"features": [{**FEATURE, "coefficient": "1"}]}, "x: coefficient='1' is no number"),
+        ({"features": [{**FEATURE, "fill": None}]}, "x: fill=None is no number"),
+        ({"features": [{**FEATURE, "scale": 0.0}]}, "x: scale=0.0 must be above 0"),
+        ({"features": [{**FEATURE, "name": 3}]}, "each with its name as text"),
+        ({"features": [FEATURE, FEATURE]}, "two features have the same name"),
+        ({"intercept": math.inf}, "intercept=inf is no number"),
+        ({"threshold": [0.5]}, r"threshold=\[0.5\] is no number"),
+        ({"classes": ["fake", "real"]}, "they must be"),
+        ({"calibration": {"x": [0.1], "y": []}}, "x and y must be of equal length"),
+        ({"calibration": {"x": ["a"], "y": [0.5]}}, "calibration: knot 0='a' is no number"),
         ({"surprise": 1}, "is not a model of ours.*surprise"),
     ],
-    ids=["format", "feature", "key"],
 )
-def test_other_files_are_refused(compose_config: Compose, change: dict[str, object], message: str) -> None:
-    content = make_bundle(run(compose_config(), signal_dataset()), "id", "hash").to_json() | change
-    with pytest.raises(ArtifactError, match=message):
-        Bundle.from_json(content, Path("model.json"))
+def test_other_files_are_refused(change: dict[str, object], message: str) -> None:
+    assert PortableModel.from_json(CONTENT, "model.json").names == ("x",)
+    with pytest.raises(ArtifactError, match=f"model.json: .*{message}"):
+        PortableModel.from_json(CONTENT | change, Path("model.json"))

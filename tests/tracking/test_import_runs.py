@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from fvc_exp.cli.app import app
 from fvc_exp.io.files import read_json
-from fvc_exp.runs.load import read_pipeline
+from fvc_exp.runs.load import load_run
 from fvc_exp.tracking.import_runs import track
 from tests.tracking.conftest import EXPERIMENT, family, fvc_track, runs_of
 
@@ -107,7 +107,7 @@ def test_the_model_predicts_by_names_and_says_what_it_needs(finished_run: Path, 
 
     table = pl.read_parquet(finished_run.parent / "features_stage2.parquet").drop("video_path")
     rows = pd.DataFrame({f"stage2_{name}": table[name].to_numpy() for name in table.columns})
-    expected = read_pipeline(finished_run / "model.skops").predict_proba(rows.to_numpy())
+    expected = load_run(finished_run).pipeline.predict_proba(rows)
     loaded = mlflow.pyfunc.load_model(folder)
     assert np.array_equal(loaded.predict(rows[rows.columns[::-1]]), expected)
     with pytest.raises(mlflow.MlflowException, match="missing inputs"):

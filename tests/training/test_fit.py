@@ -10,7 +10,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from fvc_exp.config.canonical import canonical
 from fvc_exp.data.splits import inner_parts
 from fvc_exp.errors import ConfigError, DataError
-from fvc_exp.runs.portable_model import Bundle, make_bundle
+from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.training.calibration import best_threshold
 from fvc_exp.training.experiment import run
 from fvc_exp.training.fit import train
@@ -86,14 +86,12 @@ def test_scores_decisions_and_records_use_the_fold_s_threshold(compose_config: C
 
 
 @pytest.mark.parametrize(("calibration", "threshold"), CHOICES, ids=IDS)
-def test_the_saved_bundle_decides_as_the_model(compose_config: Compose, calibration: str, threshold: str) -> None:
+def test_the_portable_model_decides_as_the_model(compose_config: Compose, calibration: str, threshold: str) -> None:
     result = run(compose_config(f"calibration={calibration}", f"threshold={threshold}"), signal_dataset())
-    bundle = Bundle.from_json(json.loads(json.dumps(make_bundle(result, "id", "hash").to_json())), "model.json")
+    portable = PortableModel.from_json(json.loads(json.dumps(PortableModel.from_result(result).to_json())), "x")
     X = result.dataset.X
-    np.testing.assert_allclose(bundle.probability(X), result.final.probability(X), rtol=0, atol=1e-12)
-    assert bundle.threshold == result.final.threshold
-    raw = result.final.pipeline.predict_proba(X)[:, 1]
-    np.testing.assert_allclose(bundle.calibrated(raw), result.final.probability(X), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(portable.probability(X), result.final.probability(X), rtol=0, atol=1e-12)
+    assert portable.threshold == result.final.threshold
 
 
 def test_sigmoid_calibration_is_in_the_coefficients(compose_config: Compose) -> None:

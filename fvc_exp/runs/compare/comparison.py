@@ -25,7 +25,6 @@ from fvc_exp.evaluation.bootstrap import (
     weighted_intervals,
 )
 from fvc_exp.evaluation.statistics import above, holm
-from fvc_exp.io.tables import read_own
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
 from fvc_exp.runs.compare.ties import ALPHA, LOWER_IS_BETTER, TieSummary
 
@@ -116,7 +115,7 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = RE
     if leaking and not trusted:
         raise ArtifactError(f"the audit of every run failed ({', '.join(leaking)}): their splits leak")
     ties = compare_runs(trusted, metric)
-    scored = {run.name: _scored(run) for run in trusted}
+    scored = {run.name: Scored.from_predictions(run.run.predictions, "cv") for run in trusted}
     weights = _weights(scored[trusted[0].name], replicates)
     by_name = {run.name: run for run in trusted}
     ordered = [by_name[standing.contender.name] for standing in ties.standings]
@@ -142,13 +141,6 @@ def show(console: Console, comparison: Comparison) -> None:
         console.print(f"left out: {name}: its audit failed", style="red", markup=False, soft_wrap=True)
     for sentence in comparison.sentences():
         console.print(sentence, markup=False, soft_wrap=True)
-
-
-def _scored(run: ScoredRun) -> Scored:
-    path = run.folder.predictions
-    if not path.exists():
-        raise ArtifactError(f"{path}: is missing; intervals are made of it")
-    return Scored.from_predictions(read_own(path), "cv")
 
 
 def _weights(scored: Scored, replicates: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.metrics import METRICS
-from fvc_exp.io.files import read_json
-from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.io.tables import read_own
 from fvc_exp.runs.compare.ties import Contender, TieSummary, strength, tie_summary
+from fvc_exp.runs.load import LoadedRun, require_finished
 
 _LABEL = ("penalty", "C", "l1_ratio", "solver")
 
@@ -30,16 +28,19 @@ _FOLD_COLUMNS = ["split", "repeat", "fold", KEY, "group", "label"]
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """What a comparison needs of a run folder; ``fold_records`` are sorted by repeat and fold."""
+    """What a comparison needs of a finished run."""
 
-    folder: RunFolder
-    results: dict[str, Any]
-    fold_records: tuple[dict[str, Any], ...]
+    run: LoadedRun
 
     @property
     def name(self) -> str:
         """The name of the folder; in a sweep that is the run id."""
-        return self.folder.path.resolve().name
+        return self.run.name
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """The content of ``results.json``."""
+        return self.run.results
 
     @property
     def fails_audit(self) -> bool:
@@ -50,16 +51,16 @@ class ScoredRun:
     @property
     def folds(self) -> int:
         """Folds in one repeat."""
-        return len({record["fold"] for record in self.fold_records})
+        return len({record["fold"] for record in self.run.fold_records})
 
     @property
     def test_train_ratio(self) -> float:
         """Mean ratio of test rows to training rows of the folds."""
-        return float(np.mean([record["n_test"] / record["n_train"] for record in self.fold_records]))
+        return float(np.mean([record["n_test"] / record["n_train"] for record in self.run.fold_records]))
 
     def scores(self, metric: str) -> NDArray[np.float64]:
         """A metric of every fold, (J,)."""
-        return np.array([record[f"test_{metric}"] for record in self.fold_records])
+        return np.array([record[f"test_{metric}"] for record in self.run.fold_records])
 
     def contender(self, metric: str, extra: Sequence[str] = ()) -> Contender:
         """The run as a contender; its label also holds the parameters named in ``extra``."""
@@ -67,7 +68,7 @@ class ScoredRun:
         shown = [name for name in (*_LABEL, *extra) if parameters.get(name) is not None]
         # A search says which C it took; without a penalty there is none.
         searched = (self.results["nested"] or {}).get("final")
-        weights = read_own(self.folder.coefficients).filter(pl.col("feature") != "(intercept)")["coefficient"]
+        weights = self.run.coefficients.filter(pl.col("feature") != "(intercept)")["coefficient"]
         return Contender(
             name=self.name,
             label=" ".join(f"{name}={_text(parameters[name])}" for name in shown),
@@ -84,14 +85,9 @@ def read_run(path: Path) -> ScoredRun:
     Raises:
         ArtifactError: it is not finished, is no training run, or was written by another version.
     """
-    folder = RunFolder(path)
-    state = read_json(folder.status).get("state")
-    if state != "done" or not folder.metrics.exists():
-        raise ArtifactError(f"{path}: is {state!r} and has {_has(folder)}; only finished training runs can be compared")
-    results, records = read_json(folder.results), read_json(folder.metrics)
-    if missing := {"audit", "fold_dependence"} - set(results):
-        raise ArtifactError(f"{folder.results}: {sorted(missing)[0]!r} is missing; another version wrote it, run again")
-    return ScoredRun(folder, results, tuple(sorted(records, key=lambda each: (each["repeat"], each["fold"]))))
+    run = require_finished(path)
+    run.require_results("audit", "fold_dependence")
+    return ScoredRun(run)
 
 
 def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
@@ -108,7 +104,7 @@ def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
         odd = pl.concat([first.join(other, on=_FOLD_COLUMNS, how="anti", nulls_equal=True),
                          other.join(first, on=_FOLD_COLUMNS, how="anti", nulls_equal=True)])  # fmt: skip
         raise ArtifactError(
-            f"{runs[0].folder.path} and {run.folder.path} were scored on different folds (video {odd[KEY][0]!r} for "
+            f"{runs[0].run.path} and {run.run.path} were scored on different folds (video {odd[KEY][0]!r} for "
             "one): only runs with equal data, cv and seed can be compared"
         )
 
@@ -130,14 +126,7 @@ def compare_runs(runs: Sequence[ScoredRun], metric: str = "auc") -> TieSummary:
 
 
 def _folds(run: ScoredRun) -> pl.DataFrame:
-    path = run.folder.folds
-    if not path.exists():
-        raise ArtifactError(f"{path}: is missing; without it nobody knows what the scores are of")
-    return read_own(path).select(_FOLD_COLUMNS).sort(_FOLD_COLUMNS)
-
-
-def _has(folder: RunFolder) -> str:
-    return "metrics" if folder.metrics.exists() else "no metrics"
+    return run.run.folds.select(_FOLD_COLUMNS).sort(_FOLD_COLUMNS)
 
 
 def _varies(runs: Sequence[ScoredRun], name: str) -> bool:

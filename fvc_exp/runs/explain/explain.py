@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import chdir
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from threadpoolctl import threadpool_limits
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Penalty
-from fvc_exp.config.store import read_config
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
 from fvc_exp.io.files import read_json, write_atomic, write_bytes, write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.io.tables import parquet_bytes, read_own
-from fvc_exp.runs.execute import prepared_dataset
+from fvc_exp.runs.execute import dataset_of, run_on_one_thread
 from fvc_exp.runs.explain.coefficients import coefficient_stability
 from fvc_exp.runs.explain.importance import feature_importance
 from fvc_exp.runs.explain.path import RegularisationPath, regularisation_path
 from fvc_exp.runs.explain.slice_scores import slice_scores
+from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.plots import path_figure, svg_bytes
-from fvc_exp.training.experiment import RunResult, run
+from fvc_exp.training.experiment import RunResult
 
 _TABLES = ("coefficients", "importance", "slices")
 
@@ -68,15 +67,15 @@ def explain(path: Path, *, replicates: int, on_progress: Progress | None = None)
         ArtifactError: the folder holds no finished training run, or cannot be written.
         DataError: the data is gone, or is not that of the run any more.
     """
-    folder = InsightFolder(path)
-    result = _again(folder.run)
-    found = insight_of(result, read_json(folder.run.results), replicates, on_progress)
-    write_insight(folder, found)
+    run = require_finished(path)
+    results = run.require_results("fold_dependence")
+    found = insight_of(_again(run), results, replicates, on_progress)
+    write_insight(InsightFolder(path), found)
     return found
 
 
 def insight_of(
-    result: RunResult, results: dict[str, Any], replicates: int, on_progress: Progress | None = None
+    result: RunResult, results: Mapping[str, Any], replicates: int, on_progress: Progress | None = None
 ) -> Insight:
     """All insight into a run; ``results`` is what its ``results.json`` says."""
     predictions = result.predictions()
@@ -137,20 +136,12 @@ def read_insight(path: Path) -> Insight | None:
     )
 
 
-def _again(folder: RunFolder) -> RunResult:
+def _again(run: LoadedRun) -> RunResult:
     """The run's result once more, on its data and folds."""
-    config, stored, results = read_config(folder.config), read_json(folder.provenance), read_json(folder.results)
-    if "fold_dependence" not in results:
-        raise ArtifactError(f"{folder.results}: 'fold_dependence' is missing; another version wrote it, run again")
-    start = Path(stored["working_folder"])
-    if not start.is_dir():
-        raise ArtifactError(f"{start}: the run was started there, and its paths are relative to it; it is gone")
-    with chdir(start):
-        dataset = prepared_dataset(config)
-        if (found := dataset.content_hash()) != stored["data_sha256"]:
-            raise DataError(f"{config.data.root}: the data changed: sha256 was {stored['data_sha256']}, is {found}")
-        with threadpool_limits(limits=1):  # as the run itself
-            return run(config, dataset)
+    dataset, before = dataset_of(run), run.provenance["data_sha256"]
+    if (found := dataset.content_hash()) != before:
+        raise DataError(f"{run.config.data.root}: the data changed: sha256 was {before}, is {found}")
+    return run_on_one_thread(run.config, dataset)
 
 
 def _summary(insight: Insight) -> dict[str, Any]:

@@ -136,14 +136,12 @@ def test_what_differs_between_the_runs_is_in_the_label(sweep: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (lambda path: (path / "status.json").unlink(), r"status\.json: cannot be read"),
-        (lambda path: edit(path / "status.json", state="failed"), "is 'failed' and has metrics; only finished"),
-        (lambda path: (path / "metrics.json").unlink(), "is 'done' and has no metrics; only finished"),
+        (lambda path: (path / "metrics.json").unlink(), r"metrics\.json: cannot be read"),
         (lambda path: write_json(path / "results.json", {"audit": {}}), "'fold_dependence' is missing"),
         (lambda path: (path / "folds.parquet").unlink(), r"folds\.parquet: is missing"),
         (lambda path: (path / "predictions.parquet").unlink(), r"predictions\.parquet: is missing"),
     ],
-    ids=["no status", "failed", "no metrics", "old", "no folds", "no predictions"],
+    ids=["no metrics", "old", "no folds", "no predictions"],
 )
 def test_what_cannot_be_compared_is_named(sweep: Path, break_it: object, message: str) -> None:
     path = sweep / "runs" / "weak"

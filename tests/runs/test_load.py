@@ -1,0 +1,122 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import joblib
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import fvc_exp
+from fvc_exp.cli.app import app
+from fvc_exp.errors import ArtifactError
+from fvc_exp.io.files import write_json
+from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.runs.execute import dataset_of
+from fvc_exp.runs.load import LoadedRun, require_finished
+
+
+@pytest.fixture
+def copy(finished_run: Path, tmp_path: Path) -> RunFolder:
+    return RunFolder(Path(shutil.copytree(finished_run, tmp_path / "copy")))
+
+
+def test_a_loaded_run_holds_what_its_files_say(finished_run: Path) -> None:
+    loaded = fvc_exp.load_run(finished_run)
+    assert loaded.results == json.loads((finished_run / "results.json").read_text())
+    assert loaded.config.data.name == loaded.data_name == "fvc"
+    assert loaded.status["state"] == "done"
+    assert loaded.metrics["test_auc"].mean() == pytest.approx(loaded.results["cv"]["auc"]["mean"], abs=1e-12)
+    assert loaded.predictions.height == loaded.folds.height == loaded.results["data"]["rows"]
+    assert loaded.audit["verdict"] == "PASS"
+    assert loaded.command is not None
+    assert loaded.command.startswith("python run.py data=fvc ")
+    weights = loaded.coefficients.filter(pl.col("feature") != "(intercept)")["coefficient"]
+    np.testing.assert_allclose(loaded.pipeline[-1].coef_[0], weights, rtol=1e-12)
+    assert loaded.pipeline is loaded.pipeline
+
+
+def test_the_pipeline_is_that_of_the_pickles_and_knows_its_features(finished_run: Path) -> None:
+    loaded, dataset = LoadedRun(finished_run), dataset_of(LoadedRun(finished_run))
+    model, scaler = joblib.load(loaded.folder.model), joblib.load(loaded.folder.scaler)
+    assert tuple(loaded.pipeline.feature_names_in_) == dataset.feature_names == loaded.model.names
+    assert loaded.pipeline[-1].get_params() == model.get_params()
+    table = pl.DataFrame(dataset.X, schema=list(dataset.feature_names))
+    found, expected = loaded.pipeline.predict_proba(table), model.predict_proba(scaler.transform(dataset.X))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    one_missing = table.with_columns(pl.lit(None, pl.Float64).alias(table.columns[0]))
+    assert np.isfinite(loaded.pipeline.predict_proba(one_missing)).all()
+
+
+def test_the_pipeline_of_a_search_has_the_c_that_was_chosen(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tables)
+    words = ["data=fvc", "data.root=.", "audit.permutations=0", "plots=false", "cv.c_grid=[0.003,0.01]"]
+    chosen = fvc_exp.run([*words, "cv.inner_splits=2"], output_dir=tmp_path / "out").final.C
+    assert LoadedRun(tmp_path / "out").pipeline[-1].C == chosen in (0.003, 0.01)
+
+
+def test_only_the_files_that_are_asked_for_are_read(copy: RunFolder) -> None:
+    for path in copy.files():
+        if path not in (copy.status, copy.results):
+            path.unlink(missing_ok=True)
+    assert require_finished(copy.path).results["run_id"]
+
+
+def failed(run: RunFolder) -> None:
+    write_json(run.status, {"state": "failed", "reason": "DataError", "message": "no label\nmore"})
+
+
+def only_status_missing(run: RunFolder) -> None:
+    run.status.unlink()
+
+
+def sweep(run: RunFolder) -> None:
+    shutil.rmtree(run.path)
+    run.path.mkdir()
+    write_json(run.path / "plan.json", {})
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda run: shutil.rmtree(run.path), "copy: no such folder"),
+        (only_status_missing, "the run is not finished: it holds no status.json yet"),
+        (lambda run: [path.unlink() for path in (run.status, run.config)], "is no run: it holds no status.json"),
+        (sweep, "is a sweep: name a run below its runs/, or read it with load_sweep"),
+        (failed, r"the run is failed \(DataError: no label\); only a finished one can be used"),
+        (lambda run: run.results.unlink(), "the run trained nothing: it holds no results.json"),
+        (lambda run: write_json(run.status, []), "status.json: was not written by fvc-exp: it is no object"),
+        (lambda run: write_json(run.status, {}), "status.json: was not written by fvc-exp: it holds no state"),
+        (lambda run: run.status.write_text("{"), "status.json: cannot be read"),
+        (lambda run: write_json(run.metrics, {}), "metrics.json: was not written by fvc-exp: it is no list of objects"),
+        (lambda run: run.predictions.write_bytes(b"PAR1 not really"), "predictions.parquet: cannot be read"),
+        (lambda run: run.folds.unlink(), "folds.parquet: is missing"),
+    ],
+    ids=["missing", "unfinished", "foreign", "sweep", "failed", "stage", "list", "no state", "torn", "metrics", "table",
+         "no folds"],
+)  # fmt: skip
+def test_what_is_wrong_with_a_folder_is_named(
+    copy: RunFolder, break_it: Callable[[RunFolder], object], message: str
+) -> None:
+    break_it(copy)
+    with pytest.raises(ArtifactError, match=message):
+        fvc_exp.load_run(copy.path)
+
+
+@pytest.mark.parametrize("command", ["predict", "report", "verify", "explain", "compare", "export"])
+def test_every_command_says_the_same_of_a_failed_run(copy: RunFolder, command: str) -> None:
+    failed(copy)
+    more = {"predict": ["x.mp4"], "export": ["--to", "skops"]}.get(command, [])
+    done = CliRunner().invoke(app, [command, str(copy.path), *more])
+    expected = f"error: {copy.path}: the run is failed (DataError: no label); only a finished one can be used"
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, expected)
+
+
+def test_results_of_another_version_are_named(copy: RunFolder) -> None:
+    write_json(copy.results, {"audit": {}})
+    with pytest.raises(ArtifactError, match="'fold_dependence' is missing; another version wrote it, run again"):
+        LoadedRun(copy.path).require_results("audit", "fold_dependence")
