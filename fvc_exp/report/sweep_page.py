@@ -24,8 +24,8 @@ from fvc_exp.runs.load import read_files, shell_command
 from fvc_exp.sweeps import leaderboard
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.results import table_of
-from fvc_exp.sweeps.show import summary
-from fvc_exp.sweeps.states import MemberState, State, inspect
+from fvc_exp.sweeps.show import failure_line, summary
+from fvc_exp.sweeps.states import State, inspect
 
 _SHOWN_AT_TOP = 15
 
@@ -113,16 +113,11 @@ def sweep_content(path: Path) -> SweepContent:
             f"{row['run_id']} {row['overrides']}: {row['audit_reasons']}"
             for row in leaderboard.leaking(results).iter_rows(named=True)
         ),
-        failures=tuple(_failure(each) for each in states if each.state in (State.failed, State.lost)),
+        failures=tuple(failure_line(each) for each in states if each.state in (State.failed, State.lost)),
         invalid=tuple((count, why) for why, count in Counter(each.reason for each in plan.invalid).most_common()),
         command=shell_command(plan.command),
         best=_best(folder, plan, comparison),
     )
-
-
-def _failure(found: MemberState) -> str:
-    message = f": {found.message.splitlines()[0]}" if found.message else ""
-    return f"{found.member.run_id} {' '.join(found.member.overrides)}: {found.state.value}: {found.reason}{message}"
 
 
 def _compared(path: Path) -> tuple[Comparison | None, tuple[str, ...]]:

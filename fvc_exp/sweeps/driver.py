@@ -18,7 +18,7 @@ from fvc_exp.sweeps.cache import basis_of, fits_again
 from fvc_exp.sweeps.folder import Member, MemberFolder, Plan, SweepFolder, read_status
 from fvc_exp.sweeps.launchers import Launcher, make_launcher, packs_of
 from fvc_exp.sweeps.results import collect
-from fvc_exp.sweeps.show import counts_line, follow
+from fvc_exp.sweeps.show import counts_line, follow, print_leaderboard, print_ties
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, Watch, wait
 from fvc_exp.sweeps.submissions import adopt
 
@@ -69,10 +69,10 @@ def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
     results = collect(sweep, states)
     ranked = leaderboard.rank(results)
     leaderboard.write_csv(sweep, ranked)
-    leaderboard.show(console, plan, states, results)
+    print_leaderboard(console, plan, states, results)
     if len(ranked):
         found = leaderboard.ties(sweep, ranked)
-        leaderboard.show_ties(console, found)
+        print_ties(console, found)
         chosen = ranked["run_id"][0]
         if plan.choice != Choice.best.name and not isinstance(found, str):
             chosen = found.choose(Choice[plan.choice]).name
@@ -95,7 +95,7 @@ def print_advice(console: Console, members: Sequence[Member], pack: int) -> None
 
 def _wait(console: Console, sweep: SweepFolder, watch: Watch, launcher: Launcher) -> States:
     try:
-        with follow(console, watch.total) as on_look:
+        with follow(watch.total) as on_look:
             return wait(watch, launcher, on_look)
     except KeyboardInterrupt:
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"

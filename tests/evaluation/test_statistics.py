@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fvc_exp.evaluation.statistics import above, corrected_t_test, holm, standard_error
+from fvc_exp.evaluation.statistics import corrected_t_test, holm, p_value_above, standard_error
 
 DIFFERENCES = np.array([0.02, -0.01, 0.03, 0.015, 0.04])
 
@@ -58,6 +58,6 @@ def test_repeats_do_not_shrink_the_standard_error() -> None:
 
 
 def test_above() -> None:
-    assert above(0.6, 0.05, 0.5, 1000) == pytest.approx(stats.norm.sf(2), abs=1e-3)
-    assert above(0.6, 0.05, 0.5, 3) > above(0.6, 0.05, 0.5, 1000)
-    assert above(0.5, 0.0, 0.5, 10) == 1.0
+    assert p_value_above(0.6, 0.05, 0.5, 1000) == pytest.approx(stats.norm.sf(2), abs=1e-3)
+    assert p_value_above(0.6, 0.05, 0.5, 3) > p_value_above(0.6, 0.05, 0.5, 1000)
+    assert p_value_above(0.5, 0.0, 0.5, 10) == 1.0

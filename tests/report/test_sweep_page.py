@@ -83,7 +83,7 @@ def test_failed_leaking_and_uncomparable_runs_are_named(sweep: Path, tmp_path: P
     (folder / "runs" / other / "folds.parquet").unlink()
     found = sweep_content(folder)
     assert [row.run_id for row in found.rows] == [f"{0:012x}", other]
-    assert found.failures == (f"{failed} C=0.0102: failed: DataError: bad {SCRIPT}",)
+    assert found.failures == (f"failed: {failed} C=0.0102: DataError: bad {SCRIPT}",)
     assert found.leaking == (f"{leaking} C=0.010404: label_lookup: x",)
     assert found.sentences[0].startswith("The configurations are not compared: ")
     assert {row.tied for row in found.rows} == {None}

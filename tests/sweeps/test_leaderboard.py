@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 
 from fvc_exp.io.files import write_json
-from fvc_exp.sweeps import leaderboard
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
-from fvc_exp.sweeps.leaderboard import floors, rank
+from fvc_exp.sweeps.leaderboard import floors, leaderboard_json, rank
 from fvc_exp.sweeps.results import collect
+from fvc_exp.sweeps.show import print_leaderboard
 from fvc_exp.sweeps.states import MemberState, State, inspect
 from fvc_exp.sweeps.submissions import Cluster, Submission, write
 from tests.sweeps.conftest import MakePlan
@@ -66,8 +66,9 @@ def test_collecting_twice_gives_the_same_files(sweep: SweepFolder, plan: Plan) -
 def row(auc: float | None, **facts: object) -> dict[str, Any]:
     base = {"run_id": "x", "state": "done", "penalty": "l2", "C": 1.0, "solver": "saga", "auc_mean": auc}
     base |= {"audit": "PASS", "audit_allow_fail": False, "flags": ""}
-    base |= {"l1_ratio": None, "features": "stage2", "class_weight": None, "seed": 42}
-    return base | facts
+    base |= {"l1_ratio": None, "features": "stage2", "class_weight": None, "seed": 42, "nonzero": 5}
+    base |= facts
+    return {"final_C": base["C"], **base}
 
 
 RANKINGS: Mapping[str, tuple[list[dict[str, Any]], list[str]]] = {
@@ -128,7 +129,7 @@ def test_nothing_finished(sweep: SweepFolder, plan: Plan) -> None:
 def shown(sweep: SweepFolder, plan: Plan, states: list[MemberState]) -> str:
     console = Console(width=120, record=True, file=(sweep.path / "shown").open("w"))
     with console.file:
-        leaderboard.show(console, plan, states, collect(sweep, states))
+        print_leaderboard(console, plan, states, collect(sweep, states))
         return console.export_text()
 
 
@@ -150,7 +151,7 @@ def test_shows_floors_flags_failures_and_what_was_refused(sweep: SweepFolder, ma
 
 def test_as_json(sweep: SweepFolder, plan: Plan) -> None:
     states = swept(sweep, plan)
-    content = json.loads(json.dumps(leaderboard.as_json(plan, states, collect(sweep, states))))
+    content = json.loads(json.dumps(leaderboard_json(plan, states, collect(sweep, states))))
     assert content["requested"] == 6
     assert [each["rank"] for each in content["ranking"]] == [1, 2, 3, 4, 5, 6]
     assert content["floors"]["prior"]["auc"] == 0.5

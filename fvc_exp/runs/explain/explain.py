@@ -1,4 +1,4 @@
-"""Insight into a run as files beside it: made on demand, and refused once it belongs to another run."""
+"""Insight into a run as files beside it: made on demand, and ignored once another run stands in the folder."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from fvc_exp.config.schema import Penalty
 from fvc_exp.config.store import read_config
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.io.files import read_json, write_atomic, write_json
+from fvc_exp.io import files
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.io.tables import parquet_bytes, read_own
 from fvc_exp.runs.execute import prepared_dataset
-from fvc_exp.runs.explain.coefficients import coefficient_stability
-from fvc_exp.runs.explain.importance import feature_importance
+from fvc_exp.runs.explain.coefficients import coefficient_stability, feature_importance
 from fvc_exp.runs.explain.path import RegularisationPath, regularisation_path
 from fvc_exp.runs.explain.plots import path_figure
 from fvc_exp.runs.explain.slice_scores import slice_scores
@@ -44,6 +43,20 @@ class Insight:
     importance: pl.DataFrame
     slices: pl.DataFrame
     path: RegularisationPath | None
+
+    def intervals_json(self) -> dict[str, Any]:
+        """The run and its intervals as plain values."""
+        cv, test = ({name: asdict(each) for name, each in split.items()} for split in (self.cv, self.test))
+        return {"run_id": self.run_id, "cv": cv, "test": test}
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        tables = {name: getattr(self, name).to_dicts() for name in _TABLES}
+        path = None
+        if self.path is not None:
+            scores, coefficients = self.path.scores.to_dicts(), self.path.coefficients.to_dicts()
+            path = {"C": self.path.C, "scores": scores, "coefficients": coefficients}
+        return {**self.intervals_json(), **tables, "path": path}
 
 
 class InsightFolder:
@@ -71,7 +84,7 @@ def explain(path: Path, *, replicates: int, on_progress: Progress | None = None)
     """
     folder = InsightFolder(path)
     result = _again(folder.run)
-    found = insight_of(result, read_json(folder.run.results), replicates, on_progress)
+    found = insight_of(result, files.read_json(folder.run.results), replicates, on_progress)
     write_insight(folder, found)
     return found
 
@@ -104,17 +117,17 @@ def write_insight(folder: InsightFolder, insight: Insight) -> None:
         folder.summary.unlink(missing_ok=True)
     except OSError as error:
         raise ArtifactError(f"{folder.path}: cannot be written: {error.strerror}") from error
-    for name in _TABLES:
-        _write_parquet(folder.table(name), getattr(insight, name))
+    tables = {name: getattr(insight, name) for name in _TABLES}
     if insight.path is not None:
-        _write_parquet(folder.table("path_scores"), insight.path.scores)
-        _write_parquet(folder.table("path_coefficients"), insight.path.coefficients)
+        tables |= {"path_scores": insight.path.scores, "path_coefficients": insight.path.coefficients}
         _write_svg(folder.path_figure, insight.path)
-    write_json(folder.summary, _summary(insight))
+    for name, table in tables.items():
+        files.write_bytes(folder.table(name), parquet_bytes(table))
+    files.write_json(folder.summary, insight.intervals_json() | {"path_C": insight.path.C if insight.path else None})
 
 
 def read_insight(path: Path) -> Insight | None:
-    """What ``explain`` left in a run folder; None if it was never called, or for a run that stood there before.
+    """What ``explain`` left in a run folder; None if it was never called, or was called for an earlier run.
 
     Raises:
         ArtifactError: a file is missing or broken.
@@ -122,25 +135,25 @@ def read_insight(path: Path) -> Insight | None:
     folder = InsightFolder(path)
     if not folder.summary.exists():
         return None
-    summary = read_json(folder.summary)
-    if summary["run_id"] != read_json(folder.run.results)["run_id"]:
+    summary = files.read_json(folder.summary)
+    if summary["run_id"] != files.read_json(folder.run.results)["run_id"]:
         return None
+    tables = {name: _read_parquet(folder.table(name)) for name in _TABLES}
     path_of_c = None
     if (c := summary["path_C"]) is not None:
-        tables = (_read_parquet(folder.table(name)) for name in ("path_scores", "path_coefficients"))
-        path_of_c = RegularisationPath(c, *tables)
-    return Insight(
-        run_id=summary["run_id"],
-        cv={name: Interval(**each) for name, each in summary["cv"].items()},
-        test={name: Interval(**each) for name, each in summary["test"].items()},
-        path=path_of_c,
-        **{name: _read_parquet(folder.table(name)) for name in _TABLES},
-    )
+        scores, coefficients = (_read_parquet(folder.table(f"path_{name}")) for name in ("scores", "coefficients"))
+        path_of_c = RegularisationPath(c, scores, coefficients)
+    cv, test = ({name: Interval(**each) for name, each in summary[split].items()} for split in ("cv", "test"))
+    return Insight(summary["run_id"], cv, test, **tables, path=path_of_c)
 
 
 def _again(folder: RunFolder) -> RunResult:
     """The run's result once more, on its data and folds."""
-    config, stored, results = read_config(folder.config), read_json(folder.provenance), read_json(folder.results)
+    config, stored, results = (
+        read_config(folder.config),
+        files.read_json(folder.provenance),
+        files.read_json(folder.results),
+    )
     if "fold_dependence" not in results:
         raise ArtifactError(f"{folder.results}: 'fold_dependence' is missing; another version wrote it, run again")
     start = Path(stored["working_folder"])
@@ -154,19 +167,6 @@ def _again(folder: RunFolder) -> RunResult:
             return run(config, dataset)
 
 
-def _summary(insight: Insight) -> dict[str, Any]:
-    return {
-        "run_id": insight.run_id,
-        "cv": {name: asdict(each) for name, each in insight.cv.items()},
-        "test": {name: asdict(each) for name, each in insight.test.items()},
-        "path_C": insight.path.C if insight.path else None,
-    }
-
-
-def _write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    write_atomic(path, lambda file: file.write(parquet_bytes(frame)))
-
-
 def _read_parquet(path: Path) -> pl.DataFrame:
     if not path.exists():
         raise ArtifactError(f"{path}: is missing; explain the run again")
@@ -176,4 +176,4 @@ def _read_parquet(path: Path) -> pl.DataFrame:
 def _write_svg(path: Path, found: RegularisationPath) -> None:
     figure = path_figure(found)
     with rc_context({"svg.hashsalt": "fvc-exp"}):  # equal runs give equal files
-        write_atomic(path, lambda file: figure.savefig(file, format="svg", metadata={"Date": None}))
+        files.write_atomic(path, lambda file: figure.savefig(file, format="svg", metadata={"Date": None}))

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Array
+from fvc_exp._typing import Array, Mask
 from fvc_exp.data.columns import KEY
 from fvc_exp.evaluation.bootstrap import LEVEL, REPLICATES, Scored, cluster_weights
 from fvc_exp.evaluation.metrics import confusion
@@ -31,12 +30,13 @@ def slice_scores(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Scores of each value of each slice, out-of-fold (split cv) and held out (test), where it has rows.
+    """Scores per value of each slice, out-of-fold (split cv) and held out (test), where it has rows.
 
-    ``slices`` has a value, or None, for each of ``ids``. Where a value has rows of both classes, its AUC is of them;
-    else (a kind of manipulation has fakes only) it is against all rows of the other class, as ``auc_against`` says. A
-    pair counts where both rows were scored by the same model. ``auc_low`` and ``auc_high`` are a 95 % interval by
-    resampling groups, widened for the folds' ``dependence`` (see ``bootstrap``). A repeat counts its rows again.
+    ``slices`` has a value, or None, for each of ``ids``. Where a value has rows of both classes, its AUC is that of
+    these rows; else (a kind of manipulation has fakes only) it is against all rows of the other class, as
+    ``auc_against`` says. A pair of rows counts if the same model scored both. ``auc_low`` and ``auc_high`` are a 95 %
+    interval by resampling groups, widened for the folds' ``dependence`` (see ``bootstrap``). With repeats, a row counts
+    once per repeat.
     """
     known = pl.DataFrame({KEY: list(ids), **{name: list(values) for name, values in slices.items()}})
     table = predictions.join(known, on=KEY, how="left", maintain_order="left")
@@ -57,7 +57,7 @@ def slice_scores(
     return pl.DataFrame(records, SCHEMA)
 
 
-def _scores(scored: Scored, here: NDArray[np.bool_], weights: Array, widening: float) -> dict[str, object]:
+def _scores(scored: Scored, here: Mask, weights: Array, widening: float) -> dict[str, object]:
     y, predicted = scored.y[here], scored.predicted[here]
     count = confusion(y, predicted.astype(np.float64))  # decisions as probabilities 0 and 1
     fakes, reals = count["tp"] + count["fn"], count["tn"] + count["fp"]
@@ -73,9 +73,7 @@ def _scores(scored: Scored, here: NDArray[np.bool_], weights: Array, widening: f
     }
 
 
-def _auc(
-    scored: Scored, here: NDArray[np.bool_], weights: Array, widening: float, *, one_class: bool
-) -> dict[str, object]:
+def _auc(scored: Scored, here: Mask, weights: Array, widening: float, *, one_class: bool) -> dict[str, object]:
     against = "own rows"
     if one_class:
         label = scored.y[here][0]
@@ -91,7 +89,7 @@ def _auc(
     return {"auc": float(exact[0]), "auc_low": float(low), "auc_high": float(high), "auc_against": against}
 
 
-def _within_parts(scored: Scored, here: NDArray[np.bool_], weights: Array) -> Array:
+def _within_parts(scored: Scored, here: Mask, weights: Array) -> Array:
     """Share of the pairs of the same part that are in order, of all such pairs (replicates,); NaN without a pair."""
     won, pairs = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
     for part in np.unique(scored.parts[here]):

@@ -71,8 +71,8 @@ def test_a_sweep_is_its_finished_runs(sweep: Path) -> None:
     assert [each.name for each in found] == ["null", "sparse", "strong"]
 
 
-def test_contenders_hold_what_the_run_wrote(sweep: Path) -> None:
-    found = {each.name: each.contender("auc") for each in runs_of([sweep])}
+def test_candidates_hold_what_the_run_wrote(sweep: Path) -> None:
+    found = {each.name: each.candidate("auc") for each in runs_of([sweep])}
     assert {name: each.nonzero for name, each in found.items()} | {"sparse": 0} == {
         "weak": 5, "strong": 5, "sparse": 0, "null": 0}  # fmt: skip
     assert 0 < found["sparse"].nonzero <= 5
@@ -129,7 +129,7 @@ def test_what_differs_between_the_runs_is_in_the_label(sweep: Path) -> None:
     results = sweep / "runs" / "weak" / "results.json"
     parameters = json.loads(results.read_text())["parameters"]
     edit(results, parameters={**parameters, "class_weight": "balanced"})
-    labels = [each.contender.label for each in compare_runs(runs_of([sweep])).standings]
+    labels = [each.candidate.label for each in compare_runs(runs_of([sweep])).ranking]
     assert "penalty=l2 C=0.0001 solver=prox-newton class_weight=balanced" in labels
 
 
