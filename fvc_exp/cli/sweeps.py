@@ -116,7 +116,7 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     states = inspect(folder, plan)
     results = table_of(folder, states)
     if as_json:
-        print_json(board.leaderboard_json(plan, states, results))
+        print_json(show.leaderboard_json(plan, states, results))
     else:
         show.print_leaderboard(make_console(), plan, states, results)
         if len(ranked := board.rank(results)):

@@ -97,10 +97,7 @@ def print_insight(console: Console, insight: Insight) -> None:
             console.print(f"{split}, 95 % intervals by groups: {', '.join(texts)}", soft_wrap=True, markup=False)
     console.print(_coefficient_table(insight))
     if len(insight.slices):
-        slices = insight.slices.drop("accuracy", "mean_probability").rename(
-            {"recall": "recall fake", "recall_real": "recall real", "auc_low": "low", "auc_high": "high",
-             "auc_against": "against"}
-        )  # fmt: skip
+        slices = insight.slices.drop("accuracy", "mean_probability")
         console.print(frame_table(slices, "slices; AUC with its 95 % interval", floats=".3g"))
     if insight.path is not None:
         title = f"regularisation path; C of the run is {insight.path.C:g}"

@@ -17,7 +17,7 @@ from fvc_exp.sweeps.advice import advice, seconds_each
 from fvc_exp.sweeps.cache import basis_of, fits_again
 from fvc_exp.sweeps.folder import Member, MemberFolder, Plan, SweepFolder, read_status
 from fvc_exp.sweeps.launchers import Launcher, make_launcher, packs_of
-from fvc_exp.sweeps.results import collect
+from fvc_exp.sweeps.results import collect_results
 from fvc_exp.sweeps.show import counts_line, follow, print_leaderboard, print_ties
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, Watch, wait
 from fvc_exp.sweeps.submissions import adopt
@@ -66,7 +66,7 @@ def drive(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
 def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
     """Write the tables, print the leaderboard, and refit the best configuration with all artifacts."""
     console = make_console()
-    results = collect(sweep, states)
+    results = collect_results(sweep, states)
     ranked = leaderboard.rank(results)
     leaderboard.write_csv(sweep, ranked)
     print_leaderboard(console, plan, states, results)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import polars as pl
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import write_atomic
 from fvc_exp.runs.compare.ties import TieSummary, ranking_key, simplicity
-from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.states import MemberState, State
+from fvc_exp.sweeps.folder import SweepFolder
 
 _LEAKS = (pl.col("audit") == "FAIL").fill_null(value=False) & ~pl.col("audit_allow_fail").fill_null(value=False)
 _BESIDE_C = ("penalty", "l1_ratio", "solver", "features", "class_weight", "seed")
@@ -62,24 +58,6 @@ def floors(ranked: pl.DataFrame) -> dict[str, dict[str, float]]:
     columns = [name for name in ranked.columns if name.startswith("floor_") and name.endswith("_auc")]
     rules = [name.removeprefix("floor_").removesuffix("_auc") for name in columns]
     return {rule: {metric: ranked[f"floor_{rule}_{metric}"][0] for metric in ("auc", "f1")} for rule in rules}
-
-
-def leaderboard_json(plan: Plan, states: Sequence[MemberState], results: pl.DataFrame) -> dict[str, Any]:
-    """The leaderboard of collected results as plain data."""
-    ranked = rank(results)
-    return {
-        "requested": plan.requested,
-        "invalid": len(plan.invalid),
-        "duplicates": len(plan.duplicates),
-        "ranking": ranked.to_dicts(),
-        "floors": floors(ranked),
-        "leaking": leaking(results).to_dicts(),
-        "failures": [
-            {"run_id": each.member.run_id, "overrides": each.member.overrides, "state": each.state.value,
-             "reason": each.reason, "message": each.message}
-            for each in states if each.state is not State.done
-        ],
-    }  # fmt: skip
 
 
 def write_csv(sweep: SweepFolder, ranked: pl.DataFrame) -> None:

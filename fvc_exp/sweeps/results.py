@@ -17,14 +17,19 @@ from fvc_exp.sweeps.states import MemberState, State, inspect
 Row = dict[str, Any]
 
 
-def collect(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
+def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
     """Write ``results.parquet``, ``results.csv`` and ``results_folds.parquet``; returns the first: one row per member.
 
     Raises:
         ArtifactError: a file of a finished run is missing or broken, or the folder cannot be written.
     """
     table = table_of(sweep, states)
-    folds = [record for each in states for record in _folds(sweep, each)]
+    folds = [
+        {"run_id": each.member.run_id, **record}
+        for each in states
+        if _has_scores(each)
+        for record in files.read_json(sweep.member(each.member.run_id).metrics)
+    ]
     files.write_atomic(sweep.results_csv, table.write_csv)
     files.write_bytes(sweep.results, parquet_bytes(table))
     files.write_bytes(sweep.folds, parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
@@ -54,14 +59,22 @@ def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
 
 def _row(sweep: SweepFolder, found: MemberState) -> Row:
     member, status = found.member, found.status or {}
-    row: Row = {"run_id": member.run_id, "state": found.state.value, "reason": found.reason or None}
-    row |= flat_parameters(member.parameters)
-    row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
-    row |= {"attempt": found.attempt, "host": found.host, "job": found.job}
-    row |= {"started": status.get("started"), "ended": status.get("ended"), "seconds": _seconds(status)}
-    if found.state is State.done and member.trains:
-        row |= _numbers(files.read_json(sweep.member(member.run_id).results))
-    return row
+    row: Row = {
+        "run_id": member.run_id,
+        "state": found.state.value,
+        "reason": found.reason or None,
+        **flat_parameters(member.parameters),
+        "overrides": " ".join(member.overrides),
+        "data_sha256": member.data_sha256,
+        **{name: getattr(found, name) for name in ("attempt", "host", "job")},
+        **{name: status.get(name) for name in ("started", "ended")},
+        "seconds": _seconds(status),
+    }
+    return row | _numbers(files.read_json(sweep.member(member.run_id).results)) if _has_scores(found) else row
+
+
+def _has_scores(found: MemberState) -> bool:
+    return found.state is State.done and found.member.trains
 
 
 def flat_parameters(parameters: dict[str, Any]) -> Row:
@@ -81,11 +94,17 @@ def _cell(value: Any) -> Any:
 
 
 def _numbers(results: dict[str, Any]) -> Row:
-    audit = results["audit"]
-    row: Row = {"flags": " ".join(results["flags"]), "audit": audit["verdict"], "audit_allow_fail": audit["allow_fail"]}
-    final = results["final_model"]
-    row |= {"audit_reasons": " ".join(audit["reasons"]), "n_iter": final["n_iter"], "converged": final["converged"]}
-    row |= {"final_C": final.get("C"), "nonzero": final.get("nonzero")}  # an older version wrote neither
+    audit, final = results["audit"], results["final_model"]
+    row: Row = {
+        "flags": " ".join(results["flags"]),
+        "audit": audit["verdict"],
+        "audit_allow_fail": audit["allow_fail"],
+        "audit_reasons": " ".join(audit["reasons"]),
+        "n_iter": final["n_iter"],
+        "converged": final["converged"],
+        "final_C": final.get("C"),  # runs of an older version have neither C
+        "nonzero": final.get("nonzero"),  # nor nonzero here
+    }
     for metric, summary in results["cv"].items():
         row |= {f"{metric}_mean": summary["mean"], f"{metric}_std": summary["std"]}
     row |= {f"test_{metric}": value for metric, value in (results["test"] or {}).items()}
@@ -98,10 +117,3 @@ def _seconds(status: Mapping[str, Any]) -> float | None:
     if "started" not in status or "ended" not in status:
         return None
     return (datetime.fromisoformat(status["ended"]) - datetime.fromisoformat(status["started"])).total_seconds()
-
-
-def _folds(sweep: SweepFolder, found: MemberState) -> list[Row]:
-    if found.state is not State.done or not found.member.trains:
-        return []
-    records = files.read_json(sweep.member(found.member.run_id).metrics)
-    return [{"run_id": found.member.run_id, **record} for record in records]

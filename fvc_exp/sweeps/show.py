@@ -90,15 +90,26 @@ def states_json(states: Sequence[MemberState]) -> list[dict[str, Any]]:
             "run_id": each.member.run_id,
             "overrides": each.member.overrides,
             "state": each.state.value,
-            "reason": each.reason or None,
-            "message": each.message or None,
-            "attempt": each.attempt,
-            "host": each.host,
-            "job": each.job,
+            **{name: getattr(each, name) or None for name in ("reason", "message")},
+            **{name: getattr(each, name) for name in ("attempt", "host", "job")},
             "log": str(each.log) if each.log else None,
         }
         for each in states
     ]
+
+
+def leaderboard_json(plan: Plan, states: Sequence[MemberState], results: pl.DataFrame) -> dict[str, Any]:
+    """The leaderboard of collected results as plain data."""
+    ranked = leaderboard.rank(results)
+    return {
+        "requested": plan.requested,
+        "invalid": len(plan.invalid),
+        "duplicates": len(plan.duplicates),
+        "ranking": ranked.to_dicts(),
+        "floors": leaderboard.floors(ranked),
+        "leaking": leaderboard.leaking(results).to_dicts(),
+        "failures": states_json([each for each in states if each.state is not State.done]),
+    }
 
 
 def reason(found: MemberState) -> str:

@@ -13,9 +13,9 @@ from rich.console import Console
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
-from fvc_exp.sweeps.leaderboard import floors, leaderboard_json, rank
-from fvc_exp.sweeps.results import collect
-from fvc_exp.sweeps.show import print_leaderboard
+from fvc_exp.sweeps.leaderboard import floors, rank
+from fvc_exp.sweeps.results import collect_results
+from fvc_exp.sweeps.show import leaderboard_json, print_leaderboard
 from fvc_exp.sweeps.states import MemberState, State, inspect
 from fvc_exp.sweeps.submissions import Cluster, Submission, write
 from tests.sweeps.conftest import MakePlan
@@ -37,7 +37,7 @@ def plan(make: MakePlan) -> Plan:
 
 
 def test_tables_say_what_the_run_folders_say(sweep: SweepFolder, plan: Plan) -> None:
-    table = collect(sweep, swept(sweep, plan))
+    table = collect_results(sweep, swept(sweep, plan))
     assert table.equals(pl.read_parquet(sweep.results))
     assert pl.read_csv(sweep.results_csv)["run_id"].to_list() == [member.run_id for member in plan.members]
     for row in table.iter_rows(named=True):
@@ -54,12 +54,12 @@ def test_tables_say_what_the_run_folders_say(sweep: SweepFolder, plan: Plan) -> 
 
 def test_collecting_twice_gives_the_same_files(sweep: SweepFolder, plan: Plan) -> None:
     states = swept(sweep, plan)
-    collect(sweep, states)
+    collect_results(sweep, states)
     files = (sweep.results, sweep.results_csv, sweep.folds)
     before = [path.read_bytes() for path in files]
     for path in files:
         path.unlink()
-    collect(sweep, inspect(sweep, plan))
+    collect_results(sweep, inspect(sweep, plan))
     assert [path.read_bytes() for path in files] == before
 
 
@@ -73,6 +73,10 @@ def row(auc: float | None, **facts: object) -> dict[str, Any]:
 
 RANKINGS: Mapping[str, tuple[list[dict[str, Any]], list[str]]] = {
     "by AUC": ([row(0.6, run_id="a"), row(0.8, run_id="b"), row(0.7, run_id="c")], ["b", "c", "a"]),
+    "equal AUC: fewer coefficients": (
+        [row(0.6, run_id="a"), row(0.6, run_id="b", C=100.0, nonzero=4), row(0.6, run_id="c", nonzero=None)],
+        ["b", "a", "c"],
+    ),
     "equal AUC: smaller C": ([row(0.6, run_id="a", C=1.0), row(0.6, run_id="b", C=0.1)], ["b", "a"]),
     "equal AUC: no penalty last": (
         [row(0.6, run_id="a", C=None, penalty="none"), row(0.6, run_id="b", C=100.0)],
@@ -115,13 +119,13 @@ def test_a_winner_at_the_edge_of_the_grid_is_flagged(rows: list[dict[str, Any]],
 
 
 def test_the_held_out_rows_do_not_choose_the_winner(sweep: SweepFolder, plan: Plan) -> None:
-    table = collect(sweep, swept(sweep, plan))
+    table = collect_results(sweep, swept(sweep, plan))
     turned = table.with_columns(test_auc=1 - pl.col("test_auc"), test_f1=1 - pl.col("test_f1"))
     assert rank(turned)["run_id"].to_list() == rank(table)["run_id"].to_list()
 
 
 def test_nothing_finished(sweep: SweepFolder, plan: Plan) -> None:
-    ranked = rank(collect(sweep, inspect(sweep, plan)))
+    ranked = rank(collect_results(sweep, inspect(sweep, plan)))
     assert len(ranked) == 0
     assert floors(ranked) == {}
 
@@ -129,7 +133,7 @@ def test_nothing_finished(sweep: SweepFolder, plan: Plan) -> None:
 def shown(sweep: SweepFolder, plan: Plan, states: list[MemberState]) -> str:
     console = Console(width=120, record=True, file=(sweep.path / "shown").open("w"))
     with console.file:
-        print_leaderboard(console, plan, states, collect(sweep, states))
+        print_leaderboard(console, plan, states, collect_results(sweep, states))
         return console.export_text()
 
 
@@ -151,7 +155,7 @@ def test_shows_floors_flags_failures_and_what_was_refused(sweep: SweepFolder, ma
 
 def test_as_json(sweep: SweepFolder, plan: Plan) -> None:
     states = swept(sweep, plan)
-    content = json.loads(json.dumps(leaderboard_json(plan, states, collect(sweep, states))))
+    content = json.loads(json.dumps(leaderboard_json(plan, states, collect_results(sweep, states))))
     assert content["requested"] == 6
     assert [each["rank"] for each in content["ranking"]] == [1, 2, 3, 4, 5, 6]
     assert content["floors"]["prior"]["auc"] == 0.5
@@ -162,7 +166,7 @@ def test_a_broken_run_folder_costs_no_other_result(sweep: SweepFolder, plan: Pla
     swept(sweep, plan)
     broken: Path = sweep.member(plan.members[0].run_id).results
     broken.write_text("{")
-    table = collect(sweep, inspect(sweep, plan))
+    table = collect_results(sweep, inspect(sweep, plan))
     assert table["state"].to_list() == ["failed", *["done"] * 5]
     assert table["auc_mean"].count() == 5
 
@@ -171,5 +175,5 @@ def test_a_leaking_sweep_has_no_winner(sweep: SweepFolder, make: MakePlan) -> No
     plan = make("C=0.1,1", "cv=stratified")
     states = swept(sweep, plan)
     assert [each.state for each in states] == [State.done, State.done]
-    assert len(rank(collect(sweep, states))) == 0
+    assert len(rank(collect_results(sweep, states))) == 0
     assert f"not ranked: {plan.members[0].run_id} C=0.1: its audit failed: " in shown(sweep, plan, states)

@@ -9,7 +9,7 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.job import run_members
-from fvc_exp.sweeps.results import collect
+from fvc_exp.sweeps.results import collect_results
 from fvc_exp.sweeps.states import inspect
 from tests.sweeps.conftest import MakePlan
 
@@ -28,7 +28,7 @@ def test_the_table_is_that_of_collect_and_nothing_is_written(make: MakePlan, swe
     assert table["reason"].to_list() == [None, "DataError", None]
     assert table["C"].to_list() == [0.1, 1.0, 10.0]
     assert table["auc_mean"].null_count() == 2
-    collect(sweep, inspect(sweep, plan))
+    collect_results(sweep, inspect(sweep, plan))
     assert_frame_equal(table, pl.read_parquet(sweep.results))
 
 

@@ -128,10 +128,8 @@ def tie_summary(candidates: Sequence[Candidate], *, metric: str, folds: int, tes
     ``test_train_ratio`` is test rows / training rows. The scores must be of equal folds: see ``compare_runs``.
 
     Raises:
-        ArtifactError: there is no configuration, or fewer than two folds.
+        ArtifactError: there are fewer than two folds.
     """
-    if not candidates:
-        raise ArtifactError("there is no configuration to compare")
     if (found := len(candidates[0].scores)) < 2:
         raise ArtifactError(f"{candidates[0].name} has the scores of {found} fold; a comparison needs at least 2")
     ordered = sorted(candidates, key=lambda each: ranking_key(each.mean, each.simplicity, metric))
