@@ -59,17 +59,11 @@ def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
 
 def _row(sweep: SweepFolder, found: MemberState) -> Row:
     member, status = found.member, found.status or {}
-    row: Row = {
-        "run_id": member.run_id,
-        "state": found.state.value,
-        "reason": found.reason or None,
-        **flat_parameters(member.parameters),
-        "overrides": " ".join(member.overrides),
-        "data_sha256": member.data_sha256,
-        **{name: getattr(found, name) for name in ("attempt", "host", "job")},
-        **{name: status.get(name) for name in ("started", "ended")},
-        "seconds": _seconds(status),
-    }
+    row: Row = {"run_id": member.run_id, "state": found.state.value, "reason": found.reason or None}
+    row |= flat_parameters(member.parameters)
+    row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
+    row |= {"attempt": found.attempt, "host": found.host, "job": found.job}
+    row |= {"started": status.get("started"), "ended": status.get("ended"), "seconds": _seconds(status)}
     return row | _numbers(files.read_json(sweep.member(member.run_id).results)) if _has_scores(found) else row
 
 
@@ -95,16 +89,9 @@ def _cell(value: Any) -> Any:
 
 def _numbers(results: dict[str, Any]) -> Row:
     audit, final = results["audit"], results["final_model"]
-    row: Row = {
-        "flags": " ".join(results["flags"]),
-        "audit": audit["verdict"],
-        "audit_allow_fail": audit["allow_fail"],
-        "audit_reasons": " ".join(audit["reasons"]),
-        "n_iter": final["n_iter"],
-        "converged": final["converged"],
-        "final_C": final.get("C"),  # runs of an older version have neither C
-        "nonzero": final.get("nonzero"),  # nor nonzero here
-    }
+    row: Row = {"flags": " ".join(results["flags"]), "audit": audit["verdict"], "audit_allow_fail": audit["allow_fail"]}
+    row |= {"audit_reasons": " ".join(audit["reasons"]), "n_iter": final["n_iter"], "converged": final["converged"]}
+    row |= {"final_C": final.get("C"), "nonzero": final.get("nonzero")}  # null in runs of an older version
     for metric, summary in results["cv"].items():
         row |= {f"{metric}_mean": summary["mean"], f"{metric}_std": summary["std"]}
     row |= {f"test_{metric}": value for metric, value in (results["test"] or {}).items()}

@@ -69,13 +69,9 @@ def state_table(states: Sequence[MemberState]) -> Table:
     """One row per member."""
     rows = [
         {
-            "run": each.member.run_id,
-            "configuration": " ".join(each.member.overrides),
-            "state": each.state.value,
-            "reason": reason(each),
-            "attempt": each.attempt or None,
-            "host": each.host,
-            "job": each.job,
+            **{"run": each.member.run_id, "configuration": " ".join(each.member.overrides)},
+            **{"state": each.state.value, "reason": reason(each)},
+            **{"attempt": each.attempt or None, "host": each.host, "job": each.job},
         }
         for each in states
     ]
@@ -87,11 +83,9 @@ def states_json(states: Sequence[MemberState]) -> list[dict[str, Any]]:
     """The same as plain data."""
     return [
         {
-            "run_id": each.member.run_id,
-            "overrides": each.member.overrides,
-            "state": each.state.value,
-            **{name: getattr(each, name) or None for name in ("reason", "message")},
-            **{name: getattr(each, name) for name in ("attempt", "host", "job")},
+            **{"run_id": each.member.run_id, "overrides": each.member.overrides, "state": each.state.value},
+            **{"reason": each.reason or None, "message": each.message or None},
+            **{"attempt": each.attempt, "host": each.host, "job": each.job},
             "log": str(each.log) if each.log else None,
         }
         for each in states
