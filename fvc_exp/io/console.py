@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,11 +56,11 @@ def progress_bar(title: str) -> Iterator[Callable[..., None]]:
 
 
 def _status_lines(console: Console) -> Callable[..., None]:
-    printed, when = "", -_LINE_SECONDS
+    printed, when = "", -math.inf
 
     def update(_done: int, _total: int, status: str = "") -> None:
         nonlocal printed, when
-        if status != printed and time.monotonic() - when > _LINE_SECONDS:
+        if status not in ("", printed) and time.monotonic() - when > _LINE_SECONDS:
             console.print(status)
             printed, when = status, time.monotonic()
 

@@ -15,9 +15,10 @@ from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import register
 from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.multirun import Grid, shared
 from fvc_exp.sweeps.plan import TrainingData, make_plan
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_tables
 
 BASIC = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
 FAST = "audit.permutations=0"  # the audit of a run costs more than its fits
@@ -67,3 +68,16 @@ def sweep(tmp_path: Path) -> SweepFolder:
     folder = SweepFolder(tmp_path / "sweep")
     folder.make()
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepFolder, Plan]:
+    """A sweep of six configurations, all of them done. Nobody may change it."""
+    folder = tmp_path_factory.mktemp("finished_sweep")
+    write_tables(folder)
+    plan = maker(grid, folder)("penalty=l1,l2", "C=0.001,0.1,10", "solver=liblinear")
+    sweep = SweepFolder(folder / "sweep")
+    sweep.make()
+    sweep.write_plan(plan)
+    run_members(sweep, plan.members, "1")
+    return sweep, plan

@@ -1,73 +1,33 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 from rich.console import Console
 
 from fvc_exp.io.files import write_json
-from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.job import run_members
+from fvc_exp.runs.compare.comparison import compare
+from fvc_exp.runs.find import runs_of
+from fvc_exp.sweeps.folder import Plan, Refused, SweepFolder
 from fvc_exp.sweeps.leaderboard import floors, rank
-from fvc_exp.sweeps.results import collect_results
+from fvc_exp.sweeps.results import table_of
 from fvc_exp.sweeps.show import leaderboard_json, print_leaderboard
-from fvc_exp.sweeps.states import MemberState, State, inspect
-from fvc_exp.sweeps.submissions import Cluster, Submission, write
+from fvc_exp.sweeps.states import MemberState, inspect
 from tests.sweeps.conftest import MakePlan
 
-GRID = ("penalty=l1,l2", "C=0.001,0.1,10", "solver=liblinear")
-
-
-def swept(sweep: SweepFolder, plan: Plan) -> list[MemberState]:
-    """The states after every member ran in one job."""
-    ids = [member.run_id for member in plan.members]
-    write(sweep, Submission.new(Cluster.local, str(sweep.path), [ids]).with_jobs(["1.1"]))
-    run_members(sweep, plan.members, "1")
-    return inspect(sweep, plan)
-
-
-@pytest.fixture
-def plan(make: MakePlan) -> Plan:
-    return make(*GRID)
-
-
-def test_tables_say_what_the_run_folders_say(sweep: SweepFolder, plan: Plan) -> None:
-    table = collect_results(sweep, swept(sweep, plan))
-    assert table.equals(pl.read_parquet(sweep.results))
-    assert pl.read_csv(sweep.results_csv)["run_id"].to_list() == [member.run_id for member in plan.members]
-    for row in table.iter_rows(named=True):
-        folder = sweep.member(row["run_id"])
-        aucs = [record["test_auc"] for record in json.loads(folder.metrics.read_text())]
-        assert row["auc_mean"] == pytest.approx(np.mean(aucs))
-        assert row["auc_std"] == pytest.approx(np.std(aucs, ddof=1))
-        assert row["test_auc"] == json.loads(folder.results.read_text())["test"]["auc"]
-        assert row["state"] == "done"
-        assert row["seconds"] > 0
-    folds = pl.read_parquet(sweep.folds)
-    assert folds.group_by("run_id").len()["len"].to_list() == [5] * 6
-
-
-def test_collecting_twice_gives_the_same_files(sweep: SweepFolder, plan: Plan) -> None:
-    states = swept(sweep, plan)
-    collect_results(sweep, states)
-    files = (sweep.results, sweep.results_csv, sweep.folds)
-    before = [path.read_bytes() for path in files]
-    for path in files:
-        path.unlink()
-    collect_results(sweep, inspect(sweep, plan))
-    assert [path.read_bytes() for path in files] == before
+Finished = tuple[SweepFolder, Plan]
 
 
 def row(auc: float | None, **facts: object) -> dict[str, Any]:
-    base = {"run_id": "x", "state": "done", "penalty": "l2", "C": 1.0, "solver": "saga", "auc_mean": auc}
-    base |= {"audit": "PASS", "audit_allow_fail": False, "flags": ""}
-    base |= {"l1_ratio": None, "features": "stage2", "class_weight": None, "seed": 42, "nonzero": 5}
-    base |= facts
+    base = {"run_id": "x", "penalty": "l2", "C": 1.0, "solver": "saga", "auc_mean": auc, "nonzero": 5, "flags": ""}
+    base |= {"audit": "PASS", "audit_allow_fail": False}
+    base |= {"l1_ratio": None, "features": "stage2", "class_weight": None, "seed": 42, **facts}
     return {"final_C": base["C"], **base}
 
 
@@ -91,7 +51,7 @@ RANKINGS: Mapping[str, tuple[list[dict[str, Any]], list[str]]] = {
         [row(0.9, run_id="a", audit="FAIL", audit_allow_fail=True), row(0.5, run_id="b")],
         ["a", "b"],
     ),
-    "failed ones take no part": ([row(None, run_id="a", state="failed"), row(0.5, run_id="b")], ["b"]),
+    "failed ones take no part": ([row(None, run_id="a"), row(0.5, run_id="b")], ["b"]),
 }
 
 
@@ -118,62 +78,85 @@ def test_a_winner_at_the_edge_of_the_grid_is_flagged(rows: list[dict[str, Any]],
     assert rank(pl.DataFrame(rows, infer_schema_length=None))["flags"].to_list() == flags
 
 
-def test_the_held_out_rows_do_not_choose_the_winner(sweep: SweepFolder, plan: Plan) -> None:
-    table = collect_results(sweep, swept(sweep, plan))
+@pytest.fixture(scope="module")
+def states(finished_sweep: Finished) -> list[MemberState]:
+    return inspect(*finished_sweep)
+
+
+@pytest.fixture(scope="module")
+def table(finished_sweep: Finished, states: list[MemberState]) -> pl.DataFrame:
+    return table_of(finished_sweep[0], states)
+
+
+@pytest.fixture
+def copied(finished_sweep: Finished, tmp_path: Path) -> Finished:
+    return SweepFolder(shutil.copytree(finished_sweep[0].path, tmp_path / "sweep")), finished_sweep[1]
+
+
+def edit(path: Path, **changes: object) -> None:
+    write_json(path, {**json.loads(path.read_text()), **changes})
+
+
+def test_the_ranking_is_that_of_compare(copied: Finished) -> None:
+    """Also where all scores are equal."""
+    sweep, plan = copied
+    for equal in (False, True):
+        compared = compare(runs_of([sweep.path]), replicates=20).to_frame()
+        ranked = rank(table_of(sweep, inspect(sweep, plan)))
+        assert ranked["run_id"].to_list() == compared["run"].to_list()
+        assert (ranked["auc_mean"].n_unique() == 1) == equal
+        first = sweep.member(ranked["run_id"][0])
+        for member in plan.members:
+            folder = sweep.member(member.run_id)
+            folder.metrics.write_bytes(first.metrics.read_bytes())
+            edit(folder.results, cv=json.loads(first.results.read_text())["cv"])
+
+
+def test_the_held_out_rows_do_not_choose_the_winner(table: pl.DataFrame) -> None:
     turned = table.with_columns(test_auc=1 - pl.col("test_auc"), test_f1=1 - pl.col("test_f1"))
     assert rank(turned)["run_id"].to_list() == rank(table)["run_id"].to_list()
 
 
-def test_nothing_finished(sweep: SweepFolder, plan: Plan) -> None:
-    ranked = rank(collect_results(sweep, inspect(sweep, plan)))
+def test_nothing_finished(sweep: SweepFolder, make: MakePlan) -> None:
+    ranked = rank(table_of(sweep, inspect(sweep, make("C=0.1"))))
     assert len(ranked) == 0
     assert floors(ranked) == {}
 
 
-def shown(sweep: SweepFolder, plan: Plan, states: list[MemberState]) -> str:
-    console = Console(width=120, record=True, file=(sweep.path / "shown").open("w"))
-    with console.file:
-        print_leaderboard(console, plan, states, collect_results(sweep, states))
+def shown(plan: Plan, states: list[MemberState], results: pl.DataFrame, path: Path) -> str:
+    with path.open("w") as file:
+        console = Console(width=120, record=True, file=file)
+        print_leaderboard(console, plan, states, results)
         return console.export_text()
 
 
-def test_shows_floors_flags_failures_and_what_was_refused(sweep: SweepFolder, make: MakePlan) -> None:
-    plan = make("penalty=l1,elasticnet", "C=0.001,0.1,10", "solver=liblinear")
-    states = swept(sweep, plan)
-    folder = sweep.member(plan.members[1].run_id)
-    write_json(folder.status, {**json.loads(folder.status.read_text()), "state": "failed", "reason": "ValueError",
-                               "message": "boom"})  # fmt: skip
-    text = shown(sweep, plan, inspect(sweep, plan))
-    assert states[1].state is State.done
+def test_shows_floors_flags_failures_and_what_was_refused(copied: Finished, tmp_path: Path) -> None:
+    sweep, plan = copied
+    failed = plan.members[1]
+    edit(sweep.member(failed.run_id).status, state="failed", reason="ValueError", message="boom")
+    states = inspect(sweep, plan)
+    refused = replace(plan, invalid=[Refused(["C=-1"], "C=-1 is not allowed")] * 3)
+    text = shown(refused, states, table_of(sweep, states), tmp_path / "shown")
     for rule in ("prior", "all_fake", "group_lookup"):
         assert f"floor  {rule}" in text
     assert "null_model" in text
-    assert f"failed: {plan.members[1].run_id} penalty=l1 C=0.1: ValueError: boom" in text
-    assert "3 invalid configurations were not run" in text
-    assert "3 x penalty=elasticnet cannot be fitted by solver=liblinear" in text
+    assert f"failed: {failed.run_id} {' '.join(failed.overrides)}: ValueError: boom" in text
+    assert "3 invalid configurations were not run:\n  3 x C=-1 is not allowed" in text
 
 
-def test_as_json(sweep: SweepFolder, plan: Plan) -> None:
-    states = swept(sweep, plan)
-    content = json.loads(json.dumps(leaderboard_json(plan, states, collect_results(sweep, states))))
+def test_as_json(finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame) -> None:
+    content = json.loads(json.dumps(leaderboard_json(finished_sweep[1], states, table)))
     assert content["requested"] == 6
     assert [each["rank"] for each in content["ranking"]] == [1, 2, 3, 4, 5, 6]
     assert content["floors"]["prior"]["auc"] == 0.5
     assert content["failures"] == []
 
 
-def test_a_broken_run_folder_costs_no_other_result(sweep: SweepFolder, plan: Plan) -> None:
-    swept(sweep, plan)
-    broken: Path = sweep.member(plan.members[0].run_id).results
-    broken.write_text("{")
-    table = collect_results(sweep, inspect(sweep, plan))
-    assert table["state"].to_list() == ["failed", *["done"] * 5]
-    assert table["auc_mean"].count() == 5
-
-
-def test_a_leaking_sweep_has_no_winner(sweep: SweepFolder, make: MakePlan) -> None:
-    plan = make("C=0.1,1", "cv=stratified")
-    states = swept(sweep, plan)
-    assert [each.state for each in states] == [State.done, State.done]
-    assert len(rank(collect_results(sweep, states))) == 0
-    assert f"not ranked: {plan.members[0].run_id} C=0.1: its audit failed: " in shown(sweep, plan, states)
+def test_a_leaking_sweep_has_no_winner(
+    finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame, tmp_path: Path
+) -> None:
+    plan, leaking = finished_sweep[1], table.with_columns(audit=pl.lit("FAIL"), audit_reasons=pl.lit("group_crossing"))
+    assert len(rank(leaking)) == 0
+    member = plan.members[0]
+    line = f"not ranked: {member.run_id} {' '.join(member.overrides)}: its audit failed: group_crossing"
+    assert line in shown(plan, states, leaking, tmp_path / "shown")
