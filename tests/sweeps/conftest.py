@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -81,3 +82,9 @@ def finished_sweep(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> tupl
     sweep.write_plan(plan)
     run_members(sweep, plan.members, "1")
     return sweep, plan
+
+
+@pytest.fixture
+def copied(finished_sweep: tuple[SweepFolder, Plan], tmp_path: Path) -> tuple[SweepFolder, Plan]:
+    """A finished sweep of this test's own."""
+    return SweepFolder(shutil.copytree(finished_sweep[0].path, tmp_path / "copied")), finished_sweep[1]

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,48 +22,48 @@ Finished = tuple[SweepFolder, Plan]
 
 
 def row(auc: float | None, **facts: object) -> dict[str, Any]:
-    base = {"run_id": "x", "penalty": "l2", "C": 1.0, "solver": "saga", "auc_mean": auc, "nonzero": 5, "flags": ""}
+    base = {"penalty": "l2", "C": 1.0, "solver": "saga", "auc_mean": auc, "nonzero": 5, "flags": ""}
     base |= {"audit": "PASS", "audit_allow_fail": False}
     base |= {"l1_ratio": None, "features": "stage2", "class_weight": None, "seed": 42, **facts}
     return {"final_C": base["C"], **base}
 
 
-RANKINGS: Mapping[str, tuple[list[dict[str, Any]], list[str]]] = {
-    "by AUC": ([row(0.6, run_id="a"), row(0.8, run_id="b"), row(0.7, run_id="c")], ["b", "c", "a"]),
-    "equal AUC: simpler": (
-        [row(0.6, run_id="a"), row(0.6, run_id="b", C=None, nonzero=4), row(0.6, run_id="c", nonzero=None)],
-        ["b", "a", "c"],
-    ),
-    "leaks are not ranked": ([row(0.9, run_id="a", audit="FAIL"), row(0.5, run_id="b")], ["b"]),
-    "but for those who insist": (
-        [row(0.9, run_id="a", audit="FAIL", audit_allow_fail=True), row(0.5, run_id="b")],
-        ["a", "b"],
-    ),
-    "failed ones take no part": ([row(None, run_id="a"), row(0.5, run_id="b")], ["b"]),
-}
+def ranked(*rows: dict[str, Any]) -> pl.DataFrame:
+    """The ranking of these rows, named a, b, c and so on."""
+    return rank(pl.DataFrame([{"run_id": name, **each} for name, each in zip("abc", rows, strict=False)]))
 
 
-@pytest.mark.parametrize(("rows", "expected"), RANKINGS.values(), ids=RANKINGS)
-def test_ranking(rows: list[dict[str, Any]], expected: list[str]) -> None:
-    ranked = rank(pl.DataFrame(rows, infer_schema_length=None))
-    assert ranked["run_id"].to_list() == expected
-    assert ranked["rank"].to_list() == list(range(1, len(expected) + 1))
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([row(0.6), row(0.8), row(0.7)], "bca"),
+        ([row(0.6), row(0.6, C=None, nonzero=4), row(0.6, nonzero=None)], "bac"),
+        ([row(0.9, audit="FAIL"), row(0.5)], "b"),
+        ([row(0.9, audit="FAIL", audit_allow_fail=True), row(0.5)], "ab"),
+        ([row(None), row(0.5)], "b"),
+    ],
+    ids=["by AUC", "equal AUC: simpler", "no leaks", "leaks that are allowed", "nothing that failed"],
+)
+def test_ranking(rows: list[dict[str, Any]], expected: str) -> None:
+    found = ranked(*rows)
+    assert "".join(found["run_id"]) == expected
+    assert found["rank"].to_list() == list(range(1, len(expected) + 1))
 
 
 @pytest.mark.parametrize(
     ("rows", "flags"),
     [
-        ([row(0.7, C=10.0), row(0.6, C=1.0), row(0.5, C=0.1)], ["edge_of_grid", "", ""]),
-        ([row(0.7, C=1.0), row(0.6, C=10.0), row(0.5, C=0.1)], ["", "", ""]),
-        ([row(0.7, C=10.0), row(0.6, C=1.0)], ["", ""]),
-        ([row(0.7, C=10.0), row(0.6, C=1.0, penalty="l1"), row(0.5, C=0.1, penalty="l1")], ["", "", ""]),
-        ([row(0.7, C=0.1, flags="not_converged"), row(0.6), row(0.5, C=10.0)], ["not_converged edge_of_grid", "", ""]),
-        ([row(0.7, C=None, penalty="none"), row(0.6), row(0.5, C=10.0)], ["", "", ""]),
+        ([row(0.7, C=10.0), row(0.6), row(0.5, C=0.1)], "edge_of_grid"),
+        ([row(0.7), row(0.6, C=10.0), row(0.5, C=0.1)], ""),
+        ([row(0.7, C=10.0), row(0.6)], ""),
+        ([row(0.7, C=10.0), row(0.6, penalty="l1"), row(0.5, C=0.1, penalty="l1")], ""),
+        ([row(0.7, C=0.1, flags="not_converged"), row(0.6), row(0.5, C=10.0)], "not_converged edge_of_grid"),
+        ([row(0.7, C=None, penalty="none"), row(0.6), row(0.5, C=10.0)], ""),
     ],
     ids=["largest", "inside", "two are no grid", "other penalties do not count", "beside another flag", "no C"],
 )
-def test_a_winner_at_the_edge_of_the_grid_is_flagged(rows: list[dict[str, Any]], flags: list[str]) -> None:
-    assert rank(pl.DataFrame(rows, infer_schema_length=None))["flags"].to_list() == flags
+def test_a_winner_at_the_edge_of_the_grid_is_flagged(rows: list[dict[str, Any]], flags: str) -> None:
+    assert ranked(*rows)["flags"].to_list() == [flags, *[""] * (len(rows) - 1)]
 
 
 @pytest.fixture(scope="module")
@@ -78,20 +76,15 @@ def table(finished_sweep: Finished, states: list[MemberState]) -> pl.DataFrame:
     return table_of(finished_sweep[0], states)
 
 
-@pytest.fixture
-def copied(finished_sweep: Finished, tmp_path: Path) -> Finished:
-    return SweepFolder(shutil.copytree(finished_sweep[0].path, tmp_path / "sweep")), finished_sweep[1]
-
-
 def test_the_ranking_is_that_of_compare(copied: Finished) -> None:
     """Also where all scores are equal."""
     sweep, plan = copied
     for equal in (False, True):
         compared = compare(runs_of([sweep.path]), replicates=20).to_frame()
-        ranked = rank(table_of(sweep, inspect(sweep, plan)))
-        assert ranked["run_id"].to_list() == compared["run"].to_list()
-        assert (ranked["auc_mean"].n_unique() == 1) == equal
-        first = sweep.member(ranked["run_id"][0])
+        found = rank(table_of(sweep, inspect(sweep, plan)))
+        assert found["run_id"].to_list() == compared["run"].to_list()
+        assert (found["auc_mean"].n_unique() == 1) == equal
+        first = sweep.member(found["run_id"][0])
         for member in plan.members:
             folder = sweep.member(member.run_id)
             folder.metrics.write_bytes(first.metrics.read_bytes())
