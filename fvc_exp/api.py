@@ -18,7 +18,7 @@ from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.io.files import read_json, write_bytes, write_json
 from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.execute import prepared_dataset, run_on_one_thread, write_artifacts
-from fvc_exp.training.documented_grid import Candidate, documented_grid, search
+from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search
 from fvc_exp.training.experiment import RunResult
 
 
@@ -155,7 +155,7 @@ def _make_room(folder: RunFolder, *, delete_existing: bool) -> None:
         raise ArtifactError(f"{folder.path}: cannot be made: {error.strerror}") from error
 
 
-def _record(candidate: Candidate) -> dict[str, Any]:
+def _record(candidate: ScoredConfig) -> dict[str, Any]:
     auc = candidate.summary["auc"]
     f1 = candidate.summary["f1"]
     return {

@@ -59,8 +59,18 @@ def results(result: RunResult, data_hash: str) -> dict[str, Any]:
         "nested": result.nested.to_json() if result.nested else None,
         "flags": result.flags,
         "notes": result.notes,
-        "final_model": {"n_iter": result.final.n_iter, "converged": result.final.converged},
+        "final_model": _final_model(result.final),
         "data": result.basis.data_facts,
+    }
+
+
+def _final_model(model: FittedModel) -> dict[str, Any]:
+    """How it was fitted; ``C`` is None without a penalty, ``nonzero`` counts the coefficients without the intercept."""
+    return {
+        "n_iter": model.n_iter,
+        "converged": model.converged,
+        "C": model.C if np.isfinite(model.C) else None,
+        "nonzero": int(np.count_nonzero(model.classifier.coef_)),
     }
 
 

@@ -24,7 +24,7 @@ SELECTION_METRIC = "auc"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ScoredConfig:
     """One configuration of the grid and how it did in cross-validation."""
 
     config: Config
@@ -51,7 +51,7 @@ def documented_grid(shared: Sequence[str]) -> list[Config]:
 
 def search(
     configs: Sequence[Config], dataset: Dataset, on_progress: Progress | None = None
-) -> tuple[list[Candidate], RunResult]:
+) -> tuple[list[ScoredConfig], RunResult]:
     """Cross-validate every configuration on the folds of the first; run the one with the best mean AUC.
 
     Equal scores go to the earlier configuration. The winner's cross-validated score is optimistic, since it was chosen
@@ -61,11 +61,11 @@ def search(
         DataError: the data cannot be split as configured.
     """
     basis = make_basis(configs[0], dataset)
-    candidates = []
+    scored = []
     for done, config in enumerate(configs):
         found = cross_validate(config, dataset, basis.split)
-        candidates.append(Candidate(config, found.summary, found.flags))
+        scored.append(ScoredConfig(config, found.summary, found.flags))
         if on_progress:
             on_progress(done + 1, len(configs))
-    best = max(candidates, key=lambda candidate: candidate.summary[SELECTION_METRIC]["mean"])
-    return candidates, run(best.config, basis)
+    best = max(scored, key=lambda each: each.summary[SELECTION_METRIC]["mean"])
+    return scored, run(best.config, basis)
