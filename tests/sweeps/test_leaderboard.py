@@ -15,7 +15,7 @@ from fvc_exp.sweeps.folder import Plan, Refused, SweepFolder
 from fvc_exp.sweeps.leaderboard import rank
 from fvc_exp.sweeps.results import table_of
 from fvc_exp.sweeps.show import leaderboard_json, print_leaderboard
-from fvc_exp.sweeps.states import MemberState, State, inspect
+from fvc_exp.sweeps.states import MemberState, State, member_states
 from tests.conftest import edit_json
 
 Finished = tuple[SweepFolder, Plan]
@@ -68,7 +68,7 @@ def test_a_winner_at_the_edge_of_the_grid_is_flagged(rows: list[dict[str, Any]],
 
 @pytest.fixture(scope="module")
 def states(finished_sweep: Finished) -> list[MemberState]:
-    return inspect(*finished_sweep)
+    return member_states(*finished_sweep)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_the_ranking_is_that_of_compare(copied: Finished) -> None:
     sweep, plan = copied
     for equal in (False, True):
         compared = compare(runs_of([sweep.path]), replicates=20).to_frame()
-        found = rank(table_of(sweep, inspect(sweep, plan)))
+        found = rank(table_of(sweep, member_states(sweep, plan)))
         assert found["run_id"].to_list() == compared["run"].to_list()
         assert (found["auc_mean"].n_unique() == 1) == equal
         first = sweep.member(found["run_id"][0])
@@ -121,7 +121,7 @@ def test_shows_floors_flags_failures_and_what_was_refused(copied: Finished, tmp_
     sweep, plan = copied
     failed = plan.members[1]
     edit_json(sweep.member(failed.run_id).status, state="failed", reason="ValueError", message="boom")
-    states = inspect(sweep, plan)
+    states = member_states(sweep, plan)
     refused = replace(plan, invalid=[Refused(["C=-1"], "C=-1 is not allowed")] * 3)
     text = shown(refused, states, table_of(sweep, states), tmp_path / "shown")
     for rule in ("prior", "all_fake", "group_lookup"):
