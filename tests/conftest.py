@@ -15,11 +15,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 
+from fvc_exp._typing import Progress
 from fvc_exp.config.hydra_app import register
 from fvc_exp.config.schema import Config
 from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.fvc import DUPLICATES, SEEDS
+from fvc_exp.training.experiment import RunResult, run_experiment
+from fvc_exp.training.split_dataset import SplitDataset
 
 ROOT = Path(__file__).resolve().parents[1]
 Compose = Callable[..., Config]
@@ -67,6 +70,11 @@ def signal_dataset(n_groups: int = 40, copies: int = 3, n_features: int = 5, see
     centres = random.normal(size=(n_groups, n_features))
     X = centres[groups] + 0.3 * random.normal(size=(len(y), n_features)) + 0.6 * y[:, None]
     return make_dataset(X, y, groups)
+
+
+def run(config: Config, dataset: Dataset, on_progress: Progress | None = None) -> RunResult:
+    """One configuration on rows in memory."""
+    return run_experiment(config, SplitDataset.of(config, dataset), on_progress)
 
 
 def write_tables(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -25,31 +24,22 @@ __all__ = ["Fold", "Indices", "Split", "crossing_groups", "inner_parts", "make_s
 _FINEST_SHARE = 20  # a test share is made of whole parts of at most this many
 
 
-_KEPT = 4
-
-
-_splits: dict[str, Split] = {}
-
-
 def make_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
     """Hold out whole groups for the final test, then deal the rest into stratified folds.
 
     The held-out part is group-disjoint under each scheme but ``predefined``, so that it shows what a leaking
-    cross-validation hides. Folds that are dealt are kept for the process's next runs on the same data.
+    cross-validation hides.
 
     Raises:
         DataError: there are too few groups (or rows, for ``stratified``) of a class for that many folds, the platform
             of a video is not known, or the file of predefined folds does not fit the data.
     """
-    if cv.scheme is Scheme.predefined:
-        return _checked(dataset, _predefined(dataset, cv))
-    key = _fingerprint(dataset, cv, seed)
-    if key not in _splits:
-        split = _checked(dataset, _dealt(dataset, cv, seed))
-        while len(_splits) >= _KEPT:
-            del _splits[next(iter(_splits))]
-        _splits[key] = split
-    return _splits[key]
+    split = _predefined(dataset, cv) if cv.scheme is Scheme.predefined else _dealt(dataset, cv, seed)
+    for fold in split.folds:
+        where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
+        _check_classes(dataset, fold.train, f"the training part of {where}")
+        _check_classes(dataset, fold.test, where)
+    return split
 
 
 def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> list[tuple[Indices, Indices]]:
@@ -70,23 +60,6 @@ def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> li
 def crossing_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
     """How many groups stand on both sides of a split."""
     return len(np.intersect1d(dataset.groups[train], dataset.groups[test]))
-
-
-def _checked(dataset: Dataset, split: Split) -> Split:
-    for fold in split.folds:
-        where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
-        _check_classes(dataset, fold.train, f"the training part of {where}")
-        _check_classes(dataset, fold.test, where)
-    return split
-
-
-def _fingerprint(dataset: Dataset, cv: CVConfig, seed: int) -> str:
-    """Of all that decides how the rows are dealt."""
-    platforms = dataset.slices.get(PLATFORM) if cv.scheme is Scheme.leave_platform_out else None
-    digest = hashlib.sha256(repr((cv, seed, platforms)).encode())
-    for values in (dataset.y, dataset.groups):
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
 
 
 def _dealt(dataset: Dataset, cv: CVConfig, seed: int) -> Split:

@@ -24,12 +24,12 @@ def write_result(folder: RunFolder, result: RunResult) -> None:
     """Write every artifact of a run but the plot and the status."""
     import skops.io
 
-    data_hash = result.basis.data_sha256
+    data_hash = result.data.data_sha256
     write_json(folder.metrics, result.fold_records)
     write_json(folder.results, results(result, data_hash))
     write_json(folder.audit, {**result.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
     write_bytes(folder.predictions, parquet_bytes(result.predictions()))
-    write_bytes(folder.folds, result.basis.folds_parquet)
+    write_bytes(folder.folds, result.data.folds_parquet)
     write_atomic(folder.coefficients, coefficients(result).write_csv)
     write_atomic(folder.scaler, lambda file: joblib.dump(result.final.scaler, file))
     write_atomic(folder.model, lambda file: joblib.dump(result.final.classifier, file))
@@ -63,7 +63,7 @@ def results(result: RunResult, data_hash: str) -> dict[str, Any]:
         "flags": result.flags,
         "notes": result.notes,
         "final_model": {"n_iter": result.final.n_iter, "converged": result.final.converged},
-        "data": result.basis.data_facts,
+        "data": result.data.data_facts,
     }
 
 

@@ -24,9 +24,8 @@ from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.show import print_result
 from fvc_exp.stages.pipeline import print_stage
-from fvc_exp.training.experiment import RunResult, run
-from fvc_exp.training.fit import Fit, fit_rows
-from fvc_exp.training.split_dataset import Basis
+from fvc_exp.training.experiment import RunResult, run_experiment
+from fvc_exp.training.split_dataset import SplitDataset
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +35,23 @@ def load(config: Config) -> Dataset:
     return load_dataset(config.data, config.features)
 
 
+def load_split(config: Config) -> SplitDataset:
+    """The same rows, split as configured."""
+    return SplitDataset.of(config, load(config))
+
+
 def execute(
     config: Config,
     path: Path,
     *,
-    load: Callable[[Config], Dataset | Basis] = load,
-    fitted_to: Fit = fit_rows,
+    load: Callable[[Config], SplitDataset] = load_split,
     show: bool = True,
     facts: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
     """Run the configured stage in this folder; returns what ``status.json`` says, whatever happened.
 
-    ``load`` gives the rows to train on (with their split, if they have one), ``fitted_to`` the models, ``show`` prints
-    the tables of results, ``facts`` go into the status.
+    ``load`` gives the rows to train on with their split, ``show`` prints the tables of results, ``facts`` go into the
+    status.
     """
     folder = RunFolder(path)
     started = datetime.now(UTC)
@@ -58,7 +61,7 @@ def execute(
 
     write_config(folder.config, config)
     try:
-        found = _run_stage(config, lambda ready: train(ready, folder, load(ready), fitted_to=fitted_to, show=show))
+        found = _run_stage(config, lambda ready: train(ready, folder, load(ready), show=show))
     except FvcError as error:
         log.error("%s", error)
         return said("failed", reason=type(error).__name__, message=str(error))
@@ -104,28 +107,25 @@ def prepared_dataset(config: Config) -> Dataset:
 def train(
     config: Config,
     folder: RunFolder,
-    data: Dataset | Basis,
+    data: SplitDataset,
     *,
-    fitted_to: Fit = fit_rows,
     show: bool = True,
     plots: bool = True,
 ) -> None:
     """Cross-validate, refit, write all artifacts, unless told otherwise the plots, too, and print the table."""
     progress = progress_bar("folds") if show else nullcontext()
     with progress as on_progress:
-        result = fit(config, data, on_progress, fitted_to)
+        result = fit(config, data, on_progress)
     write(folder, result, plots=plots)
     if show:
         print_result(make_console(), result, folder.path)
 
 
-def fit(
-    config: Config, data: Dataset | Basis, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
-) -> RunResult:
+def fit(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
     """Cross-validate and refit."""
     # One thread: workers of a sweep would fight for the cores, and another number of threads may round differently.
     with threadpool_limits(limits=1):
-        return run(config, data, on_progress, fitted_to)
+        return run_experiment(config, data, on_progress)
 
 
 def write(folder: RunFolder, result: RunResult, *, plots: bool = True) -> None:

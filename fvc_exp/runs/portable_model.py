@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.errors import ArtifactError, DataError
-from fvc_exp.training.calibration import Steps
+from fvc_exp.training.calibration import IsotonicMap
 from fvc_exp.training.experiment import RunResult
 
 FORMAT = 1
@@ -41,7 +41,7 @@ class Bundle:
     run_id: str
     data_sha256: str
     feature_versions: tuple[str, ...]
-    calibration: Steps | None = None
+    calibration: IsotonicMap | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,7 +67,9 @@ class Bundle:
             for name in ("classes", "feature_versions"):
                 values[name] = tuple(values[name])
             if values.get("calibration") is not None:
-                values["calibration"] = Steps(**{axis: tuple(knots) for axis, knots in values["calibration"].items()})
+                values["calibration"] = IsotonicMap(
+                    **{axis: tuple(knots) for axis, knots in values["calibration"].items()}
+                )
             return cls(**values)
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{where}: is not a model of ours: {error}") from error
@@ -112,7 +114,7 @@ class Bundle:
 
 def make_bundle(result: RunResult, run_id: str, data_sha256: str) -> Bundle:
     """The final model of a run."""
-    final, (low, high) = result.final, result.basis.ranges
+    final, (low, high) = result.final, result.data.ranges
     columns = zip(
         result.dataset.feature_names,
         *(
@@ -136,5 +138,5 @@ def make_bundle(result: RunResult, run_id: str, data_sha256: str) -> Bundle:
         run_id=run_id,
         data_sha256=data_sha256,
         feature_versions=result.dataset.feature_versions,
-        calibration=final.steps,
+        calibration=final.isotonic,
     )

@@ -20,9 +20,8 @@ from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.io.tables import read_own
 from fvc_exp.runs.execute import prepared_dataset, train
 from fvc_exp.runs.provenance import provenance
-from fvc_exp.training.fit import fit_rows
-from fvc_exp.training.shared_fits import SharedFits, read_points
-from fvc_exp.training.split_dataset import make_basis
+from fvc_exp.training.shared_fits import read_points
+from fvc_exp.training.split_dataset import SplitDataset
 
 _MOST_DIFFERENCES = 10
 
@@ -71,14 +70,12 @@ def _working_folder(path: Path) -> chdir[Path]:
 
 
 def _differences(folder: RunFolder, config: Config, dataset: Dataset, stored: Mapping[str, Any]) -> Iterator[str]:
-    basis = make_basis(config, dataset)
-    if basis.data_sha256 != stored["data_sha256"]:
-        yield f"data: sha256 was {stored['data_sha256']}, is {basis.data_sha256}"
-    together = read_points(stored.get("fitted_with", ()))
-    fitted_to = SharedFits(basis, config, together) if together else fit_rows
+    data = SplitDataset.of(config, dataset).refitted(config, read_points(stored.get("fitted_with", ())))
+    if data.data_sha256 != stored["data_sha256"]:
+        yield f"data: sha256 was {stored['data_sha256']}, is {data.data_sha256}"
     with tempfile.TemporaryDirectory(prefix="fvc-verify-") as clean:
         again = RunFolder(Path(clean))
-        train(config, again, basis, fitted_to=fitted_to, show=False, plots=False)
+        train(config, again, data, show=False, plots=False)
         for name in _COMPARED:
             yield from _file_differences(getattr(folder, name), getattr(again, name))
 

@@ -29,7 +29,7 @@ def seconds_each(members: Sequence[Member]) -> float | None:
     None where there are too many data to try.
     """
     from fvc_exp.runs.execute import load
-    from fvc_exp.training.pipeline import fit
+    from fvc_exp.training.pipeline import fit_pipeline
 
     chosen = members[:: math.ceil(len(members) / _SAMPLES)]
     seconds = []
@@ -39,7 +39,7 @@ def seconds_each(members: Sequence[Member]) -> float | None:
         if dataset.X.size > _LARGEST:
             return None
         began = time.perf_counter()
-        fit(config, dataset.X, dataset.y)
+        fit_pipeline(config, dataset.X, dataset.y)
         seconds.append((time.perf_counter() - began) * (config.cv.n_splits * config.cv.n_repeats + 1))
     return sum(seconds) / len(seconds)
 

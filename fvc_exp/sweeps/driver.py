@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fvc_exp.config.schema import Choice, Config
+from fvc_exp.config.schema import Choice
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.io.console import make_console
 from fvc_exp.io.files import alone, read_json
 from fvc_exp.sweeps import leaderboard
 from fvc_exp.sweeps.advice import advice, seconds_each
-from fvc_exp.sweeps.cache import basis_of, fits_again
+from fvc_exp.sweeps.cache import SweepCache
 from fvc_exp.sweeps.folder import Member, MemberFolder, Plan, SweepFolder, read_status
 from fvc_exp.sweeps.launchers import Launcher, make_launcher, packs_of
 from fvc_exp.sweeps.results import collect
 from fvc_exp.sweeps.show import counts_line, follow
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, Watch, wait
 from fvc_exp.sweeps.submissions import adopt
-
-if TYPE_CHECKING:
-    from fvc_exp.training.split_dataset import Basis
-
 
 States = Sequence[MemberState]
 
@@ -41,7 +36,8 @@ def drive(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
         ArtifactError: the folder cannot be written.
     """
     console = make_console(stderr=True)
-    launcher = make_launcher(sweep, plan)
+    cache = SweepCache()
+    launcher = make_launcher(sweep, plan, cache)
     if leave and not launcher.leaves:
         raise ConfigError(f"sweep.wait=false needs hydra/launcher=slurm: jobs of {plan.launcher} end with the driver")
     sweep.make()
@@ -59,11 +55,11 @@ def drive(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
         return True
     launcher.prepare()
     states = _wait(console, sweep, Watch(sweep, plan), launcher)
-    finish(sweep, plan, states)
+    finish(sweep, plan, states, cache)
     return all(each.state is State.done for each in states)
 
 
-def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
+def finish(sweep: SweepFolder, plan: Plan, states: States, cache: SweepCache | None = None) -> None:
     """Write the tables, print the leaderboard, and refit the best configuration with all artifacts."""
     console = make_console()
     results = collect(sweep, states)
@@ -76,7 +72,7 @@ def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
         chosen = ranked["run_id"][0]
         if plan.choice != Choice.best.name and not isinstance(found, str):
             chosen = found.choose(Choice[plan.choice]).name
-        _refit_best(sweep, plan, chosen)
+        _refit_best(sweep, plan, chosen, cache or SweepCache())
     console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
 
 
@@ -103,13 +99,14 @@ def _wait(console: Console, sweep: SweepFolder, watch: Watch, launcher: Launcher
         raise
 
 
-def _refit_best(sweep: SweepFolder, plan: Plan, run_id: str) -> None:
+def _refit_best(sweep: SweepFolder, plan: Plan, run_id: str, cache: SweepCache) -> None:
     """Run the best configuration again, this time with pictures, unless it stands there already."""
     best = MemberFolder(sweep.best)
     status = read_status(best.status)
     if status and status["state"] == "done" and read_json(best.results)["run_id"] == run_id:
         return
     from fvc_exp.runs import execute
+    from fvc_exp.training.shared_fits import read_points
 
     try:
         best.path.mkdir(exist_ok=True)
@@ -118,17 +115,11 @@ def _refit_best(sweep: SweepFolder, plan: Plan, run_id: str) -> None:
     for path in best.files():
         path.unlink(missing_ok=True)
     member = _member(plan, run_id)
-
-    together = read_json(sweep.member(run_id).provenance).get("fitted_with", ())
-
-    def basis(config: Config) -> Basis:
-        return basis_of(config, member.data_sha256)
-
+    points = read_points(read_json(sweep.member(run_id).provenance).get("fitted_with", ()))
     execute.execute(
         replace(member.typed(), plots=plan.plots),
         best.path,
-        load=basis,
-        fitted_to=lambda config, *rows: fits_again(config, basis(config), together)(config, *rows),
+        load=lambda config: cache.split_dataset(config, member.data_sha256).refitted(config, points),
     )
 
 

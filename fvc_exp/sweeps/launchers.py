@@ -11,21 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fvc_exp.config.schema import Search
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import progress_bar
-from fvc_exp.sweeps.cache import share_fits
+from fvc_exp.sweeps.cache import SweepCache
 from fvc_exp.sweeps.claims import process_start
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
 from fvc_exp.sweeps.job import Pack, run_members
 from fvc_exp.sweeps.schedulers import LocalQueue, SchedulerError, max_array_size
 from fvc_exp.sweeps.submissions import Cluster, Submission, job_ids, write
-
-if TYPE_CHECKING:
-    from fvc_exp.training.fit import Fit
-
 
 _CLUSTERS = {
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher": Cluster.slurm,
@@ -69,8 +65,8 @@ def cluster_of(option: str, settings: Mapping[str, Any]) -> Cluster | None:
     return _CLUSTERS[target]
 
 
-def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
-    """The launcher that the plan names.
+def make_launcher(sweep: SweepFolder, plan: Plan, cache: SweepCache | None = None) -> Launcher:
+    """The launcher that the plan names; ``cache`` is what the members of this process share.
 
     Raises:
         ConfigError: it is not supported.
@@ -78,7 +74,7 @@ def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
     cluster = cluster_of(plan.launcher, plan.launcher_settings)
     if cluster is None:
         grid = plan.members if plan.search == Search.grid.name else ()
-        return InProcess(sweep, plan.launcher_settings, grid)
+        return InProcess(sweep, plan.launcher_settings, grid, cache or SweepCache())
     kinds: dict[Cluster, Callable[[SweepFolder, Mapping[str, Any]], Launcher]] = {
         Cluster.slurm: SlurmLauncher,
         Cluster.local: LocalLauncher,
@@ -98,9 +94,9 @@ class InProcess:
     sweep: SweepFolder
     settings: Mapping[str, Any]
     grid: Sequence[Member] = ()
+    cache: SweepCache = field(default_factory=SweepCache)
     leaves: bool = field(default=False, init=False)
     _waiting: deque[tuple[Member, ...]] = field(default_factory=deque)
-    _fits: Mapping[str, Fit] = field(default_factory=dict)
 
     def start(self, packs: Packs) -> None:
         """Take them on."""
@@ -110,7 +106,7 @@ class InProcess:
         """Make the fits that the waiting members share."""
         if self.grid and self._waiting:
             with progress_bar("fits") as on_progress:
-                self._fits = share_fits(self.grid, [each for pack in self._waiting for each in pack], on_progress)
+                self.cache.fit_together(self.grid, [each for pack in self._waiting for each in pack], on_progress)
 
     def step(self) -> bool:
         """Run the next one."""
@@ -118,7 +114,7 @@ class InProcess:
             pack, job = self._waiting.popleft(), str(os.getpid())
             own = Submission.new(Cluster.local, str(self.sweep.path), [_ids(pack)])
             write(self.sweep, own.with_jobs([f"{job}.{process_start(os.getpid())}"]))
-            run_members(self.sweep, pack, job, self._fits)
+            run_members(self.sweep, pack, job, self.cache)
         return bool(self._waiting)
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from fvc_exp.evaluation.floors import floor_scores, lookup, platform_only
-from fvc_exp.training.experiment import run
 from fvc_exp.training.notes import FLAGS, edge_of_grid
-from tests.conftest import Compose, signal_dataset
+from tests.conftest import Compose, run, signal_dataset
 
 
 def test_lookup_is_the_mean_label_of_the_key_else_of_all() -> None:

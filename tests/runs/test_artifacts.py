@@ -18,8 +18,8 @@ from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.load import read_pipeline
 from fvc_exp.runs.plots import roc_pr_figure, write_png
-from fvc_exp.training.experiment import RunResult, run
-from tests.conftest import Compose, signal_dataset
+from fvc_exp.training.experiment import RunResult
+from tests.conftest import Compose, run, signal_dataset
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs.portable_model import Bundle, make_bundle
-from fvc_exp.training.experiment import RunResult, run
-from tests.conftest import Compose, signal_dataset
+from fvc_exp.training.experiment import RunResult
+from tests.conftest import Compose, run, signal_dataset
 
 
 @pytest.fixture(params=["penalty=l2", "penalty=l1 C=0.1", "penalty=none", "penalty=elasticnet class_weight=balanced"])

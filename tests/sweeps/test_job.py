@@ -14,18 +14,11 @@ import pytest
 
 from fvc_exp.io.files import write_json
 from fvc_exp.runs import execute
-from fvc_exp.sweeps import cache
 from fvc_exp.sweeps.claims import try_claim
 from fvc_exp.sweeps.folder import Member, SweepFolder
 from fvc_exp.sweeps.job import Pack, TimeLimitError, run_member, run_members
 from tests.conftest import ROOT
 from tests.sweeps.conftest import MakePlan
-
-
-@pytest.fixture(autouse=True)
-def _no_rows_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    for known in ("_datasets", "_bases", "_fits"):
-        monkeypatch.setattr(cache, known, {})
 
 
 @pytest.fixture
@@ -106,7 +99,7 @@ def test_after_the_time_limit_nothing_is_begun(
     def out_of_time(*arguments: object) -> None:
         raise TimeLimitError("over")
 
-    monkeypatch.setattr(execute, "run", out_of_time)
+    monkeypatch.setattr(execute, "run_experiment", out_of_time)
     said = run_members(sweep, make("C=0.1,1").members, "1")
     assert [each["reason"] for each in said] == ["TimeLimitError"]
 
@@ -121,7 +114,7 @@ pack = pickle.load(open(sys.argv[1], "rb"))
 def slow(*arguments):
     signal.raise_signal(signal.SIGUSR2)
     time.sleep(60)
-execute.run = slow
+execute.run_experiment = slow
 os.environ |= {"SUBMITIT_EXECUTOR": "local", "SUBMITIT_LOCAL_JOB_ID": "7", "SUBMITIT_FOLDER": sys.argv[2]}
 here = environment.JobEnvironment()
 delayed = utils.DelayedSubmission(pack)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from fvc_exp.cli.app import app
 from fvc_exp.errors import ConfigError
-from fvc_exp.sweeps import cache
+from fvc_exp.sweeps.cache import SweepCache
 from fvc_exp.sweeps.driver import drive
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.multirun import Grid
@@ -31,12 +31,6 @@ from tests.sweeps.conftest import FAST, MakePlan, maker
 AXES = ("penalty=l2,l1,elasticnet", "C=0.1,1", "penalty.l1_ratio=0.5", "plots=false")
 FEW = (*AXES, "C=0.3")
 TOLERANCE = 1e-4  # of a coefficient, where the objective is certain to a share of 1e-9
-
-
-@pytest.fixture(autouse=True)
-def _nothing_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    for known in ("_datasets", "_bases", "_fits"):
-        monkeypatch.setattr(cache, known, {})
 
 
 def finished(path: Path, plan: Plan) -> SweepFolder:
@@ -267,7 +261,7 @@ def test_everything_reads_it(tried: tuple[Plan, SweepFolder], tmp_path: Path) ->
 def test_progress_counts_up(tried: tuple[Plan, SweepFolder]) -> None:
     members = tried[0].members
     seen: list[tuple[int, int]] = []
-    cache.share_fits(members, members, lambda done, total: seen.append((done, total)))
+    SweepCache().fit_together(members, members, lambda done, total: seen.append((done, total)))
     done, totals = np.array(seen).T
     assert len(set(totals)) == 1
     assert np.all(np.diff(done) >= 0)

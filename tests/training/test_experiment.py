@@ -12,8 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from fvc_exp.config.schema import Penalty
 from fvc_exp.config.validate import LEGAL_SOLVERS, PROX_NEWTON
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.training.experiment import run
-from tests.conftest import Compose, make_dataset, signal_dataset
+from tests.conftest import Compose, make_dataset, run, signal_dataset
 
 PAIRS = [(penalty, solver) for penalty, solvers in LEGAL_SOLVERS.items() for solver in solvers]
 
@@ -91,7 +90,7 @@ def test_all_fake_floor(compose_config: Compose) -> None:
     assert floor["f1"] == pytest.approx(2 / 3, abs=0.02)
 
 
-def test_running_without_groups_is_said_loudly(compose_config: Compose) -> None:
+def test_a_run_without_groups_has_a_note(compose_config: Compose) -> None:
     dataset = signal_dataset()
     alone = make_dataset(dataset.X, dataset.y, np.arange(len(dataset.y)), group_column=None)
     assert any(note.startswith("NO GROUPS") for note in run(compose_config(), alone).notes)

@@ -12,15 +12,15 @@ from fvc_exp.config.canonical import canonical
 from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.group_folds import deal_groups
-from fvc_exp.data.splits import make_split
 from fvc_exp.errors import ConfigError, IncompatibleError
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.training.documented_grid import documented_grid
-from fvc_exp.training.experiment import plain_auc, run
-from fvc_exp.training.fit import train
-from fvc_exp.training.pipeline import fit
-from tests.conftest import Compose, make_dataset, signal_dataset
+from fvc_exp.training.experiment import mean_auc
+from fvc_exp.training.fit import fit_configuration
+from fvc_exp.training.pipeline import fit_pipeline
+from fvc_exp.training.split_dataset import SplitDataset
+from tests.conftest import Compose, make_dataset, run, signal_dataset
 
 SEEDS = 24  # with half as many the luck of the folds decides: the second assert fails for one dozen seeds in three
 
@@ -32,12 +32,12 @@ def noise(seed: int) -> Dataset:
 def nested_and_best(configs: list[Config], seed: int) -> tuple[float, float]:
     """Mean outer AUC of the configuration chosen inside each fold, and of the one chosen by the outer folds."""
     dataset = noise(seed)
-    split = make_split(dataset, configs[0].cv, seed)
+    data = SplitDataset.of(replace(configs[0], seed=seed), dataset)
     nested = []
-    for fold in split.folds:
-        chosen = train(configs, dataset, fold.train)
+    for fold in data.split.folds:
+        chosen = fit_configuration(configs, data, fold.train)
         nested.append(roc_auc_score(dataset.y[fold.test], chosen.probability(dataset.X[fold.test])))
-    return float(np.mean(nested)), max(plain_auc(config, dataset, split) for config in configs)
+    return float(np.mean(nested)), max(mean_auc(config, data) for config in configs)
 
 
 @pytest.mark.slow
@@ -69,11 +69,11 @@ def test_equals_the_search_by_hand(config: Config) -> None:
         def inner_auc(
             c: float, X: np.ndarray = X, y: np.ndarray = y, inner: list[tuple[np.ndarray, np.ndarray]] = inner
         ) -> float:
-            models = [(fit(with_c(config, c), X[train], y[train]), test) for train, test in inner]
+            models = [(fit_pipeline(with_c(config, c), X[train], y[train]), test) for train, test in inner]
             return float(np.mean([roc_auc_score(y[test], model.probability(X[test])) for model, test in models]))
 
         assert c == max((0.001, 0.1, 10.0), key=inner_auc)
-        expected = fit(with_c(config, c), X, y).probability(dataset.X[fold.test])
+        expected = fit_pipeline(with_c(config, c), X, y).probability(dataset.X[fold.test])
         np.testing.assert_array_equal(probability, expected)
 
 
@@ -120,7 +120,10 @@ def test_nothing_outside_the_training_part_is_looked_at(config: Config) -> None:
     X, y = dataset.X.copy(), dataset.y.copy()
     X[fold.test], y[fold.test] = 1e3 * X[fold.test] + 7, 1 - y[fold.test]
     choices = [with_c(config, c) for c in config.cv.c_grid]
-    before, after = (train(choices, each, fold.train) for each in (dataset, make_dataset(X, y, dataset.groups)))
+    before, after = (
+        fit_configuration(choices, SplitDataset.of(config, each), fold.train)
+        for each in (dataset, make_dataset(X, y, dataset.groups))
+    )
     assert before.C == after.C
     np.testing.assert_array_equal(before.classifier.coef_, after.classifier.coef_)
 

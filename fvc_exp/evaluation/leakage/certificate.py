@@ -6,10 +6,9 @@ group, or if random labels can be learned under it. ``CODES`` lists the reasons.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,7 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import Split
 from fvc_exp.evaluation.floors import lookup
 from fvc_exp.evaluation.leakage.overlap import Crossing, crossing_keys, crossing_vectors
-from fvc_exp.evaluation.leakage.permutation import Null, Scorer, null_distribution, ridge_scorer
-
-if TYPE_CHECKING:
-    pass
+from fvc_exp.evaluation.leakage.permutation import Null, null_distribution, ridge_scorer
 
 
 def print_certificate(console: Console, certificate: Certificate) -> None:
@@ -55,9 +51,6 @@ CODES = {
 
 
 PROBE_MARGIN = 0.01  # of accuracy
-
-
-_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -128,9 +121,6 @@ class Certificate:
         return {**self.summary(), "checks": checks}
 
 
-_certificates: dict[str, Certificate] = {}
-
-
 def certify(rows: Rows, split: Split, tolerance: float, null: Null | None, no_null: str) -> Certificate:
     """Check every part of a split; ``null`` is what permuted labels score under it, or ``no_null`` why that is missing.
 
@@ -159,43 +149,16 @@ def certify(rows: Rows, split: Split, tolerance: float, null: Null | None, no_nu
     return Certificate(groups, files, vectors, probes, null, tuple(not_checked))
 
 
-def certify_run(
-    dataset: Dataset, split: Split, audit: AuditConfig, seed: int, scorer: Scorer | None = None
-) -> Certificate:
-    """The certificate of a run; ``scorer`` fits permuted labels instead of the ridge regression.
-
-    Without one it depends on data, folds, seed and settings alone, and is kept for the process's next runs on them.
-    """
-    if scorer is not None:
-        return _certify_run(dataset, split, audit, seed, scorer, "model")
-    key = _fingerprint(dataset, split, audit, seed)
-    if key not in _certificates:
-        while len(_certificates) >= _KEPT:
-            del _certificates[next(iter(_certificates))]
-        _certificates[key] = _certify_run(dataset, split, audit, seed, ridge_scorer(dataset.X, split), "ridge")
-    return _certificates[key]
-
-
-def _certify_run(
-    dataset: Dataset, split: Split, audit: AuditConfig, seed: int, scorer: Scorer, name: str
-) -> Certificate:
+def certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> Certificate:
+    """The certificate of a run, which depends on data, folds, seed and settings alone, not on its model."""
     null, why = None, "audit.permutations=0"
     if audit.permutations:
-        null = null_distribution(dataset.y, dataset.groups, split, scorer, name, audit.permutations, seed)
+        scorer = ridge_scorer(dataset.X, split)
+        null = null_distribution(dataset.y, dataset.groups, split, scorer, "ridge", audit.permutations, seed)
         why = "nearly every permutation leaves a fold without one of the classes"
     groups = dataset.groups if dataset.group_column else None
     rows = Rows(dataset.ids, groups, dataset.y, dataset.X, dataset.content_sha256)
     return certify(rows, split, audit.tolerance, null, why)
-
-
-def _fingerprint(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> str:
-    digest = hashlib.sha256()
-    for value in (dataset.content_hash(), dataset.group_column, dataset.content_sha256, audit, seed):
-        digest.update(repr(value).encode())
-    for _, train, test in split.parts():
-        for rows in (train, test):
-            digest.update(len(rows).to_bytes(8, "little") + rows.tobytes())
-    return digest.hexdigest()
 
 
 def _probes(groups: NDArray[np.int64], y: NDArray[np.int64], split: Split) -> dict[str, Probe]:

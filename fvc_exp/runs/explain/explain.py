@@ -25,7 +25,8 @@ from fvc_exp.runs.explain.importance import feature_importance
 from fvc_exp.runs.explain.path import RegularisationPath, regularisation_path
 from fvc_exp.runs.explain.plots import path_figure
 from fvc_exp.runs.explain.slice_scores import slice_scores
-from fvc_exp.training.experiment import RunResult, run
+from fvc_exp.training.experiment import RunResult, run_experiment
+from fvc_exp.training.split_dataset import SplitDataset
 
 _TABLES = ("coefficients", "importance", "slices")
 
@@ -151,7 +152,7 @@ def _again(folder: RunFolder) -> RunResult:
         if (found := dataset.content_hash()) != stored["data_sha256"]:
             raise DataError(f"{config.data.root}: the data changed: sha256 was {stored['data_sha256']}, is {found}")
         with threadpool_limits(limits=1):  # as the run itself
-            return run(config, dataset)
+            return run_experiment(config, SplitDataset.of(config, dataset))
 
 
 def _summary(insight: Insight) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fvc_exp.errors import IncompatibleError
 from fvc_exp.evaluation.statistics import standard_error
 from fvc_exp.runs.explain.coefficients import at_final_c
 from fvc_exp.training.experiment import RunResult
-from fvc_exp.training.pipeline import fit
+from fvc_exp.training.pipeline import fit_pipeline
 
 C_VALUES = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, two a decade
 
@@ -56,7 +56,7 @@ def regularisation_path(
     values = sorted({*c_values, config.C})
     for done, c in enumerate(values):
         here = replace(config, C=c)
-        weights = fit(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
+        weights = fit_pipeline(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
         scores.append({"C": c, **_cross_validated(result, here), "nonzero": int(np.count_nonzero(weights))})
         coefficients += [(c, *each) for each in zip(dataset.feature_names, weights.tolist(), strict=True)]
         if on_progress:
@@ -70,7 +70,7 @@ def _cross_validated(result: RunResult, config: Config) -> dict[str, float | Non
     dataset, folds = result.dataset, result.split.folds
     scores = []
     for fold in folds:
-        model = fit(config, dataset.X[fold.train], dataset.y[fold.train])
+        model = fit_pipeline(config, dataset.X[fold.train], dataset.y[fold.train])
         scores.append(roc_auc_score(dataset.y[fold.test], model.probability(dataset.X[fold.test])))
     values = np.array(scores)
     if len(values) == 1:

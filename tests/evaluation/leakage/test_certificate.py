@@ -12,12 +12,10 @@ from fvc_exp.config.schema import AuditConfig, CVConfig, NullScorer, Scheme
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import Split, make_split
 from fvc_exp.errors import ConfigError
-from fvc_exp.evaluation.leakage import certificate
 from fvc_exp.evaluation.leakage.certificate import CODES, certify_run, print_certificate
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
-from fvc_exp.training.experiment import cross_validate, run
-from tests.conftest import Compose, make_dataset, signal_dataset
+from tests.conftest import Compose, make_dataset, run, signal_dataset
 
 AUDIT = AuditConfig(allow_fail=False, tolerance=1e-6, permutations=49, scorer=NullScorer.ridge)
 
@@ -125,42 +123,6 @@ def test_no_permutations() -> None:
     found = certify_run(dataset, grouped(dataset), replace(AUDIT, permutations=0), 0)
     assert found.null is None
     assert "random labels: audit.permutations=0" in found.not_checked
-
-
-def test_made_once_for_equal_data_and_folds(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    certify = certificate.certify
-    monkeypatch.setattr(certificate, "certify", lambda *given: (made.append(given), certify(*given))[1])
-    dataset, other = signal_dataset(seed=11), signal_dataset(seed=12)
-    split = grouped(dataset)
-    first = certify_run(dataset, split, AUDIT, 0)
-    assert certify_run(signal_dataset(seed=11), grouped(dataset), AUDIT, 0) is first
-    assert len(made) == 1
-    hashes = tuple(map(str, range(120)))
-    for changed in (
-        (other, split, AUDIT, 0),
-        (dataset, grouped(dataset, 1), AUDIT, 0),
-        (dataset, split, replace(AUDIT, permutations=50), 0),
-        (dataset, split, AUDIT, 1),
-        (replace(dataset, content_sha256=hashes), split, AUDIT, 0),
-    ):
-        certify_run(*changed)
-    assert len(made) == 6
-    for seed in range(20):
-        certify_run(dataset, split, replace(AUDIT, permutations=0), seed)
-    assert len(certificate._certificates) <= 8
-
-
-def test_the_run_s_own_model_on_permuted_labels(compose_config: Compose) -> None:
-    config = compose_config("audit.scorer=model", "audit.permutations=19", "cv.n_splits=3", "penalty=l1", "C=0.1")
-    dataset = signal_dataset()
-    dataset.X[:, 0] += 5 * dataset.y
-    result = run(config, dataset)
-    null = result.certificate.null
-    assert (null.scorer, null.permutations) == ("model", 19)
-    assert null.observed == result.summary["auc"]["mean"]
-    assert null.p_value == 0.05
-    assert cross_validate(config, dataset, result.split).summary["auc"]["mean"] == null.observed
 
 
 def test_audit_json_and_verdict_in_results(compose_config: Compose, tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from fvc_exp.runs.explain.importance import feature_importance
-from fvc_exp.training.experiment import run
-from tests.conftest import Compose, make_dataset
+from tests.conftest import Compose, make_dataset, run
 
 
 def test_what_the_model_needs_is_important_and_noise_is_not(compose_config: Compose) -> None:
