@@ -1,10 +1,11 @@
-"""Better probabilities and thresholds, learned from out-of-fold scores of training rows alone."""
+"""Better probabilities and thresholds, learned from out-of-fold scores of training rows alone.
+
+scikit-learn is imported where it is used: a saved model needs only ``IsotonicMap``.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from fvc_exp._typing import Array, Labels
 from fvc_exp.evaluation.metrics import THRESHOLD
@@ -35,6 +36,8 @@ def fit_platt(y: Labels, log_odds: Array) -> PlattScaling:
 
     Labels are (n,), log odds of fake (n,).
     """
+    from sklearn.linear_model import LogisticRegression
+
     fakes, reals = int(np.sum(y == 1)), int(np.sum(y == 0))
     target = np.where(y == 1, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
     # A target between the classes is a row of each class with a weight.
@@ -50,6 +53,8 @@ def fit_platt(y: Labels, log_odds: Array) -> PlattScaling:
 
 def fit_isotonic(y: Labels, probability: Array) -> IsotonicMap:
     """Isotonic regression of the labels (n,) on the probabilities of fake (n,) (Zadrozny and Elkan 2002)."""
+    from sklearn.isotonic import IsotonicRegression
+
     found = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(probability, y)
     return IsotonicMap(tuple(found.X_thresholds_.tolist()), tuple(found.y_thresholds_.tolist()))
 

@@ -81,7 +81,7 @@ def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]
             config.solver.name is Solver.liblinear
         ),
         f"C={config.C} has no effect with penalty=none": not has_penalty,
-        f"C={config.C} has no effect with cv={config.cv.name}: the final model was fitted with C={final.C}": (
+        f"C={config.C} has no effect with cv.c_grid={config.cv.c_grid}: the final model was fitted with C={final.C}": (
             has_penalty and bool(config.cv.c_grid)
         ),
         "model.json holds the isotonic calibration; model.skops and model.joblib are uncalibrated": (

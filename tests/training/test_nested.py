@@ -103,7 +103,7 @@ def test_results_name_the_search(config: Config, tmp_path: Path) -> None:
     assert results["parameters"]["cv"]["c_grid"] == "0.001 0.1 10"
     records = json.loads((tmp_path / "metrics.json").read_text())
     assert [record["C"] for record in records] == list(result.nested.chosen)
-    assert any("C=1.0 has no effect with cv=nested" in note for note in result.notes)
+    assert any("C=1.0 has no effect with cv.c_grid=" in note for note in result.notes)
 
 
 def test_a_choice_at_the_edge_is_flagged(compose_config: Compose) -> None:

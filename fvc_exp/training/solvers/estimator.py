@@ -119,8 +119,8 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         if self.warm_start and hasattr(self, "coef_"):
             start = columns.scaled(self.coef_[0], float(self.intercept_[0]))
         else:
-            start = np.zeros(X.shape[1]), newton.log_odds(y, s) if self.fit_intercept else 0.0
-        with subproblem.quiet():
+            start = np.zeros(X.shape[1]), newton.null_intercept(y, s) if self.fit_intercept else 0.0
+        with subproblem.ignore_sweep_limits():
             found = newton.minimise(problem, *start, self.tol, self.max_iter)
         w, b = columns.raw(found.w, found.b)
         self.coef_, self.intercept_ = w[None], np.array([b])
