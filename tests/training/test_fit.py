@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from fvc_exp.runs.portable_model import Bundle, make_bundle
 from fvc_exp.training.calibration import best_threshold
 from fvc_exp.training.fit import fit_configuration
 from fvc_exp.training.pipeline import build_pipeline, fit_pipeline
+from fvc_exp.training.shared_fits import candidates
 from fvc_exp.training.split_dataset import SplitDataset
 from tests.conftest import Compose, make_dataset, run, signal_dataset
 
@@ -23,22 +25,28 @@ CHOICES = [
 IDS = ["-".join(choice) for choice in CHOICES]
 
 
-@pytest.mark.parametrize(("calibration", "threshold"), CHOICES, ids=IDS)
-def test_test_rows_decide_nothing(compose_config: Compose, calibration: str, threshold: str) -> None:
-    """Neither features nor labels of a fold's test rows change its model, calibration or threshold."""
-    config = compose_config(
-        f"calibration={calibration}", f"threshold={threshold}", "cv.inner_splits=3", "cv.n_splits=3"
-    )
+@pytest.mark.parametrize(
+    "overrides",
+    [*((f"calibration={calibration}", f"threshold={rule}") for calibration, rule in CHOICES), ("cv=nested",)],
+    ids=[*IDS, "nested"],
+)
+def test_test_rows_decide_nothing(compose_config: Compose, overrides: tuple[str, ...]) -> None:
+    """Neither features nor labels of test rows change medians, scales, coefficients, C, calibration or threshold."""
+    config = compose_config(*overrides, "cv.inner_splits=3", "cv.n_splits=3")
     dataset = signal_dataset()
+    dataset.X[::5, 0] = np.nan
     result = run(config, dataset)
     rows = np.arange(0, len(dataset.y), 7)
     for fold, model in zip(result.split.folds, result.fold_models, strict=True):
         X, y = dataset.X.copy(), dataset.y.copy()
         X[fold.test], y[fold.test] = 1e3 * X[fold.test] + 7, 1 - y[fold.test]
         X[result.split.test], y[result.split.test] = -X[result.split.test], 1 - y[result.split.test]
-        again = fit_configuration([config], SplitDataset.of(config, make_dataset(X, y, dataset.groups)), fold.train)
-        assert again.threshold == model.threshold
+        changed = replace(result.data, dataset=make_dataset(X, y, dataset.groups))
+        again = fit_configuration(candidates(config), changed, fold.train)
+        assert (again.threshold, again.C) == (model.threshold, model.C)
         np.testing.assert_array_equal(again.probability(dataset.X[rows]), model.probability(dataset.X[rows]))
+        for step, name in (("imputer", "statistics_"), ("scaler", "scale_"), ("classifier", "coef_")):
+            np.testing.assert_array_equal(*(getattr(each.pipeline[step], name) for each in (again, model)))
 
 
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
