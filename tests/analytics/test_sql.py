@@ -20,8 +20,7 @@ from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.find import runs_below
-from fvc_exp.training.experiment import run
-from tests.conftest import ROOT, Compose, signal_dataset
+from tests.conftest import ROOT, Compose, run, signal_dataset
 
 duckdb = pytest.importorskip("duckdb")
 RECORDS = [{"fold": 0, "test_f1": 0.5}, {"fold": 1, "test_f1": 0.75}]

@@ -18,7 +18,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import register
-from fvc_exp.sweeps import cache
 from fvc_exp.sweeps.folder import MemberFolder, Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.multirun import Grid, common_overrides
@@ -28,12 +27,6 @@ from tests.conftest import ROOT, write_tables
 BASIC = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
 FAST = "audit.permutations=0"  # the audit of a run costs more than its fits
 MakePlan = Callable[..., Plan]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    for known in ("_datasets", "_bases", "_fits"):
-        monkeypatch.setattr(cache, known, {})
 
 
 @pytest.fixture(scope="session")

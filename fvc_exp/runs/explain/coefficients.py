@@ -14,7 +14,7 @@ from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.evaluation.metrics import auc
 from fvc_exp.training.experiment import RunResult
-from fvc_exp.training.pipeline import FittedModel, fit
+from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 
 REPLICATES = 200
 REPEATS = 10
@@ -32,10 +32,10 @@ def coefficient_stability(
     the interval to zero with the coefficient: it shows how much the fit varies, not where the true value lies.
     """
     config, dataset, rows = at_final_c(result), result.dataset, result.split.development
-    exact = _weights(fit(config, dataset.X[rows], dataset.y[rows]))
+    exact = _weights(fit_pipeline(config, dataset.X[rows], dataset.y[rows]))
     drawn = []
     for done, sample in enumerate(group_samples(dataset, rows, replicates, seed), 1):
-        drawn.append(_weights(fit(config, dataset.X[sample], dataset.y[sample])))
+        drawn.append(_weights(fit_pipeline(config, dataset.X[sample], dataset.y[sample])))
         if on_progress:
             on_progress(done, replicates)
     table = np.array(drawn)

@@ -23,6 +23,7 @@ from fvc_exp.runs.explain.slice_scores import slice_scores
 from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.plots import path_figure, svg_bytes
 from fvc_exp.training.experiment import RunResult
+from fvc_exp.training.split_dataset import SplitDataset
 
 _TABLES = ("coefficients", "importance", "slices")
 
@@ -150,7 +151,7 @@ def _again(run: LoadedRun) -> RunResult:
     dataset, before = dataset_of(run), run.provenance["data_sha256"]
     if (found := dataset.content_hash()) != before:
         raise DataError(f"{run.config.data.root}: the data changed: sha256 was {before}, is {found}")
-    return run_on_one_thread(run.config, dataset)
+    return run_on_one_thread(run.config, SplitDataset.of(run.config, dataset))
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from fvc_exp.evaluation.metrics import auc
 from fvc_exp.evaluation.statistics import standard_error
 from fvc_exp.runs.explain.coefficients import at_final_c
 from fvc_exp.training.experiment import RunResult
-from fvc_exp.training.pipeline import fit
+from fvc_exp.training.pipeline import fit_pipeline
 
 C_VALUES = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, two per decade
 _SCORES = {"C": pl.Float64, "mean": pl.Float64, "std": pl.Float64, "standard_error": pl.Float64, "nonzero": pl.Int64}
@@ -52,7 +52,7 @@ def regularisation_path(
     values = sorted({*c_values, config.C})
     for done, c in enumerate(values, 1):
         here = replace(config, C=c)
-        weights = fit(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
+        weights = fit_pipeline(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
         scores.append({"C": c, **_cross_validated(result, here), "nonzero": int(np.count_nonzero(weights))})
         coefficients += [(c, *each) for each in zip(dataset.feature_names, weights.tolist(), strict=True)]
         if on_progress:
@@ -66,7 +66,7 @@ def _cross_validated(result: RunResult, config: Config) -> dict[str, float | Non
     dataset, folds = result.dataset, result.split.folds
     scores = []
     for fold in folds:
-        model = fit(config, dataset.X[fold.train], dataset.y[fold.train])
+        model = fit_pipeline(config, dataset.X[fold.train], dataset.y[fold.train])
         scores.append(auc(dataset.y[fold.test], model.probability(dataset.X[fold.test])))
     values = np.array(scores)
     if len(values) == 1:

@@ -18,8 +18,7 @@ from fvc_exp.evaluation.leakage.certificate import CODES, CheckOutcome, certify_
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.show import print_certificate
-from fvc_exp.training.experiment import run
-from tests.conftest import Compose, make_cv, signal_dataset
+from tests.conftest import Compose, make_cv, run, signal_dataset
 
 AUDIT = AuditConfig(allow_fail=False, tolerance=1e-6, permutations=49)
 

@@ -8,8 +8,8 @@ from sklearn.preprocessing import StandardScaler
 
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.runs.explain.coefficients import coefficient_stability, feature_importance, group_samples
-from fvc_exp.training.experiment import RunResult, run
-from tests.conftest import Compose, make_dataset, signal_dataset
+from fvc_exp.training.experiment import RunResult
+from tests.conftest import Compose, make_dataset, run, signal_dataset
 
 
 def dataset_with(shifts: tuple[float, ...], n_groups: int = 150, copies: int = 4) -> Dataset:
