@@ -1,7 +1,5 @@
 """Which rows train and which rows test. Under the grouped scheme a group never stands on both sides."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the members that one process runs share."""
 
-from __future__ import annotations
-
 import pytest
 
 from fvc_exp.errors import DataError
