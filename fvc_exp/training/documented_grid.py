@@ -1,7 +1,5 @@
 """The documented grid search: 28 configurations on the same folds, the best refitted."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product

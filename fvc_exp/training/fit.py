@@ -1,7 +1,5 @@
 """Everything that is learned from the rows of one training part: C, the model, its calibration, its threshold."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Fits that the configurations of a grid share: all penalties on all training parts, made in one go."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """What the members that one process runs share."""
 
-from __future__ import annotations
-
 import pytest
 
 from fvc_exp.errors import DataError
@@ -12,7 +10,7 @@ from tests.sweeps.conftest import MakePlan
 
 
 def shared(cache: SweepCache, make: MakePlan, *arguments: str) -> list[SplitDataset]:
-    return [cache.split_dataset(member.typed(), member.data_sha256) for member in make(*arguments).members]
+    return [cache.split_dataset(member.config, member.data_sha256) for member in make(*arguments).members]
 
 
 def test_rows_folds_and_certificate_are_made_once(make: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,15 +33,15 @@ def test_what_decides_folds_or_certificate_makes_another_split_of_the_same_rows(
 def test_rows_are_those_of_the_plan(make: MakePlan) -> None:
     member = make("C=0.1").members[0]
     with pytest.raises(DataError, match=r"data changed after the sweep was planned \(sha256 \w{12}, planned 000000"):
-        SweepCache().split_dataset(member.typed(), "0" * 64)
+        SweepCache().split_dataset(member.config, "0" * 64)
 
 
 def test_the_oldest_splits_are_forgotten_but_not_their_fits(make: MakePlan) -> None:
     members = make("search=grid", "C=0.1,1", "cv.n_splits=2", f"seed={','.join(map(str, range(12)))}").members
     first, cache = members[0], SweepCache()
-    before = cache.split_dataset(first.typed(), first.data_sha256)
+    before = cache.split_dataset(first.config, first.data_sha256)
     cache.fit_together(members, members)
-    after = cache.split_dataset(first.typed(), first.data_sha256)
+    after = cache.split_dataset(first.config, first.data_sha256)
     assert after is not before
     for data in (before, after):
-        assert len(data.fit(first.typed(), data.split.development).fitted_with) == 2
+        assert len(data.fit(first.config, data.split.development).fitted_with) == 2

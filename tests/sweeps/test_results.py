@@ -14,16 +14,16 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.results import collect_results
-from fvc_exp.sweeps.states import inspect
+from fvc_exp.sweeps.states import member_states
 
 
 def test_tables_hold_what_the_run_folders_hold_each_time(copied: tuple[SweepFolder, Plan]) -> None:
     sweep, plan = copied
-    table = collect_results(sweep, inspect(sweep, plan))
+    table = collect_results(sweep, member_states(sweep, plan))
     before = {path: path.read_bytes() for path in (sweep.results, sweep.results_csv, sweep.folds)}
     for path in before:
         path.unlink()
-    collect_results(sweep, inspect(sweep, plan))
+    collect_results(sweep, member_states(sweep, plan))
     assert {path: path.read_bytes() for path in before} == before
     assert table.equals(pl.read_parquet(sweep.results))
     assert pl.read_csv(sweep.results_csv)["run_id"].to_list() == [member.run_id for member in plan.members]
@@ -55,7 +55,7 @@ def test_broken_failed_and_missing_runs_keep_their_rows(copied: tuple[SweepFolde
     assert table["reason"].to_list()[1:] == ["DataError", *[None] * 4]
     assert table["C"].to_list() == [0.001, 0.1, 10.0] * 2
     assert table["auc_mean"].count() == 3
-    collect_results(sweep, inspect(sweep, plan))
+    collect_results(sweep, member_states(sweep, plan))
     assert_frame_equal(table, pl.read_parquet(sweep.results))
 
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from itertools import product
@@ -12,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from fvc_exp.config.canonical import canonical
 from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.group_folds import deal_groups
+from fvc_exp.data.group_folds import stratified_group_folds
 from fvc_exp.errors import ConfigError, IncompatibleError
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
@@ -64,7 +62,7 @@ def test_equals_the_search_by_hand(config: Config) -> None:
     assert result.nested is not None
     for fold, c, probability in zip(result.split.folds, result.nested.chosen, result.fold_probabilities, strict=True):
         X, y, groups = dataset.X[fold.train], dataset.y[fold.train], dataset.groups[fold.train]
-        tests = deal_groups(y, groups, 3, config.seed)
+        tests = stratified_group_folds(y, groups, 3, config.seed)
         aucs = {value: [] for value in (0.001, 0.1, 10.0)}
         for value, test in product(aucs, tests):
             model = fit_pipeline(replace(config, C=value), np.delete(X, test, axis=0), np.delete(y, test))

@@ -1,7 +1,5 @@
 """The solver as a scikit-learn estimator, and as the plain LogisticRegression that is saved."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real

@@ -11,8 +11,6 @@ feasible by the optimality of the step, if each theta_i lies between its bounds.
 KL(y_i + theta_i / s_i || p_i+), at most the same sum of chi-squared distances, with the intercept and for any d_i.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ The null model is of no coefficients, the mid model of a rough fit with the geom
 takes Newton steps by the nearer one, until its duality gap is small enough or its steps stop shrinking.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Sums over the rows in either precision, against a plain second implementation."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
