@@ -1,7 +1,5 @@
 """Ready tables over all runs below a folder, for SQL: ``runs``, ``folds``, ``predictions``, ``coefficients``."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The two moments at which Hydra lets a single run be refused or its exit code be set."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus

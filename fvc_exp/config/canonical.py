@@ -1,7 +1,5 @@
 """When two runs are the same experiment: the canonical configuration and its hash."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Compose ``conf/`` into a typed configuration from Python, as run.py does at the shell."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

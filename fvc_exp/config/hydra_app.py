@@ -1,7 +1,5 @@
 """Hydra at the shell: what it must know before it composes, and errors as one line instead of a traceback."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterator

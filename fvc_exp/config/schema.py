@@ -3,8 +3,6 @@
 Hydra composes YAML against these dataclasses (``Config`` stands first in the defaults list).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import cast

@@ -1,7 +1,5 @@
 """The configuration of a run as ``config.yaml``: written with the run, read back by whoever looks at it later."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which values are allowed, and which go together; all of it is checked before any work begins."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import is_dataclass

@@ -1,7 +1,5 @@
 """Tests between configurations that were scored on the same folds. Pure functions of scores."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

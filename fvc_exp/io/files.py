@@ -1,7 +1,5 @@
 """A file gets to its place whole or not at all, and what only one process may do at a time."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import json

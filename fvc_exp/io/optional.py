@@ -1,7 +1,5 @@
 """Whether an optional package is there, without loading it."""
 
-from __future__ import annotations
-
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 

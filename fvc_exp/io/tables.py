@@ -1,7 +1,5 @@
 """Find and scan one table on disk: parquet, Arrow IPC (feather) or CSV, told apart by content."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterator

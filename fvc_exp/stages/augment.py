@@ -1,7 +1,5 @@
 """Stage 1: each video and its seeded augmentations, as files and as a table."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Stages 2 and 4: feature tables of the input videos and of the scaled ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial

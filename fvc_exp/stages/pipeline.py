@@ -1,7 +1,5 @@
 """The stages in their order, on one data set: what each reads and writes, and what training needs first."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager

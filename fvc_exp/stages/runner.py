@@ -1,7 +1,5 @@
 """What all stages share: skip what is finished, let workers do the rest, keep each row as it comes, then merge."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing

@@ -1,7 +1,5 @@
 """Stage 3: letterboxed copies of all videos, and the table that leads to them."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path

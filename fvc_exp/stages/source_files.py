@@ -1,7 +1,5 @@
 """The file behind a row: whether it may be opened, and the facts by which a later change of it is noticed."""
 
-from __future__ import annotations
-
 import os
 import stat
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ is in place, and readers look at the parts first and the table last. So between 
 any moment, and processes that do the same work at once leave rows that say the same.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """What the workers do with one video. No polars here: its threads and reserved memory have no place in a worker."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Which configuration did best in cross-validation, beside the floors it had to beat, and what is not ranked."""
 
-from __future__ import annotations
-
 import polars as pl
 
 from fvc_exp.errors import ArtifactError

@@ -1,7 +1,5 @@
 """A sweep's results as tables, rebuilt from the run folders any number of times."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a sweep prints in the terminal while it is planned, runs, and is asked for its state or ranking."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Import a run or sweep, on request or at its end."""
 
-from __future__ import annotations
-
 import logging
 import shlex
 from dataclasses import dataclass

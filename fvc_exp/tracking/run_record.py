@@ -1,7 +1,5 @@
 """What MLflow is to know of one run, read from its folder. Needs no MLflow."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence

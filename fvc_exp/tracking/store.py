@@ -1,7 +1,5 @@
 """Where imported runs go: a database below ``outputs/`` that is made whole or not at all, or a server."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sqlite3

@@ -1,7 +1,5 @@
 """A sweep as MLflow is to know it: one parent, and a child for each member that has ended."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime

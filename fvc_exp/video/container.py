@@ -1,7 +1,5 @@
 """Opening video files that nobody vouches for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Decoded frames of a video: only the sampled ones where that is exact, all of them where it is not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Frames -> h264 in mp4: the same frames and settings give the same bytes on every run."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Container, Iterable
 from contextlib import AbstractContextManager, nullcontext

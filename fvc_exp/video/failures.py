@@ -1,7 +1,5 @@
 """Why a video could not be turned into features: the ``error_class`` values of this package."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

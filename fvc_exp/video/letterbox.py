@@ -1,7 +1,5 @@
 """Stage 3: bring a video to a square of fixed size, its aspect kept, the rest black."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Stage 1: seeded perturbations of a video, as copies of one video differ on the web."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Read a whole video, change its frames, write it again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Which frames of a video are measured, and which packets must be decoded to get exactly those."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The side of a worker process: answer item after item, under limits, until the parent hangs up."""
 
-from __future__ import annotations
-
 import errno
 import math
 import os

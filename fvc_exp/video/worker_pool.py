@@ -3,8 +3,6 @@
 Every worker has a pipe of its own: the item that a dead worker had is known, and no lock that it held blocks others.
 """
 
-from __future__ import annotations
-
 import math
 import signal
 import time

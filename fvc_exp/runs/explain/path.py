@@ -1,7 +1,5 @@
 """What the penalty does: coefficients and cross-validated score over C."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

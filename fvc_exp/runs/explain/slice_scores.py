@@ -1,7 +1,5 @@
 """How well kinds of videos are told apart: platform, manipulation, resolution."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
