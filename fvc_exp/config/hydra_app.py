@@ -1,22 +1,25 @@
-"""Hydra at the shell: what it must know before it composes, and errors as one line instead of a traceback."""
+"""Hydra at the shell: what it must know before it composes, its callbacks, and errors as one line of text."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config.schema import Config
+from fvc_exp.config import validate
+from fvc_exp.config.schema import Config, Tracker
 from fvc_exp.errors import ConfigError, FvcError
 
+NOT_TRACKED = 3  # exit code: everything is done and lies in its folder, but it was not imported as configured
 SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
-
-
 _PLUGINS = str(Path(__file__).resolve().parents[1] / "plugins")
 
 
@@ -73,3 +76,29 @@ def message_of(error: BaseException) -> str:
     options = [line.strip() for line in lines if line.startswith("\t")]
     sentences = [line.rstrip(" .") for line in lines if not line.startswith("\t")]
     return "; ".join(sentences) + (f" {', '.join(options)}" if options else "")
+
+
+class CheckConfig(Callback):
+    """Refuses a wrong configuration before Hydra makes a folder for it.
+
+    Hydra turns an exception in a callback into a warning, so the way out is SystemExit.
+    """
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Check a single run."""
+        task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        try:
+            if validate.to_typed(task).tracking.name is Tracker.mlflow:
+                validate.require_mlflow()
+        except FvcError as error:
+            raise SystemExit(f"error: {error}") from error
+
+    def on_run_end(self, *_: Any, **kwargs: Any) -> None:
+        """A run that failed and said so in its status makes the process fail; one that was not imported, too."""
+        job_return: JobReturn = kwargs["job_return"]
+        if job_return.status is not JobStatus.COMPLETED:
+            return
+        if job_return.return_value["state"] != "done":
+            raise SystemExit(1)
+        if not job_return.return_value.get("tracked", True):
+            raise SystemExit(NOT_TRACKED)

@@ -12,11 +12,7 @@ from polars.exceptions import PolarsError
 from fvc_exp.errors import DataError
 
 EXTENSIONS = (".parquet", ".arrow", ".feather", ".csv")
-
-
 NULL_WORDS = ("", "NA", "N/A", "nan", "NaN", "null", "None")  # in CSV; else one of them makes a whole column text
-
-
 _MAGIC_LENGTH = 6
 
 

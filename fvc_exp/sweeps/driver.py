@@ -2,16 +2,14 @@
 
 from rich.console import Console
 
+from fvc_exp.config.canonical import read_config
 from fvc_exp.config.schema import Choice
-from fvc_exp.config.store import read_config
 from fvc_exp.errors import ConfigError
-from fvc_exp.io import files
+from fvc_exp.io import files, tables
 from fvc_exp.io.console import make_console
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.io.tables import read_own
-from fvc_exp.sweeps import launchers, leaderboard, results, show, submissions
+from fvc_exp.sweeps import launchers, results, schedulers, show
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.plan import size_hint
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States, Watch, wait
 
 
@@ -32,12 +30,12 @@ def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
         raise ConfigError(f"sweep.wait=false needs hydra/launcher=slurm: jobs of {plan.launcher} end with the driver")
     sweep.make()
     with files.exclusive_lock(sweep.lock):  # the next driver sees what this one submitted
-        submissions.recover_job_ids(sweep)
+        schedulers.recover_job_ids(sweep)
         sweep.write_plan(plan)
         states = Watch(sweep, plan).settle()
         missing = [each.member for each in states if each.state in TO_RUN or _runs_again(each)]
         console.print(show.counts_line(plan, states), highlight=False)
-        if launcher.leaves and (hint := size_hint(plan, len(missing))):
+        if launcher.leaves and (hint := show.size_hint(plan, len(missing))):
             console.print(hint, soft_wrap=True)
         launcher.start(launchers.batches(missing, plan.pack))
     if leave:
@@ -53,11 +51,11 @@ def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
     """Write the tables, print the leaderboard, and copy the best run, with its pictures, to ``best/``."""
     console = make_console()
     table = results.collect_results(sweep, states)
-    ranked = leaderboard.rank(table)
-    leaderboard.write_csv(sweep, ranked)
+    ranked = results.rank(table)
+    results.write_csv(sweep, ranked)
     show.print_leaderboard(console, plan, states, table)
     if len(ranked):
-        found = leaderboard.ties(sweep, ranked)
+        found = results.ties(sweep, ranked)
         show.print_ties(console, found)
         chosen = ranked["run_id"][0]
         if plan.choice != Choice.best.name and not isinstance(found, str):
@@ -89,7 +87,7 @@ def _picture(run: RunFolder) -> bytes:
     from fvc_exp.runs.plots import png_bytes, roc_pr_figure
 
     data_name = read_config(run.config).data.name
-    return png_bytes(roc_pr_figure(read_own(run.predictions), files.read_json(run.results), data_name))
+    return png_bytes(roc_pr_figure(tables.read_own(run.predictions), files.read_json(run.results), data_name))
 
 
 def _is_copy(best: RunFolder, run: RunFolder) -> bool:
@@ -114,7 +112,7 @@ def _runs_again(found: MemberState) -> bool:
 def _wait(console: Console, sweep: SweepFolder, plan: Plan, launcher: launchers.Launcher) -> States:
     try:
         with show.follow(len(plan.members)) as on_look:
-            return wait(Watch(sweep, plan), launcher, on_look)
+            return wait(Watch(sweep, plan), launcher.step, on_look)
     except KeyboardInterrupt:
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"
         console.print(f"{sweep.path}: {jobs}; give the same command again to go on", soft_wrap=True, markup=False)

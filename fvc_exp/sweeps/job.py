@@ -5,32 +5,35 @@ This module is imported by every job first, so it loads nothing scientific befor
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fvc_exp.errors import FvcError
-from fvc_exp.sweeps.cache import SweepCache
+import submitit
+from submitit.core.utils import UncompletedJobError
+
+from fvc_exp._typing import Progress
+from fvc_exp.config.schema import Config
+from fvc_exp.errors import DataError, FvcError
 from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, SweepFolder, finished, read_status
 
 if TYPE_CHECKING:
-    pass
+    from fvc_exp.data.dataset import Dataset
+    from fvc_exp.training import shared_fits, split_dataset
 
+log = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 1.0
-
-
 _WARN_FROM = 0.75  # of a job's time: an earlier warning is put off until then
-
-
-_SHORT_MINUTES = (
-    10  # in so short a job submitit takes any warning for the time limit, in longer ones it checks the time
-)
+_SHORT_MINUTES = 10  # up to this job length submitit takes any warning for the time limit; above it checks the time
+_KEPT = 8  # data sets, and splits: a sweep over seeds has folds for each
+Value = TypeVar("Value")
 
 
 class TimeLimitError(FvcError):
@@ -47,15 +50,11 @@ class MemberBatch:
 
     def __call__(self) -> list[dict[str, Any]]:
         """Run the members; returns what their ``status.json`` say."""
-        import submitit
-
         _raise_at_time_limit(self.minutes)
         return run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
 
     def checkpoint(self) -> Any:
         """Hydra's ``max_num_timeout`` above 0 starts the job again: what is finished stays finished."""
-        import submitit
-
         return submitit.helpers.DelayedSubmission(self)
 
 
@@ -121,10 +120,7 @@ def _raise_at_time_limit(minutes: float) -> None:
     SLURM may warn a minute earlier than it was asked to, which of a short limit is nearly all of it: a warning that
     comes too soon is put off. Longer jobs are left to submitit, which tells time limits from preemptions.
     """
-    from submitit.core.job_environment import JobEnvironment
-    from submitit.core.utils import UncompletedJobError
-
-    number = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
+    number = signal.Signals[f"SIG{submitit.JobEnvironment.USR_SIG}"]
     stock = signal.getsignal(number)
     if not callable(stock):
         return
@@ -142,3 +138,71 @@ def _raise_at_time_limit(minutes: float) -> None:
 
     signal.signal(number, handle)
     signal.signal(signal.SIGALRM, handle)
+
+
+class SweepCache:
+    """Rows by what they are made of, and their splits by folds, audit and seed; each is made once for many members.
+
+    One object serves the members that one process runs. A single run works without it.
+    """
+
+    def __init__(self) -> None:
+        self._datasets: dict[str, Dataset] = {}
+        self._splits: dict[str, split_dataset.SplitDataset] = {}
+        self._fits: dict[str, shared_fits.SharedFits] = {}
+
+    def split_dataset(self, config: Config, planned_sha256: str | None) -> split_dataset.SplitDataset:
+        """Rows and folds of a member, with the fits that its grid shares; the rows must be those of the plan.
+
+        Raises:
+            DataError: they are not there, are others by now, or cannot be split so.
+        """
+        from fvc_exp.data import dataset, splits
+        from fvc_exp.training.split_dataset import SplitDataset
+
+        source = repr((config.data, config.features))
+        rows = _once(self._datasets, source, lambda: dataset.load_dataset(config.data, config.features))
+        if planned_sha256 not in (None, found := rows.content_hash()):
+            raise DataError(
+                f"{config.data.root}: the data changed after the sweep was planned (sha256 {found[:12]}, "
+                f"planned {planned_sha256[:12]}); give the command again for a sweep of the new data"
+            )
+        cv, audit, seed = config.cv, config.audit, config.seed
+        return _once(
+            self._splits,
+            repr((found, source, cv, audit, seed)),
+            lambda: SplitDataset(rows, splits.make_split(rows, cv, seed), audit, seed, self._fits),
+        )
+
+    def fit_together(
+        self, members: Sequence[Member], wanted: Collection[Member], on_progress: Progress | None = None
+    ) -> None:
+        """Fit the grids that the wanted members belong to, for the split data sets of this cache to give.
+
+        A grid is always fitted as a whole, so that its numbers do not depend on what was finished before. Members whose
+        data cannot be used are left out: each finds that out when it is run, and keeps it as its reason.
+        """
+        from fvc_exp.training.shared_fits import grid_key, points_of
+
+        grids: dict[str, list[Member]] = {}
+        for member in members:
+            grids.setdefault(grid_key(member.config), []).append(member)
+        for grid in grids.values():
+            points = dict.fromkeys(point for member in grid for point in points_of(member.config))
+            if not points or not any(member in wanted for member in grid):
+                continue
+            config, planned = grid[0].config, grid[0].data_sha256
+            try:
+                self.split_dataset(config, planned).fit_together(config, points, on_progress)
+            except DataError as error:
+                log.info("no fits to share: %s", error)
+
+
+def _once(known: dict[str, Value], key: str, make: Callable[[], Value]) -> Value:
+    """The value of this key, made where it is not known; the oldest ones are forgotten."""
+    if key not in known:
+        value = make()
+        while len(known) >= _KEPT:
+            del known[next(iter(known))]
+        known[key] = value
+    return known[key]

@@ -15,14 +15,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config.schema import Config, Search, Tracker
-from fvc_exp.config.validate import PROX_NEWTON
+from fvc_exp.config.validate import PROX_NEWTON, require_mlflow
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console
-from fvc_exp.io.optional import require_mlflow
-from fvc_exp.sweeps import driver, launchers, show, states
+from fvc_exp.sweeps import driver, launchers, schedulers, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.plan import TrainingData, make_plan, size_hint, sweep_path
-from fvc_exp.sweeps.submissions import Cluster
+from fvc_exp.sweeps.plan import TrainingData, make_plan, sweep_path
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,8 @@ def _show(folder: SweepFolder, plan: Plan) -> None:
         console.print("the data are made when the sweep begins; what is done already is not known before that")
     else:
         console.print(f"the sweep would be {folder.path}", soft_wrap=True, markup=False)
-        is_slurm = launchers.cluster_of(plan.launcher, plan.launcher_settings) is Cluster.slurm
-        if is_slurm and (hint := size_hint(plan, len(to_run))):
+        is_slurm = launchers.cluster_of(plan.launcher, plan.launcher_settings) is schedulers.Cluster.slurm
+        if is_slurm and (hint := show.size_hint(plan, len(to_run))):
             console.print(hint, soft_wrap=True)
     console.print("nothing was submitted")
 

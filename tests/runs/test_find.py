@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fvc_exp.config.store import write_config
+from fvc_exp.config.canonical import write_config
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs.find import newest_run
 from fvc_exp.runs.videos import measured_frames, run_videos

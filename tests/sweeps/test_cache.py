@@ -3,7 +3,7 @@
 import pytest
 
 from fvc_exp.errors import DataError
-from fvc_exp.sweeps.cache import SweepCache
+from fvc_exp.sweeps.job import SweepCache
 from fvc_exp.training import split_dataset
 from fvc_exp.training.split_dataset import SplitDataset
 from tests.sweeps.conftest import MakePlan

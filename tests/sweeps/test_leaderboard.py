@@ -12,8 +12,7 @@ from rich.console import Console
 from fvc_exp.runs.compare.comparison import compare
 from fvc_exp.runs.find import runs_of
 from fvc_exp.sweeps.folder import Plan, Refused, SweepFolder
-from fvc_exp.sweeps.leaderboard import rank
-from fvc_exp.sweeps.results import table_of
+from fvc_exp.sweeps.results import rank, table_of
 from fvc_exp.sweeps.show import leaderboard_json, print_leaderboard
 from fvc_exp.sweeps.states import MemberState, State, member_states
 from tests.conftest import edit_json

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from fvc_exp.cli.app import app
 from fvc_exp.errors import ConfigError
-from fvc_exp.sweeps.cache import SweepCache
 from fvc_exp.sweeps.driver import drive_sweep
 from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.job import SweepCache
 from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import sweep_path
 from fvc_exp.training import shared_fits

@@ -6,7 +6,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from fvc_exp.config.callbacks import NOT_TRACKED
+from fvc_exp.config.hydra_app import NOT_TRACKED
 from fvc_exp.config.schema import Tracker
 
 
