@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fvc_exp.config.canonical import canonical, write_config
-from fvc_exp.config.compose import compose_configs, compose_run, setting
+from fvc_exp.config.hydra_app import compose_configs, compose_run, setting
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ArtifactError, ConfigError

@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from importlib import metadata, util
 from typing import cast, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
@@ -205,8 +204,9 @@ def require_mlflow() -> None:
         MissingExtraError: it is not installed, or only a part or an old version of it.
     """
     try:
-        found = find_spec("mlflow") is not None and int(version("mlflow").partition(".")[0]) >= _OLDEST_MLFLOW
-    except PackageNotFoundError:  # mlflow-skinny alone, which has neither a database nor model formats
+        major = int(metadata.version("mlflow").partition(".")[0])
+        found = util.find_spec("mlflow") is not None and major >= _OLDEST_MLFLOW
+    except metadata.PackageNotFoundError:  # mlflow-skinny alone, which has neither a database nor model formats
         found = False
     if not found:
         raise MissingExtraError("tracking", f"mlflow {_OLDEST_MLFLOW}")

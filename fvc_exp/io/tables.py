@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from fvc_exp.errors import DataError
 
@@ -89,7 +88,7 @@ def read_own(path: Path) -> pl.DataFrame:
 def _reading(source: Path) -> Iterator[None]:
     try:
         yield
-    except (PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{source}: cannot be read: {str(error).splitlines()[0]}") from error
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import submitit
@@ -126,13 +125,13 @@ def _raise_at_time_limit(minutes: float) -> None:
         return
     warn_from = time.monotonic() + _WARN_FROM * 60 * minutes
 
-    def handle(received: int, frame: FrameType | None) -> None:
+    def handle(*received: Any) -> None:
         early = warn_from - time.monotonic()
         if early > 0 and minutes <= _SHORT_MINUTES:
             signal.setitimer(signal.ITIMER_REAL, early)
             return
         try:
-            stock(received, frame)
+            stock(*received)
         except UncompletedJobError as error:
             raise TimeLimitError("the job reached its time limit (hydra.launcher.timeout_min)") from error
 

@@ -11,7 +11,7 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files, tables
 from fvc_exp.runs.compare.ties import TieSummary, ranking_key, simplicity
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.states import MemberState, State, member_states
+from fvc_exp.sweeps.states import MemberState, State, open_sweep
 
 _LEAKS = (pl.col("audit") == "FAIL").fill_null(value=False) & ~pl.col("audit_allow_fail").fill_null(value=False)
 _BESIDE_C = ("penalty", "l1_ratio", "solver", "features", "class_weight", "seed")
@@ -46,8 +46,8 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
     Raises:
         ArtifactError: this is no folder of a sweep, or a file of a finished run is missing or broken.
     """
-    folder = SweepFolder(Path(path))
-    return table_of(folder, member_states(folder, folder.read_plan()))
+    folder, _, states = open_sweep(Path(path))
+    return table_of(folder, states)
 
 
 def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:

@@ -28,6 +28,12 @@ def test_newest_run_is_the_last_that_trained_and_is_done(tmp_path: Path) -> None
     assert newest_run(tmp_path) == tmp_path / "a"
 
 
+def test_hidden_folders_hold_no_runs(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "2026-01-01T00:00:00+00:00")
+    write_run(tmp_path / ".best-x7" / "new", "2026-01-02T00:00:00+00:00")  # of a driver that was killed
+    assert newest_run(tmp_path) == tmp_path / "a"
+
+
 @pytest.mark.parametrize(("state", "trained"), [("failed", True), ("done", False)], ids=["failed", "video stage"])
 def test_folder_without_a_finished_training_run_is_named(tmp_path: Path, state: str, trained: bool) -> None:
     write_run(tmp_path / "a", "2026-01-03T00:00:00+00:00", state, trained=trained)

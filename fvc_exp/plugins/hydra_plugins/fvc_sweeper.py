@@ -7,7 +7,6 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import NOT_TRACKED
-from fvc_exp.config.schema import Tracker
 
 
 class FvcSweeper(Sweeper):
@@ -35,7 +34,7 @@ class FvcSweeper(Sweeper):
         params = [f"{key}={value}" for key, value in self._params.items()]
         outcome = run_multirun(self._context.config_loader, self._config, [*params, *arguments])
         tracked = True
-        if outcome.results and outcome.results[1].tracking.name is not Tracker.none:
+        if outcome.results:
             from fvc_exp.tracking.import_runs import track_at_end
 
             folder, config = outcome.results
