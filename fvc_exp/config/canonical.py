@@ -15,11 +15,11 @@ from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io import files, tables
 
 _ID_LENGTH = 12
-_YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, where there is a compiler for it much sooner
+_YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, much faster where the C library is installed
 
 
 def canonical(config: Config) -> dict[str, Any]:
-    """The configuration without what cannot change a number: paths, launcher, plots, and parameters that do nothing.
+    """The configuration without what cannot change a number: paths, launcher, plots, and parameters without effect.
 
     ``solver=auto`` becomes the solver it picks, an elastic net with ``l1_ratio`` 0 or 1 becomes l2 or l1, C is dropped
     where there is no penalty or it is searched, and predefined folds are named by the hash of their file.
@@ -62,7 +62,7 @@ def _canonical_cv(config: Config) -> dict[str, Any]:
 
 
 def _decision(config: Config) -> dict[str, Any]:
-    """Threshold and calibration, where they are not the plain ones."""
+    """Threshold and calibration, where they differ from the defaults."""
     found = {}
     if config.threshold != validate.THRESHOLDS[0]:
         found["threshold"] = config.threshold

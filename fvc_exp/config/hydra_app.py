@@ -33,7 +33,7 @@ def register() -> None:
     """Give Hydra the schema, the process id for folder names that never collide, and the sweeper.
 
     Hydra looks for plugins in the namespace package ``hydra_plugins`` all over the path; ours lies inside this package,
-    so that it is found in a checkout that nobody installed as well.
+    so that it is also found in a checkout that is not installed.
     """
     if _PLUGINS not in sys.path:
         sys.path.append(_PLUGINS)
@@ -42,7 +42,7 @@ def register() -> None:
 
 
 def run_shell(main: Callable[[], object]) -> None:
-    """Call Hydra's main; a mistake of the user ends it with one message on stderr and exit code 1."""
+    """Call Hydra's main; a user's error ends the process with one message on stderr and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
     try:
         with refuse_keys_below_null():
@@ -57,7 +57,7 @@ def run_shell(main: Callable[[], object]) -> None:
 
 @contextmanager
 def refuse_keys_below_null() -> Iterator[None]:
-    """Name the mistake in an override such as data.demo.seed=1 with data=fvc, where OmegaConf only asserts.
+    """Explain the error of an override such as data.demo.seed=1 with data=fvc, where OmegaConf only asserts.
 
     Raises:
         ConfigError: an override names a key below one that is null.
@@ -87,7 +87,7 @@ def message_of(error: BaseException) -> str:
 class CheckConfig(Callback):
     """Refuses a wrong configuration before Hydra makes a folder for it.
 
-    Hydra turns an exception in a callback into a warning, so the way out is SystemExit.
+    Hydra turns other exceptions in a callback into warnings, so it raises SystemExit.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -100,7 +100,7 @@ class CheckConfig(Callback):
             raise SystemExit(f"error: {error}") from error
 
     def on_run_end(self, *_: Any, **kwargs: Any) -> None:
-        """A run that failed and said so in its status makes the process fail; one that was not imported, too."""
+        """Set the exit code: 1 if the status of the run is not done, ``NOT_TRACKED`` if it was not imported."""
         job_return: JobReturn = kwargs["job_return"]
         if job_return.status is not JobStatus.COMPLETED:
             return
@@ -139,7 +139,7 @@ def sweep_axes(overrides: Sequence[str]) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Composed:
-    """A typed configuration with what Hydra makes of it at the shell: its files by path in the run folder, its log."""
+    """A typed configuration, the files that Hydra writes into the run folder (by path), and the format of its log."""
 
     config: Config
     files: Mapping[str, str]
@@ -173,7 +173,7 @@ def setting(key: str, value: object) -> str:
 
 @contextmanager
 def _composing() -> Iterator[None]:
-    """Hydra on ``conf/``, named as at the shell; what it refuses is the user's mistake."""
+    """Hydra on ``conf/``, named as at the shell; its errors become ConfigError."""
     try:
         with (
             refuse_keys_below_null(),
@@ -187,7 +187,7 @@ def _composing() -> Iterator[None]:
 
 @contextmanager
 def _beside_another_hydra() -> Iterator[None]:
-    """A process has one Hydra, one version base and one store of schemas; an application around us keeps its own."""
+    """A process has one Hydra, one version base and one store of schemas; the calling application keeps its own."""
     hydra, version, repo = GlobalHydra.instance(), VersionBase.instance(), ConfigStore.instance().repo
     their_hydra, their_base, their_schema = hydra.hydra, version.getbase(), repo.get(SCHEMA_FILE)
     hydra.clear()

@@ -17,7 +17,7 @@ THRESHOLDS = ("0.5", "f1", "youden")  # above which probability a video is calle
 MIN_PERMUTATIONS = 19  # with fewer, no p-value can be as low as 0.05
 SCALED_METADATA = "scaled_metadata"  # what stage=all trains on: the rows of its own stage scale
 
-MIN_SCALED_SIZE = 32  # pixels; below it an 8 x 8 block grid says nothing
+MIN_SCALED_SIZE = 32  # pixels; smaller frames have too few blocks of 8 x 8
 _OLDEST_MLFLOW = 3  # major version; some resolutions of other packages bring 1.x back
 PROX_NEWTON = "prox-newton"  # our own (fvc_exp.training.solvers); every penalty
 
@@ -43,7 +43,7 @@ def to_typed(composed: DictConfig) -> Config:
     """
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
-        # What Hydra composed on the schema has its types; merging checks them again, at many times the price.
+        # What Hydra composed on the schema has its types; merging checks them again, which takes many times as long.
         is_typed = OmegaConf.get_type(composed) is Config and _has_keys_of(Config, plain)
         typed = OmegaConf.to_object(composed if is_typed else OmegaConf.merge(OmegaConf.structured(Config), plain))
     except OmegaConfBaseException as error:

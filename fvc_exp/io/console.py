@@ -1,4 +1,4 @@
-"""What a person reads in the terminal, or in the file that the output goes to."""
+"""Consoles, progress bars and tables, for the terminal or for a file that the output goes to."""
 
 from __future__ import annotations
 

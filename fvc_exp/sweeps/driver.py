@@ -1,4 +1,4 @@
-"""A sweep from its plan to its leaderboard, and going on wherever an earlier driver stopped."""
+"""Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
 from rich.console import Console
 
@@ -17,7 +17,7 @@ def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
     """Run what the plan still lacks, wait for all of it, and write the results; True if every member is done.
 
     Jobs of an earlier driver that are still queued or running are waited for, not submitted again. With ``leave``
-    the function returns as soon as everything is submitted, and True means no more than that.
+    the function returns as soon as everything is submitted, and True then means only that.
 
     Raises:
         ConfigError: the launcher cannot do that.
@@ -105,7 +105,7 @@ def _best_line(sweep: SweepFolder, plan: Plan) -> str:
 
 
 def _runs_again(found: MemberState) -> bool:
-    """The stages that train nothing look at their videos whenever they are asked to."""
+    """Whether the member is of a stage that trains nothing: those look at their videos in every sweep."""
     return found.state is State.done and not found.member.trains
 
 

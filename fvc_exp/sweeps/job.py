@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 1.0
-_WARN_FROM = 0.75  # of a job's time: an earlier warning is put off until then
+_WARN_FROM = 0.75  # share of a job's time; a warning that comes earlier is delayed until then
 _SHORT_MINUTES = 10  # up to this job length submitit takes any warning for the time limit; above it checks the time
 _KEPT = 8  # data sets, and splits: a sweep over seeds has folds for each
 Value = TypeVar("Value")
@@ -48,7 +48,7 @@ class MemberBatch:
     minutes: float
 
     def __call__(self) -> list[dict[str, Any]]:
-        """Run the members; returns what their ``status.json`` say."""
+        """Run the members; returns the contents of their ``status.json``."""
         _raise_at_time_limit(self.minutes)
         return run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
 
@@ -116,8 +116,8 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCac
 def _raise_at_time_limit(minutes: float) -> None:
     """Turn submitit's exception about the time limit into one that the run records as its reason.
 
-    SLURM may warn a minute earlier than it was asked to, which of a short limit is nearly all of it: a warning that
-    comes too soon is put off. Longer jobs are left to submitit, which tells time limits from preemptions.
+    SLURM may warn a minute earlier than it was asked to, which is nearly all of a short limit: a warning that comes
+    too soon is delayed. Longer jobs are left to submitit, which tells time limits from preemptions.
     """
     number = signal.Signals[f"SIG{submitit.JobEnvironment.USR_SIG}"]
     stock = signal.getsignal(number)
@@ -140,7 +140,7 @@ def _raise_at_time_limit(minutes: float) -> None:
 
 
 class SweepCache:
-    """Rows by what they are made of, and their splits by folds, audit and seed; each is made once for many members.
+    """Data sets by their configuration, and splits by folds, audit and seed: each is made once for many members.
 
     One object serves the members that one process runs. A single run works without it.
     """
@@ -154,7 +154,7 @@ class SweepCache:
         """Rows and folds of a member, with the fits that its grid shares; the rows must be those of the plan.
 
         Raises:
-            DataError: they are not there, are others by now, or cannot be split so.
+            DataError: the rows are missing, have changed, or cannot be split like this.
         """
         from fvc_exp.data import dataset, splits
         from fvc_exp.training.split_dataset import SplitDataset
@@ -176,10 +176,10 @@ class SweepCache:
     def fit_together(
         self, members: Sequence[Member], wanted: Collection[Member], on_progress: Progress | None = None
     ) -> None:
-        """Fit the grids that the wanted members belong to, for the split data sets of this cache to give.
+        """Fit the grids that the wanted members belong to, and keep them in this cache for its split data sets.
 
         A grid is always fitted as a whole, so that its numbers do not depend on what was finished before. Members whose
-        data cannot be used are left out: each finds that out when it is run, and keeps it as its reason.
+        data cannot be used are skipped here; each fails with that reason when it is run.
         """
         from fvc_exp.training.shared_fits import grid_key, points_of
 

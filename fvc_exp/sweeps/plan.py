@@ -1,4 +1,4 @@
-"""Requested points -> plan: illegal ones refused with their reason, duplicates in effect dropped, data hashed."""
+"""Turn requested points into a plan: refuse illegal ones with a reason, drop duplicates in effect, hash the data."""
 
 import hashlib
 import json
@@ -18,8 +18,8 @@ from fvc_exp.io import console, files
 from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused
 
 _ID_LENGTH = 12
-_INERT = ("search", "sweep", "plots", "tracking")  # what changes nothing that a stage writes
-_UNKNOWN = ""  # the hash of rows that were not made yet; only ever shown, never run
+_INERT = ("search", "sweep", "plots", "tracking")  # these change nothing that a stage writes
+_UNKNOWN = ""  # the hash of rows that were not made yet; such a plan is shown, never run
 Prepared = tuple[str, str | None]  # the data root, and the content hash of the rows
 
 
@@ -136,7 +136,7 @@ def sweep_path(config: Config, plan: Plan) -> Path:
     """``outputs/sweeps/NAME``; a sweep without a name is named by what it runs, so that the same command resumes it.
 
     Raises:
-        ConfigError: the name is none for a folder.
+        ConfigError: the name cannot be a folder's name.
     """
     if config.sweep.name is not None and not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
         raise ConfigError(

@@ -156,12 +156,12 @@ def floors(ranked: pl.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def write_csv(sweep: SweepFolder, ranked: pl.DataFrame) -> None:
-    """Keep the ranking as ``leaderboard.csv``."""
+    """Write the ranking as ``leaderboard.csv``."""
     files.write_atomic(sweep.leaderboard, ranked.write_csv)
 
 
 def ties(sweep: SweepFolder, ranked: pl.DataFrame) -> TieSummary | str:
-    """What the ranking is worth: which runs tie with the best one, or why that cannot be tested."""
+    """Which runs tie with the best one, or why that cannot be tested."""
     from fvc_exp.runs.compare.scored_run import compare_runs, read_run
 
     try:

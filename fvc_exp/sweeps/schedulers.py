@@ -54,18 +54,18 @@ class LocalQueue:
         return {job: "running" for job, (pid, start) in parts.items() if process_start(int(pid)) == start}
 
     def end_of(self, _job: str, /, *, had_started: bool) -> str:
-        """All that is known: only the parent of a process learns its exit code."""
+        """Whether it had begun its work; only the parent of a process learns its exit code."""
         return "its process ended" if had_started else "its process ended before it began"
 
 
 class SlurmQueue:
-    """squeue for what goes on; scontrol and, where there is accounting, sacct for what is over."""
+    """Asks squeue about active jobs; scontrol and, where there is accounting, sacct about ended ones."""
 
     def active(self, jobs: Collection[str]) -> Mapping[str, str]:
         """``running`` or ``pending`` for each job that has not ended, by one call of squeue for all of them.
 
         Raises:
-            SchedulerError: squeue is missing, fails, or does not answer; that tells nothing about the jobs.
+            SchedulerError: squeue is missing, fails, or does not answer; the state of the jobs is then unknown.
         """
         arrays = sorted({job.partition("_")[0] for job in jobs})
         if not arrays:
@@ -183,8 +183,8 @@ QUEUES: Mapping[Cluster, SlurmQueue | LocalQueue] = {Cluster.slurm: SlurmQueue()
 class Submission:
     """Jobs that were submitted together: the members of each, and its id once that is known.
 
-    ``folder`` is submitit's. It contains ``token``, and so does the path of the job script: by that a job can be found
-    whose id was not noted.
+    ``folder`` is submitit's. Its path, and so that of the job script, contains ``token``: by that a job whose id was
+    not written down can be found.
     """
 
     token: str
@@ -198,8 +198,8 @@ class Submission:
     def new(cls, cluster: Cluster, folder: str, members: Sequence[Sequence[str]]) -> Self:
         """A submission that is about to be made, in a folder of its own.
 
-        The given folder is taken up to where it varies with the job: submitit makes such a part only after it
-        started the job, and a job that begins before that has no place for its log and ends.
+        Of the given folder only the part before the job's id is used: submitit makes the rest after it started the
+        job, and a job that begins before that cannot write its log and ends.
         """
         token = secrets.token_hex(8)
         own = JobPaths.get_first_id_independent_folder(folder) / token
@@ -229,7 +229,7 @@ class Job:
 
 
 def write_submission(sweep: SweepFolder, submission: Submission) -> None:
-    """Keep a submission."""
+    """Write the record of a submission."""
     files.write_json(sweep.submissions / f"{submission.token}.json", asdict(submission))
 
 

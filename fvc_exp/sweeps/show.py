@@ -1,4 +1,4 @@
-"""What a sweep prints in the terminal while it is planned, runs, and is asked for its state or ranking."""
+"""What a sweep prints in the terminal: its plan, progress, states and ranking."""
 
 import math
 from collections import Counter
@@ -25,7 +25,7 @@ _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
 
 def counts_line(plan: Plan, states: Sequence[MemberState]) -> str:
-    """What becomes of a request, such as ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
+    """The requested configurations by outcome: ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
     found = Counter(each.state for each in states)
     under_way = found[State.running] + found[State.pending]
     parts = [
@@ -39,7 +39,7 @@ def counts_line(plan: Plan, states: Sequence[MemberState]) -> str:
 
 
 def size_hint(plan: Plan, count: int) -> str | None:
-    """What to do instead of ``count`` configurations as jobs, where the data are too small for a cluster.
+    """Advice where the data are too small to run ``count`` configurations as jobs of a cluster.
 
     A rule of thumb on rows x columns x fits; None for a sweep that is large enough, or of unknown size.
     """
@@ -79,7 +79,7 @@ def summary(states: Sequence[MemberState]) -> str:
 
 @contextmanager
 def follow(total: int) -> Iterator[Callable[[Sequence[MemberState]], None]]:
-    """A progress bar while a sweep runs. Yields the function to call with the states whenever they were looked at."""
+    """A progress bar while a sweep runs. Yields the function to call with the states after each look."""
     with progress_bar("configurations") as on_progress:
 
         def look(states: Sequence[MemberState]) -> None:

@@ -1,4 +1,4 @@
-"""The state of each member: from its files first, then from the scheduler; without one, as far as the files tell."""
+"""The state of each member: from its files first, then from the scheduler, if one answers."""
 
 import contextlib
 import time
@@ -90,7 +90,7 @@ class Evidence:
 
 
 def first_match(seen: Evidence) -> tuple[State, str]:
-    """State and reason by the first condition that holds; the reason of a lost job is left to be asked for."""
+    """State and reason by the first condition that holds; the scheduler is asked later for that of a lost job."""
     failure = seen.status.get("reason") or seen.status.get("state")
     alive = seen.unanswered and seen.begun and seen.claim and seen.claim.is_alive(time.time())
     rows: tuple[tuple[object, State, object], ...] = (
@@ -237,14 +237,14 @@ class Watch:
         return run_id in self._states and self._states[run_id].state is State.done
 
     def _refresh(self, run_id: str) -> None:
-        """Make a network file system forget what it remembers of a folder whose job is gone."""
+        """Make a network file system drop its cached listing of a folder whose job is gone."""
         if run_id in self._gone_since:
             path = self._sweep.member(run_id).path
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 path.chmod(path.stat().st_mode)
 
     def _settled(self, found: MemberState) -> MemberState:
-        """Count a lost member as running for a moment, since its last files may still be on their way."""
+        """Count a lost member as running for a moment, since its last files may not be visible yet."""
         run_id = found.member.run_id
         if found.state is not State.lost or found.status is not None:
             self._gone_since.pop(run_id, None)
