@@ -1,7 +1,5 @@
 """Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
-from rich.console import Console
-
 from fvc_exp.config.canonical import read_config
 from fvc_exp.config.schema import Choice
 from fvc_exp.errors import ConfigError
@@ -42,7 +40,7 @@ def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
         console.print(f"submitted; see fvc status {sweep.path}, later fvc collect {sweep.path}", soft_wrap=True)
         return True
     launcher.prepare()
-    states = _wait(console, sweep, plan, launcher)
+    states = _wait(sweep, plan, launcher)
     finish(sweep, plan, states)
     return all(each.state is State.done for each in states)
 
@@ -109,11 +107,12 @@ def _runs_again(found: MemberState) -> bool:
     return found.state is State.done and not found.member.trains
 
 
-def _wait(console: Console, sweep: SweepFolder, plan: Plan, launcher: launchers.Launcher) -> States:
+def _wait(sweep: SweepFolder, plan: Plan, launcher: launchers.Launcher) -> States:
     try:
         with show.follow(len(plan.members)) as on_look:
             return wait(Watch(sweep, plan), launcher.step, on_look)
     except KeyboardInterrupt:
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"
-        console.print(f"{sweep.path}: {jobs}; give the same command again to go on", soft_wrap=True, markup=False)
+        text = f"{sweep.path}: {jobs}; give the same command again to go on"
+        make_console(stderr=True).print(text, soft_wrap=True, markup=False)
         raise

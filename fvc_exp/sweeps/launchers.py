@@ -7,8 +7,7 @@ import os
 import shlex
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -78,11 +77,13 @@ class Launcher:
         """Called again and again while members are on their way; False once nothing waits in here."""
         return bool(self._waiting)
 
-    def _submit(self, cluster: Cluster, submission: Submission, jobs: Sequence[Batch], **settings: Any) -> list[str]:
+    def _submit(self, submission: Submission, jobs: Sequence[Batch], **settings: Any) -> list[str]:
         """Hand jobs to submitit; returns their ids."""
-        executor = make_executor(cluster, {**self.settings, **settings}, submission.folder)
+        executor = make_executor(submission.cluster, {**self.settings, **settings}, submission.folder)
         sweep, minutes = str(self.sweep.path.resolve()), self.settings["timeout_min"]
-        with _importable():
+        # A job's Python must find this package also where it is not installed but run from a checkout.
+        known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        with utils.environment_variables(PYTHONPATH=os.pathsep.join(dict.fromkeys([*known, str(_PACKAGE_ROOT)]))):
             submitted = executor.submit_array([MemberBatch(sweep, batch, minutes) for batch in jobs])
         return [str(job.job_id) for job in submitted]
 
@@ -129,7 +130,7 @@ class LocalLauncher(Launcher):
         for _ in range(min(cpu_count() - len(running), len(self._waiting))):
             batch = self._waiting.popleft()
             submission = Submission.new(Cluster.local, self.settings["submitit_folder"], [_ids(batch)])
-            (pid,) = self._submit(Cluster.local, submission, [batch])
+            (pid,) = self._submit(submission, [batch])
             self._jobs.append(f"{pid}.{claims.process_start(int(pid))}")
             write_submission(self.sweep, submission.with_jobs([self._jobs[-1]]))
         return bool(self._waiting)
@@ -155,7 +156,7 @@ class SlurmLauncher(Launcher):
         submission = Submission.new(Cluster.slurm, self.settings["submitit_folder"], [_ids(batch) for batch in jobs])
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         try:
-            ids = self._submit(Cluster.slurm, submission, jobs, array_parallelism=parallelism)
+            ids = self._submit(submission, jobs, array_parallelism=parallelism)
         except (utils.FailedJobError, utils.FailedSubmissionError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise schedulers.SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
@@ -209,11 +210,3 @@ def job_python() -> str:
     Python can handle it, and it would kill a job that had time left. Ignored signals stay so until a handler is set.
     """
     return f"""sh -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)}"""
-
-
-@contextmanager
-def _importable() -> Iterator[None]:
-    """Let a job's Python find this package where it is not installed but run from a checkout."""
-    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    with utils.environment_variables(PYTHONPATH=os.pathsep.join(dict.fromkeys([*known, str(_PACKAGE_ROOT)]))):
-        yield

@@ -25,7 +25,7 @@ _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
 
 def counts_line(plan: Plan, states: Sequence[MemberState]) -> str:
-    """The requested configurations by outcome: ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
+    """The requested configurations: ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
     found = Counter(each.state for each in states)
     under_way = found[State.running] + found[State.pending]
     parts = [
