@@ -22,12 +22,12 @@ def main(composed: DictConfig) -> dict[str, Any]:
     from fvc_exp.runs.execute import execute  # scikit-learn takes seconds to import; --help must not wait for it
 
     config, folder = to_typed(composed), Path(HydraConfig.get().runtime.output_dir)
-    said = execute(config, folder)
+    status = execute(config, folder)
     if config.tracking.name is Tracker.none:
-        return said
+        return status
     from fvc_exp.tracking.import_runs import track_at_end
 
-    return {**said, "tracked": track_at_end(folder, config)}
+    return {**status, "tracked": track_at_end(folder, config)}
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from fvc_exp.config.canonical import read_config
 from fvc_exp.config.schema import EXPERIMENT, Config, Tracker
-from fvc_exp.config.store import read_config
 from fvc_exp.errors import ArtifactError, FvcError, TrackingError
 from fvc_exp.io.console import make_console
 from fvc_exp.io.run_folder import RunFolder

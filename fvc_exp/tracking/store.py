@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fvc_exp.config.validate import require_mlflow
 from fvc_exp.errors import TrackingError
 from fvc_exp.io.files import exclusive_lock
-from fvc_exp.io.optional import require_mlflow
 from fvc_exp.sweeps.folder import SweepFolder
 
 _SETTINGS = {

@@ -10,9 +10,9 @@ from fvc_exp.io.files import read_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.sweeps import claims
 from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.schedulers import read_submissions
 from fvc_exp.sweeps.show import summary
 from fvc_exp.sweeps.states import MemberState, State, member_states
-from fvc_exp.sweeps.submissions import read_submissions
 from fvc_exp.tracking.run_record import (
     PREFIX,
     Ending,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from fvc_exp._typing import Progress
-from fvc_exp.config.compose import compose_configs, sweep_axes
+from fvc_exp.config.hydra_app import compose_configs, sweep_axes
 from fvc_exp.config.schema import Config, Penalty
 from fvc_exp.config.validate import LEGAL_SOLVERS
 from fvc_exp.data.dataset import Dataset

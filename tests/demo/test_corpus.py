@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fvc_exp.config.compose import compose_configs
+from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.config.schema import DemoConfig
 from fvc_exp.demo import corpus
 from fvc_exp.demo.corpus import EventTask, corpus_folder, ensure_demo

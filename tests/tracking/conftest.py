@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fvc_exp.config.validate import require_mlflow
 from fvc_exp.errors import MissingExtraError
-from fvc_exp.io.optional import require_mlflow
 from tests.conftest import ROOT, run_py, write_tables
 from tests.sweeps.conftest import FAST
 

@@ -14,7 +14,7 @@ from fvc_exp.errors import ArtifactError, TrackingError
 from fvc_exp.io.files import write_json
 from fvc_exp.runs.find import runs_below
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.submissions import read_submissions
+from fvc_exp.sweeps.schedulers import read_submissions
 from fvc_exp.tracking.run_record import Status, ending_of, fold_metrics, read_run, texts
 from fvc_exp.tracking.store import default_store, store_at
 from fvc_exp.tracking.sweep_record import read_sweep
