@@ -13,8 +13,7 @@ from fvc_exp.sweeps.folder import Member
 
 if TYPE_CHECKING:
     from fvc_exp.data.dataset import Dataset
-    from fvc_exp.training.shared_fits import SharedFits
-    from fvc_exp.training.split_dataset import SplitDataset
+    from fvc_exp.training.split_dataset import SharedFits, SplitDataset
 
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class SweepCache:
         A grid is always fitted as a whole, so that its numbers do not depend on what was finished before. Members whose
         data cannot be used are left out: each finds that out when it is run, and keeps it as its reason.
         """
-        from fvc_exp.training.shared_fits import grid_key, points_of
+        from fvc_exp.training.split_dataset import grid_key, points_of
 
         grids: dict[str, list[Member]] = {}
         for member in members:

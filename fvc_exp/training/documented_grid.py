@@ -14,8 +14,6 @@ from fvc_exp.training.experiment import RunResult, cross_validate, run_experimen
 from fvc_exp.training.split_dataset import SplitDataset
 
 EXPERIMENT = "experiment=grid_5alpha"
-
-
 SELECTION_METRIC = "auc"
 
 

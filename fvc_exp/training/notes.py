@@ -8,7 +8,7 @@ import numpy as np
 from fvc_exp._typing import Array
 from fvc_exp.config.schema import Calibration, Config, Penalty, Scheme, Solver
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import Fold
+from fvc_exp.data.splits import Fold
 from fvc_exp.evaluation.metrics import THRESHOLD, Scores, is_fake
 from fvc_exp.training.pipeline import FittedModel
 
