@@ -1,4 +1,7 @@
-"""Which rows train and which rows test. Under the grouped scheme a group is never on both sides."""
+"""Which rows train and which rows test, made here or read from a table.
+
+Under the grouped scheme a group is never on both sides.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

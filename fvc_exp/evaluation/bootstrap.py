@@ -1,9 +1,9 @@
 """How sure a score is: intervals by resampling whole groups of its out-of-fold or held-out rows.
 
-Rows of one group are near-copies, so the group is the unit that varies. Groups are resampled
-within strata of equal labels, with the rescaled weights of Rao and Wu (J. Amer. Statist. Assoc. 83, 1988), which keep
-the variance right where a stratum is small. The models stay as they are; ``fold_dependence`` adds what
-the folds share.
+Rows of one group are near-copies, so the group is the unit that varies. Groups are resampled within strata of equal
+labels, with the rescaled weights of Rao and Wu (J. Amer. Statist. Assoc. 83, 1988), which keep the variance right where
+a stratum is small. The models are not fitted again; ``fold_dependence`` adds the variance that the folds share.
+``part_scores`` has the metrics under many weights at once; ``metrics.score`` gives the same numbers one by one.
 
 Coverage of the 95 % interval of a cross-validated AUC in 500 simulated data sets each
 (``tests/evaluation/test_bootstrap.py``), in brackets without the dependence: 100 groups of 5 copies and 5 features

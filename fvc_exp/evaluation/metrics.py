@@ -1,4 +1,4 @@
-"""Labels and probabilities -> metrics. Pure functions; the positive class is fake (1)."""
+"""Labels and probabilities -> metrics and reliability curve. Pure functions; the positive class is fake (1)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass

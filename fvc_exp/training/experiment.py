@@ -14,7 +14,6 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import Split, inner_parts
 from fvc_exp.evaluation import metrics
 from fvc_exp.evaluation.leakage.certificate import Certificate
-from fvc_exp.evaluation.metrics import Reliability, Scores, Summary, is_fake
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
@@ -27,8 +26,8 @@ class CrossValidation:
 
     models: tuple[FittedModel, ...]
     probabilities: tuple[Array, ...]
-    scores: tuple[Scores, ...]
-    summary: dict[str, Summary]
+    scores: tuple[metrics.Scores, ...]
+    summary: dict[str, metrics.Summary]
     flags: tuple[str, ...]
 
 
@@ -62,15 +61,15 @@ class RunResult:
     fold_records: tuple[dict[str, Any], ...]
     fold_models: tuple[FittedModel, ...]
     fold_probabilities: tuple[Array, ...]
-    summary: dict[str, Summary]
+    summary: dict[str, metrics.Summary]
     final: FittedModel
-    test_scores: Scores | None
+    test_scores: metrics.Scores | None
     test_probability: Array
     flags: tuple[str, ...]
     notes: tuple[str, ...]
     certificate: Certificate
-    reliability: Reliability
-    test_reliability: Reliability | None
+    reliability: metrics.Reliability
+    test_reliability: metrics.Reliability | None
     nested: Nested | None
 
     @property
@@ -84,12 +83,12 @@ class RunResult:
         return self.data.split
 
     @property
-    def floors(self) -> dict[str, Scores]:
+    def floors(self) -> dict[str, metrics.Scores]:
         """What the cross-validated scores have to beat."""
         return self.data.floors
 
     @property
-    def test_floors(self) -> dict[str, Scores] | None:
+    def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
         return self.data.test_floors
 
@@ -97,7 +96,7 @@ class RunResult:
         """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows."""
         models = (*self.fold_models, self.final)
         parts = (*self.fold_probabilities, self.test_probability)
-        judged = [is_fake(part, model.threshold) for part, model in zip(parts, models, strict=True)]
+        judged = [metrics.is_fake(part, model.threshold) for part, model in zip(parts, models, strict=True)]
         return self.data.scored_rows.with_columns(
             pl.Series("probability", np.concatenate(parts), dtype=pl.Float64),
             pl.Series("predicted", np.concatenate(judged).astype(np.int64)),
@@ -204,7 +203,8 @@ def _fold_records(config: Config, data: SplitDataset, cv: CrossValidation) -> tu
     records = []
     for facts, fold, model, probability, scores in parts:
         counts = metrics.confusion(data.dataset.y[fold.test], probability, model.threshold)
-        records.append(fold_record(config, facts, fold, model, scores, counts))
+        record = fold_record(config, facts, model, scores, counts)
+        records.append(record if fold.held_out is None else {**record, "held_out": fold.held_out})
     return tuple(records)
 
 

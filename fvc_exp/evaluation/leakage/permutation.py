@@ -1,6 +1,5 @@
 """What random labels score under the very same folds: the null distribution that a real score has to exceed."""
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -37,7 +36,7 @@ class Null:
     @property
     def leaks(self) -> bool:
         """Whether random labels beat guessing, by more than 0.02 of AUC and three standard errors of the mean."""
-        return self.mean - 0.5 > max(3 * self.std / math.sqrt(self.permutations), 0.02)
+        return self.mean - 0.5 > max(3 * self.std / float(np.sqrt(self.permutations)), 0.02)
 
 
 def null_distribution(dataset: Dataset, split: Split, permutations: int, seed: int) -> Null | None:

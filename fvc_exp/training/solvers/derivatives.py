@@ -1,4 +1,7 @@
-"""One pass over all rows: the gradients of many points at once, and what bounds their distance from the minimum.
+"""Derivatives of the loss: its quadratic model, and in one pass over the rows the gradients of many points at once.
+
+``quadratic_model`` has the curvature in the coefficients, with the intercept minimised out. ``sum_over_rows`` has the
+gradients, and what bounds the distance of the points from the minimum.
 
 With q_i the probability of the wrong class the slope of the loss is s_i q_i, its sign that of the class. The q_i are
 made in single precision where that is enough, as exp then takes a fifth of the time. Any q_i will do for the dual point

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from sklearn.impute import SimpleImputer
-from sklearn.utils import compute_class_weight
+from sklearn import impute, utils
 from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
@@ -91,7 +90,7 @@ def fit_grid(
         if not 0 < labels.sum() < len(labels):
             raise ValueError("two classes are needed, but the rows of a part are of one class")
         Z, mean, scale = _standardised(X[rows])
-        weights = compute_class_weight(class_weight, classes=np.array([0, 1]), y=labels)
+        weights = utils.compute_class_weight(class_weight, classes=np.array([0, 1]), y=labels)
         weighted = WeightedRows(Z, labels.astype(np.float64), weights[labels])
         return mean, scale, _fit_points(weighted, points, tol, max_iter)
 
@@ -154,7 +153,7 @@ def _standardised(Z: Array) -> tuple[Array, Array, Array]:
     rounding error of its variance (Chan, Golub & LeVeque 1983), as there.
     """
     if np.isnan(Z).any():
-        Z = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(Z)
+        Z = impute.SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(Z)
     n, eps = len(Z), np.finfo(np.float64).eps
     mean, left, variance = Z.mean(axis=0), np.zeros(Z.shape[1]), np.zeros(Z.shape[1])
     for start in range(0, n, _CHUNK):
