@@ -23,7 +23,7 @@ from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import SweepCache
 from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import sweep_path
-from fvc_exp.training import shared_fits
+from fvc_exp.training import split_dataset
 from tests.conftest import ROOT, write_tables
 from tests.shell import run_py
 from tests.sweeps.conftest import FAST, MakePlan, maker, until
@@ -129,7 +129,7 @@ def test_again_fits_nothing_and_writes_nothing(
 ) -> None:
     plan, sweep = tried
     written = times(sweep)
-    monkeypatch.setattr(shared_fits, "fit_grid", lambda *_, **__: pytest.fail("fitted again"))
+    monkeypatch.setattr(split_dataset, "fit_grid", lambda *_, **__: pytest.fail("fitted again"))
     assert drive_sweep(sweep, plan)
     assert times(sweep) == written
 
