@@ -20,7 +20,7 @@ from fvc_exp.config.schema import DemoConfig, LimitsConfig
 from fvc_exp.demo.event import GENERATOR_VERSION, Clip, make_event
 from fvc_exp.errors import DataError
 from fvc_exp.video import worker_pool
-from fvc_exp.video.failures import Failed
+from fvc_exp.video.worker_pool import Failed
 
 VIDEOS, METADATA, README, MANIFEST = "videos", "metadata.parquet", "README.txt", "manifest.json"
 

@@ -13,7 +13,7 @@ from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import codec, forensic, original, scaled, strips, temporal
 from fvc_exp.features.scaled import Columns, Scaling
-from fvc_exp.video.decode import Decoded, Sample, SampledFrames, sampled_frames
+from fvc_exp.video.decode import Sample, SampledFrames
 from fvc_exp.video.probe import Probe
 
 # Change it with any change of a definition: tables of different versions must not be mixed.
@@ -84,7 +84,7 @@ def extract(
         VideoError: the video cannot be opened or decoded.
     """
     _keep_freed_memory()
-    source = sampled_frames(path, sampling, limits)
+    source = SampledFrames(path, sampling, limits)
 
     def consume(samples: Iterator[Sample]) -> dict[Table, dict[str, float]]:
         return _measure(samples, tables, source.probe, scaling)
@@ -193,7 +193,6 @@ def _video_features(table: Table, probe: Probe, scaling: Scaling | None) -> dict
 
 def _provenance(source: SampledFrames, path: Path) -> Provenance:
     probe, decoded = source.probe, source.decoded
-    assert isinstance(decoded, Decoded), "read() has returned"
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Provenance(

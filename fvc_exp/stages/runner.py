@@ -15,8 +15,7 @@ from fvc_exp.data.columns import KEY
 from fvc_exp.stages.source_files import Source, find_source
 from fvc_exp.stages.table_store import OWN_COLUMNS, TableStore, states
 from fvc_exp.stages.tasks import Task
-from fvc_exp.video.failures import Failed
-from fvc_exp.video.worker_pool import run_in_workers
+from fvc_exp.video.worker_pool import Failed, run_in_workers
 
 Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table
 

@@ -11,7 +11,7 @@ from fvc_exp.data.columns import KEY
 from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, earlier_failure, run_units
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
 from fvc_exp.stages.tasks import SCALED, SOURCE_CODEC, Destination, file_stem, write_scaled
-from fvc_exp.video.letterbox import SCALE_VERSION
+from fvc_exp.video.rewrite import SCALE_VERSION
 
 FOLDER = "scaled"
 

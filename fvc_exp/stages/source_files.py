@@ -5,7 +5,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from fvc_exp.video.failures import Failed, Failure
+from fvc_exp.video.container import Failure
+from fvc_exp.video.worker_pool import Failed
 
 OUTSIDE_ROOT = "outside_root"
 

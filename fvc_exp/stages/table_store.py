@@ -26,7 +26,7 @@ from fvc_exp.data.columns import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.io.tables import collect, scan_table
 from fvc_exp.stages.source_files import Source
-from fvc_exp.video.failures import Failed
+from fvc_exp.video.worker_pool import Failed
 
 Schema = Mapping[str, DataType | DataTypeClass]
 

@@ -12,9 +12,8 @@ from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import codec
 from fvc_exp.features.extract import extract
 from fvc_exp.features.scaled import Scaling
-from fvc_exp.video.letterbox import scale
 from fvc_exp.video.perturb import augment, describe
-from fvc_exp.video.rewrite import Rewritten
+from fvc_exp.video.rewrite import Rewritten, scale
 
 _LONGEST_STEM = 60
 

@@ -13,19 +13,16 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
-from fvc_exp.config.schema import LimitsConfig
-from fvc_exp.video.decode import sampled_frames
-from fvc_exp.video.rewrite import ANY_FRAME, Rewritten, rewrite, upright_pixel_aspect
+from fvc_exp.config.schema import LimitsConfig, SamplingConfig
+from fvc_exp.video.decode import SampledFrames
+from fvc_exp.video.rewrite import Rewritten, rewrite
 
 AUGMENT_VERSION = "1"  # change it with any change of the pixels that are written
-
-
 UNNOTICED_CRF = 18  # of an augmentation without the compression perturbation
-
+# Every frame is read, and none is sampled for features.
+_ANY_FRAME = SamplingConfig(fraction=1.0, min_frames=1, max_frames=1)
 
 Parameters = Mapping[str, float]
-
-
 Frames = Iterator[Frame]
 
 
@@ -68,10 +65,10 @@ def augment(
 ) -> tuple[tuple[Operation, ...], Rewritten]:
     """Write augmentation ``index`` of a video; ``video_path`` and ``seed`` decide what is done to it.
 
-    The copy has the pixel aspect of the source. Raises VideoError as ``sampled_frames`` and ``rewrite`` do.
+    The copy has the pixel aspect of the source. Raises VideoError as ``SampledFrames`` and ``rewrite`` do.
     """
     operations = plan(seed, video_path, index)
-    reader = sampled_frames(source, ANY_FRAME, limits)
+    reader = SampledFrames(source, _ANY_FRAME, limits)
 
     def change(frames: Frames) -> Frames:
         rng = _generator(seed, video_path, index, "pixels")  # anew on every call, so that a second reading is the same
@@ -80,7 +77,7 @@ def augment(
         return frames
 
     crf = next((round(operation.parameters["crf"]) for operation in operations if operation.name == "compress"), None)
-    aspect = upright_pixel_aspect(reader.probe)
+    aspect = reader.probe.upright_pixel_aspect
     return operations, rewrite(reader, destination, change, crf=crf or UNNOTICED_CRF, pixel_aspect=aspect)
 
 

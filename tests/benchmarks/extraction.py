@@ -28,10 +28,10 @@ from fvc_exp.features import blocks, blur, dct, noise, scaled
 from fvc_exp.features.extract import extract
 from fvc_exp.features.scaled import Scaling
 from fvc_exp.features.strips import BATCH_PIXELS, padded_strips, stack_frames
-from fvc_exp.video.decode import sampled_frames
-from fvc_exp.video.letterbox import letterbox, scale
+from fvc_exp.video.decode import SampledFrames
+from fvc_exp.video.packets import sample_indices
 from fvc_exp.video.probe import probe
-from fvc_exp.video.sampling import sample_indices
+from fvc_exp.video.rewrite import letterbox, scale
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=600, wall_seconds=600, memory_mb=4000)
@@ -153,7 +153,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "loops4": lambda path: straightforward(path, SAMPLING, is_stage4=True),
 }
 OURS: dict[str, Callable[[Path], object]] = {
-    "selective": lambda path: sampled_frames(path, SAMPLING, LIMITS).read(lambda samples: sum(1 for _ in samples)),
+    "selective": lambda path: SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: sum(1 for _ in samples)),
     "stage2": lambda path: extract(path, [Table.stage2], SAMPLING, LIMITS),
     "stage4": lambda path: extract(path, [Table.stage4], SAMPLING, LIMITS, scaling=picture_of_the_copy()),
     "forensic": lambda path: extract(path, [Table.forensic], SAMPLING, LIMITS),
@@ -188,7 +188,7 @@ def steps(path: Path) -> dict[str, float]:
     cv2.ipp.setUseIPP(False)
     # From then on freed memory is kept, as it is in any extraction.
     extract(path, [Table.stage2], SAMPLING, LIMITS)
-    pixels = sampled_frames(path, SAMPLING, LIMITS).read(lambda samples: [(each.luma, each.rgb) for each in samples])
+    pixels = SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: [(each.luma, each.rgb) for each in samples])
     box = picture_of_the_copy() if path.stem == COPY else None
     batch = max(1, BATCH_PIXELS // pixels[0][0].size)
     lumas, rgbs = zip(*pixels[:batch], strict=True)

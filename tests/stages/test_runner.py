@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from fvc_exp.stages.runner import Options, StageSummary, Unit, run_units
 from fvc_exp.stages.table_store import TableStore
-from fvc_exp.video.failures import Failed
+from fvc_exp.video.worker_pool import Failed
 from tests.stages.videos import LIMITS, VIDEO
 from tests.video.worker_functions import row
 

@@ -14,7 +14,7 @@ import pytest
 from fvc_exp.errors import DataError
 from fvc_exp.stages.source_files import Source
 from fvc_exp.stages.table_store import TableStore, fingerprint, states
-from fvc_exp.video.failures import Failed
+from fvc_exp.video.worker_pool import Failed
 
 SOURCES = {name: Source(Path(name), 10, 1) for name in ("a", "b", "c")}
 CURRENT = states(SOURCES)
