@@ -19,7 +19,6 @@ from fvc_exp.stages.tasks import SOURCE_CODEC, ScaledFile, measure
 
 _BOX = ("box_x", "box_y", "box_width", "box_height", "is_upscaled", "is_downscaled")
 
-
 _PROVENANCE_TYPES: Schema = {
     **dict.fromkeys(("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"), pl.Int64),
     **dict.fromkeys(("width", "height", "rotation"), pl.Int64),
@@ -37,7 +36,7 @@ def run_features(
     video: VideoConfig,
     options: Options | None = None,
 ) -> dict[Table, StageSummary]:
-    """Measure the videos (column ``video_path``) and write each of ``tables`` at its path, one row a video.
+    """Measure the videos (column ``video_path``) and write each of ``tables`` at its path, one row per video.
 
     A video is decoded once for all tables that lack its row. Features are float64, null where undefined; a video that
     failed has nulls, ``error`` and ``error_class``.
@@ -91,7 +90,7 @@ def _run(
     stores = {table.name: _store(table, path, video) for table, path in tables.items()}
     keys = pl.DataFrame({KEY: [unit.key for unit in units]}, schema={KEY: pl.String})
     function = partial(measure, video.sampling, video.limits)
-    summaries = run_units(stores, units, keys, lambda _: function, root=root, video=video, options=options or Options())
+    summaries = run_units(stores, units, keys, function, root=root, video=video, options=options)
     return {table: summaries[table.name] for table in tables}
 
 
