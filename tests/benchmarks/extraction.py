@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
-from fvc_exp.features import blocks, blur, dct, noise, scaled
+from fvc_exp.features import blocks, filters, scaled
 from fvc_exp.features.extract import extract
 from fvc_exp.features.scaled import Scaling
 from fvc_exp.features.strips import BATCH_PIXELS, padded_strips, stack_frames
@@ -195,12 +195,12 @@ def steps(path: Path) -> dict[str, float]:
     frames = stack_frames([scaled.crop(luma, box) for luma in lumas])
     actions: dict[str, Callable[[], object]] = {
         "probe": lambda: probe(path, LIMITS),
-        "noise": lambda: [noise.noise_sums(strips) for strips in padded_strips(frames)],
+        "noise": lambda: [filters.noise_sums(strips) for strips in padded_strips(frames)],
         "blur": lambda: (
-            [blur.laplacian_sums(frame) for frame in frames],
-            [blur.gradient_sums(strips) for strips in padded_strips(frames)],
+            [filters.laplacian_sums(frame) for frame in frames],
+            [filters.gradient_sums(strips) for strips in padded_strips(frames)],
         ),
-        "dct": lambda: dct.dct_features(frames),
+        "dct": lambda: blocks.dct_features(frames),
         "blocks": lambda: blocks.border_and_inside(frames),
         "stage2": lambda: scaled.stage2_pixel_features(frames),
         "edges": lambda: scaled.edge_density(frames),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fvc_exp.config.schema import Table
-from fvc_exp.features import strips, temporal
+from fvc_exp.features import forensic, strips
 from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS, batch_small_frames, extract
 from fvc_exp.features.scaled import Scaling
 from fvc_exp.video.decode import SampledFrames
@@ -101,7 +101,7 @@ def test_one_frame_leaves_the_temporal_features_undefined(tmp_path: Path) -> Non
     path = write_clip(tmp_path / "one.mp4", moving_frames(1))
     result = extract(path, [Table.forensic, Table.stage2], SAMPLING, LIMITS)
     undefined = {name for name, value in result.features[Table.forensic].items() if isnan(value)}
-    assert undefined == {*temporal.NAMES, "keyframe_size_ratio"}
+    assert undefined == {*forensic.TEMPORAL_NAMES, "keyframe_size_ratio"}
     assert not any(isnan(value) for value in result.features[Table.stage2].values())
     assert result.provenance.frames_total == 1
 
