@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+Array32 = NDArray[np.float32]
+"""Single precision, as OpenCV filters work in."""
+
 Indices = NDArray[np.int64]
 """Positions of rows, or codes of groups."""
 

@@ -74,6 +74,11 @@ def test_metadata_describes_every_video(built: Path) -> None:
     assert metadata["video_path"].to_list() == files
 
 
+def test_number_of_workers_changes_no_byte(built: Path, tmp_path: Path) -> None:
+    ensure_demo(tmp_path, DEMO, workers=1)
+    assert contents(tmp_path) == contents(built.parent)
+
+
 def test_whole_corpus_is_left_as_it_is(built: Path) -> None:
     inodes = {path: path.stat().st_ino for path in built.rglob("*")}
     assert ensure_demo(built.parent, DEMO, on_progress=lambda *_: pytest.fail("nothing is to be made")) == built
@@ -175,7 +180,6 @@ def test_only_temporary_folders_of_ended_processes_are_removed(tmp_path: Path, q
 
 
 def test_two_builds_at_once_end_with_one_whole_corpus(built: Path, tmp_path: Path) -> None:
-    """Made by two processes with two workers each; the number of workers changes no byte."""
     processes = [start_build(tmp_path) for _ in range(2)]
     errors = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
