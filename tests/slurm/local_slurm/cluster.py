@@ -51,8 +51,8 @@ class LocalSlurm:
         """The environment of this cluster's programs: this process', without what an outer SLURM job may have set."""
         outer = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH", "SRUN"))}
         # MYSQL_UNIX_PORT: where slurmdbd looks for MariaDB
-        database = str(daemons.database_socket(self._settings.folder))
-        return outer | {"SLURM_CONF": str(self.conf), "PATH": search_path(), "MYSQL_UNIX_PORT": database}
+        database = daemons.database_socket(self._settings.folder)
+        return outer | {"SLURM_CONF": str(self.conf), "PATH": search_path(), "MYSQL_UNIX_PORT": str(database)}
 
     @property
     def pids(self) -> dict[str, int]:
@@ -96,8 +96,7 @@ class LocalSlurm:
         while not answers():
             self.check()
             if time.monotonic() > deadline:
-                line = daemons.last_line(self._log(name))
-                raise LocalSlurmError(f"{name} did not answer within {START_SECONDS:.0f} s: {line}")
+                raise LocalSlurmError(f"{name} does not answer: {daemons.last_line(self._log(name))}")
             time.sleep(0.05)
 
     def _run_a_job(self) -> bool:

@@ -66,10 +66,9 @@ def prepare_folder(folder: Path, sockets: Path) -> None:
     if not re.fullmatch(r"[\w./+-]+", str(folder), re.ASCII):
         raise LocalSlurmError(f"the folder's path may hold letters, digits and ._+-/ only, not {str(folder)!r}")
     longest = f"{sockets}_{2**32 - 1}.{2**32 - 1}"
-    if len(longest) > LONGEST_SOCKET_PATH:
-        raise LocalSlurmError(
-            f"{folder} is {len(longest) - LONGEST_SOCKET_PATH} characters too long for the sockets in it, as {longest}"
-        )
+    excess = len(longest) - LONGEST_SOCKET_PATH
+    if excess > 0:
+        raise LocalSlurmError(f"{folder} is {excess} characters too long for the sockets in it, as {longest}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise LocalSlurmError(f"{folder} is not empty; choose an empty or a new folder")
