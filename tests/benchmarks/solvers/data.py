@@ -5,8 +5,6 @@ of two, every third is skewed, and each video has eleven rows that differ a litt
 of X'X is about 3e2 with 26 columns and 4e3 with 50.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,14 +77,8 @@ def standardised(X: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.ascontiguousarray(scaled)
 
 
-def grouped_folds(table: Table, folds: int = 5, seed: int = 0) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def grouped_folds(table: Table, folds: int = 5) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """(train, test) rows; all rows of a video are on one side, and each part has both classes."""
-    random = np.random.default_rng(seed)
-    first = np.unique(table.group, return_index=True)[1]
-    order = random.permutation(len(first))
-    # Dealt in turns within each class.
-    order = order[np.argsort(table.y[first][order], kind="stable")]
-    fold_of_group = np.empty(len(first), np.int64)
-    fold_of_group[order] = np.arange(len(first)) % folds
-    fold = fold_of_group[table.group]
-    return [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(folds)]
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    return list(StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(table.X, table.y, table.group))

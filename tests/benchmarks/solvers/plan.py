@@ -1,108 +1,81 @@
-"""Which jobs make up a run."""
+"""Which jobs make up a run; each is a process of its own."""
 
-from __future__ import annotations
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from typing import Any
+import numpy as np
 
-from tests.benchmarks.solvers import race
 from tests.benchmarks.solvers.data import LARGE
 
-Job = dict[str, Any]
-SMALL, MIDDLE, BIG = "3278x26", "6415x50", "60000x50"
+SMALL, MIDDLE, BIG, WIDE = "3278x26", "6415x50", "60000x50", "330x400"
 # Where others may take very long, only those that were seen to end.
 SURE = ("glum path", "glmnet path")
-# adelie is left out: it runs in another interpreter.
-METHODS = (
-    "ours", "newton-cholesky", "lbfgs", "newton-cg", "sag", "saga", "liblinear", "glum", "glmnet", "glmnet-rs", "skglm",
-    "celer",
-)  # fmt: skip
+SCIKIT = ("GridSearchCV saga", "LogisticRegressionCV saga", "GridSearchCV newton-cholesky, l2 only")
 
 
-def jobs(*, quick: bool, large: bool, adelie: str = "") -> list[Job]:
+@dataclass(frozen=True)
+class Job:
+    """One table with its cells.
+
+    ``limit`` is seconds that a method may spend before it sits out what follows: in a single fit's search for its
+    tolerance, in a grid's rounds. ``methods`` of a grid: those of others, all if empty. ``is_matched``: the paths take
+    part in a grid a second time, with the tolerance that brings all their fits to 1e-9.
+    """
+
+    part: str
+    shape: str
+    Cs: Sequence[float]
+    signal: str = "weak"
+    outlier: bool = False
+    seed: int = 0
+    rounds: int = 3
+    limit: float = 5.0
+    threads: int = 1
+    methods: Sequence[str] = ()
+    is_matched: bool = False
+
+    @property
+    def seconds(self) -> int:
+        """After how long the job is stopped: many times what it should take."""
+        return 4 * 3600 if self.shape in LARGE else 1800
+
+
+def grid(shape: str, points: int, **more: object) -> Job:
+    """The grid from C = 0.001 to 100."""
+    return replace(Job("grid", shape, np.logspace(-3, 2, points).tolist(), limit=30.0), **more)  # type: ignore[arg-type]
+
+
+def hard(points: int, **more: object) -> list[Job]:
+    """What our shared models do not help with."""
+    common = {"methods": SURE, "limit": 15.0, "rounds": 2, "is_matched": True} | more
+    return [
+        grid(SMALL, points, signal="strong", **common),
+        grid(SMALL, points, outlier=True, **common),
+        grid(WIDE, min(points, 5), **common),
+    ]
+
+
+def jobs(*, quick: bool, large: bool) -> Iterator[Job]:
     """In the order in which they run."""
-    chosen = _quick() if quick else _default()
+    if quick:
+        yield grid(SMALL, 4, rounds=1)
+        yield from hard(4, rounds=1, is_matched=False)
+        yield from (Job("single", SMALL, [1.0], signal, rounds=2, limit=2.0) for signal in ("weak", "strong"))
+    else:
+        yield grid(SMALL, 20, is_matched=True)
+        yield grid(MIDDLE, 8, rounds=2, limit=60.0)
+        yield grid(BIG, 4, rounds=2, methods=(*SCIKIT, *SURE))
+        yield from hard(20)
+        yield grid(MIDDLE, 8, signal="strong", methods=SURE, rounds=2)
+        for signal in ("weak", "strong"):
+            yield from (Job("single", SMALL, [0.01, 1.0], signal, seed=seed, rounds=5, limit=3.0) for seed in range(3))
+            yield Job("single", MIDDLE, [0.01, 1.0], signal, rounds=5, limit=4.0)
+        yield Job("single", BIG, [0.01, 1.0])
+        yield Job("single", BIG, [0.01], "strong")
+        yield Job("single", BIG, [1.0], threads=2)
     if large:
-        chosen += _large()
-    return [{"threads": 1, "adelie": adelie} | job for job in chosen]
-
-
-def _single(shape: str, threads: int = 1, **more: object) -> Job:
-    return {"part": "single", "threads": threads, "what": {"shape": shape, **more}}
-
-
-def _grid(shape: str, n_cs: int, **more: object) -> Job:
-    return {"part": "grid", "what": {"shape": shape, "n_cs": n_cs, **more}}
-
-
-def _once(shape: str) -> list[Job]:
-    return [{"part": "once", "what": {"shape": shape, "method": method}} for method in METHODS]
-
-
-def _hard(n_cs: int, **more: object) -> list[Job]:
-    common: dict[str, object] = {"methods": SURE, "limit": 15.0, "rounds": 2, "is_matched": True} | more
-    return [
-        _grid(SMALL, n_cs, signal="strong", **common),
-        _grid(SMALL, n_cs, outlier=True, **common),
-        _grid("330x400", min(n_cs, 5), **common),
-    ]
-
-
-def _quick() -> list[Job]:
-    return [
-        _grid(SMALL, 4, rounds=1),
-        *_hard(4, rounds=1, repeats=1, is_matched=False),
-        _single(SMALL, seeds=[0], Cs=[1.0], rounds=2, limit=2.0),
-    ]
-
-
-def _default() -> list[Job]:
-    return [
-        _grid(SMALL, 20, is_matched=True, limit=30.0),
-        _grid(MIDDLE, 8, rounds=2, limit=60.0),
-        _grid(BIG, 4, rounds=2, limit=30.0, methods=(*race.SCIKIT, *SURE)),
-        *_hard(20),
-        _grid(MIDDLE, 8, signal="strong", methods=SURE, rounds=2, limit=30.0),
-        _single(SMALL, seeds=[0, 1, 2], rounds=5, limit=3.0),
-        _single(MIDDLE, rounds=5, limit=4.0),
-        _single(BIG, signals=["weak"], rounds=3, limit=5.0),
-        _single(BIG, signals=["strong"], Cs=[0.01], rounds=3, limit=5.0),
-        _single(BIG, 2, signals=["weak"], Cs=[1.0], rounds=3, limit=5.0),
-        *_once(SMALL),
-        *_once(BIG),
-    ]
-
-
-def _large() -> list[Job]:
-    """Here the grids of the slower paths at 60,000 rows too."""
-    wide, long = LARGE
-    grid: dict[str, object] = {"methods": SURE, "rounds": 1, "limit": 600.0, "repeats": 1}
-    return [
-        _grid(BIG, 4, rounds=1, limit=600.0),
-        _single(wide, signals=["weak"], rounds=2, limit=15.0),
-        _single(long, signals=["weak"], Cs=[0.01], rounds=2, limit=30.0),
-        _grid(wide, 4, **grid),
-        _grid(long, 4, **grid),
-        *_once(long),
-    ]
-
-
-def seconds(job: Job) -> float:
-    """After how long a job is stopped: many times what it should take."""
-    if job["what"]["shape"] in LARGE:
-        return 4 * 3600
-    return 300 if job["part"] == "once" else 1800
-
-
-def broken(job: Job, reason: str) -> Job:
-    """The row of a job that did not end by itself."""
-    what = job["what"]
-    row: Job = {
-        "part": job["part"], "shape": what["shape"], "threads": job["threads"], "signal": what.get("signal", ""),
-        "method": what.get("method", "the whole job"), "family": "", "outcome": "stopped", "reason": reason,
-    }  # fmt: skip
-    match job["part"]:
-        case "grid":
-            return row | {"outlier": what.get("outlier", False), "points": 0}
-        case "single":
-            return row | {"penalty": "", "C": 0.0, "target": 0.0, "objective": "", "tol": None, "seed": 0}
-    return row
+        wide, long = LARGE
+        yield grid(BIG, 4, rounds=1, limit=600.0)  # the slower paths too
+        yield Job("single", wide, [0.01, 1.0], rounds=2, limit=15.0)
+        yield Job("single", long, [0.01], rounds=2, limit=30.0)
+        yield from (grid(shape, 4, methods=SURE, rounds=1, limit=600.0) for shape in LARGE)

@@ -1,7 +1,5 @@
 """AUC and log loss of many columns of scores at once: the same code for every method that gives coefficients."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
