@@ -1,27 +1,21 @@
 """The whole grid under grouped folds: every C and l1_ratio, a scaler per fold, two scores, the best point refitted."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tests.benchmarks.solvers.data import Table, grouped_folds, make_table
-from tests.benchmarks.solvers.measure import TOLS, Entrant, climb, measure, race
+from tests.benchmarks.solvers import data
+from tests.benchmarks.solvers.measure import Entrant, Job, measure, race
 from tests.benchmarks.solvers.methods import METHODS, OURS, Method, path
-from tests.benchmarks.solvers.objective import CERTIFIED, Minimum, Problem, Solution
-from tests.benchmarks.solvers.plan import Job
-from tests.benchmarks.solvers.scoring import auc_of, log_loss_of
+from tests.benchmarks.solvers.objective import Array, Labels, Minimum, Problem, Solution
 
-Array = NDArray[np.float64]
-Rows = NDArray[np.int64] | slice
-Minima = list[list[Minimum]]
+Rows = Labels | slice
+ALL = slice(None)
 L1_RATIOS = (0.0, 0.1, 0.5, 0.9, 1.0)
 OURS_GRID = "ours: grid"
-MATCHED = 1e-9
 MAX_ITER = 100_000  # more than saga needs at its own tolerance; it stops before
 
 
@@ -29,8 +23,8 @@ MAX_ITER = 100_000  # more than saga needs at its own tolerance; it stops before
 class Task:
     """A table, its folds and the grid; ``Cs`` ascend."""
 
-    table: Table
-    folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
+    table: data.Table
+    folds: Sequence[tuple[Labels, Labels]]
     Cs: Sequence[float]
     l1_ratios: Sequence[float] = L1_RATIOS
 
@@ -45,37 +39,57 @@ class Task:
         return np.ascontiguousarray((X[rows] - X[fitted_to].mean(axis=0)) / X[fitted_to].std(axis=0))
 
 
-@dataclass(frozen=True)
-class Result:
-    """Scores (folds, points), and the solutions on scaled columns where a method shows them."""
+def auc_of(scores: Array, y: Labels) -> Array:
+    """Area under the ROC curve of each column of scores (n, m) against y (n,), ties counted half.
 
-    log_loss: Array
-    auc: Array | None = None
-    solutions: Sequence[Sequence[Solution]] = ()
+    A score's last bit gives way to a label, so that sorting without an index does; scores closer than that are ties.
+    The mean of the two orders, all fakes of a tie last and all first, counts half.
+    """
+    keys = np.ascontiguousarray(scores.T).view(np.int64)
+    keys = np.where(keys < 0, np.int64(-(2**63)) - keys, keys) & ~np.int64(1)
+    ranks = np.arange(1.0, len(y) + 1)
+    most = (np.sort(keys | y, axis=1) & 1) @ ranks
+    least = (1 - (np.sort(keys | (1 - y), axis=1) & 1)) @ ranks
+    fakes, reals = float(y.sum()), float(len(y) - y.sum())
+    return np.asarray(((most + least) / 2 - fakes * (fakes + 1) / 2) / (fakes * reals))
+
+
+def log_loss_of(scores: Array, y: Labels) -> Array:
+    """Mean log(1 + exp(-s x)) of each column, s = 2 y - 1."""
+    return np.asarray(np.logaddexp(0, np.where(y[:, None] > 0, -scores, scores)).mean(axis=0))
+
+
+@dataclass
+class Result:
+    """Log loss and AUC, a row per fold and a column per point, and the solutions on scaled columns."""
+
+    log_loss: list[Array]
+    auc: list[Array]
+    solutions: list[list[Solution]]
+
+    def add(self, found: list[Solution], scores: Array, y: Labels) -> None:
+        """Score a fold: scores (n, points) of its test rows with labels y (n,)."""
+        self.log_loss.append(log_loss_of(scores, y))
+        self.auc.append(auc_of(scores, y))
+        self.solutions.append(found)
 
     @property
     def best(self) -> int:
         """The point with the least mean log loss."""
-        return int(np.argmin(self.log_loss.mean(axis=0)))
+        return int(np.argmin(np.mean(self.log_loss, axis=0)))
 
 
 def by_paths(task: Task, method: Method, tol: float) -> Result:
     """A method's path for each fold and l1_ratio."""
-    y, order = task.table.y, np.asfortranarray if method.columns else np.ascontiguousarray
-    losses, aucs, solutions = [], [], []
+    y, result = task.table.y, Result([], [], [])
     for train, test in task.folds:
-        inner = order(task.scaled(train, train))
-        problems = [Problem(inner, y[train], task.Cs[0], ratio) for ratio in task.l1_ratios]
-        found = [each for problem in problems for each in method.fit(problem, task.Cs, tol)]
+        problem = method.ordered(Problem(task.scaled(train, train), y[train], task.Cs[0], 0.0))
+        paths = [method.fit(replace(problem, l1_ratio=ratio), task.Cs, tol) for ratio in task.l1_ratios]
+        found = [each for one in paths for each in one]
         scores = task.scaled(test, train) @ np.array([each.coef for each in found]).T
-        scores += [each.intercept for each in found]
-        losses.append(log_loss_of(scores, y[test]))
-        aucs.append(auc_of(scores, y[test]))
-        solutions.append(found)
-    result = Result(np.array(losses), np.array(aucs), solutions)
+        result.add(found, scores + [each.intercept for each in found], y[test])
     C, ratio = task.points[result.best]
-    everything = slice(None)
-    method.fit(Problem(order(task.scaled(everything, everything)), y, C, ratio), [C], tol)
+    method.fit(method.ordered(Problem(task.scaled(ALL, ALL), y, C, ratio)), [C], tol)
     return result
 
 
@@ -84,22 +98,16 @@ def by_grid(task: Task, threads: int = 1, tol: float = OURS.tol) -> Result:
     from fvc_exp.training.solvers.grid import Point, fit_grid
 
     X, y = task.table.X, task.table.y
-    points = [Point(C, ratio) for C, ratio in task.points]
-    found = fit_grid(X, y, [train for train, _ in task.folds], points, tol=tol, n_threads=threads)
-
-    def score(number: int) -> tuple[Array, Array]:
-        test = task.folds[number][1]
-        values = found.decision_function(number, X[test])
-        return log_loss_of(values, y[test]), auc_of(values, y[test])
-
-    with ThreadPoolExecutor(threads) as pool:
-        loss, auc = (np.array(each) for each in zip(*pool.map(score, range(len(task.folds))), strict=True))
-    result = Result(loss, auc, [path(*pair) for pair in zip(found.coef, found.intercept, strict=True)])
+    points, result = [Point(C, ratio) for C, ratio in task.points], Result([], [], [])
+    fits = fit_grid(X, y, [train for train, _ in task.folds], points, tol=tol, n_threads=threads)
+    for number, (_, test) in enumerate(task.folds):
+        found = path(fits.coef[number], fits.intercept[number])
+        result.add(found, fits.decision_function(number, X[test]), y[test])
     fit_grid(X, y, [np.arange(len(y))], [points[result.best]], tol=tol, n_threads=threads)
     return result
 
 
-def grid_search(task: Task, solver: str) -> Result:
+def grid_search(task: Task) -> None:
     """GridSearchCV over a pipeline with its scaler, as a user writes it; its two processes end with it."""
     from joblib import parallel_config
     from sklearn.linear_model import LogisticRegression
@@ -107,101 +115,70 @@ def grid_search(task: Task, solver: str) -> Result:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = LogisticRegression(solver=solver, max_iter=MAX_ITER, random_state=0)
+    model = LogisticRegression(solver="saga", max_iter=MAX_ITER, random_state=0)
     with parallel_config("multiprocessing"):
-        search = GridSearchCV(
+        GridSearchCV(
             Pipeline([("scaler", StandardScaler()), ("model", model)]),
             {"model__l1_ratio": list(task.l1_ratios), "model__C": list(task.Cs)},
             scoring={"loss": "neg_log_loss", "auc": "roc_auc"}, refit="loss", cv=list(task.folds), n_jobs=2,
             error_score="raise",
         ).fit(task.table.X, task.table.y)  # fmt: skip
-    asked = [(each["model__C"], each["model__l1_ratio"]) for each in search.cv_results_["params"]]
-    order = [asked.index(point) for point in task.points]
-    names = [f"split{number}_test_" for number in range(len(task.folds))]
-    loss, auc = (np.array([search.cv_results_[name + kind][order] for name in names]) for kind in ("loss", "auc"))
-    return Result(-loss, auc)
 
 
-def logistic_cv(task: Task) -> Result:
+def logistic_cv(task: Task) -> None:
     """LogisticRegressionCV with its one score; its scaler is outside the folds, as it has no place for one inside."""
     from sklearn.linear_model import LogisticRegressionCV
 
-    everything = slice(None)
-    model = LogisticRegressionCV(
+    LogisticRegressionCV(
         Cs=list(task.Cs), l1_ratios=list(task.l1_ratios), cv=list(task.folds), solver="saga", max_iter=MAX_ITER,
         scoring="neg_log_loss", n_jobs=2, use_legacy_attributes=False, random_state=0,
-    ).fit(task.scaled(everything, everything), task.table.y)  # fmt: skip
-    return Result(-np.asarray(model.scores_).reshape(len(task.folds), -1))  # (folds, l1_ratios, Cs)
+    ).fit(task.scaled(ALL, ALL), task.table.y)  # fmt: skip
 
 
 def entrants(task: Task, methods: Sequence[Method]) -> list[Entrant]:
-    """Ours first, then scikit-learn's searches, then every library's path."""
-    smooth = replace(task, l1_ratios=(0.0,))
-    calls: list[tuple[str, str, Callable[[], Result]]] = [
-        (OURS_GRID, "ours", partial(by_grid, task)),
-        (f"{OURS_GRID}, 2 threads", "ours", partial(by_grid, task, 2)),
-        ("ours: single fits, warm", "ours", partial(by_paths, task, OURS, OURS.tol)),
-        ("GridSearchCV saga", "scikit-learn", partial(grid_search, task, "saga")),
-        ("LogisticRegressionCV saga", "scikit-learn", partial(logistic_cv, task)),
-        ("GridSearchCV newton-cholesky, l2 only", "scikit-learn", partial(grid_search, smooth, "newton-cholesky")),
+    """Ours, then scikit-learn's searches if its saga is among the methods, then every library's path."""
+    found = [
+        Entrant(OURS_GRID, "ours", partial(by_grid, task)),
+        Entrant(f"{OURS_GRID}, 2 threads", "ours", partial(by_grid, task, 2)),
+        Entrant("ours: single fits, warm", "ours", partial(by_paths, task, OURS, OURS.tol)),
     ]
-    found = [Entrant(name, family, call, "done") for name, family, call in calls]
+    if "saga" in {method.name for method in methods}:
+        found.append(Entrant("GridSearchCV saga", "scikit-learn", partial(grid_search, task)))
+        found.append(Entrant("LogisticRegressionCV saga", "scikit-learn", partial(logistic_cv, task)))
     for method in methods:
         if method.family == "peer" and not method.own:
-            outcome, reason = method.refusal()
-            call = None if outcome else partial(by_paths, task, method, method.tol)
-            found.append(Entrant(f"{method.name} path", "peer", call, outcome or "done", reason))
+            _, outcome, reason = method.refusal() or (None, "done", "")
+            call = partial(by_paths, task, method, method.tol) if outcome == "done" else None
+            found.append(Entrant(f"{method.name} path", method.family, call, outcome, reason))
     return found
 
 
-def references(task: Task) -> Minima:
-    """The minimum per fold and point."""
-    y, minima = task.table.y, []
-    found = measure(lambda: by_grid(task, tol=1e-13))[0].solutions
-    for (train, _), row in zip(task.folds, found, strict=True):
-        X = task.scaled(train, train)
-        pairs = zip(task.points, row, strict=True)
-        minima.append([Minimum(Problem(X, y[train], C, ratio), start) for (C, ratio), start in pairs])
+def references(task: Task) -> list[list[Minimum]]:
+    """The minimum per fold and point; our solver gives the points to start from."""
+    found, _ = measure(lambda: by_grid(task, tol=1e-13))
+    minima = []
+    for (train, _), starts in zip(task.folds, found.solutions, strict=True):
+        X, y = task.scaled(train, train), task.table.y[train]
+        pairs = zip(task.points, starts, strict=True)
+        minima.append([Minimum(Problem(X, y, C, ratio), start) for (C, ratio), start in pairs])
     return minima
 
 
-def worst(result: Result, minima: Minima) -> float:
-    """The largest suboptimality of all solutions shown."""
-    pairs = zip(result.solutions, minima, strict=True)
-    return max(each.suboptimality(solution) for row, best in pairs for solution, each in zip(row, best, strict=True))
-
-
-def matched(task: Task, methods: Sequence[Method], minima: Minima, limit: float) -> Iterator[Entrant]:
-    """The paths of others at the loosest tolerance that brings every fit of the grid to 1e-9."""
-    for method in methods:
-        if method.family == "peer" and not method.own and not method.refusal()[0]:
-            tols = [tol for tol in TOLS if tol <= method.tol]
-            rung = climb(partial(by_paths, task, method), lambda it: worst(it, minima), [MATCHED], limit, tols)[MATCHED]
-            is_reached = rung.outcome == "reached"
-            call = partial(by_paths, task, method, rung.tol) if is_reached and rung.tol else None
-            reason = f"tol {rung.tol:.0e}" if is_reached else rung.reason
-            outcome = "done" if is_reached else rung.outcome
-            yield Entrant(f"{method.name} path, to {MATCHED:.0e}", "peer", call, outcome, reason)
+def worst(result: Result, minima: list[list[Minimum]]) -> float:
+    """The largest suboptimality of all solutions."""
+    rows = zip(result.solutions, minima, strict=True)
+    return max(each.suboptimality(point) for row, best in rows for point, each in zip(row, best, strict=True))
 
 
 def run(job: Job, methods: Sequence[Method] = METHODS) -> Iterator[dict[str, Any]]:
     """One row per method."""
-    table = make_table(job.shape, job.signal, job.seed, outlier=job.outlier)
-    task = Task(table, grouped_folds(table), job.Cs)
-
-    def chosen(all_of_them: Sequence[Entrant]) -> list[Entrant]:
-        return [each for each in all_of_them if each.family == "ours" or not job.methods or each.name in job.methods]
-
-    race(chosen(entrants(replace(task, Cs=task.Cs[:1], l1_ratios=(0.5,)), methods)), 1, 1.0, 0.0, 1)  # to compile
-    minima, field = references(task), chosen(entrants(task, methods))
-    if job.is_matched:
-        some = [method for method in methods if not job.methods or f"{method.name} path" in job.methods]
-        field += matched(task, some, minima, job.limit)
+    table = data.make_table(job.shape, job.signal, job.seed, outlier=job.outlier)
+    task = Task(table, data.grouped_folds(table), job.Cs)
+    methods = [method for method in methods if method.name in job.methods or not job.methods]
+    race(entrants(replace(task, Cs=task.Cs[:1], l1_ratios=(0.5,)), methods), 1, 1.0, 0.0, 1)  # what must be compiled
+    minima, field = references(task), entrants(task, methods)
     race(field, job.rounds, job.limit, least=0.5, most=3)
     for entrant in field:
-        has_solutions = entrant.result is not None and entrant.result.solutions
-        accuracy = worst(entrant.result, minima) if has_solutions else None
+        accuracy = worst(entrant.result, minima) if entrant.result else None
         gap = max(each.gap for row in minima for each in row)
-        yield entrant.row() | {
-            "points": len(task.points), "suboptimality": accuracy, "gap": gap, "certified": gap <= CERTIFIED,
-        }  # fmt: skip
+        yield entrant.row() | {"points": len(task.points), "suboptimality": accuracy, "gap": gap}

@@ -7,52 +7,61 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
+from tests.benchmarks.solvers.objective import Array
+
 T = TypeVar("T")
 TOLS = tuple(10.0**-power for power in range(1, 16))
 # What a library may raise on a problem that it cannot solve; it becomes a row, not the end of the benchmark.
 FAILURES = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 
 
-class Cost(NamedTuple):
-    """Seconds; CPU seconds are those of this process and of the children that have ended."""
+@dataclass(frozen=True)
+class Job:
+    """One table with its cells.
 
-    cpu: float
-    wall: float
+    ``limit`` is seconds that a method may spend before it sits out what follows: in a single fit's search for its
+    tolerance, in a grid's rounds. ``methods`` of a grid are those of other libraries, all if empty; with saga come the
+    searches of scikit-learn.
+    """
+
+    part: str
+    shape: str
+    Cs: Sequence[float]
+    signal: str = "weak"
+    outlier: bool = False
+    seed: int = 0
+    rounds: int = 3
+    limit: float = 5.0
+    methods: Sequence[str] = ()
 
 
-def now() -> Cost:
-    """What was used so far."""
+def now() -> Array:
+    """CPU seconds, of this process and of the children that have ended, and wall seconds."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return Cost(sum(each.ru_utime + each.ru_stime for each in used), time.perf_counter())
+    return np.array([sum(each.ru_utime + each.ru_stime for each in used), time.perf_counter()])
 
 
-def measure(call: Callable[[], T], least: float = 0.0, most: int = 1) -> tuple[T, Cost]:
-    """The result, and the mean cost of as many calls as take ``least`` seconds, ``most`` at most.
+def measure(call: Callable[[], T], least: float = 0.0, most: int = 1) -> tuple[T, Array]:
+    """The result, and the mean CPU and wall seconds of as many calls as take ``least`` seconds, ``most`` at most.
 
     Warnings are silent, as what counts is the value that was reached.
     """
     began, count = now(), 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        while count < 1 or (count < most and now().wall - began.wall < least):
+        while count < 1 or (count < most and (now() - began)[1] < least):
             result = call()
             count += 1
-    ended = now()
-    return result, Cost((ended.cpu - began.cpu) / count, (ended.wall - began.wall) / count)
+    return result, (now() - began) / count
 
 
-def reason_of(error: Exception) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]}"
+class Rung(NamedTuple):
+    """The tolerance that reached a target, or why there is none: ``outcome`` is reached, not reached or failed."""
 
-
-@dataclass(frozen=True)
-class Rung:
-    """``outcome`` is reached, not reached or failed; ``tol`` is the tolerance that reached the target."""
-
+    tol: float | None
     outcome: str
-    tol: float | None = None
-    suboptimality: float | None = None
     reason: str = ""
 
 
@@ -62,23 +71,25 @@ def climb(
 ) -> dict[float, Rung]:  # fmt: skip
     """For each target the loosest tolerance that meets it, within ``limit`` CPU seconds of fits for all of them."""
     found: dict[float, Rung] = {}
-    outcome, reason, best, spent = "not reached", "no tolerance was tried", float("inf"), 0.0
+    last, best, spent = Rung(None, "not reached"), float("inf"), 0.0
     for tol in tols:
         try:
             result, cost = measure(lambda tol=tol: fit(tol))  # type: ignore[misc]
-            reached = suboptimality(result)
         except FAILURES as error:
-            outcome, reason = "failed", reason_of(error)
+            last = failed(error)
             break
-        best, spent = min(best, reached), spent + cost.cpu
-        reason = f"best {best:.1e} down to tol {tol:.0e}"
-        found |= {each: Rung("reached", tol, reached) for each in targets if each not in found and reached <= each}
-        if len(found) == len(targets):
+        reached, spent = suboptimality(result), spent + cost[0]
+        best = min(best, reached)
+        last = Rung(None, "not reached", f"best {best:.1e} down to tol {tol:.0e} after {spent:.1f} CPU s")
+        found |= {each: Rung(tol, "reached", f"tol {tol:.0e}") for each in targets if reached <= each} | found
+        if len(found) == len(targets) or spent > limit:
             break
-        if spent > limit:
-            reason += f", stopped after {spent:.0f} CPU s"
-            break
-    return {target: found.get(target, Rung(outcome, None, best, reason)) for target in targets}
+    return {target: found.get(target, last) for target in targets}
+
+
+def failed(error: Exception) -> Rung:
+    """An exception in one line."""
+    return Rung(None, "failed", f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]}")
 
 
 @dataclass
@@ -88,27 +99,16 @@ class Entrant:
     name: str
     family: str
     call: Callable[[], Any] | None
-    outcome: str
+    outcome: str = "done"
     reason: str = ""
     result: Any = None
-    costs: dict[int, Cost] = field(default_factory=dict)
-
-    def take_turn(self, number: int, least: float, most: int) -> None:
-        """Measure one round; an exception ends the method's part in the race."""
-        if self.call is None:
-            return
-        try:
-            self.result, self.costs[number] = measure(self.call, least, most)
-        except FAILURES as error:
-            self.call, self.outcome, self.reason = None, "failed", reason_of(error)
+    costs: dict[int, Array] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
         """Its name, outcome and costs, one per round."""
-        costs = self.costs.values()
-        return {
-            "method": self.name, "family": self.family, "outcome": self.outcome, "reason": self.reason,
-            "rounds": list(self.costs), "cpu": [cost.cpu for cost in costs], "wall": [cost.wall for cost in costs],
-        }  # fmt: skip
+        costs = {clock: [cost[number] for cost in self.costs.values()] for number, clock in enumerate(("cpu", "wall"))}
+        names = {"method": self.name, "family": self.family, "outcome": self.outcome, "reason": self.reason}
+        return names | costs | {"rounds": list(self.costs)}
 
 
 def race(field: Sequence[Entrant], rounds: int, limit: float, least: float, most: int) -> None:
@@ -116,5 +116,8 @@ def race(field: Sequence[Entrant], rounds: int, limit: float, least: float, most
     for number in range(rounds):
         start = number % max(len(field), 1)
         for entrant in [*field[start:], *field[:start]]:
-            if sum(cost.wall for cost in entrant.costs.values()) < limit:
-                entrant.take_turn(number, least, most)
+            if entrant.call and sum(cost[1] for cost in entrant.costs.values()) < limit:
+                try:
+                    entrant.result, entrant.costs[number] = measure(entrant.call, least, most)
+                except FAILURES as error:
+                    entrant.call, entrant.outcome, entrant.reason = failed(error)  # None: it takes no further turn

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from tests.benchmarks.solvers.measure import Rung
 from tests.benchmarks.solvers.objective import Problem, Solution
 
 # The solutions for several C, ascending, each started from the one before; the float is the solver's own tolerance.
@@ -32,13 +33,17 @@ class Method:
     columns: bool = False
     own: str = ""
 
-    def refusal(self, penalty: str = "") -> tuple[str, str]:
-        """Why it cannot fit the penalty: outcome and reason, both empty if it can."""
+    def refusal(self, penalty: str = "") -> Rung | None:
+        """Why it cannot fit the penalty."""
         if importlib.util.find_spec(self.library) is None:
-            return "not installed", f"there is no module {self.library}"
+            return Rung(None, "not installed", f"there is no module {self.library}")
         if penalty and penalty not in self.penalties:
-            return "not applicable", f"{self.name} fits {', '.join(self.penalties)} only"
-        return "", ""
+            return Rung(None, "not applicable", f"{self.name} fits {', '.join(self.penalties)} only")
+        return None
+
+    def ordered(self, problem: Problem) -> Problem:
+        """The problem with X in the order that the method wants."""
+        return replace(problem, X=np.asfortranarray(problem.X)) if self.columns else problem
 
     def judged(self, problem: Problem) -> Problem:
         """The problem that its result is judged by."""
@@ -55,6 +60,16 @@ def max_iter(problem: Problem) -> int:
 def strengths(problem: Problem, Cs: Sequence[float]) -> np.ndarray:
     """The penalty's weight beside the mean loss, as most libraries write it: 1 / (C n)."""
     return 1 / (np.array(Cs) * len(problem.y))
+
+
+def solution(model: object) -> Solution:
+    """What a fitted estimator in scikit-learn's style found."""
+    return Solution(np.ravel(model.coef_).copy(), float(np.ravel(model.intercept_)[0]))  # type: ignore[attr-defined]
+
+
+def path(coefs: np.ndarray, intercepts: np.ndarray) -> list[Solution]:
+    """Solutions of coefficients (m, p) and intercepts (m,)."""
+    return [Solution(coef.copy(), float(intercept)) for coef, intercept in zip(coefs, intercepts, strict=True)]
 
 
 def ours(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
@@ -78,11 +93,6 @@ def scikit(solver: str, problem: Problem, Cs: Sequence[float], tol: float) -> li
     return [solution(model.set_params(C=C).fit(problem.X, problem.y)) for C in Cs]
 
 
-def solution(model: object) -> Solution:
-    """What a fitted estimator in scikit-learn's style found."""
-    return Solution(np.ravel(model.coef_).copy(), float(np.ravel(model.intercept_)[0]))  # type: ignore[attr-defined]
-
-
 def liblinear(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
     """It penalises the intercept like a coefficient, so the intercept is one."""
     return [Solution(np.append(each.coef, each.intercept)) for each in scikit("liblinear", problem, Cs, tol)]
@@ -98,11 +108,6 @@ def glum(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
         l1_ratio=problem.l1_ratio, family="binomial", gradient_tol=tol, max_iter=1000, **chosen
     ).fit(problem.X, problem.y)
     return [solution(model)] if len(Cs) == 1 else path(model.coef_path_, model.intercept_path_)
-
-
-def path(coefs: np.ndarray, intercepts: np.ndarray) -> list[Solution]:
-    """Solutions of coefficients (m, p) and intercepts (m,)."""
-    return [Solution(coef.copy(), float(intercept)) for coef, intercept in zip(coefs, intercepts, strict=True)]
 
 
 def glmnet(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
