@@ -29,19 +29,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="only 3,278 x 26, few cells")
     parser.add_argument("--only", choices=["grid", "single"], help="one part")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="default: %(default)s")
-    arguments = parser.parse_args()
-    kind = "quick" if arguments.quick else "with large shapes" if arguments.large else "default"
+    given = parser.parse_args()
     versions = [f"{each.name} {each.version}" for each in distributions() if each.name in LIBRARIES]
-    title = f"# Solvers and grid ({kind})\n\n{os.cpu_count()} cores; {', '.join(versions)}"
-    plan = jobs.jobs(quick=arguments.quick, large=arguments.large)
-    chosen = [job for job in plan if arguments.only in (None, job.part)]
+    title = f"# Solvers and grid {' '.join(sys.argv[1:])}\n\n{os.cpu_count()} cores; {', '.join(versions)}"
+    chosen = [job for job in jobs.jobs(quick=given.quick, large=given.large) if given.only in (None, job.part)]
     rows: list[dict[str, Any]] = []
     for number, job in enumerate(chosen, start=1):
         began = time.monotonic()
         rows += jobs.run_job(job, 4 * 3600 if job.shape in LARGE else 1800)
-        text = tables.write(rows, arguments.output, title)
-        took = f"{time.monotonic() - began:.0f} s"
-        print(f"{number}/{len(chosen)} {job.part} {job.shape} {job.signal} {took}", file=sys.stderr, flush=True)
+        text = tables.write(rows, given.output, title)
+        progress = f"{number}/{len(chosen)} {job.part} {job.shape} {job.signal} {time.monotonic() - began:.0f} s"
+        print(progress, file=sys.stderr, flush=True)
     print(text)
 
 

@@ -45,7 +45,7 @@ def _videos(videos: int, columns: int, random: np.random.Generator) -> Array:
 
 
 def make_table(shape: str, signal: str = "weak", seed: int = 0, *, outlier: bool = False) -> Table:
-    """A table of a shape as "3278x26"; ``outlier`` makes one value of one column a million standard deviations large."""
+    """A table of a shape as "3278x26"; ``outlier`` makes one value a million standard deviations large."""
     rows, columns = map(int, shape.split("x"))
     random = np.random.default_rng(seed)
     base = _videos(-(-rows // ROWS_PER_VIDEO), columns, random)
@@ -66,11 +66,9 @@ def make_table(shape: str, signal: str = "weak", seed: int = 0, *, outlier: bool
     return Table(X, label[group], group)
 
 
-def standardised(X: Array) -> Array:
-    """Each column with mean 0 and standard deviation 1, in C order."""
-    scaled = X - X.mean(axis=0)
-    scaled /= scaled.std(axis=0)
-    return np.ascontiguousarray(scaled)
+def scaled(X: Array, rows: Labels | slice = slice(None), fitted_to: Labels | slice = slice(None)) -> Array:
+    """Rows in C order, each column with the mean 0 and the deviation 1 of the rows that the scaler is fitted to."""
+    return np.ascontiguousarray((X[rows] - X[fitted_to].mean(axis=0)) / X[fitted_to].std(axis=0))
 
 
 def grouped_folds(table: Table, folds: int = 5) -> list[tuple[Labels, Labels]]:

@@ -50,9 +50,9 @@ def jobs(*, quick: bool, large: bool) -> Iterator[Job]:
 
 def in_this_process(job: Job, path: str) -> None:
     """Run a job; its rows go to a file, line by line, as they are ready."""
-    part = {"single": single.run, "grid": grid.run}[job.part]
+    multiprocessing.set_start_method("fork", force=True)  # joblib's processes are copies that import nothing anew
     with Path(path).open("a") as file:
-        for row in part(job):
+        for row in {"single": single.run, "grid": grid.run}[job.part](job):
             print(json.dumps(asdict(job) | row, default=float), file=file, flush=True)
 
 
@@ -65,7 +65,6 @@ def run_job(job: Job, seconds: float) -> list[dict[str, Any]]:
         process.join(seconds)
         code = process.exitcode
         process.kill()
-        process.join()
         found = [json.loads(row) for row in rows]
     if code == 0:
         return found

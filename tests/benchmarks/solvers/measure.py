@@ -66,13 +66,12 @@ class Rung(NamedTuple):
 
 
 def climb(
-    fit: Callable[[float], T], suboptimality: Callable[[T], float], targets: Sequence[float], limit: float,
-    tols: Sequence[float] = TOLS,
-) -> dict[float, Rung]:  # fmt: skip
+    fit: Callable[[float], T], suboptimality: Callable[[T], float], targets: Sequence[float], limit: float
+) -> dict[float, Rung]:
     """For each target the loosest tolerance that meets it, within ``limit`` CPU seconds of fits for all of them."""
     found: dict[float, Rung] = {}
     last, best, spent = Rung(None, "not reached"), float("inf"), 0.0
-    for tol in tols:
+    for tol in TOLS:
         try:
             result, cost = measure(lambda tol=tol: fit(tol))  # type: ignore[misc]
         except FAILURES as error:

@@ -1,20 +1,18 @@
 """The methods: one function each, called as the library's documentation says, and what must be known of them."""
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from tests.benchmarks.solvers.measure import Rung
-from tests.benchmarks.solvers.objective import Problem, Solution
+from tests.benchmarks.solvers.objective import Array, Problem
 
-# The solutions for several C, ascending, each started from the one before; the float is the solver's own tolerance.
-Fit = Callable[[Problem, Sequence[float], float], list[Solution]]
-PENALTIES = ("l2", "l1", "elasticnet")
-# What a solver of native code may do before it gives up is bounded by iterations, as nothing can interrupt it.
-WORK = 4e9
+# From problem, ascending C and the solver's own tolerance to solutions (m, p + 1), each started from the one before.
+Fit = Callable[[Problem, Sequence[float], float], Array]
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Method:
     library: str
     family: str = "peer"
     tol: float = 1e-4
-    penalties: tuple[str, ...] = PENALTIES
+    penalties: tuple[str, ...] = ("l2", "l1", "elasticnet")
     columns: bool = False
     own: str = ""
 
@@ -53,8 +51,8 @@ class Method:
 
 
 def max_iter(problem: Problem) -> int:
-    """Passes over the data that a solver may take."""
-    return int(max(200, min(1e5, WORK / problem.X.size)))
+    """Passes over the data that a solver may take: nothing else can end a solver of native code."""
+    return int(max(200, min(1e5, 4e9 / problem.X.size)))
 
 
 def strengths(problem: Problem, Cs: Sequence[float]) -> np.ndarray:
@@ -62,27 +60,23 @@ def strengths(problem: Problem, Cs: Sequence[float]) -> np.ndarray:
     return 1 / (np.array(Cs) * len(problem.y))
 
 
-def solution(model: object) -> Solution:
-    """What a fitted estimator in scikit-learn's style found."""
-    return Solution(np.ravel(model.coef_).copy(), float(np.ravel(model.intercept_)[0]))  # type: ignore[attr-defined]
+def each_fit(model: Any, name: str, values: Iterable[float], problem: Problem) -> Array:
+    """An estimator in scikit-learn's style fitted with one value of a parameter after the other."""
+    fits = (model.set_params(**{name: value}).fit(problem.X, problem.y) for value in values)
+    return np.array([np.append(fit.coef_, fit.intercept_) for fit in fits])
 
 
-def path(coefs: np.ndarray, intercepts: np.ndarray) -> list[Solution]:
-    """Solutions of coefficients (m, p) and intercepts (m,)."""
-    return [Solution(coef.copy(), float(intercept)) for coef, intercept in zip(coefs, intercepts, strict=True)]
-
-
-def ours(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
+def ours(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """The package's estimator, with several C by ``warm_start``."""
     from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
 
     model = ProxNewtonLogisticRegression(
         l1_ratio=problem.l1_ratio, tol=tol, fit_intercept=problem.intercept, warm_start=len(Cs) > 1
     )
-    return [solution(model.set_params(C=C).fit(problem.X, problem.y)) for C in Cs]
+    return each_fit(model, "C", Cs, problem)
 
 
-def scikit(solver: str, problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
+def scikit(solver: str, problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """scikit-learn's estimator as a user writes it, with enough iterations."""
     from sklearn.linear_model import LogisticRegression
 
@@ -90,15 +84,15 @@ def scikit(solver: str, problem: Problem, Cs: Sequence[float], tol: float) -> li
         l1_ratio=problem.l1_ratio, solver=solver, tol=tol, max_iter=max_iter(problem), random_state=0,
         warm_start=len(Cs) > 1,
     )  # fmt: skip
-    return [solution(model.set_params(C=C).fit(problem.X, problem.y)) for C in Cs]
+    return each_fit(model, "C", Cs, problem)
 
 
-def liblinear(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
+def liblinear(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """It penalises the intercept like a coefficient, so the intercept is one."""
-    return [Solution(np.append(each.coef, each.intercept)) for each in scikit("liblinear", problem, Cs, tol)]
+    return np.column_stack([scikit("liblinear", problem, Cs, tol), np.zeros(len(Cs))])
 
 
-def glum(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
+def glum(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """Prox-Newton; with several C its warm path."""
     from glum import GeneralizedLinearRegressor
 
@@ -107,10 +101,12 @@ def glum(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
     model = GeneralizedLinearRegressor(
         l1_ratio=problem.l1_ratio, family="binomial", gradient_tol=tol, max_iter=1000, **chosen
     ).fit(problem.X, problem.y)
-    return [solution(model)] if len(Cs) == 1 else path(model.coef_path_, model.intercept_path_)
+    if len(Cs) == 1:
+        return np.append(model.coef_, model.intercept_)[None]
+    return np.column_stack([model.coef_path_, model.intercept_path_])
 
 
-def glmnet(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
+def glmnet(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """The Fortran glmnet, by python-glmnet."""
     from glmnet import LogitNet
 
@@ -118,10 +114,10 @@ def glmnet(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
         alpha=problem.l1_ratio, lambda_path=strengths(problem, Cs), standardize=False, n_splits=0, tol=tol,
         max_iter=max_iter(problem) * len(Cs),
     ).fit(problem.X, problem.y)  # fmt: skip
-    return path(model.coef_path_[0].T, model.intercept_path_[0])
+    return np.column_stack([model.coef_path_[0].T, model.intercept_path_[0]])
 
 
-def glmnet_rs(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
+def glmnet_rs(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """glmnet's algorithm in Rust."""
     from glmnetrs import glmnet
 
@@ -129,10 +125,10 @@ def glmnet_rs(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solutio
         problem.X, problem.y.astype(float), family="binomial", alpha=problem.l1_ratio,
         lambda_=strengths(problem, Cs), standardize=False, thresh=tol, maxit=max_iter(problem) * len(Cs),
     )  # fmt: skip
-    return path(found.beta.T, found.a0)
+    return np.column_stack([found.beta.T, found.a0])
 
 
-def adelie(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
+def adelie(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """Group elastic net by block coordinate descent."""
     import adelie as ad
 
@@ -140,23 +136,22 @@ def adelie(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
         problem.X, ad.glm.binomial(problem.y.astype(float)), alpha=problem.l1_ratio, tol=tol, irls_tol=tol,
         lmda_path=strengths(problem, Cs), early_exit=False, adev_tol=1.0, progress_bar=False, n_threads=1,
     )  # fmt: skip
-    return path(np.asarray(found.betas.todense()), np.ravel(found.intercepts))
+    return np.column_stack([found.betas.todense(), np.ravel(found.intercepts)])
 
 
-def skglm(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
+def skglm(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """Working sets and prox-Newton; with several C by ``warm_start``."""
     from skglm import SparseLogisticRegression
 
     model = SparseLogisticRegression(l1_ratio=problem.l1_ratio, tol=tol, max_iter=100, warm_start=len(Cs) > 1)
-    alphas = strengths(problem, Cs)
-    return [solution(model.set_params(alpha=alpha).fit(problem.X, problem.y)) for alpha in alphas]
+    return each_fit(model, "alpha", strengths(problem, Cs), problem)
 
 
-def celer(problem: Problem, Cs: Sequence[float], tol: float) -> list[Solution]:
+def celer(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """Working sets with dual extrapolation; it has no intercept."""
     from celer import LogisticRegression
 
-    return [Solution(LogisticRegression(C=C, tol=tol).fit(problem.X, problem.y).coef_[0]) for C in Cs]
+    return each_fit(LogisticRegression(tol=tol), "C", Cs, problem)
 
 
 OURS = Method("ours", ours, "fvc_exp", "ours", tol=1e-9)

@@ -31,30 +31,17 @@ class Problem:
         return {0.0: "l2", 1.0: "l1"}.get(self.l1_ratio, "elasticnet")
 
 
-@dataclass(frozen=True)
-class Solution:
-    """Coefficients (p,) and the intercept."""
-
-    coef: Array
-    intercept: float = 0.0
-
-
-def value(problem: Problem, solution: Solution) -> float:
-    """F; infinite where a solver gave a number that is not finite."""
-    coef, r = solution.coef, problem.l1_ratio
-    if not (np.isfinite(coef).all() and np.isfinite(solution.intercept)):
+def value(problem: Problem, solution: Array) -> float:
+    """F of a solution (p + 1,): the coefficients and the intercept; infinite if a number in it is not finite."""
+    coef, r = solution[:-1], problem.l1_ratio
+    if not np.isfinite(solution).all():
         return np.inf
-    margins = np.where(problem.y > 0, -1.0, 1.0) * (problem.X @ coef + solution.intercept)
+    margins = np.where(problem.y > 0, -1.0, 1.0) * (problem.X @ coef + solution[-1])
     penalty = r * float(np.abs(coef).sum()) + (1 - r) / 2 * float(coef @ coef)
     return problem.C * float(np.logaddexp(0, margins).sum()) + penalty
 
 
-def probability(problem: Problem, solution: Solution) -> Array:
-    """Of y = 1 for each row, shape (n,)."""
-    return np.asarray(expit(problem.X @ solution.coef + solution.intercept))
-
-
-def lower_bound(problem: Problem, solution: Solution) -> float:
+def lower_bound(problem: Problem, solution: Array) -> float:
     """Fenchel's dual at a feasible point made from the residuals of ``solution``; no F is below it.
 
     With theta = C (p - y): D = -C sum loss*(theta / C) - penalty*(-X' theta), for sum theta = 0 where there is an
@@ -62,33 +49,31 @@ def lower_bound(problem: Problem, solution: Solution) -> float:
     2015, "Mind the duality gap").
     """
     y, r = problem.y, problem.l1_ratio
-    theta = probability(problem, solution) - y
+    theta = expit(problem.X @ solution[:-1] + solution[-1]) - y
     if problem.intercept:
         fakes, reals = -theta[y == 1].sum(), theta[y == 0].sum()
         # Balanced by shrinking the heavier class: each theta stays between 0 and its own bound.
         theta *= np.where(y == 1, min(1.0, reals / fakes), min(1.0, fakes / reals))
-    slopes = problem.C * np.abs(problem.X.T @ theta)
+    slopes, conjugate = problem.C * np.abs(problem.X.T @ theta), 0.0
     if r == 1:
-        theta, conjugate = theta * min(1.0, 1.0 / float(slopes.max())), 0.0
+        theta *= min(1.0, 1.0 / float(slopes.max()))
     else:
         conjugate = float((np.maximum(slopes - r, 0) ** 2).sum()) / (2 * (1 - r))
     wrong = np.abs(theta)  # the probability of the wrong class
-    entropy = float((entr(wrong) + entr(1 - wrong)).sum())
-    return problem.C * entropy - conjugate
+    return problem.C * float((entr(wrong) + entr(1 - wrong)).sum()) - conjugate
 
 
-def newton_step(problem: Problem, solution: Solution) -> Solution:
+def newton_step(problem: Problem, solution: Array) -> Array:
     """One Newton step in the coefficients that are not 0, with their signs kept in the penalty, and the intercept."""
-    r, on = problem.l1_ratio, np.flatnonzero(solution.coef)
-    coef = solution.coef[on]
+    r, coef, on = problem.l1_ratio, solution[:-1], np.flatnonzero(solution[:-1])
     rows = np.column_stack([problem.X[:, on], np.full(len(problem.y), float(problem.intercept))])
-    p = probability(problem, solution)
-    gradient = rows.T @ (problem.C * (p - problem.y)) + np.append(r * np.sign(coef) + (1 - r) * coef, 0)
+    p = expit(problem.X @ coef + solution[-1])
+    slopes = np.append(r * np.sign(coef[on]) + (1 - r) * coef[on], 0)
+    gradient = problem.C * rows.T @ (p - problem.y) + slopes
     hessian = (rows * (problem.C * p * (1 - p))[:, None]).T @ rows + np.diag(np.append(np.full(len(on), 1 - r), 0))
-    step = np.linalg.lstsq(hessian, gradient, rcond=None)[0]
-    found = np.zeros(len(solution.coef))
-    found[on] = coef - step[:-1]
-    return Solution(found, solution.intercept - float(step[-1]))
+    found = solution.copy()
+    found[np.append(on, -1)] -= np.linalg.lstsq(hessian, gradient, rcond=None)[0]
+    return found
 
 
 class Minimum:
@@ -98,13 +83,13 @@ class Minimum:
     bound, so a start that is wrong leaves a gap, and makes no method look better than it is.
     """
 
-    def __init__(self, problem: Problem, start: Solution, steps: int = 4) -> None:
+    def __init__(self, problem: Problem, start: Array, steps: int = 4) -> None:
         self.problem, self.bound, self.least = problem, -np.inf, np.inf
         for _ in range(steps):
             self.suboptimality(start)
             start = newton_step(problem, start)
 
-    def suboptimality(self, solution: Solution) -> float:
+    def suboptimality(self, solution: Array) -> float:
         """(F - F*) / F*, with the best bound of all points so far for F*: it is never too small."""
         found = value(self.problem, solution)
         if np.isfinite(found):

@@ -28,13 +28,12 @@ def cell(problem: Problem, methods: Sequence[Method], job: Job) -> Iterator[dict
     entries, minima = [], {"": minimum(problem)}
     for method in methods:
         fit, refusal = partial(method.fit, method.ordered(problem), [problem.C]), method.refusal(problem.penalty)
-        if method.own not in minima and not refusal:
-            minima[method.own] = minimum(method.judged(problem))
-        rungs = (
-            dict.fromkeys(TARGETS, refusal)
-            if refusal
-            else climb(fit, lambda found, own=method.own: minima[own].suboptimality(found[0]), TARGETS, job.limit)
-        )
+        rungs = dict.fromkeys(TARGETS, refusal)
+        if not refusal:
+            if method.own not in minima:
+                minima[method.own] = minimum(method.judged(problem))
+            judge = minima[method.own].suboptimality
+            rungs = climb(lambda tol, fit=fit: fit(tol)[0], judge, TARGETS, job.limit)  # type: ignore[misc]
         entries.append((method, fit, rungs))
     for target in TARGETS:
         field = []
@@ -50,11 +49,10 @@ def cell(problem: Problem, methods: Sequence[Method], job: Job) -> Iterator[dict
 
 def run(job: Job, methods: Sequence[Method] = METHODS) -> Iterator[dict[str, Any]]:
     """All cells of a table; what is compiled on first use is no part of a measurement."""
-    random = np.random.default_rng(0)
-    small = Problem(random.normal(size=(60, 3)), np.array([0, 1] * 30), 1.0, 0.0)
+    small = Problem(np.random.default_rng(0).normal(size=(60, 3)), np.array([0, 1] * 30), 1.0, 0.0)
     table = data.make_table(job.shape, job.signal, job.seed)
     for l1_ratio in L1_RATIOS:
         list(cell(replace(small, l1_ratio=l1_ratio), methods, replace(job, rounds=1, limit=0.0)))
-    X = data.standardised(table.X)
+    X = data.scaled(table.X)
     for l1_ratio, C in product(L1_RATIOS, job.Cs):
         yield from cell(Problem(X, table.y, C, l1_ratio), methods, job)

@@ -12,23 +12,15 @@ from tests.benchmarks.solvers.objective import CERTIFIED
 
 CELL = ("shape", "signal", "penalty", "C")
 SAME = (*CELL, "part", "target", "outlier", "seed", "points")  # what rows must share to be compared
-ABSENT = {
-    "penalty": None, "C": None, "target": None, "points": None, "objective": "", "suboptimality": None, "gap": 0.0,
-}  # fmt: skip
-TYPES = {
-    "rounds": pl.List(pl.Int64),
-    "cpu": pl.List(pl.Float64),
-    "wall": pl.List(pl.Float64),
-    "suboptimality": pl.Float64,
-}
+ABSENT = dict.fromkeys(("penalty", "C", "target", "points", "suboptimality")) | {"objective": "", "gap": 0.0}
+TYPES = dict.fromkeys(("rounds", "cpu", "wall"), pl.List(pl.Float64)) | {"suboptimality": pl.Float64}
 SHORT = {"not applicable": "-", "not reached": "n/r", "not installed": "n/i"}
 
 
 def with_ratios(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
     """The rows with their median costs, and the medians over rounds of the ratios to ours in the same round."""
-    frame = pl.DataFrame(
-        [ABSENT | row for row in rows], schema_overrides=TYPES, infer_schema_length=None
-    ).with_row_index()
+    full = [ABSENT | row for row in rows]
+    frame = pl.DataFrame(full, schema_overrides=TYPES, infer_schema_length=None).with_row_index()
     rounds = frame.select("index", "method", *SAME, "rounds", "cpu", "wall").explode("rounds", "cpu", "wall")
     ours = rounds.filter(pl.col("method").is_in([OURS.name, OURS_GRID])).drop("index", "method")
     clocks = [pl.col(clock).median().alias(f"{clock}_median") for clock in ("cpu", "wall")]
@@ -60,11 +52,8 @@ def single_tables(rows: pl.DataFrame) -> Iterator[str]:
     """
     yield "CPU milliseconds on one thread (ratio to ours). n/r: not reached, n/i: not installed, -: not applicable,"
     yield "*: its own objective, so beside ours for information only."
-    number = pl.format(
-        "{} ({})",
-        (1e3 * pl.col("cpu_median").median()).round_sig_figs(3),
-        pl.col("cpu_ratio").median().round_sig_figs(2),
-    )
+    cost, ratio = (pl.col(f"cpu_{kind}").median() for kind in ("median", "ratio"))
+    number = pl.format("{} ({})", (1e3 * cost).round_sig_figs(3), ratio.round_sig_figs(2))
     missing = pl.col("outcome").filter(pl.col("outcome") != "reached").first().replace(SHORT)
     star = pl.when(pl.col("objective") == "").then("method").otherwise(pl.format("{}*", "method"))
     for (target,), part in rows.drop_nulls("target").group_by("target", maintain_order=True):
@@ -77,12 +66,10 @@ def claims(rows: pl.DataFrame) -> Iterator[str]:
     """What single fits come to, how sure the minima are, and why methods took no part."""
     single = rows.filter(pl.col("part") == "single", pl.col("objective") == "", pl.col("family") != "ours")
     best = single.drop_nulls("cpu_ratio").group_by("family", *SAME, maintain_order=True).agg(pl.col("cpu_ratio").min())
-    ratio = pl.col("cpu_ratio")
+    stats = {name: getattr(pl.col("cpu_ratio"), name)().round_sig_figs(3) for name in ("min", "median", "max")}
     yield "Single fits: the fastest method of the family / ours, over the cells in which one reached the target."
-    yield from ["", *markdown(best.group_by("family", "target", maintain_order=True).agg(
-        cells=pl.len(), least=ratio.min().round_sig_figs(3), median=ratio.median().round_sig_figs(3),
-        most=ratio.max().round_sig_figs(3),
-    )), ""]  # fmt: skip
+    families = best.group_by("family", "target", maintain_order=True).agg(pl.len().alias("cells"), **stats)
+    yield from ["", *markdown(families), ""]
     yield f"- rows whose minimum is not certified to {CERTIFIED} by a dual bound: {(rows['gap'] > CERTIFIED).sum()}"
     silent = ("reached", "done", "not reached", "not applicable")
     reasons = rows.filter(~pl.col("outcome").is_in(silent)).group_by("method", "outcome", "reason", maintain_order=True)
