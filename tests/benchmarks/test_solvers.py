@@ -102,7 +102,9 @@ def test_a_number_that_is_not_finite_is_infinitely_bad() -> None:
 
 
 CASES = [
-    (name, ratio) for name, ratio in product(BY_NAME, [0.0, 0.4, 1.0]) if tiny(ratio).penalty in BY_NAME[name].penalties
+    pytest.param(method.name, ratio, marks=[pytest.mark.slow] if method.family == "peer" else [])
+    for method, ratio in product(METHODS, [0.0, 0.4, 1.0])
+    if tiny(ratio).penalty in method.penalties
 ]
 
 
@@ -169,13 +171,13 @@ def small_task() -> grid.Task:
 @pytest.mark.filterwarnings("ignore")
 def test_who_takes_part_in_the_grid_reaches_the_minima() -> None:
     task = small_task()
-    found = grid.entrants(task, [*METHODS, ABSENT])
+    found = grid.entrants(task, [*(method for method in METHODS if method.family != "peer"), ABSENT])
     race(found, rounds=1, limit=60, least=0, most=1)
     minima = grid.references(task)
     assert max(each.gap for row in minima for each in row) < CERTIFIED
     errors = {each.name: grid.worst(each.result, minima) for each in found if each.result}
-    assert all(errors[name] <= 1e-9 for name in ("ours: grid", "ours: grid, 2 threads", "ours: single fits, warm"))
-    assert all(error < 1e-3 for error in errors.values())
+    assert list(errors) == ["ours: grid", "ours: grid, 2 threads", "ours: single fits, warm"]
+    assert max(errors.values()) <= 1e-9
     rows = {each.name: each.row() for each in found}
     assert {"GridSearchCV saga", "LogisticRegressionCV saga"} <= {name for name, row in rows.items() if row["cpu"]}
     assert rows["absent path"]["outcome"] == "not installed"

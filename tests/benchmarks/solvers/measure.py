@@ -74,11 +74,11 @@ def climb(
     for tol in TOLS:
         try:
             result, cost = measure(lambda tol=tol: fit(tol))  # type: ignore[misc]
+            reached = suboptimality(result)
         except FAILURES as error:
             last = failed(error)
             break
-        reached, spent = suboptimality(result), spent + cost[0]
-        best = min(best, reached)
+        best, spent = min(best, reached), spent + cost[0]
         last = Rung(None, "not reached", f"best {best:.1e} down to tol {tol:.0e} after {spent:.1f} CPU s")
         found |= {each: Rung(tol, "reached", f"tol {tol:.0e}") for each in targets if reached <= each} | found
         if len(found) == len(targets) or spent > limit:

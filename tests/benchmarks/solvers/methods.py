@@ -136,7 +136,7 @@ def adelie(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
         problem.X, ad.glm.binomial(problem.y.astype(float)), alpha=problem.l1_ratio, tol=tol, irls_tol=tol,
         lmda_path=strengths(problem, Cs), early_exit=False, adev_tol=1.0, progress_bar=False, n_threads=1,
     )  # fmt: skip
-    return np.column_stack([found.betas.todense(), np.ravel(found.intercepts)])
+    return np.column_stack([found.betas.toarray(), np.ravel(found.intercepts)])
 
 
 def skglm(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
