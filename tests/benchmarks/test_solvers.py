@@ -238,11 +238,11 @@ def test_the_tables_hold_what_the_rows_hold(tmp_path: Path) -> None:
 
 def test_jobs_run_in_processes_and_one_that_dies_is_a_row(tmp_path: Path) -> None:
     job = Job("single", "no shape", [1.0])
-    (dead,) = jobs.run_job(job, 60)
+    (dead,) = jobs.run_job(job, 300)
     assert (dead["method"], dead["outcome"], dead["reason"]) == ("the whole job", "stopped", "exit code 1")
     (slow,) = jobs.run_job(replace(job, part="grid"), 0.01)
     assert slow["reason"] == "stopped after 0 s"
-    rows = jobs.run_job(Job("grid", "220x5", [0.1, 1.0], rounds=1, methods=["saga"]), 60)
+    rows = jobs.run_job(Job("grid", "220x5", [0.1, 1.0], rounds=1, methods=["saga"]), 300)
     assert [row["outcome"] for row in rows] == ["done"] * 5
     text = tables.write([*rows, dead, slow], tmp_path, "# title")
     assert "- the whole job: stopped in 1 rows (exit code 1)" in text
