@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.video.test_letterbox import rotated
 
 from fvc_exp.config.canonical import write_config
 from fvc_exp.errors import ArtifactError, DataError
@@ -10,7 +11,6 @@ from fvc_exp.runs.find import newest_run
 from fvc_exp.runs.videos import measured_frames, run_videos
 from tests.conftest import Compose
 from tests.video.clips import moving_frames, write_clip, x264
-from tests.video.test_letterbox import rotated
 
 
 def write_run(folder: Path, ended: str, state: str = "done", *, trained: bool = True) -> None:
