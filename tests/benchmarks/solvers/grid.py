@@ -70,11 +70,10 @@ def by_grid(task: Task, threads: int = 1, tol: float = OURS.tol) -> list[Array]:
     X, y = task.table.X, task.table.y
     points = [Point(C, ratio) for C, ratio in task.points]
     fits = fit_grid(X, y, [train for train, _ in task.folds], points, tol=tol, n_threads=threads)
-    tests = [test for _, test in task.folds]
-    losses = []
-    for fold, test in enumerate(tests):
-        log_odds = (X[test] - fits.mean[fold]) / fits.scale[fold] @ fits.coef[fold].T + fits.intercept[fold]
-        losses.append(score(log_odds, y[test])[0])
+    losses = [
+        score(data.scaled(X, test, train) @ fits.coef[fold].T + fits.intercept[fold], y[test])[0]
+        for fold, (train, test) in enumerate(task.folds)
+    ]
     best = points[int(np.argmin(np.mean(losses, axis=0)))]
     fit_grid(X, y, [np.arange(len(y))], [best], tol=tol, n_threads=threads)
     return [np.column_stack(pair) for pair in zip(fits.coef, fits.intercept, strict=True)]
