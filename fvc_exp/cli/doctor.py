@@ -19,20 +19,10 @@ from packaging.requirements import Requirement  # Hydra brings it
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 
 DISTRIBUTION = "fvc-exp"
-
-
 OPTIONAL = ("analytics", "tracking", "notebook")
-
-
 DECODERS = ("h264", "hevc", "vp8", "vp9", "av1")
-
-
 ENCODER = "libx264"
-
-
 FREE_GIB = 2.0  # the corpora of a few hundred videos, their scaled copies and a sweep
-
-
 _ANSWER_SECONDS = 5.0
 
 

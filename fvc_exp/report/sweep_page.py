@@ -12,18 +12,13 @@ from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.report.pictures import picture
-from fvc_exp.report.run_page import RunContent, run_content
+from fvc_exp.report.run_page import RunContent, picture, run_content
 from fvc_exp.report.verdict import claim_of
-from fvc_exp.runs import plots
+from fvc_exp.runs import load, plots
 from fvc_exp.runs.compare.comparison import Comparison, compare
-from fvc_exp.runs.find import runs_of
-from fvc_exp.runs.load import require_finished, shell_command
-from fvc_exp.sweeps import leaderboard
+from fvc_exp.runs.compare.scored_run import runs_of
+from fvc_exp.sweeps import leaderboard, results, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.results import table_of
-from fvc_exp.sweeps.show import summary
-from fvc_exp.sweeps.states import State, member_states
 
 _SHOWN_AT_TOP = 15
 _CHOSEN = "It was chosen by these scores, so they are optimistic; the held-out test was not used to choose."
@@ -68,9 +63,9 @@ def sweep_content(path: Path) -> SweepContent:
     """
     folder = SweepFolder(path)
     plan = folder.read_plan()
-    states = member_states(folder, plan)
-    results = table_of(folder, states)
-    ranked = leaderboard.rank(results)
+    members = states.member_states(folder, plan)
+    table = results.table_of(folder, members)
+    ranked = leaderboard.rank(table)
     comparison, sentences = _compared(path) if len(ranked) else (None, ("No configuration can be ranked yet.",))
     varying = [name for name in _VARYING if name in ranked.columns and ranked[name].n_unique() > 1]
     columns = (*_PARAMETERS, *varying)
@@ -81,7 +76,7 @@ def sweep_content(path: Path) -> SweepContent:
         name=path.resolve().name,
         choice=plan.choice,
         counts=f"{plan.requested} configurations requested, {len(plan.invalid)} not allowed, "
-        f"{len(plan.duplicates)} duplicates, {len(plan.members)} to run: {summary(states)}",
+        f"{len(plan.duplicates)} duplicates, {len(plan.members)} to run: {show.summary(members)}",
         columns=columns,
         rows=rows,
         floors=floors,
@@ -89,11 +84,11 @@ def sweep_content(path: Path) -> SweepContent:
         pictures=tuple(_pictures(rows, columns, floors)) if len(rows) else (),
         leaking=tuple(
             f"{row['run_id']} {row['overrides']}: {row['audit_reasons']}"
-            for row in leaderboard.leaking(results).iter_rows(named=True)
+            for row in leaderboard.leaking(table).iter_rows(named=True)
         ),
-        failures=tuple(each.failure for each in states if each.state in (State.failed, State.lost)),
+        failures=tuple(each.failure for each in members if each.state in (states.State.failed, states.State.lost)),
         invalid=tuple((count, why) for why, count in Counter(each.reason for each in plan.invalid).most_common()),
-        command=shell_command(plan.command),
+        command=load.shell_command(plan.command),
         best=_best(folder, plan, comparison),
     )
 
@@ -146,10 +141,10 @@ def _best(folder: SweepFolder, plan: Plan, comparison: Comparison | None) -> Run
     """The best run; its claim is that of the whole comparison, because it was chosen by these scores."""
     if not RunFolder(folder.best).status.exists():
         return None
-    run = require_finished(folder.best)
+    run = load.require_finished(folder.best)
     run_id = run.results["run_id"]
     overrides = next((member.overrides for member in plan.members if member.run_id == run_id), None)
-    found = run_content(run, shell_command(["run.py", *plan.common, *(overrides or [])]))
+    found = run_content(run, load.shell_command(["run.py", *plan.common, *(overrides or [])]))
     if comparison is None or found.verdict.audit == "FAIL":
         return found
     row = next((row for row in comparison.to_frame().to_dicts() if row["run"] == run_id), None)

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Frame, Progress
 from fvc_exp.config.schema import Config, Table, VideoConfig
+from fvc_exp.data.columns import KEY
 from fvc_exp.data.manifest import VIDEO_EXTENSIONS
+from fvc_exp.demo.corpus import corpus_folder
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
-from fvc_exp.runs.load import require_finished
+from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.portable_model import PortableModel, few
-from fvc_exp.stages.features import scaled_file
-from fvc_exp.stages.source_files import find_source
-from fvc_exp.stages.tasks import SCALED, Destination, Task, measure, write_scaled
+from fvc_exp.stages import features, source_files, tasks
+from fvc_exp.stages.tasks import Task
+from fvc_exp.video import decode, rewrite, worker_pool
 from fvc_exp.video.failures import Failed
-from fvc_exp.video.worker_pool import run_in_workers
 
 SCALED_TABLES = frozenset({Table.stage4, Table.original_stage4})
 
@@ -88,16 +89,16 @@ def _measured(
     """Prefixed features of each file, from worker processes."""
     tables = tuple(table.name for table in config.features.tables)
     rows: dict[Path, dict[str, float | None] | Failed] = {}
-    tasks = []
+    jobs = []
     for file in files:
-        source = find_source(Path("/"), str(file.absolute()))  # the user named it: any place will do
+        source = source_files.find_source(Path("/"), str(file.absolute()))  # the user named it: any place will do
         if source.path is None:
             rows[file] = source.failed or Failed("missing", "cannot be read")
         else:
-            tasks.append(Task(str(file), source.path, tables, None))
+            jobs.append(Task(str(file), source.path, tables, None))
     with tempfile.TemporaryDirectory(prefix="fvc-predict-") as scratch:
         function = partial(measure_video, config.video, Path(scratch))
-        outcomes = run_in_workers(function, tasks, limits=config.video.limits, workers=config.video.workers)
+        outcomes = worker_pool.run_in_workers(function, jobs, limits=config.video.limits, workers=config.video.workers)
         with closing(outcomes):
             for outcome in outcomes:
                 rows[Path(outcome.item.key)] = outcome.result
@@ -115,13 +116,15 @@ def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, fl
     scaled = tuple(name for name in task.tables if Table[name] in SCALED_TABLES)
     rows: dict[str, dict[str, Any]] = {}
     if full:
-        rows |= measure(video.sampling, video.limits, replace(task, tables=full))
+        rows |= tasks.measure(video.sampling, video.limits, replace(task, tables=full))
     if scaled:
         copy = f"{sha256(task.key.encode()).hexdigest()}.mp4"
-        destination = Destination(scratch, scratch)
-        made = write_scaled(video.max_size, video.sampling, video.limits, destination, replace(task, payload=copy))
-        of_copy = Task(task.key, scratch / copy, scaled, scaled_file(made[SCALED]))
-        rows |= measure(video.sampling, video.limits, of_copy)
+        destination = tasks.Destination(scratch, scratch)
+        made = tasks.write_scaled(
+            video.max_size, video.sampling, video.limits, destination, replace(task, payload=copy)
+        )
+        of_copy = Task(task.key, scratch / copy, scaled, features.scaled_file(made[tasks.SCALED]))
+        rows |= tasks.measure(video.sampling, video.limits, of_copy)
         (scratch / copy).unlink()
     return {f"{Table[table].value}{name}": value for table, row in rows.items() for name, value in row.items()}
 
@@ -150,3 +153,38 @@ def _version_warnings(model: PortableModel) -> list[str]:
         return []
     trained = ", ".join(model.feature_versions) or "unknown"
     return [f"feature version of the training data: {trained}; of this program: {FEATURE_VERSION}"]
+
+
+def run_videos(run_folder: Path) -> pl.DataFrame:
+    """``predictions.parquet`` with the absolute path of each video as ``file``, and whether it ``exists``.
+
+    Raises:
+        ArtifactError: the folder holds no finished training run.
+    """
+    run = LoadedRun(run_folder)
+    files = [_data_root(run) / name for name in run.predictions[KEY]]
+    return run.predictions.with_columns(
+        file=pl.Series([str(file) for file in files], dtype=pl.String),
+        exists=pl.Series([file.is_file() for file in files], dtype=pl.Boolean),
+    )
+
+
+def measured_frames(run_folder: Path, video: Path) -> list[Frame]:
+    """The frames of a video that a run's features are measured on, upright; height x width x red, green, blue.
+
+    Raises:
+        ArtifactError: the run folder has no configuration.
+        VideoError: the video cannot be decoded.
+    """
+    config = LoadedRun(run_folder).config.video
+    frames = decode.sampled_frames(video, config.sampling, config.limits)
+    found = frames.read(lambda samples: [sample.rgb.copy() for sample in samples if sample.is_sampled])
+    turns = rewrite.quarter_turns(frames.probe)
+    return [np.rot90(frame, turns) for frame in found]
+
+
+def _data_root(run: LoadedRun) -> Path:
+    """Where the paths of the run's videos begin; they are relative to where it was started."""
+    data = run.config.data
+    root = Path(run.provenance["working_folder"]) / data.root
+    return root if data.demo is None else corpus_folder(root, data.demo)

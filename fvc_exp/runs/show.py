@@ -14,8 +14,6 @@ from fvc_exp.training.notes import FLAGS
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
          "log_loss", "brier")  # fmt: skip
-
-
 _STYLES = {CheckOutcome.passed: "green", CheckOutcome.failed: "red", CheckOutcome.unchecked: "yellow", None: ""}
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from fvc_exp.runs.compare.comparison import compare
-from fvc_exp.runs.find import runs_of
+from fvc_exp.runs.compare.scored_run import runs_of
 from fvc_exp.sweeps.folder import Plan, Refused, SweepFolder
 from fvc_exp.sweeps.leaderboard import rank
 from fvc_exp.sweeps.results import table_of

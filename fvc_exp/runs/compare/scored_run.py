@@ -78,6 +78,23 @@ def read_run(path: Path) -> ScoredRun:
     return ScoredRun(run)
 
 
+def runs_of(paths: Sequence[Path]) -> list[ScoredRun]:
+    """The runs of folders; of a sweep the finished ones, in the order of their names. A run named twice counts once.
+
+    Raises:
+        ArtifactError: a folder is neither a finished training run nor a sweep that has one.
+    """
+    found: dict[Path, ScoredRun] = {}
+    for path in paths:
+        members = sorted((path / "runs").glob("*/status.json"))
+        done = [member.parent for member in members if LoadedRun(member.parent).is_finished]
+        if members and not done:
+            raise ArtifactError(f"{path}: none of the {len(members)} runs of this sweep is finished")
+        for folder in done or [path]:
+            found[folder.resolve()] = read_run(folder)
+    return list(found.values())
+
+
 def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
     """Refuse runs that were not scored on the same rows in the same folds, by their ``folds.parquet``.
 

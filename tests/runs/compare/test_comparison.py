@@ -17,8 +17,7 @@ from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.compare.comparison import compare
-from fvc_exp.runs.compare.scored_run import compare_runs, read_run
-from fvc_exp.runs.find import runs_of
+from fvc_exp.runs.compare.scored_run import compare_runs, read_run, runs_of
 from tests.conftest import edit_json, run, signal_dataset
 
 GRID = {"weak": ["C=0.0001"], "strong": ["C=1"], "sparse": ["penalty=l1", "C=0.3"], "null": ["penalty=l1", "C=0.0001"]}
