@@ -27,10 +27,10 @@ def run(
 ) -> RunResult:
     """Train and judge one configuration, composed of ``conf/`` and overrides as ``python run.py`` does.
 
-    ``overrides`` are the words that stand behind ``run.py`` at the shell; relative paths in them are relative to the
+    ``overrides`` are the arguments of ``run.py`` at the shell; relative paths in them are relative to the
     working directory. Only tables that the data set lacks (the demo corpus is made on first use) are written, below
     ``outputs`` or ``data.root``. With ``output_dir`` the run is written there as ``run.py hydra.run.dir=...`` would;
-    one that fails leaves nothing.
+    a run that fails leaves no file.
 
     >>> found = run(["data=fvc", "data.root=.", "penalty=elasticnet", "C=0.1"])
     >>> found.summary["auc"]["mean"] > found.floors["prior"]["auc"]
@@ -71,7 +71,7 @@ def _refuse_stages(config: Config) -> None:
 
 @contextmanager
 def _logged(log_format: str) -> Iterator[io.StringIO]:
-    """What is logged meanwhile, beside the handlers and levels of the application around us."""
+    """Collect the log of the block, without changing the handlers and levels of the calling application."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
     handler.setFormatter(logging.Formatter(log_format))

@@ -71,7 +71,7 @@ def audit(
     folds: Annotated[Path, typer.Option(help="table: video_path, fold[, repeat, split]")],
     as_json: JsonOption = False,
 ) -> Exit:
-    """Judge a split that anybody made: does anything link its training and test videos?
+    """Audit a split made by any program: does anything link its training and test videos?
 
     Exit code 0 if it passes, else 1.
 
@@ -147,7 +147,7 @@ def compare(
     metric: Annotated[str, typer.Option(help="which metric of the folds to compare")] = "auc",
     as_json: JsonOption = False,
 ) -> Exit:
-    """Say which configurations tie with the best, which tied one is the simplest, and which beat the floor.
+    """Show which configurations tie with the best, which tied one is the simplest, and which beat the floor.
 
     Only runs with equal data, cv and seed can be compared.
 
@@ -196,7 +196,7 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN|SWEEP", help="folder of a finished run, or of a sweep")],
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="where to; default: report.html there")] = None,
 ) -> Exit:
-    """Write one HTML file that says all about a run or sweep, and MODEL_CARD.md beside the model.
+    """Write one HTML file with everything about a run or sweep, and MODEL_CARD.md beside the model.
 
     Exit code 0. The page needs no network and no other file; a sweep's card is that of its best/.
 
@@ -225,7 +225,7 @@ def track(
 ) -> Exit:
     """Import a run, or all runs of a sweep that have ended, into MLflow. Needs the extra tracking.
 
-    Any number of times: each attempt stands there once. Exit code 0, or 3 if some of a sweep have not ended yet.
+    It can be repeated: each attempt is imported once. Exit code 0, or 3 if some of a sweep have not ended yet.
 
     Example: fvc track outputs/sweeps/penalties --experiment corpus
     """

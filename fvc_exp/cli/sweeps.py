@@ -18,12 +18,12 @@ _WATCH_SECONDS = 2.0
 @command
 def status(
     sweep: SweepArgument,
-    watch: Annotated[bool, typer.Option("--watch", help="until everything is at rest")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="until no configuration is running or waiting")] = False,
     as_json: JsonOption = False,
 ) -> Exit:
     """Show what became of each configuration: done, running, pending, failed or lost, and why.
 
-    Exit code 0 if all are done, 1 if any failed or was lost, 3 if some are still on their way.
+    Exit code 0 if all are done, 1 if any failed or was lost, 3 if some are not finished yet.
 
     Example: fvc status outputs/sweeps/penalties --watch
     """

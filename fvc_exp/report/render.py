@@ -13,8 +13,7 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.io.files import write_bytes
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.report import sweep_page, verdict
-from fvc_exp.report.run_page import RunContent, run_content
+from fvc_exp.report import run_page, sweep_page, verdict
 from fvc_exp.runs import load, plots
 from fvc_exp.sweeps.folder import SweepFolder
 
@@ -28,12 +27,12 @@ def write_report(path: Path, output: Path | None = None) -> list[Path]:
     Raises:
         ArtifactError: the folder is neither, is not finished, or a file of it is broken or cannot be written.
     """
-    run: RunContent | None
+    run: run_page.RunContent | None
     if SweepFolder(path).plan.exists():
         sweep = sweep_page.sweep_content(path)
         run, title = sweep.best, f"Sweep {sweep.name}"
     elif RunFolder(path).status.exists():
-        sweep, run = None, run_content(load.require_finished(path))
+        sweep, run = None, run_page.run_content(load.require_finished(path))
         title = f"Run {run.files.name}"
     else:
         raise ArtifactError(f"{path}: is neither a run nor a sweep: it holds no status.json and no plan.json")
@@ -46,7 +45,7 @@ def write_report(path: Path, output: Path | None = None) -> list[Path]:
     return [report, card]
 
 
-def page(title: str, run: RunContent | None, sweep: sweep_page.SweepContent | None) -> str:
+def page(title: str, run: run_page.RunContent | None, sweep: sweep_page.SweepContent | None) -> str:
     """The HTML of a run, or of a sweep with its best run where there is one."""
     style, script = _asset("style.css"), _asset("sort.js")
     template = _environment(autoescape=True).get_template("report.html.j2")
@@ -61,7 +60,7 @@ def page(title: str, run: RunContent | None, sweep: sweep_page.SweepContent | No
     )
 
 
-def model_card(run: RunContent) -> str:
+def model_card(run: run_page.RunContent) -> str:
     """The model card in Markdown; every value is escaped where it is put out, as in HTML."""
     environment = _environment(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
     return environment.get_template("model_card.md.j2").render(run=run)

@@ -1,4 +1,4 @@
-"""The files that a run leaves in its folder."""
+"""The files that a run leaves in its folder, and the provenance: code, packages, machine, data."""
 
 import os
 import platform
@@ -35,7 +35,7 @@ _SOURCE = Path(__file__).resolve().parents[1]
 
 
 def write_result(folder: RunFolder, result: RunResult) -> None:
-    """Write every artifact of a run but the plot and the status."""
+    """Write all files of a run except the plot and the status."""
     data_hash = result.data.data_sha256
     files.write_json(folder.metrics, result.fold_records)
     files.write_json(folder.results, results(result, data_hash))

@@ -1,4 +1,4 @@
-"""One configuration from start to end: prepare the data, run the stage, write the folder, catch what goes wrong."""
+"""One run from start to end (data, stage, files, errors), and ``verify``, which runs a finished one again."""
 
 import logging
 import tempfile
@@ -18,8 +18,7 @@ from fvc_exp.config.schema import Config, Stage
 from fvc_exp.config.store import write_config
 from fvc_exp.data.dataset import Dataset, load_dataset
 from fvc_exp.errors import ArtifactError, FvcError
-from fvc_exp.io import files
-from fvc_exp.io.console import make_console, progress_bar
+from fvc_exp.io import console, files
 from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.artifacts import provenance, write_result
 from fvc_exp.runs.load import LoadedRun, require_finished
@@ -53,7 +52,7 @@ def execute(
     show: bool = True,
     facts: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
-    """Run the configured stage in this folder; returns what ``status.json`` says, whatever happened.
+    """Run the configured stage in this folder; returns the content of ``status.json``, also when the run fails.
 
     ``load`` gives the rows to train on with their split, ``show`` prints the tables of results, ``facts`` go into the
     status.
@@ -84,14 +83,14 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
     stage = config.stage
     tables: dict[str, Any] = {}
     if config.data.prepare or stage is not Stage.train:
-        config = pipeline.with_demo(config, progress_bar)
+        config = pipeline.with_demo(config, console.progress_bar)
         for each in pipeline.VIDEO_STAGES:
             if stage in (each, Stage.all):
-                found = pipeline.run_video_stage(config, each, progress_bar)
+                found = pipeline.run_video_stage(config, each, console.progress_bar)
                 tables |= {name: asdict(summary) for name, summary in found.items()}
-                pipeline.print_stage(make_console(), each.name, found)
+                pipeline.print_stage(console.make_console(), each.name, found)
         if stage is Stage.train:
-            pipeline.prepare_training(config, progress_bar)
+            pipeline.prepare_training(config, console.progress_bar)
     if stage in (Stage.train, Stage.all):
         train(config)
     return {"tables": tables} if tables else {}
@@ -100,8 +99,8 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
 def prepared_dataset(config: Config) -> Dataset:
     """The rows that a training run of this configuration would have, after making what is missing."""
     if config.data.prepare:
-        config = pipeline.with_demo(config, progress_bar)
-        pipeline.prepare_training(config, progress_bar)
+        config = pipeline.with_demo(config, console.progress_bar)
+        pipeline.prepare_training(config, console.progress_bar)
     return load_rows(config)
 
 
@@ -128,12 +127,12 @@ def train_and_write(
     plots: bool = True,
 ) -> None:
     """Cross-validate, refit, write all files of the run (without ``plots`` no picture), and print the table."""
-    progress = progress_bar("folds") if show else nullcontext()
+    progress = console.progress_bar("folds") if show else nullcontext()
     with progress as on_progress:
         result = run_on_one_thread(config, data, on_progress)
     write_artifacts(folder, result, plots=plots)
     if show:
-        print_result(make_console(), result, folder.path)
+        print_result(console.make_console(), result, folder.path)
 
 
 def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
@@ -158,7 +157,7 @@ def write_artifacts(folder: RunFolder, result: RunResult, *, plots: bool = True)
 
 @dataclass(frozen=True)
 class Verification:
-    """What a second run gave: nothing different, or the differences in the order of the work, the first few."""
+    """The result of a second run: identical, or the first differences in the order of the work."""
 
     identical: bool
     differences: tuple[str, ...]

@@ -74,7 +74,7 @@ class LoadedRun:
 
     @cached_property
     def config_text(self) -> str:
-        """``config.yaml`` as it stands there."""
+        """The text of ``config.yaml``."""
         try:
             return self.folder.config.read_text()
         except (OSError, UnicodeDecodeError) as error:
@@ -226,14 +226,14 @@ def newest_run(folder: Path) -> Path:
 def runs_below(folder: Path) -> list[RunFolder]:
     """Every run folder at any depth, sorted by path; a run is where a ``status.json`` lies.
 
-    What MLflow took into a store below the folder are copies, and no runs; so is the ``best/`` of a sweep.
+    The copies in an MLflow store below the folder do not count as runs, nor does the ``best/`` of a sweep.
 
     Raises:
         DataError: there is none.
         ArtifactError: it is no folder.
     """
     found = []
-    # rglob would ask again for the file in every folder that it has just listed: four times as long.
+    # rglob would look for the file in every folder that it has just listed, which takes four times as long.
     for path, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not _is_copy(path, names, name)]
         if "status.json" in names and (run := RunFolder(Path(path))).status.is_file():
@@ -245,7 +245,7 @@ def runs_below(folder: Path) -> list[RunFolder]:
 
 
 def _is_copy(parent: str, beside: list[str], name: str) -> bool:
-    """Whether a folder beside these files holds what MLflow took, or the best member of a sweep once more."""
+    """Whether a folder beside these files holds MLflow's copies, or a sweep's copy of its best member."""
     if name == "best":
         return "plan.json" in beside
     return name == "artifacts" and _MLFLOW_RUN.fullmatch(Path(parent).name) is not None

@@ -1,4 +1,4 @@
-"""A saved run and video files -> probabilities, with what to beware of."""
+"""A finished run and videos: probabilities for new videos with warnings, and the videos that the run was made of."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,15 +14,13 @@ import polars as pl
 
 from fvc_exp._typing import Frame, Progress
 from fvc_exp.config.schema import Config, Table, VideoConfig
-from fvc_exp.data.columns import KEY
-from fvc_exp.data.manifest import VIDEO_EXTENSIONS
+from fvc_exp.data import columns, manifest
 from fvc_exp.demo.corpus import corpus_folder
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
 from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.portable_model import PortableModel, few
 from fvc_exp.stages import features, source_files, tasks
-from fvc_exp.stages.tasks import Task
 from fvc_exp.video import decode, rewrite, worker_pool
 from fvc_exp.video.failures import Failed
 
@@ -48,7 +46,7 @@ class Prediction:
 
 
 def as_csv(predictions: Sequence[Prediction]) -> str:
-    """One line per video, with a header; several warnings stand in one field, with semicolons between."""
+    """One line per video, with a header; several warnings are joined by semicolons in one field."""
     rows = [{**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions]
     return pl.DataFrame(rows, infer_schema_length=None).write_csv()
 
@@ -74,11 +72,11 @@ def _expand(videos: Sequence[str]) -> Iterator[Path]:
     for name in videos:
         path = Path(name)
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_EXTENSIONS)
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in manifest.VIDEO_EXTENSIONS)
         else:
             found = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         if not found:
-            kinds = ", ".join(sorted(VIDEO_EXTENSIONS))
+            kinds = ", ".join(sorted(manifest.VIDEO_EXTENSIONS))
             raise DataError(f"{name}: no such file, no folder with videos ({kinds}), and no pattern that matches one")
         yield from found
 
@@ -95,7 +93,7 @@ def _measured(
         if source.path is None:
             rows[file] = source.failed or Failed("missing", "cannot be read")
         else:
-            jobs.append(Task(str(file), source.path, tables, None))
+            jobs.append(tasks.Task(str(file), source.path, tables, None))
     with tempfile.TemporaryDirectory(prefix="fvc-predict-") as scratch:
         function = partial(measure_video, config.video, Path(scratch))
         outcomes = worker_pool.run_in_workers(function, jobs, limits=config.video.limits, workers=config.video.workers)
@@ -107,7 +105,7 @@ def _measured(
     return rows
 
 
-def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, float | None]:
+def measure_video(video: VideoConfig, scratch: Path, task: tasks.Task) -> dict[str, float | None]:
     """The features of one video for all its tables, by the names they have in a data set; runs in a worker.
 
     For tables of scaled videos a scaled copy is made in ``scratch`` and removed again.
@@ -123,7 +121,7 @@ def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, fl
         made = tasks.write_scaled(
             video.max_size, video.sampling, video.limits, destination, replace(task, payload=copy)
         )
-        of_copy = Task(task.key, scratch / copy, scaled, features.scaled_file(made[tasks.SCALED]))
+        of_copy = tasks.Task(task.key, scratch / copy, scaled, features.scaled_file(made[tasks.SCALED]))
         rows |= tasks.measure(video.sampling, video.limits, of_copy)
         (scratch / copy).unlink()
     return {f"{Table[table].value}{name}": value for table, row in rows.items() for name, value in row.items()}
@@ -162,7 +160,7 @@ def run_videos(run_folder: Path) -> pl.DataFrame:
         ArtifactError: the folder holds no finished training run.
     """
     run = LoadedRun(run_folder)
-    files = [_data_root(run) / name for name in run.predictions[KEY]]
+    files = [_data_root(run) / name for name in run.predictions[columns.KEY]]
     return run.predictions.with_columns(
         file=pl.Series([str(file) for file in files], dtype=pl.String),
         exists=pl.Series([file.is_file() for file in files], dtype=pl.Boolean),

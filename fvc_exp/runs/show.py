@@ -73,7 +73,7 @@ def _mean_and_deviation(mean: float, std: float | None) -> str:
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
-    """Print the table, then what to believe of it."""
+    """Print the table, then the conclusions."""
     titles = {"nonzero": "coefs", "p_value": "p", "tied": "ties", "within_one_se": "1 SE", "beats_floor": "> floor"}
     frame = comparison.to_frame().drop("difference", "floor", "floor_p_value").rename(titles)
     title = (

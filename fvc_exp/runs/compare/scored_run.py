@@ -65,7 +65,7 @@ class ScoredRun:
         )
 
 
-def read_run(path: Path) -> ScoredRun:
+def read_scored_run(path: Path) -> ScoredRun:
     """Read one finished training run.
 
     Raises:
@@ -91,7 +91,7 @@ def runs_of(paths: Sequence[Path]) -> list[ScoredRun]:
         if members and not done:
             raise ArtifactError(f"{path}: none of the {len(members)} runs of this sweep is finished")
         for folder in done or [path]:
-            found[folder.resolve()] = read_run(folder)
+            found[folder.resolve()] = read_scored_run(folder)
     return list(found.values())
 
 

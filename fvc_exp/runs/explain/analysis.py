@@ -16,8 +16,6 @@ from fvc_exp.evaluation import bootstrap, metrics, resampled, statistics
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 
-REPLICATES = 200
-REPEATS = 10
 _TAILS = (0.025, 0.975)
 C_VALUES = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, two per decade
 _SCORES = {"C": pl.Float64, "mean": pl.Float64, "std": pl.Float64, "standard_error": pl.Float64, "nonzero": pl.Int64}
@@ -32,7 +30,7 @@ SLICE_SCHEMA = {
 
 
 def coefficient_stability(
-    result: RunResult, replicates: int = REPLICATES, seed: int = 0, on_progress: Progress | None = None
+    result: RunResult, replicates: int = 200, seed: int = 0, on_progress: Progress | None = None
 ) -> pl.DataFrame:
     """Fit the final model to resampled groups of the development rows; one row per feature, then the intercept.
 
@@ -87,7 +85,7 @@ def _weights(model: FittedModel) -> Array:
 
 
 def feature_importance(
-    result: RunResult, repeats: int = REPEATS, seed: int = 0, on_progress: Progress | None = None
+    result: RunResult, repeats: int = 10, seed: int = 0, on_progress: Progress | None = None
 ) -> pl.DataFrame:
     """Fall of the AUC on each fold's test rows when a feature's values are shuffled among them (Breiman 2001).
 

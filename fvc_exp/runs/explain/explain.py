@@ -1,4 +1,4 @@
-"""Insight into a run as files beside it: made on demand, and ignored once another run stands in the folder."""
+"""Insight into a run, stored in its folder: made on demand, and ignored when the folder holds a newer run."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -142,7 +142,7 @@ def write_insight(folder: InsightFolder, insight: Insight) -> None:
 
 
 def read_insight(path: Path) -> Insight | None:
-    """What ``explain`` left in a run folder; None if it was never called, or was called for an earlier run.
+    """What ``explain`` wrote into a run folder; None if it was never called, or was called for an earlier run.
 
     Raises:
         ArtifactError: a file is missing or broken.
