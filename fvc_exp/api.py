@@ -9,12 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from fvc_exp.config import hydra_app
 from fvc_exp.config.canonical import canonical, write_config
-from fvc_exp.config.hydra_app import compose_configs, compose_run, setting
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ArtifactError, ConfigError
-from fvc_exp.io.files import read_json, write_bytes, write_json
+from fvc_exp.io import files
 from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.execute import prepared_dataset, run_on_one_thread, write_artifacts
 from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search
@@ -27,10 +27,10 @@ def run(
 ) -> RunResult:
     """Train and judge one configuration, composed of ``conf/`` and overrides as ``python run.py`` does.
 
-    ``overrides`` are the words that stand behind ``run.py`` at the shell; relative paths in them are relative to the
+    ``overrides`` are the arguments of ``run.py`` at the shell; relative paths in them are relative to the
     working directory. Only tables that the data set lacks (the demo corpus is made on first use) are written, below
     ``outputs`` or ``data.root``. With ``output_dir`` the run is written there as ``run.py hydra.run.dir=...`` would;
-    one that fails leaves nothing.
+    a run that fails leaves no file.
 
     >>> found = run(["data=fvc", "data.root=.", "penalty=elasticnet", "C=0.1"])
     >>> found.summary["auc"]["mean"] > found.floors["prior"]["auc"]
@@ -45,11 +45,11 @@ def run(
     if isinstance(overrides, str):
         raise ConfigError(f"overrides={overrides!r} is one text; allowed is a list, such as ['penalty=l1', 'C=0.1']")
     if output_dir is None:
-        [config] = compose_configs([overrides])
+        [config] = hydra_app.compose_configs([overrides])
         _refuse_stages(config)
         return run_on_one_thread(config, SplitDataset.of(config, prepared_dataset(config)))
     folder = RunFolder(Path(output_dir))
-    composed = compose_run(overrides, output_dir)
+    composed = hydra_app.compose_run(overrides, output_dir)
     _refuse_stages(composed.config)
     started = datetime.now(UTC)
     with _logged(composed.log_format) as logged:
@@ -59,7 +59,7 @@ def run(
     for name, text in {**composed.files, folder.log.name: logged.getvalue()}.items():
         path = folder.path / name
         path.parent.mkdir(exist_ok=True)
-        write_bytes(path, text.encode())
+        files.write_bytes(path, text.encode())
     _write_run(folder, result, started)
     return result
 
@@ -71,7 +71,7 @@ def _refuse_stages(config: Config) -> None:
 
 @contextmanager
 def _logged(log_format: str) -> Iterator[io.StringIO]:
-    """What is logged meanwhile, beside the handlers and levels of the application around us."""
+    """Collect the log of the block, without changing the handlers and levels of the calling application."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
     handler.setFormatter(logging.Formatter(log_format))
@@ -112,10 +112,14 @@ def train_sklearn_logreg(
     tables = ["stage2"] if features_stage4_path is None else ["stage2", "stage4"]
     shared = [
         "data=fvc",
-        setting("data.root", root.resolve()),
-        setting("data.scaled_metadata", scaled_metadata_path),
-        setting("data.features_stage2", features_stage2_path),
-        *([setting("data.features_stage4", features_stage4_path)] if features_stage4_path is not None else []),
+        hydra_app.setting("data.root", root.resolve()),
+        hydra_app.setting("data.scaled_metadata", scaled_metadata_path),
+        hydra_app.setting("data.features_stage2", features_stage2_path),
+        *(
+            [hydra_app.setting("data.features_stage4", features_stage4_path)]
+            if features_stage4_path is not None
+            else []
+        ),
         f"features={'all' if len(tables) > 1 else 'stage2'}",
         f"cv.n_splits={n_splits}",
     ]
@@ -134,8 +138,8 @@ def _write_run(
     """Write all artifacts, ``more`` into ``results.json``, the status last; returns the content of ``results.json``."""
     write_config(folder.config, result.config)
     write_artifacts(folder, result)
-    found: dict[str, Any] = {**read_json(folder.results), **more}
-    write_json(folder.results, found)
+    found: dict[str, Any] = {**files.read_json(folder.results), **more}
+    files.write_json(folder.results, found)
     write_status(folder, "done", started)
     return found
 

@@ -32,9 +32,9 @@ from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_
 import fvc_exp
 from fvc_exp import DuckDBAnalytics
 from fvc_exp.errors import FvcError, MissingExtraError
-from fvc_exp.runs.find import newest_run
+from fvc_exp.runs.load import newest_run
 from fvc_exp.runs.plots import INTERCEPT, SMALLEST_BIN, coefficient_table
-from fvc_exp.runs.videos import measured_frames, run_videos
+from fvc_exp.runs.predict import measured_frames, run_videos
 
 try:
     RUN = Path(os.environ.get("FVC_RUN") or newest_run(Path(fvc_exp.__file__).parents[1] / "outputs" / "runs"))

@@ -20,7 +20,7 @@ from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.runs import execute
-from fvc_exp.runs.verify import verify
+from fvc_exp.runs.execute import verify
 from fvc_exp.training.documented_grid import documented_grid
 from tests.conftest import ROOT, run_py
 

@@ -30,8 +30,8 @@ DEFINED_TWICE = {
     "base_features": "the same features of scaled and of original frames, always called with their module",
     "stage4_features": "the same features of scaled and of original frames, always called with their module",
     **dict.fromkeys(
-        ("Line", "Point", "Probe", "Rows", "State", "Verdict", "coefficients", "drive", "fit", "inspect", "plain",
-         "read_run", "residual", "run", "standardise", "train", "write"),
+        ("Line", "Point", "Probe", "Rows", "State", "coefficients", "drive", "fit", "inspect", "plain",
+         "residual", "run", "standardise", "train", "write"),
         "to be renamed",
     ),
 }  # fmt: skip

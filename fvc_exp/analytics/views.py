@@ -16,8 +16,7 @@ from fvc_exp.analytics.sql import DuckDBAnalytics, records_frame
 from fvc_exp.errors import ArtifactError, QueryError
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.io.tables import collect, read_own, scan_table
-from fvc_exp.runs.find import runs_below
-from fvc_exp.runs.load import LoadedRun, Records, flat_metrics
+from fvc_exp.runs.load import LoadedRun, Records, flat_metrics, runs_below
 
 _FILE = "fvc_file"
 

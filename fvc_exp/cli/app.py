@@ -14,11 +14,7 @@ from fvc_exp import __version__
 from fvc_exp.errors import FvcError
 
 P = ParamSpec("P")
-
-
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
-
-
 app = typer.Typer(
     name="fvc",
     help="Read and act on what runs left. Runs are made by run.py.",

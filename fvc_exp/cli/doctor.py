@@ -19,24 +19,14 @@ from packaging.requirements import Requirement  # Hydra brings it
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 
 DISTRIBUTION = "fvc-exp"
-
-
 OPTIONAL = ("analytics", "tracking", "notebook")
-
-
 DECODERS = ("h264", "hevc", "vp8", "vp9", "av1")
-
-
 ENCODER = "libx264"
-
-
 FREE_GIB = 2.0  # the corpora of a few hundred videos, their scaled copies and a sweep
-
-
 _ANSWER_SECONDS = 5.0
 
 
-class Verdict(StrEnum):
+class Severity(StrEnum):
     """``problem`` would break runs, ``note`` would not."""
 
     ok = "ok"
@@ -46,16 +36,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at, what was found, and what to do unless it is well."""
+    """One thing that was looked at, what was found, and what to do if it is not ok."""
 
     subject: str
-    verdict: Verdict
+    verdict: Severity
     found: str
     advice: str = ""
 
 
 def examine(outputs: Path) -> list[Finding]:
-    """Look at everything, in an order in which it should be mended; nothing is left behind."""
+    """Look at everything, in the order in which problems should be solved; writes nothing that stays."""
     places = {"outputs": outputs, "temporary files": Path(tempfile.gettempdir())}
     folders = (finding for name, path in places.items() for finding in folder_findings(name, path))
     return [*package_findings(), *extra_findings(), thread_finding(), *codec_findings(), *folders, slurm_finding()]
@@ -63,29 +53,32 @@ def examine(outputs: Path) -> list[Finding]:
 
 def package_findings() -> Iterator[Finding]:
     """Python and each required package against the range that was tested."""
-    yield Finding("python", Verdict.ok, platform.python_version())
-    try:
-        needed = [Requirement(text) for text in requires(DISTRIBUTION) or ()]
-    except PackageNotFoundError:
-        yield Finding(DISTRIBUTION, Verdict.note, "not installed, so its ranges are unknown", "pip install -e .")
-        return
+    yield Finding("python", Severity.ok, platform.python_version())
+    needed = _requirements()
+    if not needed:
+        yield Finding(DISTRIBUTION, Severity.note, "not installed, so its ranges are unknown", "pip install -e .")
     for requirement in needed:
         if requirement.marker is None:
             yield _package(requirement)
 
 
 def extra_findings() -> Iterator[Finding]:
-    """Optional parts; one that is missing is a note, one of another version, too."""
-    try:
-        needed = [Requirement(text) for text in requires(DISTRIBUTION) or ()]
-    except PackageNotFoundError:
-        return
-    for extra in OPTIONAL:
+    """Optional parts; a missing one is a note, and so is one of another version."""
+    needed = _requirements()
+    for extra in OPTIONAL if needed else ():
         packages = [each for each in needed if each.marker and each.marker.evaluate({"extra": extra})]
-        wrong = [each for each in map(_package, packages) if each.verdict is not Verdict.ok]
+        wrong = [each for each in map(_package, packages) if each.verdict is not Severity.ok]
         found = ", ".join(f"{each.subject} {each.found}" for each in wrong) or "installed"
         advice = f"for this part: pip install 'fvc-exp[{extra}]'" if wrong else ""
-        yield Finding(f"extra {extra}", Verdict.note if wrong else Verdict.ok, found, advice)
+        yield Finding(f"extra {extra}", Severity.note if wrong else Severity.ok, found, advice)
+
+
+def _requirements() -> list[Requirement]:
+    """What the installed package needs, with its extras; empty where it is not installed."""
+    try:
+        return [Requirement(text) for text in requires(DISTRIBUTION) or ()]
+    except PackageNotFoundError:
+        return []
 
 
 def _package(requirement: Requirement) -> Finding:
@@ -93,10 +86,10 @@ def _package(requirement: Requirement) -> Finding:
     try:
         found = version(requirement.name)
     except PackageNotFoundError:
-        return Finding(requirement.name, Verdict.problem, "not installed", advice)
+        return Finding(requirement.name, Severity.problem, "not installed", advice)
     if not requirement.specifier.contains(found, prereleases=True):
-        return Finding(requirement.name, Verdict.problem, f"{found}, tested: {requirement.specifier}", advice)
-    return Finding(requirement.name, Verdict.ok, found)
+        return Finding(requirement.name, Severity.problem, f"{found}, tested: {requirement.specifier}", advice)
+    return Finding(requirement.name, Severity.ok, found)
 
 
 def thread_finding() -> Finding:
@@ -109,8 +102,8 @@ def thread_finding() -> Finding:
     threads = max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)
     found = f"{cores} cores, {threads} threads in BLAS and OpenMP, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}"
     if threads <= cores:
-        return Finding("threads", Verdict.ok, found)
-    return Finding("threads", Verdict.note, found, f"more threads than cores are slow: export OMP_NUM_THREADS={cores}")
+        return Finding("threads", Severity.ok, found)
+    return Finding("threads", Severity.note, found, f"more threads than cores are slow: export OMP_NUM_THREADS={cores}")
 
 
 def codec_findings() -> Iterator[Finding]:
@@ -118,15 +111,15 @@ def codec_findings() -> Iterator[Finding]:
     try:
         from av.codec import codecs_available
     except ImportError as error:
-        yield Finding("codecs", Verdict.problem, f"PyAV cannot be loaded: {error}", "pip install --force-reinstall av")
+        yield Finding("codecs", Severity.problem, f"PyAV cannot be loaded: {error}", "pip install --force-reinstall av")
         return
     names = {"av1": ("av1", "libdav1d", "libaom-av1")}
     lost = [name for name in DECODERS if not codecs_available & set(names.get(name, (name,)))]
     lost += [] if ENCODER in codecs_available else [ENCODER]
     if lost:
-        yield Finding("codecs", Verdict.problem, f"without {', '.join(lost)}", "pip install --force-reinstall av")
+        yield Finding("codecs", Severity.problem, f"without {', '.join(lost)}", "pip install --force-reinstall av")
     else:
-        yield Finding("codecs", Verdict.ok, f"{', '.join(DECODERS)}; encoder {ENCODER}")
+        yield Finding("codecs", Severity.ok, f"{', '.join(DECODERS)}; encoder {ENCODER}")
 
 
 def folder_findings(name: str, folder: Path) -> Iterator[Finding]:
@@ -137,32 +130,32 @@ def folder_findings(name: str, folder: Path) -> Iterator[Finding]:
             pass
     except OSError as error:
         advice = "choose another: outputs=/elsewhere" if name == "outputs" else "export TMPDIR=/elsewhere"
-        yield Finding(name, Verdict.problem, f"{there}: cannot be written: {error.strerror}", advice)
+        yield Finding(name, Severity.problem, f"{there}: cannot be written: {error.strerror}", advice)
         return
     free = shutil.disk_usage(there).free / 2**30
     if free < FREE_GIB:
-        yield Finding(name, Verdict.note, f"{there}: {free:.1f} GiB free", f"have {FREE_GIB:.0f} GiB free for a corpus")
+        yield Finding(name, Severity.note, f"{there}: {free:.1f} GiB free", f"a corpus needs {FREE_GIB:.0f} GiB")
     else:
-        yield Finding(name, Verdict.ok, f"{there}: {free:.1f} GiB free")
+        yield Finding(name, Severity.ok, f"{there}: {free:.1f} GiB free")
 
 
 def slurm_finding() -> Finding:
     """Whether SLURM's commands are there and answer in time; without them only hydra/launcher=slurm is lost."""
     missing = [name for name in ("sbatch", "squeue", "sinfo") if shutil.which(name) is None]
     if missing:
-        return Finding("slurm", Verdict.note, f"no {', '.join(missing)}", "sweeps run here, or with launcher=local")
+        return Finding("slurm", Severity.note, f"no {', '.join(missing)}", "sweeps run here, or with launcher=local")
     try:
         done = subprocess.run(
             ["sinfo", "--noheader", "--format=%P"], capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS
         )
     except subprocess.TimeoutExpired:
-        return Finding("slurm", Verdict.note, f"no answer in {_ANSWER_SECONDS:.0f} s", "ask the cluster's operators")
+        return Finding("slurm", Severity.note, f"no answer in {_ANSWER_SECONDS:.0f} s", "ask the cluster's operators")
     except OSError as error:
-        return Finding("slurm", Verdict.note, f"sinfo: {error.strerror}", "mend SLURM's installation")
+        return Finding("slurm", Severity.note, f"sinfo: {error.strerror}", "repair SLURM's installation")
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return Finding("slurm", Verdict.note, said, "the controller cannot be reached from here: ask its operators")
-    return Finding("slurm", Verdict.ok, f"partitions {', '.join(done.stdout.split())}")
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return Finding("slurm", Severity.note, reason, "the controller cannot be reached from here: ask its operators")
+    return Finding("slurm", Severity.ok, f"partitions {', '.join(done.stdout.split())}")
 
 
 @command
@@ -185,4 +178,4 @@ def doctor(
         for each in found:
             advice = f" -> {each.advice}" if each.advice else ""
             typer.echo(f"{each.verdict:8}{each.subject}: {each.found}{advice}")
-    return Exit.FAILED if any(each.verdict is Verdict.problem for each in found) else Exit.OK
+    return Exit.FAILED if any(each.verdict is Severity.problem for each in found) else Exit.OK

@@ -10,8 +10,7 @@ import typer
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.errors import ConfigError
-from fvc_exp.io.console import frame_table, make_console, progress_bar
-from fvc_exp.io.files import plain, write_bytes
+from fvc_exp.io import console, files
 
 
 class ModelFormat(StrEnum):
@@ -33,17 +32,16 @@ def predict(
 
     Example: fvc predict outputs/runs/2026-11-23_08-52-50-322619-8886 clip.mp4 folder/ '*.webm'
     """
-    from fvc_exp.runs.predict import as_csv as to_csv
-    from fvc_exp.runs.predict import predict as predict_videos
+    from fvc_exp.runs import predict as prediction
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other: choose one")
-    with progress_bar("videos") as on_progress:
-        found = predict_videos(run, videos, on_progress)
+    with console.progress_bar("videos") as on_progress:
+        found = prediction.predict(run, videos, on_progress)
     if as_json:
         print_json([asdict(each) for each in found])
     elif as_csv:
-        typer.echo(to_csv(found), nl=False)
+        typer.echo(prediction.as_csv(found), nl=False)
     else:
         for each in found:
             typer.echo(str(each))
@@ -60,11 +58,10 @@ def export(
 
     Example: fvc export outputs/runs/2026-11-23_08-52-50-322619-8886 --to skops
     """
-    from fvc_exp.runs.artifacts import export_skops
-    from fvc_exp.runs.load import require_finished
+    from fvc_exp.runs import artifacts, load
 
-    write = {ModelFormat.skops: export_skops}[to]
-    typer.echo(write(require_finished(run), output))
+    write = {ModelFormat.skops: artifacts.export_skops}[to]
+    typer.echo(write(load.require_finished(run), output))
     return Exit.OK
 
 
@@ -74,7 +71,7 @@ def audit(
     folds: Annotated[Path, typer.Option(help="table: video_path, fold[, repeat, split]")],
     as_json: JsonOption = False,
 ) -> Exit:
-    """Judge a split that anybody made: does anything link its training and test videos?
+    """Audit a split made by any program: does anything link its training and test videos?
 
     Exit code 0 if it passes, else 1.
 
@@ -89,7 +86,7 @@ def audit(
     else:
         for note in notes:
             typer.echo(f"note: {note}")
-        print_certificate(make_console(), found)
+        print_certificate(console.make_console(), found)
     return Exit.OK if found.verdict == "PASS" else Exit.FAILED
 
 
@@ -108,19 +105,19 @@ def query(
     Example: fvc query "SELECT run, C, cv_auc_mean FROM runs ORDER BY cv_auc_mean DESC LIMIT 5"
     """
     from fvc_exp.analytics.views import query_runs
-    from fvc_exp.io.tables import csv_text, parquet_bytes
+    from fvc_exp.io import tables
 
     if sum((as_json, as_csv, parquet is not None)) > 1:
         raise ConfigError("--json, --csv and --parquet exclude each other: choose one")
     found = query_runs(sql, folder)
     if parquet is not None:
-        write_bytes(parquet, parquet_bytes(found))
+        files.write_bytes(parquet, tables.parquet_bytes(found))
     elif as_json:
         typer.echo(found.write_json())
     elif as_csv:
-        typer.echo(csv_text(found), nl=False)
+        typer.echo(tables.csv_text(found), nl=False)
     else:
-        make_console().print(frame_table(found))
+        console.make_console().print(console.frame_table(found))
     return Exit.OK
 
 
@@ -134,9 +131,9 @@ def verify(
 
     Example: fvc verify outputs/runs/2026-11-23_08-52-50-322619-8886
     """
-    from fvc_exp.runs.verify import verify as verify_run
+    from fvc_exp.runs import execute
 
-    found = verify_run(run)
+    found = execute.verify(run)
     if as_json:
         print_json(asdict(found))
     else:
@@ -150,21 +147,20 @@ def compare(
     metric: Annotated[str, typer.Option(help="which metric of the folds to compare")] = "auc",
     as_json: JsonOption = False,
 ) -> Exit:
-    """Say which configurations tie with the best, which tied one is the simplest, and which beat the floor.
+    """Show which configurations tie with the best, which tied one is the simplest, and which beat the floor.
 
     Only runs with equal data, cv and seed can be compared.
 
     Example: fvc compare outputs/sweeps/penalties --metric f1
     """
-    from fvc_exp.runs.compare import comparison
-    from fvc_exp.runs.find import runs_of
-    from fvc_exp.runs.show import print_comparison
+    from fvc_exp.runs import show
+    from fvc_exp.runs.compare import comparison, scored_run
 
-    found = comparison.compare(runs_of(folders), metric)
+    found = comparison.compare(scored_run.runs_of(folders), metric)
     if as_json:
-        print_json(plain(found.to_json()))
+        print_json(files.plain(found.to_json()))
     else:
-        print_comparison(make_console(), found)
+        show.print_comparison(console.make_console(), found)
     return Exit.OK
 
 
@@ -181,14 +177,17 @@ def explain(
     Example: fvc explain outputs/runs/2026-11-23_08-52-50-322619-8886 --replicates 500
     """
     from fvc_exp.runs.explain.explain import explain as explain_run
-    from fvc_exp.runs.explain.show import print_insight
 
-    with progress_bar("explain") as on_progress:
+    with console.progress_bar("explain") as on_progress:
         found = explain_run(run, replicates=replicates, on_progress=on_progress)
     if as_json:
-        print_json(plain(found.to_json()))
+        print_json(files.plain(found.to_json()))
     else:
-        print_insight(make_console(), found)
+        output = console.make_console()
+        for line in found.interval_lines():
+            output.print(line, soft_wrap=True, markup=False)
+        for title, table in found.titled_tables():
+            output.print(console.frame_table(table, title, floats=".3g"))
     return Exit.OK
 
 
@@ -197,7 +196,7 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN|SWEEP", help="folder of a finished run, or of a sweep")],
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="where to; default: report.html there")] = None,
 ) -> Exit:
-    """Write one HTML file that says all about a run or sweep, and MODEL_CARD.md beside the model.
+    """Write one HTML file with everything about a run or sweep, and MODEL_CARD.md beside the model.
 
     Exit code 0. The page needs no network and no other file; a sweep's card is that of its best/.
 
@@ -226,7 +225,7 @@ def track(
 ) -> Exit:
     """Import a run, or all runs of a sweep that have ended, into MLflow. Needs the extra tracking.
 
-    Any number of times: each attempt stands there once. Exit code 0, or 3 if some of a sweep have not ended yet.
+    It can be repeated: each attempt is imported once. Exit code 0, or 3 if some of a sweep have not ended yet.
 
     Example: fvc track outputs/sweeps/penalties --experiment corpus
     """

@@ -5,45 +5,42 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.live import Live
 
 from fvc_exp.cli.app import Exit, JsonOption, command, print_json
 from fvc_exp.io.console import make_console
+from fvc_exp.sweeps.folder import SweepFolder
 
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
-
-
 _WATCH_SECONDS = 2.0
 
 
 @command
 def status(
     sweep: SweepArgument,
-    watch: Annotated[bool, typer.Option("--watch", help="until everything is at rest")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="until no configuration is running or waiting")] = False,
     as_json: JsonOption = False,
 ) -> Exit:
     """Show what became of each configuration: done, running, pending, failed or lost, and why.
 
-    Exit code 0 if all are done, 1 if any failed or was lost, 3 if some are still on their way.
+    Exit code 0 if all are done, 1 if any failed or was lost, 3 if some are not finished yet.
 
     Example: fvc status outputs/sweeps/penalties --watch
     """
-    from fvc_exp.sweeps.show import state_table, states_json
-    from fvc_exp.sweeps.states import AT_REST, open_sweep
+    from fvc_exp.sweeps import show, states
 
-    _, _, states = open_sweep(sweep)
+    _, _, members = states.open_sweep(sweep)
     if watch:
-        from rich.live import Live
-
-        with Live(state_table(states), console=make_console(stderr=as_json), refresh_per_second=1) as live:
-            while not all(each.state in AT_REST for each in states):
+        with Live(show.state_table(members), console=make_console(stderr=as_json), refresh_per_second=1) as live:
+            while not all(each.state in states.AT_REST for each in members):
                 time.sleep(_WATCH_SECONDS)
-                _, _, states = open_sweep(sweep)
-                live.update(state_table(states))
+                _, _, members = states.open_sweep(sweep)
+                live.update(show.state_table(members))
     elif not as_json:
-        make_console().print(state_table(states))
+        make_console().print(show.state_table(members))
     if as_json:
-        print_json({"sweep": str(sweep), "members": states_json(states)})
-    return _exit_code({each.state.value for each in states})
+        print_json({"sweep": str(sweep), "members": show.states_json(members)})
+    return _exit_code({each.state.value for each in members})
 
 
 @command
@@ -58,12 +55,12 @@ def retry(
     Example: fvc retry outputs/sweeps/penalties --no-wait
     """
     from fvc_exp.sweeps.driver import drive_sweep
-    from fvc_exp.sweeps.folder import SweepFolder
+    from fvc_exp.tracking.import_runs import track_at_end
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
     complete = drive_sweep(folder, plan, leave=not wait)
-    tracked = not wait or _track_at_end(sweep)
+    tracked = not wait or track_at_end(sweep, plan.members[0].config)
     return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 
@@ -75,13 +72,13 @@ def collect(sweep: SweepArgument) -> Exit:
 
     Example: fvc collect outputs/sweeps/penalties
     """
-    from fvc_exp.sweeps.driver import finish
-    from fvc_exp.sweeps.states import open_sweep
+    from fvc_exp.sweeps import driver, states
+    from fvc_exp.tracking.import_runs import track_at_end
 
-    folder, plan, states = open_sweep(sweep)
-    finish(folder, plan, states)
-    code = _exit_code({each.state.value for each in states})
-    tracked = _track_at_end(sweep)
+    folder, plan, members = states.open_sweep(sweep)
+    driver.finish(folder, plan, members)
+    code = _exit_code({each.state.value for each in members})
+    tracked = track_at_end(sweep, plan.members[0].config)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 
@@ -93,25 +90,18 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
 
     Example: fvc leaderboard outputs/sweeps/penalties --json
     """
-    from fvc_exp.sweeps import results, show
-    from fvc_exp.sweeps.states import open_sweep
+    from fvc_exp.sweeps import results, show, states
 
-    folder, plan, states = open_sweep(sweep)
-    table = results.table_of(folder, states)
+    folder, plan, members = states.open_sweep(sweep)
+    table = results.table_of(folder, members)
+    ranked = results.rank(table)
     if as_json:
-        print_json(show.leaderboard_json(plan, states, table))
+        print_json(show.leaderboard_json(plan, members, table))
     else:
-        show.print_leaderboard(make_console(), plan, states, table)
-        if len(ranked := results.rank(table)):
+        show.print_leaderboard(make_console(), plan, members, table)
+        if len(ranked):
             show.print_ties(make_console(), results.ties(folder, ranked))
-    return Exit.OK if len(results.rank(table)) else Exit.UNFINISHED
-
-
-def _track_at_end(sweep: Path) -> bool:
-    from fvc_exp.sweeps.folder import SweepFolder
-    from fvc_exp.tracking.import_runs import track_at_end
-
-    return track_at_end(sweep, SweepFolder(sweep).read_plan().members[0].config)
+    return Exit.OK if len(ranked) else Exit.UNFINISHED
 
 
 def _exit_code(states: set[str]) -> Exit:

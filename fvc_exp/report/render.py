@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,8 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.io.files import write_bytes
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.report.run_page import RunContent, run_content
-from fvc_exp.report.sweep_page import SweepContent, setting_text, sweep_content
-from fvc_exp.report.verdict import LIMITS
-from fvc_exp.runs.load import require_finished
-from fvc_exp.runs.plots import SMALLEST_BIN
+from fvc_exp.report import run_page, sweep_page, verdict
+from fvc_exp.runs import load, plots
 from fvc_exp.sweeps.folder import SweepFolder
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
@@ -31,12 +27,12 @@ def write_report(path: Path, output: Path | None = None) -> list[Path]:
     Raises:
         ArtifactError: the folder is neither, is not finished, or a file of it is broken or cannot be written.
     """
-    run: RunContent | None
+    run: run_page.RunContent | None
     if SweepFolder(path).plan.exists():
-        sweep = sweep_content(path)
+        sweep = sweep_page.sweep_content(path)
         run, title = sweep.best, f"Sweep {sweep.name}"
     elif RunFolder(path).status.exists():
-        sweep, run = None, run_content(require_finished(path))
+        sweep, run = None, run_page.run_content(load.require_finished(path))
         title = f"Run {run.files.name}"
     else:
         raise ArtifactError(f"{path}: is neither a run nor a sweep: it holds no status.json and no plan.json")
@@ -49,7 +45,7 @@ def write_report(path: Path, output: Path | None = None) -> list[Path]:
     return [report, card]
 
 
-def page(title: str, run: RunContent | None, sweep: SweepContent | None) -> str:
+def page(title: str, run: run_page.RunContent | None, sweep: sweep_page.SweepContent | None) -> str:
     """The HTML of a run, or of a sweep with its best run where there is one."""
     style, script = _asset("style.css"), _asset("sort.js")
     template = _environment(autoescape=True).get_template("report.html.j2")
@@ -64,7 +60,7 @@ def page(title: str, run: RunContent | None, sweep: SweepContent | None) -> str:
     )
 
 
-def model_card(run: RunContent) -> str:
+def model_card(run: run_page.RunContent) -> str:
     """The model card in Markdown; every value is escaped where it is put out, as in HTML."""
     environment = _environment(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
     return environment.get_template("model_card.md.j2").render(run=run)
@@ -72,12 +68,12 @@ def model_card(run: RunContent) -> str:
 
 def _environment(**settings: Any) -> Environment:
     environment = Environment(loader=PackageLoader("fvc_exp.report"), undefined=StrictUndefined, **settings)
-    environment.globals |= {"limits": LIMITS, "smallest_bin": SMALLEST_BIN}
+    environment.globals |= {"limits": verdict.LIMITS, "smallest_bin": plots.SMALLEST_BIN}
     environment.filters |= {
         "score": _score,
         "span": _span,
         "key": _key,
-        "setting": setting_text,
+        "setting": sweep_page.setting_text,
         "sentence": _sentence,
         "indented": _indented,
     }
@@ -85,7 +81,7 @@ def _environment(**settings: Any) -> Environment:
 
 
 def _asset(name: str) -> str:
-    return files("fvc_exp.report").joinpath("templates", name).read_text()
+    return (Path(__file__).parent / "templates" / name).read_text()
 
 
 def _source_hash(source: str) -> str:

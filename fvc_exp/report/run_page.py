@@ -1,23 +1,29 @@
 """Everything that the page of one run shows, ready for the template: text, numbers and pictures."""
 
+import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
+from xml.etree import ElementTree
 
 import polars as pl
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from fvc_exp.data.columns import KEY, LABEL
-from fvc_exp.report.pictures import picture
 from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
 from fvc_exp.runs import plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
-from fvc_exp.runs.explain.path import RegularisationPath
 from fvc_exp.runs.load import LoadedRun
 
+P = ParamSpec("P")
 Facts = tuple[tuple[str, str], ...]
 _MOST_MISTAKES = 10
+_COLOURS = {colour: f"var(--{name})" for name, colour in plots.PALETTE.items()}
+_FONT = ("font-family", "fill")  # of text; the style sheet gives them
+_NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def run_content(files: LoadedRun, command: str | None = None) -> RunContent:
         coefficient_rows=None if coefficients is None else _coefficient_rows(coefficients, insight),
         mistakes=None if predictions is None else _mistakes(predictions),
         insight=insight,
-        path=tuple(_path(insight.path)) if insight and insight.path else (),
+        path=tuple(_path(insight)) if insight else (),
         slices=tuple(_slices(insight.slices)) if insight else (),
         data=_data(files),
         provenance=_provenance(files),
@@ -101,9 +107,10 @@ def _coefficients(coefficients: pl.DataFrame) -> Markup | None:
     return picture("coefficients", plots.draw_coefficients, coefficients) if len(nonzero) else None
 
 
-def _path(path: RegularisationPath) -> Iterator[Markup]:
-    yield picture("path", plots.draw_path_coefficients, path)
-    yield picture("path-scores", plots.draw_path_scores, path)
+def _path(insight: Insight) -> Iterator[Markup]:
+    if insight.path is not None:
+        yield picture("path", plots.draw_path_coefficients, insight.path)
+        yield picture("path-scores", plots.draw_path_scores, insight.path)
 
 
 def _slices(slices: pl.DataFrame) -> Iterator[Markup]:
@@ -180,3 +187,40 @@ def _commands(files: LoadedRun, command: str | None) -> tuple[str, ...]:
 
 def _named(values: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def picture(name: str, draw: Callable[Concatenate[Axes, P], None], *args: P.args, **kwargs: P.kwargs) -> Markup:
+    """SVG for inside HTML of what ``draw`` draws with these arguments; ``name`` is unique in the page."""
+    figure = Figure(figsize=(5, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    draw(axes, *args, **kwargs)
+    plots.add_legend(figure, loc="outside lower left")
+    root = ElementTree.fromstring(plots.svg_bytes(figure, name, transparent=True))
+    for defs in root.findall("{*}defs"):
+        for style in defs.findall("{*}style"):
+            defs.remove(style)
+    for element in root.iter():
+        _adapt(element)
+    for size in ("width", "height", "version"):
+        del root.attrib[size]
+    root.attrib |= {"role": "img", "aria-label": axes.get_title(loc="left")}
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _adapt(element: ElementTree.Element) -> None:
+    """Plain names, attributes in place of styles (which the page's policy forbids), and short numbers."""
+    element.tag = element.tag.partition("}")[2]
+    element.text, element.tail = element.text if element.tag == "text" else None, None
+    attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+    for declaration in attributes.pop("style", "").split(";"):
+        key, _, value = declaration.partition(":")
+        if value and not (element.tag == "text" and key.strip() in _FONT):
+            attributes[key.strip()] = _COLOURS.get(value.strip(), value.strip())
+    if element.tag == "g":
+        attributes.pop("id", None)  # the same in every picture, and nothing refers to it
+    if attributes.get("transform", "").startswith("rotate(-0 "):
+        del attributes["transform"]
+    for key in {"d", "x", "y", "transform"} & attributes.keys():
+        attributes[key] = _NUMBER.sub(lambda number: f"{float(number[0]):.1f}", " ".join(attributes[key].split()))
+    element.attrib.clear()
+    element.attrib.update(attributes)

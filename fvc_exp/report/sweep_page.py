@@ -1,4 +1,4 @@
-"""Everything that the page of a sweep shows: its leaderboard, what failed, and the best run in full."""
+"""Everything that the page of a sweep shows: its leaderboard, what failed, and the whole page of the best run."""
 
 import shlex
 from collections import Counter
@@ -12,17 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.report.pictures import picture
-from fvc_exp.report.run_page import RunContent, run_content
-from fvc_exp.report.verdict import claim_of
-from fvc_exp.runs import plots
+from fvc_exp.report import run_page, verdict
+from fvc_exp.runs import load, plots
 from fvc_exp.runs.compare.comparison import Comparison, compare
-from fvc_exp.runs.find import runs_of
-from fvc_exp.runs.load import require_finished, shell_command
-from fvc_exp.sweeps import results
+from fvc_exp.runs.compare.scored_run import runs_of
+from fvc_exp.sweeps import results, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.show import summary
-from fvc_exp.sweeps.states import State, member_states
 
 _SHOWN_AT_TOP = 15
 _CHOSEN = "It was chosen by these scores, so they are optimistic; the held-out test was not used to choose."
@@ -51,7 +46,7 @@ class SweepContent:
     failures: tuple[str, ...]
     invalid: tuple[tuple[int, str], ...]
     command: str | None
-    best: RunContent | None
+    best: run_page.RunContent | None
 
     @property
     def collect_command(self) -> str:
@@ -67,8 +62,8 @@ def sweep_content(path: Path) -> SweepContent:
     """
     folder = SweepFolder(path)
     plan = folder.read_plan()
-    states = member_states(folder, plan)
-    table = results.table_of(folder, states)
+    members = states.member_states(folder, plan)
+    table = results.table_of(folder, members)
     ranked = results.rank(table)
     comparison, sentences = _compared(path) if len(ranked) else (None, ("No configuration can be ranked yet.",))
     varying = [name for name in _VARYING if name in ranked.columns and ranked[name].n_unique() > 1]
@@ -80,7 +75,7 @@ def sweep_content(path: Path) -> SweepContent:
         name=path.resolve().name,
         choice=plan.choice,
         counts=f"{plan.requested} configurations requested, {len(plan.invalid)} not allowed, "
-        f"{len(plan.duplicates)} duplicates, {len(plan.members)} to run: {summary(states)}",
+        f"{len(plan.duplicates)} duplicates, {len(plan.members)} to run: {show.summary(members)}",
         columns=columns,
         rows=rows,
         floors=floors,
@@ -90,9 +85,9 @@ def sweep_content(path: Path) -> SweepContent:
             f"{row['run_id']} {row['overrides']}: {row['audit_reasons']}"
             for row in results.leaking(table).iter_rows(named=True)
         ),
-        failures=tuple(each.failure for each in states if each.state in (State.failed, State.lost)),
+        failures=tuple(each.failure for each in members if each.state in (states.State.failed, states.State.lost)),
         invalid=tuple((count, why) for why, count in Counter(each.reason for each in plan.invalid).most_common()),
-        command=shell_command(plan.command),
+        command=load.shell_command(plan.command),
         best=_best(folder, plan, comparison),
     )
 
@@ -127,7 +122,7 @@ def _pictures(board: pl.DataFrame, columns: Sequence[str], floors: dict[str, dic
         " ".join([f"{row['rank']}.", *(setting_text(row[name]) for name in columns if row[name] is not None)])
         for row in shown.iter_rows(named=True)
     ]
-    yield picture(
+    yield run_page.picture(
         "ranking",
         plots.draw_intervals,
         shown.select(pl.Series("label", labels), pl.col("auc_mean").alias("value"), "low", "high"),
@@ -138,22 +133,24 @@ def _pictures(board: pl.DataFrame, columns: Sequence[str], floors: dict[str, dic
     runs = board.select("penalty", pl.col("C").cast(pl.Float64), pl.col("auc_mean").alias("auc"))
     runs = runs.filter(pl.col("C").is_finite())  # null where it has no effect
     if runs["C"].n_unique() > 1:
-        yield picture("auc-over-c", plots.draw_auc_over_c, runs)
+        yield run_page.picture("auc-over-c", plots.draw_auc_over_c, runs)
 
 
-def _best(folder: SweepFolder, plan: Plan, comparison: Comparison | None) -> RunContent | None:
+def _best(folder: SweepFolder, plan: Plan, comparison: Comparison | None) -> run_page.RunContent | None:
     """The best run; its claim is that of the whole comparison, because it was chosen by these scores."""
     if not RunFolder(folder.best).status.exists():
         return None
-    run = require_finished(folder.best)
+    run = load.require_finished(folder.best)
     run_id = run.results["run_id"]
     overrides = next((member.overrides for member in plan.members if member.run_id == run_id), None)
-    found = run_content(run, shell_command(["run.py", *plan.common, *(overrides or [])]))
+    found = run_page.run_content(run, load.shell_command(["run.py", *plan.common, *(overrides or [])]))
     if comparison is None or found.verdict.audit == "FAIL":
         return found
     row = next((row for row in comparison.to_frame().to_dicts() if row["run"] == run_id), None)
     if row is None:
         return found
     note = f" as one of {len(comparison.rows)} configurations"
-    grade, claim = claim_of(row["mean"], row["floor"], row["floor_p_value"], beats=row["beats_floor"], note=note)
+    grade, claim = verdict.claim_of(
+        row["mean"], row["floor"], row["floor_p_value"], beats=row["beats_floor"], note=note
+    )
     return replace(found, verdict=replace(found.verdict, grade=grade, claim=f"{claim} {_CHOSEN}"))

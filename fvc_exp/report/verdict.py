@@ -5,9 +5,7 @@ from typing import Any
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.runs.compare.comparison import compare
-from fvc_exp.runs.compare.scored_run import ScoredRun
-from fvc_exp.runs.compare.ties import LOWER_IS_BETTER
+from fvc_exp.runs.compare import comparison, scored_run, ties
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import SHOWN
 from fvc_exp.training.notes import FLAGS
@@ -17,8 +15,6 @@ TITLES = {
     "precision": "precision (fake)", "recall": "recall (fake)", "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy", "mcc": "MCC", "log_loss": "log loss", "brier": "Brier score",
 }  # fmt: skip
-
-
 LIMITS = (
     "The features are averages over whole frames. Measured on real face swaps (FaceForensics++ pairs), a swap changes "
     "them by at most 2.5 %, while they differ by 30 to 150 % between videos of different content: a local manipulation "
@@ -100,7 +96,7 @@ def metric_rows(files: LoadedRun) -> list[MetricRow]:
             test=held_out.get(name),
             test_interval=test.get(name),
             floors={rule: scores[name] for rule, scores in results["floors"]["cv"].items()},
-            lower_is_better=name in LOWER_IS_BETTER,
+            lower_is_better=name in ties.LOWER_IS_BETTER,
         )
         for name in SHOWN
     ]
@@ -130,7 +126,7 @@ def _claim(files: LoadedRun) -> tuple[str, str]:
     if len(files.fold_records) < 2 or not files.has("predictions", "coefficients"):
         return "open", "No claim is made about its scores: it has a single fold, or files are missing."
     try:
-        row = compare([ScoredRun(files)]).rows[0]
+        row = comparison.compare([scored_run.ScoredRun(files)]).rows[0]
     except ArtifactError as error:
         return "open", f"No claim is made about its scores: {error}"
     return claim_of(row.interval.estimate, row.floor, row.floor_p_value, beats=row.beats_floor)

@@ -1,5 +1,12 @@
-"""The files that a run leaves in its folder."""
+"""The files that a run leaves in its folder, and the provenance: code, packages, machine, data."""
 
+import os
+import platform
+import socket
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +16,56 @@ import polars as pl
 
 from fvc_exp._typing import Array
 from fvc_exp.config.canonical import canonical, run_id
+from fvc_exp.data.columns import CLASSES
 from fvc_exp.evaluation.bootstrap import fold_dependence
-from fvc_exp.io.files import write_atomic, write_bytes, write_json
+from fvc_exp.io import files, tables
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.runs.load import LoadedRun
-from fvc_exp.runs.portable_model import PortableModel
-from fvc_exp.runs.provenance import provenance
+from fvc_exp.runs.portable_model import Feature, PortableModel
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.pipeline import FittedModel
 
+PACKAGES = (
+    *("fvc-exp", "hydra-core", "omegaconf", "submitit", "hydra-submitit-launcher"),
+    *("numpy", "scipy", "scikit-learn", "joblib", "skops", "polars", "pyarrow", "matplotlib"),
+    *("av", "opencv-python-headless"),
+)
+_COMMIT = "# branch.oid "
+_SOURCE = Path(__file__).resolve().parents[1]
+
 
 def write_result(folder: RunFolder, result: RunResult) -> None:
-    """Write every artifact of a run but the plot and the status."""
+    """Write all files of a run except the plot and the status."""
     data_hash = result.data.data_sha256
-    write_json(folder.metrics, result.fold_records)
-    write_json(folder.results, results(result, data_hash))
-    write_json(folder.audit, {**result.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
-    write_bytes(folder.predictions, parquet_bytes(result.predictions()))
-    write_bytes(folder.folds, result.data.folds_parquet)
-    write_atomic(folder.coefficients, coefficients(result).write_csv)
-    write_atomic(folder.scaler, lambda file: joblib.dump(result.final.scaler, file))
-    write_atomic(folder.model, lambda file: joblib.dump(result.final.classifier, file))
-    write_json(folder.portable_model, PortableModel.from_result(result).to_json())
+    files.write_json(folder.metrics, result.fold_records)
+    files.write_json(folder.results, results(result, data_hash))
+    files.write_json(folder.audit, {**result.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
+    files.write_bytes(folder.predictions, tables.parquet_bytes(result.predictions()))
+    files.write_bytes(folder.folds, result.data.folds_parquet)
+    files.write_atomic(folder.coefficients, coefficients(result).write_csv)
+    files.write_atomic(folder.scaler, lambda file: joblib.dump(result.final.scaler, file))
+    files.write_atomic(folder.model, lambda file: joblib.dump(result.final.classifier, file))
+    files.write_json(folder.portable_model, portable_model(result).to_json())
     fitted = {"fitted_with": result.final.fitted_with}
-    write_json(folder.provenance, {**provenance(data_hash, result.config.seed), **fitted})
+    files.write_json(folder.provenance, {**provenance(data_hash, result.config.seed), **fitted})
+
+
+def portable_model(result: RunResult) -> PortableModel:
+    """The final model of a run as plain numbers."""
+    final, data_sha256 = result.final, result.data.data_sha256
+    fill = final.pipeline.named_steps["imputer"].statistics_
+    columns = (fill, final.scaler.mean_, final.scaler.scale_, final.classifier.coef_[0], *result.data.ranges)
+    rows = zip(result.dataset.feature_names, *(column.tolist() for column in columns), strict=True)
+    return PortableModel(
+        features=tuple(Feature(*row) for row in rows),
+        intercept=float(final.classifier.intercept_[0]),
+        threshold=final.threshold,
+        classes=CLASSES,
+        run_id=run_id(result.config, data_sha256),
+        data_sha256=data_sha256,
+        feature_versions=result.dataset.feature_versions,
+        calibration=final.isotonic,
+    )
 
 
 def results(result: RunResult, data_hash: str) -> dict[str, Any]:
@@ -104,10 +136,58 @@ def _weights(model: FittedModel) -> list[float]:
     return [*model.classifier.coef_[0].tolist(), float(model.classifier.intercept_[0])]
 
 
+def provenance(data_hash: str, seed: int) -> dict[str, Any]:
+    """Facts about code, packages and machine; everything that could explain a different number."""
+    return {
+        "git": _own_git_state(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "threads": {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
+        "host": socket.gethostname(),
+        "command": sys.argv,
+        "working_folder": str(Path.cwd()),
+        "data_sha256": data_hash,
+        "seed": seed,
+    }
+
+
+@cache  # what was imported stays what runs, whatever happens to the files
+def _own_git_state() -> dict[str, Any] | None:
+    return git_state(_SOURCE)
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether the tree differs from it; None outside a git checkout or without git."""
+    status = _git(folder, "status", "--porcelain=v2", "--branch")  # the commit as well, in one call
+    if status is None:
+        return None
+    about = [line for line in status.splitlines() if line.startswith("# ")]
+    commit = next(line.removeprefix(_COMMIT) for line in about if line.startswith(_COMMIT))
+    return {"commit": commit, "dirty": len(status.splitlines()) > len(about)}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+@cache  # reading one takes milliseconds, and what is loaded stays
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def export_skops(run: LoadedRun, output: Path | None = None) -> Path:
     """Write the pipeline of a finished run in the format of skops, there or to ``output``; returns the file."""
     import skops.io
 
     path = output or run.folder.skops
-    write_bytes(path, skops.io.dumps(run.pipeline))
+    files.write_bytes(path, skops.io.dumps(run.pipeline))
     return path

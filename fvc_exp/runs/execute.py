@@ -1,11 +1,13 @@
-"""One configuration from start to end: prepare the data, run the stage, write the folder, catch what goes wrong."""
+"""One run from start to end (data, stage, files, errors), and ``verify``, which runs a finished one again."""
 
 import logging
+import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,19 @@ from fvc_exp.config.canonical import write_config
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.data.dataset import Dataset, load_dataset
 from fvc_exp.errors import ArtifactError, FvcError
-from fvc_exp.io.console import make_console, progress_bar
-from fvc_exp.io.files import read_json, write_bytes
+from fvc_exp.io import console, files
 from fvc_exp.io.run_folder import RunFolder, write_status
-from fvc_exp.runs.artifacts import write_result
-from fvc_exp.runs.load import LoadedRun
+from fvc_exp.runs.artifacts import provenance, write_result
+from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.show import print_result
-from fvc_exp.stages.pipeline import print_stage
+from fvc_exp.stages import pipeline
 from fvc_exp.training.experiment import RunResult, run_experiment
-from fvc_exp.training.split_dataset import SplitDataset
+from fvc_exp.training.split_dataset import SplitDataset, read_points
 
 log = logging.getLogger(__name__)
+
+_MOST_DIFFERENCES = 10
+_COMPARED = ("folds", "metrics", "coefficients", "predictions")
 
 
 def load_rows(config: Config) -> Dataset:
@@ -47,7 +51,7 @@ def execute(
     show: bool = True,
     facts: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
-    """Run the configured stage in this folder; returns what ``status.json`` says, whatever happened.
+    """Run the configured stage in this folder; returns the content of ``status.json``, also when the run fails.
 
     ``load`` gives the rows to train on with their split, ``show`` prints the tables of results, ``facts`` go into the
     status.
@@ -78,16 +82,14 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
     stage = config.stage
     tables: dict[str, Any] = {}
     if config.data.prepare or stage is not Stage.train:
-        from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
-
-        config = pipeline.with_demo(config, progress_bar)
+        config = pipeline.with_demo(config, console.progress_bar)
         for each in pipeline.VIDEO_STAGES:
             if stage in (each, Stage.all):
-                found = pipeline.run_video_stage(config, each, progress_bar)
+                found = pipeline.run_video_stage(config, each, console.progress_bar)
                 tables |= {name: asdict(summary) for name, summary in found.items()}
-                print_stage(make_console(), each.name, found)
+                pipeline.print_stage(console.make_console(), each.name, found)
         if stage is Stage.train:
-            pipeline.prepare_training(config, progress_bar)
+            pipeline.prepare_training(config, console.progress_bar)
     if stage in (Stage.train, Stage.all):
         train(config)
     return {"tables": tables} if tables else {}
@@ -96,10 +98,8 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
 def prepared_dataset(config: Config) -> Dataset:
     """The rows that a training run of this configuration would have, after making what is missing."""
     if config.data.prepare:
-        from fvc_exp.stages import pipeline
-
-        config = pipeline.with_demo(config, progress_bar)
-        pipeline.prepare_training(config, progress_bar)
+        config = pipeline.with_demo(config, console.progress_bar)
+        pipeline.prepare_training(config, console.progress_bar)
     return load_rows(config)
 
 
@@ -126,12 +126,12 @@ def train_and_write(
     plots: bool = True,
 ) -> None:
     """Cross-validate, refit, write all files of the run (without ``plots`` no picture), and print the table."""
-    progress = progress_bar("folds") if show else nullcontext()
+    progress = console.progress_bar("folds") if show else nullcontext()
     with progress as on_progress:
         result = run_on_one_thread(config, data, on_progress)
     write_artifacts(folder, result, plots=plots)
     if show:
-        print_result(make_console(), result, folder.path)
+        print_result(console.make_console(), result, folder.path)
 
 
 def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
@@ -150,5 +150,71 @@ def write_artifacts(folder: RunFolder, result: RunResult, *, plots: bool = True)
     if result.config.plots and plots:
         from fvc_exp.runs.plots import png_bytes, roc_pr_figure
 
-        results = read_json(folder.results)
-        write_bytes(folder.plot, png_bytes(roc_pr_figure(result.predictions(), results, result.config.data.name)))
+        results = files.read_json(folder.results)
+        files.write_bytes(folder.plot, png_bytes(roc_pr_figure(result.predictions(), results, result.config.data.name)))
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of a second run: identical, or the first differences in the order of the work."""
+
+    identical: bool
+    differences: tuple[str, ...]
+    packages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.identical:
+            return "identical: data, folds, coefficients, predictions and metrics, bit for bit"
+        changed = "; ".join(self.packages) or "none"
+        return "\n".join(("different:", *(f"  {each}" for each in self.differences), f"  changed since: {changed}"))
+
+
+def verify(path: Path) -> Verification:
+    """Train again in a clean folder from the stored configuration, and compare with the run bit by bit.
+
+    Raises:
+        ArtifactError: the folder holds no finished training run.
+        DataError: the data of the run is not there any more, or cannot be used.
+    """
+    run = require_finished(path)
+    differences = list(islice(_differences(run, dataset_of(run)), _MOST_DIFFERENCES))
+    now = provenance(run.provenance["data_sha256"], run.config.seed)
+    changed = _changed(run.provenance, now) if differences else ()
+    return Verification(not differences, tuple(differences), tuple(changed))
+
+
+def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
+    fitted_with, before = read_points(run.provenance.get("fitted_with", ())), run.provenance["data_sha256"]
+    data = SplitDataset.of(run.config, dataset).refitted(run.config, fitted_with)
+    if data.data_sha256 != before:
+        yield f"data: sha256 was {before}, is {data.data_sha256}"
+    with tempfile.TemporaryDirectory(prefix="fvc-verify-") as clean:
+        again = LoadedRun(Path(clean))
+        train_and_write(run.config, again.folder, data, show=False, plots=False)
+        for name in _COMPARED:
+            file = getattr(run.folder, name).name
+            for difference in _record_differences(_records(run, name), _records(again, name)):
+                yield f"{file}: {difference}"
+
+
+def _records(run: LoadedRun, name: str) -> Sequence[Mapping[str, Any]]:
+    return run.fold_records if name == "metrics" else getattr(run, name).to_dicts()
+
+
+def _record_differences(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if len(before) != len(after):
+        yield f"had {len(before)} records, has {len(after)}"
+    for number, (old, new) in enumerate(zip(before, after, strict=False), start=1):
+        for key in {**old, **new}:
+            if old.get(key) != new.get(key):
+                yield f"record {number}, {key}: was {old.get(key)!r}, is {new.get(key)!r}"
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Packages, Python, code and machine that are not what they were, each with both values."""
+    for name in sorted(before["packages"] | after["packages"]):
+        if (old := before["packages"].get(name)) != (new := after["packages"].get(name)):
+            yield f"{name} {old} -> {new}"
+    for name in ("python", "platform", "git", "threads", "cpu_count"):
+        if before.get(name) != after.get(name):
+            yield f"{name} {before.get(name)} -> {after.get(name)}"

@@ -1,7 +1,7 @@
 """A run read back from its folder, each file on first use. Nothing is written."""
 
-from __future__ import annotations
-
+import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import yaml
-from polars.exceptions import PolarsError
 
 from fvc_exp.config.canonical import read_config
 from fvc_exp.config.schema import Config
-from fvc_exp.errors import ArtifactError
-from fvc_exp.io.files import read_json, require_folder
+from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.io import files, tables
 from fvc_exp.io.run_folder import RunFolder, failure_text
-from fvc_exp.io.tables import read_own
 from fvc_exp.runs.portable_model import PortableModel
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 Records = tuple[dict[str, Any], ...]
+_MLFLOW_RUN = re.compile("[0-9a-f]{32}")  # how MLflow names the folder of a run, which holds its artifacts
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,9 @@ class LoadedRun:
         """The name of the folder; in a sweep that is the run id."""
         return self.path.resolve().name
 
-    def has(self, *files: str) -> bool:
+    def has(self, *names: str) -> bool:
         """Whether all of these files are there, by their names in ``RunFolder``."""
-        return all(getattr(self.folder, file).exists() for file in files)
+        return all(getattr(self.folder, name).exists() for name in names)
 
     @cached_property
     def status(self) -> Mapping[str, Any]:
@@ -75,7 +74,7 @@ class LoadedRun:
 
     @cached_property
     def config_text(self) -> str:
-        """``config.yaml`` as it stands there."""
+        """The text of ``config.yaml``."""
         try:
             return self.folder.config.read_text()
         except (OSError, UnicodeDecodeError) as error:
@@ -110,7 +109,7 @@ class LoadedRun:
     @cached_property
     def fold_records(self) -> Records:
         """One record per fold, as in ``metrics.json``, sorted by repeat and fold."""
-        records = read_json(self.folder.metrics)
+        records = files.read_json(self.folder.metrics)
         if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
             raise ArtifactError(f"{self.folder.metrics}: was not written by fvc-exp: it is no list of objects")
         return tuple(sorted(records, key=lambda each: (each.get("repeat", 0), each.get("fold", 0))))
@@ -123,17 +122,17 @@ class LoadedRun:
     @cached_property
     def predictions(self) -> pl.DataFrame:
         """One row per video and split it was scored in."""
-        return _table(self.folder.predictions, read_own)
+        return _table(self.folder.predictions, tables.read_own)
 
     @cached_property
     def folds(self) -> pl.DataFrame:
         """One row per video and fold that tested it."""
-        return _table(self.folder.folds, read_own)
+        return _table(self.folder.folds, tables.read_own)
 
     @cached_property
     def coefficients(self) -> pl.DataFrame:
         """One row per feature, and the intercept."""
-        return _table(self.folder.coefficients, read_own)
+        return _table(self.folder.coefficients, tables.read_own)
 
     @cached_property
     def model(self) -> PortableModel:
@@ -141,7 +140,7 @@ class LoadedRun:
         return PortableModel.from_json(_read_object(self.folder.portable_model), self.folder.portable_model)
 
     @cached_property
-    def pipeline(self) -> Pipeline:
+    def pipeline(self) -> "Pipeline":
         """The final model as scikit-learn's Pipeline of imputer, scaler and classifier, made from ``model.json``.
 
         It takes tables with the columns ``feature_names_in_``. An isotonic calibration is not in it.
@@ -189,7 +188,7 @@ def require_finished(path: Path) -> LoadedRun:
             nothing.
     """
     run = LoadedRun(path)
-    require_folder(path)
+    files.require_folder(path)
     if not run.has("status"):
         if run.has("config"):
             raise ArtifactError(f"{path}: the run is not finished: it holds no {run.folder.status.name} yet")
@@ -209,6 +208,48 @@ def require_finished(path: Path) -> LoadedRun:
     if not run.has("results"):
         raise ArtifactError(f"{path}: the run trained nothing: it holds no {run.folder.results.name}")
     return run
+
+
+def newest_run(folder: Path) -> Path:
+    """The training run below a folder that ended last.
+
+    Raises:
+        DataError: no training run below it is done.
+    """
+    runs = [LoadedRun(each.path) for each in runs_below(folder)]
+    done = [run for run in runs if run.is_finished]
+    if not done:
+        raise DataError(f"{folder}: {len(runs)} runs in it, but no training run that is done")
+    return max(done, key=lambda run: (run.status["ended"], run.path)).path
+
+
+def runs_below(folder: Path) -> list[RunFolder]:
+    """Every run folder at any depth, sorted by path; a run is where a ``status.json`` lies.
+
+    The copies in an MLflow store below the folder do not count as runs, nor does the ``best/`` of a sweep. Hidden
+    folders are left out: a killed process may leave an unfinished one.
+
+    Raises:
+        DataError: there is none.
+        ArtifactError: it is no folder.
+    """
+    found = []
+    # rglob would look for the file in every folder that it has just listed, which takes four times as long.
+    for path, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is_copy(path, names, name)]
+        if "status.json" in names and (run := RunFolder(Path(path))).status.is_file():
+            found.append(run)
+    if not found:
+        files.require_folder(folder)
+        raise DataError(f"{folder}: no run in it; run.py writes them below outputs/")
+    return sorted(found, key=lambda run: run.path)
+
+
+def _is_copy(parent: str, beside: list[str], name: str) -> bool:
+    """Whether a folder beside these files holds MLflow's copies, or a sweep's copy of its best member."""
+    if name == "best":
+        return "plan.json" in beside
+    return name == "artifacts" and _MLFLOW_RUN.fullmatch(Path(parent).name) is not None
 
 
 def shell_command(arguments: list[str]) -> str | None:
@@ -231,7 +272,7 @@ def flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float | None
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    content = read_json(path)
+    content = files.read_json(path)
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: was not written by fvc-exp: it is no object")
     return content
@@ -242,5 +283,5 @@ def _table(path: Path, read: Callable[[Path], pl.DataFrame]) -> pl.DataFrame:
         raise ArtifactError(f"{path}: is missing; without it the run is not complete")
     try:
         return read(path)
-    except (OSError, PolarsError, TypeError) as error:
+    except (OSError, pl.exceptions.PolarsError, TypeError) as error:
         raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error

@@ -15,12 +15,11 @@ import polars as pl
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from polars import selectors
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from fvc_exp._typing import Array
 from fvc_exp.data.columns import LABEL
-from fvc_exp.runs.explain.path import RegularisationPath
+from fvc_exp.runs.explain.analysis import RegularisationPath
 
 INTERCEPT = "(intercept)"
 SMALLEST_BIN = 5  # videos; the share of fakes among fewer videos says nothing
@@ -189,14 +188,14 @@ def draw_auc_over_c(axes: Axes, runs: pl.DataFrame) -> None:
 
 def coefficient_table(coefficients: pl.DataFrame) -> pl.DataFrame:
     """One row per feature, the largest first: coefficient, range over the folds, number of folds of the same sign."""
-    folds = selectors.matches(r"^repeat\d+_fold\d+$")
+    folds = pl.selectors.matches(r"^repeat\d+_fold\d+$")
     return coefficients.select(
         "feature",
         "coefficient",
         pl.min_horizontal(folds).alias("low"),
         pl.max_horizontal(folds).alias("high"),
         pl.sum_horizontal(folds.sign() == pl.col("coefficient").sign()).alias("same_sign"),
-        pl.lit(len(selectors.expand_selector(coefficients, folds))).alias("folds"),
+        pl.lit(len(pl.selectors.expand_selector(coefficients, folds))).alias("folds"),
     ).sort(pl.col("coefficient").abs(), descending=True, maintain_order=True)
 
 

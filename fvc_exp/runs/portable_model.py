@@ -1,16 +1,13 @@
 """``model.json``: a fitted model as plain numbers, and its predictions, which need numpy alone."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from fvc_exp._typing import Array
-from fvc_exp.config.canonical import run_id
 from fvc_exp.config.schema import Config
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.errors import ArtifactError, DataError
@@ -19,10 +16,7 @@ from fvc_exp.training.calibration import IsotonicMap
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-    from fvc_exp.training.experiment import RunResult
-
 FORMAT = 1
-
 _MOST_NAMES = 3
 
 
@@ -56,24 +50,6 @@ class PortableModel:
     feature_versions: tuple[str, ...]
     calibration: IsotonicMap | None = None
 
-    @classmethod
-    def from_result(cls, result: RunResult) -> PortableModel:
-        """The final model of a run."""
-        final, data_sha256 = result.final, result.data.data_sha256
-        fill = final.pipeline.named_steps["imputer"].statistics_
-        columns = (fill, final.scaler.mean_, final.scaler.scale_, final.classifier.coef_[0], *result.data.ranges)
-        rows = zip(result.dataset.feature_names, *(column.tolist() for column in columns), strict=True)
-        return cls(
-            features=tuple(Feature(*row) for row in rows),
-            intercept=float(final.classifier.intercept_[0]),
-            threshold=final.threshold,
-            classes=CLASSES,
-            run_id=run_id(result.config, data_sha256),
-            data_sha256=data_sha256,
-            feature_versions=result.dataset.feature_versions,
-            calibration=final.isotonic,
-        )
-
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the features."""
@@ -84,7 +60,7 @@ class PortableModel:
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any], where: object) -> PortableModel:
+    def from_json(cls, content: Mapping[str, Any], where: object) -> Self:
         """Read what ``to_json`` wrote; ``where`` is named in errors.
 
         Raises:
@@ -135,7 +111,7 @@ class PortableModel:
             if not (np.isnan(value) or feature.low <= value <= feature.high)
         ]
 
-    def to_pipeline(self, config: Config) -> Pipeline:
+    def to_pipeline(self, config: Config) -> "Pipeline":
         """The model as scikit-learn's Pipeline, as if fitted with this configuration; without isotonic calibration."""
         from fvc_exp.training.pipeline import build_pipeline
         from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression

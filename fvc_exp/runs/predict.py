@@ -1,4 +1,4 @@
-"""A saved run and video files -> probabilities, with what to beware of."""
+"""A finished run and videos: probabilities for new videos with warnings, and the videos that the run was made of."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Frame, Progress
 from fvc_exp.config.schema import Config, Table, VideoConfig
-from fvc_exp.data.manifest import VIDEO_EXTENSIONS
+from fvc_exp.data import columns, manifest
+from fvc_exp.demo.corpus import corpus_folder
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
-from fvc_exp.runs.load import require_finished
+from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.portable_model import PortableModel, few
-from fvc_exp.stages.table_store import find_source
-from fvc_exp.stages.tasks import SCALED, Destination, Task, measure, scaled_file, write_scaled
-from fvc_exp.video.worker_pool import Failed, run_in_workers
+from fvc_exp.stages import table_store, tasks
+from fvc_exp.video import decode, worker_pool
+from fvc_exp.video.worker_pool import Failed
 
 SCALED_TABLES = frozenset({Table.stage4, Table.original_stage4})
 
@@ -45,7 +46,7 @@ class Prediction:
 
 
 def as_csv(predictions: Sequence[Prediction]) -> str:
-    """One line per video, with a header; several warnings stand in one field, with semicolons between."""
+    """One line per video, with a header; several warnings are joined by semicolons in one field."""
     rows = [{**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions]
     return pl.DataFrame(rows, infer_schema_length=None).write_csv()
 
@@ -71,11 +72,11 @@ def _expand(videos: Sequence[str]) -> Iterator[Path]:
     for name in videos:
         path = Path(name)
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_EXTENSIONS)
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in manifest.VIDEO_EXTENSIONS)
         else:
             found = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         if not found:
-            kinds = ", ".join(sorted(VIDEO_EXTENSIONS))
+            kinds = ", ".join(sorted(manifest.VIDEO_EXTENSIONS))
             raise DataError(f"{name}: no such file, no folder with videos ({kinds}), and no pattern that matches one")
         yield from found
 
@@ -86,16 +87,16 @@ def _measured(
     """Prefixed features of each file, from worker processes."""
     tables = tuple(table.name for table in config.features.tables)
     rows: dict[Path, dict[str, float | None] | Failed] = {}
-    tasks = []
+    jobs = []
     for file in files:
-        source = find_source(Path("/"), str(file.absolute()))  # the user named it: any place will do
+        source = table_store.find_source(Path("/"), str(file.absolute()))  # the user named it: any place will do
         if source.path is None:
             rows[file] = source.failed or Failed("missing", "cannot be read")
         else:
-            tasks.append(Task(str(file), source.path, tables, None))
+            jobs.append(tasks.Task(str(file), source.path, tables, None))
     with tempfile.TemporaryDirectory(prefix="fvc-predict-") as scratch:
         function = partial(measure_video, config.video, Path(scratch))
-        outcomes = run_in_workers(function, tasks, limits=config.video.limits, workers=config.video.workers)
+        outcomes = worker_pool.run_in_workers(function, jobs, limits=config.video.limits, workers=config.video.workers)
         with closing(outcomes):
             for outcome in outcomes:
                 rows[Path(outcome.item.key)] = outcome.result
@@ -104,7 +105,7 @@ def _measured(
     return rows
 
 
-def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, float | None]:
+def measure_video(video: VideoConfig, scratch: Path, task: tasks.Task) -> dict[str, float | None]:
     """The features of one video for all its tables, by the names they have in a data set; runs in a worker.
 
     For tables of scaled videos a scaled copy is made in ``scratch`` and removed again.
@@ -113,13 +114,15 @@ def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, fl
     scaled = tuple(name for name in task.tables if Table[name] in SCALED_TABLES)
     rows: dict[str, dict[str, Any]] = {}
     if full:
-        rows |= measure(video.sampling, video.limits, replace(task, tables=full))
+        rows |= tasks.measure(video.sampling, video.limits, replace(task, tables=full))
     if scaled:
         copy = f"{sha256(task.key.encode()).hexdigest()}.mp4"
-        destination = Destination(scratch, scratch)
-        made = write_scaled(video.max_size, video.sampling, video.limits, destination, replace(task, payload=copy))
-        of_copy = Task(task.key, scratch / copy, scaled, scaled_file(made[SCALED]))
-        rows |= measure(video.sampling, video.limits, of_copy)
+        destination = tasks.Destination(scratch, scratch)
+        made = tasks.write_scaled(
+            video.max_size, video.sampling, video.limits, destination, replace(task, payload=copy)
+        )
+        of_copy = tasks.Task(task.key, scratch / copy, scaled, tasks.scaled_file(made[tasks.SCALED]))
+        rows |= tasks.measure(video.sampling, video.limits, of_copy)
         (scratch / copy).unlink()
     return {f"{Table[table].value}{name}": value for table, row in rows.items() for name, value in row.items()}
 
@@ -148,3 +151,38 @@ def _version_warnings(model: PortableModel) -> list[str]:
         return []
     trained = ", ".join(model.feature_versions) or "unknown"
     return [f"feature version of the training data: {trained}; of this program: {FEATURE_VERSION}"]
+
+
+def run_videos(run_folder: Path) -> pl.DataFrame:
+    """``predictions.parquet`` with the absolute path of each video as ``file``, and whether it ``exists``.
+
+    Raises:
+        ArtifactError: the folder holds no finished training run.
+    """
+    run = LoadedRun(run_folder)
+    files = [_data_root(run) / name for name in run.predictions[columns.KEY]]
+    return run.predictions.with_columns(
+        file=pl.Series([str(file) for file in files], dtype=pl.String),
+        exists=pl.Series([file.is_file() for file in files], dtype=pl.Boolean),
+    )
+
+
+def measured_frames(run_folder: Path, video: Path) -> list[Frame]:
+    """The frames of a video that a run's features are measured on, upright; height x width x red, green, blue.
+
+    Raises:
+        ArtifactError: the run folder has no configuration.
+        VideoError: the video cannot be decoded.
+    """
+    config = LoadedRun(run_folder).config.video
+    frames = decode.SampledFrames(video, config.sampling, config.limits)
+    found = frames.read(lambda samples: [sample.rgb.copy() for sample in samples if sample.is_sampled])
+    turns = frames.probe.quarter_turns
+    return [np.rot90(frame, turns) for frame in found]
+
+
+def _data_root(run: LoadedRun) -> Path:
+    """Where the paths of the run's videos begin; they are relative to where it was started."""
+    data = run.config.data
+    root = Path(run.provenance["working_folder"]) / data.root
+    return root if data.demo is None else corpus_folder(root, data.demo)

@@ -14,8 +14,6 @@ from fvc_exp.training.notes import FLAGS
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
          "log_loss", "brier")  # fmt: skip
-
-
 _STYLES = {CheckOutcome.passed: "green", CheckOutcome.failed: "red", CheckOutcome.unchecked: "yellow", None: ""}
 
 
@@ -75,7 +73,7 @@ def _mean_and_deviation(mean: float, std: float | None) -> str:
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
-    """Print the table, then what to believe of it."""
+    """Print the table, then the conclusions."""
     titles = {"nonzero": "coefs", "p_value": "p", "tied": "ties", "within_one_se": "1 SE", "beats_floor": "> floor"}
     frame = comparison.to_frame().drop("difference", "floor", "floor_p_value").rename(titles)
     title = (

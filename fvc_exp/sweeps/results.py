@@ -162,9 +162,9 @@ def write_csv(sweep: SweepFolder, ranked: pl.DataFrame) -> None:
 
 def ties(sweep: SweepFolder, ranked: pl.DataFrame) -> TieSummary | str:
     """Which runs tie with the best one, or why that cannot be tested."""
-    from fvc_exp.runs.compare.scored_run import compare_runs, read_run
+    from fvc_exp.runs.compare.scored_run import compare_runs, read_scored_run
 
     try:
-        return compare_runs([read_run(sweep.member(run_id).path) for run_id in ranked["run_id"]])
+        return compare_runs([read_scored_run(sweep.member(run_id).path) for run_id in ranked["run_id"]])
     except ArtifactError as error:
         return f"the ranking cannot be tested: {error}"

@@ -19,7 +19,7 @@ from fvc_exp.errors import ArtifactError, DataError, MissingExtraError, QueryErr
 from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
-from fvc_exp.runs.find import runs_below
+from fvc_exp.runs.load import runs_below
 from tests.conftest import ROOT, Compose, run, signal_dataset
 
 duckdb = pytest.importorskip("duckdb")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fvc_exp.cli import doctor
 from fvc_exp.cli.app import app
-from fvc_exp.cli.doctor import Verdict
+from fvc_exp.cli.doctor import Severity
 from tests.conftest import ROOT
 
 
@@ -43,35 +43,35 @@ def test_a_wrong_package_is_a_problem_and_says_how_to_mend_it(
 def test_a_missing_extra_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "requires", lambda _name: ["no-such-package>=1; extra == 'analytics'"])
     finding = next(each for each in doctor.extra_findings() if each.subject == "extra analytics")
-    assert finding.verdict is Verdict.note
+    assert finding.verdict is Severity.note
     assert "pip install 'fvc-exp[analytics]'" in finding.advice
 
 
 def test_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda _pid: set(), raising=False)
     finding = doctor.thread_finding()
-    assert (finding.verdict, "OMP_NUM_THREADS" in finding.advice) == (Verdict.note, True)
+    assert (finding.verdict, "OMP_NUM_THREADS" in finding.advice) == (Severity.note, True)
 
 
 def test_an_output_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     [finding] = doctor.folder_findings("outputs", tmp_path / "file" / "outputs")
-    assert finding.verdict is Verdict.problem
+    assert finding.verdict is Severity.problem
     assert "outputs=/elsewhere" in finding.advice
 
 
 @pytest.mark.parametrize(
     ("script", "verdict", "found"),
     [
-        ("echo 'main*'; echo short", Verdict.ok, "partitions main*, short"),
-        ("echo 'slurm_load: no controller' >&2; exit 1", Verdict.note, "no controller"),
-        ("exec sleep 60", Verdict.note, "no answer in"),
-        (None, Verdict.note, "no sbatch, squeue, sinfo"),
+        ("echo 'main*'; echo short", Severity.ok, "partitions main*, short"),
+        ("echo 'slurm_load: no controller' >&2; exit 1", Severity.note, "no controller"),
+        ("exec sleep 60", Severity.note, "no answer in"),
+        (None, Severity.note, "no sbatch, squeue, sinfo"),
     ],
     ids=["answers", "refuses", "hangs", "absent"],
 )
 def test_slurm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, verdict: Verdict, found: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, verdict: Severity, found: str
 ) -> None:
     for name in ("sbatch", "squeue", "sinfo") if script else ():
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")

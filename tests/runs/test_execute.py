@@ -1,11 +1,18 @@
+import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
+from typer.testing import CliRunner
 
+from fvc_exp.cli.app import app
 from fvc_exp.runs import execute
-from tests.conftest import Compose
+from fvc_exp.runs.execute import verify
+from tests.conftest import Compose, edit_json
 
 
 def threads() -> set[int]:
@@ -35,3 +42,56 @@ def test_a_run_takes_one_thread_of_the_numerical_libraries(
         assert execute.execute(config, tables / "run", show=False)["state"] == "done"
         assert threads() == before == {2}
     assert inside == [{1}, {1}]
+
+
+@pytest.fixture
+def copied_run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run with its tables, named relative to where it was started."""
+    shutil.copytree(finished_run.parent, tmp_path, dirs_exist_ok=True)
+    edit_json(tmp_path / "run" / "provenance.json", working_folder=str(tmp_path))
+    return tmp_path / "run"
+
+
+def test_a_run_repeats_bit_for_bit(copied_run: Path) -> None:
+    found = verify(copied_run)
+    assert found.identical, found
+    done = CliRunner().invoke(app, ["verify", str(copied_run)])
+    assert (done.exit_code, done.stdout.split(":")[0]) == (0, "identical")
+
+
+def test_one_changed_byte_of_data_is_named_first(copied_run: Path) -> None:
+    path = copied_run.parent / "features_stage2.parquet"
+    frame = pl.read_parquet(path)
+    frame.with_columns(
+        f3=pl.when(pl.col("video_path") == frame["video_path"][7]).then(0.0).otherwise("f3")
+    ).write_parquet(path)
+    found = verify(copied_run)
+    assert found.differences[0].startswith("data: sha256 was ")
+    assert (
+        any(each.startswith("metrics.json: record 1, ") for each in found.differences) or len(found.differences) == 10
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("config.yaml", ("seed: 42", "seed: 43"), r"folds\.parquet: record 1, "),
+        ("metrics.json", ('"n_iter": ', '"n_iter": 9'), r"metrics\.json: record 1, n_iter: was "),
+        ("coefficients.csv", ("(intercept)", "(Intercept)"), r"coefficients\.csv: record 6, feature: was "),
+    ],
+    ids=["seed", "metrics", "coefficients"],
+)
+def test_what_differs_is_named(copied_run: Path, name: str, change: tuple[str, str], message: str) -> None:
+    (copied_run / name).write_text((copied_run / name).read_text().replace(*change, 1))
+    found = verify(copied_run)
+    assert not found.identical
+    assert re.match(message, found.differences[0]), found
+
+
+def test_a_changed_package_is_named(copied_run: Path) -> None:
+    content = json.loads((copied_run / "provenance.json").read_text())
+    content["packages"]["scikit-learn"] = "0.1"
+    (copied_run / "provenance.json").write_text(json.dumps(content))
+    assert verify(copied_run).identical
+    (copied_run / "metrics.json").write_text("[]")
+    assert verify(copied_run).packages[0].startswith("scikit-learn 0.1 -> ")

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 import fvc_exp
 from fvc_exp.cli.app import app
-from fvc_exp.errors import ArtifactError
+from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.execute import dataset_of
-from fvc_exp.runs.load import LoadedRun, require_finished
+from fvc_exp.runs.load import LoadedRun, newest_run, require_finished
 
 
 @pytest.fixture
@@ -120,3 +120,31 @@ def test_results_of_another_version_are_named(copy: RunFolder) -> None:
     write_json(copy.results, {"audit": {}})
     with pytest.raises(ArtifactError, match="'fold_dependence' is missing; another version wrote it, run again"):
         LoadedRun(copy.path).require_results("audit", "fold_dependence")
+
+
+def write_run(folder: Path, ended: str, state: str = "done", *, trained: bool = True) -> None:
+    folder.mkdir(parents=True)
+    (folder / "status.json").write_text(json.dumps({"state": state, "ended": ended}))
+    if trained:
+        (folder / "results.json").write_text("{}")
+
+
+def test_newest_run_is_the_last_that_trained_and_is_done(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "2026-01-03T00:00:00+00:00")
+    write_run(tmp_path / "b", "2026-01-01T00:00:00+00:00")
+    write_run(tmp_path / "sweep" / "c", "2026-01-05T00:00:00+00:00", "failed")
+    write_run(tmp_path / "d", "2026-01-06T00:00:00+00:00", trained=False)
+    assert newest_run(tmp_path) == tmp_path / "a"
+
+
+@pytest.mark.parametrize(("state", "trained"), [("failed", True), ("done", False)], ids=["failed", "video stage"])
+def test_folder_without_a_finished_training_run_is_named(tmp_path: Path, state: str, trained: bool) -> None:
+    write_run(tmp_path / "a", "2026-01-03T00:00:00+00:00", state, trained=trained)
+    with pytest.raises(DataError, match=r"1 runs in it, but no training run that is done"):
+        newest_run(tmp_path)
+
+
+def test_hidden_folders_hold_no_runs(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "2026-01-01T00:00:00+00:00")
+    write_run(tmp_path / ".best-x7" / "new", "2026-01-02T00:00:00+00:00")  # of a driver that was killed
+    assert newest_run(tmp_path) == tmp_path / "a"

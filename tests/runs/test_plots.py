@@ -14,7 +14,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from fvc_exp.runs import plots
 from fvc_exp.runs.artifacts import results
-from fvc_exp.runs.explain.path import regularisation_path
+from fvc_exp.runs.explain.analysis import regularisation_path
 from fvc_exp.training.experiment import RunResult
 from tests.conftest import run, signal_dataset
 from tests.report.folders import make_config

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.runs.artifacts import portable_model
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.training.experiment import RunResult
 from tests.conftest import Compose, run, signal_dataset
@@ -25,7 +26,7 @@ def result(request: pytest.FixtureRequest, compose_config: Compose) -> RunResult
 
 
 def read_back(result: RunResult) -> PortableModel:
-    return PortableModel.from_json(json.loads(json.dumps(PortableModel.from_result(result).to_json())), "model.json")
+    return PortableModel.from_json(json.loads(json.dumps(portable_model(result).to_json())), "model.json")
 
 
 def test_predicts_as_scikit_learn(result: RunResult) -> None:
@@ -34,7 +35,7 @@ def test_predicts_as_scikit_learn(result: RunResult) -> None:
 
 
 def test_survives_json(result: RunResult) -> None:
-    assert read_back(result) == PortableModel.from_result(result)
+    assert read_back(result) == portable_model(result)
 
 
 def test_names_what_training_has_not_seen(result: RunResult) -> None:

@@ -1,31 +1,35 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from click.testing import Result
+from fvc_exp.config.canonical import write_config
+from tests.video.test_rewrite import rotated
 from typer.testing import CliRunner
 
 from fvc_exp.cli.app import app
-from fvc_exp.errors import DataError
+from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
-from fvc_exp.runs.predict import predict
-from tests.conftest import run_py
+from fvc_exp.runs.predict import measured_frames, predict, run_videos
+from tests.conftest import SMALL_DEMO, Compose, run_py
+from tests.video.clips import moving_frames, write_clip, x264
 
 
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def outputs(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus and three runs on it: full-size features, scaled ones too, forensic ones."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    corpus = ("data.demo.events=12", "data.demo.uploads=1", "cv.n_splits=2", "plots=false", f"outputs={outputs}")
+    outputs = Path(shutil.copytree(small_demo, tmp_path_factory.mktemp("predict") / "outputs"))
     for name in ("stage2", "all", "forensic"):
-        done = run_py(*corpus, f"features={name}", f"hydra.run.dir={outputs / name}")
+        done = run_py(*SMALL_DEMO, f"outputs={outputs}", f"features={name}", f"hydra.run.dir={outputs / name}")
         assert done.returncode == 0, done.stderr
     return outputs
 
@@ -133,3 +137,35 @@ def test_command_names_mistakes_in_one_line(outputs: Path, arguments: list[str],
     done = fvc("predict", *(argument.format(run=outputs / "stage2") for argument in arguments))
     assert done.exit_code == 2
     assert message in done.stderr.splitlines()[-1]
+
+
+def test_videos_lie_where_the_run_found_them(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")  # relative paths of the run are not relative to here
+    videos = run_videos(finished_run)
+    place = finished_run.parent.resolve()
+    assert [Path(file) for file in videos["file"]] == [place / name for name in videos["video_path"]]
+    assert not videos["exists"].any()  # it was trained on tables alone
+
+
+def test_a_folder_without_predictions_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"predictions\.parquet: is missing"):
+        run_videos(tmp_path)
+
+
+def test_frames_are_those_that_are_measured(tmp_path: Path, compose_config: Compose) -> None:
+    config = compose_config("video.sampling.min_frames=3", "video.sampling.max_frames=3")
+    write_config(tmp_path / "config.yaml", config)
+    drawn = moving_frames(9)
+    frames = measured_frames(tmp_path, write_clip(tmp_path / "clip.mp4", drawn))
+    assert [frame.shape for frame in frames] == [drawn[0].shape] * 3
+    for frame, number in zip(frames, (0, 4, 8), strict=True):
+        errors = [np.abs(frame.astype(float) - other).mean() for other in drawn]
+        assert int(np.argmin(errors)) == number
+
+
+def test_frames_stand_upright(tmp_path: Path, compose_config: Compose) -> None:
+    write_config(tmp_path / "config.yaml", compose_config())
+    clip = write_clip(tmp_path / "clip.mp4", moving_frames(3, height=64, width=128), x264("bframes=0"))
+    turned = rotated(clip, tmp_path / "turned.mp4", (0, 1, -1, 0))  # by a quarter, clockwise
+    for shown, coded in zip(measured_frames(tmp_path, turned), measured_frames(tmp_path, clip), strict=True):
+        assert np.array_equal(shown, np.rot90(coded, -1))

@@ -12,7 +12,7 @@ import pytest
 from fvc_exp import load_run, load_sweep
 from fvc_exp.errors import ArtifactError, TrackingError
 from fvc_exp.io.files import write_json
-from fvc_exp.runs.find import runs_below
+from fvc_exp.runs.load import runs_below
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.schedulers import read_submissions
 from fvc_exp.tracking.run_record import Status, ending_of, fold_metrics, read_run, texts

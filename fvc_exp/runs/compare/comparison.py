@@ -66,7 +66,7 @@ class Comparison:
         return sum(row.beats_floor for row in self.rows)
 
     def sentences(self) -> list[str]:
-        """What to believe."""
+        """The conclusions, as sentences."""
         beat = "no configuration is shown to beat the floor"
         if self.n_beat_floor:
             beat = f"{self.n_beat_floor} of {len(self.rows)} configurations are better than the floor"
@@ -124,7 +124,7 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
 
 
 def _best_floor(run: ScoredRun, metric: str) -> float:
-    """The score of the rule that looks at no feature and does best."""
+    """The score of the best rule that uses no feature."""
     floors: list[float] = [scores[metric] for scores in run.results["floors"]["cv"].values()]
     return max(floors, key=lambda score: direction(metric) * score)
 

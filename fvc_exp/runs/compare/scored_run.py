@@ -65,7 +65,7 @@ class ScoredRun:
         )
 
 
-def read_run(path: Path) -> ScoredRun:
+def read_scored_run(path: Path) -> ScoredRun:
     """Read one finished training run.
 
     Raises:
@@ -76,6 +76,23 @@ def read_run(path: Path) -> ScoredRun:
     if "nonzero" not in run.results["final_model"]:
         raise ArtifactError(f"{run.folder.results}: 'nonzero' is missing; another version wrote it, run again")
     return ScoredRun(run)
+
+
+def runs_of(paths: Sequence[Path]) -> list[ScoredRun]:
+    """The runs of folders; of a sweep the finished ones, in the order of their names. A run named twice counts once.
+
+    Raises:
+        ArtifactError: a folder is neither a finished training run nor a sweep that has one.
+    """
+    found: dict[Path, ScoredRun] = {}
+    for path in paths:
+        members = sorted((path / "runs").glob("*/status.json"))
+        done = [member.parent for member in members if LoadedRun(member.parent).is_finished]
+        if members and not done:
+            raise ArtifactError(f"{path}: none of the {len(members)} runs of this sweep is finished")
+        for folder in done or [path]:
+            found[folder.resolve()] = read_scored_run(folder)
+    return list(found.values())
 
 
 def require_equal_folds(runs: Sequence[ScoredRun]) -> None:

@@ -104,11 +104,11 @@ class TieSummary:
         return sum(each.tied for each in self.ranking)
 
     def choose(self, choice: Choice) -> Candidate:
-        """The configuration that a rule takes."""
+        """The configuration that a rule chooses."""
         return {Choice.best: self.best, Choice.tied: self.simplest, Choice.one_se: self.one_se}[choice]
 
     def sentence(self) -> str:
-        """What to believe of the ranking, in one sentence."""
+        """The conclusion about the ranking, in one sentence."""
         if len(self.ranking) == 1:
             return f"only one configuration: {self.best.label}"
         constants = sum(each.tied and not each.candidate.nonzero for each in self.ranking)

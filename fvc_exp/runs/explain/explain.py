@@ -1,6 +1,6 @@
-"""Insight into a run as files beside it: made on demand, and ignored once another run stands in the folder."""
+"""Insight into a run, stored in its folder: made on demand, and ignored when the folder holds a newer run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,16 @@ from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Penalty
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.io import files
+from fvc_exp.io import files, tables
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.io.tables import parquet_bytes, read_own
-from fvc_exp.runs.execute import dataset_of, run_on_one_thread
-from fvc_exp.runs.explain.coefficients import coefficient_stability, feature_importance
-from fvc_exp.runs.explain.path import RegularisationPath, regularisation_path
-from fvc_exp.runs.explain.slice_scores import slice_scores
-from fvc_exp.runs.load import LoadedRun, require_finished
-from fvc_exp.runs.plots import path_figure, svg_bytes
+from fvc_exp.runs import execute, load, plots
+from fvc_exp.runs.explain import analysis
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.split_dataset import SplitDataset
 
 _TABLES = ("coefficients", "importance", "slices")
+_WITH_INTERVAL = ("auc", "average_precision", "f1", "balanced_accuracy")
+_MOST_FEATURES = 15
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Insight:
     coefficients: pl.DataFrame
     importance: pl.DataFrame
     slices: pl.DataFrame
-    path: RegularisationPath | None
+    path: analysis.RegularisationPath | None
 
     def intervals_json(self) -> dict[str, Any]:
         """The run and its intervals as plain values."""
@@ -48,12 +45,31 @@ class Insight:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
-        tables = {name: getattr(self, name).to_dicts() for name in _TABLES}
+        frames = {name: getattr(self, name).to_dicts() for name in _TABLES}
         path = None
         if self.path is not None:
             scores, coefficients = self.path.scores.to_dicts(), self.path.coefficients.to_dicts()
             path = {"C": self.path.C, "scores": scores, "coefficients": coefficients}
-        return {**self.intervals_json(), **tables, "path": path}
+        return {**self.intervals_json(), **frames, "path": path}
+
+    def interval_lines(self) -> Iterator[str]:
+        """The intervals of the most important metrics as text, one line per split."""
+        for split, found in (("cv", self.cv), ("held-out test", self.test)):
+            texts = [f"{name} {found[name].estimate:.3f} [{found[name].low:.3f}, {found[name].high:.3f}]"
+                     for name in _WITH_INTERVAL if name in found]  # fmt: skip
+            if texts:
+                yield f"{split}, 95 % intervals by groups: {', '.join(texts)}"
+
+    def titled_tables(self) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Title and table: the largest coefficients with the importance of their features, slices, and the path."""
+        joined = self.coefficients.join(self.importance.drop("std"), on="feature", how="left", maintain_order="left")
+        largest = joined.sort(pl.col("coefficient").abs(), descending=True, maintain_order=True).head(_MOST_FEATURES)
+        shown = f"largest {len(largest)} of {len(joined)} coefficients"
+        yield f"{shown}, 95 % intervals by groups; importance: fall of AUC", largest
+        if len(self.slices):
+            yield "slices; AUC with its 95 % interval", self.slices.drop("accuracy", "mean_probability")
+        if self.path is not None:
+            yield f"regularisation path; C of the run is {self.path.C:g}", self.path.scores
 
 
 class InsightFolder:
@@ -79,7 +95,7 @@ def explain(path: Path, *, replicates: int, on_progress: Progress | None = None)
         ArtifactError: the folder holds no finished training run, or cannot be written.
         DataError: the data is gone, or is not that of the run any more.
     """
-    run = require_finished(path)
+    run = load.require_finished(path)
     results = run.require_results("fold_dependence")
     found = insight_of(_again(run), results, replicates, on_progress)
     write_insight(InsightFolder(path), found)
@@ -96,15 +112,17 @@ def insight_of(
         run_id=results["run_id"],
         cv=intervals(predictions, "cv", results["fold_dependence"]),
         test=intervals(predictions, "test", 0.0) if len(result.split.test) else {},
-        coefficients=coefficient_stability(result, replicates, on_progress=on_progress),
-        importance=feature_importance(result, on_progress=on_progress),
-        slices=slice_scores(predictions, result.dataset.ids, result.dataset.slices, results["fold_dependence"]),
-        path=regularisation_path(result, on_progress=on_progress) if has_path else None,
+        coefficients=analysis.coefficient_stability(result, replicates, on_progress=on_progress),
+        importance=analysis.feature_importance(result, on_progress=on_progress),
+        slices=analysis.slice_scores(
+            predictions, result.dataset.ids, result.dataset.slices, results["fold_dependence"]
+        ),
+        path=analysis.regularisation_path(result, on_progress=on_progress) if has_path else None,
     )
 
 
 def write_insight(folder: InsightFolder, insight: Insight) -> None:
-    """Write tables, the picture of the path, and last the summary.
+    """Write frames, the picture of the path, and last the summary.
 
     Raises:
         ArtifactError: the folder cannot be written.
@@ -114,17 +132,17 @@ def write_insight(folder: InsightFolder, insight: Insight) -> None:
         folder.summary.unlink(missing_ok=True)
     except OSError as error:
         raise ArtifactError(f"{folder.path}: cannot be written: {error.strerror}") from error
-    tables = {name: getattr(insight, name) for name in _TABLES}
+    frames = {name: getattr(insight, name) for name in _TABLES}
     if insight.path is not None:
-        tables |= {"path_scores": insight.path.scores, "path_coefficients": insight.path.coefficients}
-        files.write_bytes(folder.path_figure, svg_bytes(path_figure(insight.path), "path"))
-    for name, table in tables.items():
-        files.write_bytes(folder.table(name), parquet_bytes(table))
+        frames |= {"path_scores": insight.path.scores, "path_coefficients": insight.path.coefficients}
+        files.write_bytes(folder.path_figure, plots.svg_bytes(plots.path_figure(insight.path), "path"))
+    for name, table in frames.items():
+        files.write_bytes(folder.table(name), tables.parquet_bytes(table))
     files.write_json(folder.summary, insight.intervals_json() | {"path_C": insight.path.C if insight.path else None})
 
 
 def read_insight(path: Path) -> Insight | None:
-    """What ``explain`` left in a run folder; None if it was never called, or was called for an earlier run.
+    """What ``explain`` wrote into a run folder; None if it was never called, or was called for an earlier run.
 
     Raises:
         ArtifactError: a file is missing or broken.
@@ -135,24 +153,24 @@ def read_insight(path: Path) -> Insight | None:
     summary = files.read_json(folder.summary)
     if summary["run_id"] != files.read_json(folder.run.results)["run_id"]:
         return None
-    tables = {name: _read_parquet(folder.table(name)) for name in _TABLES}
+    frames = {name: _read_parquet(folder.table(name)) for name in _TABLES}
     path_of_c = None
     if (c := summary["path_C"]) is not None:
         scores, coefficients = (_read_parquet(folder.table(f"path_{name}")) for name in ("scores", "coefficients"))
-        path_of_c = RegularisationPath(c, scores, coefficients)
+        path_of_c = analysis.RegularisationPath(c, scores, coefficients)
     cv, test = ({name: Interval(**each) for name, each in summary[split].items()} for split in ("cv", "test"))
-    return Insight(summary["run_id"], cv, test, **tables, path=path_of_c)
+    return Insight(summary["run_id"], cv, test, **frames, path=path_of_c)
 
 
-def _again(run: LoadedRun) -> RunResult:
+def _again(run: load.LoadedRun) -> RunResult:
     """The run's result once more, on its data and folds."""
-    dataset, before = dataset_of(run), run.provenance["data_sha256"]
+    dataset, before = execute.dataset_of(run), run.provenance["data_sha256"]
     if (found := dataset.content_hash()) != before:
         raise DataError(f"{run.config.data.root}: the data changed: sha256 was {before}, is {found}")
-    return run_on_one_thread(run.config, SplitDataset.of(run.config, dataset))
+    return execute.run_on_one_thread(run.config, SplitDataset.of(run.config, dataset))
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
     if not path.exists():
         raise ArtifactError(f"{path}: is missing; explain the run again")
-    return read_own(path)
+    return tables.read_own(path)

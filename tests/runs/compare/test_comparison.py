@@ -17,8 +17,7 @@ from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.compare.comparison import compare
-from fvc_exp.runs.compare.scored_run import compare_runs, read_run
-from fvc_exp.runs.find import runs_of
+from fvc_exp.runs.compare.scored_run import compare_runs, read_scored_run, runs_of
 from tests.conftest import edit_json, run, signal_dataset
 
 GRID = {"weak": ["C=0.0001"], "strong": ["C=1"], "sparse": ["penalty=l1", "C=0.3"], "null": ["penalty=l1", "C=0.0001"]}
@@ -119,13 +118,13 @@ def test_a_missing_file_is_named(sweep: Path, name: str) -> None:
     path = sweep / "runs" / "weak" / f"{name}.parquet"
     path.unlink()
     with pytest.raises(ArtifactError, match=rf"{name}\.parquet: is missing"):
-        compare([read_run(path.parent)])
+        compare([read_scored_run(path.parent)])
 
 
 def test_a_run_of_an_older_version_is_named(sweep: Path) -> None:
     edit_json(sweep / "runs" / "weak" / "results.json", final_model={"n_iter": 1, "converged": True})
     with pytest.raises(ArtifactError, match="'nonzero' is missing; another version wrote it, run again"):
-        read_run(sweep / "runs" / "weak")
+        read_scored_run(sweep / "runs" / "weak")
 
 
 def test_an_unknown_metric_and_an_unfinished_sweep(sweep: Path) -> None:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.axes import Axes
 
-from fvc_exp.report.pictures import picture
+from fvc_exp.report.run_page import picture
 from fvc_exp.runs.plots import PALETTE
 from tests.report.folders import SCRIPT
 

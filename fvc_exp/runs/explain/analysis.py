@@ -1,0 +1,239 @@
+"""What a run has learned: coefficients, importance of features, the path over C, and scores of slices."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from sklearn.inspection import permutation_importance
+
+from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
+from fvc_exp.config.schema import Config, Penalty
+from fvc_exp.data.columns import KEY
+from fvc_exp.data.dataset import Dataset
+from fvc_exp.errors import IncompatibleError
+from fvc_exp.evaluation import bootstrap, metrics, statistics
+from fvc_exp.training.experiment import RunResult, fold_aucs
+from fvc_exp.training.pipeline import FittedModel, fit_pipeline
+
+_TAILS = (0.025, 0.975)
+C_VALUES = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, two per decade
+_SCORES = {"C": pl.Float64, "mean": pl.Float64, "std": pl.Float64, "standard_error": pl.Float64, "nonzero": pl.Int64}
+_COEFFICIENTS = {"C": pl.Float64, "feature": pl.String, "coefficient": pl.Float64}
+_NUMBERS = ("accuracy", "recall", "recall_real", "mean_probability", "auc", "auc_low", "auc_high")
+SLICE_SCHEMA = {
+    **dict.fromkeys(("slice", "value", "split"), pl.String),
+    **dict.fromkeys(("rows", "groups", "fakes"), pl.Int64),
+    **dict.fromkeys(_NUMBERS, pl.Float64),
+    "auc_against": pl.String,
+}
+
+
+def coefficient_stability(
+    result: RunResult, replicates: int = 200, seed: int = 0, on_progress: Progress | None = None
+) -> pl.DataFrame:
+    """Fit the final model to resampled groups of the development rows; one row per feature, then the intercept.
+
+    ``coefficient`` is that of the run (of standardised features, before calibration); ``low`` and ``high`` hold the
+    middle 95 % of the replicates, ``standard_error`` is their standard deviation. ``sign_stability`` is the share of
+    replicates with the same sign (zero counts as a sign), ``selected`` the share that is not zero. An l1 penalty pulls
+    the interval to zero with the coefficient: it shows how much the fit varies, not where the true value lies.
+    """
+    config, dataset, rows = at_final_c(result), result.dataset, result.split.development
+    exact = _weights(fit_pipeline(config, dataset.X[rows], dataset.y[rows]))
+    drawn = []
+    for done, sample in enumerate(group_samples(dataset, rows, replicates, seed), 1):
+        drawn.append(_weights(fit_pipeline(config, dataset.X[sample], dataset.y[sample])))
+        if on_progress:
+            on_progress(done, replicates)
+    table = np.array(drawn)
+    low, high = np.quantile(table, _TAILS, axis=0)
+    return pl.DataFrame(
+        {
+            "feature": [*dataset.feature_names, "(intercept)"],
+            "coefficient": exact,
+            "low": low,
+            "high": high,
+            "standard_error": table.std(axis=0, ddof=1),
+            "sign_stability": (np.sign(table) == np.sign(exact)).mean(axis=0),
+            "selected": (table != 0).mean(axis=0),
+        }
+    )
+
+
+def at_final_c(result: RunResult) -> Config:
+    """The run's configuration with the C of its final model, and nothing left to search."""
+    config = result.config
+    c = result.final.C if np.isfinite(result.final.C) else config.C
+    return replace(config, C=c, cv=replace(config.cv, c_grid=[]))
+
+
+def group_samples(dataset: Dataset, rows: Indices, replicates: int, seed: int) -> Iterator[Indices]:
+    """Row numbers of as many groups, drawn with replacement among those with the same labels, for each replicate."""
+    random = np.random.default_rng(seed)
+    by_labels: dict[frozenset[int], list[Indices]] = {}
+    for group in np.unique(dataset.groups[rows]):
+        members = rows[dataset.groups[rows] == group]
+        by_labels.setdefault(frozenset(dataset.y[members].tolist()), []).append(members)
+    for _ in range(replicates):
+        drawn = [alike[place] for alike in by_labels.values() for place in random.integers(len(alike), size=len(alike))]
+        yield np.concatenate(drawn)
+
+
+def _weights(model: FittedModel) -> Array:
+    return np.append(model.classifier.coef_[0], model.classifier.intercept_[0])
+
+
+def feature_importance(
+    result: RunResult, repeats: int = 10, seed: int = 0, on_progress: Progress | None = None
+) -> pl.DataFrame:
+    """Fall of the AUC on each fold's test rows when a feature's values are shuffled among them (Breiman 2001).
+
+    One row per feature, the most important first: ``importance`` is the mean over folds and repeats, ``std`` the
+    standard deviation over folds of their means. Of features with the same information, each looks unimportant, since
+    the others stay.
+    """
+    folds, dataset = result.split.folds, result.dataset
+    falls = []
+    for done, (fold, model) in enumerate(zip(folds, result.fold_models, strict=True), 1):
+        X, y = dataset.X[fold.test], dataset.y[fold.test]
+        found = permutation_importance(
+            model.pipeline, X, y, scoring=_auc_of(model), n_repeats=repeats, random_state=seed
+        )
+        falls.append(found.importances_mean)
+        if on_progress:
+            on_progress(done, len(folds))
+    table = np.array(falls)
+    std = table.std(axis=0, ddof=1) if len(folds) > 1 else np.full(table.shape[1], np.nan)
+    columns = {"feature": dataset.feature_names, "importance": table.mean(axis=0), "std": std}
+    return pl.DataFrame(columns).sort("importance", descending=True, maintain_order=True)
+
+
+def _auc_of(model: FittedModel) -> Callable[[object, Array, Labels], float]:
+    return lambda _, X, y: metrics.auc(y, model.probability(X))
+
+
+@dataclass(frozen=True)
+class RegularisationPath:
+    """The value of the run is ``C``.
+
+    ``scores`` has one row per C: mean, std and standard_error of the folds' AUC, and the nonzero coefficients of the
+    final fit. ``coefficients`` has one row per C and feature.
+    """
+
+    C: float
+    scores: pl.DataFrame
+    coefficients: pl.DataFrame
+
+
+def regularisation_path(
+    result: RunResult, c_values: Sequence[float] = C_VALUES, on_progress: Progress | None = None
+) -> RegularisationPath:
+    """Cross-validate and refit the run's model for every C, on its own folds and development rows.
+
+    Coefficients are of standardised features, before calibration. The score of the best C on the path is optimistic.
+
+    Raises:
+        IncompatibleError: the run has no penalty, so that C has no effect.
+    """
+    if result.config.penalty.name is Penalty.none:
+        raise IncompatibleError("penalty=none has no path over C: choose a run with penalty=l1, l2 or elasticnet")
+    config, dataset, rows = at_final_c(result), result.dataset, result.split.development
+    scores, coefficients = [], []
+    values = sorted({*c_values, config.C})
+    for done, c in enumerate(values, 1):
+        here = replace(config, C=c)
+        weights = fit_pipeline(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
+        scores.append({"C": c, **_cross_validated(result, here), "nonzero": int(np.count_nonzero(weights))})
+        coefficients += [(c, *each) for each in zip(dataset.feature_names, weights.tolist(), strict=True)]
+        if on_progress:
+            on_progress(done, len(values))
+    return RegularisationPath(
+        config.C, pl.DataFrame(scores, _SCORES), pl.DataFrame(coefficients, _COEFFICIENTS, orient="row")
+    )
+
+
+def _cross_validated(result: RunResult, config: Config) -> dict[str, float | None]:
+    dataset, folds = result.dataset, result.split.folds
+    values = fold_aucs(result.data, lambda rows: fit_pipeline(config, dataset.X[rows], dataset.y[rows]))
+    if len(values) == 1:
+        return {"mean": float(values[0]), "std": None, "standard_error": None}
+    per_repeat = sum(fold.repeat == folds[0].repeat for fold in folds)
+    error = statistics.standard_error(values, per_repeat)
+    return {"mean": float(values.mean()), "std": float(values.std(ddof=1)), "standard_error": error}
+
+
+def slice_scores(
+    predictions: pl.DataFrame,
+    ids: Sequence[str],
+    slices: Mapping[str, Sequence[str | None]],
+    dependence: float,
+    *,
+    replicates: int = bootstrap.REPLICATES,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Scores per value of each slice, out-of-fold (split cv) and held out (test), where it has rows.
+
+    ``slices`` has a value, or None, for each of ``ids``. Where a value has rows of both classes, its AUC is that of
+    these rows; else (a kind of manipulation has fakes only) it is against all rows of the other class, as
+    ``auc_against`` says. A pair of rows counts if the same model scored both. ``auc_low`` and ``auc_high`` are a 95 %
+    interval by resampling groups, widened for the folds' ``dependence`` (see ``bootstrap``). With repeats, a row counts
+    once per repeat.
+    """
+    known = pl.DataFrame({KEY: list(ids), **{name: list(values) for name, values in slices.items()}})
+    table = predictions.join(known, on=KEY, how="left", maintain_order="left")
+    records = []
+    for split in ("cv", "test"):
+        rows = table.filter(split=split)
+        if rows.is_empty():
+            continue
+        scored = bootstrap.Scored.from_predictions(rows, split)
+        weights = bootstrap.cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
+        widening = np.sqrt(1 + dependence) if split == "cv" else 1.0
+        for name in slices:
+            for value in sorted(set(rows[name].drop_nulls())):
+                here = (rows[name] == value).fill_null(value=False).to_numpy()
+                scores = _scores(scored, here, weights, widening)
+                records.append({"slice": name, "value": value, "split": split, **scores})
+    return pl.DataFrame(records, SLICE_SCHEMA)
+
+
+def _scores(scored: bootstrap.Scored, here: Mask, weights: Array, widening: float) -> dict[str, object]:
+    y, predicted = scored.y[here], scored.predicted[here]
+    count = metrics.confusion(y, predicted.astype(np.float64))  # decisions as probabilities 0 and 1
+    fakes, reals = count["tp"] + count["fn"], count["tn"] + count["fp"]
+    return {
+        "rows": len(y),
+        "groups": len(np.unique(scored.groups[here])),
+        "fakes": fakes,
+        "accuracy": (count["tp"] + count["tn"]) / len(y),
+        "recall": count["tp"] / fakes if fakes else None,
+        "recall_real": count["tn"] / reals if reals else None,
+        "mean_probability": float(scored.probability[here].mean()),
+        **_auc(scored, here, weights, widening),
+    }
+
+
+def _auc(scored: bootstrap.Scored, here: Mask, weights: Array, widening: float) -> dict[str, object]:
+    against, rows, labels = "own rows", here, np.unique(scored.y[here])
+    if len(labels) == 1:
+        against = "all real" if labels[0] else "all fake"
+        rows = here | (scored.y != labels[0])
+    exact = _within_parts(scored, rows, np.ones((len(weights), 1)))
+    if np.isnan(exact[0]):
+        return {"auc_against": against}
+    widened = exact[0] + widening * (_within_parts(scored, rows, weights) - exact[0])
+    tail = (1 - bootstrap.LEVEL) / 2
+    low, high = np.clip(np.nanquantile(widened, [tail, 1 - tail]), 0.0, 1.0)
+    return {"auc": float(exact[0]), "auc_low": float(low), "auc_high": float(high), "auc_against": against}
+
+
+def _within_parts(scored: bootstrap.Scored, here: Mask, weights: Array) -> Array:
+    """Share of the pairs of the same part that are in order, of all such pairs (replicates,); NaN without a pair."""
+    won, pairs = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
+    for part in np.unique(scored.parts[here]):
+        rows = here & (scored.parts == part)
+        known, codes = np.unique(scored.groups[rows], return_inverse=True)
+        found = bootstrap.auc_parts(scored.y[rows], scored.probability[rows], codes, weights[known])
+        won, pairs = won + found[0], pairs + found[1]
+    return np.divide(won, pairs, out=np.full_like(won, np.nan), where=pairs != 0)
