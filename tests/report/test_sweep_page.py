@@ -18,6 +18,7 @@ def content(sweep: Path) -> SweepContent:
     return sweep_content(sweep)
 
 
+@pytest.mark.slow
 def test_300_configurations_fit_in_a_megabyte_and_a_few_seconds(sweep: Path, tmp_path: Path) -> None:
     began = time.process_time()
     report, card = write_report(sweep, tmp_path / "page.html")

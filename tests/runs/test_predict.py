@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,16 +17,15 @@ from fvc_exp.errors import DataError
 from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import predict
-from tests.conftest import run_py
+from tests.conftest import SMALL_DEMO, run_py
 
 
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def outputs(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus and three runs on it: full-size features, scaled ones too, forensic ones."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    corpus = ("data.demo.events=12", "data.demo.uploads=1", "cv.n_splits=2", "plots=false", f"outputs={outputs}")
+    outputs = Path(shutil.copytree(small_demo, tmp_path_factory.mktemp("predict") / "outputs"))
     for name in ("stage2", "all", "forensic"):
-        done = run_py(*corpus, f"features={name}", f"hydra.run.dir={outputs / name}")
+        done = run_py(*SMALL_DEMO, f"outputs={outputs}", f"features={name}", f"hydra.run.dir={outputs / name}")
         assert done.returncode == 0, done.stderr
     return outputs
 

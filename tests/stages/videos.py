@@ -22,6 +22,7 @@ VIDEO = VideoConfig(
     augmentations=2,
     max_size=64,
     workers=1,
+    retry_failed=False,
 )
 SEED = 7
 
