@@ -1,7 +1,5 @@
 """What README.md and docs/ name is there."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from pathlib import Path

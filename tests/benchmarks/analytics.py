@@ -4,8 +4,6 @@ Writes 5,000 run folders (``--runs``), then prints for each view the median CPU 
 that any reader could do (``json.load`` of the same files in a loop), and their ratio; rounds are interleaved.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

@@ -5,8 +5,6 @@ Video Corpus (median 7, largest 223) with mixed labels. Printed are CPU seconds,
 are: the deviation over folds of the share of each class's rows (the mean of both classes), and of the size of a fold.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import time

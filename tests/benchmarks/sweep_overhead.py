@@ -7,8 +7,6 @@
    on both sides.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

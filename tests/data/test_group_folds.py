@@ -1,7 +1,5 @@
 """Folds against those of scikit-learn: as balanced, and with no class missing where groups suffice."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import product
 

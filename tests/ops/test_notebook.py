@@ -1,7 +1,5 @@
 """The notebook of ops/, executed without a browser on a run of its own."""
 
-from __future__ import annotations
-
 import base64
 import importlib.util
 import json
