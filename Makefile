@@ -13,7 +13,7 @@ slurm:  ## apt-get install slurm-wlm; its files are few and its tests mostly wai
 tracking:  ## pip install -e '.[tracking]'
 	pytest tests/tracking
 
-slow:
+slow:  ## pip install -e '.[notebook,tracking]'
 	pytest -m slow
 
 browser:  ## apt-get install chromium chromium-driver; pip install -e '.[browser,tracking]'

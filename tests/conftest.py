@@ -1,7 +1,5 @@
 """What tests of more than one folder need: small real data, configurations from conf/, the command line, Chromium."""
 
-from __future__ import annotations
-
 import copy
 import importlib.util
 import json

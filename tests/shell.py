@@ -3,8 +3,6 @@
 Tests whose subject is the process itself (signals, kills, what it imports) start a real one.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 import os

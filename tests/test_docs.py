@@ -1,7 +1,5 @@
 """What README.md and docs/ name is there."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +10,9 @@ from typer.main import get_group
 from fvc_exp.cli.app import app
 from tests.conftest import ROOT, Compose
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PACKAGE = ROOT / "fvc_exp"
+ROOMS = "|".join(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file())
 INDENTED = [
     pytest.param(page, line.strip(), id=f"{page.stem}: {line.strip()}")
     for page in PAGES
@@ -26,6 +26,21 @@ RUNS = [case for case in INDENTED if re.match(r"(\w+=\S+ )?python run\.py(?! (-m
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
     assert not [link for link in links if not (page.parent / link).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_named_files_exist(page: Path) -> None:
+    named = re.findall(r"\b((?:fvc_exp|tests|ops|docs)/[\w./-]+)", page.read_text())
+    assert not [each for each in named if not (ROOT / each.rstrip(".")).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_named_modules_and_functions_exist(page: Path) -> None:
+    """Such as ``runs/execute`` and ``config/validate.to_typed``, and the folders between."""
+    for module, function in re.findall(rf"`((?:{ROOMS})/[\w/]+)(?:\.(\w+))?`", page.read_text()):
+        file = PACKAGE / f"{module}.py"
+        assert file.is_file() or (PACKAGE / module).is_dir(), module
+        assert function in ("", "py") or f"def {function}(" in file.read_text(), f"{module}.{function}"
 
 
 @pytest.mark.parametrize(("page", "line"), RUNS)

@@ -1,7 +1,5 @@
 """What somebody has who installs the wheel, without the checkout: data, commands, types."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Airflow for the tests below this folder, which all carry the mark ``airflow``: of its own environment and home."""
 
-from __future__ import annotations
-
 import json
 import os
 import sqlite3

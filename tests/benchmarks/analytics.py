@@ -4,16 +4,16 @@ Writes 5,000 run folders (``--runs``), then prints for each view the median CPU 
 that any reader could do (``json.load`` of the same files in a loop), and their ratio; rounds are interleaved.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from fvc_exp.analytics.views import query_runs
 from fvc_exp.api import run
@@ -31,10 +31,7 @@ def write_runs(folder: Path, count: int) -> None:
     """One real run, and copies of the files that views read."""
     write_tables(folder)
     first = folder / "first"
-    run(
-        ["data=fvc", f"data.root='{folder}'", "plots=false", "audit.permutations=0"],
-        output_dir=first,
-    )
+    run(["data=fvc", f"data.root='{folder}'", "plots=false", "audit.permutations=0"], output_dir=first)
     names = ("status.json", "results.json", "metrics.json", "predictions.parquet", "coefficients.csv")
     for number in range(count):
         copy = folder / "runs" / f"C={number}"
@@ -50,13 +47,13 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-def plain_loop(folder: Path, name: str) -> list[object]:
-    """What the ratio is to."""
+def read_all(folder: Path, name: str) -> list[object]:
+    """The least that any reader does."""
     return [json.loads(path.read_bytes()) for path in folder.rglob(name)]
 
 
 def main() -> None:
-    """Print one line a view."""
+    """Print one line per view."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -65,17 +62,10 @@ def main() -> None:
         folder = Path(name)
         write_runs(folder, arguments.runs)
         for view, (sql, file) in QUERIES.items():
-            rounds = [
-                (
-                    seconds(lambda sql=sql: query_runs(sql, folder / "runs")),
-                    seconds(lambda file=file: plain_loop(folder / "runs", file)),
-                )
-                for _ in range(arguments.rounds)
-            ]
-            cpu, wall, plain = (
-                statistics.median(values)
-                for values in zip(*((query[0], query[1], loop[0]) for query, loop in rounds), strict=True)
-            )
+            query = partial(query_runs, sql, folder / "runs")
+            loop = partial(read_all, folder / "runs", file)
+            rounds = [(*seconds(query), *seconds(loop)) for _ in range(arguments.rounds)]
+            cpu, wall, plain, _ = np.median(rounds, axis=0)
             ratio = f"{cpu / plain:.1f} times json.load of {file}"
             print(f"{view:13} {arguments.runs} runs: {cpu:.2f} CPU s, {wall:.2f} s; {ratio} ({plain:.2f} CPU s)")
 

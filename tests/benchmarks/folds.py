@@ -5,20 +5,17 @@ Video Corpus (median 7, largest 223) with mixed labels. Printed are CPU seconds,
 are: the deviation over folds of the share of each class's rows (the mean of both classes), and of the size of a fold.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
+from fvc_exp._typing import Indices
 from fvc_exp.data.group_folds import stratified_group_folds
+from tests.data.test_group_folds import class_counts, sklearn_folds, spreads
 
-Indices = NDArray[np.int64]
 FOLDS = 5
 ROUNDS = {60_000: 3, 1_000_000: 1}
 
@@ -33,22 +30,6 @@ def rows_of(kind: str, n: int, random: np.random.Generator) -> tuple[Indices, In
     return (random.random(len(groups)) < 0.4).astype(np.int64), groups
 
 
-def theirs(y: Indices, groups: Indices, n_folds: int, seed: int) -> list[Indices]:
-    """scikit-learn's folds."""
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    return [test for _, test in splitter.split(y, y, groups)]
-
-
-def spread(y: Indices, folds: Sequence[Indices]) -> dict[str, float]:
-    """How uneven the folds are."""
-    counts = np.array([np.bincount(y[rows], minlength=2) for rows in folds])
-    sizes = counts.sum(axis=1)
-    return {
-        "classes": float(np.mean(np.std(counts / counts.sum(axis=0), axis=0))),
-        "size": float(np.std(sizes) / np.mean(sizes)),
-    }
-
-
 def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -57,7 +38,10 @@ def main() -> None:
     for n in parser.parse_args().rows:
         for kind in ("groups of 11", "cascades"):
             y, groups = rows_of(kind, n, np.random.default_rng(0))
-            dealers: dict[str, Callable[..., list[Indices]]] = {"ours": stratified_group_folds, "scikit-learn": theirs}
+            dealers: dict[str, Callable[..., list[Indices]]] = {
+                "ours": stratified_group_folds,
+                "scikit-learn": sklearn_folds,
+            }
             seconds: dict[str, list[float]] = {who: [] for who in dealers}
             even = {}
             for seed in range(ROUNDS.get(n, 1)):
@@ -65,7 +49,7 @@ def main() -> None:
                     began = time.process_time()
                     folds = deal(y, groups, FOLDS, seed)
                     seconds[who].append(time.process_time() - began)
-                    even[who] = spread(y, folds)
+                    even[who] = dict(zip(("classes", "size"), spreads(class_counts(y, folds)), strict=True))
             median = {who: float(np.median(each)) for who, each in seconds.items()}
             ratio = median["scikit-learn"] / median["ours"]
             facts = {"rows": len(y), "groups": int(groups[-1]) + 1, "kind": kind}

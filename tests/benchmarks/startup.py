@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -130,25 +132,22 @@ def main() -> None:
         in_this_process(Path(arguments.child[0]), arguments.child[1])
         return
     seen: dict[str, list[Seconds]] = {}
-    for _ in range(arguments.rounds):
-        for way in ("run.py", "member"):
-            with tempfile.TemporaryDirectory() as name:
-                write_tables(Path(name))
-                began = cpu()
+    for _, way in product(range(arguments.rounds), ("run.py", "member")):
+        with tempfile.TemporaryDirectory() as name:
+            write_tables(Path(name))
+            bare: Seconds = {}
+            with timed(bare, "bare python"):
                 subprocess.run([sys.executable, "-c", "pass"], check=True)
-                bare = cpu() - began
-                command = [sys.executable, "-m", "tests.benchmarks.startup", "--child", name, way]
-                done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-            for temperature, parts in json.loads(done.stdout).items():
-                seen.setdefault(f"{way}, {temperature}", []).append(
-                    {"bare python": bare, **parts} if temperature == "cold" else parts
-                )
+            command = [sys.executable, "-m", "tests.benchmarks.startup", "--child", name, way]
+            done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        found = json.loads(done.stdout)
+        seen.setdefault(f"{way}, cold", []).append(bare | found["cold"])
+        seen.setdefault(f"{way}, warm", []).append(found["warm"])
     for title, rounds in seen.items():
+        middle = {part: statistics.median(each[part] for each in rounds) for part in rounds[0]}
         print(title)
-        total = sorted(each["total"] for each in rounds)[len(rounds) // 2]
-        for part in rounds[0]:
-            middle = sorted(each[part] for each in rounds)[len(rounds) // 2]
-            print(f"  {part:28}{middle:7.3f} s {middle / total:6.1%}")
+        for part, seconds in middle.items():
+            print(f"  {part:28}{seconds:7.3f} s {seconds / middle['total']:6.1%}")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@
    on both sides.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -19,25 +17,17 @@ import tempfile
 import time
 from pathlib import Path
 
-import polars as pl
-
-from tests.conftest import ROOT, signal_dataset
+from fvc_exp.data.splits import make_split
+from fvc_exp.runs.execute import load_rows
+from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.training.pipeline import fit_pipeline
+from tests.conftest import ROOT, write_tables
 
 STOCK = ("hydra/sweeper=basic",)
 SBATCH = """#!/bin/sh
 date +%s.%N > "$NOTE"
 kill -9 "$(cat "$DRIVER")"
 """
-
-
-def write_tables(folder: Path) -> None:
-    """A data set as small as a test's, so that fits hide nothing."""
-    dataset = signal_dataset()
-    pl.DataFrame({"video_path": dataset.ids, "label": dataset.y, "group": dataset.group_names}).write_parquet(
-        folder / "scaled_metadata.parquet"
-    )
-    features = {f"f{column}": dataset.X[:, column] for column in range(dataset.X.shape[1])}
-    pl.DataFrame({"video_path": dataset.ids, **features}).write_parquet(folder / "features_stage2.parquet")
 
 
 def command(folder: Path, points: int, name: str, *more: str) -> list[str]:
@@ -76,33 +66,17 @@ def cpu_seconds(folder: Path, points: int, name: str, *more: str) -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-FITS = """
-import json, sys, time
-from pathlib import Path
-from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.data.splits import make_split
-from fvc_exp.training.pipeline import fit_pipeline
-from fvc_exp.runs.execute import load_rows
-
-plan = SweepFolder(Path(sys.argv[1])).read_plan()
-configs = [member.config for member in plan.members]
-dataset = load_rows(configs[0])
-split = make_split(dataset, configs[0].cv, configs[0].seed)
-parts = [fold.train for fold in split.folds] + [split.development]
-began = time.process_time()
-for config in configs:
-    for rows in parts:
-        fit_pipeline(config, dataset.X[rows], dataset.y[rows])
-print((time.process_time() - began) / len(configs))
-"""
-
-
 def fit_seconds(sweep: Path) -> float:
     """CPU seconds of one configuration's fits alone."""
-    done = subprocess.run(
-        [sys.executable, "-c", FITS, str(sweep)], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    return float(done.stdout)
+    configs = [member.config for member in SweepFolder(sweep).read_plan().members]
+    dataset = load_rows(configs[0])
+    split = make_split(dataset, configs[0].cv, configs[0].seed)
+    parts = [fold.train for fold in split.folds] + [split.development]
+    began = time.process_time()
+    for config in configs:
+        for rows in parts:
+            fit_pipeline(config, dataset.X[rows], dataset.y[rows])
+    return (time.process_time() - began) / len(configs)
 
 
 def overhead(folder: Path, small: int, large: int, name: str, *more: str) -> float:

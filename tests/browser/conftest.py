@@ -1,7 +1,5 @@
 """All tests below this folder carry the mark ``browser``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess
@@ -13,7 +11,6 @@ from typer.testing import CliRunner
 from fvc_exp import __version__
 from fvc_exp.cli.app import app
 from tests.conftest import ROOT
-from tests.test_imports import HEAVY, loaded_by
 
 COMMANDS = get_command(app).commands
 SWEEP_COMMANDS = ["status", "retry", "collect", "leaderboard"]
@@ -33,16 +30,6 @@ def test_help_says_what_the_exit_code_means(name: str) -> None:
     done = CliRunner().invoke(app, [name, "--help"])
     assert done.exit_code == 0
     assert "Exit code" in done.stdout
-
-
-def test_start_up_is_light() -> None:
-    assert not loaded_by("import fvc_exp.cli") & set(HEAVY)
-
-
-def test_the_installed_command() -> None:
-    command = Path(sys.executable).parent / "fvc"
-    done = subprocess.run([command, "--help"], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert "leaderboard" in done.stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -77,7 +64,7 @@ def completed(words: str, source: str, function: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_bash_completes_commands() -> None:
+def test_bash_completes_commands_of_the_installed_fvc() -> None:
     source = 'eval "$(_FVC_COMPLETE=source_bash fvc)"'
     assert completed("fvc le", source, "_fvc_completion") == {"leaderboard"}
 

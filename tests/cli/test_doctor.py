@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from typer.testing import CliRunner
 from fvc_exp.cli import doctor
 from fvc_exp.cli.app import app
 from fvc_exp.cli.doctor import Severity
-from tests.conftest import ROOT
 
 
 def test_this_machine_can_run(tmp_path: Path) -> None:
@@ -80,9 +77,3 @@ def test_slurm(
     monkeypatch.setattr(doctor, "_ANSWER_SECONDS", 0.5)
     finding = doctor.slurm_finding()
     assert (finding.verdict, found in finding.found) == (verdict, True), finding
-
-
-def test_the_command_itself() -> None:
-    command = [sys.executable, "-m", "fvc_exp.cli", "doctor"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stdout

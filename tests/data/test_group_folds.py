@@ -1,7 +1,5 @@
 """Folds against those of scikit-learn: as balanced, and with no class missing where groups suffice."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import product
 
@@ -58,8 +56,11 @@ def enough(y: Indices, groups: Indices, n_folds: int) -> bool:
     return all(len(np.unique(groups[y == label])) >= n_folds for label in (0, 1))
 
 
+SLOW = [pytest.param(labels, marks=pytest.mark.slow) for labels in ("constant", "lopsided")]
+
+
 @pytest.mark.parametrize("kind", ["cascades", "one huge", "small", "equal"])
-@pytest.mark.parametrize("labels", ["constant", "mixed", "lopsided"])
+@pytest.mark.parametrize("labels", ["mixed", *SLOW])
 def test_no_less_balanced_than_scikit_learn(kind: str, labels: str) -> None:
     ours, theirs = [], []
     for seed, n_folds in product(range(8), (2, 5, 10)):

@@ -104,6 +104,7 @@ def test_intervals_cover_the_truth_in_95_percent_of_data_sets(design: tuple[int,
     assert 0.93 - error <= share <= 0.97 + error, (share, without)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_more_or_less() -> None:
     """The quick one: what an interval of half or twice the width would not pass."""
     found = [(s.truth, s.auc(s.dependence, 200)) for s in (Simulation(seed, 60, 3, 5, 0.5) for seed in range(60))]

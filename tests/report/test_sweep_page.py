@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import shutil
 import time
 from pathlib import Path
@@ -18,6 +16,7 @@ def content(sweep: Path) -> SweepContent:
     return sweep_content(sweep)
 
 
+@pytest.mark.slow
 def test_300_configurations_fit_in_a_megabyte_and_a_few_seconds(sweep: Path, tmp_path: Path) -> None:
     began = time.process_time()
     report, card = write_report(sweep, tmp_path / "page.html")

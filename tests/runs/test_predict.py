@@ -11,17 +11,17 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import Result
-from fvc_exp.config.canonical import write_config
-from tests.video.test_rewrite import rotated
 from typer.testing import CliRunner
 
 from fvc_exp.cli.app import app
+from fvc_exp.config.canonical import write_config
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import measured_frames, predict, run_videos
 from tests.conftest import SMALL_DEMO, Compose, run_py
 from tests.video.clips import moving_frames, write_clip, x264
+from tests.video.test_rewrite import rotated
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """Files that a web crawl brings along: broken, huge, misnamed, or made to do harm."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import av

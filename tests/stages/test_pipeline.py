@@ -1,7 +1,5 @@
 """The stages through run.py, on a small corpus."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -20,8 +20,8 @@ VIDEO = VideoConfig(
     limits=LIMITS,
     augmentations=2,
     max_size=64,
-    retry_failed=False,
     workers=1,
+    retry_failed=False,
 )
 SEED = 7
 

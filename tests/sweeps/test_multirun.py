@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException

@@ -1,7 +1,5 @@
 """What SLURM's programs say, and what we make of it; the programs are small scripts here, real ones in tests/slurm."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """MLflow's own servers on loopback, each in a process group that ends with the test."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from fvc_exp.training.notes import FLAGS, edge_of_grid

@@ -1,7 +1,5 @@
 """Small clips encoded on the spot, and the limits and sampling that the video tests use."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """On labels that mean nothing, nothing may be found to be better than the floor more often than in 5 % of cases."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

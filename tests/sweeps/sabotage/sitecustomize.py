@@ -1,7 +1,5 @@
 """Python imports this at its start where this folder is on PYTHONPATH: it breaks jobs, told apart by their C."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

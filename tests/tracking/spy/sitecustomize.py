@@ -1,7 +1,5 @@
 """Python imports this at its start where this folder is on PYTHONPATH: it notes who loads MLflow, or hides it."""
 
-from __future__ import annotations
-
 import atexit
 import os
 import sys
