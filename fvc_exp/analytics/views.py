@@ -73,26 +73,26 @@ def _stacked(paths: list[Path], scan: Scan) -> pl.DataFrame:
     if not paths:
         return pl.DataFrame({"run": []}, {"run": pl.String})
     scan = partial(scan, glob=False, include_file_paths="run", missing_columns="insert")
-    frame = _scanned_at_once(paths, scan)
-    if frame is None:
-        frame = pl.concat([_scanned_alone(path, scan) for path in paths], how="diagonal_relaxed")
+    try:
+        frame = scan(paths).collect()
+    except (PolarsError, OSError):  # a parquet file has columns that the first one lacks, or a file is broken
+        frame = _stacked_one_by_one(paths, scan)
+    found = set(frame["run"].unique())
+    if empty := next((path for path in paths if str(path) not in found), None):
+        raise ArtifactError(f"{empty}: cannot be read: it holds no rows")
     return frame.with_columns(pl.col("run").str.strip_suffix(f"/{paths[0].name}"))
 
 
-def _scanned_at_once(paths: list[Path], scan: Scan) -> pl.DataFrame | None:
-    """All files by one scan; None where a file has more columns than the first parquet file, or is broken."""
+def _stacked_one_by_one(paths: list[Path], scan: Scan) -> pl.DataFrame:
     try:
-        frame = scan(paths).collect()
-    except (PolarsError, OSError):
-        return None
-    return frame if frame["run"].n_unique() == len(paths) else None
-
-
-def _scanned_alone(path: Path, scan: Scan) -> pl.DataFrame:
-    try:
-        return scan([path]).collect()
-    except (PolarsError, OSError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+        return pl.concat([scan([path]) for path in paths], how="diagonal_relaxed").collect()
+    except (PolarsError, OSError) as several:
+        for path in paths:
+            try:
+                scan([path]).collect()
+            except (PolarsError, OSError) as error:
+                raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+        raise ArtifactError(f"{paths[0].name}: the versions differ too much for one table: {several}") from several
 
 
 VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {

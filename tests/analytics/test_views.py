@@ -92,7 +92,7 @@ BROKEN = {
     "results": ("results.json", b"{", "runs", "cannot be read: Expecting"),
     "metrics": ("metrics.json", b"[1]", "folds", "was not written by fvc-exp: it is no list of objects"),
     "predictions": ("predictions.parquet", b"x", "predictions", "cannot be read: "),
-    "coefficients": ("coefficients.csv", b"\0\0", "coefficients", 'cannot be read: "feature" not found'),
+    "coefficients": ("coefficients.csv", b"\0\0", "coefficients", "cannot be read: it holds no rows"),
     "text": ("coefficients.csv", b"feature,mean\nx,high", "coefficients", "cannot be read: conversion from `str`"),
     "no text": ("coefficients.csv", b"feature,mean\n\xff,1", "coefficients", "cannot be read: invalid utf-8"),
 }
