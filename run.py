@@ -10,8 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import register, run_shell
-from fvc_exp.config.schema import Tracker
 from fvc_exp.config.validate import to_typed
+from fvc_exp.tracking.import_runs import track_at_end
 
 register()
 
@@ -22,12 +22,8 @@ def main(composed: DictConfig) -> dict[str, Any]:
     from fvc_exp.runs.execute import execute  # scikit-learn takes seconds to import; --help must not wait for it
 
     config, folder = to_typed(composed), Path(HydraConfig.get().runtime.output_dir)
-    said = execute(config, folder)
-    if config.tracking.name is Tracker.none:
-        return said
-    from fvc_exp.tracking.import_runs import track_at_end
-
-    return {**said, "tracked": track_at_end(folder, config)}
+    status = execute(config, folder)
+    return {**status, "tracked": track_at_end(folder, config)}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import typer
 
 from fvc_exp.cli.app import Exit, JsonOption, command, print_json
 from fvc_exp.io.console import make_console
+from fvc_exp.tracking.import_runs import track_at_end
 
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
 
@@ -110,7 +111,6 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
 
 def _track_at_end(sweep: Path) -> bool:
     from fvc_exp.sweeps.folder import SweepFolder
-    from fvc_exp.tracking.import_runs import track_at_end
 
     return track_at_end(sweep, SweepFolder(sweep).read_plan().members[0].config)
 
