@@ -18,8 +18,9 @@ from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.io.files import read_json, write_bytes, write_json
 from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.execute import prepared_dataset, run_on_one_thread, write_artifacts
-from fvc_exp.training.documented_grid import Candidate, documented_grid, search
+from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search
 from fvc_exp.training.experiment import RunResult
+from fvc_exp.training.split_dataset import SplitDataset
 
 
 def run(
@@ -47,7 +48,7 @@ def run(
     if output_dir is None:
         [config] = compose_configs([overrides])
         _refuse_stages(config)
-        return run_on_one_thread(config, prepared_dataset(config))
+        return run_on_one_thread(config, SplitDataset.of(config, prepared_dataset(config)))
     folder = RunFolder(Path(output_dir))
     composed = compose_run(overrides, output_dir)
     _refuse_stages(composed.config)
@@ -55,7 +56,7 @@ def run(
     with _logged(composed.log_format) as logged:
         dataset = prepared_dataset(composed.config)
         _make_room(folder, delete_existing=delete_existing)
-        result = run_on_one_thread(composed.config, dataset)
+        result = run_on_one_thread(composed.config, SplitDataset.of(composed.config, dataset))
     for name, text in {**composed.files, folder.log.name: logged.getvalue()}.items():
         path = folder.path / name
         path.parent.mkdir(exist_ok=True)
@@ -155,7 +156,7 @@ def _make_room(folder: RunFolder, *, delete_existing: bool) -> None:
         raise ArtifactError(f"{folder.path}: cannot be made: {error.strerror}") from error
 
 
-def _record(candidate: Candidate) -> dict[str, Any]:
+def _record(candidate: ScoredConfig) -> dict[str, Any]:
     auc = candidate.summary["auc"]
     f1 = candidate.summary["f1"]
     return {

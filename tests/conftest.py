@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,12 +18,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
+from fvc_exp._typing import Progress
 from fvc_exp.config.hydra_app import register
 from fvc_exp.config.schema import Config, CVConfig, Scheme
 from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.fvc import DUPLICATES, SEEDS
-from fvc_exp.io.files import exclusive_lock
+from fvc_exp.io.files import exclusive_lock, write_json
+from fvc_exp.training.experiment import RunResult, run_experiment
+from fvc_exp.training.split_dataset import SplitDataset
 from tests.shell import ROOT, run_py
 
 Compose = Callable[..., Config]
@@ -91,6 +95,16 @@ def signal_dataset(n_groups: int = 40, copies: int = 3, n_features: int = 5, see
     centres = random.normal(size=(n_groups, n_features))
     X = centres[groups] + 0.3 * random.normal(size=(len(y), n_features)) + 0.6 * y[:, None]
     return make_dataset(X, y, groups)
+
+
+def edit_json(path: Path, **changes: object) -> None:
+    """Change values of a JSON file."""
+    write_json(path, {**json.loads(path.read_text()), **changes})
+
+
+def run(config: Config, dataset: Dataset, on_progress: Progress | None = None) -> RunResult:
+    """Split, cross-validate, refit and judge."""
+    return run_experiment(config, SplitDataset.of(config, dataset), on_progress)
 
 
 def write_tables(folder: Path) -> None:

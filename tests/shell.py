@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import runpy
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
@@ -25,6 +26,12 @@ def run_py(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] | No
     """``python run.py arguments``: its exit code, and what it prints."""
     command = [str(ROOT / "run.py"), *arguments]
     return _called(command, lambda: runpy.run_path(command[0], run_name="__main__"), cwd, env)
+
+
+def run_py_process(*arguments: str, **options: object) -> CompletedProcess[str]:
+    """``python run.py arguments`` in a process of its own, for what starts processes itself."""
+    command = [sys.executable, str(ROOT / "run.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def fvc(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,17 @@ LAYERS = [
     ["report", "tracking", "analytics"],
     ["cli", "plugins"],
 ]
+# Public functions and classes that stand in more than one module, and why.
+DEFINED_TWICE = {
+    "features": "one per family of features, always called with its module: codec.features, dct.features",
+    "base_features": "the same features of scaled and of original frames, always called with their module",
+    "stage4_features": "the same features of scaled and of original frames, always called with their module",
+    **dict.fromkeys(
+        ("Line", "Point", "Probe", "Rows", "State", "Verdict", "coefficients", "drive", "fit", "inspect", "plain",
+         "read_run", "residual", "run", "standardise", "train", "write"),
+        "to be renamed",
+    ),
+}  # fmt: skip
 HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]
 
 
@@ -45,6 +57,23 @@ def test_imports_point_one_way(path: Path) -> None:
     for module in imports_of(path):
         if module.startswith("fvc_exp."):
             assert level(module) <= own, f"{path.name} imports {module}, which stands above it"
+
+
+def is_command(node: ast.AST) -> bool:
+    """Whether this is a command of ``fvc``; it is named for its user, mostly like the function that it calls."""
+    names = {each.id for each in getattr(node, "decorator_list", ()) if isinstance(each, ast.Name)}
+    return "command" in names
+
+
+def public_definitions(path: Path) -> list[str]:
+    nodes = [each for each in ast.parse(path.read_text()).body if isinstance(each, (ast.FunctionDef, ast.ClassDef))]
+    return [node.name for node in nodes if not node.name.startswith("_") and not is_command(node)]
+
+
+def test_public_names_are_defined_once() -> None:
+    counts = Counter(name for path in MODULES for name in public_definitions(path))
+    twice = {name for name, count in counts.items() if count > 1}
+    assert twice <= set(DEFINED_TWICE)
 
 
 def loaded_by(code: str) -> set[str]:

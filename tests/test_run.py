@@ -38,7 +38,7 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     assert "all_fake" in done.stdout
     assert "audit: PASS" in done.stdout
     assert str(folder) in done.stdout
-    assert max(len(line) for line in done.stdout.splitlines() if "│" in line) <= 120
+    assert max(len(line) for line in done.stdout.splitlines() if "──" in line) <= 120
 
 
 def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:

@@ -158,12 +158,13 @@ def compare(
     """
     from fvc_exp.runs.compare import comparison
     from fvc_exp.runs.find import runs_of
+    from fvc_exp.runs.show import print_comparison
 
     found = comparison.compare(runs_of(folders), metric)
     if as_json:
         print_json(plain(found.to_json()))
     else:
-        comparison.show(make_console(), found)
+        print_comparison(make_console(), found)
     return Exit.OK
 
 
@@ -179,14 +180,15 @@ def explain(
 
     Example: fvc explain outputs/runs/2026-11-23_08-52-50-322619-8886 --replicates 500
     """
-    from fvc_exp.runs.explain import explain, show
+    from fvc_exp.runs.explain.explain import explain as explain_run
+    from fvc_exp.runs.explain.show import print_insight
 
     with progress_bar("explain") as on_progress:
-        found = explain.explain(run, replicates=replicates, on_progress=on_progress)
+        found = explain_run(run, replicates=replicates, on_progress=on_progress)
     if as_json:
-        print_json(plain(show.as_json(found)))
+        print_json(plain(found.to_json()))
     else:
-        show.show(make_console(), found)
+        print_insight(make_console(), found)
     return Exit.OK
 
 

@@ -58,13 +58,17 @@ def retry(
 
     Example: fvc retry outputs/sweeps/penalties --no-wait
     """
+    from fvc_exp.config.callbacks import require_tracker
     from fvc_exp.sweeps.driver import drive_sweep
     from fvc_exp.sweeps.folder import SweepFolder
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
+    config = plan.members[0].config
+    if wait:
+        require_tracker(config.tracking.name)
     complete = drive_sweep(folder, plan, leave=not wait)
-    tracked = not wait or _track_at_end(sweep)
+    tracked = not wait or track_at_end(sweep, config)
     return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 
@@ -82,7 +86,7 @@ def collect(sweep: SweepArgument) -> Exit:
     folder, plan, states = open_sweep(sweep)
     finish(folder, plan, states)
     code = _exit_code({each.state.value for each in states})
-    tracked = _track_at_end(sweep)
+    tracked = track_at_end(sweep, plan.members[0].config)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 
@@ -95,24 +99,19 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     Example: fvc leaderboard outputs/sweeps/penalties --json
     """
     from fvc_exp.sweeps import leaderboard as board
+    from fvc_exp.sweeps import show
     from fvc_exp.sweeps.results import table_of
     from fvc_exp.sweeps.states import open_sweep
 
     folder, plan, states = open_sweep(sweep)
     results = table_of(folder, states)
     if as_json:
-        print_json(board.as_json(plan, states, results))
+        print_json(show.leaderboard_json(plan, states, results))
     else:
-        board.show(make_console(), plan, states, results)
+        show.print_leaderboard(make_console(), plan, states, results)
         if len(ranked := board.rank(results)):
-            board.show_ties(make_console(), board.ties(folder, ranked))
+            show.print_ties(make_console(), board.ties(folder, ranked))
     return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
-
-
-def _track_at_end(sweep: Path) -> bool:
-    from fvc_exp.sweeps.folder import SweepFolder
-
-    return track_at_end(sweep, SweepFolder(sweep).read_plan().members[0].config)
 
 
 def _exit_code(states: set[str]) -> Exit:

@@ -39,6 +39,17 @@ def compose_configs(overrides: Sequence[Sequence[str]]) -> list[Config]:
         return [to_typed(compose("config", overrides=list(each))) for each in overrides]
 
 
+def sweep_axes(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """The values that a multirun with these overrides gives to each key of ``hydra.sweeper.params``, as text.
+
+    Raises:
+        ConfigError: an override names an unknown key or option.
+    """
+    with _composing():
+        params = compose("config", overrides=list(overrides), return_hydra_config=True).hydra.sweeper.params
+        return {key: str(values).split(",") for key, values in params.items()}
+
+
 @dataclass(frozen=True)
 class Composed:
     """A typed configuration with what Hydra makes of it at the shell: its files by path in the run folder, its log."""

@@ -1,6 +1,5 @@
 """Which rows train and which rows test. Under the grouped scheme a group is never on both sides."""
 
-import hashlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,31 +18,22 @@ from fvc_exp.errors import DataError
 _FINEST_SHARE = 20  # a test share is made of whole parts of at most this many
 
 
-_KEPT = 4
-
-
-_splits: dict[str, Split] = {}
-
-
 def make_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
     """Hold out whole groups for the final test, then divide the rest into stratified folds.
 
     The held-out part is group-disjoint under each scheme but ``predefined``, so that it shows what a leaking
-    cross-validation hides. Folds that are made here are kept for the process's next runs on the same data.
+    cross-validation hides.
 
     Raises:
         DataError: there are too few groups (or rows, for ``stratified``) of a class for that many folds, the platform
             of a video is not known, or the file of predefined folds does not fit the data.
     """
-    if cv.scheme is Scheme.predefined:
-        return _checked(dataset, _predefined(dataset, cv))
-    key = _fingerprint(dataset, cv, seed)
-    if key not in _splits:
-        split = _checked(dataset, _new_split(dataset, cv, seed))
-        while len(_splits) >= _KEPT:
-            del _splits[next(iter(_splits))]
-        _splits[key] = split
-    return _splits[key]
+    split = _predefined(dataset, cv) if cv.scheme is Scheme.predefined else _new_split(dataset, cv, seed)
+    for fold in split.folds:
+        where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
+        _check_classes(dataset, fold.train, f"the training part of {where}")
+        _check_classes(dataset, fold.test, where)
+    return split
 
 
 def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> list[tuple[Indices, Indices]]:
@@ -64,23 +54,6 @@ def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> li
 def count_shared_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
     """How many groups have rows on both sides of a split."""
     return len(np.intersect1d(dataset.groups[train], dataset.groups[test]))
-
-
-def _checked(dataset: Dataset, split: Split) -> Split:
-    for fold in split.folds:
-        where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
-        _check_classes(dataset, fold.train, f"the training part of {where}")
-        _check_classes(dataset, fold.test, where)
-    return split
-
-
-def _fingerprint(dataset: Dataset, cv: CVConfig, seed: int) -> str:
-    """Of all that decides which fold a row is in."""
-    platforms = dataset.slices.get(PLATFORM) if cv.scheme is Scheme.leave_platform_out else None
-    digest = hashlib.sha256(repr((cv, seed, platforms)).encode())
-    for values in (dataset.y, dataset.groups):
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
 
 
 def _new_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:

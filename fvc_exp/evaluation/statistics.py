@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
 
 from fvc_exp._typing import Array
 
@@ -17,6 +16,8 @@ def corrected_t_test(differences: Array, test_train_ratio: float) -> float:
     (Nadeau and Bengio, Machine Learning 52, 2003); for repeats see Bouckaert and Frank, PAKDD 2004. Differences that
     are all zero have p = 1, those that are all equal otherwise p = 0.
     """
+    from scipy import stats
+
     n = len(differences)
     mean, variance = float(differences.mean()), float(differences.var(ddof=1))
     if variance == 0.0:
@@ -43,8 +44,10 @@ def standard_error(scores: Array, folds: int) -> float:
     return float(scores.std(ddof=1) / math.sqrt(folds))
 
 
-def above(estimate: float, standard_error: float, level: float, degrees_of_freedom: int) -> float:
+def p_value_above(estimate: float, standard_error: float, level: float, degrees_of_freedom: int) -> float:
     """One-sided p-value of the hypothesis that the true score is not above ``level``; 1 if nothing varies."""
+    from scipy import stats
+
     if standard_error == 0.0:
         return 1.0
     return float(stats.t.sf((estimate - level) / standard_error, degrees_of_freedom))

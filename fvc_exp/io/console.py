@@ -1,23 +1,24 @@
-"""What a person reads in the terminal, or in the file it was piped to."""
+"""What a person reads in the terminal, or in the file that the output goes to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
-
-from fvc_exp._typing import Progress as OnProgress
 
 if TYPE_CHECKING:
     import polars as pl
 
-
 _PIPED_WIDTH = 110
+_LINE_SECONDS = 30.0  # between two lines about the progress in a file or pipe
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -27,24 +28,69 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[OnProgress]:
-    """A bar on stderr while something long runs; in a pipe one line when it starts and none after."""
+def progress_bar(title: str) -> Iterator[Callable[..., None]]:
+    """A bar on stderr while something long runs.
+
+    Yields a function of (done, total, status=""). In a file or pipe there is one line at the start, and then one per
+    30 seconds at most, when the status text has changed.
+    """
     console = make_console(stderr=True)
     if not console.is_terminal:
         console.print(f"{title} ...")
-        yield lambda _done, _total: None
+        yield _status_lines(console)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[status]}"),
+    )
+    with Progress(TextColumn("{task.description}"), *columns, console=console, transient=True) as progress:
+        task = progress.add_task(title, total=None, status="")
+
+        def update(done: int, total: int, status: str = "") -> None:
+            progress.update(task, completed=done, total=total, status=status)
+
+        yield update
 
 
-def frame_table(frame: pl.DataFrame) -> Table:
-    """Any frame as a table; numbers to the right, floats short."""
-    table = Table()
+def _status_lines(console: Console) -> Callable[..., None]:
+    printed, when = "", -math.inf
+
+    def update(_done: int, _total: int, status: str = "") -> None:
+        nonlocal printed, when
+        if status not in ("", printed) and time.monotonic() - when > _LINE_SECONDS:
+            console.print(status)
+            printed, when = status, time.monotonic()
+
+    return update
+
+
+def frame_table(
+    frame: pl.DataFrame,
+    title: str = "",
+    *,
+    floats: str = ".6g",
+    right: Collection[str] = (),
+    styles: Sequence[str | None] | None = None,
+) -> Table:
+    """A frame as a table: floats by their format, null as ``-``, numbers and the columns in ``right`` to the right.
+
+    ``styles`` holds one style of rich per row.
+    """
+    table = Table(title=escape(title), title_justify="left", title_style="", box=SIMPLE_HEAD, collapse_padding=True)
     for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
-    for row in frame.iter_rows():
-        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else escape(str(value)) for value in row))
+        is_number = dtype.is_numeric() or name in right
+        table.add_column(escape(name), justify="right" if is_number else "left", overflow="fold")
+    for row, style in zip(frame.iter_rows(), styles or [None] * len(frame), strict=True):
+        table.add_row(*(_cell(value, floats) for value in row), style=style)
     return table
+
+
+def _cell(value: object, floats: str) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return format(value, floats) if isinstance(value, float) else escape(str(value))

@@ -15,7 +15,7 @@ from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.io.files import write_bytes
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.report.run_page import RunContent, run_content
-from fvc_exp.report.sweep_page import SweepContent, setting, sweep_content
+from fvc_exp.report.sweep_page import SweepContent, setting_text, sweep_content
 from fvc_exp.report.verdict import LIMITS
 from fvc_exp.runs.load import require_finished
 from fvc_exp.runs.plots import SMALLEST_BIN
@@ -77,7 +77,7 @@ def _environment(**settings: Any) -> Environment:
         "score": _score,
         "span": _span,
         "key": _key,
-        "setting": setting,
+        "setting": setting_text,
         "sentence": _sentence,
         "indented": _indented,
     }

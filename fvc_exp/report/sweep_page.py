@@ -28,7 +28,7 @@ from fvc_exp.sweeps.states import State, member_states
 _SHOWN_AT_TOP = 15
 _CHOSEN = "It was chosen by these scores, so they are optimistic; the held-out test was not used to choose."
 _PARAMETERS = ("penalty", "C", "l1_ratio", "solver")
-_COMPARED = ("low", "high", "nonzero", "tied", "beats_floor")
+_COMPARED = ("low", "high", "tied", "beats_floor")
 _VARYING = ("features", "class_weight", "threshold", "calibration", "seed")
 
 
@@ -98,7 +98,7 @@ def sweep_content(path: Path) -> SweepContent:
     )
 
 
-def setting(value: object) -> str:
+def setting_text(value: object) -> str:
     """A parameter's value as it is shown."""
     if value is None:
         return "–"
@@ -125,7 +125,7 @@ def _board(ranked: pl.DataFrame, comparison: Comparison | None) -> pl.DataFrame:
 def _pictures(board: pl.DataFrame, columns: Sequence[str], floors: dict[str, dict[str, float]]) -> Iterator[Markup]:
     shown = board.head(_SHOWN_AT_TOP)
     labels = [
-        " ".join([f"{row['rank']}.", *(setting(row[name]) for name in columns if row[name] is not None)])
+        " ".join([f"{row['rank']}.", *(setting_text(row[name]) for name in columns if row[name] is not None)])
         for row in shown.iter_rows(named=True)
     ]
     yield picture(

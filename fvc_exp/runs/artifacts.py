@@ -22,12 +22,12 @@ from fvc_exp.training.pipeline import FittedModel
 
 def write_result(folder: RunFolder, result: RunResult) -> None:
     """Write every artifact of a run but the plot and the status."""
-    data_hash = result.basis.data_sha256
+    data_hash = result.data.data_sha256
     write_json(folder.metrics, result.fold_records)
     write_json(folder.results, results(result, data_hash))
     write_json(folder.audit, {**result.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
     write_bytes(folder.predictions, parquet_bytes(result.predictions()))
-    write_bytes(folder.folds, result.basis.folds_parquet)
+    write_bytes(folder.folds, result.data.folds_parquet)
     write_atomic(folder.coefficients, coefficients(result).write_csv)
     write_atomic(folder.scaler, lambda file: joblib.dump(result.final.scaler, file))
     write_atomic(folder.model, lambda file: joblib.dump(result.final.classifier, file))
@@ -59,8 +59,18 @@ def results(result: RunResult, data_hash: str) -> dict[str, Any]:
         "nested": result.nested.to_json() if result.nested else None,
         "flags": result.flags,
         "notes": result.notes,
-        "final_model": {"n_iter": result.final.n_iter, "converged": result.final.converged},
-        "data": result.basis.data_facts,
+        "final_model": _final_model(result.final),
+        "data": result.data.data_facts,
+    }
+
+
+def _final_model(model: FittedModel) -> dict[str, Any]:
+    """How it was fitted; ``C`` is None without a penalty, ``nonzero`` counts the coefficients without the intercept."""
+    return {
+        "n_iter": model.n_iter,
+        "converged": model.converged,
+        "C": model.C if np.isfinite(model.C) else None,
+        "nonzero": int(np.count_nonzero(model.classifier.coef_)),
     }
 
 

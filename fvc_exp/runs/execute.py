@@ -23,9 +23,8 @@ from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import print_result
 from fvc_exp.stages.pipeline import print_stage
-from fvc_exp.training.experiment import RunResult, run
-from fvc_exp.training.fit import Fit, fit_rows
-from fvc_exp.training.split_dataset import Basis
+from fvc_exp.training.experiment import RunResult, run_experiment
+from fvc_exp.training.split_dataset import SplitDataset
 
 log = logging.getLogger(__name__)
 
@@ -35,19 +34,23 @@ def load_rows(config: Config) -> Dataset:
     return load_dataset(config.data, config.features)
 
 
+def load_split(config: Config) -> SplitDataset:
+    """The same rows, split as configured."""
+    return SplitDataset.of(config, load_rows(config))
+
+
 def execute(
     config: Config,
     path: Path,
     *,
-    load: Callable[[Config], Dataset | Basis] = load_rows,
-    fitted_to: Fit = fit_rows,
+    load: Callable[[Config], SplitDataset] = load_split,
     show: bool = True,
     facts: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
     """Run the configured stage in this folder; returns what ``status.json`` says, whatever happened.
 
-    ``load`` gives the rows to train on (with their split, if they have one), ``fitted_to`` the models, ``show`` prints
-    the tables of results, ``facts`` go into the status.
+    ``load`` gives the rows to train on with their split, ``show`` prints the tables of results, ``facts`` go into the
+    status.
     """
     folder = RunFolder(path)
     started = datetime.now(UTC)
@@ -57,9 +60,7 @@ def execute(
 
     write_config(folder.config, config)
     try:
-        found = _run_stage(
-            config, lambda ready: train_and_write(ready, folder, load(ready), fitted_to=fitted_to, show=show)
-        )
+        found = _run_stage(config, lambda ready: train_and_write(ready, folder, load(ready), show=show))
     except FvcError as error:
         log.error("%s", error)
         return end("failed", reason=type(error).__name__, message=str(error))
@@ -119,30 +120,27 @@ def dataset_of(run: LoadedRun) -> Dataset:
 def train_and_write(
     config: Config,
     folder: RunFolder,
-    data: Dataset | Basis,
+    data: SplitDataset,
     *,
-    fitted_to: Fit = fit_rows,
     show: bool = True,
     plots: bool = True,
 ) -> None:
     """Cross-validate, refit, write all files of the run (without ``plots`` no picture), and print the table."""
     progress = progress_bar("folds") if show else nullcontext()
     with progress as on_progress:
-        result = run_on_one_thread(config, data, on_progress, fitted_to)
+        result = run_on_one_thread(config, data, on_progress)
     write_artifacts(folder, result, plots=plots)
     if show:
         print_result(make_console(), result, folder.path)
 
 
-def run_on_one_thread(
-    config: Config, data: Dataset | Basis, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
-) -> RunResult:
+def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
     """Cross-validate and refit on one thread, since another number of threads may round differently.
 
     With more threads, the workers of a sweep would also fight for the cores.
     """
     with threadpool_limits(limits=1):
-        return run(config, data, on_progress, fitted_to)
+        return run_experiment(config, data, on_progress)
 
 
 def write_artifacts(folder: RunFolder, result: RunResult, *, plots: bool = True) -> None:

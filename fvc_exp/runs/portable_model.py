@@ -14,7 +14,7 @@ from fvc_exp.config.canonical import run_id
 from fvc_exp.config.schema import Config
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.errors import ArtifactError, DataError
-from fvc_exp.training.calibration import Steps
+from fvc_exp.training.calibration import IsotonicMap
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -54,14 +54,14 @@ class PortableModel:
     run_id: str
     data_sha256: str
     feature_versions: tuple[str, ...]
-    calibration: Steps | None = None
+    calibration: IsotonicMap | None = None
 
     @classmethod
     def from_result(cls, result: RunResult) -> PortableModel:
         """The final model of a run."""
-        final, data_sha256 = result.final, result.basis.data_sha256
+        final, data_sha256 = result.final, result.data.data_sha256
         fill = final.pipeline.named_steps["imputer"].statistics_
-        columns = (fill, final.scaler.mean_, final.scaler.scale_, final.classifier.coef_[0], *result.basis.ranges)
+        columns = (fill, final.scaler.mean_, final.scaler.scale_, final.classifier.coef_[0], *result.data.ranges)
         rows = zip(result.dataset.feature_names, *(column.tolist() for column in columns), strict=True)
         return cls(
             features=tuple(Feature(*row) for row in rows),
@@ -71,7 +71,7 @@ class PortableModel:
             run_id=run_id(result.config, data_sha256),
             data_sha256=data_sha256,
             feature_versions=result.dataset.feature_versions,
-            calibration=final.steps,
+            calibration=final.isotonic,
         )
 
     @property
@@ -98,7 +98,9 @@ class PortableModel:
             for name in ("classes", "feature_versions"):
                 values[name] = tuple(values[name])
             if values.get("calibration") is not None:
-                values["calibration"] = Steps(**{axis: tuple(knots) for axis, knots in values["calibration"].items()})
+                values["calibration"] = IsotonicMap(
+                    **{axis: tuple(knots) for axis, knots in values["calibration"].items()}
+                )
             model = cls(**values)
             _check(model)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -136,7 +138,7 @@ class PortableModel:
     def to_pipeline(self, config: Config) -> Pipeline:
         """The model as scikit-learn's Pipeline, as if fitted with this configuration; without isotonic calibration."""
         from fvc_exp.training.pipeline import build_pipeline
-        from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, plain
+        from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
 
         pipeline = build_pipeline(config)
         imputer, scaler, classifier = (step for _, step in pipeline.steps)
@@ -145,7 +147,7 @@ class PortableModel:
         scaler.mean_, scaler.scale_ = self._column("mean"), self._column("scale")
         scaler.var_ = scaler.scale_**2
         if isinstance(classifier, ProxNewtonLogisticRegression):
-            classifier = plain(classifier)
+            classifier = to_logistic_regression(classifier)
             pipeline.set_params(classifier=classifier)
         classifier.classes_ = np.arange(len(self.classes))
         classifier.coef_, classifier.intercept_ = self._column("coefficient")[None, :], np.array([self.intercept])

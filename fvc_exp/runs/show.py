@@ -1,11 +1,16 @@
-"""The result of a run in the terminal."""
+"""What a run and a comparison of runs print in the terminal."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 
 from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
+from fvc_exp.io.console import frame_table
+from fvc_exp.runs.compare.comparison import Comparison
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.notes import FLAGS
 
@@ -23,19 +28,12 @@ def print_certificate(console: Console, certificate: Certificate) -> None:
 
 
 def print_result(console: Console, result: RunResult, folder: Path) -> None:
-    """The table of metrics with their floors, what to beware of, and where the files are."""
+    """Print warnings, the metrics with their floors, the audit and the calibration, and where the files are."""
     for note in result.notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for flag in result.flags:
         console.print(f"flag: {flag}: {FLAGS[flag]}", style="red", markup=False, soft_wrap=True)
     console.print(_metric_table(result))
-    _print_honesty(console, result)
-    if result.config.data.name == "demo":
-        console.print("The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill.")
-    console.print(f"results in {folder}", soft_wrap=True, markup=False)
-
-
-def _print_honesty(console: Console, result: RunResult) -> None:
     print_certificate(console, result.certificate)
     calibration = result.reliability
     console.print(
@@ -50,6 +48,9 @@ def _print_honesty(console: Console, result: RunResult) -> None:
             f"{nested.plain[nested.best]:.3f}, so it is optimistic by {nested.optimism:.3f}",
             soft_wrap=True,
         )
+    if result.config.data.name == "demo":
+        console.print("The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill.")
+    console.print(f"results in {folder}", soft_wrap=True, markup=False)
 
 
 def _metric_table(result: RunResult) -> Table:
@@ -59,16 +60,32 @@ def _metric_table(result: RunResult) -> Table:
         f"{len(dataset.feature_names)} features; {len(split.folds)} {config.cv.scheme.name} folds, "
         f"{len(split.test)} videos held out"
     )
-    table = Table(title=title, title_justify="left", title_style="")
-    table.add_column("metric")
-    table.add_column("CV mean ± sd", justify="right")
-    table.add_column("held-out test", justify="right")
-    for floor in result.floors:
-        table.add_column(f"floor:\n{floor}", justify="right", style="dim")
-    for name in SHOWN:
-        summary = result.summary[name]
-        deviation = f" ± {summary['std']:.3f}" if summary["std"] is not None else ""
-        test = f"{result.test_scores[name]:.3f}" if result.test_scores else "-"
-        floors = (f"{scores[name]:.3f}" for scores in result.floors.values())
-        table.add_row(name, f"{summary['mean']:.3f}{deviation}", test, *floors)
-    return table
+    rows = [
+        {
+            "metric": name,
+            "CV mean ± sd": _mean_and_deviation(**result.summary[name]),
+            "held-out test": result.test_scores[name] if result.test_scores else None,
+            **{f"floor:\n{floor}": scores[name] for floor, scores in result.floors.items()},
+        }
+        for name in SHOWN
+    ]
+    return frame_table(pl.DataFrame(rows), title, floats=".3f", right=("CV mean ± sd", "held-out test"))
+
+
+def _mean_and_deviation(mean: float, std: float | None) -> str:
+    return f"{mean:.3f}" + ("" if std is None else f" ± {std:.3f}")
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Print the table, then what to believe of it."""
+    titles = {"nonzero": "coefs", "p_value": "p", "tied": "ties", "within_one_se": "1 SE", "beats_floor": "> floor"}
+    frame = comparison.to_frame().drop("difference", "floor", "floor_p_value").rename(titles)
+    title = (
+        f"{comparison.ties.metric}: mean of the folds with its 95 % interval (low to high); "
+        "p: no different from the best (Holm)"
+    )
+    console.print(frame_table(frame, title, floats=".3f"))
+    for name in comparison.leaking:
+        console.print(f"left out: {name}: its audit failed", style="red", markup=False, soft_wrap=True)
+    for sentence in comparison.sentences():
+        console.print(sentence, markup=False, soft_wrap=True)

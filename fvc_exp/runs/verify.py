@@ -11,9 +11,8 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.runs.execute import dataset_of, train_and_write
 from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.provenance import provenance
-from fvc_exp.training.fit import fit_rows
-from fvc_exp.training.shared_fits import SharedFits, read_points
-from fvc_exp.training.split_dataset import make_basis
+from fvc_exp.training.shared_fits import read_points
+from fvc_exp.training.split_dataset import SplitDataset
 
 _MOST_DIFFERENCES = 10
 
@@ -51,14 +50,13 @@ def verify(path: Path) -> Verification:
 
 
 def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
-    basis, before = make_basis(run.config, dataset), run.provenance["data_sha256"]
-    if basis.data_sha256 != before:
-        yield f"data: sha256 was {before}, is {basis.data_sha256}"
-    fitted_with = read_points(run.provenance.get("fitted_with", ()))
-    fitted_to = SharedFits(basis, run.config, fitted_with) if fitted_with else fit_rows
+    fitted_with, before = read_points(run.provenance.get("fitted_with", ())), run.provenance["data_sha256"]
+    data = SplitDataset.of(run.config, dataset).refitted(run.config, fitted_with)
+    if data.data_sha256 != before:
+        yield f"data: sha256 was {before}, is {data.data_sha256}"
     with tempfile.TemporaryDirectory(prefix="fvc-verify-") as clean:
         again = LoadedRun(Path(clean))
-        train_and_write(run.config, again.folder, basis, fitted_to=fitted_to, show=False, plots=False)
+        train_and_write(run.config, again.folder, data, show=False, plots=False)
         for name in _COMPARED:
             file = getattr(run.folder, name).name
             for difference in _record_differences(_records(run, name), _records(again, name)):

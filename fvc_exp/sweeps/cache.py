@@ -3,111 +3,93 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from fvc_exp._typing import Progress
-from fvc_exp.config.schema import Config, Penalty, PenaltyConfig
+from fvc_exp.config.schema import Config
 from fvc_exp.errors import DataError
 from fvc_exp.sweeps.folder import Member
 
 if TYPE_CHECKING:
     from fvc_exp.data.dataset import Dataset
-    from fvc_exp.training.fit import Fit
     from fvc_exp.training.shared_fits import SharedFits
-    from fvc_exp.training.solvers.grid import Point
-    from fvc_exp.training.split_dataset import Basis
+    from fvc_exp.training.split_dataset import SplitDataset
 
 
 log = logging.getLogger(__name__)
 
 
-_KEPT = 8
-
-
-_datasets: dict[str, Dataset] = {}
-
-
-_bases: dict[str, Basis] = {}
-
-
-_fits: dict[str, SharedFits] = {}
+_KEPT = 8  # data sets, and splits: a sweep over seeds has folds for each
 
 
 Value = TypeVar("Value")
 
 
-def basis_of(config: Config, expected: str | None) -> Basis:
-    """Rows and folds of a member, made once a process; the rows must be those that the sweep was planned for.
+class SweepCache:
+    """Rows by what they are made of, and their splits by folds, audit and seed; each is made once for many members.
 
-    Raises:
-        DataError: they are not there, are others by now, or cannot be split so.
+    One object serves the members that one process runs. A single run works without it.
     """
-    from fvc_exp.runs.execute import load_rows
-    from fvc_exp.training.split_dataset import make_basis
 
-    rows, split = repr((config.data, config.features)), repr((config.cv, config.audit, config.seed))
-    if rows + split not in _bases:
-        if rows not in _datasets:
-            _keep(_datasets, rows, load_rows(config))
-        _keep(_bases, rows + split, make_basis(config, _datasets[rows]))
-    basis = _bases[rows + split]
-    if expected is not None and basis.data_sha256 != expected:
-        raise DataError(
-            f"{config.data.root}: the data changed after the sweep was planned (sha256 {basis.data_sha256[:12]}, "
-            f"planned {expected[:12]}); give the command again for a sweep of the new data"
+    def __init__(self) -> None:
+        self._datasets: dict[str, Dataset] = {}
+        self._splits: dict[str, SplitDataset] = {}
+        self._fits: dict[str, SharedFits] = {}
+
+    def split_dataset(self, config: Config, planned_sha256: str | None) -> SplitDataset:
+        """Rows and folds of a member, with the fits that its grid shares; the rows must be those of the plan.
+
+        Raises:
+            DataError: they are not there, are others by now, or cannot be split so.
+        """
+        from fvc_exp.data.dataset import load_dataset
+        from fvc_exp.data.splits import make_split
+        from fvc_exp.training.split_dataset import SplitDataset
+
+        rows = repr((config.data, config.features))
+        dataset = _once(self._datasets, rows, lambda: load_dataset(config.data, config.features))
+        if planned_sha256 not in (None, found := dataset.content_hash()):
+            raise DataError(
+                f"{config.data.root}: the data changed after the sweep was planned (sha256 {found[:12]}, "
+                f"planned {planned_sha256[:12]}); give the command again for a sweep of the new data"
+            )
+        cv, audit, seed = config.cv, config.audit, config.seed
+        return _once(
+            self._splits,
+            repr((found, rows, cv, audit, seed)),
+            lambda: SplitDataset(dataset, make_split(dataset, cv, seed), audit, seed, self._fits),
         )
-    return basis
+
+    def fit_together(
+        self, members: Sequence[Member], wanted: Collection[Member], on_progress: Progress | None = None
+    ) -> None:
+        """Fit the grids that the wanted members belong to, for the split data sets of this cache to give.
+
+        A grid is always fitted as a whole, so that its numbers do not depend on what was finished before. Members whose
+        data cannot be used are left out: each finds that out when it is run, and keeps it as its reason.
+        """
+        from fvc_exp.training.shared_fits import grid_key, points_of
+
+        grids: dict[str, list[Member]] = {}
+        for member in members:
+            grids.setdefault(grid_key(member.config), []).append(member)
+        for grid in grids.values():
+            points = dict.fromkeys(point for member in grid for point in points_of(member.config))
+            if not points or not any(member in wanted for member in grid):
+                continue
+            config, planned = grid[0].config, grid[0].data_sha256
+            try:
+                self.split_dataset(config, planned).fit_together(config, points, on_progress)
+            except DataError as error:
+                log.info("no fits to share: %s", error)
 
 
-def share_fits(
-    members: Sequence[Member], wanted: Collection[Member], on_progress: Progress | None = None
-) -> Mapping[str, Fit]:
-    """Fit the grids that the wanted members belong to; returns the fits of each of these by its id.
-
-    A grid is always fitted as a whole, so that its numbers do not depend on what was finished before. Members whose
-    data cannot be used are left out: each finds that out when it is run, and keeps it as its reason.
-    """
-    from fvc_exp.training.shared_fits import points_of
-
-    grids: dict[str, list[tuple[Member, Config]]] = {}
-    for member in members:
-        config = member.config
-        grids.setdefault(_but_for_the_penalty(config), []).append((member, config))
-    found: dict[str, Fit] = {}
-    for grid in grids.values():
-        ids = [member.run_id for member, _ in grid if member in wanted]
-        points = dict.fromkeys(point for _, config in grid for point in points_of(config))
-        if not ids or not points:
-            continue
-        member, config = grid[0]
-        try:
-            fits = _shared(config, basis_of(config, member.data_sha256), tuple(points))
-            fits.make(on_progress)
-        except DataError as error:
-            log.info("no fits to share: %s", error)
-            continue
-        found |= dict.fromkeys(ids, fits)
-    return found
-
-
-def _shared(config: Config, basis: Basis, points: tuple[Point, ...]) -> SharedFits:
-    from fvc_exp.training.shared_fits import SharedFits
-
-    key = repr((_but_for_the_penalty(config), points))
-    if key not in _fits:
-        _keep(_fits, key, SharedFits(basis, config, points))
-    return _fits[key]
-
-
-def _but_for_the_penalty(config: Config) -> str:
-    """What members of one grid have in common."""
-    return repr(replace(config, C=0.0, penalty=PenaltyConfig(Penalty.none, 0.0), plots=False))
-
-
-def _keep(known: dict[str, Value], key: str, value: Value) -> None:
-    """Add a value, and forget the oldest ones: a sweep over seeds has folds for each."""
-    while len(known) >= _KEPT:
-        del known[next(iter(known))]
-    known[key] = value
+def _once(known: dict[str, Value], key: str, make: Callable[[], Value]) -> Value:
+    """The value of this key, made where it is not known; the oldest ones are forgotten."""
+    if key not in known:
+        value = make()
+        while len(known) >= _KEPT:
+            del known[next(iter(known))]
+        known[key] = value
+    return known[key]

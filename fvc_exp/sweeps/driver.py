@@ -52,13 +52,13 @@ def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
 def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
     """Write the tables, print the leaderboard, and copy the best run, with its pictures, to ``best/``."""
     console = make_console()
-    table = results.collect(sweep, states)
+    table = results.collect_results(sweep, states)
     ranked = leaderboard.rank(table)
     leaderboard.write_csv(sweep, ranked)
-    leaderboard.show(console, plan, states, table)
+    show.print_leaderboard(console, plan, states, table)
     if len(ranked):
         found = leaderboard.ties(sweep, ranked)
-        leaderboard.show_ties(console, found)
+        show.print_ties(console, found)
         chosen = ranked["run_id"][0]
         if plan.choice != Choice.best.name and not isinstance(found, str):
             chosen = found.choose(Choice[plan.choice]).name
@@ -113,7 +113,7 @@ def _runs_again(found: MemberState) -> bool:
 
 def _wait(console: Console, sweep: SweepFolder, plan: Plan, launcher: launchers.Launcher) -> States:
     try:
-        with show.follow(console, len(plan.members)) as on_look:
+        with show.follow(len(plan.members)) as on_look:
             return wait(Watch(sweep, plan), launcher, on_look)
     except KeyboardInterrupt:
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fvc_exp.errors import FvcError
-from fvc_exp.sweeps.cache import basis_of
+from fvc_exp.sweeps.cache import SweepCache
 from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, SweepFolder, finished, read_status
 
 if TYPE_CHECKING:
-    from fvc_exp.training.fit import Fit
+    pass
 
 
 _WAIT_SECONDS = 1.0
@@ -60,22 +60,22 @@ class MemberBatch:
 
 
 def run_members(
-    sweep: SweepFolder, members: Sequence[Member], job: str, fits: Mapping[str, Fit] | None = None
+    sweep: SweepFolder, members: Sequence[Member], job: str, cache: SweepCache | None = None
 ) -> list[dict[str, Any]]:
     """Run each member that is not finished yet, for this job; after the time limit no further one is begun.
 
-    ``fits`` are those that members share, by their ids; the other members are fitted one by one.
+    ``cache`` is what they share with other members that this process runs.
     """
+    cache = cache or SweepCache()
     statuses = []
     for member in members:
-        fitted_to = (fits or {}).get(member.run_id)
-        statuses.append(run_member(sweep.member(member.run_id), member, job, fitted_to))
+        statuses.append(run_member(sweep.member(member.run_id), member, job, cache))
         if statuses[-1].get("reason") == TimeLimitError.__name__:
             break
     return statuses
 
 
-def run_member(folder: MemberFolder, member: Member, job: str, fitted_to: Fit | None = None) -> dict[str, Any]:
+def run_member(folder: MemberFolder, member: Member, job: str, cache: SweepCache | None = None) -> dict[str, Any]:
     """Run one configuration unless it is done, waiting while another process works on it; returns its status."""
     while True:
         if (status := finished(folder, member, job)) is not None:
@@ -88,7 +88,7 @@ def run_member(folder: MemberFolder, member: Member, job: str, fitted_to: Fit | 
         return status
     _clear(folder)
     with heartbeat(claim):
-        return _execute(folder, member, claim, fitted_to)
+        return _execute(folder, member, claim, cache or SweepCache())
 
 
 def _clear(folder: MemberFolder) -> None:
@@ -100,9 +100,8 @@ def _clear(folder: MemberFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def _execute(folder: MemberFolder, member: Member, claim: Claim, fitted_to: Fit | None) -> dict[str, Any]:
+def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCache) -> dict[str, Any]:
     from fvc_exp.runs import execute
-    from fvc_exp.training.fit import fit_rows
 
     assert claim.owner is not None  # it is this process
     owner = claim.owner
@@ -110,8 +109,7 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, fitted_to: Fit 
     return execute.execute(
         member.config,
         folder.path,
-        load=lambda config: basis_of(config, member.data_sha256),
-        fitted_to=fitted_to or fit_rows,
+        load=lambda config: cache.split_dataset(config, member.data_sha256),
         show=False,
         facts=facts,
     )

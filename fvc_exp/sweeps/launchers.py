@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 from fvc_exp.config.schema import Search
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import progress_bar
-from fvc_exp.sweeps.cache import share_fits
+from fvc_exp.sweeps.cache import SweepCache
 from fvc_exp.sweeps.claims import process_start
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
 from fvc_exp.sweeps.job import MemberBatch, run_members
@@ -97,13 +97,13 @@ class InProcessLauncher(Launcher):
     """One after the other, in the driver; those of ``grid`` share their fits."""
 
     grid: Sequence[Member] = ()
-    _fits: Mapping[str, Any] = field(default_factory=dict, init=False)
+    cache: SweepCache = field(default_factory=SweepCache)
 
     def prepare(self) -> None:
         """Make the fits that the waiting members share."""
         if self.grid and self._waiting:
             with progress_bar("fits") as on_progress:
-                self._fits = share_fits(self.grid, [each for batch in self._waiting for each in batch], on_progress)
+                self.cache.fit_together(self.grid, [each for batch in self._waiting for each in batch], on_progress)
 
     def step(self) -> bool:
         """Run the next one."""
@@ -111,7 +111,7 @@ class InProcessLauncher(Launcher):
             batch, job = self._waiting.popleft(), str(os.getpid())
             submission = Submission.new(Cluster.local, str(self.sweep.path), [_ids(batch)])
             write_submission(self.sweep, submission.with_jobs([f"{job}.{process_start(os.getpid())}"]))
-            run_members(self.sweep, batch, job, self._fits)
+            run_members(self.sweep, batch, job, self.cache)
         return bool(self._waiting)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from fvc_exp.io.files import read_json, write_atomic, write_bytes
+from fvc_exp.io import files
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.states import MemberState, State, member_states
@@ -17,22 +17,27 @@ from fvc_exp.sweeps.states import MemberState, State, member_states
 Row = dict[str, Any]
 
 
-def collect(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
-    """Write ``results.parquet``, ``results.csv`` and ``results_folds.parquet``; returns the first: one row a member.
+def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
+    """Write ``results.parquet``, ``results.csv`` and ``results_folds.parquet``; returns the first: one row per member.
 
     Raises:
         ArtifactError: a file of a finished run is missing or broken, or the folder cannot be written.
     """
     table = table_of(sweep, states)
-    folds = [record for each in states for record in _folds(sweep, each)]
-    write_atomic(sweep.results_csv, table.write_csv)
-    write_bytes(sweep.results, parquet_bytes(table))
-    write_bytes(sweep.folds, parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
+    folds = [
+        {"run_id": each.member.run_id, **record}
+        for each in states
+        if _has_scores(each)
+        for record in files.read_json(sweep.member(each.member.run_id).metrics)
+    ]
+    files.write_atomic(sweep.results_csv, table.write_csv)
+    files.write_bytes(sweep.results, parquet_bytes(table))
+    files.write_bytes(sweep.folds, parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
     return table
 
 
 def load_sweep(path: str | Path) -> pl.DataFrame:
-    """One row a configuration of a sweep, now: ``state``, ``reason`` where it did not finish, parameters and scores.
+    """One row per configuration of a sweep, now: ``state``, ``reason`` where it did not finish, parameters and scores.
 
     The same table that ``fvc collect`` writes as ``results.parquet``.
 
@@ -44,7 +49,7 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
 
 
 def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
-    """One row a member: state, parameters, and for a finished one its scores, floors and flags.
+    """One row per member: state, parameters, and for a finished one its scores, floors and flags.
 
     Raises:
         ArtifactError: a file of a finished run is missing or broken.
@@ -55,19 +60,20 @@ def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
 def _row(sweep: SweepFolder, found: MemberState) -> Row:
     member, status = found.member, found.status or {}
     row: Row = {"run_id": member.run_id, "state": found.state.value, "reason": found.reason or None}
-    row |= {key: value for key, value in flat_parameters(member.parameters).items()}
+    row |= flat_parameters(member.parameters)
     row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
     row |= {"attempt": found.attempt, "host": found.host, "job": found.job}
-    row |= {key: status.get(key) for key in ("started", "ended")}
-    row["seconds"] = _seconds(status)
-    if found.state is State.done and member.trains:
-        row |= _numbers(read_json(sweep.member(member.run_id).results))
-    return row
+    row |= {"started": status.get("started"), "ended": status.get("ended"), "seconds": _seconds(status)}
+    return row | _numbers(files.read_json(sweep.member(member.run_id).results)) if _has_scores(found) else row
+
+
+def _has_scores(found: MemberState) -> bool:
+    return found.state is State.done and found.member.trains
 
 
 def flat_parameters(parameters: dict[str, Any]) -> Row:
-    """Parameters as columns: the folds' with a prefix, a list as text."""
-    row: Row = dict.fromkeys(("penalty", "C", "l1_ratio", "solver"))  # where they have no effect they are null
+    """Parameters as columns: those of the folds with a prefix, a list as text, null where one has no effect."""
+    row: Row = dict.fromkeys(("penalty", "C", "l1_ratio", "solver"))
     for key, value in parameters.items():
         if isinstance(value, dict):
             row |= {f"{key}_{name}": _cell(item) for name, item in value.items()}
@@ -77,14 +83,15 @@ def flat_parameters(parameters: dict[str, Any]) -> Row:
 
 
 def _cell(value: Any) -> Any:
-    """CSV knows no lists."""
+    """The value, or a list as text, since CSV has no lists."""
     return "+".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _numbers(results: dict[str, Any]) -> Row:
-    audit = results["audit"]
+    audit, final = results["audit"], results["final_model"]
     row: Row = {"flags": " ".join(results["flags"]), "audit": audit["verdict"], "audit_allow_fail": audit["allow_fail"]}
-    row |= {"audit_reasons": " ".join(audit["reasons"]), **results["final_model"]}
+    row |= {"audit_reasons": " ".join(audit["reasons"]), "n_iter": final["n_iter"], "converged": final["converged"]}
+    row |= {"final_C": final.get("C"), "nonzero": final.get("nonzero")}  # null in runs of an older version
     for metric, summary in results["cv"].items():
         row |= {f"{metric}_mean": summary["mean"], f"{metric}_std": summary["std"]}
     row |= {f"test_{metric}": value for metric, value in (results["test"] or {}).items()}
@@ -93,15 +100,7 @@ def _numbers(results: dict[str, Any]) -> Row:
     return row
 
 
-def _seconds(status: Any) -> float | None:
+def _seconds(status: Mapping[str, Any]) -> float | None:
     if "started" not in status or "ended" not in status:
         return None
-    started, ended = (datetime.fromisoformat(status[key]) for key in ("started", "ended"))
-    return (ended - started).total_seconds()
-
-
-def _folds(sweep: SweepFolder, found: MemberState) -> list[Row]:
-    if found.state is not State.done or not found.member.trains:
-        return []
-    records = read_json(sweep.member(found.member.run_id).metrics)
-    return [{"run_id": found.member.run_id, **record} for record in records]
+    return (datetime.fromisoformat(status["ended"]) - datetime.fromisoformat(status["started"])).total_seconds()

@@ -1,28 +1,28 @@
-"""What a sweep says in the terminal while it is planned, runs, and is asked for its state."""
+"""What a sweep prints in the terminal while it is planned, runs, and is asked for its state or ranking."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import polars as pl
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from fvc_exp.io.console import frame_table, progress_bar
+from fvc_exp.runs.compare.ties import TieSummary
+from fvc_exp.sweeps import leaderboard
 from fvc_exp.sweeps.folder import Member, Plan
 from fvc_exp.sweeps.states import AT_REST, TO_RUN, MemberState, State
 
-_LINE_SECONDS = 30.0  # between two lines in a file or pipe
-
-
 _STYLES = {State.done: "green", State.failed: "red", State.lost: "red", State.running: "yellow"}
+_NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
 
 def counts_line(plan: Plan, states: Sequence[MemberState]) -> str:
-    """How a request breaks down, such as ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
+    """What becomes of a request, such as ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
     found = Counter(each.state for each in states)
     under_way = found[State.running] + found[State.pending]
     parts = [
@@ -54,60 +54,110 @@ def summary(states: Sequence[MemberState]) -> str:
 
 
 @contextmanager
-def follow(console: Console, total: int) -> Iterator[Callable[[Sequence[MemberState]], None]]:
-    """A bar while a sweep runs; in a pipe a line now and then. Yields what to call with each look."""
-    if not console.is_terminal:
-        yield _line_by_line(console)
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=total)
+def follow(total: int) -> Iterator[Callable[[Sequence[MemberState]], None]]:
+    """A progress bar while a sweep runs. Yields the function to call with the states whenever they were looked at."""
+    with progress_bar("configurations") as on_progress:
 
         def look(states: Sequence[MemberState]) -> None:
             at_rest = sum(each.state in AT_REST and each.state is not State.waiting for each in states)
-            progress.update(task, completed=at_rest, description=summary(states))
+            on_progress(at_rest, total, summary(states))
 
         yield look
 
 
-def _line_by_line(console: Console) -> Callable[[Sequence[MemberState]], None]:
-    said, when = "", -_LINE_SECONDS
-
-    def look(states: Sequence[MemberState]) -> None:
-        nonlocal said, when
-        text = summary(states)
-        if text != said and time.monotonic() - when > _LINE_SECONDS:
-            console.print(text)
-            said, when = text, time.monotonic()
-
-    return look
-
-
 def state_table(states: Sequence[MemberState]) -> Table:
-    """One row a member."""
-    table = Table(title=summary(states), title_justify="left", title_style="")
-    for name in ("run", "configuration", "state", "reason", "attempt", "host", "job"):
-        table.add_column(name, overflow="fold")
-    for each in states:
-        facts = (str(each.attempt or ""), each.host or "", each.job or "")
-        words = (each.member.run_id, " ".join(each.member.overrides), each.state.value, each.why, *facts)
-        table.add_row(*words, style=_STYLES.get(each.state))
-    return table
+    """One row per member."""
+    rows = [
+        {
+            **{"run": each.member.run_id, "configuration": " ".join(each.member.overrides)},
+            **{"state": each.state.value, "reason": each.why},
+            **{"attempt": each.attempt or None, "host": each.host, "job": each.job},
+        }
+        for each in states
+    ]
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    return frame_table(frame, summary(states), styles=[_STYLES.get(each.state) for each in states])
 
 
 def states_json(states: Sequence[MemberState]) -> list[dict[str, Any]]:
     """The same as plain data."""
     return [
         {
-            "run_id": each.member.run_id,
-            "overrides": each.member.overrides,
-            "state": each.state.value,
-            "reason": each.reason or None,
-            "message": each.message or None,
-            "attempt": each.attempt,
-            "host": each.host,
-            "job": each.job,
+            **{"run_id": each.member.run_id, "overrides": each.member.overrides, "state": each.state.value},
+            **{"reason": each.reason or None, "message": each.message or None},
+            **{"attempt": each.attempt, "host": each.host, "job": each.job},
             "log": str(each.log) if each.log else None,
         }
         for each in states
     ]
+
+
+def leaderboard_json(plan: Plan, states: Sequence[MemberState], results: pl.DataFrame) -> dict[str, Any]:
+    """The leaderboard of collected results as plain data."""
+    ranked = leaderboard.rank(results)
+    return {
+        "requested": plan.requested,
+        "invalid": len(plan.invalid),
+        "duplicates": len(plan.duplicates),
+        "ranking": ranked.to_dicts(),
+        "floors": leaderboard.floors(ranked),
+        "leaking": leaderboard.leaking(results).to_dicts(),
+        "failures": states_json([each for each in states if each.state is not State.done]),
+    }
+
+
+def print_leaderboard(console: Console, plan: Plan, states: Sequence[MemberState], results: pl.DataFrame) -> None:
+    """Print the ranking with its floors, then what failed and why, and what was never run."""
+    ranked = leaderboard.rank(results)
+    if len(ranked):
+        console.print(_ranking_table(ranked))
+    for row in leaderboard.leaking(results).iter_rows(named=True):
+        text = f"not ranked: {row['run_id']} {row['overrides']}: its audit failed: {row['audit_reasons']}"
+        console.print(text, style="red", markup=False, soft_wrap=True)
+    for each in states:
+        if each.state in (State.failed, State.lost):
+            log = f" (log: {each.log})" if each.log and each.log.exists() else ""
+            console.print(f"{each.failure}{log}", style="red", markup=False, soft_wrap=True)
+    if plan.invalid:
+        console.print(f"{len(plan.invalid)} invalid configurations were not run:")
+        for why, count in Counter(refused.reason for refused in plan.invalid).most_common():
+            console.print(f"  {count} x {why}", markup=False, soft_wrap=True)
+
+
+def print_ties(console: Console, found: TieSummary | str) -> None:
+    """Print which runs tie with the best one, as one sentence."""
+    console.print(found if isinstance(found, str) else found.sentence(), markup=False, soft_wrap=True)
+
+
+def _ranking_table(ranked: pl.DataFrame) -> Table:
+    varying = [name for name in ("features", "class_weight", "seed") if ranked[name].n_unique() > 1]
+    settings = ("rank", "penalty", "C", "l1_ratio", "solver", *varying)
+    rows = [
+        {
+            **{name: _text(row[name]) for name in settings},
+            "AUC": _score(row, "auc"),
+            "F1": _score(row, "f1"),
+            "flags": row["flags"],
+        }
+        for row in ranked.iter_rows(named=True)
+    ]
+    styles: list[str | None] = [None] * len(rows)
+    for rule, scores in leaderboard.floors(ranked).items():
+        blank = dict.fromkeys((*settings, "flags"), "")
+        floor = {"rank": "floor", "penalty": rule, "AUC": f"{scores['auc']:.3f}", "F1": f"{scores['f1']:.3f}"}
+        rows.append(blank | floor)
+        styles.append("dim")
+    return frame_table(
+        pl.DataFrame(rows), "ranked by the mean AUC of the folds; mean ± sd", right=_NUMBERS, styles=styles
+    )
+
+
+def _score(row: dict[str, Any], metric: str) -> str:
+    deviation = row[f"{metric}_std"]
+    return f"{row[f'{metric}_mean']:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}")
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    return f"{value:g}" if isinstance(value, float) else str(value)

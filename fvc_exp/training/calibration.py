@@ -1,21 +1,18 @@
 """Better probabilities and thresholds, learned from out-of-fold scores of training rows alone.
 
-scikit-learn is imported where it is used: a saved model needs only ``Steps``.
+scikit-learn is imported where it is used: a saved model needs only ``IsotonicMap``.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Array
+from fvc_exp._typing import Array, Labels
 from fvc_exp.evaluation.metrics import THRESHOLD
 
 
 @dataclass(frozen=True)
-class Line:
+class PlattScaling:
     """New log odds = ``slope`` x log odds + ``intercept``; a slope of 0 gives all rows the same probability."""
 
     slope: float
@@ -23,19 +20,19 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Steps:
+class IsotonicMap:
     """Knots of a non-decreasing map from probability to probability; linear between them, constant beyond."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
 
     def __call__(self, probability: Array) -> Array:
-        """The mended probabilities, shape (n,)."""
+        """The calibrated probabilities, shape (n,)."""
         return np.asarray(np.interp(probability, self.x, self.y))
 
 
-def fit_line(y: NDArray[np.int64], log_odds: Array) -> Line:
-    """Platt's scaling (1999) with his smoothed targets; a negative slope, which would invert the ranking, becomes 0.
+def fit_platt(y: Labels, log_odds: Array) -> PlattScaling:
+    """Platt scaling (1999) with his smoothed targets; a negative slope, which would invert the ranking, becomes 0.
 
     Labels are (n,), log odds of fake (n,).
     """
@@ -50,19 +47,19 @@ def fit_line(y: NDArray[np.int64], log_odds: Array) -> Line:
     slope = float(model.coef_[0, 0])
     if slope <= 0:
         share = float(target.mean())
-        return Line(0.0, float(np.log(share / (1 - share))))
-    return Line(slope, float(model.intercept_[0]))
+        return PlattScaling(0.0, float(np.log(share / (1 - share))))
+    return PlattScaling(slope, float(model.intercept_[0]))
 
 
-def fit_steps(y: NDArray[np.int64], probability: Array) -> Steps:
+def fit_isotonic(y: Labels, probability: Array) -> IsotonicMap:
     """Isotonic regression of the labels (n,) on the probabilities of fake (n,) (Zadrozny and Elkan 2002)."""
     from sklearn.isotonic import IsotonicRegression
 
     found = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(probability, y)
-    return Steps(tuple(found.X_thresholds_.tolist()), tuple(found.y_thresholds_.tolist()))
+    return IsotonicMap(tuple(found.X_thresholds_.tolist()), tuple(found.y_thresholds_.tolist()))
 
 
-def best_threshold(rule: str, y: NDArray[np.int64], probability: Array) -> float:
+def best_threshold(rule: str, y: Labels, probability: Array) -> float:
     """The threshold by a rule: 0.5, or the one with the highest F1 (``f1``) or Youden's J (``youden``) on these rows.
 
     It lies midway between two neighbouring probabilities (below all of them: half the lowest); of equally good ones

@@ -1,30 +1,26 @@
 """The documented grid search: 28 configurations on the same folds, the best refitted."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from fvc_exp._typing import Progress
-from fvc_exp.config.compose import compose_configs
+from fvc_exp.config.compose import compose_configs, sweep_axes
 from fvc_exp.config.schema import Config, Penalty
+from fvc_exp.config.validate import LEGAL_SOLVERS
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.evaluation.metrics import Summary
-from fvc_exp.training.experiment import RunResult, cross_validate, run
-from fvc_exp.training.split_dataset import make_basis
+from fvc_exp.training.experiment import RunResult, cross_validate, run_experiment
+from fvc_exp.training.split_dataset import SplitDataset
 
-C_VALUES = (0.01, 0.1, 1.0, 10.0)
-
-
-L1_RATIOS = (0.1, 0.5, 0.9)
+EXPERIMENT = "experiment=grid_5alpha"
 
 
 SELECTION_METRIC = "auc"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ScoredConfig:
     """One configuration of the grid and how it did in cross-validation."""
 
     config: Config
@@ -32,26 +28,29 @@ class Candidate:
     flags: tuple[str, ...]
 
 
-PAIRS = (("l1", "liblinear"), ("l1", "saga"), ("l2", "liblinear"), ("l2", "saga"), ("elasticnet", "saga"))
-
-
-def documented_grid(shared: Sequence[str]) -> list[Config]:
-    """The 28 distinct legal configurations: l1 and l2 by two solvers, the elastic net by saga, on ``shared`` overrides.
+def documented_grid(overrides: Sequence[str]) -> list[Config]:
+    """The 28 distinct legal configurations of ``conf/experiment/grid_5alpha.yaml``, all with these overrides.
 
     Raises:
         ConfigError: an override is not allowed.
     """
-    bases = compose_configs([[*shared, f"penalty={penalty}", f"solver={solver}"] for penalty, solver in PAIRS])
+    axes = sweep_axes([EXPERIMENT])
+    pairs = [
+        [f"penalty={penalty}", f"solver={solver}"]
+        for penalty, solver in product(axes["penalty"], axes["solver"])
+        if solver in LEGAL_SOLVERS[Penalty[penalty]]
+    ]
     grid = []
-    for c, base in product(C_VALUES, bases):
-        ratios = L1_RATIOS if base.penalty.name is Penalty.elasticnet else (base.penalty.l1_ratio,)
-        grid += [replace(base, C=c, penalty=replace(base.penalty, l1_ratio=ratio)) for ratio in ratios]
+    for c, config in product(axes["C"], compose_configs([[*overrides, *pair] for pair in pairs])):
+        is_mixed = config.penalty.name is Penalty.elasticnet
+        ratios = map(float, axes["penalty.l1_ratio"]) if is_mixed else [config.penalty.l1_ratio]
+        grid += [replace(config, C=float(c), penalty=replace(config.penalty, l1_ratio=ratio)) for ratio in ratios]
     return grid
 
 
 def search(
     configs: Sequence[Config], dataset: Dataset, on_progress: Progress | None = None
-) -> tuple[list[Candidate], RunResult]:
+) -> tuple[list[ScoredConfig], RunResult]:
     """Cross-validate every configuration on the folds of the first; run the one with the best mean AUC.
 
     Equal scores go to the earlier configuration. The winner's cross-validated score is optimistic, since it was chosen
@@ -60,12 +59,12 @@ def search(
     Raises:
         DataError: the data cannot be split as configured.
     """
-    basis = make_basis(configs[0], dataset)
-    candidates = []
-    for done, config in enumerate(configs):
-        found = cross_validate(config, dataset, basis.split)
-        candidates.append(Candidate(config, found.summary, found.flags))
+    data = SplitDataset.of(configs[0], dataset)
+    scored = []
+    for done, config in enumerate(configs, start=1):
+        found = cross_validate(config, data)
+        scored.append(ScoredConfig(config, found.summary, found.flags))
         if on_progress:
-            on_progress(done + 1, len(configs))
-    best = max(candidates, key=lambda candidate: candidate.summary[SELECTION_METRIC]["mean"])
-    return candidates, run(best.config, basis)
+            on_progress(done, len(configs))
+    best = max(scored, key=lambda each: each.summary[SELECTION_METRIC]["mean"])
+    return scored, run_experiment(best.config, data)

@@ -1,8 +1,7 @@
-"""One configuration on one data set -> one result. No files, no console."""
+"""One configuration on one split data set -> one result. No files, no console."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,10 +15,11 @@ from fvc_exp.data.folds import Split
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.evaluation.metrics import Scores, Summary, auc, confusion, is_fake, score, summarise
 from fvc_exp.evaluation.reliability import Reliability, reliability
-from fvc_exp.training.fit import Fit, candidates, fit_rows, train
+from fvc_exp.training.fit import fit_configuration
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
-from fvc_exp.training.split_dataset import Basis, make_basis
+from fvc_exp.training.shared_fits import candidates
+from fvc_exp.training.split_dataset import SplitDataset
 
 
 @dataclass(frozen=True)
@@ -43,28 +43,21 @@ class Nested:
         return {**asdict(self), "plain": [{"C": c, "auc": auc} for c, auc in self.plain.items()]}
 
 
-def nested_result(
-    config: Config,
-    dataset: Dataset,
-    split: Split,
-    models: Sequence[FittedModel],
-    summary: Mapping[str, Summary],
-    final: FittedModel,
-    fitted_to: Fit = fit_rows,
-) -> Nested:
-    """Compare the nested run, which these models and this summary are of, with plain cross-validation of each C."""
-    plain = {each.C: plain_auc(each, dataset, split, fitted_to) for each in candidates(config)}
+def nested_result(config: Config, data: SplitDataset, cv: CrossValidation, final: FittedModel) -> Nested:
+    """Compare a nested run, with its final model, with plain cross-validation of each C."""
+    plain = {each.C: mean_auc(each, data) for each in candidates(config)}
     best = max(plain, key=lambda c: plain[c])
-    auc = summary["auc"]["mean"]
-    return Nested(plain, best, tuple(model.C for model in models), final.C, auc, plain[best] - auc)
+    auc = cv.summary["auc"]["mean"]
+    return Nested(plain, best, tuple(model.C for model in cv.models), final.C, auc, plain[best] - auc)
 
 
-def plain_auc(config: Config, dataset: Dataset, split: Split, fitted_to: Fit = fit_rows) -> float:
-    """Mean AUC of one configuration over the folds."""
+def mean_auc(config: Config, data: SplitDataset) -> float:
+    """Mean AUC over the folds of one configuration with its own C, whatever it searches."""
+    X, y = data.dataset.X, data.dataset.y
     scores = []
-    for fold in split.folds:
-        model = train([config], dataset, fold.train, fitted_to)
-        scores.append(auc(dataset.y[fold.test], model.probability(dataset.X[fold.test])))
+    for fold in data.split.folds:
+        model = fit_configuration([config], data, fold.train)
+        scores.append(auc(y[fold.test], model.probability(X[fold.test])))
     return float(np.mean(scores))
 
 
@@ -73,7 +66,7 @@ class RunResult:
     """Everything a run found out; ``artifacts`` writes it down."""
 
     config: Config
-    basis: Basis
+    data: SplitDataset
     fold_records: tuple[dict[str, Any], ...]
     fold_models: tuple[FittedModel, ...]
     fold_probabilities: tuple[Array, ...]
@@ -91,36 +84,36 @@ class RunResult:
     @property
     def dataset(self) -> Dataset:
         """The rows."""
-        return self.basis.dataset
+        return self.data.dataset
 
     @property
     def split(self) -> Split:
         """Folds and held-out rows."""
-        return self.basis.split
+        return self.data.split
 
     @property
     def floors(self) -> dict[str, Scores]:
         """What the cross-validated scores have to beat."""
-        return self.basis.floors
+        return self.data.floors
 
     @property
     def test_floors(self) -> dict[str, Scores] | None:
         """What the held-out scores have to beat."""
-        return self.basis.test_floors
+        return self.data.test_floors
 
     def predictions(self) -> pl.DataFrame:
-        """One row a video and split it was scored in: out-of-fold rows, then the held-out test rows."""
+        """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows."""
         models = (*self.fold_models, self.final)
         parts = (*self.fold_probabilities, self.test_probability)
         judged = [is_fake(part, model.threshold) for part, model in zip(parts, models, strict=True)]
-        return self.basis.scored_rows.with_columns(
+        return self.data.scored_rows.with_columns(
             pl.Series("probability", np.concatenate(parts), dtype=pl.Float64),
             pl.Series("predicted", np.concatenate(judged).astype(np.int64)),
         )
 
     def folds(self) -> pl.DataFrame:
         """Which rows were tested in which fold."""
-        return self.basis.folds
+        return self.data.folds
 
 
 @dataclass(frozen=True)
@@ -134,42 +127,33 @@ class CrossValidation:
     flags: tuple[str, ...]
 
 
-def cross_validate(
-    config: Config, dataset: Dataset, split: Split, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
-) -> CrossValidation:
+def cross_validate(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> CrossValidation:
     """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
+    X, y = data.dataset.X, data.dataset.y
     models, probabilities, scores = [], [], []
     flags: list[str] = []
-    for done, fold in enumerate(split.folds):
-        model = train(candidates(config), dataset, fold.train, fitted_to)
-        probability = model.probability(dataset.X[fold.test])
+    for done, fold in enumerate(data.split.folds, start=1):
+        model = fit_configuration(candidates(config), data, fold.train)
+        probability = model.probability(X[fold.test])
         models.append(model)
         probabilities.append(probability)
-        scores.append(score(dataset.y[fold.test], probability, model.threshold))
+        scores.append(score(y[fold.test], probability, model.threshold))
         flags += model_flags(model, probability)
         if on_progress:
-            on_progress(done + 1, len(split.folds))
+            on_progress(done, len(data.split.folds))
     unique = tuple(dict.fromkeys(flags))
     return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), summarise(scores), unique)
 
 
-def run(
-    config: Config, data: Dataset | Basis, on_progress: Progress | None = None, fitted_to: Fit = fit_rows
-) -> RunResult:
+def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
     """Cross-validate on the development rows, refit on all of them, score the held-out rows once.
 
-    ``data`` are the rows, or those with the split that this configuration makes of them. ``fitted_to`` gives the model
-    of a configuration and some rows.
-
     Raises:
-        DataError: the data cannot be split as configured.
+        DataError: there are too few groups of a class for what is chosen inside a training part.
     """
-    basis = data if isinstance(data, Basis) else make_basis(config, data)
-    dataset, split = basis.dataset, basis.split
-    cv = cross_validate(config, dataset, split, on_progress, fitted_to)
-    final = train(candidates(config), dataset, split.development, fitted_to)
-    searched = bool(config.cv.c_grid)
-    nested = nested_result(config, dataset, split, cv.models, cv.summary, final, fitted_to) if searched else None
+    dataset, split = data.dataset, data.split
+    cv = cross_validate(config, data, on_progress)
+    final = fit_configuration(candidates(config), data, split.development)
     test_y, test_probability = dataset.y[split.test], np.empty(0)
     if len(split.test):
         test_probability = final.probability(dataset.X[split.test])
@@ -181,8 +165,8 @@ def run(
     scored_y = np.concatenate([dataset.y[fold.test] for fold in split.folds])
     return RunResult(
         config=config,
-        basis=basis,
-        fold_records=_fold_records(config, basis, cv),
+        data=data,
+        fold_records=_fold_records(config, data, cv),
         fold_models=cv.models,
         fold_probabilities=cv.probabilities,
         summary=cv.summary,
@@ -191,18 +175,18 @@ def run(
         test_probability=test_probability,
         flags=tuple(dict.fromkeys(flags)),
         notes=(*run_notes(config, dataset, final), *split.notes),
-        certificate=basis.certificate,
+        certificate=data.certificate,
         reliability=reliability(scored_y, np.concatenate(cv.probabilities)),
         test_reliability=reliability(test_y, test_probability) if len(split.test) else None,
-        nested=nested,
+        nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
     )
 
 
-def _fold_records(config: Config, basis: Basis, cv: CrossValidation) -> tuple[dict[str, Any], ...]:
-    parts = zip(basis.fold_facts, basis.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
+def _fold_records(config: Config, data: SplitDataset, cv: CrossValidation) -> tuple[dict[str, Any], ...]:
+    parts = zip(data.fold_facts, data.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
     return tuple(
         fold_record(
-            config, facts, fold, model, scores, confusion(basis.dataset.y[fold.test], probability, model.threshold)
+            config, facts, fold, model, scores, confusion(data.dataset.y[fold.test], probability, model.threshold)
         )
         for facts, fold, model, probability, scores in parts
     )

@@ -1,6 +1,4 @@
-"""What a run says of each fold, and the sentences that its reader must not miss."""
-
-from __future__ import annotations
+"""The record of each fold, the flags of a run, and the notes that its reader must not miss."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fvc_exp._typing import Array
-from fvc_exp.config.schema import Calibration, Config, Penalty, Scheme
+from fvc_exp.config.schema import Calibration, Config, Penalty, Scheme, Solver
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Fold
 from fvc_exp.evaluation.metrics import THRESHOLD, Scores, is_fake
@@ -22,11 +20,11 @@ FLAGS = {
 }
 
 
-_SMALLEST_GRID = 3  # of two values each is an edge
+_SMALLEST_GRID = 3  # values; of two, both are edges
 
 
 def model_flags(fitted: FittedModel, probability: Array) -> list[str]:
-    """Those of ``FLAGS`` that one model and its probabilities of the rows it is judged on show."""
+    """The ``FLAGS`` of one model, judged by its probabilities (n,) of the rows that it is scored on."""
     predicted = is_fake(probability, fitted.threshold)
     found = {
         "not_converged": not fitted.converged,
@@ -45,7 +43,7 @@ def edge_of_grid(chosen: float, tried: Sequence[float]) -> bool:
 def fold_record(
     config: Config, facts: Mapping[str, Any], fold: Fold, fitted: FittedModel, scores: Scores, counts: Mapping[str, int]
 ) -> dict[str, Any]:
-    """One fold's line of ``metrics.json``; with C, threshold and what was held out where folds differ in them.
+    """One fold's record in ``metrics.json``; with C, threshold and what was held out where folds differ in them.
 
     ``facts`` are its name and sizes, ``scores`` and ``counts`` the metrics and the confusion of its test rows.
     """
@@ -66,33 +64,28 @@ def fold_record(
 
 
 def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]:
-    """Sentences the reader must not miss."""
-    notes = []
-    if dataset.group_column is None:
-        notes.append(
-            "NO GROUPS: the metadata names no group column, so near-copies of one video may leak between folds"
-        )
-    elif config.cv.scheme is Scheme.stratified:
-        notes.append(
-            "LEAKING SPLIT: cv=stratified deals rows, so near-copies stand in training and test; use cv=grouped"
-        )
-    if dataset.constant_features:
-        notes.append(
-            f"dropped {len(dataset.constant_features)} constant features: {', '.join(dataset.constant_features)}"
-        )
-    if dataset.unmatched:
-        notes.append(f"left out {len(dataset.unmatched)} videos without features")
-    if missing := sum(dataset.missing_values.values()):
-        notes.append(f"{missing} missing values filled with the median of each training fold")
-    if config.solver.name.value == "liblinear":
-        notes.append("solver=liblinear penalises the intercept as well; the other solvers do not")
-    if config.penalty.name is Penalty.none:
-        notes.append(f"C={config.C} has no effect with penalty=none")
-    elif config.cv.c_grid:
-        notes.append(
-            f"C={config.C} has no effect with cv.c_grid={config.cv.c_grid}: the final model was fitted with C={final.C}"
-        )
-    if config.calibration is Calibration.isotonic:
-        notes.append("model.json holds the isotonic calibration; model.joblib is uncalibrated")
-    notes += final.warnings
-    return notes
+    """Sentences the reader must not miss: about the data, the split and the final model, then its warnings."""
+    is_grouped, has_penalty = dataset.group_column is not None, config.penalty.name is not Penalty.none
+    constant, missing = dataset.constant_features, sum(dataset.missing_values.values())
+    notes = {
+        "NO GROUPS: the metadata names no group column, so near-copies of one video may leak between folds": (
+            not is_grouped
+        ),
+        "LEAKING SPLIT: cv=stratified deals rows, so near-copies stand in training and test; use cv=grouped": (
+            is_grouped and config.cv.scheme is Scheme.stratified
+        ),
+        f"dropped {len(constant)} constant features: {', '.join(constant)}": bool(constant),
+        f"left out {len(dataset.unmatched)} videos without features": bool(dataset.unmatched),
+        f"{missing} missing values filled with the median of each training fold": missing > 0,
+        "solver=liblinear penalises the intercept as well; the other solvers do not": (
+            config.solver.name is Solver.liblinear
+        ),
+        f"C={config.C} has no effect with penalty=none": not has_penalty,
+        f"C={config.C} has no effect with cv.c_grid={config.cv.c_grid}: the final model was fitted with C={final.C}": (
+            has_penalty and bool(config.cv.c_grid)
+        ),
+        "model.json holds the isotonic calibration; model.joblib is uncalibrated": (
+            config.calibration is Calibration.isotonic
+        ),
+    }
+    return [*(note for note, applies in notes.items() if applies), *final.warnings]

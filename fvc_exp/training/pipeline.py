@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
@@ -16,21 +15,22 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fvc_exp._typing import Array, Labels
 from fvc_exp.config.schema import Config
 from fvc_exp.config.validate import PROX_NEWTON, effective_c, effective_l1_ratio, resolved_solver
 from fvc_exp.evaluation.metrics import THRESHOLD
-from fvc_exp.training.calibration import Line, Steps
-from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, plain
+from fvc_exp.training.calibration import IsotonicMap, PlattScaling
+from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
 
 
 @dataclass(frozen=True)
 class FittedModel:
     """A fitted pipeline, its optimiser's iterations, and every warning it gave.
 
-    A probability above ``threshold`` means fake. ``steps`` mends the pipeline's probabilities (isotonic calibration);
-    a sigmoid calibration is in the pipeline's coefficients. ``C`` is the inverse regularisation strength it was fitted
-    with, infinite without a penalty. ``fitted_with`` names what was fitted together with it (see
-    ``gridfits.write_point``): that decides the last digits.
+    A probability above ``threshold`` means fake. ``isotonic`` calibrates the pipeline's probabilities; Platt scaling is
+    in the pipeline's coefficients. ``C`` is the inverse regularisation strength it was fitted with, infinite without a
+    penalty. ``fitted_with`` names the penalties that were fitted together with it (see ``shared_fits.write_point``):
+    they decide the last digits.
     """
 
     pipeline: Pipeline
@@ -39,7 +39,7 @@ class FittedModel:
     warnings: tuple[str, ...]
     C: float
     threshold: float = THRESHOLD
-    steps: Steps | None = None
+    isotonic: IsotonicMap | None = None
     fitted_with: tuple[str, ...] = ()
 
     @property
@@ -52,23 +52,23 @@ class FittedModel:
         """Mean and standard deviation of the training rows."""
         return self.pipeline.named_steps["scaler"]
 
-    def log_odds(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def log_odds(self, X: Array) -> Array:
         """What the pipeline's ``decision_function`` gives for features (n, p), without its checks; shape (n,)."""
         fill = self.pipeline.named_steps["imputer"].statistics_
         standard = (np.where(np.isnan(X), fill, X) - self.scaler.mean_) / self.scaler.scale_
         return np.asarray(standard @ self.classifier.coef_[0] + self.classifier.intercept_[0])
 
-    def probability(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def probability(self, X: Array) -> Array:
         """Probability of the class fake, shape (n,)."""
         raw = np.asarray(expit(self.log_odds(X)))
-        return self.steps(raw) if self.steps else raw
+        return self.isotonic(raw) if self.isotonic else raw
 
-    def along(self, line: Line) -> FittedModel:
-        """The same model with its log odds mended: its coefficients times the slope, the intercept to match."""
+    def with_platt(self, scaling: PlattScaling) -> FittedModel:
+        """The same model with calibrated log odds: its coefficients times the slope, the intercept to match."""
         pipeline = copy.deepcopy(self.pipeline)
         classifier = pipeline.named_steps["classifier"]
-        classifier.coef_ = classifier.coef_ * line.slope
-        classifier.intercept_ = classifier.intercept_ * line.slope + line.intercept
+        classifier.coef_ = classifier.coef_ * scaling.slope
+        classifier.intercept_ = classifier.intercept_ * scaling.slope + scaling.intercept
         return replace(self, pipeline=pipeline)
 
 
@@ -91,15 +91,15 @@ def build_pipeline(config: Config) -> Pipeline:
     return Pipeline([("imputer", imputer), ("scaler", StandardScaler()), ("classifier", classifier)])
 
 
-def fit(config: Config, X: NDArray[np.float64], y: NDArray[np.int64]) -> FittedModel:
-    """Fit one pipeline; what the libraries warn of becomes part of the result."""
+def fit_pipeline(config: Config, X: Array, y: Labels) -> FittedModel:
+    """Fit one pipeline to features (n, p) and labels (n,); warnings of the libraries become part of the result."""
     pipeline = build_pipeline(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pipeline.fit(X, y)
     # What is saved needs no class of ours.
     if isinstance(classifier := pipeline.named_steps["classifier"], ProxNewtonLogisticRegression):
-        pipeline.set_params(classifier=plain(classifier))
+        pipeline.set_params(classifier=to_logistic_regression(classifier))
     texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
     n_iter = int(np.max(pipeline.named_steps["classifier"].n_iter_))
     stopped = any(issubclass(item.category, ConvergenceWarning) for item in caught)

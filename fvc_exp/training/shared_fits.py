@@ -1,129 +1,117 @@
-"""Fits that many configurations share: everything a grid of penalties needs on one basis, made in one go."""
+"""Fits that the configurations of a grid share: all penalties on all training parts, made in one go."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 
-from fvc_exp._typing import Indices, Progress
-from fvc_exp.config.schema import Config, Penalty
+from fvc_exp._typing import Array, Indices, Progress
+from fvc_exp.config.schema import Calibration, Config, Penalty, PenaltyConfig
 from fvc_exp.config.validate import effective_c, effective_l1_ratio
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.data.dataset import Dataset
+from fvc_exp.data.folds import Split
 from fvc_exp.data.splits import inner_parts
-from fvc_exp.training.fit import candidates, fit_rows, needs_inner_folds
+from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.pipeline import FittedModel, build_pipeline
-from fvc_exp.training.solvers.estimator import plain
+from fvc_exp.training.solvers.estimator import to_logistic_regression
 from fvc_exp.training.solvers.grid import GridFit, Point, fit_grid
-from fvc_exp.training.split_dataset import Basis
 
 THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
+
+
+def candidates(config: Config) -> list[Config]:
+    """The configurations that a training part chooses between: one for each C to be searched, else the one."""
+    return [replace(config, C=c) for c in sorted(config.cv.c_grid)] or [config]
+
+
+def needs_inner_folds(choices: Sequence[Config]) -> bool:
+    """Whether something is chosen inside a training part, beside the coefficients."""
+    looks_inside = choices[0].calibration is not Calibration.none or choices[0].threshold != str(THRESHOLD)
+    return len(choices) > 1 or looks_inside
 
 
 def points_of(config: Config) -> tuple[Point, ...]:
     """Penalty and strength of all fits that a configuration needs: several where C is searched, none without a penalty.
 
-    Without one there may be no minimum, and each fit has to see that for itself.
+    Without a penalty there may be no minimum, and each fit has to find that out for itself.
     """
     if config.penalty.name is Penalty.none:
         return ()
     return tuple(Point(effective_c(each), effective_l1_ratio(each)) for each in candidates(config))
 
 
+def grid_key(config: Config) -> str:
+    """What the configurations of one grid have in common: everything but the penalty."""
+    return repr(replace(config, C=0.0, penalty=PenaltyConfig(Penalty.none, 0.0), plots=False))
+
+
 @dataclass(frozen=True)
 class SharedFits:
-    """A ``training.Fit`` that fits all ``points`` to all training parts of a basis, when it is first asked or told to.
+    """The fits of all ``points`` on all training parts; ``parts`` numbers these by the bytes of their row numbers."""
 
-    ``config`` says all the rest: class weights, tolerance, inner folds. What the grid does not hold, or has not brought
-    to the tolerance, is fitted alone.
-    """
-
-    basis: Basis
-    config: Config
     points: tuple[Point, ...]
-
-    def __call__(self, config: Config, dataset: Dataset, rows: Indices) -> FittedModel:
-        """The model of one configuration and part."""
-        point = Point(effective_c(config), effective_l1_ratio(config))
-        part = self._part_numbers.get(rows.tobytes())
-        if dataset is self.basis.dataset and part is not None and point in self.points:
-            number = self.points.index(point)
-            if self._grid.converged[part, number]:
-                return self._model(config, part, number)
-        return replace(fit_rows(config, dataset, rows), fitted_with=self._names)
-
-    def make(self, on_progress: Progress | None = None) -> None:
-        """Fit everything now."""
-        if "_grid" not in self.__dict__:
-            self.__dict__["_grid"] = self._fit(on_progress)
-
-    @cached_property
-    def _grid(self) -> GridFit:
-        return self._fit(None)
-
-    def _fit(self, on_progress: Progress | None) -> GridFit:
-        weight, solver = self.config.class_weight, self.config.solver
-        return fit_grid(
-            self.basis.dataset.X,
-            self.basis.dataset.y,
-            self._parts,
-            self.points,
-            class_weight=weight.value if weight else None,
-            tol=solver.tol,
-            max_iter=solver.max_iter,
-            n_threads=self._threads,
-            on_progress=on_progress,
-        )
+    parts: dict[bytes, int]
+    grid: GridFit
+    _scalers: dict[int, Pipeline] = field(default_factory=dict, repr=False)  # imputer and scaler of each part in use
 
     @property
-    def _threads(self) -> int:
-        """Parts at a time, each with one thread, or its last digits would vary.
+    def names(self) -> tuple[str, ...]:
+        """The points as text, for ``fitted_with``."""
+        return tuple(write_point(point) for point in self.points)
 
-        With little to compute threads wait for each other's Python, which may take half as long again as one alone.
-        """
-        is_large = self.basis.dataset.X.nbytes > THREADS_PAY
-        return min(cpu_count(), len(self._parts)) if is_large else 1
-
-    @cached_property
-    def _parts(self) -> list[Indices]:
-        """Each fold's training rows, all development rows, and the inner parts of both where something needs them."""
-        split, cv = self.basis.split, self.config.cv
-        outer = [*(fold.train for fold in split.folds), split.development]
-        if not needs_inner_folds(candidates(self.config)):
-            return outer
-        inner = (inner_parts(self.basis.dataset, rows, cv.inner_splits, self.config.seed) for rows in outer)
-        return [*outer, *(train for parts in inner for train, _ in parts)]
-
-    @cached_property
-    def _part_numbers(self) -> dict[bytes, int]:
-        return {rows.tobytes(): number for number, rows in enumerate(self._parts)}
-
-    @cached_property
-    def _before(self) -> dict[int, Pipeline]:
-        """Imputer and scaler of the parts that were asked for."""
-        return {}
-
-    def _model(self, config: Config, part: int, number: int) -> FittedModel:
-        grid, pipeline = self._grid, build_pipeline(config)
-        if part not in self._before:
-            self._before[part] = pipeline[:-1].fit(self.basis.dataset.X[self._parts[part]])
+    def model(self, config: Config, X: Array, rows: Indices) -> FittedModel | None:
+        """The model of one configuration and part of X; None where the grid lacks it or did not reach the tolerance."""
+        point, part = Point(effective_c(config), effective_l1_ratio(config)), self.parts.get(rows.tobytes())
+        if part is None or point not in self.points:
+            return None
+        number, grid = self.points.index(point), self.grid
+        if not grid.converged[part, number]:
+            return None
+        pipeline = build_pipeline(config)
+        if part not in self._scalers:
+            self._scalers[part] = pipeline[:-1].fit(X[rows])
         classifier = pipeline.named_steps["classifier"]
         classifier.classes_ = np.arange(len(CLASSES))
         classifier.n_features_in_ = grid.coef.shape[2]
         classifier.coef_ = grid.coef[part, number][None].copy()
         classifier.intercept_ = grid.intercept[part, [number]]
         classifier.n_iter_ = grid.n_iter[part, [number]].astype(np.int32)
-        fitted = Pipeline([*self._before[part].steps, ("classifier", plain(classifier))])
-        return FittedModel(fitted, int(classifier.n_iter_[0]), True, (), effective_c(config), fitted_with=self._names)
+        fitted = Pipeline([*self._scalers[part].steps, ("classifier", to_logistic_regression(classifier))])
+        return FittedModel(fitted, int(classifier.n_iter_[0]), True, (), effective_c(config), fitted_with=self.names)
 
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(write_point(point) for point in self.points)
+
+def fit_together(
+    config: Config, dataset: Dataset, split: Split, points: Iterable[Point], on_progress: Progress | None = None
+) -> SharedFits:
+    """Fit all points on each training part of a split; ``config`` gives class weights, tolerance and inner folds."""
+    points, parts = tuple(points), _training_parts(config, dataset, split)
+    # One thread per part, or its last digits would vary. With little to compute threads wait for each other's Python,
+    # which may take half as long again as one alone.
+    threads = min(cpu_count(), len(parts)) if dataset.X.nbytes > THREADS_PAY else 1
+    grid = fit_grid(
+        dataset.X,
+        dataset.y,
+        parts,
+        points,
+        class_weight=config.class_weight.value if config.class_weight else None,
+        tol=config.solver.tol,
+        max_iter=config.solver.max_iter,
+        n_threads=threads,
+        on_progress=on_progress,
+    )
+    return SharedFits(points, {rows.tobytes(): number for number, rows in enumerate(parts)}, grid)
+
+
+def _training_parts(config: Config, dataset: Dataset, split: Split) -> list[Indices]:
+    """Each fold's training rows, all development rows, and the inner parts of both where something needs them."""
+    outer = [*(fold.train for fold in split.folds), split.development]
+    if not needs_inner_folds(candidates(config)):
+        return outer
+    inner = (inner_parts(dataset, rows, config.cv.inner_splits, config.seed) for rows in outer)
+    return [*outer, *(train for parts in inner for train, _ in parts)]
 
 
 def write_point(point: Point) -> str:

@@ -1,16 +1,16 @@
-"""What all configurations judged on the same rows and folds share; each part is worked out once, when asked for."""
+"""Rows with their split: what fits on them, and what all configurations judged on the same folds share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Indices
+from fvc_exp._typing import Array, Indices, Progress
 from fvc_exp.config.schema import AuditConfig, Config
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
@@ -20,16 +20,62 @@ from fvc_exp.evaluation.floors import floor_scores
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.evaluation.metrics import Scores
 from fvc_exp.io.tables import parquet_bytes
+from fvc_exp.training.pipeline import FittedModel, fit_pipeline
+from fvc_exp.training.shared_fits import SharedFits, fit_together, grid_key
+from fvc_exp.training.solvers.grid import Point
 
 
-@dataclass(frozen=True)
-class Basis:
-    """Rows, their split, and what follows from these two alone. The rows must not change any more."""
+@dataclass(frozen=True, eq=False)
+class SplitDataset:
+    """Rows, their split, and what follows from these two alone. The rows must not change any more.
+
+    Each property is worked out once, when it is first read. ``shared_fits`` holds fits that were made together, by
+    their ``grid_key``; several data sets may have the same dictionary.
+    """
 
     dataset: Dataset
     split: Split
     audit: AuditConfig
     seed: int
+    shared_fits: dict[str, SharedFits] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, config: Config, dataset: Dataset) -> SplitDataset:
+        """Split the rows as configured.
+
+        Raises:
+            DataError: they cannot be split so.
+        """
+        return cls(dataset, make_split(dataset, config.cv, config.seed), config.audit, config.seed)
+
+    def fit(self, config: Config, rows: Indices) -> FittedModel:
+        """The pipeline of a configuration fitted to these rows, or what was fitted to them together with others."""
+        X = self.dataset.X
+        if (shared := self._shared(config)) is None:
+            return fit_pipeline(config, X[rows], self.dataset.y[rows])
+        if (known := shared.model(config, X, rows)) is not None:
+            return known
+        return replace(fit_pipeline(config, X[rows], self.dataset.y[rows]), fitted_with=shared.names)
+
+    def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress | None = None) -> None:
+        """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
+
+        ``config`` is one of the grid. Fits of the same grid with other penalties are replaced.
+        """
+        self.shared_fits[grid_key(config)] = fit_together(config, self.dataset, self.split, points, on_progress)
+
+    def refitted(self, config: Config, points: tuple[Point, ...]) -> SplitDataset:
+        """The same rows and folds, which fit to the last digit as in a run that was fitted with these penalties."""
+        shared = self._shared(config)
+        if points == (shared.points if shared else ()):
+            return self
+        again = replace(self, shared_fits={})
+        if points:
+            again.fit_together(config, points)
+        return again
+
+    def _shared(self, config: Config) -> SharedFits | None:
+        return self.shared_fits.get(grid_key(config)) if self.shared_fits else None
 
     @cached_property
     def data_sha256(self) -> str:
@@ -88,7 +134,7 @@ class Basis:
         }
 
     @cached_property
-    def ranges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
         rows = self.dataset.X[self.split.development]
         with np.errstate(all="ignore"):
@@ -96,7 +142,7 @@ class Basis:
 
     @cached_property
     def scored_rows(self) -> pl.DataFrame:
-        """One row a video and split it is scored in: out-of-fold rows, then the held-out test rows."""
+        """One row per video and split that it is scored in: out-of-fold rows, then the held-out test rows."""
         parts = [_row_frame(self.dataset, fold.test, CV, fold.repeat, fold.index) for fold in self.split.folds]
         return pl.concat([*parts, _row_frame(self.dataset, self.split.test, TEST, None, None)])
 
@@ -120,15 +166,6 @@ class Basis:
     def folds_parquet(self) -> bytes:
         """The content of ``folds.parquet``."""
         return parquet_bytes(self.folds)
-
-
-def make_basis(config: Config, dataset: Dataset) -> Basis:
-    """Split the rows as configured.
-
-    Raises:
-        DataError: they cannot be split so.
-    """
-    return Basis(dataset, make_split(dataset, config.cv, config.seed), config.audit, config.seed)
 
 
 def _row_frame(dataset: Dataset, rows: Indices, name: str, repeat: int | None, fold: int | None) -> pl.DataFrame:

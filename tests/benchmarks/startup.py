@@ -82,7 +82,8 @@ def in_this_process(folder: Path, way: str) -> None:
     with timed(imports, "import the rest"):
         from fvc_exp.runs import execute
         from fvc_exp.training import experiment, split_dataset
-    places = [(execute, "load_dataset", "load"), (split_dataset, "make_split", "split"), (experiment, "train", "fits"),
+    places = [(execute, "load_dataset", "load"), (split_dataset, "make_split", "split"),
+              (experiment, "fit_configuration", "fits"),
               (split_dataset, "certify_run", "audit"), (split_dataset, "floor_scores", "floors"),
               (execute, "write_result", "artifacts")]  # fmt: skip
     originals = [getattr(module, name) for module, name, _ in places]

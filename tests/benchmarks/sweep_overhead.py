@@ -81,7 +81,7 @@ import json, sys, time
 from pathlib import Path
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.data.splits import make_split
-from fvc_exp.training.pipeline import fit
+from fvc_exp.training.pipeline import fit_pipeline
 from fvc_exp.runs.execute import load_rows
 
 plan = SweepFolder(Path(sys.argv[1])).read_plan()
@@ -92,7 +92,7 @@ parts = [fold.train for fold in split.folds] + [split.development]
 began = time.process_time()
 for config in configs:
     for rows in parts:
-        fit(config, dataset.X[rows], dataset.y[rows])
+        fit_pipeline(config, dataset.X[rows], dataset.y[rows])
 print((time.process_time() - began) / len(configs))
 """
 

@@ -12,8 +12,7 @@ from fvc_exp.config.canonical import canonical
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split, read_folds, split_from_table
 from fvc_exp.errors import DataError, IncompatibleError
-from fvc_exp.training.experiment import run
-from tests.conftest import Compose, signal_dataset
+from tests.conftest import Compose, run, signal_dataset
 
 IDS = ("a", "b", "c", "d", "e", "f")
 

@@ -141,12 +141,3 @@ def test_inner_parts_are_grouped_folds_of_the_rows_given() -> None:
     for train, test in parts:
         assert count_shared_groups(dataset, train, test) == 0
         np.testing.assert_array_equal(np.sort(np.r_[train, test]), rows)
-
-
-@pytest.mark.parametrize("cv", [GROUPED, STRATIFIED, REPEATED], ids=lambda cv: cv.scheme.name)
-def test_equal_data_are_dealt_once(cv: CVConfig) -> None:
-    first = make_split(signal_dataset(seed=5), cv, seed=77)
-    assert make_split(signal_dataset(seed=5), cv, seed=77) is first
-    assert make_split(signal_dataset(seed=5), cv, seed=78) is not first
-    assert make_split(signal_dataset(n_groups=42), cv, seed=77) is not first
-    assert make_split(signal_dataset(), replace(cv, n_splits=3), seed=77) is not first

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from fvc_exp.evaluation.floors import fake_share_by_key, floor_scores, platform_only
-from fvc_exp.training.experiment import run
-from tests.conftest import Compose, signal_dataset
+from tests.conftest import Compose, run, signal_dataset
 
 
 def test_lookup_is_the_mean_label_of_the_key_else_of_all() -> None:

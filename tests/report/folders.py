@@ -21,8 +21,7 @@ from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.explain.explain import InsightFolder, insight_of, write_insight
 from fvc_exp.sweeps.folder import Member, Plan, Refused, SweepFolder
-from fvc_exp.training.experiment import run
-from tests.conftest import ROOT, signal_dataset
+from tests.conftest import ROOT, run, signal_dataset
 
 SCRIPT = "<script>document.title='owned'</script>"
 FEATURE = f"f|0`{SCRIPT}"

@@ -10,8 +10,8 @@ from fvc_exp.evaluation.metrics import METRICS
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import export_skops, write_result
 from fvc_exp.runs.load import require_finished
-from fvc_exp.training.experiment import RunResult, run
-from tests.conftest import Compose, signal_dataset
+from fvc_exp.training.experiment import RunResult
+from tests.conftest import Compose, run, signal_dataset
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ def test_a_run_takes_one_thread_of_the_numerical_libraries(
     compose_config: Compose, tables: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The workers of a sweep, one a core, must not start a thread a core each."""
-    inside, run, write = [], execute.run, execute.write_result
+    inside, run, write = [], execute.run_experiment, execute.write_result
 
     def seen_run(*arguments: Any) -> Any:
         inside.append(threads())
@@ -26,7 +26,7 @@ def test_a_run_takes_one_thread_of_the_numerical_libraries(
         inside.append(threads())
         write(*arguments)
 
-    monkeypatch.setattr(execute, "run", seen_run)
+    monkeypatch.setattr(execute, "run_experiment", seen_run)
     monkeypatch.setattr(execute, "write_result", seen_write)
     (tables / "run").mkdir()
     config = compose_config("data=fvc", f"data.root={tables}", "plots=false")

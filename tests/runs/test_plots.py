@@ -15,8 +15,8 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from fvc_exp.runs import plots
 from fvc_exp.runs.artifacts import results
 from fvc_exp.runs.explain.path import regularisation_path
-from fvc_exp.training.experiment import RunResult, run
-from tests.conftest import signal_dataset
+from fvc_exp.training.experiment import RunResult
+from tests.conftest import run, signal_dataset
 from tests.report.folders import make_config
 
 Files = tuple[pl.DataFrame, dict[str, Any]]

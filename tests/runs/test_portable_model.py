@@ -7,8 +7,8 @@ import pytest
 
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs.portable_model import PortableModel
-from fvc_exp.training.experiment import RunResult, run
-from tests.conftest import Compose, signal_dataset
+from fvc_exp.training.experiment import RunResult
+from tests.conftest import Compose, run, signal_dataset
 
 FEATURE = {"name": "x", "fill": 0.0, "mean": 0.0, "scale": 1.0, "coefficient": 1.0, "low": 0.0, "high": 1.0}
 CONTENT = {

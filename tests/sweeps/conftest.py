@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,21 +18,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import register
-from fvc_exp.sweeps import cache
 from fvc_exp.sweeps.folder import MemberFolder, Plan, SweepFolder
+from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.multirun import Grid, common_overrides
 from fvc_exp.sweeps.plan import TrainingData, make_plan
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_tables
 
 BASIC = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
 FAST = "audit.permutations=0"  # the audit of a run costs more than its fits
 MakePlan = Callable[..., Plan]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    for known in ("_datasets", "_bases", "_fits"):
-        monkeypatch.setattr(cache, known, {})
 
 
 @pytest.fixture(scope="session")
@@ -87,3 +82,22 @@ def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner:
     path.write_text(json.dumps(facts | owner))
     os.utime(path, (time.time() - age,) * 2)
     return path
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepFolder, Plan]:
+    """A sweep of six configurations, all of them done. Nobody may change it."""
+    folder = tmp_path_factory.mktemp("finished_sweep")
+    write_tables(folder)
+    plan = maker(grid, folder)("penalty=l1,l2", "C=0.001,0.1,10", "solver=liblinear")
+    sweep = SweepFolder(folder / "sweep")
+    sweep.make()
+    sweep.write_plan(plan)
+    run_members(sweep, plan.members, "1")
+    return sweep, plan
+
+
+@pytest.fixture
+def copied(finished_sweep: tuple[SweepFolder, Plan], tmp_path: Path) -> tuple[SweepFolder, Plan]:
+    """A finished sweep of this test's own."""
+    return SweepFolder(shutil.copytree(finished_sweep[0].path, tmp_path / "copied")), finished_sweep[1]

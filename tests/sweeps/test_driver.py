@@ -21,7 +21,7 @@ from fvc_exp.sweeps.driver import copy_best
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.states import State, member_states
-from tests.conftest import ROOT, run_py
+from tests.shell import ROOT, run_py, run_py_process
 from tests.sweeps.conftest import FAST, MakePlan
 from tests.sweeps.sabotage import sitecustomize as broken
 
@@ -110,7 +110,7 @@ def test_a_named_sweep_grows(tables: Path) -> None:
 def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> None:
     """Local processes: one raises, one is killed, one is fine."""
     command = arguments(tables, "penalty=l2", f"C={broken.RAISE},{broken.KILL},1")
-    done = run_py(*command, "hydra/launcher=local", env=SABOTAGE)
+    done = run_py_process(*command, "hydra/launcher=local", env=SABOTAGE)
     assert done.returncode == 1, done.stderr
     assert states(tables) == {
         f"C={broken.RAISE}": (State.failed, "ValueError"),

@@ -99,7 +99,7 @@ def test_after_the_time_limit_nothing_is_begun(
     def out_of_time(*arguments: object) -> None:
         raise TimeLimitError("over")
 
-    monkeypatch.setattr(execute, "run", out_of_time)
+    monkeypatch.setattr(execute, "run_experiment", out_of_time)
     statuses = run_members(sweep, make("C=0.1,1").members, "1")
     assert [each["reason"] for each in statuses] == ["TimeLimitError"]
 
@@ -114,7 +114,7 @@ pack = pickle.load(open(sys.argv[1], "rb"))
 def slow(*arguments):
     signal.raise_signal(signal.SIGUSR2)
     time.sleep(60)
-execute.run = slow
+execute.run_experiment = slow
 os.environ |= {"SUBMITIT_EXECUTOR": "local", "SUBMITIT_LOCAL_JOB_ID": "7", "SUBMITIT_FOLDER": sys.argv[2]}
 here = environment.JobEnvironment()
 delayed = utils.DelayedSubmission(pack)

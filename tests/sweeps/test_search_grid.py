@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from fvc_exp.cli.app import app
 from fvc_exp.errors import ConfigError
-from fvc_exp.sweeps import cache
+from fvc_exp.sweeps.cache import SweepCache
 from fvc_exp.sweeps.driver import drive_sweep
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.multirun import Grid
@@ -208,7 +208,7 @@ def test_everything_reads_it(tried: tuple[Plan, SweepFolder], tmp_path: Path) ->
 def test_progress_counts_up(tried: tuple[Plan, SweepFolder]) -> None:
     members = tried[0].members
     seen: list[tuple[int, int]] = []
-    cache.share_fits(members, members, lambda done, total: seen.append((done, total)))
+    SweepCache().fit_together(members, members, lambda done, total: seen.append((done, total)))
     done, totals = np.array(seen).T
     assert len(set(totals)) == 1
     assert np.all(np.diff(done) >= 0)

@@ -1,13 +1,11 @@
 """Finished runs and sweeps by the real command line, and what MLflow holds of them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,9 +13,6 @@ from fvc_exp.errors import MissingExtraError
 from fvc_exp.io.optional import require_mlflow
 from tests.conftest import ROOT, run_py, write_tables
 from tests.sweeps.conftest import FAST
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 SPY = f"{ROOT / 'tests' / 'tracking' / 'spy'}{os.pathsep}{ROOT}"
 EXPERIMENT = "fvc-exp"
@@ -76,7 +71,7 @@ def fvc_track(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
-def runs_of(uri: str, experiment: str = EXPERIMENT) -> list[Run]:
+def runs_of(uri: str, experiment: str = EXPERIMENT) -> list[Any]:
     """All runs of an experiment that were not deleted."""
     from mlflow import MlflowClient
 
@@ -86,7 +81,7 @@ def runs_of(uri: str, experiment: str = EXPERIMENT) -> list[Run]:
     return list(client.search_runs([found.experiment_id], max_results=1000))
 
 
-def family(runs: list[Run]) -> tuple[Run, list[Run]]:
+def family(runs: list[Any]) -> tuple[Any, list[Any]]:
     """The one parent, and its children."""
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run is not parent]

@@ -1,7 +1,5 @@
 """Imports into real stores. MLflow is loaded by this process, and by those that have to be killed or to compete."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal
@@ -10,21 +8,17 @@ import time
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner, Result
 
-from fvc_exp.cli.app import app
 from fvc_exp.io.files import read_json
 from fvc_exp.runs.load import load_run
 from fvc_exp.tracking.import_runs import track
+from tests.shell import fvc
 from tests.tracking.conftest import EXPERIMENT, family, fvc_track, runs_of
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 # MLflow's own: of its import, of its code that reads the database, and of the one that writes the input example.
 MLFLOW_WARNINGS = (
@@ -135,7 +129,7 @@ def test_a_sweep_is_a_family(sweep: Path, uri: str) -> None:
     assert identities(runs_of(uri)) == before
 
 
-def identities(runs: list[Run]) -> set[tuple[str, str, int, int]]:
+def identities(runs: list[Any]) -> set[tuple[str, str, int, int]]:
     return {(each.info.run_id, each.info.status, each.info.start_time, each.info.end_time) for each in runs}
 
 
@@ -167,18 +161,14 @@ def test_a_sweep_that_is_under_way_is_running(sweep: Path, uri: str) -> None:
     for path in (sweep / "submissions").iterdir():
         if read_json(path)["members"] == [[waiting.name]]:
             path.unlink()
-    done = fvc("track", sweep, "--uri", uri, "--json")
-    assert done.exit_code == 3, done.output
+    done = fvc("track", str(sweep), "--uri", uri, "--json")
+    assert done.returncode == 3, done.stderr
     assert json.loads(done.stdout)["unfinished"] == 1
     assert family(runs_of(uri))[0].info.status == "RUNNING"
     shutil.move(aside, waiting)
-    assert fvc("track", sweep, "--uri", uri).exit_code == 0
+    assert fvc("track", str(sweep), "--uri", uri).returncode == 0
     parent, children = family(runs_of(uri))
     assert (parent.info.status, len(children)) == ("FAILED", 3)
-
-
-def fvc(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def statuses(database: Path) -> list[str]:
@@ -218,9 +208,9 @@ def models_of(experiment: str, database: Path) -> int:
 @pytest.mark.slow
 def test_two_at_once_on_a_store_that_is_not_there(sweep: Path) -> None:
     importers = [fvc_track(sweep, "--json") for _ in range(2)]
-    said = [importer.communicate() for importer in importers]
-    assert [importer.returncode for importer in importers] == [0, 0], said
-    assert sorted(json.loads(out)["imported"] for out, _ in said) == [0, 3]
+    outputs = [importer.communicate() for importer in importers]
+    assert [importer.returncode for importer in importers] == [0, 0], outputs
+    assert sorted(json.loads(out)["imported"] for out, _ in outputs) == [0, 3]
     _, children = family(runs_of(f"sqlite:///{sweep.parents[1]}/mlflow/mlflow.db"))
     assert len(children) == 3
 
@@ -235,8 +225,8 @@ def set_schema(uri: str, version: str) -> Path:
 def test_a_newer_database_is_left_alone(finished_run: Path, uri: str) -> None:
     database = set_schema(uri, "f00dfeed0123")
     before = database.read_bytes()
-    done = fvc("track", finished_run, "--uri", uri)
-    assert done.exit_code == 2
+    done = fvc("track", str(finished_run), "--uri", uri)
+    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert f"{database}: was written by a newer mlflow (schema f00dfeed0123" in line
     assert "install the mlflow that wrote it" in line
@@ -245,20 +235,20 @@ def test_a_newer_database_is_left_alone(finished_run: Path, uri: str) -> None:
 
 def test_an_older_database_is_left_alone_until_it_is_upgraded(finished_run: Path, uri: str) -> None:
     from alembic import command
-    from click.testing import CliRunner as ClickRunner  # of MLflow's own commands; typer's takes only its own
+    from click.testing import CliRunner
     from mlflow.db import commands
     from mlflow.store.db.utils import _get_alembic_config
 
     database = Path(uri.removeprefix("sqlite:///"))
     command.downgrade(_get_alembic_config(uri), "-1")
     before = database.read_bytes()
-    done = fvc("track", finished_run, "--uri", uri)
-    assert done.exit_code == 2
+    done = fvc("track", str(finished_run), "--uri", uri)
+    assert done.returncode == 2
     assert f"was written by an older mlflow (schema {schema_of(database)}" in done.stderr
     assert f"cp '{database}' '{database}.bak' && mlflow db upgrade '{uri}'" in done.stderr
     assert database.read_bytes() == before
 
-    assert ClickRunner().invoke(commands, ["upgrade", uri]).exit_code == 0
+    assert CliRunner().invoke(commands, ["upgrade", uri]).exit_code == 0
     assert track(finished_run, uri).imported == 1
     assert len(runs_of(uri, "other")) == 1
 
@@ -272,8 +262,8 @@ def schema_of(database: Path) -> str:
 def test_a_file_that_is_no_database(finished_run: Path, tmp_path: Path, content: bytes) -> None:
     database = tmp_path / "some.db"
     database.write_bytes(content)
-    done = fvc("track", finished_run, "--uri", f"sqlite:///{database}")
-    assert (done.exit_code, done.stderr) == (
+    done = fvc("track", str(finished_run), "--uri", f"sqlite:///{database}")
+    assert (done.returncode, done.stderr) == (
         2,
         f"error: {database}: is no database of mlflow; choose another --uri\n",
     )
@@ -292,8 +282,8 @@ STORES = {
 def test_a_store_that_cannot_be(finished_run: Path, tmp_path: Path, uri: str, message: str) -> None:
     file = tmp_path / "file"
     file.touch()
-    done = fvc("track", finished_run, "--uri", uri.format(file=file))
-    assert done.exit_code == 2
+    done = fvc("track", str(finished_run), "--uri", uri.format(file=file))
+    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert message.format(file=file) in line
@@ -305,12 +295,12 @@ def test_a_deleted_experiment_is_named(finished_run: Path, uri: str) -> None:
 
     client = MlflowClient(tracking_uri=uri)
     client.delete_experiment(client.create_experiment(EXPERIMENT))
-    done = fvc("track", finished_run, "--uri", uri)
-    assert done.exit_code == 2
+    done = fvc("track", str(finished_run), "--uri", uri)
+    assert done.returncode == 2
     assert f"the experiment '{EXPERIMENT}' was deleted" in done.stderr
 
 
 def test_a_server_that_does_not_answer(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    done = fvc("track", finished_run, "--uri", "http://127.0.0.1:9")
-    assert (done.exit_code, done.stderr) == (2, "error: http://127.0.0.1:9: the server does not answer\n")
+    done = fvc("track", str(finished_run), "--uri", "http://127.0.0.1:9")
+    assert (done.returncode, done.stderr) == (2, "error: http://127.0.0.1:9: the server does not answer\n")

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -9,7 +7,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, recall_score
 
-from fvc_exp.training.calibration import Steps, best_threshold, fit_line, fit_steps
+from fvc_exp.training.calibration import IsotonicMap, best_threshold, fit_isotonic, fit_platt
 
 
 def scores(seed: int = 0, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -18,34 +16,36 @@ def scores(seed: int = 0, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
     return (rng.random(n) < expit(0.4 * log_odds - 0.5)).astype(int), log_odds
 
 
-def test_line_is_the_sigmoid_of_scikit_learn() -> None:
+def test_platt_scaling_is_the_sigmoid_of_scikit_learn() -> None:
     y, log_odds = scores()
     identity = LogisticRegression().fit(log_odds[:, None], y)
     raw = identity.decision_function(log_odds[:, None])
     reference = CalibratedClassifierCV(FrozenEstimator(identity), method="sigmoid", ensemble=False)
     reference.fit(log_odds[:, None], y)
-    line = fit_line(y, raw)
+    scaling = fit_platt(y, raw)
     expected = reference.predict_proba(log_odds[:, None])[:, 1]
-    np.testing.assert_allclose(expit(line.slope * raw + line.intercept), expected, atol=1e-5)
+    np.testing.assert_allclose(expit(scaling.slope * raw + scaling.intercept), expected, atol=1e-5)
 
 
-def test_a_line_never_turns_the_ranking_round() -> None:
+def test_platt_scaling_never_inverts_the_ranking() -> None:
     y, log_odds = scores()
-    line = fit_line(1 - y, log_odds)
-    assert line.slope == 0
-    assert expit(line.intercept) == pytest.approx((1 - y).mean(), abs=0.01)
+    scaling = fit_platt(1 - y, log_odds)
+    assert scaling.slope == 0
+    assert expit(scaling.intercept) == pytest.approx((1 - y).mean(), abs=0.01)
 
 
-def test_steps_are_the_isotonic_regression_of_scikit_learn() -> None:
+def test_isotonic_map_is_that_of_scikit_learn() -> None:
     y, log_odds = scores()
     probability = expit(log_odds)
     reference = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probability, y)
     asked = np.linspace(0, 1, 1001)
-    np.testing.assert_allclose(fit_steps(y, probability)(asked), reference.predict(asked), atol=1e-12)
+    np.testing.assert_allclose(fit_isotonic(y, probability)(asked), reference.predict(asked), atol=1e-12)
 
 
-def test_steps_interpolate_and_end_flat() -> None:
-    np.testing.assert_allclose(Steps((0.2, 0.6), (0.1, 0.5))(np.array([0.0, 0.2, 0.4, 0.9])), [0.1, 0.1, 0.3, 0.5])
+def test_isotonic_map_is_linear_between_knots_and_constant_beyond() -> None:
+    np.testing.assert_allclose(
+        IsotonicMap((0.2, 0.6), (0.1, 0.5))(np.array([0.0, 0.2, 0.4, 0.9])), [0.1, 0.1, 0.3, 0.5]
+    )
 
 
 RULES = {

@@ -1,6 +1,5 @@
-from __future__ import annotations
-
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +11,11 @@ from fvc_exp.data.splits import inner_parts
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.training.calibration import best_threshold
-from fvc_exp.training.experiment import run
-from fvc_exp.training.fit import train
-from fvc_exp.training.pipeline import build_pipeline, fit
-from tests.conftest import Compose, make_dataset, signal_dataset
+from fvc_exp.training.fit import fit_configuration
+from fvc_exp.training.pipeline import build_pipeline, fit_pipeline
+from fvc_exp.training.shared_fits import candidates
+from fvc_exp.training.split_dataset import SplitDataset
+from tests.conftest import Compose, make_dataset, run, signal_dataset
 
 CHOICES = [
     (calibration, threshold) for calibration in ("none", "sigmoid", "isotonic") for threshold in ("0.5", "f1", "youden")
@@ -23,22 +23,28 @@ CHOICES = [
 IDS = ["-".join(choice) for choice in CHOICES]
 
 
-@pytest.mark.parametrize(("calibration", "threshold"), CHOICES, ids=IDS)
-def test_test_rows_decide_nothing(compose_config: Compose, calibration: str, threshold: str) -> None:
-    """Neither features nor labels of a fold's test rows change its model, calibration or threshold."""
-    config = compose_config(
-        f"calibration={calibration}", f"threshold={threshold}", "cv.inner_splits=3", "cv.n_splits=3"
-    )
+@pytest.mark.parametrize(
+    "overrides",
+    [*((f"calibration={calibration}", f"threshold={rule}") for calibration, rule in CHOICES), ("cv=nested",)],
+    ids=[*IDS, "nested"],
+)
+def test_test_rows_decide_nothing(compose_config: Compose, overrides: tuple[str, ...]) -> None:
+    """Neither features nor labels of test rows change medians, scales, coefficients, C, calibration or threshold."""
+    config = compose_config(*overrides, "cv.inner_splits=3", "cv.n_splits=3")
     dataset = signal_dataset()
+    dataset.X[::5, 0] = np.nan
     result = run(config, dataset)
     rows = np.arange(0, len(dataset.y), 7)
     for fold, model in zip(result.split.folds, result.fold_models, strict=True):
         X, y = dataset.X.copy(), dataset.y.copy()
         X[fold.test], y[fold.test] = 1e3 * X[fold.test] + 7, 1 - y[fold.test]
         X[result.split.test], y[result.split.test] = -X[result.split.test], 1 - y[result.split.test]
-        again = train([config], make_dataset(X, y, dataset.groups), fold.train)
-        assert again.threshold == model.threshold
+        changed = replace(result.data, dataset=make_dataset(X, y, dataset.groups))
+        again = fit_configuration(candidates(config), changed, fold.train)
+        assert (again.threshold, again.C) == (model.threshold, model.C)
         np.testing.assert_array_equal(again.probability(dataset.X[rows]), model.probability(dataset.X[rows]))
+        for step, name in (("imputer", "statistics_"), ("scaler", "scale_"), ("classifier", "coef_")):
+            np.testing.assert_array_equal(*(getattr(each.pipeline[step], name) for each in (again, model)))
 
 
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
@@ -55,7 +61,8 @@ def test_equals_the_calibration_of_scikit_learn(compose_config: Compose, method:
     expected = reference.predict_proba(dataset.X)[:, 1]
     # Between two knots scikit-learn interpolates over log odds, and we over probabilities.
     tolerance = {"sigmoid": 1e-4, "isotonic": 0.03}[method]
-    np.testing.assert_allclose(train([config], dataset, rows).probability(dataset.X), expected, rtol=0, atol=tolerance)
+    found = fit_configuration([config], SplitDataset.of(config, dataset), rows).probability(dataset.X)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("rule", ["f1", "youden"])
@@ -63,13 +70,14 @@ def test_the_threshold_is_that_of_the_out_of_fold_rows(compose_config: Compose, 
     config = compose_config(f"threshold={rule}", "cv.inner_splits=3")
     dataset, rows = signal_dataset(), np.arange(90)
     scored = [
-        (dataset.y[test], fit(config, dataset.X[inner], dataset.y[inner]).probability(dataset.X[test]))
+        (dataset.y[test], fit_pipeline(config, dataset.X[inner], dataset.y[inner]).probability(dataset.X[test]))
         for inner, test in inner_parts(dataset, rows, 3, config.seed)
     ]
     y, probability = (np.concatenate(each) for each in zip(*scored, strict=True))
-    fitted = train([config], dataset, rows)
+    fitted = fit_configuration([config], SplitDataset.of(config, dataset), rows)
     assert fitted.threshold == pytest.approx(best_threshold(rule, y, probability), abs=1e-12)
-    np.testing.assert_array_equal(fitted.classifier.coef_, fit(config, dataset.X[:90], dataset.y[:90]).classifier.coef_)
+    alone = fit_pipeline(config, dataset.X[:90], dataset.y[:90])
+    np.testing.assert_array_equal(fitted.classifier.coef_, alone.classifier.coef_)
 
 
 def test_scores_decisions_and_records_use_the_fold_s_threshold(compose_config: Compose) -> None:
@@ -95,18 +103,18 @@ def test_the_portable_model_decides_as_the_model(compose_config: Compose, calibr
 
 
 def test_sigmoid_calibration_is_in_the_coefficients(compose_config: Compose) -> None:
-    plain, mended = (
+    plain, scaled = (
         run(compose_config("C=100", f"calibration={method}"), signal_dataset()).final for method in ("none", "sigmoid")
     )
-    ratio = mended.classifier.coef_ / plain.classifier.coef_
+    ratio = scaled.classifier.coef_ / plain.classifier.coef_
     np.testing.assert_allclose(ratio, ratio[0, 0])
     assert 0 < ratio[0, 0] < 1
     X = signal_dataset().X
-    log_odds = mended.pipeline.decision_function(X)
-    np.testing.assert_allclose(mended.probability(X), expit(log_odds), atol=1e-12)
+    log_odds = scaled.pipeline.decision_function(X)
+    np.testing.assert_allclose(scaled.probability(X), expit(log_odds), atol=1e-12)
 
 
-def test_calibration_mends_what_overfitting_breaks(compose_config: Compose) -> None:
+def test_calibration_corrects_overfitted_probabilities(compose_config: Compose) -> None:
     rng = np.random.default_rng(0)
     groups = np.arange(150)
     y = rng.permutation(groups % 2)
@@ -120,15 +128,16 @@ def test_calibration_mends_what_overfitting_breaks(compose_config: Compose) -> N
     assert errors["isotonic"] < 0.9 * errors["none"]
 
 
-def test_inner_fits_that_do_not_converge_are_said(compose_config: Compose) -> None:
+def test_inner_fits_that_do_not_converge_give_a_warning(compose_config: Compose) -> None:
     config = compose_config("threshold=f1", "solver=saga", "solver.max_iter=1")
-    fitted = train([config], signal_dataset(), np.arange(90))
+    fitted = fit_configuration([config], SplitDataset.of(config, signal_dataset()), np.arange(90))
     assert "5 of 5 fits of inner folds did not converge" in fitted.warnings
 
 
 def test_too_few_groups_for_the_inner_folds(compose_config: Compose) -> None:
+    config = compose_config("threshold=f1", "cv.inner_splits=30")
     with pytest.raises(DataError, match=r"cv\.inner_splits=30 needs at least 30 groups of each class"):
-        train([compose_config("threshold=f1", "cv.inner_splits=30")], signal_dataset(), np.arange(90))
+        fit_configuration([config], SplitDataset.of(config, signal_dataset()), np.arange(90))
 
 
 def test_unknown_threshold(compose_config: Compose) -> None:

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fvc_exp.training.experiment import run
 from fvc_exp.training.notes import FLAGS, edge_of_grid
-from tests.conftest import Compose, signal_dataset
+from tests.conftest import Compose, run, signal_dataset
 
 
 @pytest.mark.parametrize(

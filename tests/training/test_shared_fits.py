@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 
@@ -7,10 +5,10 @@ import numpy as np
 import pytest
 from joblib import cpu_count
 
-from fvc_exp.training.fit import fit_rows
-from fvc_exp.training.shared_fits import SharedFits, points_of, read_points, write_point
+from fvc_exp.training import shared_fits
+from fvc_exp.training.shared_fits import grid_key, points_of, read_points, write_point
 from fvc_exp.training.solvers.grid import Point
-from fvc_exp.training.split_dataset import make_basis
+from fvc_exp.training.split_dataset import SplitDataset
 from tests.conftest import Compose, signal_dataset
 
 
@@ -19,16 +17,16 @@ def test_points_lose_no_digit_as_text(point: Point) -> None:
     assert read_points([write_point(point)]) == (point,)
 
 
-def test_what_the_grid_does_not_hold_is_fitted_alone(compose_config: Compose) -> None:
+def test_fits_that_are_shared_equal_those_alone(compose_config: Compose) -> None:
+    """The second and third case are not in the grid: another C, and rows in another order."""
     config = compose_config("penalty=l1", "C=0.3", "solver.tol=1e-13")
     dataset = signal_dataset()
     dataset.X[::7, 1] = np.nan
-    basis = make_basis(config, dataset)
-    shared = SharedFits(basis, config, points_of(config))
-    rows = basis.split.folds[0].train
-    cases = [(config, rows), (replace(config, C=5.0), rows), (config, rows[::-1])]
-    for each, part in cases:
-        found, expected = shared(each, dataset, part), fit_rows(each, dataset, part)
+    alone, shared = SplitDataset.of(config, dataset), SplitDataset.of(config, dataset)
+    shared.fit_together(config, points_of(config))
+    rows = shared.split.folds[0].train
+    for each, part in [(config, rows), (replace(config, C=5.0), rows), (config, rows[::-1])]:
+        found, expected = shared.fit(each, part), alone.fit(each, part)
         np.testing.assert_allclose(found.classifier.coef_, expected.classifier.coef_, rtol=0, atol=1e-6)
         np.testing.assert_allclose(found.log_odds(dataset.X), found.pipeline.decision_function(dataset.X), atol=1e-12)
         for step, name in (("imputer", "statistics_"), ("scaler", "mean_"), ("scaler", "scale_")):
@@ -36,30 +34,31 @@ def test_what_the_grid_does_not_hold_is_fitted_alone(compose_config: Compose) ->
             np.testing.assert_allclose(ours, theirs, rtol=1e-13)
         assert type(found.classifier) is type(expected.classifier)
         assert found.classifier.get_params() == expected.classifier.get_params()
-        assert found.fitted_with == (write_point(Point(0.3, 1.0)),)
+        assert (found.fitted_with, expected.fitted_with) == ((write_point(Point(0.3, 1.0)),), ())
 
 
-def test_what_the_grid_did_not_bring_to_the_tolerance_is_fitted_alone(compose_config: Compose) -> None:
+def test_what_did_not_reach_the_tolerance_together_is_fitted_alone(compose_config: Compose) -> None:
     config, dataset = compose_config("penalty=elasticnet"), signal_dataset()
-    basis = make_basis(config, dataset)
-    shared = SharedFits(basis, config, points_of(config))
-    shared.make()
-    vars(shared)["_grid"] = replace(shared._grid, converged=np.zeros_like(shared._grid.converged))
-    found = shared(config, dataset, basis.split.development)
-    alone = fit_rows(config, dataset, basis.split.development)
+    data = SplitDataset.of(config, dataset)
+    alone = data.fit(config, data.split.development)
+    data.fit_together(config, points_of(config))
+    data.shared_fits[grid_key(config)].grid.converged[:] = False
+    found = data.fit(config, data.split.development)
     np.testing.assert_array_equal(found.classifier.coef_, alone.classifier.coef_)
     assert (found.converged, found.warnings) == (alone.converged, alone.warnings)
 
 
-def test_no_digit_hangs_on_threads(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_digit_depends_on_the_number_of_threads(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     config, dataset = compose_config("penalty=elasticnet"), signal_dataset()
-    basis = make_basis(config, dataset)
-    found, threads = [], []
+    data = SplitDataset.of(config, dataset)
+    threads, fit_grid = [], shared_fits.fit_grid
+    monkeypatch.setattr(
+        shared_fits, "fit_grid", lambda *a, **named: threads.append(named["n_threads"]) or fit_grid(*a, **named)
+    )
+    found = []
     for limit in (0, dataset.X.nbytes):
-        monkeypatch.setattr("fvc_exp.training.shared_fits.THREADS_PAY", limit)
-        shared = SharedFits(basis, config, [Point(C, ratio) for C in (0.01, 0.1, 1.0) for ratio in (0.0, 0.5, 1.0)])
-        shared.make()
-        found.append(shared._grid.coef)
-        threads.append(shared._threads)
-    assert threads == [min(cpu_count(), len(shared._parts)), 1]
+        monkeypatch.setattr(shared_fits, "THREADS_PAY", limit)
+        data.fit_together(config, [Point(C, ratio) for C in (0.01, 0.1, 1.0) for ratio in (0.0, 0.5, 1.0)])
+        found.append(data.shared_fits[grid_key(config)].grid.coef)
+    assert threads == [min(cpu_count(), len(data.split.folds) + 1), 1]
     np.testing.assert_array_equal(*found)

@@ -4,7 +4,6 @@ A split fails if one group, one file or one feature vector is on both sides, if 
 if random labels can be learned under it. ``CODES`` lists these checks.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -31,8 +30,6 @@ CODES = {
 _KEYS = dict(zip(CODES, ("groups", "files", "vectors", "probes", "null"), strict=True))  # of the numbers in audit.json
 
 LOOKUP_MARGIN = 0.01  # of accuracy
-
-_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -122,9 +119,6 @@ class Certificate:
         return tuple(check.message for check in self.checks if check.outcome is outcome)
 
 
-_certificates: dict[str, Certificate] = {}
-
-
 def certify(rows: AuditedRows, split: Split, tolerance: float, null: Null | str) -> Certificate:
     """Check every part of a split; ``null`` is what permuted labels score under it, or a text: why that is not known.
 
@@ -142,19 +136,7 @@ def certify(rows: AuditedRows, split: Split, tolerance: float, null: Null | str)
 
 
 def certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> Certificate:
-    """The certificate of a run: it depends on data, folds, seed and settings alone.
-
-    It is kept for the process's next runs on them.
-    """
-    key = _fingerprint(dataset, split, audit, seed)
-    if key not in _certificates:
-        while len(_certificates) >= _KEPT:
-            del _certificates[next(iter(_certificates))]
-        _certificates[key] = _certify_run(dataset, split, audit, seed)
-    return _certificates[key]
-
-
-def _certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> Certificate:
+    """The certificate of a run, which depends on data, folds, seed and settings alone, not on its model."""
     null: Null | str = "audit.permutations=0"
     if audit.permutations:
         found = null_distribution(dataset, split, audit.permutations, seed)
@@ -162,16 +144,6 @@ def _certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) 
     groups = dataset.groups if dataset.group_column else None
     rows = AuditedRows(dataset.ids, groups, dataset.y, dataset.X, dataset.content_sha256)
     return certify(rows, split, audit.tolerance, null)
-
-
-def _fingerprint(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> str:
-    digest = hashlib.sha256()
-    for value in (dataset.content_hash(), dataset.group_column, dataset.content_sha256, audit, seed):
-        digest.update(repr(value).encode())
-    for _, train, test in split.parts():
-        for rows in (train, test):
-            digest.update(len(rows).to_bytes(8, "little") + rows.tobytes())
-    return digest.hexdigest()
 
 
 def _check_groups(rows: AuditedRows, split: Split) -> Check:

@@ -9,32 +9,22 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from fvc_exp._typing import Array
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.bootstrap import (
-    REPLICATES,
-    Interval,
-    Scored,
-    cluster_weights,
-    no_signal_dependence,
-    weighted_intervals,
-)
-from fvc_exp.evaluation.statistics import above, holm
+from fvc_exp.evaluation import bootstrap
+from fvc_exp.evaluation.bootstrap import Interval, Scored
+from fvc_exp.evaluation.statistics import holm, p_value_above
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
-from fvc_exp.runs.compare.ties import ALPHA, LOWER_IS_BETTER, TieSummary
+from fvc_exp.runs.compare.ties import ALPHA, RankedCandidate, TieSummary, direction
 
 _SEED = 0  # equal runs get equal intervals
 
 
 @dataclass(frozen=True)
-class Row:
-    """One configuration: its interval, the best floor rule's score, and the adjusted p-value of being above it."""
+class ComparedRun:
+    """One ranked configuration: its interval, the best floor rule's score, the adjusted p-value of being above it."""
 
+    ranked: RankedCandidate
     interval: Interval
     floor: float
     floor_p_value: float
@@ -44,13 +34,32 @@ class Row:
         """Whether it is better than guessing, at 5 % for all configurations together."""
         return self.floor_p_value < ALPHA
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        ranked, candidate = self.ranked, self.ranked.candidate
+        return {
+            "run": candidate.name,
+            "configuration": candidate.label,
+            "nonzero": candidate.nonzero,
+            "mean": candidate.mean,
+            "low": self.interval.low,
+            "high": self.interval.high,
+            "difference": ranked.difference,
+            "p_value": ranked.p_value,
+            "tied": ranked.tied,
+            "within_one_se": ranked.within_one_se,
+            "floor": self.floor,
+            "floor_p_value": self.floor_p_value,
+            "beats_floor": self.beats_floor,
+        }
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """The ties, a row for each of their standings, and the names of runs left out because their split leaks."""
+    """The ties, one row per configuration in their order, and the names of runs left out because their split leaks."""
 
     ties: TieSummary
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedRun, ...]
     leaking: tuple[str, ...]
 
     @property
@@ -66,8 +75,8 @@ class Comparison:
         return [self.ties.sentence(), f"{beat} ({self.ties.metric}, 5 % error for all of them together)"]
 
     def to_frame(self) -> pl.DataFrame:
-        """One row a configuration, the best first."""
-        return pl.DataFrame([self._record(number) for number in range(len(self.rows))])
+        """One row per configuration, the best first."""
+        return pl.DataFrame([{"rank": rank, **row.to_json()} for rank, row in enumerate(self.rows, 1)])
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -84,78 +93,42 @@ class Comparison:
             "sentences": self.sentences(),
         }
 
-    def _record(self, number: int) -> dict[str, Any]:
-        standing, row = self.ties.standings[number], self.rows[number]
-        return {
-            "rank": number + 1,
-            "run": standing.contender.name,
-            "configuration": standing.contender.label,
-            "nonzero": standing.contender.nonzero,
-            "mean": standing.mean,
-            "low": row.interval.low,
-            "high": row.interval.high,
-            "difference": standing.difference,
-            "p_value": standing.p_value,
-            "tied": standing.tied,
-            "within_one_se": standing.within_one_se,
-            "floor": row.floor,
-            "floor_p_value": row.floor_p_value,
-            "beats_floor": row.beats_floor,
-        }
 
-
-def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = REPLICATES) -> Comparison:
+def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bootstrap.REPLICATES) -> Comparison:
     """Compare runs of equal folds; those whose audit failed, and is not allowed to, are left out.
 
     Raises:
         ArtifactError: no run is left, folds differ, the metric is not known, or there are fewer than two folds.
     """
-    trusted = [run for run in runs if not run.fails_audit]
+    trusted = {run.name: run for run in runs if not run.fails_audit}
     leaking = tuple(run.name for run in runs if run.fails_audit)
     if leaking and not trusted:
         raise ArtifactError(f"the audit of every run failed ({', '.join(leaking)}): their splits leak")
-    ties = compare_runs(trusted, metric)
-    scored = {run.name: Scored.from_predictions(run.run.predictions, "cv") for run in trusted}
-    weights = _weights(scored[trusted[0].name], replicates)
-    by_name = {run.name: run for run in trusted}
-    ordered = [by_name[standing.contender.name] for standing in ties.standings]
-    found = [_row(run, scored[run.name], weights, metric) for run in ordered]
-    adjusted = holm(np.array([row.floor_p_value for row in found]))
-    rows = (Row(row.interval, row.floor, p) for row, p in zip(found, adjusted.tolist(), strict=True))
-    return Comparison(ties, tuple(rows), leaking)
+    ties = compare_runs(list(trusted.values()), metric)
+    scored = {name: Scored.from_predictions(run.run.predictions, "cv") for name, run in trusted.items()}
+    strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
+    weights = bootstrap.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
+    intervals, floors, p_values = [], [], []
+    for each in ties.ranking:
+        run = trusted[each.candidate.name]
+        dependence = run.results["fold_dependence"]
+        interval = bootstrap.weighted_intervals(scored[run.name], weights, dependence, (metric,))[metric]
+        floor = _best_floor(run, metric)
+        intervals.append(interval)
+        floors.append(floor)
+        p_values.append(
+            floor_p_value(
+                interval, floor, dependence=dependence, folds=run.folds, groups=len(strata), sign=direction(metric)
+            )
+        )
+    adjusted = holm(np.array(p_values)).tolist()
+    return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, floors, adjusted)), leaking)
 
 
-def show(console: Console, comparison: Comparison) -> None:
-    """Print the table, then what to believe of it."""
-    title = f"{comparison.ties.metric}: mean of folds with its 95 % interval; p: no different from the best (Holm)"
-    table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
-    for name in ("rank", "run", "configuration", "coefs", "mean", "interval", "p", "ties", "1 SE", "> floor"):
-        table.add_column(name, justify="left" if name in ("run", "configuration") else "right", overflow="fold")
-    for row in comparison.to_frame().iter_rows(named=True):
-        interval = f"{row['low']:.3f} to {row['high']:.3f}"
-        marks = ("yes" if row[name] else "-" for name in ("tied", "within_one_se", "beats_floor"))
-        numbers = (str(row["nonzero"]), f"{row['mean']:.3f}", interval, f"{row['p_value']:.3f}")
-        table.add_row(str(row["rank"]), escape(row["run"]), escape(row["configuration"]), *numbers, *marks)
-    console.print(table)
-    for name in comparison.leaking:
-        console.print(f"left out: {name}: its audit failed", style="red", markup=False, soft_wrap=True)
-    for sentence in comparison.sentences():
-        console.print(sentence, markup=False, soft_wrap=True)
-
-
-def _weights(scored: Scored, replicates: int) -> Array:
-    return cluster_weights(scored.strata, replicates, np.random.default_rng(_SEED))
-
-
-def _row(run: ScoredRun, scored: Scored, weights: Array, metric: str) -> Row:
-    dependence = run.results["fold_dependence"]
-    interval = weighted_intervals(scored, weights, dependence, (metric,))[metric]
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    floor = max((scores[metric] for scores in run.results["floors"]["cv"].values()), key=lambda score: sign * score)
-    p_value = floor_p_value(
-        interval, floor, dependence=dependence, folds=run.folds, groups=len(scored.strata), sign=sign
-    )
-    return Row(interval, floor, p_value)
+def _best_floor(run: ScoredRun, metric: str) -> float:
+    """The score of the rule that looks at no feature and does best."""
+    floors: list[float] = [scores[metric] for scores in run.results["floors"]["cv"].values()]
+    return max(floors, key=lambda score: direction(metric) * score)
 
 
 def floor_p_value(
@@ -163,8 +136,9 @@ def floor_p_value(
 ) -> float:
     """One-sided p-value of "no better than the floor", from an interval that was widened for ``dependence``.
 
-    Whoever claims skill has to refute that there is none, and then the models follow nothing but their training rows,
-    so the standard error is that of Nadeau and Bengio. ``sign`` is -1 where less is better.
+    The hypothesis to refute is that the features hold no signal. Then the models follow nothing but their training
+    rows, so the standard error is that of Nadeau and Bengio. ``sign`` is -1 where a lower score is better.
     """
-    error = interval.standard_error * math.sqrt((1 + no_signal_dependence(folds)) / (1 + dependence))
-    return above(sign * interval.estimate, error, sign * floor, groups - 2)
+    no_signal = bootstrap.no_signal_dependence(folds)
+    error = interval.standard_error * math.sqrt((1 + no_signal) / (1 + dependence))
+    return p_value_above(sign * interval.estimate, error, sign * floor, groups - 2)

@@ -1,4 +1,4 @@
-"""Finished runs as contenders: read from their folders, and refused where their folds differ."""
+"""Finished runs as candidates: read from their folders, and refused where their folds differ."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.metrics import METRICS
-from fvc_exp.runs.compare.ties import Contender, TieSummary, strength, tie_summary
+from fvc_exp.runs.compare.ties import Candidate, TieSummary, tie_summary
 from fvc_exp.runs.load import LoadedRun, require_finished
 
 _LABEL = ("penalty", "C", "l1_ratio", "solver")
-
-
 _MODEL = (*_LABEL, "features", "class_weight", "threshold", "calibration", "seed", "max_iter", "tol")
-
-
 _FOLD_COLUMNS = ["split", "repeat", "fold", KEY, "group", "label"]
 
 
@@ -44,13 +39,13 @@ class ScoredRun:
 
     @property
     def fails_audit(self) -> bool:
-        """Whether its split leaks and nobody has allowed that."""
+        """Whether its split leaks and ``audit.allow_fail`` was not set."""
         audit = self.results["audit"]
         return bool(audit["verdict"] == "FAIL" and not audit["allow_fail"])
 
     @property
     def folds(self) -> int:
-        """Folds in one repeat."""
+        """Folds per repeat."""
         return len({record["fold"] for record in self.run.fold_records})
 
     @property
@@ -58,23 +53,16 @@ class ScoredRun:
         """Mean ratio of test rows to training rows of the folds."""
         return float(np.mean([record["n_test"] / record["n_train"] for record in self.run.fold_records]))
 
-    def scores(self, metric: str) -> NDArray[np.float64]:
-        """A metric of every fold, (J,)."""
-        return np.array([record[f"test_{metric}"] for record in self.run.fold_records])
-
-    def contender(self, metric: str, extra: Sequence[str] = ()) -> Contender:
-        """The run as a contender; its label also holds the parameters named in ``extra``."""
-        parameters = self.results["parameters"]
+    def candidate(self, metric: str, extra: Sequence[str] = ()) -> Candidate:
+        """The run as a candidate; its label also holds the parameters named in ``extra``."""
+        parameters, final = self.results["parameters"], self.results["final_model"]
         shown = [name for name in (*_LABEL, *extra) if parameters.get(name) is not None]
-        # A search says which C it took; without a penalty there is none.
-        searched = (self.results["nested"] or {}).get("final")
-        weights = self.run.coefficients.filter(pl.col("feature") != "(intercept)")["coefficient"]
-        return Contender(
+        return Candidate(
             name=self.name,
             label=" ".join(f"{name}={_text(parameters[name])}" for name in shown),
-            scores=self.scores(metric),
-            nonzero=int((weights != 0).sum()),
-            C=strength(parameters.get("C", searched)),
+            scores=np.array([record[f"test_{metric}"] for record in self.run.fold_records]),
+            nonzero=final["nonzero"],
+            C=final["C"],
             penalty=parameters["penalty"],
         )
 
@@ -87,6 +75,8 @@ def read_run(path: Path) -> ScoredRun:
     """
     run = require_finished(path)
     run.require_results("audit", "fold_dependence")
+    if "nonzero" not in run.results["final_model"]:
+        raise ArtifactError(f"{run.folder.results}: 'nonzero' is missing; another version wrote it, run again")
     return ScoredRun(run)
 
 
@@ -101,11 +91,12 @@ def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
         other = _folds(run)
         if first.equals(other):
             continue
-        odd = pl.concat([first.join(other, on=_FOLD_COLUMNS, how="anti", nulls_equal=True),
-                         other.join(first, on=_FOLD_COLUMNS, how="anti", nulls_equal=True)])  # fmt: skip
+        only_one = [one.join(two, on=_FOLD_COLUMNS, how="anti", nulls_equal=True)
+                    for one, two in ((first, other), (other, first))]  # fmt: skip
+        video = pl.concat(only_one)[KEY][0]
         raise ArtifactError(
-            f"{runs[0].run.path} and {run.run.path} were scored on different folds (video {odd[KEY][0]!r} for "
-            "one): only runs with equal data, cv and seed can be compared"
+            f"{runs[0].run.path} and {run.run.path} were scored on different folds (video {video!r} for one): "
+            "only runs with equal data, cv and seed can be compared"
         )
 
 
@@ -121,8 +112,8 @@ def compare_runs(runs: Sequence[ScoredRun], metric: str = "auc") -> TieSummary:
         raise ArtifactError(f"metric {metric!r} is not known; it must be one of {', '.join(METRICS)}")
     require_equal_folds(runs)
     extra = [name for name in _MODEL if name not in _LABEL and _varies(runs, name)]
-    contenders = [run.contender(metric, extra) for run in runs]
-    return tie_summary(contenders, metric=metric, folds=runs[0].folds, test_train_ratio=runs[0].test_train_ratio)
+    candidates = [run.candidate(metric, extra) for run in runs]
+    return tie_summary(candidates, metric=metric, folds=runs[0].folds, test_train_ratio=runs[0].test_train_ratio)
 
 
 def _folds(run: ScoredRun) -> pl.DataFrame:

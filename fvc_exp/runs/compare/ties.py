@@ -1,4 +1,4 @@
-"""Which configurations cannot be told from the best one, and which of them is the simplest."""
+"""The ranking of configurations, which of them cannot be told from the best one, and the simplest of these."""
 
 from __future__ import annotations
 
@@ -7,52 +7,80 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fvc_exp._typing import Array
 from fvc_exp.config.schema import Choice
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.statistics import corrected_t_test, holm, standard_error
 
 ALPHA = 0.05
-
-
 LOWER_IS_BETTER = frozenset(("log_loss", "brier"))
-
-
 _PENALTIES = ("l1", "elasticnet", "l2", "none")
+
+Simplicity = tuple[float, float, int, str]
+
+
+def direction(metric: str) -> float:
+    """1 where a higher score is better, -1 where a lower one is."""
+    return -1.0 if metric in LOWER_IS_BETTER else 1.0
+
+
+def simplicity(nonzero: int | None, c: float | None, penalty: str, name: str) -> Simplicity:
+    """Sort key, the simplest first: fewer coefficients, then smaller C, then l1, elastic net, l2, none; then names.
+
+    None stands for no penalty in ``c``, and for a number that an older version did not write in ``nonzero``.
+    """
+    return _or_infinite(nonzero), _or_infinite(c), _PENALTIES.index(penalty), name
+
+
+def ranking_key(mean: float, simple: Simplicity, metric: str = "auc") -> tuple[float, Simplicity]:
+    """Sort key of the one ranking, the best first: by mean score over the folds, of equal ones the simplest first."""
+    return -direction(metric) * mean, simple
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
-    """A configuration and its scores of all folds (J,), in the order of the folds.
+class Candidate:
+    """A configuration and its score per fold (J,), in the order of the folds.
 
-    ``nonzero`` counts the coefficients of the final model that are not zero, without the intercept; ``C`` is infinite
+    ``nonzero`` counts the coefficients of the final model that are not zero, without the intercept; ``C`` is None
     where there is no penalty.
     """
 
     name: str
     label: str
-    scores: NDArray[np.float64]
+    scores: Array
     nonzero: int
-    C: float
+    C: float | None
     penalty: str
 
     @property
-    def complexity(self) -> tuple[int, float, int, str]:
-        """Simpler ones sort first: fewer coefficients, then smaller C, then l1, elastic net, l2, none; then names."""
-        return self.nonzero, self.C, _PENALTIES.index(self.penalty), self.name
+    def mean(self) -> float:
+        """Mean score over the folds."""
+        return float(self.scores.mean())
+
+    @property
+    def simplicity(self) -> Simplicity:
+        """Sort key, the simplest first."""
+        return simplicity(self.nonzero, self.C, self.penalty, self.name)
+
+    def describe(self) -> str:
+        """Its settings and how many coefficients it uses."""
+        return f"{self.label} ({self.nonzero} coefficient{'' if self.nonzero == 1 else 's'})"
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One configuration beside the best: mean score, difference, adjusted p-value, and whether it ties."""
+class RankedCandidate:
+    """A candidate compared with the best one: difference of the means, adjusted p-value, and whether it ties."""
 
-    contender: Contender
-    mean: float
+    candidate: Candidate
     difference: float
     p_value: float
-    tied: bool
     within_one_se: bool
+
+    @property
+    def tied(self) -> bool:
+        """Whether no difference from the best one is shown, at 5 % for all configurations together."""
+        return self.p_value >= ALPHA
 
 
 @dataclass(frozen=True)
@@ -63,80 +91,67 @@ class TieSummary:
     """
 
     metric: str
-    standings: tuple[Standing, ...]
-    simplest: Contender
-    one_se: Contender
+    ranking: tuple[RankedCandidate, ...]
+    simplest: Candidate
+    one_se: Candidate
 
     @property
-    def best(self) -> Contender:
+    def best(self) -> Candidate:
         """The one with the best mean; of equal ones the simplest."""
-        return self.standings[0].contender
+        return self.ranking[0].candidate
 
     @property
     def n_tied(self) -> int:
         """How many tie, the best one among them."""
-        return sum(standing.tied for standing in self.standings)
+        return sum(each.tied for each in self.ranking)
 
-    def choose(self, choice: Choice) -> Contender:
+    def choose(self, choice: Choice) -> Candidate:
         """The configuration that a rule takes."""
         return {Choice.best: self.best, Choice.tied: self.simplest, Choice.one_se: self.one_se}[choice]
 
     def sentence(self) -> str:
         """What to believe of the ranking, in one sentence."""
-        if len(self.standings) == 1:
+        if len(self.ranking) == 1:
             return f"only one configuration: {self.best.label}"
-        constants = sum(standing.tied and not standing.contender.nonzero for standing in self.standings)
-        said = f"{self.n_tied} of {len(self.standings)} configurations tie with the best"
-        said += f" ({constants} without any coefficient)" if constants else ""
+        constants = sum(each.tied and not each.candidate.nonzero for each in self.ranking)
+        start = f"{self.n_tied} of {len(self.ranking)} configurations tie with the best"
+        start += f" ({constants} without any coefficient)" if constants else ""
         if self.simplest is self.best:
-            return f"{said}, which is the simplest of them: {_described(self.best)}"
-        return f"{said}; the simplest tied one is {_described(self.simplest)}"
+            return f"{start}, which is the simplest of them: {self.best.describe()}"
+        return f"{start}; the simplest tied one is {self.simplest.describe()}"
 
 
-def tie_summary(contenders: Sequence[Contender], *, metric: str, folds: int, test_train_ratio: float) -> TieSummary:
+def tie_summary(candidates: Sequence[Candidate], *, metric: str, folds: int, test_train_ratio: float) -> TieSummary:
     """Compare every configuration with the best by the corrected resampled t-test, adjusted by Holm's method.
 
-    A configuration ties unless its adjusted p-value is below 0.05. ``folds`` is their number in one repeat, and
-    ``test_train_ratio`` that of the row counts. The scores must be of equal folds: see ``compare.runs``.
+    A configuration ties unless its adjusted p-value is below 0.05. ``folds`` is their number per repeat, and
+    ``test_train_ratio`` is test rows / training rows. The scores must be of equal folds: see ``compare_runs``.
 
     Raises:
-        ArtifactError: there is no configuration, or fewer than two folds.
+        ArtifactError: there are fewer than two folds.
     """
-    if not contenders:
-        raise ArtifactError("there is no configuration to compare")
-    if (found := len(contenders[0].scores)) < 2:
-        raise ArtifactError(f"{contenders[0].name} has the scores of {found} fold; a comparison needs at least 2")
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    ranked = sorted(contenders, key=lambda each: (-sign * float(each.scores.mean()), each.complexity))
-    best = ranked[0].scores
-    error = standard_error(best, folds)
-    raw = np.array([corrected_t_test(each.scores - best, test_train_ratio) for each in ranked[1:]])
-    standings = []
-    for each, p_value in zip(ranked, [1.0, *holm(raw).tolist()], strict=True):
-        difference = float(each.scores.mean() - best.mean())
-        within = sign * difference >= -error
-        standings.append(Standing(each, float(each.scores.mean()), difference, p_value, p_value >= ALPHA, within))
+    if (found := len(candidates[0].scores)) < 2:
+        raise ArtifactError(f"{candidates[0].name} has the scores of {found} fold; a comparison needs at least 2")
+    ordered = sorted(candidates, key=lambda each: ranking_key(each.mean, each.simplicity, metric))
+    best = ordered[0]
+    error = standard_error(best.scores, folds)
+    raw = np.array([corrected_t_test(each.scores - best.scores, test_train_ratio) for each in ordered[1:]])
+    ranking = []
+    for each, p_value in zip(ordered, [1.0, *holm(raw).tolist()], strict=True):
+        difference = each.mean - best.mean
+        ranking.append(RankedCandidate(each, difference, p_value, direction(metric) * difference >= -error))
     return TieSummary(
         metric=metric,
-        standings=tuple(standings),
-        simplest=_simplest([each for each in standings if each.tied]),
-        one_se=_simplest([each for each in standings if each.within_one_se]),
+        ranking=tuple(ranking),
+        simplest=_simplest([each.candidate for each in ranking if each.tied]),
+        one_se=_simplest([each.candidate for each in ranking if each.within_one_se]),
     )
 
 
-def strength(c: float | None) -> float:
-    """Inverse regularisation strength as a number: infinite without a penalty."""
-    return math.inf if c is None else float(c)
+def _simplest(candidates: Sequence[Candidate]) -> Candidate:
+    useful = [each for each in candidates if each.nonzero]
+    return min(useful or candidates, key=lambda each: each.simplicity)
 
 
-def _simplest(standings: Sequence[Standing]) -> Contender:
-    contenders = [each.contender for each in standings]
-    return min((each for each in contenders if each.nonzero), key=_complexity, default=min(contenders, key=_complexity))
-
-
-def _complexity(contender: Contender) -> tuple[int, float, int, str]:
-    return contender.complexity
-
-
-def _described(contender: Contender) -> str:
-    return f"{contender.label} ({contender.nonzero} coefficient{'' if contender.nonzero == 1 else 's'})"
+def _or_infinite(value: float | None) -> float:
+    return math.inf if value is None else float(value)

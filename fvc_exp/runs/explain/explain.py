@@ -1,4 +1,4 @@
-"""Insight into a run as files beside it: made on demand, and refused once it belongs to another run."""
+"""Insight into a run as files beside it: made on demand, and ignored once another run stands in the folder."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Penalty
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.io.files import read_json, write_atomic, write_bytes, write_json
+from fvc_exp.io import files
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.io.tables import parquet_bytes, read_own
 from fvc_exp.runs.execute import dataset_of, run_on_one_thread
-from fvc_exp.runs.explain.coefficients import coefficient_stability
-from fvc_exp.runs.explain.importance import feature_importance
+from fvc_exp.runs.explain.coefficients import coefficient_stability, feature_importance
 from fvc_exp.runs.explain.path import RegularisationPath, regularisation_path
 from fvc_exp.runs.explain.slice_scores import slice_scores
 from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.plots import path_figure, svg_bytes
 from fvc_exp.training.experiment import RunResult
+from fvc_exp.training.split_dataset import SplitDataset
 
 _TABLES = ("coefficients", "importance", "slices")
 
@@ -42,6 +42,20 @@ class Insight:
     importance: pl.DataFrame
     slices: pl.DataFrame
     path: RegularisationPath | None
+
+    def intervals_json(self) -> dict[str, Any]:
+        """The run and its intervals as plain values."""
+        cv, test = ({name: asdict(each) for name, each in split.items()} for split in (self.cv, self.test))
+        return {"run_id": self.run_id, "cv": cv, "test": test}
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        tables = {name: getattr(self, name).to_dicts() for name in _TABLES}
+        path = None
+        if self.path is not None:
+            scores, coefficients = self.path.scores.to_dicts(), self.path.coefficients.to_dicts()
+            path = {"C": self.path.C, "scores": scores, "coefficients": coefficients}
+        return {**self.intervals_json(), **tables, "path": path}
 
 
 class InsightFolder:
@@ -102,17 +116,17 @@ def write_insight(folder: InsightFolder, insight: Insight) -> None:
         folder.summary.unlink(missing_ok=True)
     except OSError as error:
         raise ArtifactError(f"{folder.path}: cannot be written: {error.strerror}") from error
-    for name in _TABLES:
-        _write_parquet(folder.table(name), getattr(insight, name))
+    tables = {name: getattr(insight, name) for name in _TABLES}
     if insight.path is not None:
-        _write_parquet(folder.table("path_scores"), insight.path.scores)
-        _write_parquet(folder.table("path_coefficients"), insight.path.coefficients)
-        write_bytes(folder.path_figure, svg_bytes(path_figure(insight.path), "path"))
-    write_json(folder.summary, _summary(insight))
+        tables |= {"path_scores": insight.path.scores, "path_coefficients": insight.path.coefficients}
+        files.write_bytes(folder.path_figure, svg_bytes(path_figure(insight.path), "path"))
+    for name, table in tables.items():
+        files.write_bytes(folder.table(name), parquet_bytes(table))
+    files.write_json(folder.summary, insight.intervals_json() | {"path_C": insight.path.C if insight.path else None})
 
 
 def read_insight(path: Path) -> Insight | None:
-    """What ``explain`` left in a run folder; None if it was never called, or for a run that stood there before.
+    """What ``explain`` left in a run folder; None if it was never called, or was called for an earlier run.
 
     Raises:
         ArtifactError: a file is missing or broken.
@@ -120,20 +134,16 @@ def read_insight(path: Path) -> Insight | None:
     folder = InsightFolder(path)
     if not folder.summary.exists():
         return None
-    summary = read_json(folder.summary)
-    if summary["run_id"] != read_json(folder.run.results)["run_id"]:
+    summary = files.read_json(folder.summary)
+    if summary["run_id"] != files.read_json(folder.run.results)["run_id"]:
         return None
+    tables = {name: _read_parquet(folder.table(name)) for name in _TABLES}
     path_of_c = None
     if (c := summary["path_C"]) is not None:
-        tables = (_read_parquet(folder.table(name)) for name in ("path_scores", "path_coefficients"))
-        path_of_c = RegularisationPath(c, *tables)
-    return Insight(
-        run_id=summary["run_id"],
-        cv={name: Interval(**each) for name, each in summary["cv"].items()},
-        test={name: Interval(**each) for name, each in summary["test"].items()},
-        path=path_of_c,
-        **{name: _read_parquet(folder.table(name)) for name in _TABLES},
-    )
+        scores, coefficients = (_read_parquet(folder.table(f"path_{name}")) for name in ("scores", "coefficients"))
+        path_of_c = RegularisationPath(c, scores, coefficients)
+    cv, test = ({name: Interval(**each) for name, each in summary[split].items()} for split in ("cv", "test"))
+    return Insight(summary["run_id"], cv, test, **tables, path=path_of_c)
 
 
 def _again(run: LoadedRun) -> RunResult:
@@ -141,20 +151,7 @@ def _again(run: LoadedRun) -> RunResult:
     dataset, before = dataset_of(run), run.provenance["data_sha256"]
     if (found := dataset.content_hash()) != before:
         raise DataError(f"{run.config.data.root}: the data changed: sha256 was {before}, is {found}")
-    return run_on_one_thread(run.config, dataset)
-
-
-def _summary(insight: Insight) -> dict[str, Any]:
-    return {
-        "run_id": insight.run_id,
-        "cv": {name: asdict(each) for name, each in insight.cv.items()},
-        "test": {name: asdict(each) for name, each in insight.test.items()},
-        "path_C": insight.path.C if insight.path else None,
-    }
-
-
-def _write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    write_atomic(path, lambda file: file.write(parquet_bytes(frame)))
+    return run_on_one_thread(run.config, SplitDataset.of(run.config, dataset))
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:

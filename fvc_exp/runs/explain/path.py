@@ -15,14 +15,10 @@ from fvc_exp.evaluation.metrics import auc
 from fvc_exp.evaluation.statistics import standard_error
 from fvc_exp.runs.explain.coefficients import at_final_c
 from fvc_exp.training.experiment import RunResult
-from fvc_exp.training.pipeline import fit
+from fvc_exp.training.pipeline import fit_pipeline
 
-C_VALUES = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, two a decade
-
-
+C_VALUES = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, two per decade
 _SCORES = {"C": pl.Float64, "mean": pl.Float64, "std": pl.Float64, "standard_error": pl.Float64, "nonzero": pl.Int64}
-
-
 _COEFFICIENTS = {"C": pl.Float64, "feature": pl.String, "coefficient": pl.Float64}
 
 
@@ -30,8 +26,8 @@ _COEFFICIENTS = {"C": pl.Float64, "feature": pl.String, "coefficient": pl.Float6
 class RegularisationPath:
     """The value of the run is ``C``.
 
-    ``scores`` has a row a C: mean, std and standard_error of the folds' AUC, and nonzero coefficients of the final fit.
-    ``coefficients`` has a row a C and feature.
+    ``scores`` has one row per C: mean, std and standard_error of the folds' AUC, and the nonzero coefficients of the
+    final fit. ``coefficients`` has one row per C and feature.
     """
 
     C: float
@@ -54,13 +50,13 @@ def regularisation_path(
     config, dataset, rows = at_final_c(result), result.dataset, result.split.development
     scores, coefficients = [], []
     values = sorted({*c_values, config.C})
-    for done, c in enumerate(values):
+    for done, c in enumerate(values, 1):
         here = replace(config, C=c)
-        weights = fit(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
+        weights = fit_pipeline(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
         scores.append({"C": c, **_cross_validated(result, here), "nonzero": int(np.count_nonzero(weights))})
         coefficients += [(c, *each) for each in zip(dataset.feature_names, weights.tolist(), strict=True)]
         if on_progress:
-            on_progress(done + 1, len(values))
+            on_progress(done, len(values))
     return RegularisationPath(
         config.C, pl.DataFrame(scores, _SCORES), pl.DataFrame(coefficients, _COEFFICIENTS, orient="row")
     )
@@ -70,11 +66,11 @@ def _cross_validated(result: RunResult, config: Config) -> dict[str, float | Non
     dataset, folds = result.dataset, result.split.folds
     scores = []
     for fold in folds:
-        model = fit(config, dataset.X[fold.train], dataset.y[fold.train])
+        model = fit_pipeline(config, dataset.X[fold.train], dataset.y[fold.train])
         scores.append(auc(dataset.y[fold.test], model.probability(dataset.X[fold.test])))
     values = np.array(scores)
     if len(values) == 1:
         return {"mean": float(values[0]), "std": None, "standard_error": None}
-    in_a_repeat = sum(fold.repeat == folds[0].repeat for fold in folds)
-    error = standard_error(values, in_a_repeat)
+    per_repeat = sum(fold.repeat == folds[0].repeat for fold in folds)
+    error = standard_error(values, per_repeat)
     return {"mean": float(values.mean()), "std": float(values.std(ddof=1)), "standard_error": error}

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Array
+from fvc_exp._typing import Array, Mask
 from fvc_exp.data.columns import KEY
 from fvc_exp.evaluation.bootstrap import LEVEL, REPLICATES, Scored, cluster_weights
 from fvc_exp.evaluation.metrics import confusion
 from fvc_exp.evaluation.resampled import auc_parts
 
+_NUMBERS = ("accuracy", "recall", "recall_real", "mean_probability", "auc", "auc_low", "auc_high")
 SCHEMA = {
-    **{"slice": pl.String, "value": pl.String, "split": pl.String},
-    **{"rows": pl.Int64, "groups": pl.Int64, "fakes": pl.Int64},
-    **dict.fromkeys(("accuracy", "recall", "recall_real", "mean_probability"), pl.Float64),
-    **{"auc": pl.Float64, "auc_low": pl.Float64, "auc_high": pl.Float64, "auc_against": pl.String},
+    **dict.fromkeys(("slice", "value", "split"), pl.String),
+    **dict.fromkeys(("rows", "groups", "fakes"), pl.Int64),
+    **dict.fromkeys(_NUMBERS, pl.Float64),
+    "auc_against": pl.String,
 }
 
 
@@ -31,12 +31,13 @@ def slice_scores(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Scores of each value of each slice, out-of-fold (split cv) and held out (test), where it has rows.
+    """Scores per value of each slice, out-of-fold (split cv) and held out (test), where it has rows.
 
-    ``slices`` has a value, or None, for each of ``ids``. Where a value has rows of both classes, its AUC is of them;
-    else (a kind of manipulation has fakes only) it is against all rows of the other class, as ``auc_against`` says. A
-    pair counts where both rows were scored by the same model. ``auc_low`` and ``auc_high`` are a 95 % interval by
-    resampling groups, widened for the folds' ``dependence`` (see ``bootstrap``). A repeat counts its rows again.
+    ``slices`` has a value, or None, for each of ``ids``. Where a value has rows of both classes, its AUC is that of
+    these rows; else (a kind of manipulation has fakes only) it is against all rows of the other class, as
+    ``auc_against`` says. A pair of rows counts if the same model scored both. ``auc_low`` and ``auc_high`` are a 95 %
+    interval by resampling groups, widened for the folds' ``dependence`` (see ``bootstrap``). With repeats, a row counts
+    once per repeat.
     """
     known = pl.DataFrame({KEY: list(ids), **{name: list(values) for name, values in slices.items()}})
     table = predictions.join(known, on=KEY, how="left", maintain_order="left")
@@ -51,13 +52,12 @@ def slice_scores(
         for name in slices:
             for value in sorted(set(rows[name].drop_nulls())):
                 here = (rows[name] == value).fill_null(value=False).to_numpy()
-                records.append(
-                    {"slice": name, "value": value, "split": split, **_scores(scored, here, weights, widening)}
-                )
+                scores = _scores(scored, here, weights, widening)
+                records.append({"slice": name, "value": value, "split": split, **scores})
     return pl.DataFrame(records, SCHEMA)
 
 
-def _scores(scored: Scored, here: NDArray[np.bool_], weights: Array, widening: float) -> dict[str, object]:
+def _scores(scored: Scored, here: Mask, weights: Array, widening: float) -> dict[str, object]:
     y, predicted = scored.y[here], scored.predicted[here]
     count = confusion(y, predicted.astype(np.float64))  # decisions as probabilities 0 and 1
     fakes, reals = count["tp"] + count["fn"], count["tn"] + count["fp"]
@@ -69,29 +69,25 @@ def _scores(scored: Scored, here: NDArray[np.bool_], weights: Array, widening: f
         "recall": count["tp"] / fakes if fakes else None,
         "recall_real": count["tn"] / reals if reals else None,
         "mean_probability": float(scored.probability[here].mean()),
-        **_auc(scored, here, weights, widening, one_class=not (fakes and reals)),
+        **_auc(scored, here, weights, widening),
     }
 
 
-def _auc(
-    scored: Scored, here: NDArray[np.bool_], weights: Array, widening: float, *, one_class: bool
-) -> dict[str, object]:
-    against = "own rows"
-    if one_class:
-        label = scored.y[here][0]
-        here = here | (scored.y != label)
-        against = "all real" if label else "all fake"
-    exact = _within_parts(scored, here, np.ones((len(weights), 1)))
-    drawn = _within_parts(scored, here, weights)
+def _auc(scored: Scored, here: Mask, weights: Array, widening: float) -> dict[str, object]:
+    against, rows, labels = "own rows", here, np.unique(scored.y[here])
+    if len(labels) == 1:
+        against = "all real" if labels[0] else "all fake"
+        rows = here | (scored.y != labels[0])
+    exact = _within_parts(scored, rows, np.ones((len(weights), 1)))
     if np.isnan(exact[0]):
-        return {"auc": None, "auc_low": None, "auc_high": None, "auc_against": against}
+        return {"auc_against": against}
+    widened = exact[0] + widening * (_within_parts(scored, rows, weights) - exact[0])
     tail = (1 - LEVEL) / 2
-    widened = exact[0] + widening * (drawn - exact[0])
     low, high = np.clip(np.nanquantile(widened, [tail, 1 - tail]), 0.0, 1.0)
     return {"auc": float(exact[0]), "auc_low": float(low), "auc_high": float(high), "auc_against": against}
 
 
-def _within_parts(scored: Scored, here: NDArray[np.bool_], weights: Array) -> Array:
+def _within_parts(scored: Scored, here: Mask, weights: Array) -> Array:
     """Share of the pairs of the same part that are in order, of all such pairs (replicates,); NaN without a pair."""
     won, pairs = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
     for part in np.unique(scored.parts[here]):

@@ -1,7 +1,5 @@
 """The solver as a scikit-learn estimator, and as the plain LogisticRegression that is saved."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -79,7 +77,7 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             raise ValueError("two classes are needed, but the rows of positive weight are of one class")
         self._solve(rows, codes.astype(np.float64), weight)
         if not self.gap_ <= self.tol or self.separable_:
-            warnings.warn(self._excuse(), ConvergenceWarning, stacklevel=2)
+            warnings.warn(self._convergence_message(), ConvergenceWarning, stacklevel=2)
         return self
 
     def decision_function(self, X: ArrayLike) -> Array:
@@ -113,21 +111,21 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         return np.asarray(codes)
 
     def _solve(self, X: Array, y: Array, s: Array) -> None:
-        columns = standardise(X, s, centred=self.fit_intercept)
+        columns = scale_columns(X, s, centred=self.fit_intercept)
         l1, l2 = columns.penalty(self.C, self.l1_ratio)
         problem = newton.Problem(columns.Z, y, s, l1, l2, self.fit_intercept)
         if self.warm_start and hasattr(self, "coef_"):
             start = columns.scaled(self.coef_[0], float(self.intercept_[0]))
         else:
-            start = np.zeros(X.shape[1]), newton.log_odds(y, s) if self.fit_intercept else 0.0
-        with subproblem.quiet():
+            start = np.zeros(X.shape[1]), newton.null_intercept(y, s) if self.fit_intercept else 0.0
+        with subproblem.ignore_sweep_limits():
             found = newton.minimise(problem, *start, self.tol, self.max_iter)
         w, b = columns.raw(found.w, found.b)
         self.coef_, self.intercept_ = w[None], np.array([b])
         self.n_iter_ = np.array([found.n_iter], dtype=np.int32)
         self.gap_, self.separable_ = found.gap, found.separable
 
-    def _excuse(self) -> str:
+    def _convergence_message(self) -> str:
         if self.separable_:
             return "a plane separates the classes and nothing is penalised (C=inf), so the coefficients have no limit"
         return (
@@ -136,7 +134,7 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         )
 
 
-def plain(fitted: ProxNewtonLogisticRegression) -> LogisticRegression:
+def to_logistic_regression(fitted: ProxNewtonLogisticRegression) -> LogisticRegression:
     """The same model as a LogisticRegression, fitted; its ``solver`` is one that may fit the penalty."""
     model = LogisticRegression(
         C=fitted.C,
@@ -170,7 +168,7 @@ _LOW, _HIGH, _FAR = 0.03, 30.0, 3.0
 
 
 @dataclass(frozen=True)
-class Columns:
+class ScaledColumns:
     """``Z`` = (X - mean) / scale, shape (n, p)."""
 
     Z: Array
@@ -191,7 +189,7 @@ class Columns:
         return w, b - float(w @ self.mean)
 
 
-def standardise(X: Array, s: Array, *, centred: bool) -> Columns:
+def scale_columns(X: Array, s: Array, *, centred: bool) -> ScaledColumns:
     """Scale columns by rows of weight ``s``; a constant column becomes 0. X itself is used where its scale will do."""
     p, total = X.shape[1], float(s.sum())
     mean = (s @ X) / total if centred else np.zeros(p)
@@ -199,7 +197,7 @@ def standardise(X: Array, s: Array, *, centred: bool) -> Columns:
         scale = np.sqrt(np.maximum(np.einsum("i,ij,ij->j", s, X, X) / total - mean**2, 0))
         will_do = (scale > _LOW) & (scale < _HIGH) & (np.abs(mean) < _FAR * scale)
     if will_do.all():
-        return Columns(X, np.zeros(p), np.ones(p))
+        return ScaledColumns(X, np.zeros(p), np.ones(p))
     Z = X - mean
     if centred:
         Z[:, X.max(axis=0) == X.min(axis=0)] = 0.0
@@ -209,4 +207,4 @@ def standardise(X: Array, s: Array, *, centred: bool) -> Columns:
     scale = np.sqrt(np.einsum("i,ij,ij->j", s, Z, Z) / total)
     scale[scale == 0] = 1.0
     Z /= scale
-    return Columns(Z, mean, largest * scale)
+    return ScaledColumns(Z, mean, largest * scale)

@@ -11,44 +11,18 @@ feasible by the optimality of the step, if each theta_i lies between its bounds.
 KL(y_i + theta_i / s_i || p_i+), at most the same sum of chi-squared distances, with the intercept and for any d_i.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
 from fvc_exp._typing import Array
 from fvc_exp.training.solvers import subproblem
-from fvc_exp.training.solvers.hessian import TINY, Model, curvature
-
-
-def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
-    """Fenchel and Young's gap of each row's penalty, P(w) + P*(z) - z'w; z is shrunk into the domain of P* if need be.
-
-    ``z`` is minus the gradient that the dual point has. Without any penalty z is a rounding error.
-    """
-    if l2.all():
-        return _smooth_gap(z, w, l1, l2)
-    return np.where(l2[:, 0] > 0, _smooth_gap(z, w, l1, np.where(l2 > 0, l2, 1)), _sharp_gap(z, w, l1))
-
-
-def _smooth_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
-    over = np.maximum(np.abs(z) - l1, 0)
-    return np.asarray(np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w - z * w + over * over / (2 * l2), axis=1))
-
-
-def _sharp_gap(z: Array, w: Array, l1: Array) -> Array:
-    size, over = np.abs(w), np.maximum(np.abs(z) - l1, 0)
-    is_free = l1[:, 0] == 0
-    shrunk = np.max(over / np.where(l1 > 0, l1, 1), axis=1, initial=0.0) * np.sum(l1 * size, axis=1)
-    within = np.sum(l1 * size - np.clip(z, -l1, l1) * w, axis=1)
-    return np.asarray(np.where(is_free, np.sum(np.abs(z) * size, axis=1), within + shrunk))
-
+from fvc_exp.training.solvers.hessian import TINY, QuadraticModel, quadratic_model
 
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
 
 
-_SHORTEST, _STALLED = 1e-8, 3  # a step below it is none; steps without any decrease that end the fit
+_SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
 
 
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
@@ -75,7 +49,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Point:
+class Iterate:
     """Coefficients, log odds (n,), the probability of the wrong class and of the right one (n,), and F."""
 
     w: Array
@@ -87,14 +61,14 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A step of the model: ``u`` (n,) in log odds, ``size`` = sum d u^2, ``left`` (p,) what its optimality misses."""
+class NewtonStep:
+    """A step: ``u`` (n,) in log odds, ``size`` = sum d u^2, ``residual`` (p,) what its optimality misses."""
 
     dw: Array
     db: float
     u: Array
     size: float
-    left: Array
+    residual: Array
 
 
 @dataclass(frozen=True)
@@ -107,30 +81,32 @@ class Solution:
     gap: float
     converged: bool
     separable: bool
-    model: Model | None
+    model: QuadraticModel | None
 
 
-def minimise(problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: Model | None = None) -> Solution:
+def minimise(
+    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: QuadraticModel | None = None
+) -> Solution:
     """Minimise F from (w, b) until the bound is at most ``tol``; ``model`` is one of the same rows, to begin with.
 
     Without a penalty separable classes have no minimiser: the fit then ends, not converged, where the loss is ``tol``
     of that of no model.
     """
-    point = _point(problem, w, b, problem.X @ w + b)
+    point = _evaluate(problem, w, b, problem.X @ w + b)
     floor = tol * float(problem.s.sum()) * float(np.log(2)) if problem.is_free else -1.0
     gap, before, n_iter, stalled = np.inf, np.inf, 0, 0
     while n_iter < max_iter and stalled < _STALLED and gap > tol and point.value > floor:
         was_given = model is not None
-        model = model or curvature(problem.X, problem.s * point.wrong * point.right, problem.intercept)
-        step = _step(problem, model, point)
-        following, length = _search(problem, point, step)
+        model = model or quadratic_model(problem.X, problem.s * point.wrong * point.right, problem.intercept)
+        step = _newton_step(problem, model, point)
+        following, length = _line_search(problem, point, step)
         if following is None:
             if not was_given:
                 break
             model, before = None, np.inf
             continue
         n_iter += 1
-        gap = _gap(problem, model, point, following, step) if length == 1.0 else np.inf
+        gap = _duality_gap(problem, model, point, following, step) if length == 1.0 else np.inf
         stalled = stalled + 1 if point.value - following.value <= _ROUNDING * point.value else 0
         point = following
         if gap > tol and (length < 1.0 or step.size > _SHRINK * before or not np.isfinite(gap)):
@@ -141,64 +117,89 @@ def minimise(problem: Problem, w: Array, b: float, tol: float, max_iter: int, mo
     return Solution(point.w, point.b, n_iter, gap, gap <= tol and not separable, separable, model)
 
 
-def log_odds(y: Array, s: Array) -> float:
+def null_intercept(y: Array, s: Array) -> float:
     """The intercept of the model without coefficients."""
     ones = float(s @ y)
     return float(np.log(ones / (float(s.sum()) - ones)))
 
 
-def _point(problem: Problem, w: Array, b: float, eta: Array) -> Point:
+def _evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
     margin = np.where(problem.y > 0, eta, -eta)
     small = np.exp(-np.abs(margin))
     loss = float(problem.s @ (np.log1p(small) - np.minimum(margin, 0)))
     larger, is_right = 1 / (1 + small), margin >= 0
     smaller = small * larger
     penalty = float(problem.l1 @ np.abs(w) + 0.5 * problem.l2 @ (w * w))
-    return Point(w, b, eta, np.where(is_right, smaller, larger), np.where(is_right, larger, smaller), loss + penalty)
+    return Iterate(w, b, eta, np.where(is_right, smaller, larger), np.where(is_right, larger, smaller), loss + penalty)
 
 
-def _step(problem: Problem, model: Model, point: Point) -> Step:
+def _newton_step(problem: Problem, model: QuadraticModel, point: Iterate) -> NewtonStep:
     theta = problem.s * np.where(problem.y > 0, -point.wrong, point.wrong)
     gradient = theta @ problem.X
-    residual = float(theta.sum()) if problem.intercept else 0.0
-    q = gradient - model.h * (residual / model.total) - model.A @ point.w
+    intercept_gradient = float(theta.sum()) if problem.intercept else 0.0
+    q = gradient - model.h * (intercept_gradient / model.total) - model.A @ point.w
     q, l1, l2 = q[None], problem.l1[None], problem.l2[None]
     w = subproblem.solve(model.A, q, l1, l2, point.w[None])
-    left = subproblem.residual(model.A, q, l1, l2, w)[0]
+    residual = subproblem.min_norm_subgradient(model.A, q, l1, l2, w)[0]
     dw = w[0] - point.w
-    db = -(residual + float(model.h @ dw)) / model.total
+    db = -(intercept_gradient + float(model.h @ dw)) / model.total
     u = problem.X @ dw
     u += db
-    return Step(dw, db, u, float(model.d @ (u * u)), left)
+    return NewtonStep(dw, db, u, float(model.d @ (u * u)), residual)
 
 
-def _search(problem: Problem, point: Point, step: Step) -> tuple[Point | None, float]:
-    """The first of the halved steps that lowers F enough."""
+def _line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[Iterate | None, float]:
+    """The first of the halved steps that lowers F enough (Armijo); None where none does."""
     length = 1.0
     while length >= _SHORTEST:
-        found = _point(problem, point.w + length * step.dw, point.b + length * step.db, point.eta + length * step.u)
+        found = _evaluate(problem, point.w + length * step.dw, point.b + length * step.db, point.eta + length * step.u)
         if found.value <= point.value * (1 + _ROUNDING) - _SUFFICIENT * length * step.size:
             return found, length
         length /= 2
     return None, length
 
 
-def _gap(problem: Problem, model: Model, point: Point, following: Point, step: Step) -> float:
+def _duality_gap(
+    problem: Problem, model: QuadraticModel, point: Iterate, following: Iterate, step: NewtonStep
+) -> float:
     """The bound on (F - min F) / F after a full step; infinite where theta is out of bounds."""
     wrong = point.wrong + np.where(problem.y > 0, -model.d, model.d) * step.u / problem.s
     if wrong.min() < 0 or wrong.max() > 1:
         return float(np.inf)
     distance = wrong - following.wrong
     loss = float(problem.s @ (distance * distance / np.maximum(following.wrong * following.right, TINY)))
-    return (loss + unsolved(step.left, following.w, problem.l1, problem.l2)) / max(following.value, TINY)
+    return (loss + _residual_gap(step.residual, following.w, problem.l1, problem.l2)) / max(following.value, TINY)
 
 
-def unsolved(left: Array, w: Array, l1: Array, l2: Array) -> float:
-    """What the residual ``left`` (p,) of a step's own problem adds to the gap at ``w``.
+def _residual_gap(residual: Array, w: Array, l1: Array, l2: Array) -> float:
+    """What the residual (p,) of a step's own problem adds to the gap at ``w``.
 
     Where there is l2: |r|^2 / (2 l2), the conjugate of the penalty. Else theta is shrunk by max |r| / l1, which costs
     that share of l1'|w|; without any penalty r is the rounding error of a direct solve, and |r|'|w| is its first order.
     """
     if l2.all():
-        return float(np.sum(left * left / (2 * l2)))
-    return float(np.max(np.abs(left) / l1) * (l1 @ np.abs(w))) if l1.all() else float(np.abs(left) @ np.abs(w))
+        return float(np.sum(residual * residual / (2 * l2)))
+    return float(np.max(np.abs(residual) / l1) * (l1 @ np.abs(w))) if l1.all() else float(np.abs(residual) @ np.abs(w))
+
+
+def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
+    """The Fenchel-Young gap of each row's penalty, P(w) + P*(z) - z'w; z is shrunk into the domain of P* if need be.
+
+    ``z`` is minus the gradient that the dual point has. Without any penalty z is a rounding error.
+    """
+    if l2.all():
+        return _elastic_net_gap(z, w, l1, l2)
+    return np.where(l2[:, 0] > 0, _elastic_net_gap(z, w, l1, np.where(l2 > 0, l2, 1)), _lasso_gap(z, w, l1))
+
+
+def _elastic_net_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
+    over = np.maximum(np.abs(z) - l1, 0)
+    return np.asarray(np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w - z * w + over * over / (2 * l2), axis=1))
+
+
+def _lasso_gap(z: Array, w: Array, l1: Array) -> Array:
+    size, over = np.abs(w), np.maximum(np.abs(z) - l1, 0)
+    is_free = l1[:, 0] == 0
+    shrunk = np.max(over / np.where(l1 > 0, l1, 1), axis=1, initial=0.0) * np.sum(l1 * size, axis=1)
+    within = np.sum(l1 * size - np.clip(z, -l1, l1) * w, axis=1)
+    return np.asarray(np.where(is_free, np.sum(np.abs(z) * size, axis=1), within + shrunk))

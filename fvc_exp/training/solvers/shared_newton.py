@@ -1,62 +1,26 @@
-"""Two quadratic models of the loss that many penalties share, and a rough fit to start them from."""
+"""Proximal Newton for many penalties at once: they share two quadratic models of the loss and each pass over the rows.
 
-from __future__ import annotations
+The null model is of no coefficients, the mid model of a rough fit with the geometric mean of the penalties. Each point
+takes Newton steps by the nearer one, until its duality gap is small enough or its steps stop shrinking.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Array, Indices
+from fvc_exp._typing import Array, Indices, Mask
 from fvc_exp.training.solvers import newton, subproblem
-from fvc_exp.training.solvers.gradients import Rows, Sums, sums_near
-from fvc_exp.training.solvers.hessian import TINY, Model, curvature
-from fvc_exp.training.solvers.newton import penalty_gap
-
-_ROWS, _ROWS_PER_COLUMN = 5_000, 50  # of a first fit: it is but a place to start from
-
-
-_ROUGH = 1e-3
-
-
-@dataclass(frozen=True)
-class Pilot:
-    """A rough fit: coefficients (p,), intercept, and the probability of class 1 of each row (n,)."""
-
-    w: Array
-    b: float
-    share: Array
-
-
-def two_models(Z: Array, y: Array, s: Array, strengths: Array) -> tuple[Model, Model, Pilot]:
-    """Of no coefficients, and of a rough fit of middling penalty, which is the third.
-
-    ``Z`` (n, p) is standardised, ``y`` (n,) 0 or 1, ``s`` (n,) positive weights; ``strengths`` (m,) are l1 + l2.
-    """
-    p, total = Z.shape[1], float(s.sum())
-    share = float(s @ y) / total
-    flat = curvature(Z, s * (share * (1 - share)), True)
-    middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
-    w, b = np.zeros(p), newton.log_odds(y, s)
-    if len(some := _sample(y, max(_ROWS, _ROWS_PER_COLUMN * p))) < len(y):
-        weaker = np.full(p, middle * float(s[some].sum()) / total)
-        first = newton.minimise(newton.Problem(Z[some], y[some], s[some], np.zeros(p), weaker), w, b, _ROUGH, 3)
-        w, b = first.w, first.b
-    found = newton.minimise(newton.Problem(Z, y, s, np.zeros(p), np.full(p, middle)), w, b, _ROUGH, 3, flat)
-    eta = Z @ found.w + found.b
-    rarer = 1 / (1 + np.exp(np.abs(eta)))
-    bent = curvature(Z, s * rarer * (1 - rarer), True)
-    return flat, bent, Pilot(found.w, found.b, np.where(eta > 0, 1 - rarer, rarer))
-
-
-def _sample(y: Array, size: int) -> Indices:
-    """Row numbers of about ``size`` rows with their share of both classes; all where one class would be missing."""
-    chosen = np.argsort(y, kind="stable")[:: max(1, len(y) // size)]
-    return chosen if 0 < y[chosen].sum() < len(chosen) else np.arange(len(y))
-
+from fvc_exp.training.solvers.gradients import RowSums, WeightedRows, sum_over_rows
+from fvc_exp.training.solvers.hessian import TINY, QuadraticModel, quadratic_model
 
 PASSES = 40
+
+
+_ROWS, _ROWS_PER_COLUMN = 5_000, 50  # of a first fit on a sample: the rough fit starts from it
+
+
+_ROUGH_TOL = 1e-3
 
 
 _SLOWEST = 0.5  # of a squared step to that before it
@@ -68,46 +32,81 @@ _TOLERABLE = 0.1  # of a fit's tolerance: distance that rounding may make
 _SINGLE = 1e-30, 1e30  # weights of rows whose sums single precision holds
 
 
-_WEAKEST = 0.5  # curvature at the middling fit to that of no coefficients: below it, steps by either model are short
+_WEAKEST = 0.5  # curvature at the mid fit to that of no coefficients: below it, steps by either model are short
+
+
+@dataclass(frozen=True)
+class RoughFit:
+    """Coefficients (p,), intercept, and the probability of class 1 of each row (n,)."""
+
+    w: Array
+    b: float
+    probability: Array
 
 
 @dataclass
-class State:
-    """Where m points are: coefficients and penalties (m, p), intercept, model, last squared step, steps, bound (m,).
+class GridState:
+    """Where m points are: coefficients and penalties (m, p), intercept, last squared step, Newton steps, gap (m,).
 
-    ``exact`` tells those that need double precision.
+    ``model`` (m,) numbers the model that each point uses, ``is_exact`` (m,) tells those that need double precision.
     """
 
     w: Array
     b: Array
     l1: Array
     l2: Array
-    kind: Indices
-    size: Array
+    model: Indices
+    squared_step: Array
     n_iter: Indices
     gap: Array
-    exact: NDArray[np.bool_]
+    is_exact: Mask
 
 
-def fit_together(rows: Rows, l1: Array, l2: Array, tol: float) -> State:
+def fit_penalties(rows: WeightedRows, l1: Array, l2: Array, tol: float) -> GridState:
     """Fit points with penalties ``l1``, ``l2`` (m, p); those with a ``gap`` above ``tol`` at the end are not fitted.
 
     With a strong signal two models do not serve many points, and what they serve would take longer than alone.
     """
-    flat, bent, pilot = two_models(rows.Z, rows.y, rows.s, (l1 + l2)[:, 0])
-    if bent.total < _WEAKEST * flat.total:
-        return _nowhere(l1, l2)
-    models, state = [flat, bent], _begin(rows, l1, l2, flat, bent, pilot)
-    reach = _reach(rows.Z)
+    null_model, mid_model, rough = _quadratic_models(rows, (l1 + l2)[:, 0])
+    if mid_model.total < _WEAKEST * null_model.total:
+        return _unfitted(l1, l2)
+    models, state = [null_model, mid_model], _first_step(rows, l1, l2, null_model, mid_model, rough)
+    largest = _largest_values(rows.Z)
     open_ = np.arange(len(l1))
     for _ in range(PASSES):
         if not len(open_):
             break
-        open_ = _pass(rows, models, state, open_, reach, tol)
+        open_ = _pass(rows, models, state, open_, largest, tol)
     return state
 
 
-def _reach(Z: Array) -> Array:
+def _quadratic_models(rows: WeightedRows, strengths: Array) -> tuple[QuadraticModel, QuadraticModel, RoughFit]:
+    """The null model, the mid model, and the rough fit that the latter is of; ``strengths`` (m,) are l1 + l2."""
+    Z, y, s = rows.Z, rows.y, rows.s
+    p, total = Z.shape[1], float(s.sum())
+    share = float(s @ y) / total
+    null_model = quadratic_model(Z, s * (share * (1 - share)), True)
+    middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
+    w, b = np.zeros(p), newton.null_intercept(y, s)
+    if len(some := _sample(y, max(_ROWS, _ROWS_PER_COLUMN * p))) < len(y):
+        weaker = np.full(p, middle * float(s[some].sum()) / total)
+        first = newton.minimise(newton.Problem(Z[some], y[some], s[some], np.zeros(p), weaker), w, b, _ROUGH_TOL, 3)
+        w, b = first.w, first.b
+    problem = newton.Problem(Z, y, s, np.zeros(p), np.full(p, middle))
+    found = newton.minimise(problem, w, b, _ROUGH_TOL, 3, null_model)
+    eta = Z @ found.w + found.b
+    rarer = 1 / (1 + np.exp(np.abs(eta)))
+    mid_model = quadratic_model(Z, s * rarer * (1 - rarer), True)
+    return null_model, mid_model, RoughFit(found.w, found.b, np.where(eta > 0, 1 - rarer, rarer))
+
+
+def _sample(y: Array, size: int) -> Indices:
+    """Row numbers of about ``size`` rows with their share of both classes; all where one class would be missing."""
+    chosen = np.argsort(y, kind="stable")[:: max(1, len(y) // size)]
+    return chosen if 0 < y[chosen].sum() < len(chosen) else np.arange(len(y))
+
+
+def _largest_values(Z: Array) -> Array:
     """Max |z| of each column; numpy takes half as long for rows of eight."""
     p, whole = Z.shape[1], len(Z) // 8 * 8
     wide = Z[:whole].reshape(-1, 8 * p)
@@ -115,81 +114,88 @@ def _reach(Z: Array) -> Array:
     return np.asarray(np.maximum(ends, np.abs(Z[whole:]).max(axis=0, initial=0)))
 
 
-def _pass(rows: Rows, models: Sequence[Model], state: State, those: Indices, reach: Array, tol: float) -> Indices:
-    """Move those points by a step, together as far as their precision is the same; which ones go on."""
+def _unfitted(l1: Array, l2: Array) -> GridState:
+    m = len(l1)
+    unknown, none = np.full(m, np.inf), np.zeros(m, np.int64)
+    return GridState(np.zeros_like(l1), np.zeros(m), l1, l2, none, unknown, none, unknown, np.zeros(m, bool))
+
+
+def _first_step(
+    rows: WeightedRows, l1: Array, l2: Array, null_model: QuadraticModel, mid_model: QuadraticModel, rough: RoughFit
+) -> GridState:
+    """Each point after a Newton step of the mid model from the rough fit; it then uses the model that is nearer."""
+    m = len(l1)
+    slope = rows.s * (rough.probability - rows.y)
+    residual = slope.sum()
+    q = _linear_terms(mid_model, (slope @ rows.Z)[None], residual[None], rough.w[None])
+    w = subproblem.solve(mid_model.A, np.repeat(q, m, axis=0), l1, l2, np.zeros_like(l1))
+    from_rough = w - rough.w
+    db = -(residual + from_rough @ mid_model.h) / mid_model.total
+    is_near_null = np.sum(w @ null_model.A * w, axis=1) < np.sum(from_rough @ mid_model.A * from_rough, axis=1)
+    model = np.where(is_near_null, 0, 1)
+    unknown = np.full(m, np.inf)
+    is_exact = np.full(m, not (_SINGLE[0] < rows.s.min() and rows.s.max() < _SINGLE[1]))
+    return GridState(w, rough.b + db, l1, l2, model, unknown, np.ones(m, np.int64), unknown.copy(), is_exact)
+
+
+def _linear_terms(model: QuadraticModel, gradient: Array, intercept_gradient: Array, w: Array) -> Array:
+    """The linear terms (m, p) of the model's problems at ``w``, the intercept minimised out."""
+    return np.asarray(gradient - np.multiply.outer(intercept_gradient / model.total, model.h) - w @ model.A)
+
+
+def _pass(
+    rows: WeightedRows, models: Sequence[QuadraticModel], state: GridState, points: Indices, largest: Array, tol: float
+) -> Indices:
+    """One Newton step of these points, those of equal precision in one pass over the rows; which ones go on."""
     going = []
-    for exact, precision in ((False, np.float32), (True, np.float64)):
-        some = those[state.exact[those] == exact]
-        split = [(some[state.kind[some] == kind], model) for kind, model in enumerate(models)]
-        near = [(chosen, model) for chosen, model in split if len(chosen)]
-        if near:
-            parts = sums_near(rows, [(state.w[chosen], state.b[chosen], model) for chosen, model in near], precision)
+    for is_exact, precision in ((False, np.float32), (True, np.float64)):
+        some = points[state.is_exact[points] == is_exact]
+        split = [(some[state.model[some] == number], model) for number, model in enumerate(models)]
+        batches = [(chosen, model) for chosen, model in split if len(chosen)]
+        if batches:
+            inputs = [(state.w[chosen], state.b[chosen], model) for chosen, model in batches]
             going += [
-                chosen[_advance(state, chosen, model, sums, reach, tol)]
-                for (chosen, model), sums in zip(near, parts, strict=True)
+                chosen[_newton_step(state, chosen, model, sums, largest, tol)]
+                for (chosen, model), sums in zip(batches, sum_over_rows(rows, inputs, precision), strict=True)
             ]
     return np.concatenate(going)
 
 
-def _nowhere(l1: Array, l2: Array) -> State:
-    m = len(l1)
-    unknown, none = np.full(m, np.inf), np.zeros(m, np.int64)
-    return State(np.zeros_like(l1), np.zeros(m), l1, l2, none, unknown, none, unknown, np.zeros(m, bool))
-
-
-def _begin(rows: Rows, l1: Array, l2: Array, flat: Model, bent: Model, pilot: Pilot) -> State:
-    """Each point after a step of the second model from the rough fit."""
-    m = len(l1)
-    slope = rows.s * (pilot.share - rows.y)
-    residual = slope.sum()
-    q = _slopes(bent, (slope @ rows.Z)[None], residual[None], pilot.w[None])
-    w = subproblem.solve(bent.A, np.repeat(q, m, axis=0), l1, l2, np.zeros_like(l1))
-    from_pilot = w - pilot.w
-    db = -(residual + from_pilot @ bent.h) / bent.total
-    is_near_null = np.sum(w @ flat.A * w, axis=1) < np.sum(from_pilot @ bent.A * from_pilot, axis=1)
-    kind = np.where(is_near_null, 0, 1)
-    unknown = np.full(m, np.inf)
-    exact = np.full(m, not (_SINGLE[0] < rows.s.min() and rows.s.max() < _SINGLE[1]))
-    return State(w, pilot.b + db, l1, l2, kind, unknown, np.ones(m, np.int64), unknown.copy(), exact)
-
-
-def _slopes(model: Model, gradient: Array, residual: Array, w: Array) -> Array:
-    """The linear terms (m, p) of the model's problems at ``w``, the intercept minimised out."""
-    return np.asarray(gradient - np.multiply.outer(residual / model.total, model.h) - w @ model.A)
-
-
-def _advance(state: State, chosen: Indices, model: Model, sums: Sums, reach: Array, tol: float) -> NDArray[np.bool_]:
-    """Move the chosen points by a step and bound them; which ones go on."""
+def _newton_step(
+    state: GridState, chosen: Indices, model: QuadraticModel, sums: RowSums, largest: Array, tol: float
+) -> Mask:
+    """Move the chosen points by a step and bound their duality gaps; which ones go on."""
     w, l1, l2 = state.w[chosen], state.l1[chosen], state.l2[chosen]
-    following = subproblem.solve(model.A, _slopes(model, sums.gradient, sums.residual, w), l1, l2, w)
+    q = _linear_terms(model, sums.gradient, sums.intercept_gradient, w)
+    following = subproblem.solve(model.A, q, l1, l2, w)
     dw = following - w
-    db = -(sums.residual + dw @ model.h) / model.total
-    bent = dw @ model.A
-    size = np.sum(bent * dw, axis=1) + sums.residual**2 / model.total
-    minus = np.multiply.outer(sums.residual / model.total, model.h) - sums.gradient - bent
-    move = np.abs(dw) @ reach + np.abs(db)
+    db = -(sums.intercept_gradient + dw @ model.h) / model.total
+    change = dw @ model.A  # of the model's gradient
+    size = np.sum(change * dw, axis=1) + sums.intercept_gradient**2 / model.total
+    dual = np.multiply.outer(sums.intercept_gradient / model.total, model.h) - sums.gradient - change
+    move = np.abs(dw) @ largest + np.abs(db)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         at = size / sums.low
         inside = at < sums.low * float(model.d.min())
-        at, after = (np.square(np.sqrt(each) + np.sqrt(sums.error)) for each in (at, size * _bent(sums, move)))
-    lowest = np.maximum(sums.below + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), TINY)
-    before = np.where(inside, at + penalty_gap(minus, w, l1, l2), np.inf)
+        at, after = (np.square(np.sqrt(each) + np.sqrt(sums.error)) for each in (at, size * _mismatch(sums, move)))
+    lowest = np.maximum(sums.loss_bound + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), TINY)
+    before = np.where(inside, at + newton.penalty_gap(dual, w, l1, l2), np.inf)
     lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), TINY)
-    behind = np.where(inside, after + penalty_gap(minus, following, l1, l2), np.inf)
+    behind = np.where(inside, after + newton.penalty_gap(dual, following, l1, l2), np.inf)
     stays = before <= behind
     gap = np.minimum(before, behind) / lowest
-    shrinks = np.isfinite(size) & (size <= _SLOWEST * state.size[chosen])
+    shrinks = np.isfinite(size) & (size <= _SLOWEST * state.squared_step[chosen])
     moves = shrinks & ~(stays & (gap <= tol))
     state.w[chosen[moves]], state.b[chosen[moves]] = following[moves], (state.b[chosen] + db)[moves]
     state.n_iter[chosen[moves]] += 1
-    state.size[chosen] = size
+    state.squared_step[chosen] = size
     state.gap[chosen] = np.where(shrinks | stays, gap, np.inf)
-    state.exact[chosen] |= ~(sums.error < _TOLERABLE * tol * lowest)
+    state.is_exact[chosen] |= ~(sums.error < _TOLERABLE * tol * lowest)
     return np.asarray(shrinks & (gap > tol))
 
 
-def _bent(sums: Sums, move: Array) -> Array:
-    """max((1 - v)^2 / v) over the rows, where a row's log odds change by at most ``move`` (m,)."""
+def _mismatch(sums: RowSums, move: Array) -> Array:
+    """max((1 - v)^2 / v) over the rows after a step that changes log odds by at most ``move`` (m,); see ``RowSums``."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         wide = np.exp(move)
         low, high = sums.low / wide, sums.high * wide

@@ -1,13 +1,11 @@
 """Many small problems with one matrix: min_x x'(A + diag(l2))x / 2 + q'x + l1'|x|, one for each row of q.
 
-A guess of the support and its signs is checked by a direct solve, and mended: what came out with another sign leaves,
-and what has a slope above l1 enters. That is the primal-dual active set method (Hintermüller, Ito & Kunisch 2002) with
-a step of nearly 0, Newton's method on the optimality conditions: exact after a few steps where it converges, but it may
-cycle; with the step of a single coordinate, 1 / A_jj, nearly equal columns did so often. What it does not settle goes
-to scikit-learn's coordinate descent, which always converges, and whose support is then solved directly again.
+A guess of the support and its signs is checked by a direct solve, and corrected: what came out with another sign
+leaves, and what has a gradient above l1 enters. That is the primal-dual active set method (Hintermüller, Ito & Kunisch
+2002) with a step of nearly 0, Newton's method on the optimality conditions: exact after a few steps where it converges,
+but it may cycle; with the step of a single coordinate, 1 / A_jj, nearly equal columns did so often. What it does not
+settle goes to scikit-learn's coordinate descent, which always converges, and whose support is solved directly again.
 """
-
-from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
@@ -37,7 +35,7 @@ _SLACK, _ROUNDING = 1e-11, 1e-14
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def ignore_sweep_limits() -> Iterator[None]:
     """Silence coordinate descent about the sweep limits that we give it; around all threads, as filters are global."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -47,14 +45,14 @@ def quiet() -> Iterator[None]:
 def solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
     """Minimisers (m, p) for a positive semi-definite ``A`` (p, p) and ``q``, ``l1``, ``l2``, ``start`` (m, p)."""
     if not l1.any():
-        return _smooth(A, -q, l2)
-    x, open_ = _by_supports(A, q, l1, l2, start, GUESSES)
+        return _solve_ridge(A, -q, l2)
+    x, open_ = _active_set(A, q, l1, l2, start, GUESSES)
     for row in open_:
-        x[row] = _descend(A, q[row], l1[row], l2[row], start[row])
+        x[row] = _descend_and_solve(A, q[row], l1[row], l2[row], start[row])
     return x
 
 
-def _smooth(A: Array, right: Array, l2: Array) -> Array:
+def _solve_ridge(A: Array, right: Array, l2: Array) -> Array:
     """(A + diag(l2)) x = right, for each row."""
     x, ridge = np.empty_like(right), _ridge(A)
     take = max(1, _CHUNK // max(A.size, 1))
@@ -69,14 +67,14 @@ def _ridge(A: Array) -> float:
     return _RIDGE * max(float(np.diag(A).max(initial=0.0)), np.finfo(float).tiny)
 
 
-def _by_supports(A: Array, q: Array, l1: Array, l2: Array, start: Array, guesses: int) -> tuple[Array, Indices]:
+def _active_set(A: Array, q: Array, l1: Array, l2: Array, start: Array, guesses: int) -> tuple[Array, Indices]:
     """Minimisers of the rows that so many active set steps settle, and the numbers of those that they do not."""
     x = start.copy()
     guess = np.where(l1 > 0, np.sign(start), 0.0)
     active = (guess != 0) | (l1 == 0)
     open_ = np.arange(len(q))
     for _ in range(guesses):
-        found, settled, guess, active = _try_support(A, q[open_], l1[open_], l2[open_], guess, active)
+        found, settled, guess, active = _active_set_step(A, q[open_], l1[open_], l2[open_], guess, active)
         x[open_[settled]] = found[settled]
         open_, guess, active = open_[~settled], guess[~settled], active[~settled]
         if not len(open_):
@@ -84,17 +82,17 @@ def _by_supports(A: Array, q: Array, l1: Array, l2: Array, start: Array, guesses
     return x, open_
 
 
-def residual(A: Array, q: Array, l1: Array, l2: Array, x: Array) -> Array:
-    """The smallest r with r in (A + diag(l2))x + q + l1 d|x|, for each row; zero at a minimiser."""
+def min_norm_subgradient(A: Array, q: Array, l1: Array, l2: Array, x: Array) -> Array:
+    """The smallest r in (A + diag(l2))x + q + l1 d|x|, for each row of x; zero at a minimiser."""
     gradient = x @ A + q + l2 * x
     return np.where(x != 0, gradient + l1 * np.sign(x), np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0))
 
 
-def _try_support(
+def _active_set_step(
     A: Array, q: Array, l1: Array, l2: Array, sign: Array, active: Mask
 ) -> tuple[Array, Mask, Array, Mask]:
     """Solve on the guessed supports; which rows are optimal, and the next guess for the others."""
-    x = _solve_on(A, np.where(active, -q - l1 * sign, 0.0), l2, active)
+    x = _solve_on_support(A, np.where(active, -q - l1 * sign, 0.0), l2, active)
     gradient = x @ A + q + l2 * x
     allowed = l1 * (1 + _SLACK) + _ROUNDING * np.abs(q).max(axis=1, keepdims=True, initial=0.0)
     wrong = np.where(active, x * sign < 0, np.abs(gradient) > allowed)
@@ -103,7 +101,7 @@ def _try_support(
     return x, settled, np.where(l1 > 0, kept, 0.0), (kept != 0) | (l1 == 0)
 
 
-def _solve_on(A: Array, right: Array, l2: Array, active: Mask) -> Array:
+def _solve_on_support(A: Array, right: Array, l2: Array, active: Mask) -> Array:
     """(A + diag(l2)) x = right on the active coordinates of each row, zero elsewhere."""
     m, p = right.shape
     # Rows of like support size share a stack, in which one more coordinate, always 0, fills up the smaller ones.
@@ -126,21 +124,21 @@ def _solve_on(A: Array, right: Array, l2: Array, active: Mask) -> Array:
     return x[:, :p]
 
 
-def _descend(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
+def _descend_and_solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
     """Coordinate descent on one problem, with direct solves on the supports that it finds."""
     x = start
     for sweeps in SWEEPS:
         x = _coordinate_descent(A, q, l1, l2, x, sweeps)
-        found, open_ = _by_supports(A, q[None], l1[None], l2[None], x[None], GUESSES)
+        found, open_ = _active_set(A, q[None], l1[None], l2[None], x[None], GUESSES)
         if not len(open_):
             return np.asarray(found[0])
     return x
 
 
 def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, sweeps: int) -> Array:
-    """One problem by scikit-learn's, in units in which each l1 is 1, with a target that has these slopes."""
+    """So many sweeps of scikit-learn's, in units in which each l1 is 1, with a target that has these gradients."""
     unit = 1.0 / np.where(l1 > 0, l1, 1.0)
-    root, gram = _root((A + np.diag(l2)) * unit[:, None] * unit)
+    root, gram = _cholesky((A + np.diag(l2)) * unit[:, None] * unit)
     slopes = -q * unit
     with config_context(skip_parameter_validation=True):  # it would cost more than the descent
         _, path, _ = enet_path(
@@ -150,7 +148,7 @@ def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, 
     return np.asarray(path[:, 0] * unit)
 
 
-def _root(gram: Array) -> tuple[Array, Array]:
+def _cholesky(gram: Array) -> tuple[Array, Array]:
     """Cholesky factor of the matrix, with as little added to its diagonal as lets it have one; and that matrix."""
     scale, share = np.diag(gram).copy(), 1e-14
     scale[scale <= 0] = max(float(scale.max()), np.finfo(float).tiny)

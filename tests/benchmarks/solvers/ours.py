@@ -52,7 +52,7 @@ def by_grid(task: Task, threads: int) -> Result:
 
     def score(number: int) -> tuple[Array, Array]:
         test = task.folds[number][1]
-        values = found.decision_function(number, X[test])
+        values = (X[test] - found.mean[number]) @ (found.coef[number] / found.scale[number]).T + found.intercept[number]
         return log_loss_of(values, y[test]), auc_of(values, y[test])
 
     with ThreadPoolExecutor(threads) as pool:

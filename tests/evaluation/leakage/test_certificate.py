@@ -13,13 +13,11 @@ from fvc_exp.config.schema import AuditConfig, Scheme
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split
 from fvc_exp.data.splits import make_split
-from fvc_exp.evaluation.leakage import certificate
 from fvc_exp.evaluation.leakage.certificate import CODES, CheckOutcome, certify_run
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.show import print_certificate
-from fvc_exp.training.experiment import run
-from tests.conftest import Compose, make_cv, signal_dataset
+from tests.conftest import Compose, make_cv, run, signal_dataset
 
 AUDIT = AuditConfig(allow_fail=False, tolerance=1e-6, permutations=49)
 
@@ -130,30 +128,6 @@ def test_the_held_out_part_is_checked_too() -> None:
     split = grouped(dataset)
     leaking = replace(split, test=np.r_[split.test, split.development[:1]], development=split.development[1:])
     assert codes(dataset, leaking)[0] == "group_crossing"
-
-
-def test_made_once_for_equal_data_and_folds(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    certify = certificate.certify
-    monkeypatch.setattr(certificate, "certify", lambda *given: (made.append(given), certify(*given))[1])
-    dataset, other = signal_dataset(seed=11), signal_dataset(seed=12)
-    split = grouped(dataset)
-    first = certify_run(dataset, split, AUDIT, 0)
-    assert certify_run(signal_dataset(seed=11), grouped(dataset), AUDIT, 0) is first
-    assert len(made) == 1
-    hashes = tuple(map(str, range(120)))
-    for changed in (
-        (other, split, AUDIT, 0),
-        (dataset, grouped(dataset, 1), AUDIT, 0),
-        (dataset, split, replace(AUDIT, permutations=50), 0),
-        (dataset, split, AUDIT, 1),
-        (replace(dataset, content_sha256=hashes), split, AUDIT, 0),
-    ):
-        certify_run(*changed)
-    assert len(made) == 6
-    for seed in range(20):
-        certify_run(dataset, split, replace(AUDIT, permutations=0), seed)
-    assert len(certificate._certificates) <= 8
 
 
 def test_console_audit_json_and_results_agree(compose_config: Compose, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from fvc_exp.evaluation.bootstrap import Scored, cluster_weights, fold_dependenc
 from fvc_exp.evaluation.statistics import holm
 from fvc_exp.runs.compare.comparison import floor_p_value
 from fvc_exp.training.experiment import cross_validate
+from fvc_exp.training.split_dataset import SplitDataset
 from tests.conftest import Compose, make_dataset
 
 GRID = (["C=0.001"], ["C=1"], ["penalty=l1", "solver=liblinear", "C=0.1"])
@@ -37,7 +38,7 @@ def claims(configs: list[Config], seed: int, shift: float) -> bool:
     weights = cluster_weights(strata, 500, np.random.default_rng(0))
     p_values = []
     for config in configs:
-        found = cross_validate(config, dataset, split)
+        found = cross_validate(config, SplitDataset(dataset, split, config.audit, seed))
         probability = np.concatenate(found.probabilities)
         scored = Scored(y, probability, (probability > 0.5).astype(np.int64), groups, strata, parts)
         dependence = fold_dependence([model.pipeline.decision_function(dataset.X) for model in found.models])

@@ -6,8 +6,7 @@ import pytest
 
 from fvc_exp.errors import IncompatibleError
 from fvc_exp.runs.explain.path import C_VALUES, regularisation_path
-from fvc_exp.training.experiment import run
-from tests.conftest import Compose, signal_dataset
+from tests.conftest import Compose, run, signal_dataset
 
 
 def test_the_default_values_are_two_a_decade() -> None:

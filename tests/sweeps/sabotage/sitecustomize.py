@@ -14,7 +14,7 @@ RAISE, EXIT, KILL, HANG, TIME_LIMIT, NO_METRICS, SLOW = 0.011, 0.012, 0.013, 0.0
 def sabotage() -> None:
     from fvc_exp.runs import execute
 
-    run, write_result = execute.run, execute.write_result
+    run, write_result = execute.run_experiment, execute.write_result
 
     def broken_run(config: Any, *arguments: Any) -> Any:
         if config.C == RAISE:
@@ -33,7 +33,7 @@ def sabotage() -> None:
         if result.config.C != NO_METRICS:
             write_result(folder, result)
 
-    execute.run, execute.write_result = broken_run, broken_write_result
+    execute.run_experiment, execute.write_result = broken_run, broken_write_result
 
 
 if any("submitit.core._submit" in argument for argument in sys.orig_argv):

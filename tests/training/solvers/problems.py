@@ -1,7 +1,5 @@
 """The objective written down once more, and small data that is hard in one way each."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

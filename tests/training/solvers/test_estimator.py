@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import warnings
 
 import numpy as np
@@ -8,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, plain
+from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
 from tests.training.solvers.problems import objective, table
 
 
@@ -49,7 +47,7 @@ def test_rare_positives() -> None:
     assert model.gap_ <= 1e-9
 
 
-def test_separable_classes_without_a_penalty_are_said() -> None:
+def test_separable_classes_without_a_penalty_give_a_warning() -> None:
     X, y = table(60, 3, 3)
     X[:, 0] = y * 2 - 1 + 0.1 * X[:, 0]
     with pytest.warns(ConvergenceWarning, match="a plane separates the classes"):
@@ -127,7 +125,7 @@ def test_parameters_out_of_range_are_refused(name: str, value: float) -> None:
         ProxNewtonLogisticRegression(**{name: value}).fit([[0.0], [1.0]], [0, 1])
 
 
-def test_too_few_steps_are_said() -> None:
+def test_too_few_steps_give_a_warning() -> None:
     X, y = table(100, 3, 10)
     with pytest.warns(ConvergenceWarning, match=r"stopped after 1 Newton steps \(max_iter=1\)"):
         ProxNewtonLogisticRegression(max_iter=1, C=100).fit(X, y)
@@ -138,7 +136,7 @@ def test_what_is_saved_is_a_plain_logistic_regression(C: float, l1_ratio: float)
     X, y = table(100, 3, 11)
     fitted = ProxNewtonLogisticRegression(C=C, l1_ratio=l1_ratio).fit(X, np.where(y, "fake", "real"))
     with warnings.catch_warnings(action="error"):
-        model = plain(fitted)
+        model = to_logistic_regression(fitted)
         assert type(model) is LogisticRegression
         np.testing.assert_allclose(model.predict_proba(X), fitted.predict_proba(X), atol=1e-15)
         np.testing.assert_array_equal(model.predict(X), fitted.predict(X))

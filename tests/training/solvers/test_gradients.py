@@ -1,20 +1,18 @@
 """Sums over the rows in either precision, against a plain second implementation."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from fvc_exp.training.solvers import newton, shared_newton
-from fvc_exp.training.solvers.gradients import Rows, sums_near
-from fvc_exp.training.solvers.hessian import curvature
+from fvc_exp.training.solvers.gradients import WeightedRows, sum_over_rows
+from fvc_exp.training.solvers.hessian import quadratic_model
 
 N, P, M = 5_000, 6, 4
 
 
-def rows_of(seed: int) -> Rows:
+def rows_of(seed: int) -> WeightedRows:
     random = np.random.default_rng(seed)
-    return Rows(random.normal(size=(N, P)), random.integers(0, 2, N).astype(float), random.uniform(0.1, 2, N))
+    return WeightedRows(random.normal(size=(N, P)), random.integers(0, 2, N).astype(float), random.uniform(0.1, 2, N))
 
 
 def points(seed: int, size: float) -> tuple[np.ndarray, np.ndarray]:
@@ -31,23 +29,23 @@ def objective(problem: newton.Problem, w: np.ndarray, b: float) -> float:
 @pytest.mark.parametrize(("precision", "rtol"), [(np.float64, 1e-11), (np.float32, 1e-4)])
 def test_sums_are_those_of_a_plain_implementation(precision: type[np.floating], rtol: float) -> None:
     rows, (w, b) = rows_of(0), points(1, 0.3)
-    models = [curvature(rows.Z, d, True) for d in (0.2 * rows.s, np.linspace(0.1, 0.3, N))]
-    found = sums_near(rows, [(w[:1], b[:1], models[0]), (w[1:], b[1:], models[1])], precision)
+    models = [quadratic_model(rows.Z, d, True) for d in (0.2 * rows.s, np.linspace(0.1, 0.3, N))]
+    found = sum_over_rows(rows, [(w[:1], b[:1], models[0]), (w[1:], b[1:], models[1])], precision)
     for sums, model, of in zip(found, models, (slice(0, 1), slice(1, M)), strict=True):
         share = 1 / (1 + np.exp(-(w[of] @ rows.Z.T + b[of, None])))
         slope, ratio = rows.s * (share - rows.y), rows.s * share * (1 - share) / model.d
         loss = -np.log(np.where(rows.y > 0, share, 1 - share)) @ rows.s
         np.testing.assert_allclose(sums.gradient, slope @ rows.Z, rtol=rtol, atol=rtol * N)
-        np.testing.assert_allclose(sums.residual, slope.sum(axis=1), rtol=rtol, atol=rtol * N)
+        np.testing.assert_allclose(sums.intercept_gradient, slope.sum(axis=1), rtol=rtol, atol=rtol * N)
         np.testing.assert_allclose(sums.low, ratio.min(axis=1), rtol=rtol)
         np.testing.assert_allclose(sums.high, ratio.max(axis=1), rtol=rtol)
-        assert np.all((0.5 * loss < sums.below) & (sums.below < loss))
+        assert np.all((0.5 * loss < sums.loss_bound) & (sums.loss_bound < loss))
 
 
 @pytest.mark.parametrize("size", [0.01, 0.5, 1.0, 1.7])
 def test_distance_made_by_rounding_is_bounded(size: float) -> None:
     rows, (w, b) = rows_of(2), points(3, size)
-    (sums,) = sums_near(rows, [(w, b, curvature(rows.Z, 0.2 * rows.s, True))], np.float32)
+    (sums,) = sum_over_rows(rows, [(w, b, quadratic_model(rows.Z, 0.2 * rows.s, True))], np.float32)
     eta = w @ rows.Z.T + b[:, None]
     rounded = 1 / (1 + np.exp(-(w @ rows.Z.T).astype(np.float32) - b[:, None].astype(np.float32)))
     right, wrong = 1 / (1 + np.exp(-np.abs(eta))), 1 / (1 + np.exp(np.abs(eta)))
@@ -62,8 +60,8 @@ def test_distance_made_by_rounding_is_bounded(size: float) -> None:
 def test_double_precision_where_a_tolerance_asks_for_it(tol: float, is_exact: bool) -> None:
     rows = rows_of(4)
     l1, l2 = np.full((M, P), 2.0), np.repeat(np.geomspace(1, 30, M)[:, None], P, axis=1)
-    state = shared_newton.fit_together(rows, l1, l2, tol)
-    assert state.exact.tolist() == [is_exact] * M
+    state = shared_newton.fit_penalties(rows, l1, l2, tol)
+    assert state.is_exact.tolist() == [is_exact] * M
     assert state.gap.max() <= tol
     for number in range(M):
         problem = newton.Problem(rows.Z, rows.y, rows.s, l1[number], l2[number])
@@ -78,7 +76,7 @@ def test_fit_with_log_odds_beyond_single_precision() -> None:
     Z[0] *= 120
     y = (random.random(N) < 1 / (1 + np.exp(-0.3 * Z[:, 0]))).astype(float)
     l1, l2 = np.zeros((M, P)), np.repeat(np.geomspace(1, 30, M)[:, None], P, axis=1)
-    state = shared_newton.fit_together(Rows(Z, y, np.ones(N)), l1, l2, 1e-9)
+    state = shared_newton.fit_penalties(WeightedRows(Z, y, np.ones(N)), l1, l2, 1e-9)
     assert np.abs(Z[0] @ state.w.T + state.b).min() > 16
     assert state.gap.max() <= 1e-9
     for number in range(M):
@@ -92,9 +90,9 @@ def test_fit_with_log_odds_beyond_single_precision() -> None:
 def test_unit_of_the_weights_does_not_matter(weight: float) -> None:
     rows = rows_of(5)
     l1, l2 = np.full((M, P), 20.0), np.repeat(np.geomspace(1, 30, M)[:, None], P, axis=1)
-    plain = shared_newton.fit_together(rows, l1, l2, 1e-9)
-    scaled = shared_newton.fit_together(Rows(rows.Z, rows.y, weight * rows.s), weight * l1, weight * l2, 1e-9)
-    assert not plain.exact.any()
-    assert scaled.exact.all()
+    plain = shared_newton.fit_penalties(rows, l1, l2, 1e-9)
+    scaled = shared_newton.fit_penalties(WeightedRows(rows.Z, rows.y, weight * rows.s), weight * l1, weight * l2, 1e-9)
+    assert not plain.is_exact.any()
+    assert scaled.is_exact.all()
     assert scaled.gap.max() <= 1e-9
     np.testing.assert_allclose(scaled.w, plain.w, rtol=0, atol=1e-4)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from sklearn.impute import SimpleImputer
@@ -35,14 +33,11 @@ def assert_equal(found: GridFit, X: Array, y: Array, parts: Parts, points: list[
     for number, rows in enumerate(parts):
         for column, point in enumerate(points):
             pipeline = reference(point, X[rows], y[rows], **parameters)
-            imputer, scaler, model = (step for _, step in pipeline.steps)
-            np.testing.assert_allclose(found.median[number], imputer.statistics_, atol=1e-12)
+            _, scaler, model = (step for _, step in pipeline.steps)
             np.testing.assert_allclose(found.mean[number], scaler.mean_, atol=1e-12)
             np.testing.assert_allclose(found.scale[number], scaler.scale_, atol=1e-12)
             np.testing.assert_allclose(found.coef[number, column], model.coef_[0], atol=atol)
             np.testing.assert_allclose(found.intercept[number, column], model.intercept_[0], atol=atol)
-            scores = found.decision_function(number, X)[:, column]
-            np.testing.assert_allclose(scores, pipeline.decision_function(X), atol=10 * atol)
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
@@ -78,18 +73,6 @@ def test_parts_may_be_anything() -> None:
     random = np.random.default_rng(3)
     parts = [random.permutation(150)[:60], random.integers(0, 150, 200), np.arange(90, 150)]
     assert_equal(fit_grid(X, y, parts, POINTS, tol=1e-12), X, y, parts, POINTS)
-
-
-def test_weights_of_rows_and_rows_of_no_weight() -> None:
-    X, y = table(150, 4, 4)
-    s = np.random.default_rng(5).uniform(0, 2, 150)
-    s[::4] = 0
-    found = fit_grid(X, y, [np.arange(150)], POINTS, sample_weight=s, tol=1e-12)
-    Z = StandardScaler().fit_transform(X)
-    for column, point in enumerate(POINTS):
-        solver = "saga" if point.l1_ratio else "newton-cholesky"
-        model = LogisticRegression(C=point.C, l1_ratio=point.l1_ratio, solver=solver, tol=1e-10, max_iter=100_000)
-        np.testing.assert_allclose(found.coef[0, column], model.fit(Z, y, s).coef_[0], atol=2e-5)
 
 
 @pytest.mark.parametrize("case", ["strong", "outlier", "rare", "p > n", "duplicates"])

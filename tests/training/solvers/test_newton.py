@@ -1,7 +1,5 @@
 """Whatever the data: the result satisfies the conditions of a minimum, and no solver of scikit-learn finds less."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np
