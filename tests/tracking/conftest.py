@@ -11,7 +11,8 @@ import pytest
 
 from fvc_exp.errors import MissingExtraError
 from fvc_exp.io.optional import require_mlflow
-from tests.conftest import ROOT, run_py, write_tables
+from tests.conftest import write_tables
+from tests.shell import ROOT, run_py
 from tests.sweeps.conftest import FAST
 
 SPY = f"{ROOT / 'tests' / 'tracking' / 'spy'}{os.pathsep}{ROOT}"
@@ -25,24 +26,24 @@ def no_other_store(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="session")
-def mlflow_is_there() -> None:
-    """For fixtures that outlive a test: they are made before ``needs_mlflow`` is asked."""
+def skip_without_mlflow(*, fail_in_ci: bool) -> None:
+    """The default tests need no MLflow; the slow ones and those of the browser fail without it where CI=true."""
     try:
         require_mlflow()
     except MissingExtraError as error:
-        pytest.skip(str(error))
+        (pytest.fail if fail_in_ci and os.environ.get("CI") == "true" else pytest.skip)(str(error))
+
+
+@pytest.fixture(scope="session")
+def mlflow_is_there() -> None:
+    """For fixtures that outlive a test: they are made before ``needs_mlflow`` is asked."""
+    skip_without_mlflow(fail_in_ci=False)
 
 
 @pytest.fixture
 def needs_mlflow(request: pytest.FixtureRequest) -> None:
-    """Skip without MLflow, which the default suite need not have; a slow test fails instead where CI=true."""
-    try:
-        require_mlflow()
-    except MissingExtraError as error:
-        if os.environ.get("CI") == "true" and request.node.get_closest_marker("slow"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    """Skip without MLflow."""
+    skip_without_mlflow(fail_in_ci=request.node.get_closest_marker("slow") is not None)
 
 
 @pytest.fixture(scope="session")

@@ -54,13 +54,12 @@ def test_a_run_with_all_that_it_has(finished_run: Path, uri: str) -> None:
     (run,) = runs_of(uri)
     status, results = (read_json(finished_run / name) for name in ("status.json", "results.json"))
     assert (run.info.run_name, run.info.status) == (finished_run.name, "FINISHED")
-    assert run.info.start_time == milliseconds(status["started"])
-    assert run.info.end_time == milliseconds(status["ended"])
+    times = [milliseconds(status[name]) for name in ("started", "ended")]
+    assert [run.info.start_time, run.info.end_time] == times
     assert run.data.params.items() >= {"penalty": "l2", "C": "1.0", "cv_scheme": "grouped", "seed": "42"}.items()
-    assert run.data.metrics["cv_auc_mean"] == results["cv"]["auc"]["mean"]
-    assert run.data.metrics["cv_auc_std"] == results["cv"]["auc"]["std"]
-    assert run.data.metrics["test_f1"] == results["test"]["f1"]
-    assert run.data.metrics["floor_all_fake_f1"] == results["floors"]["cv"]["all_fake"]["f1"]
+    expected = {f"cv_auc_{name}": results["cv"]["auc"][name] for name in ("mean", "std")}
+    expected |= {"test_f1": results["test"]["f1"], "floor_all_fake_f1": results["floors"]["cv"]["all_fake"]["f1"]}
+    assert run.data.metrics.items() >= expected.items()
     tags = {"fvc.run_id": results["run_id"], "fvc.audit": "PASS", "fvc.data_sha256": results["data"]["sha256"]}
     assert run.data.tags.items() >= tags.items()
     again = track(finished_run, uri)
@@ -83,7 +82,7 @@ def test_folds_are_steps_and_files_are_artifacts(finished_run: Path, uri: str) -
     assert (place / "results.json").read_bytes() == (finished_run / "results.json").read_bytes()
 
 
-def test_the_model_predicts_by_names_and_says_what_it_needs(finished_run: Path, uri: str) -> None:
+def test_the_model_predicts_by_names_and_lists_what_it_needs(finished_run: Path, uri: str) -> None:
     import mlflow
     import pandas as pd
 
@@ -116,11 +115,8 @@ def test_a_sweep_is_a_family(sweep: Path, uri: str) -> None:
     assert parent.info.start_time == min(each.info.start_time for each in children)
     assert parent.info.end_time == max(each.info.end_time for each in children)
     assert parent.data.tags["fvc.best"] in {each.data.tags.get("fvc.run_id") for each in children}
-    assert {each.info.run_name: each.info.status for each in children} == {
-        "cv.n_splits=3": "FINISHED",
-        "cv.n_splits=4": "FINISHED",
-        "cv.n_splits=50": "FAILED",
-    }
+    names = {each.info.run_name: each.info.status for each in children}
+    assert names == {"cv.n_splits=3": "FINISHED", "cv.n_splits=4": "FINISHED", "cv.n_splits=50": "FAILED"}
     (failed,) = [each for each in children if each.info.status == "FAILED"]
     assert failed.data.tags["fvc.reason"] == "DataError"
     assert "needs at least 50 groups" in failed.data.tags["fvc.message"]
@@ -146,12 +142,11 @@ def test_a_member_that_ran_again_is_another_run(sweep: Path, uri: str) -> None:
     assert parent.info.end_time == milliseconds("2030-01-01T00:00:01+00:00")
 
 
-def test_an_alone_imported_member_joins_its_family(sweep: Path, uri: str) -> None:
+def test_a_member_that_was_imported_alone_joins_its_family(sweep: Path, uri: str) -> None:
     member = next(path for path in (sweep / "runs").iterdir() if (path / "results.json").exists())
-    assert track(member, uri).imported == 1
-    assert (track(sweep, uri).imported, len(family(runs_of(uri))[1])) == (2, 3)
+    assert (track(member, uri).imported, track(sweep, uri).imported) == (1, 2)
     children = family(runs_of(uri))[1]
-    assert {each.info.run_name for each in children} == {"cv.n_splits=3", "cv.n_splits=4", "cv.n_splits=50"}
+    assert sorted(each.info.run_name for each in children) == ["cv.n_splits=3", "cv.n_splits=4", "cv.n_splits=50"]
     assert {each.data.tags["fvc.sweep"] for each in children} == {"mine"}
 
 
@@ -258,36 +253,27 @@ def schema_of(database: Path) -> str:
         return str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])
 
 
-@pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to be one" * 100])
-def test_a_file_that_is_no_database(finished_run: Path, tmp_path: Path, content: bytes) -> None:
-    database = tmp_path / "some.db"
-    database.write_bytes(content)
-    done = fvc("track", str(finished_run), "--uri", f"sqlite:///{database}")
-    assert (done.returncode, done.stderr) == (
-        2,
-        f"error: {database}: is no database of mlflow; choose another --uri\n",
-    )
-    assert database.read_bytes() == content
-    assert [path.name for path in tmp_path.iterdir()] == ["some.db"]
-
-
-STORES = {
-    "empty": ("", "uri= is not supported: it must be sqlite:///PATH, http://HOST:PORT or https://HOST"),
+REFUSED = {
     "scheme": ("ftp://x", "uri=ftp://x is not supported"),
-    "no folder": ("sqlite:///{file}/mlflow.db", "{file}: File exists"),
+    "no folder": ("sqlite:///{folder}/empty/mlflow.db", "{folder}/empty: File exists"),
+    "empty file": ("sqlite:///{folder}/empty", "{folder}/empty: is no database of mlflow; choose another --uri"),
+    "other file": ("sqlite:///{folder}/text", "{folder}/text: is no database of mlflow; choose another --uri"),
+    "no server": ("http://127.0.0.1:9", "http://127.0.0.1:9: the server does not answer"),
 }
 
 
-@pytest.mark.parametrize(("uri", "message"), STORES.values(), ids=STORES)
-def test_a_store_that_cannot_be(finished_run: Path, tmp_path: Path, uri: str, message: str) -> None:
-    file = tmp_path / "file"
-    file.touch()
-    done = fvc("track", str(finished_run), "--uri", uri.format(file=file))
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ")
-    assert message.format(file=file) in line
-    assert list(tmp_path.iterdir()) == [file]
+@pytest.mark.parametrize(("uri", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_store_that_cannot_be_used_is_one_line(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, message: str
+) -> None:
+    files = {"empty": b"", "text": b"no database at all, but long enough to be one" * 100}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = fvc("track", str(finished_run), "--uri", uri.format(folder=tmp_path))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert message.format(folder=tmp_path) in done.stderr.removeprefix("error: ")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
 def test_a_deleted_experiment_is_named(finished_run: Path, uri: str) -> None:
@@ -298,9 +284,3 @@ def test_a_deleted_experiment_is_named(finished_run: Path, uri: str) -> None:
     done = fvc("track", str(finished_run), "--uri", uri)
     assert done.returncode == 2
     assert f"the experiment '{EXPERIMENT}' was deleted" in done.stderr
-
-
-def test_a_server_that_does_not_answer(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    done = fvc("track", str(finished_run), "--uri", "http://127.0.0.1:9")
-    assert (done.returncode, done.stderr) == (2, "error: http://127.0.0.1:9: the server does not answer\n")

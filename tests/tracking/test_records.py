@@ -97,17 +97,10 @@ def test_the_key_is_that_of_the_attempt_not_of_the_place(finished_run: Path, tmp
 def test_members_of_a_sweep(ended_sweep: Path) -> None:
     found = read_records(ended_sweep)
     assert found.unfinished == 0
-    assert {each.name: (each.ending.status, each.ending.reason) for each in found.runs} == {
-        "cv.n_splits=3": ("FINISHED", ""),
-        "cv.n_splits=4": ("FINISHED", ""),
-        "cv.n_splits=50": ("FAILED", "DataError"),
-    }
     assert [each.parameters["cv_n_splits"] for each in found.runs] == ["3", "4", "50"]
-    begun = [each.ending.started for each in found.runs if each.ending.started]
-    assert found.parent is not None
-    assert found.parent.ending.started == min(begun)
-    assert found.parent.ending.ended == max(each.ending.ended for each in found.runs)
-    assert found.parent.ending.status == "FAILED"
+    first = found.runs[0]
+    assert first.model is not None
+    assert read_records(first.model.path).runs[0].key == first.key
 
 
 @pytest.mark.slow
@@ -146,29 +139,22 @@ def test_lost_members(sweep: Path, begun: bool) -> None:
     assert child.metrics == []
 
 
-def test_members_and_the_same_folders_alone_have_equal_keys(ended_sweep: Path) -> None:
-    done = read_records(ended_sweep).runs[0]
-    assert done.model is not None
-    assert read_records(done.model.path).runs[0].key == done.key
-
-
-def test_the_default_store_lies_in_the_outputs_of_the_run(ended_sweep: Path, finished_run: Path) -> None:
+def test_the_default_store_lies_in_the_outputs_of_the_run(
+    ended_sweep: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outputs = ended_sweep.parents[1]
     member = next((ended_sweep / "runs").iterdir())
     for path in (ended_sweep, member, ended_sweep / "best", outputs / "runs" / "some"):
         assert default_uri(path) == f"sqlite:///{outputs}/mlflow/mlflow.db"
     assert default_uri(finished_run) == f"sqlite:///{Path.cwd()}/outputs/mlflow/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert default_uri(ended_sweep) == "http://127.0.0.1:5000"
 
 
 def test_a_run_elsewhere_belongs_to_its_configured_outputs(finished_run: Path, tmp_path: Path) -> None:
     text = (finished_run / "config.yaml").read_text().replace("outputs: outputs", f"outputs: {tmp_path}/out")
     (tmp_path / "config.yaml").write_text(text)
     assert default_uri(tmp_path) == f"sqlite:///{tmp_path}/out/mlflow/mlflow.db"
-
-
-def test_the_environment_names_a_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert default_uri(tmp_path / "out" / "runs" / "some") == "http://127.0.0.1:5000"
 
 
 def test_a_relative_database_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
