@@ -52,7 +52,7 @@ def test_28_parallel_jobs_are_28_runs_however_they_are_imported(grid_of_28: Path
     assert parent.info.status == "FINISHED"
     assert [each.info.status for each in children] == ["FINISHED"] * 28
     assert len({each.data.tags["fvc.run_id"] for each in children}) == 28
-    assert models_of(parent.info.experiment_id, database) == 28
+    assert models_of(database) == 28
 
 
 def test_a_server_takes_the_same(sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
