@@ -1,7 +1,5 @@
 """Types that many rooms share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+Array32 = NDArray[np.float32]
+"""Single precision, as OpenCV filters work in."""
 
 Indices = NDArray[np.int64]
 """Positions of rows, or codes of groups."""

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from fvc_exp.config.canonical import canonical
-from fvc_exp.config.compose import compose_configs, compose_run, setting
+from fvc_exp.config.canonical import canonical, write_config
+from fvc_exp.config.hydra_app import compose_configs, compose_run, setting
 from fvc_exp.config.schema import Config, Stage
-from fvc_exp.config.store import write_config
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.io.files import read_json, write_bytes, write_json

@@ -1,7 +1,5 @@
 """The application that commands join: exit codes, mistakes as one line, JSON on stdout."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """``fvc doctor``: whether this machine can run experiments, and what to do about what it lacks."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

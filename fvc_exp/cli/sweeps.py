@@ -58,7 +58,7 @@ def retry(
 
     Example: fvc retry outputs/sweeps/penalties --no-wait
     """
-    from fvc_exp.config.callbacks import require_tracker
+    from fvc_exp.config.validate import require_tracker
     from fvc_exp.sweeps.driver import drive_sweep
     from fvc_exp.sweeps.folder import SweepFolder
 
@@ -98,20 +98,18 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
 
     Example: fvc leaderboard outputs/sweeps/penalties --json
     """
-    from fvc_exp.sweeps import leaderboard as board
-    from fvc_exp.sweeps import show
-    from fvc_exp.sweeps.results import table_of
+    from fvc_exp.sweeps import results, show
     from fvc_exp.sweeps.states import open_sweep
 
     folder, plan, states = open_sweep(sweep)
-    results = table_of(folder, states)
+    table = results.table_of(folder, states)
     if as_json:
-        print_json(show.leaderboard_json(plan, states, results))
+        print_json(show.leaderboard_json(plan, states, table))
     else:
-        show.print_leaderboard(make_console(), plan, states, results)
-        if len(ranked := board.rank(results)):
-            show.print_ties(make_console(), board.ties(folder, ranked))
-    return Exit.OK if len(board.rank(results)) else Exit.UNFINISHED
+        show.print_leaderboard(make_console(), plan, states, table)
+        if len(ranked := results.rank(table)):
+            show.print_ties(make_console(), results.ties(folder, ranked))
+    return Exit.OK if len(results.rank(table)) else Exit.UNFINISHED
 
 
 def _exit_code(states: set[str]) -> Exit:

@@ -1,22 +1,25 @@
-"""When two runs are the same experiment: the canonical configuration and its hash."""
-
-from __future__ import annotations
+"""A configuration as text: ``config.yaml`` of a run, and the canonical form whose hash tells equal experiments."""
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import yaml
+from omegaconf import DictConfig
+
+from fvc_exp.config import validate
 from fvc_exp.config.schema import Calibration, Config, Penalty, Scheme
-from fvc_exp.config.validate import THRESHOLDS, effective_l1_ratio, resolved_solver
-from fvc_exp.errors import DataError
-from fvc_exp.io.tables import find_table
+from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.io import files, tables
 
 _ID_LENGTH = 12
+_YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, much faster where the C library is installed
 
 
 def canonical(config: Config) -> dict[str, Any]:
-    """The configuration without what cannot change a number: paths, launcher, plots, and parameters that do nothing.
+    """The configuration without what cannot change a number: paths, launcher, plots, and parameters without effect.
 
     ``solver=auto`` becomes the solver it picks, an elastic net with ``l1_ratio`` 0 or 1 becomes l2 or l1, C is dropped
     where there is no penalty or it is searched, and predefined folds are named by the hash of their file.
@@ -24,7 +27,7 @@ def canonical(config: Config) -> dict[str, Any]:
     Raises:
         DataError: the file of predefined folds cannot be read.
     """
-    ratio = effective_l1_ratio(config)
+    ratio = validate.effective_l1_ratio(config)
     penalty = config.penalty.name
     if penalty is Penalty.elasticnet and ratio in (0.0, 1.0):
         penalty = Penalty.l1 if ratio else Penalty.l2
@@ -35,7 +38,7 @@ def canonical(config: Config) -> dict[str, Any]:
         model["l1_ratio"] = ratio
     return {
         **model,
-        "solver": resolved_solver(config.penalty.name, config.solver.name),
+        "solver": validate.resolved_solver(config.penalty.name, config.solver.name),
         "max_iter": config.solver.max_iter,
         "tol": config.solver.tol,
         "class_weight": config.class_weight.name if config.class_weight else None,
@@ -59,9 +62,9 @@ def _canonical_cv(config: Config) -> dict[str, Any]:
 
 
 def _decision(config: Config) -> dict[str, Any]:
-    """Threshold and calibration, where they are not the plain ones."""
+    """Threshold and calibration, where they differ from the defaults."""
     found = {}
-    if config.threshold != THRESHOLDS[0]:
+    if config.threshold != validate.THRESHOLDS[0]:
         found["threshold"] = config.threshold
     if config.calibration is not Calibration.none:
         found["calibration"] = config.calibration.name
@@ -69,7 +72,7 @@ def _decision(config: Config) -> dict[str, Any]:
 
 
 def _file_hash(path: Path) -> str:
-    source = find_table(path)
+    source = tables.find_table(path)
     try:
         return hashlib.sha256(source.read_bytes()).hexdigest()
     except OSError as error:
@@ -80,3 +83,23 @@ def run_id(config: Config, data_hash: str) -> str:
     """Twelve hex digits naming the experiment; equal for equal experiments on equal data."""
     text = json.dumps([canonical(config), data_hash], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH]
+
+
+def write_config(path: Path, config: Config) -> None:
+    """Write the typed configuration as YAML that any YAML reader takes."""
+    text = yaml.dump(files.plain(asdict(config)), Dumper=_YAML, sort_keys=False)
+    files.write_bytes(path, text.encode())
+
+
+def read_config(path: Path) -> Config:
+    """Read what ``write_config`` wrote, checked like any configuration.
+
+    Raises:
+        ArtifactError: the file is missing or not YAML.
+        ConfigError: it does not fit this version's configuration.
+    """
+    try:
+        content = dict(yaml.safe_load(path.read_bytes()))
+    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from error
+    return validate.to_typed(DictConfig(content))

@@ -1,32 +1,39 @@
-"""Hydra at the shell: what it must know before it composes, and errors as one line instead of a traceback."""
-
-from __future__ import annotations
+"""Hydra: what it must know before it composes ``conf/``, at the shell or from Python, and its errors as one line."""
 
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from hydra.experimental.callback import Callback
+from hydra.version import VersionBase
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from fvc_exp.config import validate
 from fvc_exp.config.schema import Config
 from fvc_exp.errors import ConfigError, FvcError
 
+NOT_TRACKED = 3  # exit code: everything is done and lies in its folder, but it was not imported as configured
 SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
-
-
-_PLUGINS = str(Path(__file__).resolve().parents[1] / "plugins")
+_PACKAGE = Path(__file__).resolve().parents[1]
+_PLUGINS = str(_PACKAGE / "plugins")
 
 
 def register() -> None:
     """Give Hydra the schema, the process id for folder names that never collide, and the sweeper.
 
     Hydra looks for plugins in the namespace package ``hydra_plugins`` all over the path; ours lies inside this package,
-    so that it is found in a checkout that nobody installed as well.
+    so that it is also found in a checkout that is not installed.
     """
     if _PLUGINS not in sys.path:
         sys.path.append(_PLUGINS)
@@ -35,7 +42,7 @@ def register() -> None:
 
 
 def run_shell(main: Callable[[], object]) -> None:
-    """Call Hydra's main; a mistake of the user ends it with one message on stderr and exit code 1."""
+    """Call Hydra's main; a user's error ends the process with one message on stderr and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
     try:
         with refuse_keys_below_null():
@@ -50,7 +57,7 @@ def run_shell(main: Callable[[], object]) -> None:
 
 @contextmanager
 def refuse_keys_below_null() -> Iterator[None]:
-    """Name the mistake in an override such as data.demo.seed=1 with data=fvc, where OmegaConf only asserts.
+    """Explain the error of an override such as data.demo.seed=1 with data=fvc, where OmegaConf only asserts.
 
     Raises:
         ConfigError: an override names a key below one that is null.
@@ -75,3 +82,130 @@ def message_of(error: BaseException) -> str:
     options = [line.strip() for line in lines if line.startswith("\t")]
     sentences = [line.rstrip(" .") for line in lines if not line.startswith("\t")]
     return "; ".join(sentences) + (f" {', '.join(options)}" if options else "")
+
+
+class CheckConfig(Callback):
+    """Refuses a wrong configuration, or one whose tracker is not installed, before Hydra makes a folder for it.
+
+    Hydra turns other exceptions in a callback into warnings, so it raises SystemExit.
+    """
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Check a single run."""
+        task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        with _exit_on_error():
+            validate.require_tracker(validate.to_typed(task).tracking.name)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Check what all runs of a sweep share; the sweeper checks each configuration."""
+        with _exit_on_error():
+            validate.require_tracker(config.tracking.name)
+
+    def on_run_end(self, *_: Any, **kwargs: Any) -> None:
+        """Set the exit code: 1 if the status of the run is not done, ``NOT_TRACKED`` if it was not imported."""
+        job_return: JobReturn = kwargs["job_return"]
+        if job_return.status is not JobStatus.COMPLETED:
+            return
+        if job_return.return_value["state"] != "done":
+            raise SystemExit(1)
+        if not job_return.return_value["tracked"]:
+            raise SystemExit(NOT_TRACKED)
+
+
+@contextmanager
+def _exit_on_error() -> Iterator[None]:
+    try:
+        yield
+    except FvcError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def conf_folder() -> Path:
+    """``conf/`` beside the package in a checkout, inside it when it was installed from a wheel."""
+    inside = _PACKAGE / "conf"
+    return inside if inside.is_dir() else _PACKAGE.parent / "conf"
+
+
+def compose_configs(overrides: Sequence[Sequence[str]]) -> list[Config]:
+    """One typed configuration for each list of overrides, such as ``["penalty=l1", "C=0.1"]``.
+
+    Raises:
+        ConfigError: an override names an unknown key or option, or a value that is not allowed.
+    """
+    with _composing():
+        return [validate.to_typed(compose("config", overrides=list(each))) for each in overrides]
+
+
+def sweep_axes(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """The values that a multirun with these overrides gives to each key of ``hydra.sweeper.params``, as text.
+
+    Raises:
+        ConfigError: an override names an unknown key or option.
+    """
+    with _composing():
+        params = compose("config", overrides=list(overrides), return_hydra_config=True).hydra.sweeper.params
+        return {key: str(values).split(",") for key, values in params.items()}
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A typed configuration, the files that Hydra writes into the run folder (by path), and the format of its log."""
+
+    config: Config
+    files: Mapping[str, str]
+    log_format: str
+
+
+def compose_run(overrides: Sequence[str], folder: str | Path) -> Composed:
+    """What ``python run.py`` would compose for a run in this folder.
+
+    Raises:
+        ConfigError: an override names an unknown key or option, or a value that is not allowed.
+    """
+    with _composing():
+        of_hydra = [setting("hydra.run.dir", folder), "hydra.mode=RUN"]
+        composed = compose("config", overrides=[*overrides, *of_hydra], return_hydra_config=True)
+        with open_dict(composed):
+            composed.hydra.runtime.output_dir = str(Path(folder).absolute())
+        task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+        hydra = OmegaConf.masked_copy(composed, "hydra")
+        files = {"config": task, "hydra": hydra, "overrides": composed.hydra.overrides.task}
+        texts = {f"{composed.hydra.output_subdir}/{name}.yaml": OmegaConf.to_yaml(each) for name, each in files.items()}
+        return Composed(validate.to_typed(task), texts, composed.hydra.job_logging.formatters.file.format)
+
+
+def setting(key: str, value: object) -> str:
+    """An override whose value may hold any character."""
+    # In Hydra's grammar backslashes count only in front of a quote, the closing one too.
+    quoted = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + (r"\'" if found[2] else ""), str(value))
+    return f"{key}='{quoted}'"
+
+
+@contextmanager
+def _composing() -> Iterator[None]:
+    """Hydra on ``conf/``, named as at the shell; its errors become ConfigError."""
+    try:
+        with (
+            refuse_keys_below_null(),
+            _beside_another_hydra(),
+            initialize_config_dir(str(conf_folder()), job_name="run", version_base="1.3"),  # as Hydra names run.py
+        ):
+            yield
+    except HydraException as error:
+        raise ConfigError(message_of(error)) from error
+
+
+@contextmanager
+def _beside_another_hydra() -> Iterator[None]:
+    """A process has one Hydra, one version base and one store of schemas; the calling application keeps its own."""
+    hydra, version, repo = GlobalHydra.instance(), VersionBase.instance(), ConfigStore.instance().repo
+    their_hydra, their_base, their_schema = hydra.hydra, version.getbase(), repo.get(SCHEMA_FILE)
+    hydra.clear()
+    try:
+        register()
+        yield
+    finally:
+        GlobalHydra.instance().hydra = their_hydra
+        version.version_base = their_base
+        if their_schema is not None:
+            repo[SCHEMA_FILE] = their_schema

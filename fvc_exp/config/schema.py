@@ -3,8 +3,6 @@
 Hydra composes YAML against these dataclasses (``Config`` stands first in the defaults list).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import cast
@@ -95,7 +93,7 @@ class Choice(Enum):
 
 
 class Tracker(Enum):
-    """Where finished runs are shown beside their folders."""
+    """Where finished runs are imported, beside their folders."""
 
     none = "none"
     mlflow = "mlflow"
@@ -153,7 +151,7 @@ class SamplingConfig:
 
 @dataclass
 class LimitsConfig:
-    """What one video may cost before it is given up with an error row."""
+    """The limits of one video; one that exceeds a limit gets an error row."""
 
     max_pixels: int
     cpu_seconds: float

@@ -1,32 +1,25 @@
 """Which values are allowed, and which go together; all of it is checked before any work begins."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from functools import cache
+from importlib import metadata, util
 from typing import cast, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config.schema import Config, DemoConfig, Penalty, Scheme, Search, Solver, Stage, VideoConfig
-from fvc_exp.errors import ConfigError, IncompatibleError
+from fvc_exp.config.schema import Config, DemoConfig, Penalty, Scheme, Search, Solver, Stage, Tracker, VideoConfig
+from fvc_exp.errors import ConfigError, IncompatibleError, MissingExtraError
 
 THRESHOLDS = ("0.5", "f1", "youden")  # above which probability a video is called fake
-
-
 MIN_PERMUTATIONS = 19  # with fewer, no p-value can be as low as 0.05
-
-
 SCALED_METADATA = "scaled_metadata"  # what stage=all trains on: the rows of its own stage scale
 
-MIN_SCALED_SIZE = 32  # pixels; below it an 8 x 8 block grid says nothing
-
-
+MIN_SCALED_SIZE = 32  # pixels; smaller frames have too few blocks of 8 x 8
+_OLDEST_MLFLOW = 3  # major version; some resolutions of other packages bring 1.x back
 PROX_NEWTON = "prox-newton"  # our own (fvc_exp.training.solvers); every penalty
-
 
 # scikit-learn's own rules (LogisticRegression, "solver"), checked against it by a test. Order = preference for auto.
 LEGAL_SOLVERS: dict[Penalty, tuple[str, ...]] = {
@@ -35,7 +28,6 @@ LEGAL_SOLVERS: dict[Penalty, tuple[str, ...]] = {
     Penalty.l1: (PROX_NEWTON, "saga", "liblinear"),
     Penalty.elasticnet: (PROX_NEWTON, "saga"),
 }
-
 
 Rule = tuple[str, object, bool, str]  # key, value, whether it is allowed, what is allowed
 
@@ -51,7 +43,7 @@ def to_typed(composed: DictConfig) -> Config:
     """
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
-        # What Hydra composed on the schema has its types; merging checks them again, at many times the price.
+        # What Hydra composed on the schema has its types; merging checks them again, which takes many times as long.
         is_typed = OmegaConf.get_type(composed) is Config and _has_keys_of(Config, plain)
         typed = OmegaConf.to_object(composed if is_typed else OmegaConf.merge(OmegaConf.structured(Config), plain))
     except OmegaConfBaseException as error:
@@ -203,3 +195,28 @@ def effective_l1_ratio(config: Config) -> float:
 def effective_c(config: Config) -> float:
     """Inverse regularisation strength; infinite where there is no penalty."""
     return math.inf if config.penalty.name is Penalty.none else config.C
+
+
+def require_tracker(tracker: Tracker) -> None:
+    """Find out before the work begins whether its results can be imported.
+
+    Raises:
+        MissingExtraError: the tracker is not installed.
+    """
+    if tracker == Tracker.mlflow:
+        require_mlflow()
+
+
+def require_mlflow() -> None:
+    """Find MLflow.
+
+    Raises:
+        MissingExtraError: it is not installed, or only a part or an old version of it.
+    """
+    try:
+        major = int(metadata.version("mlflow").partition(".")[0])
+        found = util.find_spec("mlflow") is not None and major >= _OLDEST_MLFLOW
+    except metadata.PackageNotFoundError:  # mlflow-skinny alone, which has neither a database nor model formats
+        found = False
+    if not found:
+        raise MissingExtraError("tracking", f"mlflow {_OLDEST_MLFLOW}")

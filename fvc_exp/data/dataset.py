@@ -11,7 +11,6 @@ import polars as pl
 from fvc_exp._typing import Array, Indices, Mask
 from fvc_exp.config.schema import DataConfig, FeaturesConfig
 from fvc_exp.data import columns
-from fvc_exp.data.columns import CLASSES, CONTENT, GROUP_COLUMNS, KEY, LABEL, PLATFORM, SLICE_SOURCES
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -20,8 +19,8 @@ VERSION = "feature_version"
 # Numeric columns that tables of features also hold, and that must never be learned from.
 NOT_FEATURES = frozenset(
     (
-        *(KEY, LABEL, VERSION, *GROUP_COLUMNS, "fold", "split", "upload", "augmentation"),
-        *(PLATFORM, columns.MANIPULATION),
+        *(columns.KEY, columns.LABEL, VERSION, *columns.GROUP_COLUMNS, "fold", "split", "upload", "augmentation"),
+        *(columns.PLATFORM, columns.MANIPULATION),
         *("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"),
         *("width", "height", "rotation", "is_vfr", "duration_s", "file_size", "file_mtime_ns"),
     )
@@ -67,7 +66,7 @@ class Dataset:
 
     @cached_property
     def _content_hash(self) -> str:
-        platforms = [platform or "" for platform in self.slices.get(PLATFORM, ())]
+        platforms = [platform or "" for platform in self.slices.get(columns.PLATFORM, ())]
         digest = hashlib.sha256()
         for texts in (self.feature_names, self.ids, self.group_names, platforms):
             digest.update("".join(f"{text}\0" for text in texts).encode())
@@ -98,51 +97,52 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
         frame, names, found_versions = _read_features(Path(data.root) / configured, table.value)
         versions |= found_versions
         # What the metadata or an earlier table says of the video itself comes first.
-        frame = frame.drop([name for name in SLICE_SOURCES if name in joined.columns and name in frame.columns])
-        joined = joined.join(frame, on=KEY, how="left", maintain_order="left")
+        frame = frame.drop([name for name in columns.SLICE_SOURCES if name in joined.columns and name in frame.columns])
+        joined = joined.join(frame, on=columns.KEY, how="left", maintain_order="left")
         # A video that could not be measured has a row without any value: as good as no row.
         matched &= joined.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
         feature_names += names
     kept = _without_unmatched(joined, matched, data.max_unmatched, metadata_path)
     dataset = _to_dataset(kept, feature_names, metadata_path)
-    return replace(dataset, unmatched=tuple(joined.filter(~matched)[KEY]), feature_versions=tuple(sorted(versions)))
+    unmatched = tuple(joined.filter(~matched)[columns.KEY])
+    return replace(dataset, unmatched=unmatched, feature_versions=tuple(sorted(versions)))
 
 
 def _read_metadata(path: Path) -> pl.DataFrame:
     frame, source = tables.scan_table(path)
     names = frame.collect_schema().names()
-    columns.require_columns((KEY, LABEL), names, source)
-    keep = [KEY, LABEL, *(name for name in (*GROUP_COLUMNS, *SLICE_SOURCES) if name in names)]
-    metadata = tables.collect(frame.select(keep).with_columns(pl.col(KEY).cast(pl.String)), source)
+    columns.require_columns((columns.KEY, columns.LABEL), names, source)
+    known = [name for name in (columns.LABEL, *columns.GROUP_COLUMNS, *columns.SLICE_SOURCES) if name in names]
+    metadata = tables.collect(frame.select(pl.col(columns.KEY).cast(pl.String), *known), source)
     if metadata.is_empty():
         raise DataError(f"{source}: the table has no rows")
-    columns.require_videos(metadata[KEY], source)
-    return metadata.with_columns(columns.two_class_codes(metadata[LABEL], source)).sort(KEY)
+    columns.require_videos(metadata[columns.KEY], source)
+    return metadata.with_columns(columns.two_class_codes(metadata[columns.LABEL], source)).sort(columns.KEY)
 
 
 def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, list[str], set[str]]:
     """A table's key, prefixed features and slice columns; the features' names; the versions of their definitions."""
     frame, source = tables.scan_table(path)
     schema = frame.collect_schema()
-    columns.require_columns([KEY], schema.names(), source)
+    columns.require_columns([columns.KEY], schema.names(), source)
     numeric = [name for name, dtype in schema.items() if dtype.is_numeric() or dtype == pl.Boolean]
     names = [name for name in numeric if name not in NOT_FEATURES]
     if not names:
         raise DataError(f"{source}: no numeric feature column; the table has {', '.join(schema.names())}")
     values = pl.col(names).cast(pl.Float64).fill_nan(None)
     versions = [VERSION] if VERSION in schema else []
-    about = [name for name in SLICE_SOURCES if name in schema and name not in names]
-    table = tables.collect(frame.select(pl.col(KEY).cast(pl.String), values, *about, *versions), source)
-    columns.require_videos(table[KEY], source)
+    about = [name for name in columns.SLICE_SOURCES if name in schema and name not in names]
+    table = tables.collect(frame.select(pl.col(columns.KEY).cast(pl.String), values, *about, *versions), source)
+    columns.require_videos(table[columns.KEY], source)
     for name in names:
-        columns.require_finite(table[name], table[KEY], source)
+        columns.require_finite(table[name], table[columns.KEY], source)
     found = set(table[VERSION].drop_nulls().cast(pl.String)) if versions else set()
     renamed = {name: name if name.startswith(prefix) else prefix + name for name in names}
-    return table.select(KEY, *names, *about).rename(renamed), list(renamed.values()), found
+    return table.select(columns.KEY, *names, *about).rename(renamed), list(renamed.values()), found
 
 
 def _without_unmatched(joined: pl.DataFrame, matched: pl.Series, allowed: float, metadata: Path) -> pl.DataFrame:
-    missing = joined.filter(~matched)[KEY]
+    missing = joined.filter(~matched)[columns.KEY]
     if len(missing) > allowed * len(joined):
         shown = ", ".join(repr(name) for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise DataError(
@@ -153,27 +153,27 @@ def _without_unmatched(joined: pl.DataFrame, matched: pl.Series, allowed: float,
 
 
 def _to_dataset(frame: pl.DataFrame, names: list[str], source: Path) -> Dataset:
-    y = frame[LABEL].to_numpy()
-    if len(set(y.tolist())) < len(CLASSES):
+    y = frame[columns.LABEL].to_numpy()
+    if len(set(y.tolist())) < len(columns.CLASSES):
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
     values = frame.select(names).to_numpy()
     constant = _constant_columns(values)
     if constant.all():
         raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
     group_column = columns.find_group_column(frame.columns)
-    groups = columns.read_groups(frame, group_column, source) if group_column else frame[KEY]
+    groups = columns.read_groups(frame, group_column, source) if group_column else frame[columns.KEY]
     codes = groups.rank("dense").cast(pl.Int64) - 1
     return Dataset(
         X=np.ascontiguousarray(values[:, ~constant]),
         y=y,
         groups=codes.to_numpy(),
-        ids=tuple(frame[KEY]),
+        ids=tuple(frame[columns.KEY]),
         group_names=tuple(groups),
         feature_names=tuple(name for name, drop in zip(names, constant, strict=True) if not drop),
         group_column=group_column,
         constant_features=tuple(name for name, drop in zip(names, constant, strict=True) if drop),
         slices=columns.find_slices(frame),
-        content_sha256=tuple(frame[CONTENT].cast(pl.String)) if CONTENT in frame.columns else None,
+        content_sha256=tuple(frame[columns.CONTENT].cast(pl.String)) if columns.CONTENT in frame.columns else None,
     )
 
 

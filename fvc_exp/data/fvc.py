@@ -12,7 +12,6 @@ from pathlib import Path
 import polars as pl
 
 from fvc_exp.data import columns
-from fvc_exp.data.columns import CLASSES
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -54,9 +53,9 @@ class Corpus:
         ``binary_rows`` are lines labelled fake or real, ``repeated_rows`` lines about a video that an earlier line
         names, ``single_label_groups`` those whose binary lines are all fake or all real.
         """
-        binary = self.lines.filter(pl.col("label").is_in(CLASSES))
+        binary = self.lines.filter(pl.col("label").is_in(columns.CLASSES))
         labels = binary.group_by("group").agg(pl.col("label").n_unique())["label"]
-        others = self.lines.filter(~pl.col("label").is_in(CLASSES)).group_by("label", maintain_order=True).len()
+        others = self.lines.filter(~pl.col("label").is_in(columns.CLASSES)).group_by("label", maintain_order=True).len()
         return {
             "rows": len(self.lines),
             "binary_rows": len(binary),
@@ -83,7 +82,7 @@ def read_corpus(folder: Path) -> Corpus:
     group_of = _merge_cascades(lines, _read_titles(titles) if titles.is_file() else ())
     lines = lines.with_columns(group=pl.col("cascade_id").replace_strict(group_of, return_dtype=pl.String))
     has_one_label = pl.col("label").n_unique().over("video_id") == 1
-    videos = lines.filter(has_one_label, pl.col("label").is_in(CLASSES))
+    videos = lines.filter(has_one_label, pl.col("label").is_in(columns.CLASSES))
     return Corpus(
         lines=lines,
         videos=videos.unique("video_id", keep="first", maintain_order=True),
@@ -97,7 +96,7 @@ def _read_lines(path: Path) -> pl.DataFrame:
     columns.require_columns(_COLUMNS, frame.collect_schema().names(), source)
     lines = tables.collect(frame.select(pl.col(_COLUMNS).cast(pl.String).str.strip_chars().fill_null("")), source)
     columns.require_values(lines["cascade_id"], source)
-    allowed = (*CLASSES, *OTHER_LABELS)
+    allowed = (*columns.CLASSES, *OTHER_LABELS)
     wrong = ~lines["label"].is_in(allowed)
     columns.refuse_values(wrong, lines["label"], source, f"is not a label; allowed are {', '.join(allowed)}")
     matches = [_VIDEO_ID.search(url) for url in lines["video_url"]]

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,6 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from fvc_exp.data import columns
-from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.fvc import DUPLICATES, SEEDS, read_corpus
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
@@ -62,42 +60,43 @@ def read_manifest(root: Path, videos: str, *, video_folders: Sequence[Path] | No
 def _from_table(root: Path, path: Path) -> Manifest:
     frame, source = tables.scan_table(path)
     names = frame.collect_schema().names()
-    columns.require_columns((KEY, LABEL), names, source)
+    columns.require_columns((columns.KEY, columns.LABEL), names, source)
     table = tables.collect(frame, source)
     if table.is_empty():
         raise DataError(f"{source}: the table has no rows")
-    texts = [KEY, LABEL, *([GROUP] if GROUP in names else [])]
+    texts = [columns.KEY, columns.LABEL, *([GROUP] if GROUP in names else [])]
     table = table.with_columns(pl.col(texts).cast(pl.String).str.strip_chars(" \t"))
     for name in texts:
         columns.require_values(table[name], source)
-    labels = columns.label_codes(table[LABEL], source)
-    paths = pl.Series(KEY, [_below(root, PurePosixPath(name)) for name in table[KEY]], pl.String)
-    table = table.with_columns(paths, labels.replace_strict(dict(enumerate(CLASSES)), return_dtype=pl.String))
-    columns.require_videos(table[KEY], source)
+    labels = columns.label_codes(table[columns.LABEL], source)
+    paths = pl.Series(columns.KEY, [_below(root, PurePosixPath(name)) for name in table[columns.KEY]], pl.String)
+    table = table.with_columns(paths, labels.replace_strict(dict(enumerate(columns.CLASSES)), return_dtype=pl.String))
+    columns.require_videos(table[columns.KEY], source)
     return _manifest(table, source, {})
 
 
 def _has_table(folder: Path) -> bool:
-    is_folder_of_videos = any((folder / label).is_dir() for label in CLASSES)
+    is_folder_of_videos = any((folder / label).is_dir() for label in columns.CLASSES)
     return not is_folder_of_videos and any(folder.with_name(folder.name + end).is_file() for end in tables.EXTENSIONS)
 
 
 def _from_folders(root: Path, folder: Path) -> Manifest:
     rows: list[dict[str, str]] = []
     ignored = 0
-    for label in CLASSES:
+    for label in columns.CLASSES:
         if not (folder / label).is_dir():
             raise DataError(
-                f"{folder}: a folder of videos holds the folders {' and '.join(CLASSES)}, or {SEEDS}; "
+                f"{folder}: a folder of videos holds the folders {' and '.join(columns.CLASSES)}, or {SEEDS}; "
                 f"{label!r} is missing"
             )
         for path in _files(folder / label):
             if path.suffix.lower() in VIDEO_EXTENSIONS:
-                rows.append({KEY: _below(root, path), LABEL: label})
+                rows.append({columns.KEY: _below(root, path), columns.LABEL: label})
             else:
                 ignored += 1
     if not rows:
-        raise DataError(f"{folder}: no video below {' or '.join(CLASSES)} ({', '.join(sorted(VIDEO_EXTENSIONS))})")
+        extensions = ", ".join(sorted(VIDEO_EXTENSIONS))
+        raise DataError(f"{folder}: no video below {' or '.join(columns.CLASSES)} ({extensions})")
     return _manifest(pl.DataFrame(rows), folder, {"not_a_video_name": ignored})
 
 
@@ -109,8 +108,9 @@ def _from_corpus(root: Path, folder: Path, video_folders: Sequence[Path]) -> Man
             f"{' '.join(map(str, video_folders))}: no video file is named after one of the {len(corpus.videos)} "
             f"videos of {folder / SEEDS} (a YouTube, Facebook or Twitter id in the file name)"
         )
-    files = pl.DataFrame({"video_id": list(found), KEY: [_below(root, paths[0]) for paths in found.values()]})
-    videos = corpus.videos.join(files, on="video_id").select(KEY, LABEL, GROUP, "cascade_id", "video_url")
+    files = pl.DataFrame({"video_id": list(found), columns.KEY: [_below(root, paths[0]) for paths in found.values()]})
+    chosen = (columns.KEY, columns.LABEL, GROUP, "cascade_id", "video_url")
+    videos = corpus.videos.join(files, on="video_id").select(chosen)
     counts = {
         **corpus.counts(),
         "videos_without_file": len(corpus.videos) - len(videos),
@@ -171,7 +171,6 @@ def _below(root: Path, path: PurePosixPath | Path) -> str:
 
 
 def _manifest(table: pl.DataFrame, source: Path, counts: dict[str, int]) -> Manifest:
-    first = [name for name in (KEY, LABEL, GROUP) if name in table.columns]
-    per_label = Counter(table[LABEL])
-    counts = {**counts, **{label: per_label[label] for label in CLASSES}}
-    return Manifest(table.select(*first, pl.exclude(first)).sort(KEY), source, counts)
+    first = [name for name in (columns.KEY, columns.LABEL, GROUP) if name in table.columns]
+    counts = {**counts, **{label: int((table[columns.LABEL] == label).sum()) for label in columns.CLASSES}}
+    return Manifest(table.select(*first, pl.exclude(first)).sort(columns.KEY), source, counts)

@@ -20,7 +20,6 @@ from fvc_exp.config.schema import DemoConfig, LimitsConfig
 from fvc_exp.demo.event import GENERATOR_VERSION, Clip, make_event
 from fvc_exp.errors import DataError
 from fvc_exp.video import worker_pool
-from fvc_exp.video.failures import Failed
 
 VIDEOS, METADATA, README, MANIFEST = "videos", "metadata.parquet", "README.txt", "manifest.json"
 
@@ -135,7 +134,7 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
     # Closed when anything is raised, so that no worker outlives this call.
     with closing(worker_pool.run_in_workers(build_event, tasks, limits=_LIMITS, workers=workers)) as outcomes:
         for outcome in outcomes:
-            if isinstance(outcome.result, Failed):
+            if isinstance(outcome.result, worker_pool.Failed):
                 raise DataError(
                     f"{folder}: event {outcome.item.event} of the demo corpus could not be made: "
                     f"{outcome.result.message} ({outcome.result.error_class}): run again, if memory is short with a "

@@ -6,22 +6,17 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.random import Generator
 
 from fvc_exp._typing import Frame
-from fvc_exp.demo.camera import film_scene
+from fvc_exp.demo.camera import draw_scene, film_scene
 from fvc_exp.demo.manipulate import MANIPULATIONS, manipulate
-from fvc_exp.demo.scene import draw_scene
 from fvc_exp.video.encode import encode, recompress
 
 GENERATOR_VERSION = 1  # raise it with any change of what the videos look like
 
 _FILMED_WIDTH, _FILMED_HEIGHT = 480, 270
-
 _PLATFORM_SIZES = ((480, 270), (426, 240), (352, 198), (320, 180))  # width, height
-
 _PLATFORM_CRF, _PLATFORM_CRF_SD = 26, 3
-
 _FAKE_CRF_SHIFT = 3  # fakes are passed on more often; without it the whole-frame features tell almost nothing
 
 
@@ -90,7 +85,7 @@ def make_event(seed: int, event: int, uploads: int) -> Iterator[tuple[Clip, byte
         )
 
 
-def _resized(frames: list[Frame], rng: Generator, is_copy: bool) -> list[Frame]:
+def _resized(frames: list[Frame], rng: np.random.Generator, is_copy: bool) -> list[Frame]:
     """The frames in a platform's size; a copy has lost up to 8 pixels at each edge."""
     height, width = frames[0].shape[:2]
     long_side, short_side = _PLATFORM_SIZES[int(rng.integers(len(_PLATFORM_SIZES)))]

@@ -4,29 +4,28 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from numpy.random import Generator
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Frame
+from fvc_exp._typing import Array32, Frame
 
 BANNER_TOP, BANNER_HEIGHT = 0.78, 0.13  # shares of the frame's height
-
 BANNER_COLOUR = (160, 20, 20)
 
 
-def manipulate(name: str, frames: list[Frame], rng: Generator, film: Callable[[], list[Frame]]) -> list[Frame]:
+def manipulate(
+    name: str, frames: list[Frame], rng: np.random.Generator, film: Callable[[], list[Frame]]
+) -> list[Frame]:
     """Apply one of ``MANIPULATIONS``; ``film`` films another clip of the same length and size if one is needed."""
     if name == "splice":
         return splice(frames, film(), rng)
     return _OF_ONE_CLIP[name](frames, rng)
 
 
-def splice(frames: list[Frame], foreign: list[Frame], rng: Generator) -> list[Frame]:
+def splice(frames: list[Frame], foreign: list[Frame], rng: np.random.Generator) -> list[Frame]:
     """A feathered oval of another camera's clip moves over this one."""
     return _blend_oval(frames, foreign, rng)
 
 
-def face_swap(frames: list[Frame], rng: Generator) -> list[Frame]:
+def face_swap(frames: list[Frame], rng: np.random.Generator) -> list[Frame]:
     """A moving feathered oval is made again from a lower resolution, as a generator of faces does."""
     reduction = rng.uniform(1.7, 3.0)
     height, width = frames[0].shape[:2]
@@ -38,7 +37,7 @@ def face_swap(frames: list[Frame], rng: Generator) -> list[Frame]:
     return _blend_oval(frames, generated, rng)
 
 
-def interpolate(frames: list[Frame], rng: Generator) -> list[Frame]:
+def interpolate(frames: list[Frame], rng: np.random.Generator) -> list[Frame]:
     """Slow motion: the first part of the clip is stretched to the whole by blending neighbours."""
     last = len(frames) - 1
     stretched = []
@@ -49,7 +48,7 @@ def interpolate(frames: list[Frame], rng: Generator) -> list[Frame]:
     return stretched
 
 
-def retouch(frames: list[Frame], rng: Generator) -> list[Frame]:
+def retouch(frames: list[Frame], rng: np.random.Generator) -> list[Frame]:
     """Skin smoothing: an edge-preserving blur, then sharpening."""
     strength = rng.uniform(16, 24)
     retouched = []
@@ -60,14 +59,14 @@ def retouch(frames: list[Frame], rng: Generator) -> list[Frame]:
     return retouched
 
 
-def duplicate(frames: list[Frame], rng: Generator) -> list[Frame]:
+def duplicate(frames: list[Frame], rng: np.random.Generator) -> list[Frame]:
     """A third of the clip is hidden behind one frozen frame."""
     start = int(len(frames) * rng.uniform(0.2, 0.4))
     end = start + max(3, round(len(frames) * 0.35))
     return [frames[start] if start <= index < end else frame for index, frame in enumerate(frames)]
 
 
-def overlay(frames: list[Frame], rng: Generator) -> list[Frame]:
+def overlay(frames: list[Frame], rng: np.random.Generator) -> list[Frame]:
     """A banner with a caption covers a strip near the bottom."""
     height = frames[0].shape[0]
     top, bottom = int(height * BANNER_TOP), int(height * (BANNER_TOP + BANNER_HEIGHT))
@@ -82,7 +81,7 @@ def overlay(frames: list[Frame], rng: Generator) -> list[Frame]:
     return covered
 
 
-_OF_ONE_CLIP: dict[str, Callable[[list[Frame], Generator], list[Frame]]] = {
+_OF_ONE_CLIP: dict[str, Callable[[list[Frame], np.random.Generator], list[Frame]]] = {
     "faceswap": face_swap,
     "interpolation": interpolate,
     "retouch": retouch,
@@ -93,7 +92,7 @@ _OF_ONE_CLIP: dict[str, Callable[[list[Frame], Generator], list[Frame]]] = {
 MANIPULATIONS = ("faceswap", "splice", "interpolation", "retouch", "duplication", "overlay")
 
 
-def _blend_oval(frames: list[Frame], inserts: list[Frame], rng: Generator) -> list[Frame]:
+def _blend_oval(frames: list[Frame], inserts: list[Frame], rng: np.random.Generator) -> list[Frame]:
     """Each insert shows through an oval about the middle that drifts over the clip."""
     height, width = frames[0].shape[:2]
     scale = rng.uniform(0.55, 0.95)
@@ -112,7 +111,7 @@ def _blend_oval(frames: list[Frame], inserts: list[Frame], rng: Generator) -> li
     return blended
 
 
-def _oval(height: int, width: int) -> NDArray[np.float32]:
+def _oval(height: int, width: int) -> Array32:
     """The weight of an insert, (height, width, 1): 1 inside an ellipse, falling softly to 0 outside."""
     mask = np.zeros((height, width), np.uint8)
     cv2.ellipse(mask, (width // 2, height // 2), (int(width * 0.38), int(height * 0.38)), 0, 0, 360, 255, cv2.FILLED)

@@ -1,9 +1,5 @@
 """Tests between configurations that were scored on the same folds. Pure functions of scores."""
 
-from __future__ import annotations
-
-import math
-
 import numpy as np
 
 from fvc_exp._typing import Array
@@ -22,7 +18,7 @@ def corrected_t_test(differences: Array, test_train_ratio: float) -> float:
     mean, variance = float(differences.mean()), float(differences.var(ddof=1))
     if variance == 0.0:
         return 1.0 if mean == 0.0 else 0.0
-    statistic = mean / math.sqrt((1 / n + test_train_ratio) * variance)
+    statistic = mean / np.sqrt((1 / n + test_train_ratio) * variance)
     return float(2 * stats.t.sf(abs(statistic), n - 1))
 
 
@@ -41,7 +37,7 @@ def standard_error(scores: Array, folds: int) -> float:
     As in the one-standard-error rule of Breiman et al. (Classification and Regression Trees, 1984). Repeats share
     their rows, so they do not make it smaller.
     """
-    return float(scores.std(ddof=1) / math.sqrt(folds))
+    return float(scores.std(ddof=1) / np.sqrt(folds))
 
 
 def p_value_above(estimate: float, standard_error: float, level: float, degrees_of_freedom: int) -> float:

@@ -1,13 +1,10 @@
 """What the container and the packet sizes tell, without decoding a pixel."""
 
-from math import nan
-
 import numpy as np
 
 from fvc_exp.video.probe import Probe
 
 NAMES = ("codec_bitrate", "codec_fps", "codec_resolution")
-
 PACKET_NAMES = ("bits_per_pixel", "packet_size_cv", "keyframe_size_ratio")
 
 
@@ -18,8 +15,8 @@ def codec_features(probe: Probe, pixels: int) -> dict[str, float]:
     a multiple of the true rate for video of variable rate, and counts letterbox bars as picture.
     """
     return {
-        "codec_bitrate": nan if probe.bit_rate is None else probe.bit_rate,
-        "codec_fps": nan if probe.average_rate is None else probe.average_rate,
+        "codec_bitrate": np.nan if probe.bit_rate is None else probe.bit_rate,
+        "codec_fps": np.nan if probe.average_rate is None else probe.average_rate,
         "codec_resolution": float(pixels),
     }
 
@@ -50,5 +47,5 @@ def packet_features(probe: Probe) -> dict[str, float]:
     return {
         "bits_per_pixel": 8.0 * float(sizes.mean()) / (probe.width * probe.height),
         "packet_size_cv": float(varying.std() / varying.mean()),
-        "keyframe_size_ratio": float(key.mean() / inter.mean()) if len(inter) and len(key) else nan,
+        "keyframe_size_ratio": float(key.mean() / inter.mean()) if len(inter) and len(key) else np.nan,
     }

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from math import nan
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,9 +10,9 @@ import numpy as np
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
-from fvc_exp.features import codec, forensic, original, scaled, strips, temporal
+from fvc_exp.features import codec, forensic, original, scaled, strips
 from fvc_exp.features.scaled import Columns, Scaling
-from fvc_exp.video.decode import Decoded, Sample, SampledFrames, sampled_frames
+from fvc_exp.video.decode import Sample, SampledFrames
 from fvc_exp.video.probe import Probe
 
 # Change it with any change of a definition: tables of different versions must not be mixed.
@@ -23,7 +22,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = MappingProxyType(
     {
         Table.stage2: scaled.STAGE2_NAMES,
         Table.stage4: scaled.STAGE4_NAMES,
-        Table.forensic: (*forensic.NAMES, *temporal.NAMES, *codec.PACKET_NAMES),
+        Table.forensic: (*forensic.FRAME_NAMES, *forensic.TEMPORAL_NAMES, *codec.PACKET_NAMES),
         Table.original_stage2: scaled.STAGE2_NAMES,
         Table.original_stage4: scaled.STAGE4_NAMES,
     }
@@ -84,7 +83,7 @@ def extract(
         VideoError: the video cannot be opened or decoded.
     """
     _keep_freed_memory()
-    source = sampled_frames(path, sampling, limits)
+    source = SampledFrames(path, sampling, limits)
 
     def consume(samples: Iterator[Sample]) -> dict[Table, dict[str, float]]:
         return _measure(samples, tables, source.probe, scaling)
@@ -107,7 +106,7 @@ def _measure(
     samples: Iterator[Sample], tables: Sequence[Table], probe: Probe, scaling: Scaling | None
 ) -> dict[Table, dict[str, float]]:
     parts: dict[Table, list[Columns]] = {table: [] for table in tables}
-    series = temporal.TemporalSeries() if Table.forensic in tables else None
+    series = forensic.TemporalSeries() if Table.forensic in tables else None
     for batch in batch_small_frames(_sampled(samples, series)):
         for table in tables:
             parts[table].append(_frame_features(table, batch, scaling))
@@ -117,7 +116,7 @@ def _measure(
     return features
 
 
-def _sampled(samples: Iterator[Sample], series: temporal.TemporalSeries | None) -> Iterator[Sample]:
+def _sampled(samples: Iterator[Sample], series: forensic.TemporalSeries | None) -> Iterator[Sample]:
     for sample in samples:
         if series is not None:
             series.add(sample.luma)
@@ -167,15 +166,15 @@ def _means(parts: Sequence[Columns]) -> dict[str, float]:
     for name in parts[0]:
         column = np.concatenate([part[name] for part in parts])
         defined = column[~np.isnan(column)]
-        means[name] = float(defined.mean()) if len(defined) else nan
+        means[name] = float(defined.mean()) if len(defined) else np.nan
     return means
 
 
 def _video_features(table: Table, probe: Probe, scaling: Scaling | None) -> dict[str, float]:
     coded = probe.width * probe.height
     flags = {
-        "is_upscaled": nan if scaling is None else float(scaling.is_upscaled),
-        "is_downscaled": nan if scaling is None else float(scaling.is_downscaled),
+        "is_upscaled": np.nan if scaling is None else float(scaling.is_upscaled),
+        "is_downscaled": np.nan if scaling is None else float(scaling.is_downscaled),
     }
     match table:
         case Table.stage2:
@@ -193,7 +192,6 @@ def _video_features(table: Table, probe: Probe, scaling: Scaling | None) -> dict
 
 def _provenance(source: SampledFrames, path: Path) -> Provenance:
     probe, decoded = source.probe, source.decoded
-    assert isinstance(decoded, Decoded), "read() has returned"
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Provenance(

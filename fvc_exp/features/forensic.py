@@ -1,16 +1,12 @@
-"""Traces of manipulation inside single frames: recompression, local noise and local sharpness."""
-
-from math import nan
+"""Traces of manipulation: recompression, local noise and sharpness inside frames; repeated or blended frames."""
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Array, Frame
+from fvc_exp._typing import Array, Array32, Frame
 from fvc_exp.features import blocks
-from fvc_exp.features.dct import dct_coefficients
 
-NAMES = (
+FRAME_NAMES = (
     "blockiness_horizontal",
     "blockiness_vertical",
     "benford_divergence",
@@ -23,6 +19,13 @@ NAMES = (
     "local_sharpness_std",
     "centre_noise_offset",
 )
+TEMPORAL_NAMES = (
+    "temporal_difference_mean",
+    "temporal_difference_cv",
+    "duplicate_share",
+    "temporal_difference_jitter",
+    "residual_correlation",
+)
 
 # The probabilities of the first digits 1 to 9 by Benford's law.
 BENFORD = np.log10(1 + 1 / np.arange(1, 10))
@@ -32,17 +35,17 @@ BENFORD = np.log10(1 + 1 / np.arange(1, 10))
 ZIGZAG = sorted(np.ndindex(8, 8), key=lambda at: (sum(at), at[0] if sum(at) % 2 else at[1]))[1:20]
 
 HISTOGRAM_BINS = 128
-
 SMOOTHING = 9
-
 LOWEST_PERIOD_BIN = 8
-
 LOCAL_BLOCK = 24
 
 # Added to local amplitudes before the logarithm, in gray levels, so that flat blocks stay finite.
 NOISE_FLOOR = 0.05
-
 SHARPNESS_FLOOR = 0.5
+
+# A step below this share of the median step plus this many gray levels counts as a repeated frame.
+DUPLICATE_SHARE_OF_MEDIAN = 0.15
+DUPLICATE_FLOOR = 0.02
 
 
 def frame_features(luma: Frame) -> dict[str, float]:
@@ -56,7 +59,7 @@ def blockiness_features(luma: Frame) -> dict[str, float]:
     1 without blocking. Wang, Sheikh, Bovik, ICIP 2002; Fan, de Queiroz, IEEE TIP 12(2), 2003.
     """
     if min(luma.shape) <= 8:
-        return {"blockiness_horizontal": nan, "blockiness_vertical": nan}
+        return {"blockiness_horizontal": np.nan, "blockiness_vertical": np.nan}
     between_columns, between_rows = blocks.step_sums(luma[None])
     return {
         "blockiness_horizontal": float(blocks.step_ratio(*blocks.mean_steps(between_columns, luma.shape[0]))[0]),
@@ -75,9 +78,9 @@ def compression_features(luma: Frame) -> dict[str, float]:
     """
     height, width = (size // 8 * 8 for size in luma.shape)
     if not height or not width:
-        return dict.fromkeys(("benford_divergence", "ac_zero_share", "dct_periodicity"), nan)
+        return dict.fromkeys(("benford_divergence", "ac_zero_share", "dct_periodicity"), np.nan)
     # Half the basis gives multiples of 1/8, which must fall on the same side of a threshold whatever the rounding.
-    spectrum = np.round(dct_coefficients(luma[:height, :width]), 3)
+    spectrum = np.round(blocks.dct_coefficients(luma[:height, :width]), 3)
     low = np.abs(np.concatenate([spectrum[:, v, :, h].ravel() for v, h in ZIGZAG]))
     return {
         "benford_divergence": benford_divergence(low[low >= 1]),
@@ -86,20 +89,20 @@ def compression_features(luma: Frame) -> dict[str, float]:
     }
 
 
-def benford_divergence(magnitudes: NDArray[np.float32]) -> float:
+def benford_divergence(magnitudes: Array32) -> float:
     """Divergence of the first digits of ``magnitudes`` >= 1 from Benford's law.
 
     ``sum((p - b)^2 / b)`` over the digits 1 to 9; NaN for no magnitude.
     """
     if magnitudes.size == 0:
-        return nan
+        return np.nan
     digits = (magnitudes / 10 ** np.floor(np.log10(magnitudes))).astype(np.int64)
     # Rounding can put 1000 at 0.9999 or 10.0.
     shares = np.bincount(np.clip(digits, 1, 9).ravel(), minlength=10)[1:] / magnitudes.size
     return float(((shares - BENFORD) ** 2 / BENFORD).sum())
 
 
-def periodicity(coefficient: NDArray[np.float32]) -> float:
+def periodicity(coefficient: Array32) -> float:
     """How periodic the histogram of one coefficient's rounded magnitudes 1 to 127 is.
 
     The largest over the mean Fourier magnitude above the slow part. Double quantisation leaves periodic gaps or
@@ -110,7 +113,7 @@ def periodicity(coefficient: NDArray[np.float32]) -> float:
     histogram = np.bincount(np.minimum(magnitudes, HISTOGRAM_BINS), minlength=HISTOGRAM_BINS + 1)[1:HISTOGRAM_BINS]
     total = int(histogram.sum())
     if not total:
-        return nan
+        return np.nan
     shares = histogram / total
     rough = shares - np.convolve(shares, np.full(SMOOTHING, 1 / SMOOTHING), mode="same")
     fast = np.abs(np.fft.rfft(rough))[LOWEST_PERIOD_BIN:]
@@ -136,15 +139,15 @@ def residual_features(luma: Frame) -> dict[str, float]:
     fourth = float(cv2.norm(noise * noise, cv2.NORM_L2SQR)) / luma.size
     return {
         "residual_std": float(noise.std(dtype=np.float64)),
-        "residual_kurtosis": fourth / square**2 if square else nan,
+        "residual_kurtosis": fourth / square**2 if square else np.nan,
         **_local(np.asarray(noise, dtype=np.float32), np.asarray(cv2.Laplacian(luma, cv2.CV_32F), dtype=np.float32)),
     }
 
 
-def _local(noise: NDArray[np.float32], laplacian: NDArray[np.float32]) -> dict[str, float]:
+def _local(noise: Array32, laplacian: Array32) -> dict[str, float]:
     names = ("local_noise_std", "local_noise_range", "local_sharpness_std", "centre_noise_offset")
     if min(noise.shape) < LOCAL_BLOCK:
-        return dict.fromkeys(names, nan)
+        return dict.fromkeys(names, np.nan)
     levels = np.log(_block_rms(noise) + NOISE_FLOOR)
     sharpness = np.log(_block_rms(laplacian) + SHARPNESS_FLOOR)
     low, high = np.percentile(levels, [5, 95])
@@ -154,8 +157,71 @@ def _local(noise: NDArray[np.float32], laplacian: NDArray[np.float32]) -> dict[s
     return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
-def _block_rms(values: NDArray[np.float32]) -> Array:
+def _block_rms(values: Array32) -> Array:
     rows, columns = (size // LOCAL_BLOCK for size in values.shape)
     whole = values[: rows * LOCAL_BLOCK, : columns * LOCAL_BLOCK]
     mean = cv2.resize(whole * whole, (columns, rows), interpolation=cv2.INTER_AREA)
     return np.sqrt(mean.astype(np.float64))
+
+
+class TemporalSeries:
+    """Takes every frame of a video in order and keeps two numbers for each pair of neighbours."""
+
+    def __init__(self) -> None:
+        self._differences: list[float] = []
+        self._correlations: list[float] = []
+        self._previous: tuple[Array32, Array32] | None = None
+
+    def add(self, luma: Frame) -> None:
+        """The next frame; after a change of frame size the series starts a new pair."""
+        half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.float32)
+        residual = half - cv2.blur(half, (3, 3))
+        if self._previous is not None and self._previous[0].shape == half.shape:
+            self._differences.append(cv2.norm(half, self._previous[0], cv2.NORM_L1) / half.size)
+            self._correlations.append(_correlation(residual, self._previous[1]))
+        self._previous = half, residual
+
+    def features(self) -> dict[str, float]:
+        """The five temporal features; NaN where there is no pair of frames, or no noise or motion to measure.
+
+        With ``d`` the mean |difference| of two neighbouring half-size frames in gray levels:
+
+        - ``temporal_difference_mean``, gray levels: the mean of ``d``.
+        - ``temporal_difference_cv``, without unit: the standard deviation of ``d`` over its mean.
+        - ``temporal_difference_jitter``, without unit: the mean |change| of ``d`` from one pair to the next over the
+          mean of ``d``.
+        - ``duplicate_share``, share of pairs: those that differ in nearly nothing (Wang, Farid, "Exposing digital
+          forgeries in video by detecting duplication", MM&Sec 2007).
+        - ``residual_correlation``, -1 to 1: the mean correlation of the high-pass residuals of neighbouring frames. It
+          rises when frames are blended or interpolated and falls with independent noise (Hsu et al., "Video forgery
+          detection using correlation of noise residue", MMSP 2008).
+        """
+        if not self._differences:
+            return dict.fromkeys(TEMPORAL_NAMES, np.nan)
+        steps = np.array(self._differences)
+        mean = float(steps.mean())
+        threshold = DUPLICATE_SHARE_OF_MEDIAN * float(np.median(steps)) + DUPLICATE_FLOOR
+        jitter = float(np.abs(np.diff(steps)).mean()) / mean if len(steps) > 1 and mean else np.nan
+        correlations = np.array(self._correlations)
+        defined = correlations[~np.isnan(correlations)]
+        values = (
+            mean,
+            float(steps.std()) / mean if mean else np.nan,
+            float((steps < threshold).mean()),
+            jitter,
+            float(defined.mean()) if len(defined) else np.nan,
+        )
+        return dict(zip(TEMPORAL_NAMES, values, strict=True))
+
+
+def _correlation(first: Array32, second: Array32) -> float:
+    (mean_first, deviation_first), (mean_second, deviation_second) = (_moments(first), _moments(second))
+    if not deviation_first or not deviation_second:
+        return np.nan
+    product = float(cv2.mean(first * second)[0])
+    return (product - mean_first * mean_second) / (deviation_first * deviation_second)
+
+
+def _moments(values: Array32) -> tuple[float, float]:
+    mean, deviation = cv2.meanStdDev(values)
+    return float(mean[0, 0]), float(deviation[0, 0])

@@ -17,21 +17,18 @@ One thing differs on purpose: a video with fewer frames than ``min_frames`` has 
 where the original repeats some.
 """
 
-from math import nan
-
 import cv2
 import numpy as np
 
 from fvc_exp._typing import Frame
-from fvc_exp.features import blur, noise
-from fvc_exp.features.dct import EXACT_BASIS, block_moments
+from fvc_exp.features import blocks, filters
 from fvc_exp.features.scaled import ADDED_NAMES, WINDOW, edge_density
 from fvc_exp.features.strips import padded_strips, standard_deviation
 
 HIGH_PASS = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], np.float32)
 
 # The 64 coefficients of a block sum to <block, outer(w, w)>, w the column sums of the DCT matrix.
-COEFFICIENT_SUM = np.outer(EXACT_BASIS.sum(axis=0), EXACT_BASIS.sum(axis=0))
+COEFFICIENT_SUM = np.outer(blocks.EXACT_BASIS.sum(axis=0), blocks.EXACT_BASIS.sum(axis=0))
 
 
 def original_stage2_features(rgb: Frame) -> dict[str, float]:
@@ -40,10 +37,10 @@ def original_stage2_features(rgb: Frame) -> dict[str, float]:
     noise_sums, gradient_sums = np.zeros(3), np.zeros((1, 2))
     for strip in padded_strips(gray[None]):
         response = cv2.filter2D(strip[0], cv2.CV_16S, HIGH_PASS)[1:-1]
-        noise_sums += noise.response_sums(np.asarray(response, dtype=np.int16))
-        gradient_sums += blur.gradient_sums(strip)
+        noise_sums += filters.response_sums(np.asarray(response, dtype=np.int16))
+        gradient_sums += filters.gradient_sums(strip)
     _, square, fourth = noise_sums / gray.size
-    sharpness = blur.blur_features(np.array([blur.laplacian_sums(gray)]), gradient_sums, gray.size)
+    sharpness = filters.blur_features(np.array([filters.laplacian_sums(gray)]), gradient_sums, gray.size)
     return {
         "noise_energy": float(square * gray.size),
         "noise_mean": float(square),
@@ -76,7 +73,7 @@ def _gray(rgb: Frame) -> Frame:
 def _dct(gray: Frame) -> dict[str, float]:
     bottom, right = (-size % 8 for size in gray.shape)
     padded = np.asarray(cv2.copyMakeBorder(gray, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
-    dc, energy = block_moments(padded)
+    dc, energy = blocks.block_moments(padded)
     folded = padded.reshape(padded.shape[0] // 8, 8, -1).sum(axis=0, dtype=np.int64)
     folded = folded.reshape(8, -1, 8).sum(axis=1)
     ac_mean = (float((folded * COEFFICIENT_SUM).sum()) - float(dc.sum())) / padded.size
@@ -100,7 +97,7 @@ def _wrapped_steps(gray: Frame) -> float:
     height, width = gray.shape
     counted = (height // 8) * (width // 8)
     if not counted:
-        return nan
+        return np.nan
     used = gray[: len(range(0, height - 8, 8)) * 8, : len(range(0, width - 8, 8)) * 8]
     total = 0
     for step in (used[:, 1:] - used[:, :-1], (used[1:] - used[:-1]).T):

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp._typing import Array, Frame
-from fvc_exp.features import blocks, blur, codec, dct, noise
+from fvc_exp.features import blocks, codec, filters
 from fvc_exp.features.strips import Frames, padded_strips, stack_frames, standard_deviation, tall_image, without_padding
 
 Columns = dict[str, Array]
 """Feature values by name, one per frame."""
 
-BASE_NAMES = (*noise.NAMES, *dct.NAMES, *blur.NAMES, *blocks.NAMES)
-
+BASE_NAMES = (*filters.NOISE_NAMES, *blocks.DCT_NAMES, *filters.BLUR_NAMES, *blocks.BLOCK_NAMES)
 STAGE2_NAMES = (*BASE_NAMES, *codec.NAMES)
 
 ADDED_NAMES = (
@@ -26,9 +25,7 @@ ADDED_NAMES = (
     "color_consistency_b",
     "compression_artifacts",
 )
-
 FLAG_NAMES = ("is_upscaled", "is_downscaled")
-
 STAGE4_NAMES = (*STAGE2_NAMES, *ADDED_NAMES, *FLAG_NAMES)
 
 CANNY_THRESHOLDS = (50, 150)  # of the L1 magnitude of the 3x3 Sobel gradient, in gray levels
@@ -64,7 +61,7 @@ def crop(image: Frame, box: Scaling | None, *, to_blocks: bool = False) -> Frame
 def stage2_pixel_features(lumas: Sequence[Frame], box: Scaling | None = None) -> Columns:
     """The twelve pixel features of frames of one size: noise, block DCT, sharpness, blockiness. Luma 0 to 255.
 
-    One number per frame; for definitions and units see the modules of the four families. With a ``box`` only the pixels
+    One number per frame; for definitions and units see ``filters`` and ``blocks``. With a ``box`` only the pixels
     in it count; 8x8 blocks stay on the grid of the frame, where the codec has them.
     """
     pictures, aligned = _cropped(lumas, box)
@@ -147,12 +144,12 @@ def _base_features(pictures: Frames, steps: tuple[Array, Array], aligned: Frames
     number, pixels = len(pictures), pictures[0].size
     noise_sums, gradient_sums = np.zeros((number, 3)), np.zeros((number, 2))
     for strips in padded_strips(pictures):
-        noise_sums += noise.noise_sums(strips)
-        gradient_sums += blur.gradient_sums(strips)
-    laplacian_sums = np.array([blur.laplacian_sums(picture) for picture in pictures])
+        noise_sums += filters.noise_sums(strips)
+        gradient_sums += filters.gradient_sums(strips)
+    laplacian_sums = np.array([filters.laplacian_sums(picture) for picture in pictures])
     return (
-        noise.noise_features(noise_sums, pixels)
-        | dct.dct_features(aligned)
-        | blur.blur_features(laplacian_sums, gradient_sums, pixels)
+        filters.noise_features(noise_sums, pixels)
+        | blocks.dct_features(aligned)
+        | filters.blur_features(laplacian_sums, gradient_sums, pixels)
         | blocks.block_features(*steps)
     )

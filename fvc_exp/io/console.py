@@ -1,4 +1,4 @@
-"""What a person reads in the terminal, or in the file that the output goes to."""
+"""Consoles, progress bars and tables, for the terminal or for a file that the output goes to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
+from rich import box, markup, progress
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -40,17 +38,18 @@ def progress_bar(title: str) -> Iterator[Callable[..., None]]:
         yield _status_lines(console)
         return
     columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[status]}"),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[status]}"),
     )
-    with Progress(TextColumn("{task.description}"), *columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=None, status="")
+    with progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None, status="")
 
         def update(done: int, total: int, status: str = "") -> None:
-            progress.update(task, completed=done, total=total, status=status)
+            bar.update(task, completed=done, total=total, status=status)
 
         yield update
 
@@ -79,10 +78,12 @@ def frame_table(
 
     ``styles`` holds one style of rich per row.
     """
-    table = Table(title=escape(title), title_justify="left", title_style="", box=SIMPLE_HEAD, collapse_padding=True)
+    table = Table(
+        title=markup.escape(title), title_justify="left", title_style="", box=box.SIMPLE_HEAD, collapse_padding=True
+    )
     for name, dtype in frame.schema.items():
         is_number = dtype.is_numeric() or name in right
-        table.add_column(escape(name), justify="right" if is_number else "left", overflow="fold")
+        table.add_column(markup.escape(name), justify="right" if is_number else "left", overflow="fold")
     for row, style in zip(frame.iter_rows(), styles or [None] * len(frame), strict=True):
         table.add_row(*(_cell(value, floats) for value in row), style=style)
     return table
@@ -93,4 +94,4 @@ def _cell(value: object, floats: str) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return format(value, floats) if isinstance(value, float) else escape(str(value))
+    return format(value, floats) if isinstance(value, float) else markup.escape(str(value))

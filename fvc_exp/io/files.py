@@ -1,6 +1,4 @@
-"""A file gets to its place whole or not at all, and what only one process may do at a time."""
-
-from __future__ import annotations
+"""Files that are written whole or not at all, locks between processes, and JSON."""
 
 import errno
 import fcntl
@@ -57,7 +55,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def exclusive_lock(lock: Path) -> Iterator[None]:
-    """Hold a lock file while the block runs; whoever asks for it meanwhile waits. It ends with its process."""
+    """Hold a lock file while the block runs; other processes wait for it. The lock ends with its process."""
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -68,7 +66,7 @@ def exclusive_lock(lock: Path) -> Iterator[None]:
 
 
 def require_folder(path: Path) -> None:
-    """Tell a file and a wrong path from a folder.
+    """Check that a path is a folder.
 
     Raises:
         ArtifactError: there is no such folder.
@@ -89,7 +87,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         with atomic_file(path) as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())  # a run that says done must survive the node that says it
+            os.fsync(file.fileno())  # a run whose status is done must survive a crash of its node
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -118,7 +116,7 @@ def read_json(path: Path) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Only what JSON and YAML know: enums become names, numbers that are none become null."""
+    """The value as JSON and YAML know it: enums become names, NaN and infinities null."""
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, float):

@@ -10,7 +10,7 @@ from fvc_exp.io.files import write_json
 
 
 class FileName:
-    """A file of a run folder: on a folder, its path. Made when asked for; views have thousands of folders."""
+    """A file of a run folder: on a folder, its path, made when asked for since analytics reads thousands of folders."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -44,19 +44,19 @@ class RunFolder:
         self.path = path
 
     def files(self) -> list[Path]:
-        """Every file of ours, status first: deleting in this order never leaves a finished-looking rest."""
+        """Every file of a run, status first: deleting in this order never leaves a folder that looks finished."""
         kinds = reversed(type(self).__mro__)
         named = [self.path / each.name for kind in kinds for each in vars(kind).values() if isinstance(each, FileName)]
         return sorted(named, key=lambda path: path != self.status)
 
     def beside(self) -> list[Path]:
-        """What else lies there and belongs to the run: Hydra's files, and what ``fvc explain`` found."""
+        """The other files of the run: Hydra's files, and what ``fvc explain`` found."""
         found = (path for pattern in (".hydra/*", "insight/*") for path in sorted(self.path.glob(pattern)))
         return [path for path in found if path.is_file()]
 
 
 def write_status(folder: RunFolder, state: str, started: datetime, **facts: object) -> dict[str, Any]:
-    """Say how the run ended; returns what was written."""
+    """Write how the run ended; returns the content."""
     status = {"state": state, "started": started.isoformat(), "ended": datetime.now(UTC).isoformat(), **facts}
     write_json(folder.status, status)
     return status

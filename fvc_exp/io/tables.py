@@ -1,7 +1,5 @@
 """Find and scan one table on disk: parquet, Arrow IPC (feather) or CSV, told apart by content."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterator
@@ -9,16 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from fvc_exp.errors import DataError
 
 EXTENSIONS = (".parquet", ".arrow", ".feather", ".csv")
-
-
 NULL_WORDS = ("", "NA", "N/A", "nan", "NaN", "null", "None")  # in CSV; else one of them makes a whole column text
-
-
 _MAGIC_LENGTH = 6
 
 
@@ -95,7 +88,7 @@ def read_own(path: Path) -> pl.DataFrame:
 def _reading(source: Path) -> Iterator[None]:
     try:
         yield
-    except (PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{source}: cannot be read: {str(error).splitlines()[0]}") from error
 
 

@@ -19,9 +19,8 @@ from fvc_exp.runs import plots
 from fvc_exp.runs.compare.comparison import Comparison, compare
 from fvc_exp.runs.find import runs_of
 from fvc_exp.runs.load import require_finished, shell_command
-from fvc_exp.sweeps import leaderboard
+from fvc_exp.sweeps import results
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.results import table_of
 from fvc_exp.sweeps.show import summary
 from fvc_exp.sweeps.states import State, member_states
 
@@ -69,13 +68,13 @@ def sweep_content(path: Path) -> SweepContent:
     folder = SweepFolder(path)
     plan = folder.read_plan()
     states = member_states(folder, plan)
-    results = table_of(folder, states)
-    ranked = leaderboard.rank(results)
+    table = results.table_of(folder, states)
+    ranked = results.rank(table)
     comparison, sentences = _compared(path) if len(ranked) else (None, ("No configuration can be ranked yet.",))
     varying = [name for name in _VARYING if name in ranked.columns and ranked[name].n_unique() > 1]
     columns = (*_PARAMETERS, *varying)
     rows = _board(ranked, comparison)
-    floors = leaderboard.floors(ranked)
+    floors = results.floors(ranked)
     return SweepContent(
         path=path,
         name=path.resolve().name,
@@ -89,7 +88,7 @@ def sweep_content(path: Path) -> SweepContent:
         pictures=tuple(_pictures(rows, columns, floors)) if len(rows) else (),
         leaking=tuple(
             f"{row['run_id']} {row['overrides']}: {row['audit_reasons']}"
-            for row in leaderboard.leaking(results).iter_rows(named=True)
+            for row in results.leaking(table).iter_rows(named=True)
         ),
         failures=tuple(each.failure for each in states if each.state in (State.failed, State.lost)),
         invalid=tuple((count, why) for why, count in Counter(each.reason for each in plan.invalid).most_common()),

@@ -12,8 +12,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from fvc_exp._typing import Progress
+from fvc_exp.config.canonical import write_config
 from fvc_exp.config.schema import Config, Stage
-from fvc_exp.config.store import write_config
 from fvc_exp.data.dataset import Dataset, load_dataset
 from fvc_exp.errors import ArtifactError, FvcError
 from fvc_exp.io.console import make_console, progress_bar

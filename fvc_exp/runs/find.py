@@ -47,7 +47,8 @@ def runs_of(paths: Sequence[Path]) -> list[ScoredRun]:
 def runs_below(folder: Path) -> list[RunFolder]:
     """Every run folder at any depth, sorted by path; a run is where a ``status.json`` lies.
 
-    What MLflow took into a store below the folder are copies, and no runs; so is the ``best/`` of a sweep.
+    What MLflow took into a store below the folder are copies, and no runs; so is the ``best/`` of a sweep. Hidden
+    folders are left out: a killed process may leave an unfinished one.
 
     Raises:
         DataError: there is none.
@@ -56,7 +57,7 @@ def runs_below(folder: Path) -> list[RunFolder]:
     found = []
     # rglob would ask again for the file in every folder that it has just listed: four times as long.
     for path, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_copy(path, names, name)]
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is_copy(path, names, name)]
         if "status.json" in names and (run := RunFolder(Path(path))).status.is_file():
             found.append(run)
     if not found:

@@ -13,8 +13,8 @@ import polars as pl
 import yaml
 from polars.exceptions import PolarsError
 
+from fvc_exp.config.canonical import read_config
 from fvc_exp.config.schema import Config
-from fvc_exp.config.store import read_config
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import read_json, require_folder
 from fvc_exp.io.run_folder import RunFolder, failure_text

@@ -19,11 +19,9 @@ from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
 from fvc_exp.runs.load import require_finished
 from fvc_exp.runs.portable_model import PortableModel, few
-from fvc_exp.stages.features import scaled_file
-from fvc_exp.stages.source_files import find_source
-from fvc_exp.stages.tasks import SCALED, Destination, Task, measure, write_scaled
-from fvc_exp.video.failures import Failed
-from fvc_exp.video.worker_pool import run_in_workers
+from fvc_exp.stages.table_store import find_source
+from fvc_exp.stages.tasks import SCALED, Destination, Task, measure, scaled_file, write_scaled
+from fvc_exp.video.worker_pool import Failed, run_in_workers
 
 SCALED_TABLES = frozenset({Table.stage4, Table.original_stage4})
 

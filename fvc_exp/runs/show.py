@@ -1,7 +1,5 @@
 """What a run and a comparison of runs print in the terminal."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import polars as pl

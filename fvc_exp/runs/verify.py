@@ -11,8 +11,7 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.runs.execute import dataset_of, train_and_write
 from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.provenance import provenance
-from fvc_exp.training.shared_fits import read_points
-from fvc_exp.training.split_dataset import SplitDataset
+from fvc_exp.training.split_dataset import SplitDataset, read_points
 
 _MOST_DIFFERENCES = 10
 

@@ -9,8 +9,7 @@ from fvc_exp._typing import Frame
 from fvc_exp.data.columns import KEY
 from fvc_exp.demo.corpus import corpus_folder
 from fvc_exp.runs.load import LoadedRun
-from fvc_exp.video.decode import sampled_frames
-from fvc_exp.video.rewrite import quarter_turns
+from fvc_exp.video.decode import SampledFrames
 
 
 def run_videos(run_folder: Path) -> pl.DataFrame:
@@ -35,9 +34,9 @@ def measured_frames(run_folder: Path, video: Path) -> list[Frame]:
         VideoError: the video cannot be decoded.
     """
     config = LoadedRun(run_folder).config.video
-    frames = sampled_frames(video, config.sampling, config.limits)
+    frames = SampledFrames(video, config.sampling, config.limits)
     found = frames.read(lambda samples: [sample.rgb.copy() for sample in samples if sample.is_sampled])
-    turns = quarter_turns(frames.probe)
+    turns = frames.probe.quarter_turns
     return [np.rot90(frame, turns) for frame in found]
 
 

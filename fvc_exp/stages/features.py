@@ -1,7 +1,5 @@
 """Stages 2 and 4: feature tables of the input videos and of the scaled ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -14,13 +12,9 @@ from fvc_exp.config.schema import Table, VideoConfig
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS
-from fvc_exp.features.scaled import Scaling
 from fvc_exp.stages.runner import Options, StageSummary, Unit, earlier_failure, run_units
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
-from fvc_exp.stages.tasks import SOURCE_CODEC, ScaledFile, measure
-
-_BOX = ("box_x", "box_y", "box_width", "box_height", "is_upscaled", "is_downscaled")
-
+from fvc_exp.stages.tasks import SCALING, SOURCE_CODEC, measure, scaled_file
 
 _PROVENANCE_TYPES: Schema = {
     **dict.fromkeys(("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"), pl.Int64),
@@ -39,7 +33,7 @@ def run_features(
     video: VideoConfig,
     options: Options | None = None,
 ) -> dict[Table, StageSummary]:
-    """Measure the videos (column ``video_path``) and write each of ``tables`` at its path, one row a video.
+    """Measure the videos (column ``video_path``) and write each of ``tables`` at its path, one row per video.
 
     A video is decoded once for all tables that lack its row. Features are float64, null where undefined; a video that
     failed has nulls, ``error`` and ``error_class``.
@@ -66,7 +60,7 @@ def run_scaled_features(
     Raises:
         DataError: a column of ``scaled_metadata`` is missing, or a table was not written by this stage.
     """
-    for name in (KEY, "scaled_path", *_BOX, *SOURCE_CODEC):
+    for name in (KEY, "scaled_path", *SCALING, *SOURCE_CODEC):
         if name not in scaled.columns:
             raise DataError(
                 f"scaled_metadata: column {name!r} is missing; the table has {', '.join(scaled.columns)} "
@@ -74,11 +68,6 @@ def run_scaled_features(
             )
     units = [_scaled_unit(row) for row in scaled.iter_rows(named=True)]
     return _run(units, tables, root, video, options)
-
-
-def scaled_file(row: Mapping[str, Any]) -> ScaledFile:
-    """What measuring a scaled file needs to know of it, from its row of ``scaled_metadata``."""
-    return ScaledFile(Scaling(**{name: row[name] for name in _BOX}), {name: row[name] for name in SOURCE_CODEC})
 
 
 def _scaled_unit(row: Mapping[str, Any]) -> Unit:
@@ -93,7 +82,7 @@ def _run(
     stores = {table.name: _store(table, path, video) for table, path in tables.items()}
     keys = pl.DataFrame({KEY: [unit.key for unit in units]}, schema={KEY: pl.String})
     function = partial(measure, video.sampling, video.limits)
-    summaries = run_units(stores, units, keys, lambda _: function, root=root, video=video, options=options or Options())
+    summaries = run_units(stores, units, keys, function, root=root, video=video, options=options)
     return {table: summaries[table.name] for table in tables}
 
 

@@ -1,7 +1,5 @@
 """The stages in their order, on one data set: what each reads and writes, and what training needs first."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -16,12 +14,16 @@ from fvc_exp.config.schema import Config, Stage, Table
 from fvc_exp.data.manifest import read_manifest
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
-from fvc_exp.io.files import write_atomic
-from fvc_exp.io.tables import collect, find_table, scan_table
-from fvc_exp.stages.augment import run_augment
-from fvc_exp.stages.features import run_features, run_scaled_features
+from fvc_exp.io import files, tables
+from fvc_exp.stages import copies, features, tasks
 from fvc_exp.stages.runner import Options, StageSummary
-from fvc_exp.stages.scale import run_scale
+
+log = logging.getLogger(__name__)
+
+ShowProgress = Callable[[str], AbstractContextManager[Progress]]
+
+INPUT_METADATA = "input_metadata"  # the videos that the user named, as a table; data=videos trains on it
+SCALED_TABLES = (Table.stage4, Table.original_stage4)
 
 
 def print_stage(console: Console, name: str, summaries: Mapping[str, StageSummary]) -> None:
@@ -35,22 +37,6 @@ def print_stage(console: Console, name: str, summaries: Mapping[str, StageSummar
             soft_wrap=True,
             markup=False,
         )
-
-
-log = logging.getLogger(__name__)
-
-
-ShowProgress = Callable[[str], AbstractContextManager[Progress]]
-
-
-# What the user named, as a table; data=videos trains on it.
-INPUT_METADATA = "input_metadata"
-
-
-AUGMENTED, SCALED = "augmented.parquet", "scaled_metadata.parquet"
-
-
-SCALED_TABLES = (Table.stage4, Table.original_stage4)
 
 
 def with_demo(config: Config, show: ShowProgress) -> Config:
@@ -77,24 +63,24 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
 
 def _augment(config: Config, options: Options) -> Iterable[StageSummary]:
     videos, root = _inputs(config), Path(config.data.root)
-    return [run_augment(videos, root=root, video=config.video, seed=config.seed, options=options)]
+    return [copies.run_augment(videos, root=root, video=config.video, seed=config.seed, options=options)]
 
 
 def _features(config: Config, options: Options) -> Iterable[StageSummary]:
-    tables = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
+    chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
     root = Path(config.data.root)
-    return run_features(_videos(config), tables, root=root, video=config.video, options=options).values()
+    return features.run_features(_videos(config), chosen, root=root, video=config.video, options=options).values()
 
 
 def _scale(config: Config, options: Options) -> Iterable[StageSummary]:
-    return [run_scale(_videos(config), root=Path(config.data.root), video=config.video, options=options)]
+    return [copies.run_scale(_videos(config), root=Path(config.data.root), video=config.video, options=options)]
 
 
 def _scaled_features(config: Config, options: Options) -> Iterable[StageSummary]:
-    tables = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
+    chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
     root = Path(config.data.root)
-    scaled = _read(root / SCALED, "stage=scale writes it")
-    return run_scaled_features(scaled, tables, root=root, video=config.video, options=options).values()
+    scaled = _read(root / f"{tasks.SCALED}.parquet", "stage=scale writes it")
+    return features.run_scaled_features(scaled, chosen, root=root, video=config.video, options=options).values()
 
 
 # The stages before training, in their order.
@@ -111,7 +97,7 @@ def prepare_training(config: Config, show: ShowProgress) -> None:
     """Make the tables that training reads and that follow from the videos alone."""
     if config.data.scaled_metadata == INPUT_METADATA:
         path = Path(config.data.root) / f"{INPUT_METADATA}.parquet"
-        write_atomic(path, _inputs(config).write_parquet)
+        files.write_atomic(path, _inputs(config).write_parquet)
     if _tables(config, scaled=False):
         run_video_stage(config, Stage.features, show)
     if _tables(config, scaled=True):
@@ -131,14 +117,14 @@ def _inputs(config: Config) -> pl.DataFrame:
 
 def _videos(config: Config) -> pl.DataFrame:
     """What stages 2 and 3 work on: the table of stage 1 where there is one, else the input videos."""
-    augmented = Path(config.data.root) / AUGMENTED
+    augmented = Path(config.data.root) / f"{tasks.AUGMENTED}.parquet"
     return _read(augmented, "stage=augment writes it") if augmented.exists() else _inputs(config)
 
 
 def _read(path: Path, hint: str) -> pl.DataFrame:
     if not path.exists():
         raise DataError(f"{path}: no such file; {hint}")
-    return collect(*scan_table(find_table(path)))
+    return tables.collect(*tables.scan_table(tables.find_table(path)))
 
 
 def _tables(config: Config, *, scaled: bool) -> dict[Table, Path]:

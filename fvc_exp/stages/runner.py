@@ -1,7 +1,5 @@
 """What all stages share: skip what is finished, let workers do the rest, keep each row as it comes, then merge."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -14,11 +12,9 @@ import polars as pl
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import VideoConfig
 from fvc_exp.data.columns import KEY
-from fvc_exp.stages.source_files import Source, find_source
-from fvc_exp.stages.table_store import OWN_COLUMNS, TableStore, states
+from fvc_exp.stages.table_store import OWN_COLUMNS, Source, TableStore, find_source, states
 from fvc_exp.stages.tasks import Task
-from fvc_exp.video.failures import Failed
-from fvc_exp.video.worker_pool import run_in_workers
+from fvc_exp.video.worker_pool import Failed, run_in_workers
 
 Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table
 
@@ -38,7 +34,7 @@ class Options:
 
 @dataclass(frozen=True)
 class StageSummary:
-    """Videos of this shard: done now, finished before, and failed (now or before) by error class.
+    """Videos of this shard: done now, finished before, and how many failed (now or before) per error class.
 
     ``is_complete`` says whether ``table`` was written; else other shards still have rows to add.
     """
@@ -66,7 +62,7 @@ class Unit:
 
 @dataclass
 class _Plan:
-    """The tasks still to be done, the rows known without work, and the keys this shard has to answer for."""
+    """The tasks still to be done, the rows known without work, and the units of this shard."""
 
     sources: dict[str, Source]
     shard: list[Unit]
@@ -78,17 +74,17 @@ def run_units(
     stores: Mapping[str, TableStore],
     units: Sequence[Unit],
     carried: pl.DataFrame,
-    make_function: Callable[[Mapping[str, TableStore]], Callable[[Task], Rows]],
+    function: Callable[[Task], Rows],
     *,
     root: Path,
     video: VideoConfig,
-    options: Options,
+    options: Options | None = None,
 ) -> dict[str, StageSummary]:
     """Give every unit of this shard its row in every store, and merge the stores that are complete then.
 
-    ``make_function`` is called when the stores are open; what it returns runs in the workers. ``carried`` has the key
-    and the input columns that the merged tables repeat.
+    ``function`` runs in the workers. ``carried`` has the key and the input columns that the merged tables repeat.
     """
+    options = options or Options()
     with ExitStack() as stack:
         for store in stores.values():
             stack.enter_context(store)
@@ -98,7 +94,7 @@ def run_units(
             for name in names:
                 pending[name].add(unit.key)
                 stores[name].add(unit.key, plan.sources[unit.key], row)
-        _work(stores, plan, make_function(stores), video, options)
+        _work(stores, plan, function, video, options)
         for store in stores.values():
             store.flush()
         current = states(plan.sources)
@@ -147,7 +143,7 @@ def _work(
 ) -> None:
     total = len(plan.shard)
     finished = total - len(plan.tasks)
-    report = options.on_progress or _no_progress
+    report = options.on_progress or (lambda _done, _total: None)
     report(finished, total)
     with closing(run_in_workers(function, plan.tasks, limits=video.limits, workers=video.workers)) as outcomes:
         for done, outcome in enumerate(outcomes, start=finished + 1):
@@ -161,10 +157,6 @@ def _work(
 def _without_path(failed: Failed, path: Path) -> Failed:
     """The row names its video already, and a table must not depend on where it was made."""
     return Failed(failed.error_class, failed.message.removeprefix(f"{path}: "))
-
-
-def _no_progress(_done: int, _total: int) -> None:
-    """Nobody watches."""
 
 
 def _summary(

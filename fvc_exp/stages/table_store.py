@@ -5,8 +5,6 @@ is in place, and readers look at the parts first and the table last. So between 
 any moment, and processes that do the same work at once leave rows that say the same.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json
@@ -14,48 +12,68 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import polars as pl
-from polars.datatypes import DataType, DataTypeClass
 
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.io.tables import collect, scan_table
-from fvc_exp.stages.source_files import Source
-from fvc_exp.video.failures import Failed
+from fvc_exp.video.container import Failure
+from fvc_exp.video.worker_pool import Failed
 
-Schema = Mapping[str, DataType | DataTypeClass]
-
+Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 ERROR_COLUMNS: Schema = {"error": pl.String, "error_class": pl.String}
-
-
 # By these a row is recognised as made from other settings or from a file that has changed since.
 STATE_COLUMNS: Schema = {"file_size": pl.Int64, "file_mtime_ns": pl.Int64}
-
-
 SETTINGS_COLUMNS: Schema = {"settings": pl.String, **STATE_COLUMNS}
-
-
 OUTPUT_SIZE = "output_size"
-
-
 OWN_COLUMNS = (*ERROR_COLUMNS, *SETTINGS_COLUMNS, OUTPUT_SIZE)
-
-
 _ROWS_IN_A_PART = 16
-
-
 _SECONDS_OF_A_PART = 3.0
-
-
 _ABANDONED_AFTER_SECONDS = 24 * 3600.0
+OUTSIDE_ROOT = "outside_root"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that may be opened under ``path``, or the reason why not. Size in bytes; None if nothing was looked at."""
+
+    path: Path | None
+    size: int | None = None
+    mtime_ns: int | None = None
+    failed: Failed | None = None
+
+
+def find_source(root: Path, name: str) -> Source:
+    """Find the file called ``name`` below the data root, with every symbolic link followed.
+
+    Nothing outside the root is opened, and nothing that is not a regular file: a pipe or device could block for ever.
+    """
+    if "\0" in name:
+        return _refused(Failure.missing, "a file name cannot hold a NUL character")
+    path = Path(os.path.realpath(root / name))
+    if not path.is_relative_to(os.path.realpath(root)):
+        return _refused(OUTSIDE_ROOT, "the file lies outside the data root; only files below data.root are opened")
+    try:
+        facts = path.stat()
+    except OSError as error:
+        return _refused(Failure.missing, f"cannot be read ({error.strerror})")
+    if not stat.S_ISREG(facts.st_mode):
+        kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "no regular file"
+        return _refused(Failure.not_a_video, f"is {kind}")
+    return Source(path, facts.st_size, facts.st_mtime_ns)
+
+
+def _refused(error_class: str, message: str) -> Source:
+    return Source(None, failed=Failed(str(error_class), message))
 
 
 def fingerprint(**settings: object) -> str:
@@ -93,9 +111,7 @@ class TableStore:
         self.scratch.mkdir(parents=True)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.flush()
         shutil.rmtree(self.scratch)
         self._remove_empty_parts()

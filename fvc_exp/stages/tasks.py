@@ -1,36 +1,29 @@
 """What the workers do with one video. No polars here: its threads and reserved memory have no place in a worker."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from math import isnan
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
-from fvc_exp.features import codec
-from fvc_exp.features.extract import extract
+from fvc_exp.features import codec, extract
 from fvc_exp.features.scaled import Scaling
-from fvc_exp.video.letterbox import scale
-from fvc_exp.video.perturb import augment, describe
-from fvc_exp.video.rewrite import Rewritten
+from fvc_exp.video import perturb, rewrite
 
 _LONGEST_STEM = 60
+
+AUGMENTED, SCALED = "augmented", "scaled_metadata"
+SCALING = tuple(field.name for field in fields(Scaling))
+SOURCE_CODEC = tuple(f"source_{name}" for name in codec.NAMES)
 
 
 def file_stem(video_path: str) -> str:
     """A plain file name for what is made from a video: readable, and different for different paths."""
     stem = re.sub(r"[^\w.-]", "_", PurePosixPath(video_path).stem, flags=re.ASCII)[:_LONGEST_STEM]
     return f"{stem}_{hashlib.sha256(video_path.encode()).hexdigest()[:12]}"
-
-
-AUGMENTED, SCALED = "augmented", "scaled_metadata"
-
-
-SOURCE_CODEC = tuple(f"source_{name}" for name in codec.NAMES)
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,11 @@ class ScaledFile:
 
     scaling: Scaling
     source_codec: Mapping[str, float | None]
+
+
+def scaled_file(row: Mapping[str, Any]) -> ScaledFile:
+    """What measuring a scaled file needs to know of it, from its row of ``scaled_metadata``."""
+    return ScaledFile(Scaling(**{name: row[name] for name in SCALING}), {name: row[name] for name in SOURCE_CODEC})
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def measure(sampling: SamplingConfig, limits: LimitsConfig, task: Task) -> dict[
     """
     tables = [Table[name] for name in task.tables]
     scaled: ScaledFile | None = task.payload
-    extraction = extract(task.path, tables, sampling, limits, scaling=scaled.scaling if scaled else None)
+    extraction = extract.extract(task.path, tables, sampling, limits, scaling=scaled.scaling if scaled else None)
     rows: dict[str, dict[str, Any]] = {}
     for table in tables:
         features: dict[str, float | None] = dict(extraction.features[table])
@@ -91,11 +89,11 @@ def measure(sampling: SamplingConfig, limits: LimitsConfig, task: Task) -> dict[
 def write_augmented(seed: int, limits: LimitsConfig, destination: Destination, task: Task) -> dict[str, dict[str, Any]]:
     """Write one augmentation; the payload is (path of the original, number of the augmentation)."""
     original, index = task.payload
-    operations, rewritten = augment(
+    operations, rewritten = perturb.augment(
         task.path, destination.unfinished(task.key), seed=seed, video_path=original, index=index, limits=limits
     )
     size = destination.finish(task.key)
-    return {AUGMENTED: {"operations": describe(operations), "output_size": size} | _frame_counts(rewritten)}
+    return {AUGMENTED: {"operations": perturb.describe(operations), "output_size": size} | _frame_counts(rewritten)}
 
 
 def write_scaled(
@@ -103,7 +101,7 @@ def write_scaled(
 ) -> dict[str, dict[str, Any]]:
     """Write the letterboxed copy of a video; the payload is its path."""
     name: str = task.payload
-    box, rewritten = scale(task.path, destination.unfinished(name), size, sampling, limits)
+    box, rewritten = rewrite.scale(task.path, destination.unfinished(name), size, sampling, limits)
     cues = codec.codec_features(rewritten.probe, rewritten.probe.width * rewritten.probe.height)
     row = asdict(box) | {
         "scaled_path": name,
@@ -116,7 +114,7 @@ def write_scaled(
     }
 
 
-def _frame_counts(rewritten: Rewritten) -> dict[str, int]:
+def _frame_counts(rewritten: rewrite.Rewritten) -> dict[str, int]:
     decoded = rewritten.decoded
     return {
         "frames_total": decoded.frames_total,
@@ -126,5 +124,5 @@ def _frame_counts(rewritten: Rewritten) -> dict[str, int]:
 
 
 def _without_nan(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Tables say missing with null."""
+    """A missing value is null in a table."""
     return {name: None if value is None or isnan(value) else value for name, value in values.items()}

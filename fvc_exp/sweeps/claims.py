@@ -20,11 +20,7 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.sweeps.folder import MemberFolder, read_status
 
 HEARTBEAT_SECONDS = 10.0
-
-
 STALE_SECONDS = 60.0
-
-
 _SUFFIX = ".claim"
 
 

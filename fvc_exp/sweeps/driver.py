@@ -1,17 +1,13 @@
-"""A sweep from its plan to its leaderboard, and going on wherever an earlier driver stopped."""
+"""Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
-from rich.console import Console
-
+from fvc_exp.config.canonical import read_config
 from fvc_exp.config.schema import Choice
-from fvc_exp.config.store import read_config
 from fvc_exp.errors import ConfigError
-from fvc_exp.io import files
+from fvc_exp.io import files, tables
 from fvc_exp.io.console import make_console
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.io.tables import read_own
-from fvc_exp.sweeps import launchers, leaderboard, results, show, submissions
+from fvc_exp.sweeps import launchers, results, schedulers, show
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.plan import size_hint
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States, Watch, wait
 
 
@@ -19,7 +15,7 @@ def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
     """Run what the plan still lacks, wait for all of it, and write the results; True if every member is done.
 
     Jobs of an earlier driver that are still queued or running are waited for, not submitted again. With ``leave``
-    the function returns as soon as everything is submitted, and True means no more than that.
+    the function returns as soon as everything is submitted, and True then means only that.
 
     Raises:
         ConfigError: the launcher cannot do that.
@@ -32,19 +28,19 @@ def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
         raise ConfigError(f"sweep.wait=false needs hydra/launcher=slurm: jobs of {plan.launcher} end with the driver")
     sweep.make()
     with files.exclusive_lock(sweep.lock):  # the next driver sees what this one submitted
-        submissions.recover_job_ids(sweep)
+        schedulers.recover_job_ids(sweep)
         sweep.write_plan(plan)
         states = Watch(sweep, plan).settle()
         missing = [each.member for each in states if each.state in TO_RUN or _runs_again(each)]
         console.print(show.counts_line(plan, states), highlight=False)
-        if launcher.leaves and (hint := size_hint(plan, len(missing))):
+        if launcher.leaves and (hint := show.size_hint(plan, len(missing))):
             console.print(hint, soft_wrap=True)
         launcher.start(launchers.batches(missing, plan.pack))
     if leave:
         console.print(f"submitted; see fvc status {sweep.path}, later fvc collect {sweep.path}", soft_wrap=True)
         return True
     launcher.prepare()
-    states = _wait(console, sweep, plan, launcher)
+    states = _wait(sweep, plan, launcher)
     finish(sweep, plan, states)
     return all(each.state is State.done for each in states)
 
@@ -53,11 +49,11 @@ def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
     """Write the tables, print the leaderboard, and copy the best run, with its pictures, to ``best/``."""
     console = make_console()
     table = results.collect_results(sweep, states)
-    ranked = leaderboard.rank(table)
-    leaderboard.write_csv(sweep, ranked)
+    ranked = results.rank(table)
+    results.write_csv(sweep, ranked)
     show.print_leaderboard(console, plan, states, table)
     if len(ranked):
-        found = leaderboard.ties(sweep, ranked)
+        found = results.ties(sweep, ranked)
         show.print_ties(console, found)
         chosen = ranked["run_id"][0]
         if plan.choice != Choice.best.name and not isinstance(found, str):
@@ -89,7 +85,7 @@ def _picture(run: RunFolder) -> bytes:
     from fvc_exp.runs.plots import png_bytes, roc_pr_figure
 
     data_name = read_config(run.config).data.name
-    return png_bytes(roc_pr_figure(read_own(run.predictions), files.read_json(run.results), data_name))
+    return png_bytes(roc_pr_figure(tables.read_own(run.predictions), files.read_json(run.results), data_name))
 
 
 def _is_copy(best: RunFolder, run: RunFolder) -> bool:
@@ -107,15 +103,16 @@ def _best_line(sweep: SweepFolder, plan: Plan) -> str:
 
 
 def _runs_again(found: MemberState) -> bool:
-    """The stages that train nothing look at their videos whenever they are asked to."""
+    """Whether the member is of a stage that trains nothing: those look at their videos in every sweep."""
     return found.state is State.done and not found.member.trains
 
 
-def _wait(console: Console, sweep: SweepFolder, plan: Plan, launcher: launchers.Launcher) -> States:
+def _wait(sweep: SweepFolder, plan: Plan, launcher: launchers.Launcher) -> States:
     try:
         with show.follow(len(plan.members)) as on_look:
-            return wait(Watch(sweep, plan), launcher, on_look)
+            return wait(Watch(sweep, plan), launcher.step, on_look)
     except KeyboardInterrupt:
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"
-        console.print(f"{sweep.path}: {jobs}; give the same command again to go on", soft_wrap=True, markup=False)
+        text = f"{sweep.path}: {jobs}; give the same command again to go on"
+        make_console(stderr=True).print(text, soft_wrap=True, markup=False)
         raise

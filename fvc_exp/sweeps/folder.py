@@ -161,10 +161,10 @@ def _decode_dataclass(kind: Any, content: Mapping[str, Any]) -> Any:
 
 
 def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str, Any] | None:
-    """The status of a member that needs no further run, by this newest job of it, else None.
+    """The status of a member that needs no further run, else None; ``job`` is its newest job.
 
-    What trains is finished for good, since its id covers its data. The other stages look at their videos every time,
-    and skip what they did before on their own.
+    A training run is finished for good, since its id covers its data. The other stages look at their videos in every
+    job, and skip by themselves what they did before.
     """
     status = read_status(folder.status)
     if status is None or status["state"] != "done":
@@ -175,7 +175,7 @@ def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str,
 
 
 def read_status(path: Path) -> dict[str, Any] | None:
-    """The content of a status or lost file; None if it is missing, or no JSON of ours."""
+    """The content of a status or lost file; None if it is missing or is not such JSON."""
     try:
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -5,32 +5,34 @@ This module is imported by every job first, so it loads nothing scientific befor
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fvc_exp.errors import FvcError
-from fvc_exp.sweeps.cache import SweepCache
+import submitit
+from submitit.core.utils import UncompletedJobError
+
+from fvc_exp._typing import Progress
+from fvc_exp.config.schema import Config
+from fvc_exp.errors import DataError, FvcError
 from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, SweepFolder, finished, read_status
 
 if TYPE_CHECKING:
-    pass
+    from fvc_exp.data.dataset import Dataset
+    from fvc_exp.training import split_dataset
 
+log = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 1.0
-
-
-_WARN_FROM = 0.75  # of a job's time: an earlier warning is put off until then
-
-
-_SHORT_MINUTES = (
-    10  # in so short a job submitit takes any warning for the time limit, in longer ones it checks the time
-)
+_WARN_FROM = 0.75  # share of a job's time; a warning that comes earlier is delayed until then
+_SHORT_MINUTES = 10  # up to this job length submitit takes any warning for the time limit; above it checks the time
+_KEPT = 8  # data sets, and splits: a sweep over seeds has folds for each
+Value = TypeVar("Value")
 
 
 class TimeLimitError(FvcError):
@@ -46,16 +48,12 @@ class MemberBatch:
     minutes: float
 
     def __call__(self) -> list[dict[str, Any]]:
-        """Run the members; returns what their ``status.json`` say."""
-        import submitit
-
+        """Run the members; returns the contents of their ``status.json``."""
         _raise_at_time_limit(self.minutes)
         return run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
 
     def checkpoint(self) -> Any:
         """Hydra's ``max_num_timeout`` above 0 starts the job again: what is finished stays finished."""
-        import submitit
-
         return submitit.helpers.DelayedSubmission(self)
 
 
@@ -118,27 +116,92 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCac
 def _raise_at_time_limit(minutes: float) -> None:
     """Turn submitit's exception about the time limit into one that the run records as its reason.
 
-    SLURM may warn a minute earlier than it was asked to, which of a short limit is nearly all of it: a warning that
-    comes too soon is put off. Longer jobs are left to submitit, which tells time limits from preemptions.
+    SLURM may warn a minute earlier than it was asked to, which is nearly all of a short limit: a warning that comes
+    too soon is delayed. Longer jobs are left to submitit, which tells time limits from preemptions.
     """
-    from submitit.core.job_environment import JobEnvironment
-    from submitit.core.utils import UncompletedJobError
-
-    number = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
+    number = signal.Signals[f"SIG{submitit.JobEnvironment.USR_SIG}"]
     stock = signal.getsignal(number)
     if not callable(stock):
         return
     warn_from = time.monotonic() + _WARN_FROM * 60 * minutes
 
-    def handle(received: int, frame: FrameType | None) -> None:
+    def handle(*received: Any) -> None:
         early = warn_from - time.monotonic()
         if early > 0 and minutes <= _SHORT_MINUTES:
             signal.setitimer(signal.ITIMER_REAL, early)
             return
         try:
-            stock(received, frame)
+            stock(*received)
         except UncompletedJobError as error:
             raise TimeLimitError("the job reached its time limit (hydra.launcher.timeout_min)") from error
 
     signal.signal(number, handle)
     signal.signal(signal.SIGALRM, handle)
+
+
+class SweepCache:
+    """Data sets by their configuration, and splits by folds, audit and seed: each is made once for many members.
+
+    One object serves the members that one process runs. A single run works without it.
+    """
+
+    def __init__(self) -> None:
+        self._datasets: dict[str, Dataset] = {}
+        self._splits: dict[str, split_dataset.SplitDataset] = {}
+        self._fits: dict[str, split_dataset.SharedFits] = {}
+
+    def split_dataset(self, config: Config, planned_sha256: str | None) -> split_dataset.SplitDataset:
+        """Rows and folds of a member, with the fits that its grid shares; the rows must be those of the plan.
+
+        Raises:
+            DataError: the rows are missing, have changed, or cannot be split like this.
+        """
+        from fvc_exp.data import dataset, splits
+        from fvc_exp.training.split_dataset import SplitDataset
+
+        source = repr((config.data, config.features))
+        rows = _once(self._datasets, source, lambda: dataset.load_dataset(config.data, config.features))
+        if planned_sha256 not in (None, found := rows.content_hash()):
+            raise DataError(
+                f"{config.data.root}: the data changed after the sweep was planned (sha256 {found[:12]}, "
+                f"planned {planned_sha256[:12]}); give the command again for a sweep of the new data"
+            )
+        cv, audit, seed = config.cv, config.audit, config.seed
+        return _once(
+            self._splits,
+            repr((found, source, cv, audit, seed)),
+            lambda: SplitDataset(rows, splits.make_split(rows, cv, seed), audit, seed, self._fits),
+        )
+
+    def fit_together(
+        self, members: Sequence[Member], wanted: Collection[Member], on_progress: Progress | None = None
+    ) -> None:
+        """Fit the grids that the wanted members belong to, and keep them in this cache for its split data sets.
+
+        A grid is always fitted as a whole, so that its numbers do not depend on what was finished before. Members whose
+        data cannot be used are skipped here; each fails with that reason when it is run.
+        """
+        from fvc_exp.training.split_dataset import grid_key, points_of
+
+        grids: dict[str, list[Member]] = {}
+        for member in members:
+            grids.setdefault(grid_key(member.config), []).append(member)
+        for grid in grids.values():
+            points = dict.fromkeys(point for member in grid for point in points_of(member.config))
+            if not points or not any(member in wanted for member in grid):
+                continue
+            config, planned = grid[0].config, grid[0].data_sha256
+            try:
+                self.split_dataset(config, planned).fit_together(config, points, on_progress)
+            except DataError as error:
+                log.info("no fits to share: %s", error)
+
+
+def _once(known: dict[str, Value], key: str, make: Callable[[], Value]) -> Value:
+    """The value of this key, made where it is not known; the oldest ones are forgotten."""
+    if key not in known:
+        value = make()
+        while len(known) >= _KEPT:
+            del known[next(iter(known))]
+        known[key] = value
+    return known[key]

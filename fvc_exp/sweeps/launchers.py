@@ -7,25 +7,24 @@ import os
 import shlex
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import submitit
+from submitit.core import utils
+
 from fvc_exp.config.schema import Search
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import progress_bar
-from fvc_exp.sweeps.cache import SweepCache
-from fvc_exp.sweeps.claims import process_start
+from fvc_exp.sweeps import claims, schedulers
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
-from fvc_exp.sweeps.job import MemberBatch, run_members
-from fvc_exp.sweeps.schedulers import LocalQueue, SchedulerError, max_array_size
-from fvc_exp.sweeps.submissions import Cluster, Submission, job_ids, write_submission
+from fvc_exp.sweeps.job import MemberBatch, SweepCache, run_members
+from fvc_exp.sweeps.schedulers import Cluster, Submission, write_submission
 
 _SUBMITIT = "hydra_plugins.hydra_submitit_launcher"
-
 
 _CLUSTERS = {
     f"{_SUBMITIT}.submitit_launcher.SlurmLauncher": Cluster.slurm,
@@ -33,13 +32,8 @@ _CLUSTERS = {
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher": None,
 }
 
-
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-
-
 _T = TypeVar("_T")
-
-
 Batch = tuple[Member, ...]
 """The members of one job."""
 
@@ -83,11 +77,13 @@ class Launcher:
         """Called again and again while members are on their way; False once nothing waits in here."""
         return bool(self._waiting)
 
-    def _submit(self, cluster: Cluster, submission: Submission, jobs: Sequence[Batch], **settings: Any) -> list[str]:
+    def _submit(self, submission: Submission, jobs: Sequence[Batch], **settings: Any) -> list[str]:
         """Hand jobs to submitit; returns their ids."""
-        executor = make_executor(cluster, {**self.settings, **settings}, submission.folder)
+        executor = make_executor(submission.cluster, {**self.settings, **settings}, submission.folder)
         sweep, minutes = str(self.sweep.path.resolve()), self.settings["timeout_min"]
-        with _importable():
+        # A job's Python must find this package also where it is not installed but run from a checkout.
+        known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        with utils.environment_variables(PYTHONPATH=os.pathsep.join(dict.fromkeys([*known, str(_PACKAGE_ROOT)]))):
             submitted = executor.submit_array([MemberBatch(sweep, batch, minutes) for batch in jobs])
         return [str(job.job_id) for job in submitted]
 
@@ -110,7 +106,7 @@ class InProcessLauncher(Launcher):
         if self._waiting:
             batch, job = self._waiting.popleft(), str(os.getpid())
             submission = Submission.new(Cluster.local, str(self.sweep.path), [_ids(batch)])
-            write_submission(self.sweep, submission.with_jobs([f"{job}.{process_start(os.getpid())}"]))
+            write_submission(self.sweep, submission.with_jobs([f"{job}.{claims.process_start(os.getpid())}"]))
             run_members(self.sweep, batch, job, self.cache)
         return bool(self._waiting)
 
@@ -130,12 +126,12 @@ class LocalLauncher(Launcher):
         """Start the next ones as others end."""
         from joblib import cpu_count
 
-        running = LocalQueue().active(self._jobs)
+        running = schedulers.LocalQueue().active(self._jobs)
         for _ in range(min(cpu_count() - len(running), len(self._waiting))):
             batch = self._waiting.popleft()
             submission = Submission.new(Cluster.local, self.settings["submitit_folder"], [_ids(batch)])
-            (pid,) = self._submit(Cluster.local, submission, [batch])
-            self._jobs.append(f"{pid}.{process_start(int(pid))}")
+            (pid,) = self._submit(submission, [batch])
+            self._jobs.append(f"{pid}.{claims.process_start(int(pid))}")
             write_submission(self.sweep, submission.with_jobs([self._jobs[-1]]))
         return bool(self._waiting)
 
@@ -152,21 +148,19 @@ class SlurmLauncher(Launcher):
         Raises:
             SchedulerError: SLURM does not take a submission.
         """
-        arrays = batches(jobs, max_array_size())
+        arrays = batches(jobs, schedulers.max_array_size())
         for array in arrays:
             self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)))
 
     def _submit_array(self, jobs: Sequence[Batch], parallelism: int) -> None:
-        from submitit.core.utils import FailedJobError, FailedSubmissionError
-
         submission = Submission.new(Cluster.slurm, self.settings["submitit_folder"], [_ids(batch) for batch in jobs])
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         try:
-            ids = self._submit(Cluster.slurm, submission, jobs, array_parallelism=parallelism)
-        except (FailedJobError, FailedSubmissionError) as error:
+            ids = self._submit(submission, jobs, array_parallelism=parallelism)
+        except (utils.FailedJobError, utils.FailedSubmissionError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
-        write_submission(self.sweep, submission.with_jobs(job_ids(ids[0].partition("_")[0], len(ids))))
+            raise schedulers.SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
+        write_submission(self.sweep, submission.with_jobs(schedulers.job_ids(ids[0].partition("_")[0], len(ids))))
 
 
 def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
@@ -195,8 +189,6 @@ def make_executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) ->
     Raises:
         ConfigError: submitit does not take one of the parameters.
     """
-    import submitit
-
     given = {key: value for key, value in settings.items() if key not in ("_target_", "submitit_folder")}
     first = {"slurm_max_num_timeout": given.pop("max_num_timeout")} if "max_num_timeout" in given else {}
     first |= {"slurm_python": job_python()}
@@ -218,13 +210,3 @@ def job_python() -> str:
     Python can handle it, and it would kill a job that had time left. Ignored signals stay so until a handler is set.
     """
     return f"""sh -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)}"""
-
-
-@contextmanager
-def _importable() -> Iterator[None]:
-    """Let a job's Python find this package where it is not installed but run from a checkout."""
-    from submitit.core.utils import environment_variables
-
-    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    with environment_variables(PYTHONPATH=os.pathsep.join(dict.fromkeys([*known, str(_PACKAGE_ROOT)]))):
-        yield

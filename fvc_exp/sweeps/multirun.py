@@ -1,4 +1,4 @@
-"""From Hydra's multirun to a sweep that is driven: the only part that reads Hydra's own configuration."""
+"""Turn Hydra's multirun into a sweep and run it; the only module that reads Hydra's own configuration."""
 
 import copy
 import sys
@@ -18,15 +18,14 @@ from fvc_exp.config.schema import Config, Search
 from fvc_exp.config.validate import PROX_NEWTON
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console
-from fvc_exp.sweeps import driver, launchers, show, states
+from fvc_exp.sweeps import driver, launchers, schedulers, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.plan import TrainingData, make_plan, size_hint, sweep_path
-from fvc_exp.sweeps.submissions import Cluster
+from fvc_exp.sweeps.plan import TrainingData, make_plan, sweep_path
 
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """``complete`` if all is done, or was only to be shown or submitted.
+    """``complete``: all is done, or only a plan or a submission was asked for.
 
     ``results`` are the sweep's folder and the configuration with the tracking settings; None before its end.
     """
@@ -81,8 +80,8 @@ def _show(folder: SweepFolder, plan: Plan) -> None:
         console.print("the data are made when the sweep begins; what is done already is not known before that")
     else:
         console.print(f"the sweep would be {folder.path}", soft_wrap=True, markup=False)
-        is_slurm = launchers.cluster_of(plan.launcher, plan.launcher_settings) is Cluster.slurm
-        if is_slurm and (hint := size_hint(plan, len(to_run))):
+        is_slurm = launchers.cluster_of(plan.launcher, plan.launcher_settings) is schedulers.Cluster.slurm
+        if is_slurm and (hint := show.size_hint(plan, len(to_run))):
             console.print(hint, soft_wrap=True)
     console.print("nothing was submitted")
 
@@ -111,7 +110,7 @@ class Grid:
         """The configuration of one point, without Hydra's own node.
 
         Config groups are composed once for each combination of them. Plain values are then set on a copy, which is
-        what Hydra does with them after it composed the groups; anything else goes all the way through Hydra.
+        what Hydra does with them after it composed the groups; any other point is composed by Hydra as a whole.
 
         Raises:
             HydraException: an unknown option or key, or a value of the wrong type.
@@ -128,7 +127,7 @@ class Grid:
             for override in values:
                 OmegaConf.update(composed, override.key_or_group, override.value(), merge=True)
         except OmegaConfBaseException:
-            return self._compose_by_hydra(point)  # fails, too, in Hydra's own words
+            return self._compose_by_hydra(point)  # fails as well, with Hydra's own message
         return composed
 
     def _compose_by_hydra(self, point: Sequence[str]) -> DictConfig:
@@ -146,5 +145,5 @@ class Grid:
 
 
 def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:
-    """The overrides that stand in every one of several points."""
+    """The overrides that all of several points share."""
     return [text for text in points[0] if all(text in point for point in points)] if len(points) > 1 else []

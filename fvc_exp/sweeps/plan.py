@@ -1,8 +1,7 @@
-"""Requested points -> plan: illegal ones refused with their reason, duplicates in effect dropped, data hashed."""
+"""Turn requested points into a plan: refuse illegal ones with a reason, drop duplicates in effect, hash the data."""
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -15,31 +14,12 @@ from fvc_exp.config.schema import Config, Search, SearchConfig, Stage
 from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ConfigError, DataError
-from fvc_exp.io.console import progress_bar
-from fvc_exp.io.files import plain
+from fvc_exp.io import console, files
 from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused
 
 _ID_LENGTH = 12
-
-
-_INERT = ("search", "sweep", "plots", "tracking")  # what changes nothing that a stage writes
-
-
-_UNKNOWN = ""  # the hash of rows that were not made yet; only ever shown, never run
-
-
-_SECONDS_PER_VALUE = 1e-6  # of a table and fit: saga's, by docs/performance.md; our own solver takes a tenth of it
-
-
-_SMALL_SECONDS = 300.0  # of computing in all, below which queueing and start-up cost more than they save
-
-
-_SHORT_SECONDS = 60.0  # of computing per job, below which a cluster mostly schedules
-
-
-_GOOD_SECONDS = 600.0
-
-
+_INERT = ("search", "sweep", "plots", "tracking")  # these change nothing that a stage writes
+_UNKNOWN = ""  # the hash of rows that were not made yet; such a plan is shown, never run
 Prepared = tuple[str, str | None]  # the data root, and the content hash of the rows
 
 
@@ -61,7 +41,7 @@ class TrainingData:
         Raises:
             DataError: it cannot be made or read; raised again for every configuration with the same data.
         """
-        key = json.dumps(plain([asdict(config.data), asdict(config.features), asdict(config.video)]))
+        key = json.dumps(files.plain([asdict(config.data), asdict(config.features), asdict(config.video)]))
         if key not in self._known:
             try:
                 self._known[key] = self._find(config)
@@ -79,8 +59,8 @@ class TrainingData:
             return self._read_if_made(config)
         from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
-        ready = pipeline.with_demo(config, progress_bar)
-        pipeline.prepare_training(ready, progress_bar)
+        ready = pipeline.with_demo(config, console.progress_bar)
+        pipeline.prepare_training(ready, console.progress_bar)
         return self._read(ready)
 
     def _read(self, config: Config) -> Prepared:
@@ -156,7 +136,7 @@ def sweep_path(config: Config, plan: Plan) -> Path:
     """``outputs/sweeps/NAME``; a sweep without a name is named by what it runs, so that the same command resumes it.
 
     Raises:
-        ConfigError: the name is none for a folder.
+        ConfigError: the name cannot be a folder's name.
     """
     if config.sweep.name is not None and not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
         raise ConfigError(
@@ -164,27 +144,6 @@ def sweep_path(config: Config, plan: Plan) -> Path:
         )
     ids = sorted(member.run_id for member in plan.members)
     return Path(config.outputs) / "sweeps" / (config.sweep.name or _digest(ids))
-
-
-def size_hint(plan: Plan, count: int) -> str | None:
-    """What to do instead of ``count`` configurations as jobs, where the data are too small for a cluster.
-
-    A rule of thumb on rows x columns x fits; None for a sweep that is large enough, or of unknown size.
-    """
-    cv = plan.members[0].config.cv
-    folds = cv.n_splits * cv.n_repeats
-    seconds = _SECONDS_PER_VALUE * plan.values * (folds + 1) * max(1, len(cv.c_grid) * cv.inner_splits)
-    if not seconds or not count:
-        return None
-    if seconds * count < _SMALL_SECONDS:
-        return (
-            f"hint: {count} configurations x {folds} folds of {plan.values:,} values are little work for a cluster: "
-            "run locally, without hydra/launcher"
-        )
-    if seconds * plan.pack < _SHORT_SECONDS:
-        better = min(math.ceil(_GOOD_SECONDS / seconds), count)
-        return f"hint: a job computes about {seconds * plan.pack:.0f} s: sweep.pack={better} makes fewer, longer jobs"
-    return None
 
 
 def _member(config: Config, overrides: list[str], data: TrainingData) -> Member:
@@ -203,7 +162,7 @@ def _member_id(config: Config, data_hash: str | None) -> str:
     """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
     if config.stage is Stage.train:
         return run_id(config, data_hash or _UNKNOWN)
-    return _digest({key: value for key, value in plain(asdict(config)).items() if key not in _INERT})
+    return _digest({key: value for key, value in files.plain(asdict(config)).items() if key not in _INERT})
 
 
 def _digest(value: object) -> str:

@@ -1,6 +1,4 @@
-"""A sweep's results as tables, rebuilt from the run folders any number of times."""
-
-from __future__ import annotations
+"""A sweep's results as tables, rebuilt from the run folders any number of times, and the ranking of its runs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,10 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from fvc_exp.io import files
-from fvc_exp.io.tables import parquet_bytes
+from fvc_exp.errors import ArtifactError
+from fvc_exp.io import files, tables
+from fvc_exp.runs.compare.ties import TieSummary, ranking_key, simplicity
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.states import MemberState, State, member_states
+from fvc_exp.sweeps.states import MemberState, State, open_sweep
+
+_LEAKS = (pl.col("audit") == "FAIL").fill_null(value=False) & ~pl.col("audit_allow_fail").fill_null(value=False)
+_BESIDE_C = ("penalty", "l1_ratio", "solver", "features", "class_weight", "seed")
 
 Row = dict[str, Any]
 
@@ -31,8 +33,8 @@ def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.Dat
         for record in files.read_json(sweep.member(each.member.run_id).metrics)
     ]
     files.write_atomic(sweep.results_csv, table.write_csv)
-    files.write_bytes(sweep.results, parquet_bytes(table))
-    files.write_bytes(sweep.folds, parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
+    files.write_bytes(sweep.results, tables.parquet_bytes(table))
+    files.write_bytes(sweep.folds, tables.parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
     return table
 
 
@@ -44,8 +46,8 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
     Raises:
         ArtifactError: this is no folder of a sweep, or a file of a finished run is missing or broken.
     """
-    folder = SweepFolder(Path(path))
-    return table_of(folder, member_states(folder, folder.read_plan()))
+    folder, _, states = open_sweep(Path(path))
+    return table_of(folder, states)
 
 
 def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
@@ -104,3 +106,65 @@ def _seconds(status: Mapping[str, Any]) -> float | None:
     if "started" not in status or "ended" not in status:
         return None
     return (datetime.fromisoformat(status["ended"]) - datetime.fromisoformat(status["started"])).total_seconds()
+
+
+def rank(results: pl.DataFrame) -> pl.DataFrame:
+    """Finished runs in the order of ``fvc compare``: by mean AUC of the folds, of equal ones the simplest first.
+
+    Runs whose audit found leaks are left out, unless ``audit.allow_fail`` was set. The held-out test rows take no
+    part, so that the winner's test score stays an honest one.
+    """
+    if "auc_mean" not in results.columns:
+        return results.clear()
+    trusted = results.filter(pl.col("auc_mean").is_not_null() & ~_LEAKS)
+    keys = [
+        ranking_key(row["auc_mean"], simplicity(row["nonzero"], row["final_C"], row["penalty"], row["run_id"]))
+        for row in trusted.iter_rows(named=True)
+    ]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    ranked = trusted.select(pl.int_range(1, pl.len() + 1).alias("rank"), pl.all().gather(order))
+    return _with_edge_flag(ranked)
+
+
+def _with_edge_flag(ranked: pl.DataFrame) -> pl.DataFrame:
+    """``edge_of_grid`` for the first one, if a smaller or larger C than its own was not tried beside it."""
+    if not len(ranked):
+        return ranked
+    from fvc_exp.training.notes import edge_of_grid
+
+    best = ranked.row(0, named=True)
+    beside = ranked.filter(pl.all_horizontal(pl.col(name).eq_missing(best[name]) for name in _BESIDE_C))
+    if best["C"] is None or not edge_of_grid(best["C"], beside["C"].drop_nulls().to_list()):
+        return ranked
+    flagged = f"{best['flags']} edge_of_grid".strip()
+    is_best = pl.col("rank") == 1
+    return ranked.with_columns(pl.when(is_best).then(pl.lit(flagged)).otherwise("flags").alias("flags"))
+
+
+def leaking(results: pl.DataFrame) -> pl.DataFrame:
+    """Finished runs that are not ranked, because their audit found leaks."""
+    return results.filter(_LEAKS) if "audit" in results.columns else results.clear()
+
+
+def floors(ranked: pl.DataFrame) -> dict[str, dict[str, float]]:
+    """AUC and F1 that the best run had to beat, by rule: the scores of rules that look at no feature."""
+    if not len(ranked):
+        return {}
+    columns = [name for name in ranked.columns if name.startswith("floor_") and name.endswith("_auc")]
+    rules = [name.removeprefix("floor_").removesuffix("_auc") for name in columns]
+    return {rule: {metric: ranked[f"floor_{rule}_{metric}"][0] for metric in ("auc", "f1")} for rule in rules}
+
+
+def write_csv(sweep: SweepFolder, ranked: pl.DataFrame) -> None:
+    """Write the ranking as ``leaderboard.csv``."""
+    files.write_atomic(sweep.leaderboard, ranked.write_csv)
+
+
+def ties(sweep: SweepFolder, ranked: pl.DataFrame) -> TieSummary | str:
+    """Which runs tie with the best one, or why that cannot be tested."""
+    from fvc_exp.runs.compare.scored_run import compare_runs, read_run
+
+    try:
+        return compare_runs([read_run(sweep.member(run_id).path) for run_id in ranked["run_id"]])
+    except ArtifactError as error:
+        return f"the ranking cannot be tested: {error}"

@@ -1,23 +1,31 @@
-"""What the scheduler knows about our jobs: which are still queued or running, and how the others ended."""
+"""The jobs of a sweep: which members each has, and what the scheduler knows about it.
+
+One record per submission is written before its jobs exist, and completed with their ids.
+"""
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from submitit.core.utils import JobPaths
 
 from fvc_exp.errors import FvcError
+from fvc_exp.io import files
 from fvc_exp.sweeps.claims import process_start
+from fvc_exp.sweeps.folder import SweepFolder
 
 _SECONDS = 30.0
-
-
 _PENDING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
-
-
 _RUNNING = {"RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED"}
-
 
 _ENDS = {
     "TIMEOUT": "time limit",
@@ -46,18 +54,18 @@ class LocalQueue:
         return {job: "running" for job, (pid, start) in parts.items() if process_start(int(pid)) == start}
 
     def end_of(self, _job: str, /, *, had_started: bool) -> str:
-        """All that is known: only the parent of a process learns its exit code."""
+        """Whether it had begun its work; only the parent of a process learns its exit code."""
         return "its process ended" if had_started else "its process ended before it began"
 
 
 class SlurmQueue:
-    """squeue for what goes on; scontrol and, where there is accounting, sacct for what is over."""
+    """Asks squeue about active jobs; scontrol and, where there is accounting, sacct about ended ones."""
 
     def active(self, jobs: Collection[str]) -> Mapping[str, str]:
         """``running`` or ``pending`` for each job that has not ended, by one call of squeue for all of them.
 
         Raises:
-            SchedulerError: squeue is missing, fails, or does not answer; that tells nothing about the jobs.
+            SchedulerError: squeue is missing, fails, or does not answer; the state of the jobs is then unknown.
         """
         arrays = sorted({job.partition("_")[0] for job in jobs})
         if not arrays:
@@ -159,3 +167,99 @@ def _exit_words(code: str) -> str:
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it printed nothing"
+
+
+class Cluster(StrEnum):
+    """Where a submission went; submitit's names."""
+
+    slurm = "slurm"
+    local = "local"
+
+
+QUEUES: Mapping[Cluster, SlurmQueue | LocalQueue] = {Cluster.slurm: SlurmQueue(), Cluster.local: LocalQueue()}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Jobs that were submitted together: the members of each, and its id once that is known.
+
+    ``folder`` is submitit's. Its path, and so that of the job script, contains ``token``: by that a job whose id was
+    not written down can be found.
+    """
+
+    token: str
+    cluster: Cluster
+    folder: str
+    submitted: str
+    members: list[list[str]]
+    jobs: list[str] | None = None
+
+    @classmethod
+    def new(cls, cluster: Cluster, folder: str, members: Sequence[Sequence[str]]) -> Self:
+        """A submission that is about to be made, in a folder of its own.
+
+        Of the given folder only the part before the job's id is used: submitit makes the rest after it started the
+        job, and a job that begins before that cannot write its log and ends.
+        """
+        token = secrets.token_hex(8)
+        own = JobPaths.get_first_id_independent_folder(folder) / token
+        return cls(token, cluster, str(own), datetime.now(UTC).isoformat(), [list(job) for job in members])
+
+    def with_jobs(self, jobs: Iterable[str]) -> Self:
+        """The same with its job ids."""
+        return replace(self, jobs=list(jobs))
+
+    def log_of(self, job: str) -> Path:
+        """Where a job's stderr went."""
+        return JobPaths(self.folder, job).stderr
+
+
+@dataclass(frozen=True)
+class Job:
+    """The newest job of a member; ``id`` as its queue knows it."""
+
+    id: str
+    cluster: Cluster
+    log: Path
+
+    @property
+    def own_id(self) -> str:
+        """The id as the job itself knows it."""
+        return self.id.partition(".")[0]
+
+
+def write_submission(sweep: SweepFolder, submission: Submission) -> None:
+    """Write the record of a submission."""
+    files.write_json(sweep.submissions / f"{submission.token}.json", asdict(submission))
+
+
+def read_submissions(sweep: SweepFolder) -> list[Submission]:
+    """Every submission of a sweep, oldest first."""
+    contents = [files.read_json(path) for path in sweep.submissions.glob("*.json")]
+    found = [Submission(**{**content, "cluster": Cluster(content["cluster"])}) for content in contents]
+    return sorted(found, key=lambda submission: submission.submitted)
+
+
+def recover_job_ids(sweep: SweepFolder) -> None:
+    """Find the jobs of submissions whose driver died before it could note their ids.
+
+    Raises:
+        SchedulerError: SLURM does not answer.
+    """
+    for submission in read_submissions(sweep):
+        if submission.jobs is None and submission.cluster is Cluster.slurm and (job := find_array(submission.token)):
+            write_submission(sweep, submission.with_jobs(job_ids(job, len(submission.members))))
+
+
+def job_ids(first: str, count: int) -> list[str]:
+    """The ids of an array's tasks; a single job is no array."""
+    return [first] if count == 1 else [f"{first}_{task}" for task in range(count)]
+
+
+def latest_jobs(submissions: Iterable[Submission]) -> dict[str, Job]:
+    """The newest known job of each member that was ever submitted."""
+    found: dict[str, Job] = {}
+    for submission in submissions:
+        for job, members in zip(submission.jobs or [], submission.members, strict=bool(submission.jobs)):
+            found |= dict.fromkeys(members, Job(job, submission.cluster, submission.log_of(job.partition(".")[0])))
+    return found

@@ -1,7 +1,6 @@
-"""What a sweep prints in the terminal while it is planned, runs, and is asked for its state or ranking."""
+"""What a sweep prints in the terminal: its plan, progress, states and ranking."""
 
-from __future__ import annotations
-
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,16 +12,20 @@ from rich.table import Table
 
 from fvc_exp.io.console import frame_table, progress_bar
 from fvc_exp.runs.compare.ties import TieSummary
-from fvc_exp.sweeps import leaderboard
+from fvc_exp.sweeps import results
 from fvc_exp.sweeps.folder import Member, Plan
 from fvc_exp.sweeps.states import AT_REST, TO_RUN, MemberState, State
 
 _STYLES = {State.done: "green", State.failed: "red", State.lost: "red", State.running: "yellow"}
+_SECONDS_PER_VALUE = 1e-6  # of a table and fit: saga's, by docs/performance.md; our own solver takes a tenth of it
+_SMALL_SECONDS = 300.0  # of computing in all, below which queueing and start-up cost more than they save
+_SHORT_SECONDS = 60.0  # of computing per job, below which a cluster mostly schedules
+_GOOD_SECONDS = 600.0
 _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
 
 def counts_line(plan: Plan, states: Sequence[MemberState]) -> str:
-    """What becomes of a request, such as ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
+    """The requested configurations: ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
     found = Counter(each.state for each in states)
     under_way = found[State.running] + found[State.pending]
     parts = [
@@ -33,6 +36,27 @@ def counts_line(plan: Plan, states: Sequence[MemberState]) -> str:
         f"{sum(found[state] for state in TO_RUN)} to run",
     ]
     return f"{plan.requested} requested: {', '.join(parts)}"
+
+
+def size_hint(plan: Plan, count: int) -> str | None:
+    """Advice where the data are too small to run ``count`` configurations as jobs of a cluster.
+
+    A rule of thumb on rows x columns x fits; None for a sweep that is large enough, or of unknown size.
+    """
+    cv = plan.members[0].config.cv
+    folds = cv.n_splits * cv.n_repeats
+    seconds = _SECONDS_PER_VALUE * plan.values * (folds + 1) * max(1, len(cv.c_grid) * cv.inner_splits)
+    if not seconds or not count:
+        return None
+    if seconds * count < _SMALL_SECONDS:
+        return (
+            f"hint: {count} configurations x {folds} folds of {plan.values:,} values are little work for a cluster: "
+            "run locally, without hydra/launcher"
+        )
+    if seconds * plan.pack < _SHORT_SECONDS:
+        better = min(math.ceil(_GOOD_SECONDS / seconds), count)
+        return f"hint: a job computes about {seconds * plan.pack:.0f} s: sweep.pack={better} makes fewer, longer jobs"
+    return None
 
 
 def print_plan(console: Console, plan: Plan, members: Sequence[Member]) -> None:
@@ -55,7 +79,7 @@ def summary(states: Sequence[MemberState]) -> str:
 
 @contextmanager
 def follow(total: int) -> Iterator[Callable[[Sequence[MemberState]], None]]:
-    """A progress bar while a sweep runs. Yields the function to call with the states whenever they were looked at."""
+    """A progress bar while a sweep runs. Yields the function to call with the states after each look."""
     with progress_bar("configurations") as on_progress:
 
         def look(states: Sequence[MemberState]) -> None:
@@ -92,26 +116,26 @@ def states_json(states: Sequence[MemberState]) -> list[dict[str, Any]]:
     ]
 
 
-def leaderboard_json(plan: Plan, states: Sequence[MemberState], results: pl.DataFrame) -> dict[str, Any]:
+def leaderboard_json(plan: Plan, states: Sequence[MemberState], table: pl.DataFrame) -> dict[str, Any]:
     """The leaderboard of collected results as plain data."""
-    ranked = leaderboard.rank(results)
+    ranked = results.rank(table)
     return {
         "requested": plan.requested,
         "invalid": len(plan.invalid),
         "duplicates": len(plan.duplicates),
         "ranking": ranked.to_dicts(),
-        "floors": leaderboard.floors(ranked),
-        "leaking": leaderboard.leaking(results).to_dicts(),
+        "floors": results.floors(ranked),
+        "leaking": results.leaking(table).to_dicts(),
         "failures": states_json([each for each in states if each.state is not State.done]),
     }
 
 
-def print_leaderboard(console: Console, plan: Plan, states: Sequence[MemberState], results: pl.DataFrame) -> None:
+def print_leaderboard(console: Console, plan: Plan, states: Sequence[MemberState], table: pl.DataFrame) -> None:
     """Print the ranking with its floors, then what failed and why, and what was never run."""
-    ranked = leaderboard.rank(results)
+    ranked = results.rank(table)
     if len(ranked):
         console.print(_ranking_table(ranked))
-    for row in leaderboard.leaking(results).iter_rows(named=True):
+    for row in results.leaking(table).iter_rows(named=True):
         text = f"not ranked: {row['run_id']} {row['overrides']}: its audit failed: {row['audit_reasons']}"
         console.print(text, style="red", markup=False, soft_wrap=True)
     for each in states:
@@ -142,7 +166,7 @@ def _ranking_table(ranked: pl.DataFrame) -> Table:
         for row in ranked.iter_rows(named=True)
     ]
     styles: list[str | None] = [None] * len(rows)
-    for rule, scores in leaderboard.floors(ranked).items():
+    for rule, scores in results.floors(ranked).items():
         blank = dict.fromkeys((*settings, "flags"), "")
         floor = {"rank": "floor", "penalty": rule, "AUC": f"{scores['auc']:.3f}", "F1": f"{scores['f1']:.3f}"}
         rows.append(blank | floor)

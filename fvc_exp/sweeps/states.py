@@ -1,4 +1,4 @@
-"""The state of each member: from its files first, then from the scheduler; without one, as far as the files tell."""
+"""The state of each member: from its files first, then from the scheduler, if one answers."""
 
 import contextlib
 import time
@@ -9,31 +9,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from fvc_exp.io.files import write_json
-from fvc_exp.io.run_folder import failure_text
-from fvc_exp.sweeps.claims import Claim, latest_claim
+from fvc_exp.io import files, run_folder
+from fvc_exp.sweeps import claims, schedulers
 from fvc_exp.sweeps.folder import Member, MemberFolder, Plan, SweepFolder, finished, read_status
 from fvc_exp.sweeps.job import TimeLimitError
-from fvc_exp.sweeps.launchers import Launcher
-from fvc_exp.sweeps.schedulers import LocalQueue, NoSchedulerError, SchedulerError, SlurmQueue
-from fvc_exp.sweeps.submissions import Cluster, Job, latest_jobs, read_submissions
+from fvc_exp.sweeps.schedulers import Cluster, Job, SchedulerError
 
 ASK_SECONDS = 2.0  # between two questions to a scheduler that many people share
-
-
 GRACE_SECONDS = 5.0  # between the end of a job and its last file on a shared file system
-
-
 _LOOK_SECONDS = 0.5
-
-
 _LOOK_SHARE = 10  # a large sweep on a slow file system is looked at less often
-
-
 _STEP_SECONDS = 0.05
-
-
-QUEUES: Mapping[Cluster, SlurmQueue | LocalQueue] = {Cluster.slurm: SlurmQueue(), Cluster.local: LocalQueue()}
 
 
 class State(StrEnum):
@@ -48,8 +34,6 @@ class State(StrEnum):
 
 
 AT_REST = (State.done, State.failed, State.lost, State.waiting)
-
-
 TO_RUN = (State.failed, State.lost, State.waiting)
 
 
@@ -70,7 +54,7 @@ class MemberState:
     @property
     def why(self) -> str:
         """The reason and the first line of the message, such as ``ValueError: boom``."""
-        return failure_text(self.reason, self.message)
+        return run_folder.failure_text(self.reason, self.message)
 
     @property
     def failure(self) -> str:
@@ -94,7 +78,7 @@ class Evidence:
     of the newest job. ``queued`` is the job's state in its queue; ``unanswered`` why the queue did not answer.
     """
 
-    claim: Claim | None
+    claim: claims.Claim | None
     job: Job | None
     status: Mapping[str, Any]
     lost: Mapping[str, Any]
@@ -106,7 +90,7 @@ class Evidence:
 
 
 def first_match(seen: Evidence) -> tuple[State, str]:
-    """State and reason by the first condition that holds; the reason of a lost job is left to be asked for."""
+    """State and reason by the first condition that holds; the scheduler is asked later for that of a lost job."""
     failure = seen.status.get("reason") or seen.status.get("state")
     alive = seen.unanswered and seen.begun and seen.claim and seen.claim.is_alive(time.time())
     rows: tuple[tuple[object, State, object], ...] = (
@@ -138,7 +122,7 @@ def open_sweep(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
 
 def member_states(sweep: SweepFolder, plan: Plan) -> list[MemberState]:
     """The state of every member of the plan, now."""
-    jobs = latest_jobs(read_submissions(sweep))
+    jobs = schedulers.latest_jobs(schedulers.read_submissions(sweep))
     answers = _ask_queues({jobs[member.run_id] for member in plan.members if member.run_id in jobs})
     return [_state_of(sweep, member, jobs.get(member.run_id), answers) for member in plan.members]
 
@@ -147,7 +131,7 @@ def _ask_queues(jobs: Collection[Job]) -> Answers:
     found: Answers = {}
     for cluster in {job.cluster for job in jobs}:
         try:
-            found[cluster] = QUEUES[cluster].active({job.id for job in jobs if job.cluster is cluster})
+            found[cluster] = schedulers.QUEUES[cluster].active({job.id for job in jobs if job.cluster is cluster})
         except SchedulerError as error:
             found[cluster] = error
     return found
@@ -159,7 +143,7 @@ def _state_of(sweep: SweepFolder, member: Member, job: Job | None, answers: Answ
     record = seen.status if seen.finished or seen.ended else seen.lost
     message = str(record.get("message", ""))
     if state is State.lost and not record and job:
-        reason = QUEUES[job.cluster].end_of(job.id, had_started=seen.begun)
+        reason = schedulers.QUEUES[job.cluster].end_of(job.id, had_started=seen.begun)
         message = _last_line_of(job.log)
     return MemberState(
         member=member,
@@ -175,7 +159,7 @@ def _state_of(sweep: SweepFolder, member: Member, job: Job | None, answers: Answ
 
 
 def _gather(folder: MemberFolder, member: Member, job: Job | None, answers: Answers) -> Evidence:
-    claim = latest_claim(folder)
+    claim = claims.latest_claim(folder)
     owner, own_id = claim.owner if claim else None, job.own_id if job else None
     status, lost = read_status(folder.status) or {}, read_status(folder.lost) or {}
     if claim and status.get("attempt", 0) != claim.number:
@@ -221,9 +205,9 @@ class Watch:
         """The states now. A job that has been gone for a while and left no status is noted as lost.
 
         Raises:
-            NoSchedulerError: there are jobs that this machine cannot ask about.
+            schedulers.NoSchedulerError: there are jobs that this machine cannot ask about.
         """
-        jobs = latest_jobs(read_submissions(self._sweep))
+        jobs = schedulers.latest_jobs(schedulers.read_submissions(self._sweep))
         open_members = [member for member in self._plan.members if not self._is_done(member.run_id)]
         answers = self._ask({jobs[member.run_id] for member in open_members if member.run_id in jobs})
         for member in open_members:
@@ -232,7 +216,7 @@ class Watch:
             self._states[member.run_id] = self._settled(found)
         states = [self._states[member.run_id] for member in self._plan.members]
         for answer in answers.values():
-            if isinstance(answer, NoSchedulerError) and any(each.state is State.pending for each in states):
+            if isinstance(answer, schedulers.NoSchedulerError) and any(each.state is State.pending for each in states):
                 raise answer
         return states
 
@@ -253,14 +237,14 @@ class Watch:
         return run_id in self._states and self._states[run_id].state is State.done
 
     def _refresh(self, run_id: str) -> None:
-        """Make a network file system forget what it remembers of a folder whose job is gone."""
+        """Make a network file system drop its cached listing of a folder whose job is gone."""
         if run_id in self._gone_since:
             path = self._sweep.member(run_id).path
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 path.chmod(path.stat().st_mode)
 
     def _settled(self, found: MemberState) -> MemberState:
-        """Count a lost member as running for a moment, since its last files may still be on their way."""
+        """Count a lost member as running for a moment, since its last files may not be visible yet."""
         run_id = found.member.run_id
         if found.state is not State.lost or found.status is not None:
             self._gone_since.pop(run_id, None)
@@ -272,16 +256,16 @@ class Watch:
         lost |= {"message": found.message, "noticed": datetime.now(UTC).isoformat()}
         folder = self._sweep.member(run_id)
         folder.path.mkdir(exist_ok=True)
-        write_json(folder.lost, lost)
+        files.write_json(folder.lost, lost)
         return found
 
 
-def wait(watch: Watch, launcher: Launcher, on_look: Callable[[States], None]) -> States:
-    """Look until every member is at rest and the launcher has nothing left; returns the last look."""
+def wait(watch: Watch, step: Callable[[], bool], on_look: Callable[[States], None]) -> States:
+    """Look until every member is at rest and the launcher's ``step`` has nothing left; returns the last look."""
     next_look = 0.0
     while True:
         began = time.monotonic()
-        busy = launcher.step()
+        busy = step()
         if (now := time.monotonic()) >= next_look:
             states = watch.look()
             on_look(states)

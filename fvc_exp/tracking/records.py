@@ -13,7 +13,7 @@ from fvc_exp.errors import ArtifactError, FvcError
 from fvc_exp.io.files import require_folder
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.load import LoadedRun, flat_metrics
-from fvc_exp.sweeps import claims, show, submissions
+from fvc_exp.sweeps import claims, schedulers, show
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.results import flat_parameters
 from fvc_exp.sweeps.states import MemberState, State, open_sweep
@@ -213,7 +213,7 @@ def _parent_record(folder: SweepFolder, plan: Plan, states: Sequence[MemberState
     name, common = folder.path.resolve().name, " ".join(plan.common)
     tags = {"sweep": name, "members": show.summary(states), "common": common, "best": results.get("run_id")}
     return Record(
-        key=f"sweep/{submissions.read_submissions(folder)[0].token}",  # the folder may be renamed
+        key=f"sweep/{schedulers.read_submissions(folder)[0].token}",  # the folder may be renamed
         name=name,
         ending=Ending(status, started, max(each.ended for each in endings)),
         parameters={},  # MLflow takes no second value, and a named sweep grows

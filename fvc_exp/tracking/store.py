@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
+from fvc_exp.config.validate import require_mlflow
 from fvc_exp.errors import ArtifactError, TrackingError
 from fvc_exp.io.files import exclusive_lock
-from fvc_exp.io.optional import require_mlflow
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.sweeps.folder import SweepFolder
 

@@ -5,17 +5,14 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from fvc_exp._typing import Progress
-from fvc_exp.config.compose import compose_configs, sweep_axes
+from fvc_exp.config import hydra_app, validate
 from fvc_exp.config.schema import Config, Penalty
-from fvc_exp.config.validate import LEGAL_SOLVERS
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.evaluation.metrics import Summary
 from fvc_exp.training.experiment import RunResult, cross_validate, run_experiment
 from fvc_exp.training.split_dataset import SplitDataset
 
 EXPERIMENT = "experiment=grid_5alpha"
-
-
 SELECTION_METRIC = "auc"
 
 
@@ -34,14 +31,14 @@ def documented_grid(overrides: Sequence[str]) -> list[Config]:
     Raises:
         ConfigError: an override is not allowed.
     """
-    axes = sweep_axes([EXPERIMENT])
+    axes = hydra_app.sweep_axes([EXPERIMENT])
     pairs = [
         [f"penalty={penalty}", f"solver={solver}"]
         for penalty, solver in product(axes["penalty"], axes["solver"])
-        if solver in LEGAL_SOLVERS[Penalty[penalty]]
+        if solver in validate.LEGAL_SOLVERS[Penalty[penalty]]
     ]
     grid = []
-    for c, config in product(axes["C"], compose_configs([[*overrides, *pair] for pair in pairs])):
+    for c, config in product(axes["C"], hydra_app.compose_configs([[*overrides, *pair] for pair in pairs])):
         is_mixed = config.penalty.name is Penalty.elasticnet
         ratios = map(float, axes["penalty.l1_ratio"]) if is_mixed else [config.penalty.l1_ratio]
         grid += [replace(config, C=float(c), penalty=replace(config.penalty, l1_ratio=ratio)) for ratio in ratios]

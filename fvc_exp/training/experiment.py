@@ -1,25 +1,34 @@
 """One configuration on one split data set -> one result. No files, no console."""
 
-from __future__ import annotations
-
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.special import expit
 
-from fvc_exp._typing import Array, Progress
-from fvc_exp.config.schema import Config
+from fvc_exp._typing import Array, Indices, Labels, Progress
+from fvc_exp.config.schema import Calibration, Config
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import Split
+from fvc_exp.data.splits import Split, inner_parts
+from fvc_exp.evaluation import metrics
 from fvc_exp.evaluation.leakage.certificate import Certificate
-from fvc_exp.evaluation.metrics import Scores, Summary, auc, confusion, is_fake, score, summarise
-from fvc_exp.evaluation.reliability import Reliability, reliability
-from fvc_exp.training.fit import fit_configuration
+from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
-from fvc_exp.training.shared_fits import candidates
-from fvc_exp.training.split_dataset import SplitDataset
+from fvc_exp.training.split_dataset import SplitDataset, candidates, needs_inner_folds
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """The model of each fold, its probabilities of the rows it has not seen, and their scores."""
+
+    models: tuple[FittedModel, ...]
+    probabilities: tuple[Array, ...]
+    scores: tuple[metrics.Scores, ...]
+    summary: dict[str, metrics.Summary]
+    flags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -43,24 +52,6 @@ class Nested:
         return {**asdict(self), "plain": [{"C": c, "auc": auc} for c, auc in self.plain.items()]}
 
 
-def nested_result(config: Config, data: SplitDataset, cv: CrossValidation, final: FittedModel) -> Nested:
-    """Compare a nested run, with its final model, with plain cross-validation of each C."""
-    plain = {each.C: mean_auc(each, data) for each in candidates(config)}
-    best = max(plain, key=lambda c: plain[c])
-    auc = cv.summary["auc"]["mean"]
-    return Nested(plain, best, tuple(model.C for model in cv.models), final.C, auc, plain[best] - auc)
-
-
-def mean_auc(config: Config, data: SplitDataset) -> float:
-    """Mean AUC over the folds of one configuration with its own C, whatever it searches."""
-    X, y = data.dataset.X, data.dataset.y
-    scores = []
-    for fold in data.split.folds:
-        model = fit_configuration([config], data, fold.train)
-        scores.append(auc(y[fold.test], model.probability(X[fold.test])))
-    return float(np.mean(scores))
-
-
 @dataclass(frozen=True)
 class RunResult:
     """Everything a run found out; ``artifacts`` writes it down."""
@@ -70,15 +61,15 @@ class RunResult:
     fold_records: tuple[dict[str, Any], ...]
     fold_models: tuple[FittedModel, ...]
     fold_probabilities: tuple[Array, ...]
-    summary: dict[str, Summary]
+    summary: dict[str, metrics.Summary]
     final: FittedModel
-    test_scores: Scores | None
+    test_scores: metrics.Scores | None
     test_probability: Array
     flags: tuple[str, ...]
     notes: tuple[str, ...]
     certificate: Certificate
-    reliability: Reliability
-    test_reliability: Reliability | None
+    reliability: metrics.Reliability
+    test_reliability: metrics.Reliability | None
     nested: Nested | None
 
     @property
@@ -92,12 +83,12 @@ class RunResult:
         return self.data.split
 
     @property
-    def floors(self) -> dict[str, Scores]:
+    def floors(self) -> dict[str, metrics.Scores]:
         """What the cross-validated scores have to beat."""
         return self.data.floors
 
     @property
-    def test_floors(self) -> dict[str, Scores] | None:
+    def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
         return self.data.test_floors
 
@@ -105,7 +96,7 @@ class RunResult:
         """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows."""
         models = (*self.fold_models, self.final)
         parts = (*self.fold_probabilities, self.test_probability)
-        judged = [is_fake(part, model.threshold) for part, model in zip(parts, models, strict=True)]
+        judged = [metrics.is_fake(part, model.threshold) for part, model in zip(parts, models, strict=True)]
         return self.data.scored_rows.with_columns(
             pl.Series("probability", np.concatenate(parts), dtype=pl.Float64),
             pl.Series("predicted", np.concatenate(judged).astype(np.int64)),
@@ -114,35 +105,6 @@ class RunResult:
     def folds(self) -> pl.DataFrame:
         """Which rows were tested in which fold."""
         return self.data.folds
-
-
-@dataclass(frozen=True)
-class CrossValidation:
-    """The model of each fold, its probabilities of the rows it has not seen, and their scores."""
-
-    models: tuple[FittedModel, ...]
-    probabilities: tuple[Array, ...]
-    scores: tuple[Scores, ...]
-    summary: dict[str, Summary]
-    flags: tuple[str, ...]
-
-
-def cross_validate(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> CrossValidation:
-    """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
-    X, y = data.dataset.X, data.dataset.y
-    models, probabilities, scores = [], [], []
-    flags: list[str] = []
-    for done, fold in enumerate(data.split.folds, start=1):
-        model = fit_configuration(candidates(config), data, fold.train)
-        probability = model.probability(X[fold.test])
-        models.append(model)
-        probabilities.append(probability)
-        scores.append(score(y[fold.test], probability, model.threshold))
-        flags += model_flags(model, probability)
-        if on_progress:
-            on_progress(done, len(data.split.folds))
-    unique = tuple(dict.fromkeys(flags))
-    return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), summarise(scores), unique)
 
 
 def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
@@ -171,22 +133,95 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
         fold_probabilities=cv.probabilities,
         summary=cv.summary,
         final=final,
-        test_scores=score(test_y, test_probability, final.threshold) if len(split.test) else None,
+        test_scores=metrics.score(test_y, test_probability, final.threshold) if len(split.test) else None,
         test_probability=test_probability,
         flags=tuple(dict.fromkeys(flags)),
         notes=(*run_notes(config, dataset, final), *split.notes),
         certificate=data.certificate,
-        reliability=reliability(scored_y, np.concatenate(cv.probabilities)),
-        test_reliability=reliability(test_y, test_probability) if len(split.test) else None,
+        reliability=metrics.reliability(scored_y, np.concatenate(cv.probabilities)),
+        test_reliability=metrics.reliability(test_y, test_probability) if len(split.test) else None,
         nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
     )
 
 
+def cross_validate(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> CrossValidation:
+    """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
+    X, y = data.dataset.X, data.dataset.y
+    models, probabilities, scores = [], [], []
+    flags: list[str] = []
+    for done, fold in enumerate(data.split.folds, start=1):
+        model = fit_configuration(candidates(config), data, fold.train)
+        probability = model.probability(X[fold.test])
+        models.append(model)
+        probabilities.append(probability)
+        scores.append(metrics.score(y[fold.test], probability, model.threshold))
+        flags += model_flags(model, probability)
+        if on_progress:
+            on_progress(done, len(data.split.folds))
+    unique = tuple(dict.fromkeys(flags))
+    return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), metrics.summarise(scores), unique)
+
+
+def fit_configuration(choices: Sequence[Config], data: SplitDataset, rows: Indices) -> FittedModel:
+    """Choose a configuration, fit it, calibrate it and set its threshold, all on these rows of the data set.
+
+    What cannot be judged on the rows that a model was fitted to is judged on grouped inner folds of them: the choice
+    by the mean AUC (of equal ones the first is taken), calibration and threshold by the pooled out-of-fold scores.
+
+    Raises:
+        DataError: there are too few groups of a class for the inner folds.
+    """
+    if not needs_inner_folds(choices):
+        return data.fit(choices[0], rows)
+    X, y = data.dataset.X, data.dataset.y
+    parts = inner_parts(data.dataset, rows, choices[0].cv.inner_splits, choices[0].seed)
+    inner = [[data.fit(config, part) for part, _ in parts] for config in choices]
+    scored = [[model.log_odds(X[test]) for (_, test), model in zip(parts, models, strict=True)] for models in inner]
+    tested = [y[test] for _, test in parts]
+    best = int(np.argmax([np.mean(list(map(metrics.auc, tested, log_odds))) for log_odds in scored]))
+    fitted = data.fit(choices[best], rows)
+    if stopped := sum(not model.converged for models in inner for model in models):
+        warning = f"{stopped} of {len(parts) * len(choices)} fits of inner folds did not converge"
+        fitted = replace(fitted, warnings=(*fitted.warnings, warning))
+    return _calibrated(choices[best], fitted, np.concatenate(tested), np.concatenate(scored[best]))
+
+
+def _calibrated(config: Config, fitted: FittedModel, y: Labels, log_odds: Array) -> FittedModel:
+    """The model with its calibration and threshold, both learned from out-of-fold scores; y and log odds are (n,)."""
+    probability = expit(log_odds)
+    if config.calibration is Calibration.sigmoid:
+        scaling = fit_platt(y, log_odds)
+        fitted, probability = fitted.with_platt(scaling), expit(scaling.slope * log_odds + scaling.intercept)
+    elif config.calibration is Calibration.isotonic:
+        isotonic = fit_isotonic(y, probability)
+        fitted, probability = replace(fitted, isotonic=isotonic), isotonic(probability)
+    return replace(fitted, threshold=best_threshold(config.threshold, y, probability))
+
+
 def _fold_records(config: Config, data: SplitDataset, cv: CrossValidation) -> tuple[dict[str, Any], ...]:
     parts = zip(data.fold_facts, data.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
-    return tuple(
-        fold_record(
-            config, facts, fold, model, scores, confusion(data.dataset.y[fold.test], probability, model.threshold)
-        )
-        for facts, fold, model, probability, scores in parts
-    )
+    records = []
+    for facts, fold, model, probability, scores in parts:
+        counts = metrics.confusion(data.dataset.y[fold.test], probability, model.threshold)
+        record = fold_record(config, facts, model, scores, counts)
+        records.append(record if fold.held_out is None else {**record, "held_out": fold.held_out})
+    return tuple(records)
+
+
+def nested_result(config: Config, data: SplitDataset, cv: CrossValidation, final: FittedModel) -> Nested:
+    """Compare a nested run, with its final model, with plain cross-validation of each C."""
+    plain = {each.C: mean_auc(each, data) for each in candidates(config)}
+    best = max(plain, key=lambda c: plain[c])
+    auc = cv.summary["auc"]["mean"]
+    return Nested(plain, best, tuple(model.C for model in cv.models), final.C, auc, plain[best] - auc)
+
+
+def mean_auc(config: Config, data: SplitDataset) -> float:
+    """Mean AUC over the folds of one configuration with its own C, whatever it searches."""
+    return float(np.mean(fold_aucs(data, lambda rows: fit_configuration([config], data, rows))))
+
+
+def fold_aucs(data: SplitDataset, fit: Callable[[Indices], FittedModel]) -> Array:
+    """AUC of each fold's test rows, shape (folds,), by the model that ``fit`` makes of its training rows."""
+    X, y = data.dataset.X, data.dataset.y
+    return np.array([metrics.auc(y[fold.test], fit(fold.train).probability(X[fold.test])) for fold in data.split.folds])

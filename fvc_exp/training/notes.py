@@ -8,7 +8,6 @@ import numpy as np
 from fvc_exp._typing import Array
 from fvc_exp.config.schema import Calibration, Config, Penalty, Scheme, Solver
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import Fold
 from fvc_exp.evaluation.metrics import THRESHOLD, Scores, is_fake
 from fvc_exp.training.pipeline import FittedModel
 
@@ -41,9 +40,9 @@ def edge_of_grid(chosen: float, tried: Sequence[float]) -> bool:
 
 
 def fold_record(
-    config: Config, facts: Mapping[str, Any], fold: Fold, fitted: FittedModel, scores: Scores, counts: Mapping[str, int]
+    config: Config, facts: Mapping[str, Any], fitted: FittedModel, scores: Scores, counts: Mapping[str, int]
 ) -> dict[str, Any]:
-    """One fold's record in ``metrics.json``; with C, threshold and what was held out where folds differ in them.
+    """One fold's record in ``metrics.json``; with C and threshold where they may differ between folds.
 
     ``facts`` are its name and sizes, ``scores`` and ``counts`` the metrics and the confusion of its test rows.
     """
@@ -58,8 +57,6 @@ def fold_record(
         record["C"] = fitted.C
     if config.threshold != str(THRESHOLD):
         record["threshold"] = fitted.threshold
-    if fold.held_out is not None:
-        record["held_out"] = fold.held_out
     return record
 
 
@@ -71,7 +68,7 @@ def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]
         "NO GROUPS: the metadata names no group column, so near-copies of one video may leak between folds": (
             not is_grouped
         ),
-        "LEAKING SPLIT: cv=stratified deals rows, so near-copies stand in training and test; use cv=grouped": (
+        "LEAKING SPLIT: cv=stratified splits rows, so near-copies are in both training and test; use cv=grouped": (
             is_grouped and config.cv.scheme is Scheme.stratified
         ),
         f"dropped {len(constant)} constant features: {', '.join(constant)}": bool(constant),

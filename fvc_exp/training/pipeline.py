@@ -1,19 +1,14 @@
 """(penalty, solver) -> scikit-learn Pipeline, and fitting it with nothing hidden."""
 
-from __future__ import annotations
-
 import copy
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import expit
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn import exceptions, impute, linear_model, preprocessing
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from fvc_exp._typing import Array, Labels
 from fvc_exp.config.schema import Config
@@ -29,7 +24,7 @@ class FittedModel:
 
     A probability above ``threshold`` means fake. ``isotonic`` calibrates the pipeline's probabilities; Platt scaling is
     in the pipeline's coefficients. ``C`` is the inverse regularisation strength it was fitted with, infinite without a
-    penalty. ``fitted_with`` names the penalties that were fitted together with it (see ``shared_fits.write_point``):
+    penalty. ``fitted_with`` names the penalties that were fitted together with it (see ``split_dataset.write_point``):
     they decide the last digits.
     """
 
@@ -43,12 +38,12 @@ class FittedModel:
     fitted_with: tuple[str, ...] = ()
 
     @property
-    def classifier(self) -> LogisticRegression:
+    def classifier(self) -> linear_model.LogisticRegression:
         """The logistic regression on standardised features."""
         return self.pipeline.named_steps["classifier"]
 
     @property
-    def scaler(self) -> StandardScaler:
+    def scaler(self) -> preprocessing.StandardScaler:
         """Mean and standard deviation of the training rows."""
         return self.pipeline.named_steps["scaler"]
 
@@ -63,7 +58,7 @@ class FittedModel:
         raw = np.asarray(expit(self.log_odds(X)))
         return self.isotonic(raw) if self.isotonic else raw
 
-    def with_platt(self, scaling: PlattScaling) -> FittedModel:
+    def with_platt(self, scaling: PlattScaling) -> Self:
         """The same model with calibrated log odds: its coefficients times the slope, the intercept to match."""
         pipeline = copy.deepcopy(self.pipeline)
         classifier = pipeline.named_steps["classifier"]
@@ -85,10 +80,10 @@ def build_pipeline(config: Config) -> Pipeline:
     if solver == PROX_NEWTON:
         classifier = ProxNewtonLogisticRegression(**parameters)
     else:
-        classifier = LogisticRegression(**parameters, solver=solver, random_state=config.seed)
+        classifier = linear_model.LogisticRegression(**parameters, solver=solver, random_state=config.seed)
     # A column without any value in one training part must not change the number of coefficients.
-    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-    return Pipeline([("imputer", imputer), ("scaler", StandardScaler()), ("classifier", classifier)])
+    imputer = impute.SimpleImputer(strategy="median", keep_empty_features=True)
+    return Pipeline([("imputer", imputer), ("scaler", preprocessing.StandardScaler()), ("classifier", classifier)])
 
 
 def fit_pipeline(config: Config, X: Array, y: Labels) -> FittedModel:
@@ -102,5 +97,5 @@ def fit_pipeline(config: Config, X: Array, y: Labels) -> FittedModel:
         pipeline.set_params(classifier=to_logistic_regression(classifier))
     texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
     n_iter = int(np.max(pipeline.named_steps["classifier"].n_iter_))
-    stopped = any(issubclass(item.category, ConvergenceWarning) for item in caught)
+    stopped = any(issubclass(item.category, exceptions.ConvergenceWarning) for item in caught)
     return FittedModel(pipeline, n_iter, not stopped, texts, effective_c(config))

@@ -1,19 +1,15 @@
-"""Opening video files that nobody vouches for."""
-
-from __future__ import annotations
+"""Opening video files that may be damaged or hostile, and the ways in which a file can fail."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
 import av
-from av.container import InputContainer
 from av.stream import Disposition
-from av.video.stream import VideoStream
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import VideoError
-from fvc_exp.video.failures import Failure
 
 # Without the two lists a text file named .mp4 can make FFmpeg open other files or the network (ffconcat, HLS,
 # concat:).
@@ -26,13 +22,25 @@ SAFE_OPEN = {
 }
 
 
+class Failure(StrEnum):
+    """One short name for each way a file can fail; it is what an error row stores."""
+
+    missing = "missing"
+    not_a_video = "not_a_video"
+    no_video_stream = "no_video_stream"
+    no_frames = "no_frames"
+    too_large = "too_large"
+    refused = "refused"
+    decode_failed = "decode_failed"
+
+
 def video_error(kind: Failure, path: Path, reason: str) -> VideoError:
     """A VideoError that names the file."""
     return VideoError(kind.value, f"{path}: {reason}")
 
 
 @contextmanager
-def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """Open a local video file and its first video stream, set up for one decoding thread.
 
     Raises VideoError when the file is missing, is no video, is of a container or protocol that is not
@@ -59,7 +67,7 @@ def _decoder_pixels(limits: LimitsConfig) -> int:
     return limits.max_pixels + limits.max_pixels // 8 + 64 * 64
 
 
-def _open_container(path: Path, limits: LimitsConfig) -> InputContainer:
+def _open_container(path: Path, limits: LimitsConfig) -> av.container.InputContainer:
     # "file:" keeps a name such as "concat:a|b" from choosing the protocol; only where nothing has that name
     # FFmpeg sees it bare.
     name = f"file:{path}" if path.exists() else str(path)
@@ -74,7 +82,7 @@ def _open_container(path: Path, limits: LimitsConfig) -> InputContainer:
         raise video_error(Failure.missing, path, f"cannot be read ({error.strerror})") from error
 
 
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+def _video_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
     for stream in container.streams.video:
         if stream.disposition & Disposition.attached_pic:
             continue

@@ -1,28 +1,24 @@
 """Decoded frames of a video: only the sampled ones where that is exact, all of them where it is not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+import av
 import cv2
 import numpy as np
-from av.error import FFmpegError
-from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.video.container import reraise_memory_error, video_error
-from fvc_exp.video.failures import Failure
-from fvc_exp.video.packets import PacketSource, decode_all, decode_runs
+from fvc_exp.video.container import Failure, reraise_memory_error, video_error
+from fvc_exp.video.packets import PacketSource, Run, decode_all, decode_runs, decoding_runs, sample_indices
 from fvc_exp.video.probe import Probe
-from fvc_exp.video.sampling import Run, decoding_runs, sample_indices
 
-# Formats whose first plane is 8-bit luma, one byte a pixel.
+# Formats whose first plane is 8-bit luma, one byte per pixel.
 LUMA_PLANE_FORMATS = frozenset(
     {
         *(f"yuv{sampling}p" for sampling in ("420", "422", "444", "440", "411", "410")),
@@ -31,11 +27,8 @@ LUMA_PLANE_FORMATS = frozenset(
     }
 )
 
-
 # ITU-R BT.601/709 limited range: black at 16, white at 235.
 BLACK, WHITE = 16, 235
-
-
 STRETCH = 255 / (WHITE - BLACK)
 
 
@@ -45,7 +38,7 @@ class PixelReader:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
-    def luma(self, frame: VideoFrame) -> Frame:
+    def luma(self, frame: av.VideoFrame) -> Frame:
         """The luma of a frame in full range 0 to 255, height x width.
 
         8-bit planar formats are read from the plane itself; any other format, 10-bit among them, goes through
@@ -62,11 +55,11 @@ class PixelReader:
         # Rounded and clipped to 0 and 255. No integer falls halfway, so rounding cannot differ between processors.
         return np.asarray(cv2.addWeighted(values, STRETCH, values, 0, -BLACK * STRETCH), dtype=np.uint8)
 
-    def rgb(self, frame: VideoFrame) -> Frame:
+    def rgb(self, frame: av.VideoFrame) -> Frame:
         """The frame as height x width x (red, green, blue), converted by FFmpeg."""
         return self._convert(frame, "rgb24")
 
-    def _convert(self, frame: VideoFrame, pixel_format: str) -> Frame:
+    def _convert(self, frame: av.VideoFrame, pixel_format: str) -> Frame:
         converted = self._reformatter.reformat(frame, format=pixel_format, threads=1)
         return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
 
@@ -83,7 +76,7 @@ class Sample:
 
     index: int
     is_sampled: bool
-    frame: VideoFrame
+    frame: av.VideoFrame
     pixels: PixelReader
 
     @cached_property
@@ -99,7 +92,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What decoding came to.
+    """How many frames were decoded, and what they are.
 
     ``frames_total`` counts the displayed frames. ``frames_ok`` are the frames decoded without fault and
     ``frames_corrupt`` those that the decoder flagged, plus packets that it could not decode at all; a
@@ -129,17 +122,19 @@ class _ResampleError(Exception):
 
 
 class SampledFrames:
-    """The evenly sampled frames of one video, decoded when ``read`` is called.
+    """The evenly sampled frames of one video.
 
-    ``decoded`` is set when ``read`` returns.
+    The video is probed when this is made, which raises VideoError as ``probe`` does, and decoded when ``read`` is
+    called. ``decoded`` is set when ``read`` returns.
     """
+
+    decoded: Decoded
 
     def __init__(self, path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> None:
         self.path = path
         self.sampling = sampling
         self._source = PacketSource(path, limits)
         self.probe: Probe = self._source.probe
-        self.decoded: Decoded | None = None
         self._pixels = PixelReader()
 
     def read(self, consume: Callable[[Iterator[Sample]], Result], *, every_frame: bool = False) -> Result:
@@ -153,10 +148,8 @@ class SampledFrames:
         indices = sample_indices(self.probe.frame_count, self.sampling)
         runs = None if every_frame else decoding_runs(self.probe, indices)
         if runs is not None:
-            try:
+            with suppress(_NotExactError):
                 return consume(self._selective(runs, indices))
-            except _NotExactError:
-                pass
         try:
             return consume(self._full(indices, every_frame))
         except _ResampleError as fault:
@@ -179,7 +172,7 @@ class SampledFrames:
                         raise _NotExactError
                     facts = (frame.rotation, frame.format.name)
                     yield Sample(pending.pop(frame.pts), True, frame, self._pixels)
-        except FFmpegError as error:
+        except av.FFmpegError as error:
             reraise_memory_error(error)
             raise _NotExactError from error
         if pending:
@@ -213,11 +206,3 @@ class SampledFrames:
             raise _ResampleError(good)
         frames_total = total if is_clean else max(total, self.probe.frame_count)
         self.decoded = Decoded(tuple(indices), frames_total, len(good), bad_frames + bad_packets, *facts)
-
-
-def sampled_frames(path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> SampledFrames:
-    """Probe a video and plan its sampling; nothing is decoded before ``read``.
-
-    Raises VideoError as ``probe`` does.
-    """
-    return SampledFrames(path, sampling, limits)

@@ -1,7 +1,5 @@
 """Frames -> h264 in mp4: the same frames and settings give the same bytes on every run."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Container, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,25 +10,17 @@ from typing import BinaryIO
 
 import av
 import numpy as np
-from av.video.frame import PictureType
 
 from fvc_exp._typing import Frame
 from fvc_exp.io.files import atomic_file
 
+SQUARE = Fraction(1)  # the aspect of square pixels
+
 # libx264's macroblock tree is not reproducible from run to run, and its kernels differ from processor to processor.
 _REPRODUCIBLE = {"threads": "1", "x264-params": "cpu-independent=1:mbtree=0"}
-
-
 # No key frames at cuts; CAVLC in place of CABAC loses nothing, takes a tenth more space and half the time to decode.
 _FOR_SAMPLING = ":scenecut=0:cabac=0"
-
-
 _LARGEST_CRF = 51
-
-
-SQUARE = Fraction(1)
-
-
 _LARGEST_FPS_DENOMINATOR = 1001  # as in 30000/1001; a float rate is taken to mean the nearest such fraction
 
 
@@ -61,7 +51,7 @@ def encode(
     """
     if fps <= 0:
         raise ValueError(f"fps={fps} is not allowed: it must be above 0")
-    if not 0 <= crf <= _LARGEST_CRF:  # libx264 would take its default without a word
+    if not 0 <= crf <= _LARGEST_CRF:  # libx264 would take its default and not report it
         raise ValueError(f"crf={crf} is not allowed: it must be an integer from 0 to {_LARGEST_CRF}")
     iterator = iter(frames)
     first = next(iterator, None)
@@ -87,7 +77,7 @@ def encode(
                 )
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             if keyframes is not None and number in keyframes:
-                picture.pict_type = PictureType.I
+                picture.pict_type = av.video.frame.PictureType.I
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
 

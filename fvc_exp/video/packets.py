@@ -1,23 +1,78 @@
-"""The packets of a video file and the frames decoded from them."""
+"""Which frames of a video are measured, which packets must be decoded for exactly those, and the decoding itself."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from av.error import FFmpegError
-from av.packet import Packet
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+import av
+import numpy as np
 
-from fvc_exp.config.schema import LimitsConfig
+from fvc_exp.config.schema import LimitsConfig, SamplingConfig
 from fvc_exp.video.container import open_video, reraise_memory_error
 from fvc_exp.video.probe import Probe, probe_stream
-from fvc_exp.video.sampling import Run
+
+# The containers whose time stamps belong to frames; AVI has none of its own.
+TIMED_CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm"})
 
 # Packets of files up to this size stay in memory between the probe and the decoding.
 KEPT_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Run:
+    """Packets ``start`` to ``stop`` - 1 in decoding order; the first is a keyframe."""
+
+    start: int
+    stop: int
+
+
+def sample_indices(total: int, sampling: SamplingConfig) -> tuple[int, ...]:
+    """Display indices of evenly spread frames, first and last included, each at most once.
+
+    ``sampling.fraction`` of the ``total`` frames is taken, kept between ``min_frames`` and ``max_frames``; a
+    video with fewer frames than that gives all it has.
+    """
+    count = max(sampling.min_frames, min(sampling.max_frames, int(total * sampling.fraction)))
+    return tuple(np.unique(np.linspace(0, total - 1, count, dtype=np.int64)).tolist())
+
+
+def decoding_runs(probe: Probe, indices: Sequence[int]) -> tuple[Run, ...] | None:
+    """The packet runs that suffice for the frames at display ``indices``.
+
+    None where only a full decode is exact. A frame needs every packet from the keyframe before it, in display
+    order, up to its own. That holds only if time stamps exist, are unique and are trustworthy: those of a stream
+    with B-frames that never go back are not.
+    """
+    packets = probe.packets
+    known = [pts for pts in packets.pts if pts is not None]
+    if (
+        TIMED_CONTAINERS.isdisjoint(probe.container.split(","))
+        or probe.is_damaged
+        or len(set(known)) != len(packets.pts)
+        or (probe.has_b_frames and known == sorted(known))
+    ):
+        return None
+    position = {pts: packet for packet, pts in enumerate(known)}
+    keyframes = sorted((known[packet], packet) for packet in np.flatnonzero(packets.keyframe).tolist())
+    needed: set[int] = set()
+    for index in indices:
+        pts = packets.display_pts[index]
+        before = bisect_right(keyframes, (pts, len(known))) - 1
+        if before < 0 or keyframes[before][1] > position[pts]:
+            return None
+        needed.update(range(keyframes[before][1], position[pts] + 1))
+    return _runs(sorted(needed))
+
+
+def _runs(packets: Sequence[int]) -> tuple[Run, ...]:
+    breaks = [at for at in range(1, len(packets)) if packets[at] != packets[at - 1] + 1]
+    edges = [0, *breaks, len(packets)]
+    return tuple(Run(packets[a], packets[b - 1] + 1) for a, b in pairwise(edges))
 
 
 class PacketSource:
@@ -30,8 +85,8 @@ class PacketSource:
     def __init__(self, path: Path, limits: LimitsConfig) -> None:
         self._path = path
         self._limits = limits
-        self._kept: list[Packet[VideoStream]] = []
-        self._stream: VideoStream | None = None
+        self._kept: list[av.Packet[av.VideoStream]] = []
+        self._stream: av.VideoStream | None = None
         with ExitStack() as stack:
             container, stream = stack.enter_context(open_video(path, limits))
             packets = self._keep(container.demux(stream))
@@ -42,7 +97,7 @@ class PacketSource:
                 self._stream, self._open = stream, stack.pop_all()
 
     @contextmanager
-    def packets(self) -> Iterator[tuple[Iterator[Packet[VideoStream]], VideoStream]]:
+    def packets(self) -> Iterator[tuple[Iterator[av.Packet[av.VideoStream]], av.VideoStream]]:
         """All packets in decoding order, the empty one at the end included, and the stream to decode them with."""
         stream, self._stream = self._stream, None
         if stream is None:
@@ -53,7 +108,7 @@ class PacketSource:
         with self._open:
             yield iter(kept), stream
 
-    def _keep(self, packets: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+    def _keep(self, packets: Iterable[av.Packet[av.VideoStream]]) -> Iterator[av.Packet[av.VideoStream]]:
         total = 0
         for packet in packets:
             total += packet.size
@@ -64,7 +119,7 @@ class PacketSource:
             yield packet
 
 
-def decode_runs(source: PacketSource, runs: Sequence[Run], wanted: frozenset[int]) -> Iterator[VideoFrame]:
+def decode_runs(source: PacketSource, runs: Sequence[Run], wanted: frozenset[int]) -> Iterator[av.VideoFrame]:
     """The frames of the packets in ``runs``: those with a time stamp in ``wanted`` and those they need."""
     with source.packets() as (packets, stream):
         context = stream.codec_context
@@ -86,7 +141,7 @@ def decode_runs(source: PacketSource, runs: Sequence[Run], wanted: frozenset[int
             run = following
 
 
-def decode_all(source: PacketSource) -> Iterator[VideoFrame | None]:
+def decode_all(source: PacketSource) -> Iterator[av.VideoFrame | None]:
     """Every frame in display order, and None for each packet that cannot be read or decoded."""
     with source.packets() as (packets, stream):
         while True:
@@ -94,13 +149,13 @@ def decode_all(source: PacketSource) -> Iterator[VideoFrame | None]:
                 packet = next(packets)
             except StopIteration:
                 return
-            except FFmpegError as error:
+            except av.FFmpegError as error:
                 reraise_memory_error(error)
                 yield None
                 return
             try:
                 frames = stream.decode(packet if packet.size else None)
-            except FFmpegError as error:
+            except av.FFmpegError as error:
                 reraise_memory_error(error)
                 yield None
                 continue

@@ -1,7 +1,5 @@
 """Stage 1: seeded perturbations of a video, as copies of one video differ on the web."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,23 +9,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.random import Generator
-from numpy.typing import NDArray
 
-from fvc_exp._typing import Frame
-from fvc_exp.config.schema import LimitsConfig
-from fvc_exp.video.decode import sampled_frames
-from fvc_exp.video.rewrite import ANY_FRAME, Rewritten, rewrite, upright_pixel_aspect
+from fvc_exp._typing import Array32, Frame
+from fvc_exp.config.schema import LimitsConfig, SamplingConfig
+from fvc_exp.video.decode import SampledFrames
+from fvc_exp.video.rewrite import Rewritten, rewrite
 
 AUGMENT_VERSION = "1"  # change it with any change of the pixels that are written
-
-
 UNNOTICED_CRF = 18  # of an augmentation without the compression perturbation
-
+# Every frame is read, and none is sampled for features.
+_ANY_FRAME = SamplingConfig(fraction=1.0, min_frames=1, max_frames=1)
 
 Parameters = Mapping[str, float]
-
-
 Frames = Iterator[Frame]
 
 
@@ -70,10 +63,10 @@ def augment(
 ) -> tuple[tuple[Operation, ...], Rewritten]:
     """Write augmentation ``index`` of a video; ``video_path`` and ``seed`` decide what is done to it.
 
-    The copy has the pixel aspect of the source. Raises VideoError as ``sampled_frames`` and ``rewrite`` do.
+    The copy has the pixel aspect of the source. Raises VideoError as ``SampledFrames`` and ``rewrite`` do.
     """
     operations = plan(seed, video_path, index)
-    reader = sampled_frames(source, ANY_FRAME, limits)
+    reader = SampledFrames(source, _ANY_FRAME, limits)
 
     def change(frames: Frames) -> Frames:
         rng = _generator(seed, video_path, index, "pixels")  # anew on every call, so that a second reading is the same
@@ -82,17 +75,17 @@ def augment(
         return frames
 
     crf = next((round(operation.parameters["crf"]) for operation in operations if operation.name == "compress"), None)
-    aspect = upright_pixel_aspect(reader.probe)
+    aspect = reader.probe.upright_pixel_aspect
     return operations, rewrite(reader, destination, change, crf=crf or UNNOTICED_CRF, pixel_aspect=aspect)
 
 
-def perturb(frames: Frames, operation: Operation, rng: Generator) -> Frames:
+def perturb(frames: Frames, operation: Operation, rng: np.random.Generator) -> Frames:
     """Apply one operation to frames of (height, width, 3) uint8 RGB."""
     kind = next(choices for choices in KINDS if operation.name in choices)
     return kind[operation.name].apply(frames, rng, **operation.parameters)
 
 
-def _generator(seed: int, video_path: str, index: int, purpose: str) -> Generator:
+def _generator(seed: int, video_path: str, index: int, purpose: str) -> np.random.Generator:
     name = hashlib.sha256(f"{purpose}\0{video_path}".encode()).digest()[:8]
     return np.random.default_rng([seed, index, int.from_bytes(name, "big")])
 
@@ -108,19 +101,19 @@ def _each(change: Callable[..., Frame]) -> Callable[..., Frames]:
     return partial(_map, change)
 
 
-def _map(change: Callable[..., Frame], frames: Frames, rng: Generator, **parameters: float) -> Frames:
+def _map(change: Callable[..., Frame], frames: Frames, rng: np.random.Generator, **parameters: float) -> Frames:
     return (change(frame, rng, **parameters) for frame in frames)
 
 
-def _to_uint8(values: NDArray[np.float32]) -> Frame:
+def _to_uint8(values: Array32) -> Frame:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _flip(frame: Frame, _rng: Generator) -> Frame:
+def _flip(frame: Frame, _rng: np.random.Generator) -> Frame:
     return np.asarray(cv2.flip(frame, 1), np.uint8)
 
 
-def _crop(frame: Frame, _rng: Generator, share: float, x: float, y: float) -> Frame:
+def _crop(frame: Frame, _rng: np.random.Generator, share: float, x: float, y: float) -> Frame:
     """Keep ``share`` of either side; ``x`` and ``y`` place the rest, 0 = left/top, 1 = right/bottom."""
     height, width = frame.shape[:2]
     kept_height, kept_width = (max(2, round(share * side)) for side in (height, width))
@@ -128,46 +121,46 @@ def _crop(frame: Frame, _rng: Generator, share: float, x: float, y: float) -> Fr
     return frame[top : top + kept_height, left : left + kept_width]
 
 
-def _rescale(frame: Frame, _rng: Generator, factor: float) -> Frame:
+def _rescale(frame: Frame, _rng: np.random.Generator, factor: float) -> Frame:
     height, width = (max(2, round(factor * side)) for side in frame.shape[:2])
     return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _rotate(frame: Frame, _rng: Generator, degrees: float) -> Frame:
+def _rotate(frame: Frame, _rng: np.random.Generator, degrees: float) -> Frame:
     height, width = frame.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
     return np.asarray(cv2.warpAffine(frame, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101), np.uint8)
 
 
-def _add_noise(frame: Frame, rng: Generator, sigma: float) -> Frame:
+def _add_noise(frame: Frame, rng: np.random.Generator, sigma: float) -> Frame:
     noise = sigma * rng.standard_normal(frame.shape, np.float32)
     return _to_uint8(frame + noise)
 
 
-def _brighten(frame: Frame, _rng: Generator, levels: float) -> Frame:
+def _brighten(frame: Frame, _rng: np.random.Generator, levels: float) -> Frame:
     return _to_uint8(frame + np.float32(levels))
 
 
-def _contrast(frame: Frame, _rng: Generator, factor: float) -> Frame:
+def _contrast(frame: Frame, _rng: np.random.Generator, factor: float) -> Frame:
     return _to_uint8((frame - np.float32(128)) * np.float32(factor) + 128)
 
 
-def _blur(frame: Frame, _rng: Generator, sigma: float) -> Frame:
+def _blur(frame: Frame, _rng: np.random.Generator, sigma: float) -> Frame:
     return np.asarray(cv2.GaussianBlur(frame, (0, 0), sigma), np.uint8)
 
 
-def _drop(frames: Frames, rng: Generator, share: float) -> Frames:
+def _drop(frames: Frames, rng: np.random.Generator, share: float) -> Frames:
     """Leave out frames at random, never the first."""
     yield from chain((next(frames),), (frame for frame in frames if rng.random() >= share))
 
 
-def _duplicate(frames: Frames, rng: Generator, share: float) -> Frames:
+def _duplicate(frames: Frames, rng: np.random.Generator, share: float) -> Frames:
     """Show frames a second time at random."""
     for frame in frames:
         yield from repeat(frame, 1 + (rng.random() < share))
 
 
-def _change_speed(frames: Frames, _rng: Generator, factor: float) -> Frames:
+def _change_speed(frames: Frames, _rng: np.random.Generator, factor: float) -> Frames:
     """Play ``factor`` times as fast at the same frame rate, by leaving out or repeating frames evenly."""
     shown = 0
     for index, frame in enumerate(frames):
@@ -176,7 +169,7 @@ def _change_speed(frames: Frames, _rng: Generator, factor: float) -> Frames:
             shown += 1
 
 
-def _leave(frames: Frames, _rng: Generator, **_for_the_encoder: float) -> Frames:
+def _leave(frames: Frames, _rng: np.random.Generator, **_for_the_encoder: float) -> Frames:
     return frames
 
 

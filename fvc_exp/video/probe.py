@@ -7,27 +7,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import av
 import numpy as np
-from av.container import InputContainer
-from av.error import FFmpegError
-from av.packet import Packet
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
+from fvc_exp._typing import Indices, Mask
 from fvc_exp.config.schema import LimitsConfig
-from fvc_exp.video.container import open_video, reraise_memory_error, video_error
-from fvc_exp.video.failures import Failure
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+from fvc_exp.video.container import Failure, open_video, reraise_memory_error, video_error
 
 # Two display steps may differ by the rounding of a container clock; Matroska counts in milliseconds.
 VFR_TOLERANCE_SECONDS = 0.002
-
-
 VFR_TOLERANCE_TICKS = 2
 
 
@@ -39,9 +28,9 @@ class Packets:
     """
 
     pts: tuple[int | None, ...]
-    keyframe: NDArray[np.bool_]
-    sizes: NDArray[np.int64]
-    shown: NDArray[np.bool_]
+    keyframe: Mask
+    sizes: Indices
+    shown: Mask
 
     @cached_property
     def display_pts(self) -> tuple[int, ...]:
@@ -98,13 +87,28 @@ class Probe:
         _, aspect = self._keyframe
         return aspect
 
+    @property
+    def quarter_turns(self) -> int:
+        """Counter-clockwise quarter turns that bring the coded frames upright."""
+        return round((self.rotation or 0) / 90) % 4
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of the upright frames in pixels as stored."""
+        return (self.height, self.width) if self.quarter_turns % 2 else (self.width, self.height)
+
+    @property
+    def upright_pixel_aspect(self) -> Fraction:
+        """Width over height of a pixel of the upright frames."""
+        return 1 / self.pixel_aspect if self.quarter_turns % 2 else self.pixel_aspect
+
     @cached_property
-    def _keyframe(self) -> tuple[VideoFrame | None, Fraction]:
+    def _keyframe(self) -> tuple[av.VideoFrame | None, Fraction]:
         with open_video(self.path, self.limits) as (container, stream):
             try:
                 packet = next(packet for packet in container.demux(stream) if packet.is_keyframe)
                 frames = stream.decode(packet) + stream.decode(None)
-            except (FFmpegError, StopIteration) as error:
+            except (av.FFmpegError, StopIteration) as error:
                 reraise_memory_error(error)
                 frames = []
             # What the container says counts, as for players; only the decoder knows what the coded stream says.
@@ -122,9 +126,9 @@ def probe(path: Path, limits: LimitsConfig) -> Probe:
 
 
 def probe_stream(
-    container: InputContainer,
-    stream: VideoStream,
-    demuxed: Iterable[Packet[VideoStream]],
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    demuxed: Iterable[av.Packet[av.VideoStream]],
     path: Path,
     limits: LimitsConfig,
 ) -> Probe:
@@ -155,7 +159,7 @@ def probe_stream(
     )
 
 
-def _read_packets(demuxed: Iterable[Packet[VideoStream]]) -> tuple[Packets, bool]:
+def _read_packets(demuxed: Iterable[av.Packet[av.VideoStream]]) -> tuple[Packets, bool]:
     pts: list[int | None] = []
     keyframe: list[bool] = []
     sizes: list[int] = []
@@ -170,14 +174,14 @@ def _read_packets(demuxed: Iterable[Packet[VideoStream]]) -> tuple[Packets, bool
             sizes.append(packet.size)
             shown.append(not packet.is_discard)
             is_damaged |= packet.is_corrupt
-    except FFmpegError as error:
+    except av.FFmpegError as error:
         reraise_memory_error(error)
         is_damaged = True
     packets = Packets(tuple(pts), np.array(keyframe, bool), np.array(sizes, np.int64), np.array(shown, bool))
     return packets, is_damaged
 
 
-def _duration(stream: VideoStream, packets: Packets) -> float | None:
+def _duration(stream: av.VideoStream, packets: Packets) -> float | None:
     pts = packets.display_pts
     if len(pts) > 1 and stream.time_base:
         return float((pts[-1] - pts[0]) * stream.time_base) * len(pts) / (len(pts) - 1)
@@ -188,20 +192,20 @@ def _duration(stream: VideoStream, packets: Packets) -> float | None:
     return None
 
 
-def _average_rate(stream: VideoStream, count: int, duration: float | None, is_vfr: bool) -> float | None:
+def _average_rate(stream: av.VideoStream, count: int, duration: float | None, is_vfr: bool) -> float | None:
     # A container's rate is exact where it is constant; where it is not, it may only be the rate that was hoped for.
     if stream.average_rate and not is_vfr:
         return float(stream.average_rate)
     return count / duration if duration else None
 
 
-def _bit_rate(stream: VideoStream, packets: Packets, duration: float | None) -> float | None:
+def _bit_rate(stream: av.VideoStream, packets: Packets, duration: float | None) -> float | None:
     if stream.bit_rate:
         return float(stream.bit_rate)
     return 8.0 * float(packets.sizes.sum()) / duration if duration else None
 
 
-def _is_vfr(stream: VideoStream, packets: Packets) -> bool:
+def _is_vfr(stream: av.VideoStream, packets: Packets) -> bool:
     steps = np.diff(packets.display_pts)
     if len(steps) == 0 or not stream.time_base:
         return False

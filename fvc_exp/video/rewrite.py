@@ -1,6 +1,4 @@
-"""Read a whole video, change its frames, write it again."""
-
-from __future__ import annotations
+"""Read a whole video, change its frames, write it again; and stage 3, which fits the frames into squares."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,22 +9,17 @@ import cv2
 import numpy as np
 
 from fvc_exp._typing import Frame
-from fvc_exp.config.schema import SamplingConfig
+from fvc_exp.config.schema import LimitsConfig, SamplingConfig
 from fvc_exp.video.decode import Decoded, Sample, SampledFrames
-from fvc_exp.video.encode import encode
+from fvc_exp.video.encode import SQUARE, encode
 from fvc_exp.video.probe import Probe
 
 Change = Callable[[Iterator[Frame]], Iterator[Frame]]
 
-
+SCALE_VERSION = "2"  # change it with any change of the pixels that are written
 DEFAULT_FPS = 25.0  # of a file that states no rate; only players look at it
-
-
-# For a file that is read whole and needs no sampled frame in particular.
-ANY_FRAME = SamplingConfig(fraction=1.0, min_frames=1, max_frames=1)
-
-
 _PRESET = "superfast"
+_SCALED_CRF = 18
 
 
 @dataclass(frozen=True)
@@ -35,21 +28,6 @@ class Rewritten:
 
     probe: Probe
     decoded: Decoded
-
-
-def quarter_turns(probe: Probe) -> int:
-    """Counter-clockwise quarter turns that bring the coded frames upright."""
-    return round((probe.rotation or 0) / 90) % 4
-
-
-def upright_size(probe: Probe) -> tuple[int, int]:
-    """Width and height of the upright frames in pixels as stored."""
-    return (probe.height, probe.width) if quarter_turns(probe) % 2 else (probe.width, probe.height)
-
-
-def upright_pixel_aspect(probe: Probe) -> Fraction:
-    """Width over height of a pixel of the upright frames."""
-    return 1 / probe.pixel_aspect if quarter_turns(probe) % 2 else probe.pixel_aspect
 
 
 def rewrite(
@@ -71,7 +49,7 @@ def rewrite(
     Raises:
         VideoError: the source cannot be decoded.
     """
-    turns = quarter_turns(reader.probe)
+    turns = reader.probe.quarter_turns
     fps = reader.probe.average_rate or DEFAULT_FPS
 
     def consume(samples: Iterator[Sample]) -> None:
@@ -81,8 +59,6 @@ def rewrite(
         encode(frames, destination, fps=fps, crf=crf, preset=_PRESET, keyframes=keyframes, pixel_aspect=pixel_aspect)
 
     reader.read(consume, every_frame=True)
-    if reader.decoded is None:
-        raise AssertionError("read() has returned")
     return Rewritten(reader.probe, reader.decoded)
 
 
@@ -108,3 +84,77 @@ def _upright(samples: Iterator[Sample], turns: int) -> Iterator[Frame]:
 def _even(frame: Frame) -> Frame:
     height, width = frame.shape[:2]
     return frame[: height - height % 2, : width - width % 2]
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """A picture in a black square, in pixels; the original size is that of the upright frame in square pixels."""
+
+    original_width: int
+    original_height: int
+    scaled_width: int
+    scaled_height: int
+    box_x: int
+    box_y: int
+    box_width: int
+    box_height: int
+
+    @property
+    def is_upscaled(self) -> bool:
+        """The picture is enlarged."""
+        return max(self.original_width, self.original_height) < self.scaled_width
+
+    @property
+    def is_downscaled(self) -> bool:
+        """The picture is reduced."""
+        return max(self.original_width, self.original_height) > self.scaled_width
+
+
+def letterbox(width: int, height: int, size: int) -> Letterbox:
+    """Fit a picture into a square of ``size``: longer side full, shorter side in proportion, centred.
+
+    Box edges are even, so that no chroma sample mixes picture and bar.
+    """
+    longer = max(width, height)
+    box_width, box_height = (max(2, 2 * round(size * side / longer / 2)) for side in (width, height))
+    box_x, box_y = ((size - side) // 4 * 2 for side in (box_width, box_height))
+    return Letterbox(width, height, size, size, box_x, box_y, box_width, box_height)
+
+
+def fit_into_box(frame: Frame, box: Letterbox) -> Frame:
+    """Draw a frame into its letterbox."""
+    method = cv2.INTER_AREA if box.is_downscaled else cv2.INTER_CUBIC
+    square = np.zeros((box.scaled_height, box.scaled_width, 3), np.uint8)
+    rows, columns = slice(box.box_y, box.box_y + box.box_height), slice(box.box_x, box.box_x + box.box_width)
+    square[rows, columns] = cv2.resize(frame, (box.box_width, box.box_height), interpolation=method)
+    return square
+
+
+def displayed_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
+    """The size in square pixels of a picture whose pixels are not: one side is stretched, none made smaller."""
+    return max(width, round(width * pixel_aspect)), max(height, round(height / pixel_aspect))
+
+
+def scale(
+    source: Path, destination: Path, size: int, sampling: SamplingConfig, limits: LimitsConfig
+) -> tuple[Letterbox, Rewritten]:
+    """Write the letterboxed copy of a video; frames stay in order, at the average rate of the source.
+
+    The frames that ``sampling`` selects from the copy are its key frames. So they are decoded without any other, and
+    all have the quality of intra coding: the copy adds the same trace to each, whatever its neighbours. Read with
+    another sampling the copy gives exact frames, too, only more slowly; so does, as a rule, that of a damaged source
+    whose bad frames are not among the sampled ones, as the copy then has fewer frames than were counted on.
+
+    The picture has the aspect that players show, also where pixels are not square. Raises VideoError as
+    ``SampledFrames`` and ``rewrite`` do.
+    """
+    reader = SampledFrames(source, sampling, limits)
+    aspect = reader.probe.upright_pixel_aspect
+
+    def draw(frames: Iterator[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            height, width = frame.shape[:2]
+            yield fit_into_box(frame, letterbox(*displayed_size(width, height, aspect), size))
+
+    rewritten = rewrite(reader, destination, draw, crf=_SCALED_CRF, pixel_aspect=SQUARE, has_sampled_keyframes=True)
+    return letterbox(*displayed_size(*reader.probe.upright_size, aspect), size), rewritten

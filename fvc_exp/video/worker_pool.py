@@ -3,29 +3,51 @@
 Every worker has a pipe of its own: the item that a dead worker had is known, and no lock that it held blocks others.
 """
 
-from __future__ import annotations
-
+import errno
 import math
+import os
+import resource
 import signal
+import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
-from multiprocessing import get_context, resource_tracker
-from multiprocessing.connection import wait
+from enum import Enum, StrEnum
+from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from fvc_exp.config.schema import LimitsConfig
-from fvc_exp.errors import FvcError
-from fvc_exp.video.failures import Failed, WorkerFailure
-from fvc_exp.video.worker import Halt, serve
+from fvc_exp.errors import FvcError, VideoError
 
 Item = TypeVar("Item")
-
-
 Value = TypeVar("Value")
+
+# A full disk says nothing about the video at hand, and would fail all that follow.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class WorkerFailure(StrEnum):
+    """Ways to fail that are found outside the function; those that it finds itself it raises as VideoError."""
+
+    worker_died = "worker_died"
+    timeout = "timeout"
+    out_of_memory = "out_of_memory"
+    cpu_limit = "cpu_limit"
+    internal_error = "internal_error"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why an item has no value; ``error_class`` is a member of ``WorkerFailure`` or that of a VideoError."""
+
+    error_class: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +56,13 @@ class Outcome(Generic[Item, Value]):
 
     item: Item
     result: Value | Failed
+
+
+@dataclass(frozen=True)
+class _Halt:
+    """The work cannot go on, and the item is not the reason."""
+
+    reason: str
 
 
 def run_in_workers(
@@ -48,7 +77,7 @@ def run_in_workers(
     ``function`` must be importable by name, items and values must be picklable. An item may take
     ``limits.wall_seconds`` and ``limits.cpu_seconds``, and its process ``limits.memory_mb`` of address space.
     ``workers`` None means one per core that this process may use. When the iterator is closed or interrupted the
-    workers are killed; they also end by themselves when this process dies.
+    workers are killed; they also end when this process dies.
 
     Raises:
         FvcError: a worker process ends before it is ready for its first item, or the disk is full.
@@ -91,7 +120,7 @@ class _Worker(Generic[Item, Value]):
         # Not forked: the parent may hold threads (polars, OpenBLAS), whose locks a fork would copy in any state.
         context = get_context("spawn")
         self.connection, far_end = context.Pipe()
-        self.process = context.Process(target=serve, args=(far_end, limits), daemon=True)
+        self.process = context.Process(target=_serve, args=(far_end, limits), daemon=True)
         with _interrupts_blocked():
             self.process.start()
         far_end.close()
@@ -117,7 +146,7 @@ class _Worker(Generic[Item, Value]):
                 message = self.connection.recv()
             except (EOFError, OSError):
                 return self._finish(self._death())
-            if isinstance(message, Halt):
+            if isinstance(message, _Halt):
                 raise FvcError(message.reason)
             if self.state is _State.busy:
                 self.state = _State.idle
@@ -174,3 +203,72 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _serve(connection: Connection, limits: LimitsConfig) -> None:
+    """The loop of a worker process: receive the function, send None when ready, then answer each item."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    # Read when NumPy is imported, that is when the function arrives and its module is loaded.
+    os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
+    function = connection.recv()
+    import cv2
+
+    cv2.setNumThreads(1)
+    cv2.ipp.setUseIPP(False)  # its sums depend on where in memory a frame happens to lie
+    _set_soft_limit(resource.RLIMIT_CORE, 0)
+    _set_soft_limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
+    connection.send(None)
+    while True:
+        try:
+            item = connection.recv()
+        except EOFError:
+            return
+        connection.send(_attempt(function, item, limits))
+
+
+def _die_with_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig) -> Value | Failed | _Halt:
+    try:
+        with _processor_time(limits.cpu_seconds):
+            return function(item)
+    except VideoError as error:
+        return Failed(error.error_class, str(error))
+    except Exception as error:  # noqa: BLE001 - the worker boundary: one bad video must not stop the others
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            return _Halt(f"nothing more can be written: {error}")
+        if _is_out_of_memory(error):
+            limit = f"it needed more than limits.memory_mb={limits.memory_mb} of address space"
+            return Failed(WorkerFailure.out_of_memory.value, limit)
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        return Failed(WorkerFailure.internal_error.value, f"{type(error).__name__} at {where}: {error}")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    import cv2
+
+    if isinstance(error, cv2.error):
+        return error.code == cv2.Error.StsNoMem
+    return isinstance(error, MemoryError)
+
+
+@contextmanager
+def _processor_time(seconds: float) -> Iterator[None]:
+    """Let the kernel end this process (SIGXCPU) once it has used that much more; it counts whole seconds."""
+    _set_soft_limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds))
+    try:
+        yield
+    finally:
+        _set_soft_limit(resource.RLIMIT_CPU, resource.RLIM_INFINITY)
+
+
+def _set_soft_limit(kind: int, value: int) -> None:
+    """Set a limit, as far as the hard one allows."""
+    hard = resource.getrlimit(kind)[1]
+    is_allowed = hard == resource.RLIM_INFINITY or 0 <= value <= hard
+    resource.setrlimit(kind, (value if is_allowed else hard, hard))

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from fvc_exp.config.store import read_config
+from fvc_exp.config.canonical import read_config
 from fvc_exp.io.files import read_json
 from fvc_exp.io.run_folder import RunFolder
 from tests.airflow.conftest import DAG_FILE, SMALL, STAGES, Airflow

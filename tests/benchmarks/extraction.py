@@ -24,14 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
-from fvc_exp.features import blocks, blur, dct, noise, scaled
+from fvc_exp.features import blocks, filters, scaled
 from fvc_exp.features.extract import extract
 from fvc_exp.features.scaled import Scaling
 from fvc_exp.features.strips import BATCH_PIXELS, padded_strips, stack_frames
-from fvc_exp.video.decode import sampled_frames
-from fvc_exp.video.letterbox import letterbox, scale
+from fvc_exp.video.decode import SampledFrames
+from fvc_exp.video.packets import sample_indices
 from fvc_exp.video.probe import probe
-from fvc_exp.video.sampling import sample_indices
+from fvc_exp.video.rewrite import letterbox, scale
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=600, wall_seconds=600, memory_mb=4000)
@@ -153,7 +153,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "loops4": lambda path: straightforward(path, SAMPLING, is_stage4=True),
 }
 OURS: dict[str, Callable[[Path], object]] = {
-    "selective": lambda path: sampled_frames(path, SAMPLING, LIMITS).read(lambda samples: sum(1 for _ in samples)),
+    "selective": lambda path: SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: sum(1 for _ in samples)),
     "stage2": lambda path: extract(path, [Table.stage2], SAMPLING, LIMITS),
     "stage4": lambda path: extract(path, [Table.stage4], SAMPLING, LIMITS, scaling=picture_of_the_copy()),
     "forensic": lambda path: extract(path, [Table.forensic], SAMPLING, LIMITS),
@@ -188,19 +188,19 @@ def steps(path: Path) -> dict[str, float]:
     cv2.ipp.setUseIPP(False)
     # From then on freed memory is kept, as it is in any extraction.
     extract(path, [Table.stage2], SAMPLING, LIMITS)
-    pixels = sampled_frames(path, SAMPLING, LIMITS).read(lambda samples: [(each.luma, each.rgb) for each in samples])
+    pixels = SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: [(each.luma, each.rgb) for each in samples])
     box = picture_of_the_copy() if path.stem == COPY else None
     batch = max(1, BATCH_PIXELS // pixels[0][0].size)
     lumas, rgbs = zip(*pixels[:batch], strict=True)
     frames = stack_frames([scaled.crop(luma, box) for luma in lumas])
     actions: dict[str, Callable[[], object]] = {
         "probe": lambda: probe(path, LIMITS),
-        "noise": lambda: [noise.noise_sums(strips) for strips in padded_strips(frames)],
+        "noise": lambda: [filters.noise_sums(strips) for strips in padded_strips(frames)],
         "blur": lambda: (
-            [blur.laplacian_sums(frame) for frame in frames],
-            [blur.gradient_sums(strips) for strips in padded_strips(frames)],
+            [filters.laplacian_sums(frame) for frame in frames],
+            [filters.gradient_sums(strips) for strips in padded_strips(frames)],
         ),
-        "dct": lambda: dct.dct_features(frames),
+        "dct": lambda: blocks.dct_features(frames),
         "blocks": lambda: blocks.border_and_inside(frames),
         "stage2": lambda: scaled.stage2_pixel_features(frames),
         "edges": lambda: scaled.edge_density(frames),

@@ -73,7 +73,7 @@ def in_this_process(folder: Path, way: str) -> None:
     """Import, compose and run twice; prints the parts of both runs as JSON."""
     imports: Seconds = {}
     with timed(imports, "Hydra and schema"):
-        from fvc_exp.config.compose import compose_configs
+        from fvc_exp.config.hydra_app import compose_configs
     with timed(imports, "compose"):
         (config,) = compose_configs([["data=fvc", f"data.root={folder}", "plots=false", f"outputs={folder / 'out'}"]])
     for library in LIBRARIES:

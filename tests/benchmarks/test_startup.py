@@ -12,6 +12,7 @@ import pytest
 from tests.benchmarks.startup import ROOT, write_tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "parts"), [("run.py", {"load", "split", "fits", "audit"}), ("member", {"fits"})])
 def test_every_part_is_measured(way: str, parts: set[str], tmp_path: Path) -> None:
     write_tables(tmp_path)

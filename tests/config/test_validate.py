@@ -13,9 +13,8 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 
-from fvc_exp.config.canonical import canonical, run_id
+from fvc_exp.config.canonical import canonical, run_id, write_config
 from fvc_exp.config.schema import Penalty, Solver
-from fvc_exp.config.store import write_config
 from fvc_exp.config.validate import (
     LEGAL_SOLVERS,
     PROX_NEWTON,

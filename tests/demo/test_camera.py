@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
-from fvc_exp.demo.camera import Camera, Motion, film_scene
-from fvc_exp.demo.scene import CONTENT_SPREAD, HEIGHT, WIDTH, content_parameter, draw_scene, texture
+from fvc_exp.demo import camera
+from fvc_exp.demo.camera import Camera, Motion, content_parameter, draw_scene, film_scene
 
 SIZE = (180, 320)
 STILL = Motion(shift=np.zeros(2), shift_step=np.zeros(2), zoom=1.0, zoom_step=0.0, angle=0.0, angle_step=0.0)
@@ -29,14 +29,14 @@ def log_spectrum_slope(plane: NDArray[np.float32]) -> float:
 def test_content_stays_in_the_middle_of_its_range() -> None:
     generator = rng()
     values = [content_parameter(generator, 10, 30) for _ in range(2000)]
-    reach = 10 * CONTENT_SPREAD
+    reach = 10 * camera.CONTENT_SPREAD
     assert 20 - reach <= min(values) < 20 - 0.95 * reach
     assert 20 + 0.95 * reach < max(values) <= 20 + reach
 
 
 @pytest.mark.parametrize(("kind", "exponent"), [(0, 0.8), (1, 1.0), (2, 1.2), (3, 1.5)])
 def test_textures_are_tiled_noise_with_a_power_law(kind: int, exponent: float) -> None:
-    tiled = texture(kind)
+    tiled = camera.texture(kind)
     tile = tiled[:512, :512]
     np.testing.assert_array_equal(tiled, np.tile(tile, (2, 2)))
     assert (float(tile.mean()), float(tile.std())) == pytest.approx((0, 1), abs=1e-4)
@@ -45,7 +45,7 @@ def test_textures_are_tiled_noise_with_a_power_law(kind: int, exponent: float) -
 
 def test_scene_is_colourful_and_repeats_with_its_seed() -> None:
     scene = draw_scene(rng(4))
-    assert scene.shape == (HEIGHT, WIDTH, 3)
+    assert scene.shape == (camera.HEIGHT, camera.WIDTH, 3)
     np.testing.assert_array_equal(scene, draw_scene(rng(4)))
     assert (scene != draw_scene(rng(5))).mean() > 0.9
     assert scene.std() > 10
@@ -73,7 +73,7 @@ def filmed(monkeypatch: pytest.MonkeyPatch, scene: Frame, motion: Motion, **chan
     return np.array(film_scene(scene, 12, SIZE, rng(2)), np.float64)
 
 
-GRAY = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
+GRAY = np.full((camera.HEIGHT, camera.WIDTH, 3), 100, np.uint8)
 
 
 @pytest.mark.parametrize(("kind", "change"), [("read", np.sqrt(2)), ("pattern", 0.0)])

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fvc_exp.config.compose import compose_configs
+from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.config.schema import DemoConfig
 from fvc_exp.demo import corpus
 from fvc_exp.demo.corpus import EventTask, corpus_folder, ensure_demo
@@ -72,6 +72,11 @@ def test_metadata_describes_every_video(built: Path) -> None:
     assert metadata["manipulation"].to_list() == ["none"] * 2 + ["faceswap"] * 2 + ["none"] * 2 + ["splice"] * 2
     files = [f"videos/{row['group']}_{row['label']}_{row['upload']}.mp4" for row in metadata.iter_rows(named=True)]
     assert metadata["video_path"].to_list() == files
+
+
+def test_number_of_workers_changes_no_byte(built: Path, tmp_path: Path) -> None:
+    ensure_demo(tmp_path, DEMO, workers=1)
+    assert contents(tmp_path) == contents(built.parent)
 
 
 def test_whole_corpus_is_left_as_it_is(built: Path) -> None:
@@ -175,7 +180,6 @@ def test_only_temporary_folders_of_ended_processes_are_removed(tmp_path: Path, q
 
 
 def test_two_builds_at_once_end_with_one_whole_corpus(built: Path, tmp_path: Path) -> None:
-    """Made by two processes with two workers each; the number of workers changes no byte."""
     processes = [start_build(tmp_path) for _ in range(2)]
     errors = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors

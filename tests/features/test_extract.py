@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fvc_exp.config.schema import Table
-from fvc_exp.features import strips, temporal
+from fvc_exp.features import forensic, strips
 from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS, batch_small_frames, extract
 from fvc_exp.features.scaled import Scaling
-from fvc_exp.video.decode import SampledFrames, sampled_frames
+from fvc_exp.video.decode import SampledFrames
 from tests.features import reference
 from tests.video.clips import LIMITS, SAMPLING, moving_frames, write_clip
 
@@ -31,7 +31,7 @@ def test_columns() -> None:
 
 
 def test_stage2_is_the_mean_over_the_sampled_frames(clip: Path) -> None:
-    source = sampled_frames(clip, SAMPLING, LIMITS)
+    source = SampledFrames(clip, SAMPLING, LIMITS)
     rows = source.read(lambda samples: [reference.base(sample.luma) for sample in samples])
     expected = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     expected |= {"codec_bitrate": source.probe.bit_rate or 0, "codec_fps": 25.0, "codec_resolution": 160.0 * 120}
@@ -41,7 +41,7 @@ def test_stage2_is_the_mean_over_the_sampled_frames(clip: Path) -> None:
 
 
 def test_original_stage2_is_the_mean_over_rgb_frames(clip: Path) -> None:
-    source = sampled_frames(clip, SAMPLING, LIMITS)
+    source = SampledFrames(clip, SAMPLING, LIMITS)
     rows = source.read(
         lambda samples: [reference.original_base(reference.original_gray(sample.rgb)) for sample in samples]
     )
@@ -73,7 +73,7 @@ def test_only_small_frames_of_one_size_are_measured_together(
 ) -> None:
     monkeypatch.setattr(strips, "BATCH_PIXELS", 3 * 160 * 120)
     small = write_clip(tmp_path / "small.mp4", [frame[:64, :64] for frame in moving_frames(20)])
-    samples = [sample for path in (clip, small, clip) for sample in sampled_frames(path, SAMPLING, LIMITS).read(list)]
+    samples = [sample for path in (clip, small, clip) for sample in SampledFrames(path, SAMPLING, LIMITS).read(list)]
     batches = list(batch_small_frames(iter(samples)))
     assert [sample for batch in batches for sample in batch] == samples
     shapes = [{sample.luma.shape for sample in batch} for batch in batches]
@@ -101,7 +101,7 @@ def test_one_frame_leaves_the_temporal_features_undefined(tmp_path: Path) -> Non
     path = write_clip(tmp_path / "one.mp4", moving_frames(1))
     result = extract(path, [Table.forensic, Table.stage2], SAMPLING, LIMITS)
     undefined = {name for name, value in result.features[Table.forensic].items() if isnan(value)}
-    assert undefined == {*temporal.NAMES, "keyframe_size_ratio"}
+    assert undefined == {*forensic.TEMPORAL_NAMES, "keyframe_size_ratio"}
     assert not any(isnan(value) for value in result.features[Table.stage2].values())
     assert result.provenance.frames_total == 1
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from fvc_exp.config.canonical import canonical
+from fvc_exp.config.canonical import canonical, write_config
 from fvc_exp.config.hydra_app import register
 from fvc_exp.config.schema import Config
-from fvc_exp.config.store import write_config
 from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.io.files import read_json, write_json

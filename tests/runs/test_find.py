@@ -3,14 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.video.test_letterbox import rotated
 
-from fvc_exp.config.store import write_config
+from fvc_exp.config.canonical import write_config
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs.find import newest_run
 from fvc_exp.runs.videos import measured_frames, run_videos
 from tests.conftest import Compose
 from tests.video.clips import moving_frames, write_clip, x264
-from tests.video.test_letterbox import rotated
 
 
 def write_run(folder: Path, ended: str, state: str = "done", *, trained: bool = True) -> None:
@@ -25,6 +25,12 @@ def test_newest_run_is_the_last_that_trained_and_is_done(tmp_path: Path) -> None
     write_run(tmp_path / "b", "2026-01-01T00:00:00+00:00")
     write_run(tmp_path / "sweep" / "c", "2026-01-05T00:00:00+00:00", "failed")
     write_run(tmp_path / "d", "2026-01-06T00:00:00+00:00", trained=False)
+    assert newest_run(tmp_path) == tmp_path / "a"
+
+
+def test_hidden_folders_hold_no_runs(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "2026-01-01T00:00:00+00:00")
+    write_run(tmp_path / ".best-x7" / "new", "2026-01-02T00:00:00+00:00")  # of a driver that was killed
     assert newest_run(tmp_path) == tmp_path / "a"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -7,21 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.slurm.conftest import ROOT, LocalSlurm, local_slurm, started, until
-from tests.slurm.local_slurm import host, processes
-
-
-@pytest.fixture
-def cluster(slurm: LocalSlurm) -> Iterator[LocalSlurm]:
-    """The session's cluster, given back whole and empty."""
-    yield slurm
-    slurm.restart()
-    slurm.cancel_all()
+from tests.conftest import ROOT
+from tests.slurm.conftest import Cluster, started, until
+from tests.slurm.local_slurm import LocalSlurm, LocalSlurmError, UnavailableError, host
 
 
 def runs(pid: int) -> bool:
@@ -43,20 +36,19 @@ def written(path: Path) -> str:
     return path.read_text().splitlines()[0]
 
 
-def test_up_prints_what_a_shell_can_evaluate(cluster: LocalSlurm) -> None:
-    before = cluster.daemons()
-    up = f'"{sys.executable}" -m tests.slurm.local_slurm up --folder {cluster.folder}'
-    shell = f'unset SLURM_CONF; text="$({up})" && eval "$text" && echo "$text" && srun -n1 echo from the job'
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True, cwd=ROOT)
-    ready, export, said = done.stdout.splitlines()
-    assert re.fullmatch(r"# ready: a job has run \(\d+\.\d s\)", ready)
-    assert export == f"export SLURM_CONF={cluster.conf}"
-    assert said == "from the job"
-    assert cluster.daemons() == before
-    assert list(before) == ["munged", "slurmctld", "slurmd"]
+def stubborn_job(cluster: Cluster, folder: Path) -> int:
+    """Start a job that ignores SIGTERM; returns the pid of its shell."""
+    cluster.submit("trap '' TERM; echo $$; while true; do sleep 1; done", output=folder / "out")
+    return int(written(folder / "out"))
 
 
-def test_up_is_ready_while_jobs_take_every_cpu(cluster: LocalSlurm) -> None:
+def test_the_daemons_of_a_cluster(cluster: Cluster) -> None:
+    assert list(cluster.pids) == ["munged", "slurmctld", "slurmd"]
+    assert list(cluster.ports) == ["slurmctld", "slurmd"]
+    cluster.check()
+
+
+def test_up_is_ready_while_jobs_take_every_cpu(cluster: Cluster) -> None:
     job = cluster.submit("sleep 100", "--cpus-per-task=4")
     cluster.wait_for(job, "RUNNING")
     cluster.restart()
@@ -65,29 +57,28 @@ def test_up_is_ready_while_jobs_take_every_cpu(cluster: LocalSlurm) -> None:
     assert cluster.squeue(job) | cluster.squeue(waiting) == {job: "RUNNING", waiting: "PENDING"}
 
 
-def test_all_sockets_are_on_loopback(cluster: LocalSlurm) -> None:
-    ports = cluster.ports()
-    assert listens(ports["slurmctld"])
-    assert listens(ports["slurmd"])
+def test_all_sockets_are_on_loopback(cluster: Cluster) -> None:
+    ports = cluster.ports
+    assert all(map(listens, ports.values()))
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     addresses = {int(local.split(":")[1], 16): local.split(":")[0] for _, local, _, state, *_ in lines if state == "0A"}
     assert addresses[ports["slurmctld"]] == addresses[ports["slurmd"]] == "0100007F"
 
 
-def test_sacct_refuses_without_accounting(cluster: LocalSlurm) -> None:
+def test_sacct_refuses_without_accounting(cluster: Cluster) -> None:
     done = cluster.run("sacct", check=False)
     assert done.returncode == 1
     assert "accounting storage is disabled" in done.stderr
 
 
-def test_array_job_runs_every_task(cluster: LocalSlurm, tmp_path: Path) -> None:
+def test_array_job_runs_every_task(cluster: Cluster, tmp_path: Path) -> None:
     job = cluster.submit("echo task $SLURM_ARRAY_TASK_ID", "--array=0-3", output=tmp_path / "%a.txt")
     cluster.wait_for(job, "COMPLETED")
     assert cluster.squeue(job) == {f"{job}_{task}": "COMPLETED" for task in range(4)}
     assert [(tmp_path / f"{task}.txt").read_text() for task in range(4)] == [f"task {task}\n" for task in range(4)]
 
 
-def test_exit_code_becomes_failed(cluster: LocalSlurm) -> None:
+def test_exit_code_becomes_failed(cluster: Cluster) -> None:
     job = cluster.submit("exit 3")
     cluster.wait_for(job, "COMPLETED", "FAILED")
     assert cluster.squeue(job) == {job: "FAILED"}
@@ -98,20 +89,20 @@ def test_exit_code_becomes_failed(cluster: LocalSlurm) -> None:
     [("--cpus-per-task=5", "More processors requested than permitted"), ("--array=0-1001", "Invalid job array")],
     ids=["more CPUs than there are", "index above MaxArraySize"],
 )
-def test_impossible_jobs_are_refused_at_once(cluster: LocalSlurm, option: str, message: str) -> None:
+def test_impossible_jobs_are_refused_at_once(cluster: Cluster, option: str, message: str) -> None:
     done = cluster.run("sbatch", "--output=/dev/null", option, "--wrap", "true", check=False)
     assert done.returncode == 1
     assert message in done.stderr
 
 
-def test_requeue_runs_the_job_again_soon(cluster: LocalSlurm, tmp_path: Path) -> None:
+def test_requeue_runs_the_job_again_soon(cluster: Cluster, tmp_path: Path) -> None:
     job = cluster.submit(f"touch {tmp_path}/run$SLURM_RESTART_COUNT; sleep 100")
     until((tmp_path / "run").exists, 10, "the first run")
     cluster.run("scontrol", "requeue", job)
     until((tmp_path / "run1").exists, 15, "the second run")
 
 
-def test_time_limit_ends_a_job(cluster: LocalSlurm, tmp_path: Path) -> None:
+def test_time_limit_ends_a_job(cluster: Cluster, tmp_path: Path) -> None:
     job = cluster.submit("echo $$; sleep 300", "--time=1", output=tmp_path / "out")
     began, pid = time.monotonic(), int(written(tmp_path / "out"))
     cluster.wait_for(job, "TIMEOUT", timeout=110)
@@ -119,13 +110,15 @@ def test_time_limit_ends_a_job(cluster: LocalSlurm, tmp_path: Path) -> None:
     until(lambda: not runs(pid), 10, "the job's process to end")
 
 
-def test_jobs_outlive_slurmctld(cluster: LocalSlurm, tmp_path: Path) -> None:
+def test_jobs_outlive_slurmctld(cluster: Cluster, tmp_path: Path) -> None:
     running = cluster.submit("sleep 30; echo restarts=$SLURM_RESTART_COUNT", output=tmp_path / "out")
     waiting = cluster.submit("true", "--array=0-2", "--begin=now+30")
     cluster.wait_for(running, "RUNNING")
     cluster.wait_until_saved()
     cluster.kill("slurmctld")
-    assert list(cluster.daemons()) == ["munged", "slurmd"]
+    assert list(cluster.pids) == ["munged", "slurmd"]
+    with pytest.raises(LocalSlurmError, match=r"^slurmctld ended: "):
+        cluster.check()
     assert cluster.run("squeue", check=False).returncode == 1
     cluster.restart()
     assert cluster.squeue(running) == {running: "RUNNING"}
@@ -135,7 +128,7 @@ def test_jobs_outlive_slurmctld(cluster: LocalSlurm, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "restarts=\n"
 
 
-def test_jobs_outlive_slurmd(cluster: LocalSlurm, tmp_path: Path) -> None:
+def test_jobs_outlive_slurmd(cluster: Cluster, tmp_path: Path) -> None:
     job = cluster.submit("sleep 5; echo restarts=$SLURM_RESTART_COUNT", output=tmp_path / "out")
     cluster.wait_for(job, "RUNNING")
     cluster.kill("slurmd")
@@ -144,7 +137,7 @@ def test_jobs_outlive_slurmd(cluster: LocalSlurm, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "restarts=\n"
 
 
-def test_a_crashed_node_makes_its_job_run_again(cluster: LocalSlurm, tmp_path: Path) -> None:
+def test_a_crashed_node_makes_its_job_run_again(cluster: Cluster, tmp_path: Path) -> None:
     job = cluster.submit(f"echo $$ > {tmp_path}/run$SLURM_RESTART_COUNT; sleep 100")
     pid = int(written(tmp_path / "run"))
     cluster.kill("node")
@@ -154,79 +147,100 @@ def test_a_crashed_node_makes_its_job_run_again(cluster: LocalSlurm, tmp_path: P
     written(tmp_path / "run1")
 
 
-def test_up_mends_a_half_dead_folder(cluster: LocalSlurm) -> None:
-    before = cluster.daemons()
+def test_restart_starts_only_what_ended(cluster: Cluster) -> None:
+    before = cluster.pids
     cluster.kill("slurmctld")
     cluster.kill("slurmd")
-    assert local_slurm("status", cluster.folder).returncode == 1
     cluster.restart()
-    after = cluster.daemons()
+    after = cluster.pids
     assert list(after) == list(before)
     assert after["munged"] == before["munged"]
     assert {after["slurmctld"], after["slurmd"]}.isdisjoint(before.values())
-    assert local_slurm("status", cluster.folder).returncode == 0
 
 
-def test_a_running_cluster_is_not_made_another(cluster: LocalSlurm) -> None:
-    done = local_slurm("up", cluster.folder, "--cpus", "3")
-    assert done.returncode == 1
-    assert re.search(r"runs with Options\(cpus=4.*not Options\(cpus=3.*take it down first", done.stderr)
-
-
-def stubborn_job(cluster: LocalSlurm, folder: Path) -> int:
-    """Start a job that ignores SIGTERM; returns the pid of its shell."""
-    cluster.submit("trap '' TERM; echo $$; while true; do sleep 1; done", output=folder / "out")
-    return int(written(folder / "out"))
-
-
-def test_down_leaves_nothing_behind(slurm: LocalSlurm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dead", [(), ("slurmctld", "slurmd")], ids=["all daemons run", "daemons are dead"])
+def test_the_end_of_the_block_leaves_nothing_behind(slurm: Cluster, tmp_path: Path, dead: tuple[str, ...]) -> None:
     with started() as other:
-        pids = [*other.daemons().values(), stubborn_job(other, tmp_path)]
+        stubborn = stubborn_job(other, tmp_path)
         other.submit("sleep 100", "--array=0-9")
-        steps = [process.pid for process in processes.working_in(other.folder / "spool", "slurmstepd")]
-        ports = other.ports()
-        assert steps
-        assert all(map(runs, pids + steps))
-        for _ in range(2):
-            done = local_slurm("down", other.folder)
-            assert (done.returncode, done.stdout, done.stderr) == (0, "# down\n", "")
-        assert not any(map(runs, pids + steps))
-        assert not any(map(listens, ports.values()))
-        assert local_slurm("status", other.folder).returncode == 1
-
-        other.restart()
-        assert "PENDING" not in other.squeue().values()
-        assert local_slurm("down", other.folder, "--wipe").stdout == "# down\n"
-        assert [path.name for path in other.folder.iterdir()] == ["lock"]
+        for name in dead:
+            other.kill(name)
+        pids = {*other.pids.values(), *other.job_processes()}
+        assert stubborn in pids
+        assert all(map(runs, pids))
+    assert not any(map(runs, pids))
+    assert not any(map(listens, other.ports.values()))
+    assert not other.job_processes()
+    assert runs(slurm.pids["slurmctld"])
 
 
-def test_down_ends_the_jobs_of_dead_daemons(tmp_path: Path) -> None:
-    with started() as other:
-        job, munged = stubborn_job(other, tmp_path), other.daemons()["munged"]
-        other.kill("slurmctld")
-        other.kill("slurmd")
-        assert runs(job)
-        done = local_slurm("down", other.folder)
-        assert done.returncode == 0
-        assert "queue comes back with the next up" in done.stdout
-        assert not runs(job)
-        assert not runs(munged)
+def foreground(folder: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """The command line's cluster in a new folder, and the variables that it prints."""
+    command = [sys.executable, "-m", "tests.slurm.local_slurm", "up", "--cpus", "1", "--folder", str(folder)]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert re.match(r"# ready: a job has run \(\d+\.\d s\)", process.stdout.readline())
+    name, _, value = process.stdout.readline().strip().removeprefix("export ").partition("=")
+    return process, {name: value}
 
 
-def test_two_clusters_do_not_meet(cluster: LocalSlurm, tmp_path: Path) -> None:
-    with started("--max-array-size", "4", "--cpus", "1") as other:
-        assert set(other.ports().values()).isdisjoint(cluster.ports().values())
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)], ids=["INT", "TERM", "KILL"]
+)
+def test_daemons_end_with_the_command_line(number: signal.Signals, code: int, slurm: Cluster) -> None:
+    folder = slurm.conf.parent.with_name(f"{slurm.conf.parent.name}-{number}")
+    process, exported = foreground(folder)
+    try:
+        assert exported == {"SLURM_CONF": f"{folder}/slurm.conf"}
+        srun = subprocess.run(
+            ["srun", "-n1", "echo", "from the job"],
+            env=os.environ | exported,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert srun.stdout == "from the job\n"
+        daemons = children(process.pid)
+        assert len(daemons) == 3
+        process.send_signal(number)
+        printed = process.communicate(timeout=30)
+        assert (process.returncode, *printed) == (code, "", "")
+        until(lambda: not any(map(runs, daemons)), 10, "the daemons to end")
+    finally:
+        process.kill()
+        shutil.rmtree(folder)
+
+
+def test_a_daemon_that_ends_ends_the_command_line(slurm: Cluster) -> None:
+    folder = slurm.conf.parent.with_name(f"{slurm.conf.parent.name}-daemon")
+    process, _ = foreground(folder)
+    try:
+        os.kill(children(process.pid)[0], signal.SIGKILL)
+        _, error = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert re.match(r"local_slurm: munged ended: .*\(see .*/logs\)\n$", error)
+    finally:
+        process.kill()
+        shutil.rmtree(folder)
+
+
+def test_two_clusters_do_not_meet(cluster: Cluster, tmp_path: Path) -> None:
+    with started(max_array_size=4, cpus=1) as other:
+        assert set(other.ports.values()).isdisjoint(cluster.ports.values())
         ours = cluster.submit("sleep 100")
         theirs = other.submit("echo $SLURM_CONF", "--array=0-3", output=tmp_path / "%a")
         assert other.run("sbatch", "--array=0-4", "--wrap", "true", check=False).returncode == 1
         other.wait_for(theirs, "COMPLETED")
         assert (tmp_path / "3").read_text() == f"{other.conf}\n"
-        local_slurm("down", other.folder)
-        assert cluster.squeue(ours) == {ours: "RUNNING"}
+    assert cluster.squeue(ours) == {ours: "RUNNING"}
 
 
 def test_sacct_answers_with_accounting() -> None:
-    with started("--accounting", "dbd", optional=True) as other:
+    with started(accounting=True, optional=True) as other:
         jobs = {other.submit("true"): "COMPLETED", other.submit("exit 3"): "FAILED"}
 
         def recorded() -> dict[str, str]:
@@ -234,69 +248,49 @@ def test_sacct_answers_with_accounting() -> None:
             return dict(line.split("|") for line in lines.splitlines())
 
         until(lambda: recorded() == jobs, 20, "both records")
-        assert list(other.daemons()) == ["munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd"]
-        other.kill("slurmdbd")
+        assert list(other.pids) == ["munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd"]
+        for name in ("mariadbd", "slurmdbd"):
+            other.kill(name)
         other.restart()
-        assert recorded() == jobs
-        local_slurm("down", other.folder)
-        other.restart()
-        assert recorded() == jobs
-
-
-def test_a_reused_pid_is_left_alone() -> None:
-    with subprocess.Popen(["sleep", "100"]) as child:
-        process = processes.find(child.pid)
-        assert process is not None
-        processes.stop(processes.Process(child.pid, process.start - 1))
-        assert processes.alive(process)
-        processes.stop(process)
-        assert child.wait() == -signal.SIGTERM
-    assert processes.find(child.pid) is None
-
-
-def test_a_process_that_ignores_sigterm_is_killed() -> None:
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(100)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
-        process = processes.find(child.pid)
-        assert process is not None
-        processes.stop(process, patience=0.2)
-        assert child.wait() == -signal.SIGKILL
+        until(lambda: recorded() == jobs, 20, "both records again")
 
 
 @pytest.mark.parametrize(
-    ("database", "message"),
+    ("accounting", "message"),
     [
         (False, r"missing: munged, slurmd; install with: apt-get install munge slurm-wlm$"),
         (True, r"missing: munged, slurmd, mariadbd; install with: apt-get install mariadb-server munge slurm-wlm$"),
     ],
-    ids=["none", "dbd"],
+    ids=["plain", "accounting"],
 )
 def test_missing_programs_are_named_with_their_packages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: bool, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accounting: bool, message: str
 ) -> None:
-    for name in ["slurmctld", "srun", "squeue", "scancel", "scontrol", "sinfo", "slurmdbd", "mariadb"]:
+    installed = ["setpriv", "slurmctld", "srun", "sbatch", "squeue", "scancel", "scontrol", "slurmdbd"]
+    for name in [*installed, "mariadb-install-db"]:
         shutil.copy("/bin/true", tmp_path / name)
-    shutil.copy("/bin/true", tmp_path / "mariadb-install-db")
     monkeypatch.setattr(host, "search_path", lambda: str(tmp_path))
-    with pytest.raises(host.UnavailableError, match=message):
-        host.check_programs(database)
+    with pytest.raises(UnavailableError, match=message):
+        host.check_programs(accounting)
 
 
 def test_a_host_name_off_loopback_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     # the C library reads the name 127 as the address 0.0.0.127, so no name server is asked
     monkeypatch.setattr(socket, "gethostname", lambda: "127.example.org")
-    with pytest.raises(host.UnavailableError, match=r"127 resolves to 0\.0\.0\.127, .*'127\.0\.0\.1 127' first into"):
+    with pytest.raises(UnavailableError, match=r"127 resolves to 0\.0\.0\.127, .*'127\.0\.0\.1 127' first into"):
         host.host_name()
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("x" * 120, "characters too long for the sockets"), ("a b", r"may hold letters, digits and \._\+-/ only")],
-    ids=["long", "blank"],
+    [
+        ("x" * 120, "characters too long for the sockets"),
+        ("a b", r"may hold letters, digits and \._\+-/ only"),
+        ("", "is not empty; choose an empty or a new folder"),
+    ],
+    ids=["long", "blank", "used"],
 )
 def test_unusable_folders_are_refused(tmp_path: Path, name: str, message: str) -> None:
-    done = local_slurm("up", tmp_path / name)
-    assert done.returncode == 1
-    assert re.fullmatch(rf"local_slurm: .*{message}.*\n", done.stderr)
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalSlurmError, match=message), LocalSlurm(tmp_path / name):
+        pass

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import ROOT, signal_dataset
-from tests.slurm.conftest import LocalSlurm, started, until
+from tests.slurm.conftest import Cluster, started, until
 from tests.sweeps.conftest import FAST
 from tests.sweeps.sabotage import sitecustomize as broken
 
@@ -31,7 +31,7 @@ class Project:
     """A folder with data and outputs, and the commands as a user types them."""
 
     folder: Path
-    cluster: LocalSlurm
+    cluster: Cluster
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a sweep on SLURM."""
@@ -100,15 +100,13 @@ def write_tables(folder: Path) -> None:
 
 
 @pytest.fixture
-def project(slurm: LocalSlurm, tmp_path: Path) -> Iterator[Project]:
+def project(cluster: Cluster, tmp_path: Path) -> Project:
     write_tables(tmp_path)
-    yield Project(tmp_path, slurm)
-    slurm.restart()
-    slurm.cancel_all()
+    return Project(tmp_path, cluster)
 
 
 @pytest.fixture(scope="module")
-def grid(slurm: LocalSlurm, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+def grid(slurm: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     """The documented grid, swept once; with all that was printed."""
     folder = tmp_path_factory.mktemp("grid")
     write_tables(folder)
@@ -274,7 +272,7 @@ def test_a_disturbed_cluster_loses_nothing(project: Project, disturb: Callable[[
 
 def test_a_grid_beyond_the_array_limit_is_split(tmp_path: Path) -> None:
     write_tables(tmp_path)
-    with started("--max-array-size", "4") as cluster:
+    with started(max_array_size=4) as cluster:
         project = Project(tmp_path, cluster)
         code, printed = project.sweep(*SMALL)
         assert code == 0, printed

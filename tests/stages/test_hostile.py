@@ -9,8 +9,8 @@ import pytest
 
 from fvc_exp.config.schema import Table
 from fvc_exp.features.extract import COLUMNS
+from fvc_exp.stages.copies import run_scale
 from fvc_exp.stages.features import run_features
-from fvc_exp.stages.scale import run_scale
 from tests.stages.hostile import NEWLINE, QUOTES, write_all
 from tests.stages.videos import LIMITS, VIDEO
 from tests.video.clips import moving_frames, write_clip

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from fvc_exp.stages.runner import Options, StageSummary, Unit, run_units
 from fvc_exp.stages.table_store import TableStore
-from fvc_exp.video.failures import Failed
+from fvc_exp.video.worker_pool import Failed
 from tests.stages.videos import LIMITS, VIDEO
 from tests.video.worker_functions import row
 
@@ -38,7 +38,7 @@ def go(
     stores = {name: TableStore(root / name, {"value": pl.Float64}, "s") for name in tables}
     video = replace(VIDEO, workers=workers, limits=replace(LIMITS, wall_seconds=2))
     keys = pl.DataFrame({"video_path": list(work)})
-    return run_units(stores, units, keys, lambda _: row, root=root, video=video, options=options or Options())
+    return run_units(stores, units, keys, row, root=root, video=video, options=options)
 
 
 def read(root: Path, name: str = "t") -> dict[str, float | str]:

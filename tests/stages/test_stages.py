@@ -15,10 +15,9 @@ from fvc_exp.data.manifest import read_manifest
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import COLUMNS, PROVENANCE_COLUMNS, extract
 from fvc_exp.features.scaled import Scaling
-from fvc_exp.stages.augment import run_augment
+from fvc_exp.stages.copies import run_augment, run_scale
 from fvc_exp.stages.features import run_features, run_scaled_features
 from fvc_exp.stages.runner import StageSummary
-from fvc_exp.stages.scale import run_scale
 from tests.stages.videos import LIMITS, SEED, VIDEO, make_videos, run_stage
 
 TWO_WORKERS = replace(VIDEO, workers=2)

@@ -9,10 +9,9 @@ import polars as pl
 
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table, VideoConfig
 from fvc_exp.data.manifest import read_manifest
-from fvc_exp.stages.augment import run_augment
+from fvc_exp.stages.copies import run_augment, run_scale
 from fvc_exp.stages.features import run_features, run_scaled_features
 from fvc_exp.stages.runner import Options, StageSummary
-from fvc_exp.stages.scale import run_scale
 from tests.video.clips import moving_frames, write_clip
 
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, memory_mb=2048)
@@ -21,6 +20,7 @@ VIDEO = VideoConfig(
     limits=LIMITS,
     augmentations=2,
     max_size=64,
+    retry_failed=False,
     workers=1,
 )
 SEED = 7

@@ -84,9 +84,17 @@ def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner:
     return path
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.fixture(scope="session")
 def finished_sweep(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepFolder, Plan]:
-    """A sweep of six configurations, all of them done. Nobody may change it."""
+    """A sweep of six configurations, all of them done. No test may change it."""
     folder = tmp_path_factory.mktemp("finished_sweep")
     write_tables(folder)
     plan = maker(grid, folder)("penalty=l1,l2", "C=0.001,0.1,10", "solver=liblinear")

@@ -11,7 +11,7 @@ from fvc_exp.cli.app import app
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
-from fvc_exp.sweeps.submissions import Cluster, Submission, write_submission
+from fvc_exp.sweeps.schedulers import Cluster, Submission, write_submission
 from tests.sweeps.conftest import MakePlan
 
 

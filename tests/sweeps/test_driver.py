@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -22,7 +21,7 @@ from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.states import State, member_states
 from tests.shell import ROOT, run_py, run_py_process
-from tests.sweeps.conftest import FAST, MakePlan
+from tests.sweeps.conftest import FAST, MakePlan, until
 from tests.sweeps.sabotage import sitecustomize as broken
 
 SABOTAGE = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'sweeps' / 'sabotage'}{os.pathsep}{ROOT}"}
@@ -41,13 +40,6 @@ def states(tables: Path) -> dict[str, tuple[State, str]]:
     folder = SweepFolder(sweep_of(tables))
     found = member_states(folder, folder.read_plan())
     return {" ".join(each.member.overrides): (each.state, each.reason) for each in found}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_sweep_in_process_and_again(tables: Path) -> None:

@@ -16,8 +16,8 @@ from submitit.core.utils import JobPaths
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.launchers import batches, cluster_of, job_python, make_executor, make_launcher
+from fvc_exp.sweeps.schedulers import Cluster
 from fvc_exp.sweeps.states import State, Watch, wait
-from fvc_exp.sweeps.submissions import Cluster
 from tests.sweeps.conftest import MakePlan
 
 
@@ -107,5 +107,5 @@ def test_a_job_that_begins_before_its_driver_goes_on(
     plan = replace(make("C=1"), launcher="local", launcher_settings=node)
     launcher = make_launcher(sweep, plan)
     launcher.start(batches(plan.members, 1))
-    (found,) = wait(Watch(sweep, plan), launcher, lambda _: None)
+    (found,) = wait(Watch(sweep, plan), launcher.step, lambda _: None)
     assert found.state is State.done, found

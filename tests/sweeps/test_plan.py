@@ -12,8 +12,8 @@ from fvc_exp.config.validate import to_typed
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.multirun import Grid
-from fvc_exp.sweeps.plan import size_hint, sweep_path
-from fvc_exp.sweeps.show import counts_line
+from fvc_exp.sweeps.plan import sweep_path
+from fvc_exp.sweeps.show import counts_line, size_hint
 from fvc_exp.sweeps.states import member_states
 from tests.sweeps.conftest import MakePlan
 

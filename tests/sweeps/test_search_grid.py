@@ -18,14 +18,15 @@ from typer.testing import CliRunner
 
 from fvc_exp.cli.app import app
 from fvc_exp.errors import ConfigError
-from fvc_exp.sweeps.cache import SweepCache
 from fvc_exp.sweeps.driver import drive_sweep
 from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.job import SweepCache
 from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import sweep_path
-from fvc_exp.training import shared_fits
+from fvc_exp.training import split_dataset
 from tests.conftest import ROOT, write_tables
-from tests.sweeps.conftest import FAST, MakePlan, maker
+from tests.shell import run_py
+from tests.sweeps.conftest import FAST, MakePlan, maker, until
 
 AXES = ("penalty=l2,l1,elasticnet", "C=0.1,1", "penalty.l1_ratio=0.5", "plots=false")
 FEW = (*AXES, "C=0.3")
@@ -128,7 +129,7 @@ def test_again_fits_nothing_and_writes_nothing(
 ) -> None:
     plan, sweep = tried
     written = times(sweep)
-    monkeypatch.setattr(shared_fits, "fit_grid", lambda *_, **__: pytest.fail("fitted again"))
+    monkeypatch.setattr(split_dataset, "fit_grid", lambda *_, **__: pytest.fail("fitted again"))
     assert drive_sweep(sweep, plan)
     assert times(sweep) == written
 
@@ -175,6 +176,24 @@ def test_seeds_are_grids_of_their_own(make: MakePlan, tmp_path: Path) -> None:
 def test_what_cannot_be_searched_is_refused(make: MakePlan, arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make("search=grid", *arguments)
+
+
+def test_a_killed_driver_is_followed_by_one_that_comes_to_the_same_results(
+    tried: tuple[Plan, SweepFolder], tables: Path
+) -> None:
+    words = ["search=grid", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *AXES]
+    with subprocess.Popen([sys.executable, str(ROOT / "run.py"), *words], stderr=subprocess.DEVNULL) as driver:
+        until(lambda: any(tables.glob("out/sweeps/*/runs/*/status.json")))
+        driver.kill()
+    (path,) = (tables / "out" / "sweeps").iterdir()
+    sweep = SweepFolder(path)
+    written = {status: status.stat().st_mtime_ns for status in sweep.runs.glob("*/status.json")}
+    assert not sweep.results.exists()
+    done = run_py(*words)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(written)} already done, {6 - len(written)} to run" in done.stderr
+    assert {status: status.stat().st_mtime_ns for status in written} == written
+    assert contents(sweep) == contents(tried[1])
 
 
 def test_two_at_once(tables: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from fvc_exp.config.validate import require_mlflow
 from fvc_exp.errors import MissingExtraError
-from fvc_exp.io.optional import require_mlflow
 from tests.conftest import write_tables
 from tests.shell import ROOT, run_py
 from tests.sweeps.conftest import FAST

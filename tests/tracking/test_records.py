@@ -12,7 +12,7 @@ from fvc_exp.errors import ArtifactError, TrackingError
 from fvc_exp.io.files import write_json
 from fvc_exp.runs.find import runs_below
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.submissions import read_submissions
+from fvc_exp.sweeps.schedulers import read_submissions
 from fvc_exp.tracking.records import ending_of, metrics_of, read_records, texts
 from fvc_exp.tracking.store import absolute_uri, artifacts_uri, default_uri
 from tests.shell import ROOT, run_py_process

@@ -1,15 +1,27 @@
+import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fvc_exp.config.canonical import canonical
 from fvc_exp.config.schema import Penalty
 from fvc_exp.config.validate import LEGAL_SOLVERS, PROX_NEWTON
 from fvc_exp.data.dataset import Dataset
+from fvc_exp.data.splits import inner_parts
+from fvc_exp.errors import ConfigError, DataError
+from fvc_exp.runs.portable_model import PortableModel
+from fvc_exp.training.calibration import best_threshold
+from fvc_exp.training.experiment import fit_configuration
+from fvc_exp.training.pipeline import build_pipeline, fit_pipeline
+from fvc_exp.training.split_dataset import SplitDataset, candidates
 from tests.conftest import Compose, make_dataset, run, signal_dataset
 
 PAIRS = [(penalty, solver) for penalty, solvers in LEGAL_SOLVERS.items() for solver in solvers]
@@ -123,3 +135,143 @@ def test_a_column_that_is_empty_in_one_training_part(compose_config: Compose) ->
     with warnings.catch_warnings(action="error"):
         result = run(compose_config(), make_dataset(X, dataset.y, dataset.groups))
     assert result.fold_models[0].classifier.coef_[0, 2] == 0
+
+
+CHOICES = [
+    (calibration, threshold) for calibration in ("none", "sigmoid", "isotonic") for threshold in ("0.5", "f1", "youden")
+]
+IDS = ["-".join(choice) for choice in CHOICES]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [*((f"calibration={calibration}", f"threshold={rule}") for calibration, rule in CHOICES), ("cv=nested",)],
+    ids=[*IDS, "nested"],
+)
+def test_test_rows_decide_nothing(compose_config: Compose, overrides: tuple[str, ...]) -> None:
+    """Neither features nor labels of test rows change medians, scales, coefficients, C, calibration or threshold."""
+    config = compose_config(*overrides, "cv.inner_splits=3", "cv.n_splits=3")
+    dataset = signal_dataset()
+    dataset.X[::5, 0] = np.nan
+    result = run(config, dataset)
+    rows = np.arange(0, len(dataset.y), 7)
+    for fold, model in zip(result.split.folds, result.fold_models, strict=True):
+        X, y = dataset.X.copy(), dataset.y.copy()
+        X[fold.test], y[fold.test] = 1e3 * X[fold.test] + 7, 1 - y[fold.test]
+        X[result.split.test], y[result.split.test] = -X[result.split.test], 1 - y[result.split.test]
+        changed = replace(result.data, dataset=make_dataset(X, y, dataset.groups))
+        again = fit_configuration(candidates(config), changed, fold.train)
+        assert (again.threshold, again.C) == (model.threshold, model.C)
+        np.testing.assert_array_equal(again.probability(dataset.X[rows]), model.probability(dataset.X[rows]))
+        for step, name in (("imputer", "statistics_"), ("scaler", "scale_"), ("classifier", "coef_")):
+            np.testing.assert_array_equal(*(getattr(each.pipeline[step], name) for each in (again, model)))
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_equals_the_calibration_of_scikit_learn(compose_config: Compose, method: str) -> None:
+    config = compose_config(f"calibration={method}", "C=10", "cv.inner_splits=4")
+    dataset = signal_dataset(n_groups=60)
+    rows = np.arange(120)
+    parts = [
+        (np.searchsorted(rows, inner), np.searchsorted(rows, outer))
+        for inner, outer in inner_parts(dataset, rows, 4, config.seed)
+    ]
+    reference = CalibratedClassifierCV(build_pipeline(config), method=method, cv=parts, ensemble=False)
+    reference.fit(dataset.X[rows], dataset.y[rows])
+    expected = reference.predict_proba(dataset.X)[:, 1]
+    # Between two knots scikit-learn interpolates over log odds, and we over probabilities.
+    tolerance = {"sigmoid": 1e-4, "isotonic": 0.03}[method]
+    found = fit_configuration([config], SplitDataset.of(config, dataset), rows).probability(dataset.X)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("rule", ["f1", "youden"])
+def test_the_threshold_is_that_of_the_out_of_fold_rows(compose_config: Compose, rule: str) -> None:
+    config = compose_config(f"threshold={rule}", "cv.inner_splits=3")
+    dataset, rows = signal_dataset(), np.arange(90)
+    scored = [
+        (dataset.y[test], fit_pipeline(config, dataset.X[inner], dataset.y[inner]).probability(dataset.X[test]))
+        for inner, test in inner_parts(dataset, rows, 3, config.seed)
+    ]
+    y, probability = (np.concatenate(each) for each in zip(*scored, strict=True))
+    fitted = fit_configuration([config], SplitDataset.of(config, dataset), rows)
+    assert fitted.threshold == pytest.approx(best_threshold(rule, y, probability), abs=1e-12)
+    alone = fit_pipeline(config, dataset.X[:90], dataset.y[:90])
+    np.testing.assert_array_equal(fitted.classifier.coef_, alone.classifier.coef_)
+
+
+def test_scores_decisions_and_records_use_the_fold_s_threshold(compose_config: Compose) -> None:
+    result = run(compose_config("threshold=youden", "class_weight=balanced"), signal_dataset(n_groups=100))
+    for record, model, probability, fold in zip(
+        result.fold_records, result.fold_models, result.fold_probabilities, result.split.folds, strict=True
+    ):
+        assert record["threshold"] == model.threshold
+        assert record["tp"] + record["fp"] == np.sum(probability > model.threshold)
+        assert record["test_accuracy"] == np.mean((probability > model.threshold) == result.dataset.y[fold.test])
+    assert len({model.threshold for model in result.fold_models}) > 1
+    test = result.predictions().filter(split="test")
+    assert (test["predicted"] == (test["probability"] > result.final.threshold).cast(int)).all()
+
+
+@pytest.mark.parametrize(("calibration", "threshold"), CHOICES, ids=IDS)
+def test_the_portable_model_decides_as_the_model(compose_config: Compose, calibration: str, threshold: str) -> None:
+    result = run(compose_config(f"calibration={calibration}", f"threshold={threshold}"), signal_dataset())
+    portable = PortableModel.from_json(json.loads(json.dumps(PortableModel.from_result(result).to_json())), "x")
+    X = result.dataset.X
+    np.testing.assert_allclose(portable.probability(X), result.final.probability(X), rtol=0, atol=1e-12)
+    assert portable.threshold == result.final.threshold
+
+
+def test_sigmoid_calibration_is_in_the_coefficients(compose_config: Compose) -> None:
+    plain, scaled = (
+        run(compose_config("C=100", f"calibration={method}"), signal_dataset()).final for method in ("none", "sigmoid")
+    )
+    ratio = scaled.classifier.coef_ / plain.classifier.coef_
+    np.testing.assert_allclose(ratio, ratio[0, 0])
+    assert 0 < ratio[0, 0] < 1
+    X = signal_dataset().X
+    log_odds = scaled.pipeline.decision_function(X)
+    np.testing.assert_allclose(scaled.probability(X), expit(log_odds), atol=1e-12)
+
+
+def test_calibration_corrects_overfitted_probabilities(compose_config: Compose) -> None:
+    rng = np.random.default_rng(0)
+    groups = np.arange(150)
+    y = rng.permutation(groups % 2)
+    dataset = make_dataset(rng.normal(size=(150, 25)) + 0.3 * y[:, None] * (np.arange(25) < 3), y, groups)
+    overrides = ("penalty=none", "cv.test_size=0")
+    errors = {
+        method: run(compose_config(*overrides, f"calibration={method}"), dataset).reliability.ece
+        for method in ("none", "sigmoid", "isotonic")
+    }
+    assert errors["sigmoid"] < 0.7 * errors["none"]
+    assert errors["isotonic"] < 0.9 * errors["none"]
+
+
+def test_inner_fits_that_do_not_converge_give_a_warning(compose_config: Compose) -> None:
+    config = compose_config("threshold=f1", "solver=saga", "solver.max_iter=1")
+    fitted = fit_configuration([config], SplitDataset.of(config, signal_dataset()), np.arange(90))
+    assert "5 of 5 fits of inner folds did not converge" in fitted.warnings
+
+
+def test_too_few_groups_for_the_inner_folds(compose_config: Compose) -> None:
+    config = compose_config("threshold=f1", "cv.inner_splits=30")
+    with pytest.raises(DataError, match=r"cv\.inner_splits=30 needs at least 30 groups of each class"):
+        fit_configuration([config], SplitDataset.of(config, signal_dataset()), np.arange(90))
+
+
+def test_unknown_threshold(compose_config: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"threshold=0\.7 is not allowed: it must be one of 0\.5, f1, youden"):
+        compose_config("threshold=0.7")
+
+
+@pytest.mark.parametrize("override", ["threshold=f1", "calibration=sigmoid", "cv=nested", "cv=leave_platform_out"])
+def test_what_decides_makes_another_experiment(compose_config: Compose, override: str) -> None:
+    assert canonical(compose_config(override)) != canonical(compose_config())
+    if override != "cv=leave_platform_out":  # which looks at no inner folds
+        assert canonical(compose_config(override, "cv.inner_splits=3")) != canonical(compose_config(override))
+
+
+def test_what_decides_nothing_makes_the_same_experiment(compose_config: Compose) -> None:
+    audited = compose_config("audit.allow_fail=true", "audit.permutations=0", "cv.inner_splits=3")
+    assert canonical(audited) == canonical(compose_config())

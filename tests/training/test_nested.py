@@ -15,8 +15,7 @@ from fvc_exp.errors import ConfigError, IncompatibleError
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.training.documented_grid import documented_grid
-from fvc_exp.training.experiment import mean_auc
-from fvc_exp.training.fit import fit_configuration
+from fvc_exp.training.experiment import fit_configuration, mean_auc
 from fvc_exp.training.pipeline import fit_pipeline
 from fvc_exp.training.split_dataset import SplitDataset
 from tests.conftest import Compose, make_dataset, run, signal_dataset

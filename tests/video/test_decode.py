@@ -7,12 +7,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from fvc_exp.errors import VideoError
-from fvc_exp.video.decode import Decoded, PixelReader, Sample, SampledFrames, sampled_frames
-from fvc_exp.video.failures import Failure
-from fvc_exp.video.sampling import decoding_runs, sample_indices
+from fvc_exp.video.container import Failure
+from fvc_exp.video.decode import Decoded, PixelReader, Sample, SampledFrames
+from fvc_exp.video.packets import decoding_runs, sample_indices
 from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, x264
 
 VFR_PTS = np.cumsum([0] + [20 if step % 2 else 200 for step in range(59)]).tolist()
@@ -66,7 +67,7 @@ def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_sampled_frames_equal_a_full_decode(clip: Path) -> None:
-    source = sampled_frames(clip, SAMPLING, LIMITS)
+    source = SampledFrames(clip, SAMPLING, LIMITS)
     frames, expected = source.read(collect), decode_all(clip)
     assert len(expected) == 60
     assert tuple(frames) == sample_indices(60, SAMPLING) == outcome(source).indices
@@ -77,7 +78,7 @@ def test_sampled_frames_equal_a_full_decode(clip: Path) -> None:
 
 
 def test_every_frame_comes_once_and_the_same_are_sampled(clip: Path) -> None:
-    source = sampled_frames(clip, SAMPLING, LIMITS)
+    source = SampledFrames(clip, SAMPLING, LIMITS)
     seen = source.read(lambda samples: [(sample.index, sample.is_sampled) for sample in samples], every_frame=True)
     assert [index for index, _ in seen] == list(range(60))
     assert tuple(index for index, is_sampled in seen if is_sampled) == sample_indices(60, SAMPLING)
@@ -87,7 +88,7 @@ def test_every_frame_comes_once_and_the_same_are_sampled(clip: Path) -> None:
 def test_selective_decode_is_used(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoding = ENCODINGS[name]
     path = write_clip(tmp_path / f"clip{encoding.suffix}", moving_frames(60), encoding)
-    source = sampled_frames(path, SAMPLING, LIMITS)
+    source = SampledFrames(path, SAMPLING, LIMITS)
     monkeypatch.setattr(SampledFrames, "_full", lambda *_, **__: pytest.fail("decoded in full"))
     assert len(source.read(collect)) == 6
 
@@ -95,7 +96,7 @@ def test_selective_decode_is_used(name: str, tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_short_clips_give_each_frame_once(count: int, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "short.mp4", moving_frames(count))
-    source = sampled_frames(path, SAMPLING, LIMITS)
+    source = SampledFrames(path, SAMPLING, LIMITS)
     assert tuple(source.read(collect)) == tuple(range(count))
 
 
@@ -109,7 +110,7 @@ def test_cut_file_uses_its_good_frames(whole: Path, tmp_path: Path) -> None:
     content = whole.read_bytes()
     path = tmp_path / "cut.mp4"
     path.write_bytes(content[: len(content) // 2])
-    source = sampled_frames(path, SAMPLING, LIMITS)
+    source = SampledFrames(path, SAMPLING, LIMITS)
     frames, expected = source.read(collect), decode_all(whole)
     result = outcome(source)
     assert 30 <= result.frames_ok < 70
@@ -132,7 +133,7 @@ def flip_bytes(path: Path, target: Path, count: int, seed: int = 1) -> Path:
 
 def test_flipped_bytes_are_counted_and_their_frames_left_out(whole: Path, tmp_path: Path) -> None:
     path = flip_bytes(whole, tmp_path / "flipped.mp4", 40)
-    source = sampled_frames(path, SAMPLING, LIMITS)
+    source = SampledFrames(path, SAMPLING, LIMITS)
     frames = source.read(collect)
     result = outcome(source)
     flagged = set()
@@ -163,14 +164,14 @@ def test_nothing_decodable_is_an_error(whole: Path, tmp_path: Path) -> None:
     content[start:] = bytes(len(content) - start)
     path = tmp_path / "zeros.mp4"
     path.write_bytes(content)
-    source = sampled_frames(path, SAMPLING, LIMITS)
+    source = SampledFrames(path, SAMPLING, LIMITS)
     with pytest.raises(VideoError, match="no frame could be decoded") as raised:
         source.read(collect)
     assert raised.value.error_class == Failure.decode_failed
 
 
 def test_wrong_frame_count_of_the_container_is_mended(whole: Path) -> None:
-    source = sampled_frames(whole, SAMPLING, LIMITS)
+    source = SampledFrames(whole, SAMPLING, LIMITS)
     packets = replace(source.probe.packets, pts=(None,) * 100)
     source.probe = replace(source.probe, packets=packets, frame_count=120)
     assert decoding_runs(source.probe, (0,)) is None
@@ -184,4 +185,67 @@ def test_errors_of_the_consumer_pass_through(whole: Path) -> None:
         raise ZeroDivisionError("a defect")
 
     with pytest.raises(ZeroDivisionError, match="a defect"):
-        sampled_frames(whole, SAMPLING, LIMITS).read(consume)
+        SampledFrames(whole, SAMPLING, LIMITS).read(consume)
+
+
+def converted(pixel_format: str, height: int = 71, width: int = 93) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(moving_frames(1, height, width)[0], format="rgb24")
+    return frame.reformat(format=pixel_format)
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv444p", "nv12", "yuvj420p", "yuvj444p"])
+def test_plane_equals_the_conversion_of_ffmpeg(pixel_format: str) -> None:
+    frame = converted(pixel_format)
+    assert frame.planes[0].line_size > frame.width, "rows are padded, which must not show"
+    np.testing.assert_array_equal(PixelReader().luma(frame), frame.to_ndarray(format="gray"))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1)], ids=str)
+def test_smallest_frames(size: tuple[int, int]) -> None:
+    frame = converted("yuv444p", *size)
+    np.testing.assert_array_equal(PixelReader().luma(frame), frame.to_ndarray(format="gray"))
+
+
+def test_limited_range_is_stretched() -> None:
+    frame = av.VideoFrame(16, 16, "yuv420p")
+    for plane, value in zip(frame.planes, (16, 128, 128), strict=True):
+        plane.update(bytes([value]) * plane.buffer_size)
+    assert PixelReader().luma(frame).max() == 0
+    frame.planes[0].update(bytes([235]) * frame.planes[0].buffer_size)
+    assert PixelReader().luma(frame).min() == 255
+
+
+def test_every_value_of_limited_range_is_rounded_and_clipped() -> None:
+    frame = av.VideoFrame(256, 16, "yuv420p")
+    assert frame.planes[0].line_size == 256
+    frame.planes[0].update(bytes(range(256)) * 16)
+    expected = [min(255, max(0, round((value - 16) * 255 / 219))) for value in range(256)]
+    np.testing.assert_array_equal(PixelReader().luma(frame)[0], expected)
+
+
+def test_full_range_is_left_alone() -> None:
+    frame = av.VideoFrame(16, 16, "yuv420p")
+    frame.color_range = ColorRange.JPEG
+    frame.planes[0].update(bytes([16]) * frame.planes[0].buffer_size)
+    assert set(PixelReader().luma(frame).ravel().tolist()) == {16}
+
+
+def test_ten_bit_luma_agrees_with_eight_bit() -> None:
+    eight, ten = PixelReader().luma(converted("yuv420p")), PixelReader().luma(converted("yuv420p10le"))
+    assert ten.dtype == np.uint8
+    assert np.abs(eight.astype(int) - ten).max() <= 2
+
+
+def test_luma_outlives_the_frame() -> None:
+    frame = converted("yuvj420p")
+    pixels = PixelReader().luma(frame)
+    before = pixels.copy()
+    frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+    np.testing.assert_array_equal(pixels, before)
+
+
+def test_rgb_order() -> None:
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[..., 0] = 200
+    frame = av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv444p")
+    assert np.abs(PixelReader().rgb(frame).astype(int) - red).max() <= 3

@@ -1,5 +1,4 @@
-from __future__ import annotations
-
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +6,10 @@ import pytest
 
 from fvc_exp.video import packets
 from fvc_exp.video.container import open_video
-from fvc_exp.video.decode import SampledFrames, sampled_frames
-from tests.video.clips import LIMITS, SAMPLING, moving_frames, write_clip, x264
+from fvc_exp.video.decode import SampledFrames
+from fvc_exp.video.packets import decoding_runs, sample_indices
+from fvc_exp.video.probe import probe
+from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, x264
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_times_opened(
     kept: int, times: int, every_frame: bool, clip: Path, opened: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packets, "KEPT_BYTES", kept)
-    source = sampled_frames(clip, SAMPLING, LIMITS)
+    source = SampledFrames(clip, SAMPLING, LIMITS)
     first = read(source, every_frame=every_frame)
     assert len(opened) == times
     again = read(source, every_frame=every_frame)
@@ -52,7 +53,7 @@ def test_packets_of_a_damaged_file_are_read_again(clip: Path, opened: list[Path]
     content = clip.read_bytes()
     path = tmp_path / "cut.mp4"
     path.write_bytes(content[: len(content) // 2])
-    source = sampled_frames(path, SAMPLING, LIMITS)
+    source = SampledFrames(path, SAMPLING, LIMITS)
     assert source.probe.is_damaged
     assert opened == [path]
     read(source, every_frame=False)
@@ -64,7 +65,64 @@ def test_a_source_that_is_never_read_closes_its_file(clip: Path) -> None:
     if not descriptors.exists():
         pytest.skip("needs /proc")
     before = len(list(descriptors.iterdir()))
-    source = sampled_frames(clip, SAMPLING, LIMITS)
+    source = SampledFrames(clip, SAMPLING, LIMITS)
     assert len(list(descriptors.iterdir())) == before + 1
     del source
     assert len(list(descriptors.iterdir())) == before
+
+
+@pytest.mark.parametrize(
+    ("total", "count"),
+    [(1, 1), (2, 2), (4, 4), (5, 5), (20, 5), (59, 5), (60, 6), (300, 30), (500, 50), (5000, 50)],
+)
+def test_sample_count(total: int, count: int) -> None:
+    indices = sample_indices(total, SAMPLING)
+    assert len(indices) == len(set(indices)) == count
+    assert (indices[0], indices[-1]) == (0, total - 1)
+
+
+def test_samples_are_evenly_spread() -> None:
+    steps = np.diff(sample_indices(300, SAMPLING))
+    assert steps.max() - steps.min() <= 1
+
+
+def test_runs_start_at_keyframes_and_skip_the_rest(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", moving_frames(60), x264("keyint=6:min-keyint=6:scenecut=0"))
+    facts = probe(path, LIMITS)
+    runs = decoding_runs(facts, (0, 30, 59))
+    assert runs is not None
+    assert all(facts.packets.keyframe[run.start] for run in runs)
+    assert sum(run.stop - run.start for run in runs) <= 1 + 1 + 6
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"container": "avi"}, id="container-without-time-stamps"),
+        pytest.param({"is_damaged": True}, id="damaged"),
+    ],
+)
+def test_no_runs_where_only_a_full_decode_is_exact(changes: dict[str, object], tmp_path: Path) -> None:
+    facts = probe(write_clip(tmp_path / "clip.mp4", moving_frames(12)), LIMITS)
+    assert decoding_runs(facts, (0, 5)) is not None
+    assert decoding_runs(replace(facts, **changes), (0, 5)) is None
+
+
+@pytest.mark.parametrize(
+    "pts",
+    [
+        pytest.param((None, 1, 2, 3), id="missing"),
+        pytest.param((0, 1, 1, 3), id="repeated"),
+        pytest.param((0, 1, 2, 3), id="monotone-with-b-frames"),
+    ],
+)
+def test_no_runs_for_time_stamps_that_cannot_be_right(pts: tuple[int | None, ...], tmp_path: Path) -> None:
+    facts = probe(write_clip(tmp_path / "clip.mp4", moving_frames(4)), LIMITS)
+    assert facts.has_b_frames
+    packets = replace(facts.packets, pts=pts)
+    assert decoding_runs(replace(facts, packets=packets), (0, 2)) is None
+
+
+def test_avi_has_no_runs(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.avi", moving_frames(12), Encoding("mpeg4", ".avi"))
+    assert decoding_runs(probe(path, LIMITS), (0, 5)) is None

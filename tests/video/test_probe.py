@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fvc_exp.errors import VideoError
-from fvc_exp.video.decode import sampled_frames
-from fvc_exp.video.failures import Failure
+from fvc_exp.video.container import Failure
+from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.probe import probe
 from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, write_sound, x264
 
@@ -178,7 +178,7 @@ def test_rotation(degrees: int, clip: Path, tmp_path: Path) -> None:
                 packet.stream = stream
                 target.mux(packet)
     facts = probe(path, LIMITS)
-    source = sampled_frames(path, SAMPLING, LIMITS)
+    source = SampledFrames(path, SAMPLING, LIMITS)
     source.read(lambda samples: [sample.index for sample in samples])
     assert source.decoded is not None
     assert facts.rotation == source.decoded.rotation

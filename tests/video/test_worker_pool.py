@@ -14,8 +14,7 @@ import pytest
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import FvcError
-from fvc_exp.video.failures import Failed
-from fvc_exp.video.worker_pool import run_in_workers
+from fvc_exp.video.worker_pool import Failed, run_in_workers
 from tests.conftest import ROOT
 from tests.video.worker_functions import work
 

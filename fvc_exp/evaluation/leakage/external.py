@@ -4,9 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fvc_exp.data import columns
-from fvc_exp.data.columns import CONTENT, KEY, LABEL
-from fvc_exp.data.folds import read_folds, split_from_table
+from fvc_exp.data import columns, splits
 from fvc_exp.errors import DataError
 from fvc_exp.evaluation.leakage.certificate import AuditedRows, Certificate, certify
 from fvc_exp.io import tables
@@ -22,14 +20,14 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     """
     lazy, source = tables.scan_table(ids)
     table = tables.collect(lazy, source)
-    columns.require_columns([KEY], table.columns, source)
-    table = table.with_columns(pl.col(KEY).cast(pl.String))
-    columns.require_videos(table[KEY], source)
-    assigned, folds_source = read_folds(folds)
-    known = table.join(assigned, on=KEY, how="semi", maintain_order="left")
+    columns.require_columns([columns.KEY], table.columns, source)
+    table = table.with_columns(pl.col(columns.KEY).cast(pl.String))
+    columns.require_videos(table[columns.KEY], source)
+    assigned, folds_source = splits.read_folds(folds)
+    known = table.join(assigned, on=columns.KEY, how="semi", maintain_order="left")
     if known.is_empty():
         raise DataError(f"{folds_source}: names none of the videos of {source}")
-    split = split_from_table(assigned, known[KEY].to_list(), folds_source)
+    split = splits.split_from_table(assigned, known[columns.KEY].to_list(), folds_source)
     if not any(split.parts()):
         raise DataError(f"{folds_source}: no row is tested: none is of split cv, val or test")
     rows = _audited_rows(known, source)
@@ -41,6 +39,7 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
 def _audited_rows(table: pl.DataFrame, source: Path) -> AuditedRows:
     column = columns.find_group_column(table.columns)
     groups = columns.read_groups(table, column, source).rank("dense").cast(pl.Int64).to_numpy() if column else None
-    labels = columns.two_class_codes(table[LABEL], source).to_numpy() if LABEL in table.columns else None
-    hashes = table[CONTENT].cast(pl.String).to_list() if CONTENT in table.columns else None
-    return AuditedRows(table[KEY].to_list(), groups, labels, content_sha256=hashes)
+    has_labels = columns.LABEL in table.columns
+    labels = columns.two_class_codes(table[columns.LABEL], source).to_numpy() if has_labels else None
+    hashes = table[columns.CONTENT].cast(pl.String).to_list() if columns.CONTENT in table.columns else None
+    return AuditedRows(table[columns.KEY].to_list(), groups, labels, content_sha256=hashes)

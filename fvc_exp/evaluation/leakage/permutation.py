@@ -1,6 +1,5 @@
 """What random labels score under the very same folds: the null distribution that a real score has to exceed."""
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,7 +8,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import Split
+from fvc_exp.data.splits import Split
 from fvc_exp.evaluation.metrics import auc
 
 _DRAWS = 20  # tries per permutation; some leave a fold without one of the classes
@@ -37,7 +36,7 @@ class Null:
     @property
     def leaks(self) -> bool:
         """Whether random labels beat guessing, by more than 0.02 of AUC and three standard errors of the mean."""
-        return self.mean - 0.5 > max(3 * self.std / math.sqrt(self.permutations), 0.02)
+        return self.mean - 0.5 > max(3 * self.std / float(np.sqrt(self.permutations)), 0.02)
 
 
 def null_distribution(dataset: Dataset, split: Split, permutations: int, seed: int) -> Null | None:

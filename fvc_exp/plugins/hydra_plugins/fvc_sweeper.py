@@ -1,4 +1,4 @@
-"""Hydra's extension point for ``-m``. Hydra imports this at every start, so what is heavy waits until it is used."""
+"""Hydra's extension point for ``-m``. Hydra imports this at every start, so heavy imports wait until they are used."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from fvc_exp.config.callbacks import NOT_TRACKED
+from fvc_exp.config.hydra_app import NOT_TRACKED
 from fvc_exp.tracking.import_runs import track_at_end
 
 
@@ -27,7 +27,7 @@ class FvcSweeper(Sweeper):
         self._context = hydra_context
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the multirun; leaves with exit code 1 unless every configuration is done, 3 if only tracking failed."""
+        """Run the multirun; exit code 1 unless every configuration is done, 3 if only tracking failed."""
         from fvc_exp.sweeps.multirun import run_multirun
 
         assert self._config is not None

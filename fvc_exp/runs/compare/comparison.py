@@ -1,7 +1,5 @@
 """The comparison as one table: intervals, ties, and what is better than the floor."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Finished runs as candidates: read from their folders, and refused where their folds differ."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

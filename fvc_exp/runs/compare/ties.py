@@ -1,7 +1,5 @@
 """The ranking of configurations, which of them cannot be told from the best one, and the simplest of these."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What each feature contributes: its coefficient on other groups of videos, and the fall of the AUC without it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 

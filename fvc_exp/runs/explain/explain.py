@@ -1,7 +1,5 @@
 """Insight into a run as files beside it: made on demand, and ignored once another run stands in the folder."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path

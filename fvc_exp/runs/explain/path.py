@@ -1,7 +1,5 @@
 """What the penalty does: coefficients and cross-validated score over C."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,10 +9,9 @@ import polars as pl
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, Penalty
 from fvc_exp.errors import IncompatibleError
-from fvc_exp.evaluation.metrics import auc
 from fvc_exp.evaluation.statistics import standard_error
 from fvc_exp.runs.explain.coefficients import at_final_c
-from fvc_exp.training.experiment import RunResult
+from fvc_exp.training.experiment import RunResult, fold_aucs
 from fvc_exp.training.pipeline import fit_pipeline
 
 C_VALUES = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, two per decade
@@ -64,11 +61,7 @@ def regularisation_path(
 
 def _cross_validated(result: RunResult, config: Config) -> dict[str, float | None]:
     dataset, folds = result.dataset, result.split.folds
-    scores = []
-    for fold in folds:
-        model = fit_pipeline(config, dataset.X[fold.train], dataset.y[fold.train])
-        scores.append(auc(dataset.y[fold.test], model.probability(dataset.X[fold.test])))
-    values = np.array(scores)
+    values = fold_aucs(result.data, lambda rows: fit_pipeline(config, dataset.X[rows], dataset.y[rows]))
     if len(values) == 1:
         return {"mean": float(values[0]), "std": None, "standard_error": None}
     per_repeat = sum(fold.repeat == folds[0].repeat for fold in folds)

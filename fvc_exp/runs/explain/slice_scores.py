@@ -1,7 +1,5 @@
 """How well kinds of videos are told apart: platform, manipulation, resolution."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,9 +7,8 @@ import polars as pl
 
 from fvc_exp._typing import Array, Mask
 from fvc_exp.data.columns import KEY
-from fvc_exp.evaluation.bootstrap import LEVEL, REPLICATES, Scored, cluster_weights
+from fvc_exp.evaluation.bootstrap import LEVEL, REPLICATES, Scored, auc_parts, cluster_weights
 from fvc_exp.evaluation.metrics import confusion
-from fvc_exp.evaluation.resampled import auc_parts
 
 _NUMBERS = ("accuracy", "recall", "recall_real", "mean_probability", "auc", "auc_low", "auc_high")
 SCHEMA = {

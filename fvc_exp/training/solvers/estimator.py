@@ -7,20 +7,16 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn import base, exceptions, linear_model
+from sklearn.utils import compute_class_weight, multiclass, validation
 
-from fvc_exp._typing import Array
+from fvc_exp._typing import Array, Indices
 from fvc_exp.training.solvers import newton, subproblem
 
 ClassWeights = dict[Any, float] | str | None
 
 
-class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # to mypy scikit-learn has no types
+class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[misc]  # to mypy scikit-learn has no types
     """Binary logistic regression by proximal Newton steps, stopped by a bound on the distance from the minimum.
 
     Minimises scikit-learn's objective C sum_i s_i loss_i + l1_ratio |w|_1 + (1 - l1_ratio) / 2 |w|^2; the intercept is
@@ -64,9 +60,9 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to X (n, p), labels y (n,) and weights (n,) of at least 0; warns where the bound was not reached."""
         _check_parameters(self)
-        rows, labels = validate_data(self, X, y, dtype=np.float64)
+        rows, labels = validation.validate_data(self, X, y, dtype=np.float64)
         codes = self._encode(labels)
-        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+        weight = validation._check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
         if self.class_weight is not None:
             each = compute_class_weight(self.class_weight, classes=self.classes_, y=labels, sample_weight=weight)
             weight = weight * each[codes]
@@ -77,13 +73,13 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             raise ValueError("two classes are needed, but the rows of positive weight are of one class")
         self._solve(rows, codes.astype(np.float64), weight)
         if not self.gap_ <= self.tol or self.separable_:
-            warnings.warn(self._convergence_message(), ConvergenceWarning, stacklevel=2)
+            warnings.warn(self._convergence_message(), exceptions.ConvergenceWarning, stacklevel=2)
         return self
 
     def decision_function(self, X: ArrayLike) -> Array:
         """Log odds of ``classes_[1]``, shape (n,)."""
-        check_is_fitted(self)
-        rows = validate_data(self, X, reset=False, dtype=np.float64)
+        validation.check_is_fitted(self)
+        rows = validation.validate_data(self, X, reset=False, dtype=np.float64)
         return np.asarray(rows @ self.coef_[0] + self.intercept_[0])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -101,9 +97,9 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         tags.classifier_tags.multi_class = False
         return tags
 
-    def _encode(self, y: NDArray[Any]) -> NDArray[np.int64]:
-        if (kind := type_of_target(y)) != "binary":
-            check_classification_targets(y)
+    def _encode(self, y: NDArray[Any]) -> Indices:
+        if (kind := multiclass.type_of_target(y)) != "binary":
+            multiclass.check_classification_targets(y)
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -134,9 +130,9 @@ class ProxNewtonLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         )
 
 
-def to_logistic_regression(fitted: ProxNewtonLogisticRegression) -> LogisticRegression:
+def to_logistic_regression(fitted: ProxNewtonLogisticRegression) -> linear_model.LogisticRegression:
     """The same model as a LogisticRegression, fitted; its ``solver`` is one that may fit the penalty."""
-    model = LogisticRegression(
+    model = linear_model.LogisticRegression(
         C=fitted.C,
         l1_ratio=fitted.l1_ratio,
         fit_intercept=fitted.fit_intercept,

@@ -1,30 +1,21 @@
 """A whole grid of logistic regressions on many training parts at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from sklearn.impute import SimpleImputer
-from sklearn.utils.class_weight import compute_class_weight
+from sklearn import impute, utils
 from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
-from fvc_exp.training.solvers import newton, shared_newton
-from fvc_exp.training.solvers.gradients import WeightedRows
-from fvc_exp.training.solvers.hessian import QuadraticModel
-from fvc_exp.training.solvers.subproblem import ignore_sweep_limits
+from fvc_exp.training.solvers import newton, shared_newton, subproblem
+from fvc_exp.training.solvers.derivatives import QuadraticModel, WeightedRows
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
 _ROWS_PER_COLUMN, _POINTS = 3, 4
-
-
 _CHUNK = 4096  # rows, which then stay in the processor's cache
-
-
 _LARGE = 100_000_000  # bytes of X; above it at most two parts at a time, as each part at work is a copy
 
 
@@ -45,11 +36,6 @@ class PartFit:
     n_iter: Indices
     gap: Array
     converged: Mask
-
-    @classmethod
-    def unfitted(cls, m: int, p: int) -> PartFit:
-        """To be filled in."""
-        return cls(np.zeros((m, p)), np.zeros(m), np.zeros(m, np.int64), np.full(m, np.inf), np.zeros(m, np.bool_))
 
 
 @dataclass(frozen=True)
@@ -104,14 +90,14 @@ def fit_grid(
         if not 0 < labels.sum() < len(labels):
             raise ValueError("two classes are needed, but the rows of a part are of one class")
         Z, mean, scale = _standardised(X[rows])
-        weights = compute_class_weight(class_weight, classes=np.array([0, 1]), y=labels)
+        weights = utils.compute_class_weight(class_weight, classes=np.array([0, 1]), y=labels)
         weighted = WeightedRows(Z, labels.astype(np.float64), weights[labels])
         return mean, scale, _fit_points(weighted, points, tol, max_iter)
 
     most = 2 if X.nbytes > _LARGE else len(parts)
     workers = max(1, min(n_threads, most))
     found: list[tuple[Array, Array, PartFit]] = []
-    with ignore_sweep_limits(), _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
+    with subproblem.ignore_sweep_limits(), _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
             if on_progress:
@@ -124,7 +110,8 @@ def fit_grid(
 def _fit_points(rows: WeightedRows, points: Sequence[Point], tol: float, max_iter: int) -> PartFit:
     """Fit every point to standardised rows: together where that pays, the rest one after the other."""
     m, (n, p) = len(points), rows.Z.shape
-    fits, done = PartFit.unfitted(m, p), np.zeros(m, np.bool_)
+    done, n_iter, gap = np.zeros(m, np.bool_), np.zeros(m, np.int64), np.full(m, np.inf)
+    fits = PartFit(np.zeros((m, p)), np.zeros(m), n_iter, gap, np.zeros(m, np.bool_))
     if n > _ROWS_PER_COLUMN * p and m >= _POINTS:
         mix, C = (np.array([getattr(point, name) for point in points]) for name in ("l1_ratio", "C"))
         l1, l2 = (np.repeat((each / C)[:, None], p, axis=1) for each in (mix, 1 - mix))
@@ -166,7 +153,7 @@ def _standardised(Z: Array) -> tuple[Array, Array, Array]:
     rounding error of its variance (Chan, Golub & LeVeque 1983), as there.
     """
     if np.isnan(Z).any():
-        Z = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(Z)
+        Z = impute.SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(Z)
     n, eps = len(Z), np.finfo(np.float64).eps
     mean, left, variance = Z.mean(axis=0), np.zeros(Z.shape[1]), np.zeros(Z.shape[1])
     for start in range(0, n, _CHUNK):

@@ -17,17 +17,11 @@ import numpy as np
 
 from fvc_exp._typing import Array
 from fvc_exp.training.solvers import subproblem
-from fvc_exp.training.solvers.hessian import TINY, QuadraticModel, quadratic_model
+from fvc_exp.training.solvers.derivatives import TINY, QuadraticModel, quadratic_model
 
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
-
-
 _SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
-
-
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
-
-
 _ROUNDING = 8 * float(np.finfo(float).eps)
 
 

@@ -10,28 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from fvc_exp._typing import Array, Indices, Mask
-from fvc_exp.training.solvers import newton, subproblem
-from fvc_exp.training.solvers.gradients import RowSums, WeightedRows, sum_over_rows
-from fvc_exp.training.solvers.hessian import TINY, QuadraticModel, quadratic_model
+from fvc_exp.training.solvers import derivatives, newton, subproblem
+from fvc_exp.training.solvers.derivatives import QuadraticModel, RowSums, WeightedRows
 
 PASSES = 40
-
-
 _ROWS, _ROWS_PER_COLUMN = 5_000, 50  # of a first fit on a sample: the rough fit starts from it
-
-
 _ROUGH_TOL = 1e-3
-
-
 _SLOWEST = 0.5  # of a squared step to that before it
-
-
 _TOLERABLE = 0.1  # of a fit's tolerance: distance that rounding may make
-
-
 _SINGLE = 1e-30, 1e30  # weights of rows whose sums single precision holds
-
-
 _WEAKEST = 0.5  # curvature at the mid fit to that of no coefficients: below it, steps by either model are short
 
 
@@ -85,7 +72,7 @@ def _quadratic_models(rows: WeightedRows, strengths: Array) -> tuple[QuadraticMo
     Z, y, s = rows.Z, rows.y, rows.s
     p, total = Z.shape[1], float(s.sum())
     share = float(s @ y) / total
-    null_model = quadratic_model(Z, s * (share * (1 - share)), True)
+    null_model = derivatives.quadratic_model(Z, s * (share * (1 - share)), True)
     middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
     w, b = np.zeros(p), newton.null_intercept(y, s)
     if len(some := _sample(y, max(_ROWS, _ROWS_PER_COLUMN * p))) < len(y):
@@ -96,7 +83,7 @@ def _quadratic_models(rows: WeightedRows, strengths: Array) -> tuple[QuadraticMo
     found = newton.minimise(problem, w, b, _ROUGH_TOL, 3, null_model)
     eta = Z @ found.w + found.b
     rarer = 1 / (1 + np.exp(np.abs(eta)))
-    mid_model = quadratic_model(Z, s * rarer * (1 - rarer), True)
+    mid_model = derivatives.quadratic_model(Z, s * rarer * (1 - rarer), True)
     return null_model, mid_model, RoughFit(found.w, found.b, np.where(eta > 0, 1 - rarer, rarer))
 
 
@@ -154,9 +141,10 @@ def _pass(
         batches = [(chosen, model) for chosen, model in split if len(chosen)]
         if batches:
             inputs = [(state.w[chosen], state.b[chosen], model) for chosen, model in batches]
+            found = derivatives.sum_over_rows(rows, inputs, precision)
             going += [
                 chosen[_newton_step(state, chosen, model, sums, largest, tol)]
-                for (chosen, model), sums in zip(batches, sum_over_rows(rows, inputs, precision), strict=True)
+                for (chosen, model), sums in zip(batches, found, strict=True)
             ]
     return np.concatenate(going)
 
@@ -178,9 +166,9 @@ def _newton_step(
         at = size / sums.low
         inside = at < sums.low * float(model.d.min())
         at, after = (np.square(np.sqrt(each) + np.sqrt(sums.error)) for each in (at, size * _mismatch(sums, move)))
-    lowest = np.maximum(sums.loss_bound + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), TINY)
+    lowest = np.maximum(sums.loss_bound + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), derivatives.TINY)
     before = np.where(inside, at + newton.penalty_gap(dual, w, l1, l2), np.inf)
-    lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), TINY)
+    lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), derivatives.TINY)
     behind = np.where(inside, after + newton.penalty_gap(dual, following, l1, l2), np.inf)
     stays = before <= behind
     gap = np.minimum(before, behind) / lowest

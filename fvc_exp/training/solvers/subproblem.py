@@ -12,21 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from sklearn import config_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import enet_path
+from sklearn import config_context, exceptions, linear_model
 
 from fvc_exp._typing import Array, Indices, Mask
 
 GUESSES = 12  # active set steps before coordinate descent takes over
-
-
 SWEEPS = (100, 1_000)  # of coordinate descent, each followed by a direct solve on its support
-
-
 _CHUNK = 2_000_000  # numbers in the stack of matrices that are solved at once
-
-
 _RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no unique solution, any will do
 
 
@@ -38,7 +30,7 @@ _SLACK, _ROUNDING = 1e-11, 1e-14
 def ignore_sweep_limits() -> Iterator[None]:
     """Silence coordinate descent about the sweep limits that we give it; around all threads, as filters are global."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
         yield
 
 
@@ -141,7 +133,7 @@ def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, 
     root, gram = _cholesky((A + np.diag(l2)) * unit[:, None] * unit)
     slopes = -q * unit
     with config_context(skip_parameter_validation=True):  # it would cost more than the descent
-        _, path, _ = enet_path(
+        _, path, _ = linear_model.enet_path(
             np.asfortranarray(root.T), np.linalg.solve(root, slopes), l1_ratio=1.0, alphas=[1.0 / len(q)],
             precompute=gram, Xy=slopes, coef_init=start / unit, check_input=False, tol=1e-14, max_iter=sweeps,
         )  # fmt: skip

@@ -5,23 +5,14 @@ of two, every third is skewed, and each video has eleven rows that differ a litt
 of X'X is about 3e2 with 26 columns and 4e3 with 50.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tests.benchmarks.solvers.objective import Array, Labels
 
 ROWS_PER_VIDEO = 11
 CHUNK = 100_000
-SHAPES = {
-    "3278x26": (3_278, 26),
-    "6415x50": (6_415, 50),
-    "60000x50": (60_000, 50),
-    "20000x500": (20_000, 500),
-    "1000000x50": (1_000_000, 50),
-    "330x400": (330, 400),
-}
 LARGE = ("20000x500", "1000000x50")
 # The standard deviation of the log odds: training AUC about .64 to .79, and above .95.
 SIGNAL = {"weak": 0.55, "strong": 7.0}
@@ -31,15 +22,19 @@ SIGNAL = {"weak": 0.55, "strong": 7.0}
 class Table:
     """``X`` (n, p) as measured, not scaled; ``y`` (n,) 0 or 1; ``group`` (n,) the number of the video."""
 
-    X: NDArray[np.float64]
-    y: NDArray[np.int64]
-    group: NDArray[np.int64]
+    X: Array
+    y: Labels
+    group: Labels
 
 
-def _videos(videos: int, columns: int, random: np.random.Generator) -> NDArray[np.float64]:
-    factors = max(4, columns // 5)
-    loadings = random.normal(size=(factors, columns)) * (random.random((factors, columns)) < 0.5)
-    base = random.normal(size=(videos, factors)) @ loadings + 0.5 * random.normal(size=(videos, columns))
+def _loadings(columns: int, random: np.random.Generator) -> Array:
+    size = max(4, columns // 5), columns
+    return np.asarray(random.normal(size=size) * (random.random(size) < 0.5))
+
+
+def _videos(videos: int, columns: int, random: np.random.Generator) -> Array:
+    loadings = _loadings(columns, random)
+    base = random.normal(size=(videos, len(loadings))) @ loadings + 0.5 * random.normal(size=(videos, columns))
     base /= base.std(axis=0)
     for column in range(4, columns, 5):
         base[:, column] = base[:, column - 1] + 0.06 * random.normal(size=videos)
@@ -50,8 +45,8 @@ def _videos(videos: int, columns: int, random: np.random.Generator) -> NDArray[n
 
 
 def make_table(shape: str, signal: str = "weak", seed: int = 0, *, outlier: bool = False) -> Table:
-    """A table of a named shape; ``outlier`` makes one value of one column a million standard deviations large."""
-    rows, columns = SHAPES[shape]
+    """A table of a shape as "3278x26"; ``outlier`` makes one value a million standard deviations large."""
+    rows, columns = map(int, shape.split("x"))
     random = np.random.default_rng(seed)
     base = _videos(-(-rows // ROWS_PER_VIDEO), columns, random)
     log_odds = base @ (random.normal(size=columns) * (random.random(columns) < 0.4))
@@ -59,34 +54,25 @@ def make_table(shape: str, signal: str = "weak", seed: int = 0, *, outlier: bool
     label = (random.random(len(base)) < 1 / (1 + np.exp(-log_odds))).astype(np.int64)
     group = np.repeat(np.arange(len(base)), ROWS_PER_VIDEO)[:rows]
     X = base[group]
-    factors = max(4, columns // 5)
-    shared = random.normal(size=(factors, columns)) * (random.random((factors, columns)) < 0.5)
+    shared = _loadings(columns, random)
     shared /= np.sqrt((shared**2).sum(axis=0)) + 1e-9
     shared[:, 4::5] = shared[:, 3:-1:5]
     for start in range(0, rows, CHUNK):
         part = X[start : start + CHUNK]
-        part += 0.35 * random.normal(size=(len(part), factors)) @ shared + 0.03 * random.normal(size=part.shape)
+        part += 0.35 * random.normal(size=(len(part), len(shared))) @ shared + 0.03 * random.normal(size=part.shape)
     X[:, ::3] = np.exp(0.4 * X[:, ::3])
     if outlier:
         X[rows // 2, 1] = 1e6 * X[:, 1].std()
     return Table(X, label[group], group)
 
 
-def standardised(X: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each column with mean 0 and standard deviation 1, in C order."""
-    scaled = X - X.mean(axis=0)
-    scaled /= scaled.std(axis=0)
-    return np.ascontiguousarray(scaled)
+def scaled(X: Array, rows: Labels | slice = slice(None), fitted_to: Labels | slice = slice(None)) -> Array:
+    """Rows in C order, each column with the mean 0 and the deviation 1 of the rows that the scaler is fitted to."""
+    return np.ascontiguousarray((X[rows] - X[fitted_to].mean(axis=0)) / X[fitted_to].std(axis=0))
 
 
-def grouped_folds(table: Table, folds: int = 5, seed: int = 0) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def grouped_folds(table: Table, folds: int = 5) -> list[tuple[Labels, Labels]]:
     """(train, test) rows; all rows of a video are on one side, and each part has both classes."""
-    random = np.random.default_rng(seed)
-    first = np.unique(table.group, return_index=True)[1]
-    order = random.permutation(len(first))
-    # Dealt in turns within each class.
-    order = order[np.argsort(table.y[first][order], kind="stable")]
-    fold_of_group = np.empty(len(first), np.int64)
-    fold_of_group[order] = np.arange(len(first)) % folds
-    fold = fold_of_group[table.group]
-    return [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(folds)]
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    return list(StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(table.X, table.y, table.group))

@@ -1,104 +1,90 @@
 """Rows to a parquet file and to markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from tests.benchmarks.solvers import claims
-from tests.benchmarks.solvers.rows import CELL_NAMES, Row, median, number, with_ratios
+from tests.benchmarks.solvers.grid import OURS_GRID
+from tests.benchmarks.solvers.methods import OURS
+from tests.benchmarks.solvers.objective import CERTIFIED
+
+CELL = ("shape", "signal", "penalty", "C")
+SAME = (*CELL, "part", "target", "outlier", "seed", "points")  # what rows must share to be compared
+ABSENT = dict.fromkeys(("penalty", "C", "target", "points", "suboptimality")) | {"objective": "", "gap": 0.0}
+TYPES = dict.fromkeys(("rounds", "cpu", "wall"), pl.List(pl.Float64)) | {"suboptimality": pl.Float64}
+SHORT = {"not applicable": "-", "not reached": "n/r", "not installed": "n/i"}
 
 
-def line(cells: Sequence[object]) -> str:
-    """A row of a markdown table."""
-    return f"| {' | '.join(str(cell) for cell in cells)} |"
+def with_ratios(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """The rows with their median costs, and the medians over rounds of the ratios to ours in the same round."""
+    full = [ABSENT | row for row in rows]
+    frame = pl.DataFrame(full, schema_overrides=TYPES, infer_schema_length=None).with_row_index()
+    rounds = frame.select("index", "method", *SAME, "rounds", "cpu", "wall").explode("rounds", "cpu", "wall")
+    ours = rounds.filter(pl.col("method").is_in([OURS.name, OURS_GRID])).drop("index", "method")
+    clocks = [pl.col(clock).median().alias(f"{clock}_median") for clock in ("cpu", "wall")]
+    ratios = [(pl.col(clock) / pl.col(f"{clock}_ours")).median().alias(f"{clock}_ratio") for clock in ("cpu", "wall")]
+    pairs = rounds.join(ours, on=[*SAME, "rounds"], how="left", nulls_equal=True, suffix="_ours")
+    return frame.join(pairs.group_by("index").agg(*clocks, *ratios), on="index", how="left").sort("index")
 
 
-def header(names: Sequence[str]) -> list[str]:
-    """The two first lines of a table."""
-    return [line(names), line(["---"] * len(names))]
+def markdown(frame: pl.DataFrame) -> Iterator[str]:
+    """A table; a dash where there is nothing."""
+    for line in (frame.columns, ["---"] * frame.width, *frame.rows()):
+        yield f"| {' | '.join('-' if value is None else str(value) for value in line)} |"
 
 
-def grid_table(rows: Sequence[Row]) -> Iterator[str]:
-    """One line a method and task."""
-    yield from header([
-        "task", "method", "CPU s", "wall s", "CPU / ours", "wall / ours", "worst suboptimality", "log loss off by",
-        "outcome",
-    ])  # fmt: skip
-    for row in rows:
-        name = f"{row['shape']} {row['signal']}{' outlier' if row['outlier'] else ''}, {row['points']} points x 5"
-        costs = [number(row[key]) for key in ("cpu_median", "wall_median", "cpu_ratio", "wall_ratio")]
-        errors = [number(row.get(key), 2) for key in ("suboptimality", "loss_error")]
-        yield line([name, row["method"], *costs, *errors, f"{row['outcome']} {row['reason']}".strip()])
+def grid_table(rows: pl.DataFrame) -> Iterator[str]:
+    """One line per method and task."""
+    outlier = pl.when("outlier").then(pl.lit(" outlier")).otherwise(pl.lit(""))
+    task = pl.format("{} {}{}, {} points x 5", "shape", "signal", outlier, pl.col("points").fill_null(0)).alias("task")
+    columns = {"CPU s": "cpu_median", "wall s": "wall_median", "CPU / ours": "cpu_ratio", "wall / ours": "wall_ratio"}
+    numbers = [pl.col(column).round_sig_figs(3).alias(name) for name, column in columns.items()]
+    accuracy = pl.col("suboptimality").round_sig_figs(2).alias("worst suboptimality")
+    yield from markdown(rows.select(task, "method", *numbers, accuracy, "outcome", "reason"))
 
 
-SHORT = {"not applicable": "-", "not reached": "n/r", "not installed": "n/i", "failed": "failed", "stopped": "stopped"}
+def single_tables(rows: pl.DataFrame) -> Iterator[str]:
+    """A table per target: one line per cell, one column per method, the medians over seeds.
 
-
-def single_tables(rows: Sequence[Row]) -> Iterator[str]:
-    """A table a target: one line a cell, one column a method, the medians over seeds; then why cells have no number."""
-    yield "Milliseconds (ratio to ours); CPU time for one thread, wall time for two. n/r: not reached, n/i: not"
-    yield "installed, -: not applicable, *: its own objective, so beside ours for information only."
-    for target in sorted({row["target"] for row in rows if row["target"]}, reverse=True):
-        chosen = [row for row in rows if row["target"] == target]
-        methods = {row["method"]: "*" if row["objective"] else "" for row in chosen}
+    Only a method that reached the target for every seed has a number.
+    """
+    yield "CPU milliseconds on one thread (ratio to ours). n/r: not reached, n/i: not installed, -: not applicable,"
+    yield "*: its own objective, so beside ours for information only."
+    cost, ratio = (pl.col(f"cpu_{kind}").median() for kind in ("median", "ratio"))
+    number = pl.format("{} ({})", (1e3 * cost).round_sig_figs(3), ratio.round_sig_figs(2))
+    missing = pl.col("outcome").filter(pl.col("outcome") != "reached").first().replace(SHORT)
+    star = pl.when(pl.col("objective") == "").then("method").otherwise(pl.format("{}*", "method"))
+    for (target,), part in rows.drop_nulls("target").group_by("target", maintain_order=True):
         yield from ["", f"(F - F*) / F* <= {target:.0e}", ""]
-        yield from header([*CELL_NAMES, *(name + star for name, star in methods.items())])
-        cells: dict[tuple[object, ...], dict[str, list[Row]]] = {}
-        for row in chosen:
-            key = tuple(row[name] for name in CELL_NAMES)
-            cells.setdefault(key, {}).setdefault(row["method"], []).append(row)
-        for key, group in cells.items():
-            yield line([*key, *(_entry(group.get(name, [])) for name in methods)])
-    yield from ["", *reasons(rows)]
+        groups = part.group_by(*CELL, star.alias("method"), maintain_order=True)
+        yield from markdown(groups.agg(entry=missing.fill_null(number)).pivot("method", index=CELL))
 
 
-def _entry(group: Sequence[Row]) -> str:
-    """What stands in a cell: only a method that reached the target for every seed has a number."""
-    missing = [row for row in group if row["outcome"] != "reached"]
-    if missing or not group:
-        return SHORT[missing[0]["outcome"]] if missing else ""
-    clock = "cpu" if group[0]["threads"] == 1 else "wall"
-    cost, share = (median([row[f"{clock}_{what}"] for row in group]) for what in ("median", "ratio"))
-    return f"{number(1e3 * cost)} ({number(share, 2)})"
+def claims(rows: pl.DataFrame) -> Iterator[str]:
+    """What single fits come to, how sure the minima are, and why methods took no part."""
+    single = rows.filter(pl.col("part") == "single", pl.col("objective") == "", pl.col("family") != "ours")
+    best = single.drop_nulls("cpu_ratio").group_by("family", *SAME, maintain_order=True).agg(pl.col("cpu_ratio").min())
+    stats = {name: getattr(pl.col("cpu_ratio"), name)().round_sig_figs(3) for name in ("min", "median", "max")}
+    yield "Single fits: the fastest method of the family / ours, over the cells in which one reached the target."
+    families = best.group_by("family", "target", maintain_order=True).agg(pl.len().alias("cells"), **stats)
+    yield from ["", *markdown(families), ""]
+    yield f"- rows whose minimum is not certified to {CERTIFIED} by a dual bound: {(rows['gap'] > CERTIFIED).sum()}"
+    silent = ("reached", "done", "not reached", "not applicable")
+    reasons = rows.filter(~pl.col("outcome").is_in(silent)).group_by("method", "outcome", "reason", maintain_order=True)
+    for method, outcome, reason, count in reasons.len().rows():
+        yield f"- {method}: {outcome} in {count} rows ({reason})"
 
 
-def reasons(rows: Sequence[Row]) -> Iterator[str]:
-    """Each outcome that is no number, with its reason and in how many cells."""
-    found: dict[tuple[str, str, str], int] = {}
-    for row in rows:
-        if row["outcome"] not in {"reached", "done"}:
-            reason = "" if row["outcome"] == "not reached" else row["reason"]
-            key = (row["method"], row["outcome"], reason)
-            found[key] = found.get(key, 0) + 1
-    for (method, outcome, reason), count in found.items():
-        yield f"- {method}: {outcome} in {count} rows{f' ({reason})' if reason else ''}"
-
-
-def once_table(rows: Sequence[Row]) -> Iterator[str]:
-    """Start-up and memory, one line a method and shape."""
-    yield from header([
-        "shape", "threads", "method", "penalty", "CPU s of a process with one fit", "CPU s of a second fit",
-        "extra peak MB", "MB of X", "outcome",
-    ])  # fmt: skip
-    for row in rows:
-        costs = [number(row.get(key)) for key in ("cold_cpu", "warm_cpu", "memory_mb", "x_mb")]
-        outcome = f"{row['outcome']} {row['reason']}".strip()
-        yield line([row["shape"], row["threads"], row["method"], row.get("penalty", "-"), *costs, outcome])
-
-
-def write(rows: Sequence[Row], folder: Path, title: str) -> str:
+def write(rows: Sequence[dict[str, Any]], folder: Path, title: str) -> str:
     """``results.parquet`` and ``results.md`` in ``folder``; the markdown."""
     folder.mkdir(parents=True, exist_ok=True)
-    full = with_ratios(rows)
-    pl.DataFrame(full, infer_schema_length=None).write_parquet(folder / "results.parquet")
-    parts = [title, "", *claims.summary(full)]
-    for part, table in (("grid", grid_table), ("single", single_tables), ("once", once_table)):
-        chosen = [row for row in full if row["part"] == part]
-        if chosen:
-            parts += ["", f"## {part}", "", *table(chosen)]
+    frame = with_ratios(rows)
+    frame.write_parquet(folder / "results.parquet")
+    parts = [title, "", *claims(frame)]
+    for part, make_lines in (("grid", grid_table), ("single", single_tables)):
+        parts += ["", f"## {part}", "", *make_lines(frame.filter(pl.col("part") == part))]
     text = "\n".join(parts) + "\n"
     (folder / "results.md").write_text(text)
     return text

@@ -11,9 +11,8 @@ from rich.console import Console
 
 from fvc_exp.config.schema import AuditConfig, Scheme
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import Split
-from fvc_exp.data.splits import make_split
-from fvc_exp.evaluation.leakage.certificate import CODES, CheckOutcome, certify_run
+from fvc_exp.data.splits import Split, make_split
+from fvc_exp.evaluation.leakage.certificate import CODES, CheckOutcome, certify_run, nearest_within
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.show import print_certificate
@@ -148,3 +147,24 @@ def test_console_audit_json_and_results_agree(compose_config: Compose, tmp_path:
     for line in ("labels looked up in the group (cv): accuracy ", "random labels (ridge, 99 permutations): AUC ",
                  "not checked: files: no column content_sha256"):  # fmt: skip
         assert line in text
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-6, 0.05, 0.3])
+@pytest.mark.parametrize("columns", [2, 5, 26])
+def test_nearest_rows_are_those_of_all_pairs(columns: int, tolerance: float) -> None:
+    rng = np.random.default_rng(columns)
+    train, test = rng.normal(size=(900, columns)), rng.normal(size=(200, columns))
+    test[:20] = train[:20] + tolerance * rng.uniform(-1, 1, size=(20, columns))
+    test[20:30] = train[20:30] + 2 * tolerance + 1e-5
+    train[400:600] = train[400]  # many copies of one video
+    test[30:40] = train[400]
+    distance = np.abs(test[:, None] - train[None]).max(axis=2)
+    found = nearest_within(train, test, tolerance)
+    assert (found >= 0).tolist() == (distance.min(axis=1) <= tolerance).tolist()
+    assert (distance[np.arange(200), found][found >= 0] <= tolerance).all()
+    assert (found >= 0).sum() >= 30
+
+
+def test_a_distance_equal_to_the_tolerance_is_near() -> None:
+    assert nearest_within(np.zeros((3, 2)), np.array([[0.5, 0.25], [0.5000001, 0.0]]), 0.5)[1] == -1
+    assert nearest_within(np.zeros((1, 2)), np.array([[0.5, 0.25]]), 0.5).tolist() == [0]

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from fvc_exp.cli.app import app
-from fvc_exp.config.compose import compose_configs
+from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import write_json

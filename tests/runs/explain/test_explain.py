@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fvc_exp.cli.app import app
-from fvc_exp.config.compose import compose_configs
+from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs.execute import execute
 from fvc_exp.runs.explain.explain import Insight, InsightFolder, explain, read_insight

@@ -1,126 +1,128 @@
-"""Bring a cluster up, take it down, break it for a test, and say how it is; every step may be repeated."""
+"""A cluster as a context manager: its daemons are children of this process, and end with it."""
 
-from __future__ import annotations
-
-import dataclasses
-import secrets
-import shutil
+import os
 import signal
+import subprocess
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
 
-from . import daemons, processes
-from .host import LocalSlurmError, check_folder, check_programs, host_name
-from .settings import ALL_DAEMONS, CHECK_PARTITION, Layout, Options, Ports, Settings, slurm_conf, user_name
+from . import daemons
+from .host import LocalSlurmError, check_programs, free_port, host_name, prepare_folder, search_path
+from .settings import CHECK_PARTITION, Settings
 
-FIRST_JOB_SECONDS = 60.0
-
-
-def running(layout: Layout) -> dict[str, processes.Process]:
-    """The daemons of this folder that run, by name."""
-    found = {name: processes.read_record(layout.record(name)) for name in ALL_DAEMONS}
-    return {name: process for name, process in found.items() if process is not None}
+START_SECONDS = 60.0
 
 
-def up(layout: Layout, asked: Mapping[str, Any]) -> Settings:
-    """Start what does not run yet, and return once a job has printed its output.
+class LocalSlurm:
+    """``with LocalSlurm(folder) as cluster:`` runs a cluster whose files are in ``folder``, which must be empty or new.
 
-    ``asked`` holds fields of Options; one left out keeps the folder's value, in a new folder the default. Raises
-    UnavailableError when the machine lacks something, LocalSlurmError when a daemon or the job fails or when a
-    running cluster is asked to be another.
+    Programs that get ``cluster.env`` as their environment use it. At the end of the block, and if the process is
+    killed, its daemons end; the end of the block also ends its jobs. Raises UnavailableError, before anything is
+    started, when the machine lacks something, and LocalSlurmError when a daemon or the first job fails.
     """
-    host = host_name()
-    check_folder(layout.folder, layout.longest_socket(host))
-    alive = running(layout)
-    settings = _settle(layout, asked, bool(alive))
-    check_programs(database=settings.options.accounting == "dbd")
-    if not alive:
-        settings.write(layout)
-        layout.conf.write_text(slurm_conf(settings, layout, host))
-    cluster = daemons.Cluster(layout, settings, host)
-    for name in settings.options.daemons:
-        if name not in alive:
-            daemons.start(name, cluster)
-    _run_first_job(layout)
-    return settings
 
+    def __init__(self, folder: Path, *, cpus: int = 4, max_array_size: int = 1001, accounting: bool = False) -> None:
+        check_programs(accounting)
+        names = [*(["slurmdbd"] if accounting else []), "slurmctld", "slurmd"]
+        self.ports = {name: free_port() for name in names}
+        self._settings = Settings(folder, host_name(), self.ports, cpus, max_array_size)
+        self._daemons = daemons.daemons(self._settings)
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self.conf = folder / "slurm.conf"
 
-def _settle(layout: Layout, asked: Mapping[str, Any], any_alive: bool) -> Settings:
-    saved = Settings.read(layout)
-    if saved is None:
-        return Settings(dataclasses.replace(Options(), **asked), Ports.choose())
-    options = dataclasses.replace(saved.options, **asked)
-    if any_alive and options != saved.options:
-        raise LocalSlurmError(f"{layout.folder} runs with {saved.options}, not {options}; take it down first")
-    # the old ports wherever possible: a step daemon that outlived a crash looks for slurmctld there
-    return Settings(options, saved.ports if any_alive or saved.ports.all_free() else Ports.choose())
+    def __enter__(self) -> Self:
+        prepare_folder(self._settings.folder, self._settings.spool / self._settings.host)
+        try:
+            self._settings.write_files()
+            self.restart()
+        except BaseException:
+            self._end()
+            raise
+        return self
 
+    def __exit__(self, *error: object) -> None:
+        self._end()
 
-def _run_first_job(layout: Layout) -> None:
-    """Raise LocalSlurmError unless a job prints: srun may exit with 0 although the step was never launched."""
-    word = secrets.token_hex(4)
-    command = ["srun", "-Q", "-p", CHECK_PARTITION, "-J", "ready-check", "-n1", "-t1", "echo", word]
-    deadline = time.monotonic() + FIRST_JOB_SECONDS
-    while time.monotonic() < deadline:
-        done = daemons.client(layout, *command, timeout=FIRST_JOB_SECONDS)
-        if done.stdout.strip() == word:
-            return
-        time.sleep(0.5)
-    said = done.stderr.strip() or "nothing"
-    raise LocalSlurmError(f"the first job did not print its word, srun said {said!r}; see {layout.logs}")
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of this cluster's programs: this process', without what an outer SLURM job may have set."""
+        outer = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH", "SRUN"))}
+        # MYSQL_UNIX_PORT: where slurmdbd looks for MariaDB
+        database = daemons.database_socket(self._settings.folder)
+        return outer | {"SLURM_CONF": str(self.conf), "PATH": search_path(), "MYSQL_UNIX_PORT": str(database)}
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process of each daemon that runs, in the order in which they start."""
+        running = {name: process.pid for name, process in self._started.items() if process.poll() is None}
+        return {name: running[name] for name in self._daemons if name in running}
 
-def down(layout: Layout, wipe: bool) -> bool:
-    """End all jobs and daemons of the folder; with ``wipe`` delete what `up` made in it.
+    def job_processes(self) -> set[int]:
+        """The pids of the step daemons and of the jobs' processes, without slurmd."""
+        return daemons.job_processes(self._settings.spool, self.conf) - set(self.pids.values())
 
-    Returns False when slurmctld did not answer, so that jobs of its queue would come back with the next `up`.
-    """
-    alive = running(layout)
-    emptied = "slurmctld" in alive and _cancel_all(layout)
-    _end_steps(layout)
-    for name in reversed(ALL_DAEMONS):
-        if name in alive:
-            processes.stop(alive[name])
-        layout.record(name).unlink(missing_ok=True)
-    if wipe:
-        for path in layout.folders:
-            shutil.rmtree(path)
-    return wipe or emptied or not alive
+    def check(self) -> None:
+        """Raise LocalSlurmError if a daemon has ended."""
+        for name, process in self._started.items():
+            if process.poll() is not None:
+                raise LocalSlurmError(f"{name} ended: {daemons.last_line(self._log(name))}")
 
+    def restart(self) -> None:
+        """Start the daemons that do not run, and return once a job has run."""
+        self._started = {name: self._started[name] for name in self.pids}
+        for name, daemon in self._daemons.items():
+            if name not in self._started:
+                folder = self._settings.spool if name == "slurmd" else self._settings.folder
+                self._started[name] = daemons.start(daemon, self._log(name), folder, self.env)
+                self._wait_for(name, daemon.answers)
+        self._wait_for("srun", self._run_a_job)
 
-def _cancel_all(layout: Layout) -> bool:
-    cancelled = daemons.client(layout, "scancel", f"--user={user_name()}", timeout=10.0)
-    deadline = time.monotonic() + 1.0
-    while time.monotonic() < deadline:
-        queue = daemons.client(layout, "squeue", "--noheader", timeout=10.0)
-        if queue.returncode == 0 and not queue.stdout.strip():
-            break
-        time.sleep(0.05)
-    return cancelled.returncode == 0
+    def kill(self, target: str) -> None:
+        """SIGKILL one daemon, or with "node" slurmd and all processes of jobs, as a crash of the machine would."""
+        process = self._started["slurmd" if target == "node" else target]
+        process.kill()
+        process.wait()
+        if target == "node":
+            self._kill_jobs()
 
+    def _log(self, name: str) -> Path:
+        return self._settings.folder / "logs" / f"{name}.err"
 
-def _end_steps(layout: Layout) -> None:
-    """Kill the tasks of what jobs are left, so that their step daemons report and end; then these too."""
-    steps = list(processes.working_in(layout.spool, "slurmstepd"))
-    for task in [task for step in steps for task in processes.descendants(step)]:
-        processes.stop(task, signal.SIGKILL)
-    deadline = time.monotonic() + 3.0
-    while time.monotonic() < deadline and any(map(processes.alive, steps)):
-        time.sleep(0.05)
-    for step in steps:
-        processes.stop(step, signal.SIGKILL)
+    def _wait_for(self, name: str, answers: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not answers():
+            self.check()
+            if time.monotonic() > deadline:
+                raise LocalSlurmError(f"{name} does not answer: {daemons.last_line(self._log(name))}")
+            time.sleep(0.05)
 
+    def _run_a_job(self) -> bool:
+        """Whether a job has printed: srun may exit with 0 although nothing was launched."""
+        # a job that could not be killed before a crash leaves the node drained; any other node stays as it is
+        resume = ["scontrol", "update", f"NodeName={self._settings.host}", "State=RESUME"]
+        subprocess.run(resume, env=self.env, capture_output=True, check=False)
+        command = ["srun", "-Q", "--immediate=10", "-p", CHECK_PARTITION, "-J", "ready-check", "-n1", "-t1"]
+        with self._log("srun").open("ab") as errors:
+            done = subprocess.run(
+                [*command, "echo", "ready"], env=self.env, cwd=self._settings.folder, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=errors, check=False,
+            )  # fmt: skip
+        return done.stdout == b"ready\n"
 
-def kill(layout: Layout, target: str) -> None:
-    """SIGKILL one daemon, or with the target "node" slurmd and all job steps, as a crash of the machine would."""
-    alive = running(layout)
-    name = "slurmd" if target == "node" else target
-    if name not in alive:
-        raise LocalSlurmError(f"{name} does not run in {layout.folder}")
-    processes.stop(alive[name], signal.SIGKILL)
-    if target == "node":
-        steps = list(processes.working_in(layout.spool, "slurmstepd"))
-        tasks = [task for step in steps for task in processes.descendants(step)]
-        for process in [*steps, *tasks]:
-            processes.stop(process, signal.SIGKILL)
+    def _kill_jobs(self) -> None:
+        deadline = time.monotonic() + 10
+        while (pids := self.job_processes()) and time.monotonic() < deadline:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    def _end(self) -> None:
+        """Kill all daemons, those that start jobs first, then what is left of jobs; no state is worth a clean end."""
+        for process in reversed(self._started.values()):
+            process.kill()
+            process.wait()
+        self._kill_jobs()

@@ -1,136 +1,96 @@
-"""How each daemon is started, and how one knows that it answers."""
+"""The command of each daemon, and how one knows that it answers."""
 
-from __future__ import annotations
-
-import os
-import secrets
+import shlex
 import subprocess
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from . import database, processes
-from .host import LocalSlurmError, is_free, search_path
-from .settings import Layout, Settings
-
-START_SECONDS = 60.0
-_NODE_UP = {"idle", "mixed", "allocated", "completing"}
+from .host import is_taken
+from .settings import Settings
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """All that a daemon must know of its cluster."""
+class Daemon:
+    """``answers`` says whether the next daemon may start."""
 
-    layout: Layout
-    settings: Settings
-    host: str
-
-
-def environment(layout: Layout) -> dict[str, str]:
-    """The environment of daemons and clients: this cluster's, without what an outer SLURM job may have left."""
-    outer = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH", "SRUN"))}
-    return outer | {"SLURM_CONF": str(layout.conf), "PATH": search_path()}
+    command: list[str]
+    answers: Callable[[], bool]
 
 
-def client(layout: Layout, *command: str, timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run a SLURM client; one that does not answer within ``timeout`` seconds counts as failed."""
-    try:
-        return subprocess.run(
-            command,
-            env=environment(layout),
-            cwd=layout.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 1, "", f"no answer within {timeout:.0f} s")
+def daemons(settings: Settings) -> dict[str, Daemon]:
+    """All daemons of a cluster, in the order in which they start."""
+    folder = settings.folder
+    found = {"munged": Daemon(munged_command(folder), (folder / "munge.socket").exists)}
+    if "slurmdbd" in settings.ports:
+        found["mariadbd"] = Daemon(mariadbd_command(settings), database_socket(folder).exists)
+    for name in settings.ports:
+        found[name] = Daemon([name, "-D"], partial(is_taken, settings.ports[name]))
+    return found
 
 
-def start(name: str, cluster: Cluster) -> None:
-    """Start one daemon and wait until it answers; raises LocalSlurmError if it ends or stays silent."""
-    layout = cluster.layout
-    daemon = _DAEMONS[name]
-    if daemon.prepare is not None:
-        daemon.prepare(cluster)
-    process = processes.start(
-        daemon.command(cluster), layout.record(name), layout.log(f"{name}.err"), layout.spool, environment(layout)
-    )
-    deadline = time.monotonic() + START_SECONDS
-    while not daemon.answers(cluster):
-        if not processes.alive(process):
-            raise LocalSlurmError(f"{name} ended at once: {_last_line(layout, name)}")
-        if time.monotonic() > deadline:
-            raise LocalSlurmError(f"{name} did not answer within {START_SECONDS:.0f} s: {_last_line(layout, name)}")
-        time.sleep(0.02)
-
-
-def _last_line(layout: Layout, name: str) -> str:
-    path = layout.log(f"{name}.err")
-    lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
-    return f"{lines[-1].strip() if lines else 'it said nothing'} (see {layout.logs})"
-
-
-def _prepare_munged(cluster: Cluster) -> None:
-    layout = cluster.layout
-    layout.munge_socket.unlink(missing_ok=True)
-    if not layout.munge_key.exists():
-        unfinished = layout.munge_key.with_suffix(".new")
-        unfinished.touch(mode=0o600)
-        unfinished.write_bytes(secrets.token_bytes(128))
-        unfinished.rename(layout.munge_key)
-
-
-def _munged(cluster: Cluster) -> list[str]:
-    layout = cluster.layout
+def munged_command(folder: Path) -> list[str]:
+    """munged with a key and a socket of its own; it runs as any user."""
     # --force: the folder is closed to other users, which munged takes for a mistake
-    return [
-        "munged",
-        "--foreground",
-        "--force",
-        f"--key-file={layout.munge_key}",
-        f"--socket={layout.munge_socket}",
-        f"--pid-file={layout.run}/munged.pid",
-        f"--log-file={layout.log('munged')}",
-        f"--seed-file={layout.run}/munged.seed",
-    ]
+    files = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munged.pid", "seed-file": "munged.seed"}
+    options = [f"--{option}={folder / name}" for option, name in files.items()]
+    return ["munged", "--foreground", "--force", f"--log-file={folder}/logs/munged.log", *options]
 
 
-def _slurmctld_answers(cluster: Cluster) -> bool:
-    return client(cluster.layout, "scontrol", "ping", timeout=10.0).returncode == 0
+def database_socket(folder: Path) -> Path:
+    """Where MariaDB listens."""
+    return folder / "mariadb.socket"
 
 
-def _slurmd_answers(cluster: Cluster) -> bool:
-    if is_free(cluster.settings.ports.slurmd):
-        return False
-    state = client(cluster.layout, "sinfo", "--noheader", "-p", "main", "-o", "%T", timeout=10.0).stdout.strip()
-    if state.startswith(("drain", "down")):
-        # a job that could not be killed before a crash leaves the node like this
-        client(cluster.layout, "scontrol", "update", f"NodeName={cluster.host}", "State=RESUME", timeout=10.0)
-    return state in _NODE_UP
+def mariadbd_command(settings: Settings) -> list[str]:
+    """A small database server without a TCP port, which makes its own tables first.
+
+    The user who starts the cluster is its administrator, known by the Unix socket.
+    """
+    data, user = settings.folder / "database", settings.user
+    install = [
+        "mariadb-install-db", "--no-defaults", "--skip-test-db", f"--user={user}", f"--datadir={data}",
+        f"--auth-root-socket-user={user}",
+    ]  # fmt: skip
+    serve = [
+        "mariadbd", "--no-defaults", f"--user={user}", f"--datadir={data}", f"--pid-file={data}/mariadbd.pid",
+        f"--socket={database_socket(settings.folder)}", "--skip-networking", "--skip-log-bin",
+        "--performance-schema=OFF", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M",
+        "--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=2",
+    ]  # fmt: skip
+    return ["sh", "-c", f"{shlex.join(install)} && exec {shlex.join(serve)}"]
 
 
-@dataclass(frozen=True)
-class _Daemon:
-    command: Callable[[Cluster], list[str]]
-    answers: Callable[[Cluster], bool]
-    prepare: Callable[[Cluster], None] | None = None
+def start(daemon: Daemon, log: Path, folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a daemon that works in ``folder``; Linux kills it when the thread that called this ends.
+
+    It has a session of its own, so that Ctrl-C reaches only the caller, who can then end all daemons in order.
+    """
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *daemon.command], cwd=folder, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
 
 
-_DAEMONS = {
-    "munged": _Daemon(_munged, lambda cluster: cluster.layout.munge_socket.exists(), _prepare_munged),
-    "mariadbd": _Daemon(
-        lambda cluster: database.mariadbd_command(cluster.settings, cluster.layout),
-        lambda cluster: database.run_sql(cluster.layout, "select 1"),
-        lambda cluster: database.install(cluster.layout),
-    ),
-    "slurmdbd": _Daemon(
-        lambda _: ["slurmdbd", "-D"],
-        lambda cluster: not is_free(cluster.settings.ports.slurmdbd),
-        lambda cluster: database.prepare_slurmdbd(cluster.settings, cluster.layout, cluster.host),
-    ),
-    "slurmctld": _Daemon(lambda _: ["slurmctld", "-D"], _slurmctld_answers),
-    "slurmd": _Daemon(lambda _: ["slurmd", "-D"], _slurmd_answers),
-}
+def last_line(log: Path) -> str:
+    """The last line of a log that is not blank, and where the log is."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"{lines[-1] if lines else 'it printed nothing'} (see {log.parent})"
+
+
+def job_processes(spool: Path, conf: Path) -> set[int]:
+    """The pids of a cluster's step daemons, which work in ``spool``, and of the jobs' processes.
+
+    A process belongs to a job if its environment names the cluster's slurm.conf and a job.
+    """
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or belongs to another user
+            environment = (entry / "environ").read_bytes().split(b"\0")
+            is_in_job = any(line.startswith(b"SLURM_JOB_ID=") for line in environment)
+            if (is_in_job and f"SLURM_CONF={conf}".encode() in environment) or (entry / "cwd").readlink() == spool:
+                found.add(int(entry.name))
+    return found

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import fft
 
-from fvc_exp.features import dct
+from fvc_exp.features.blocks import block_moments, dct_coefficients, dct_features
 from tests.features import reference
 from tests.features.reference import Gray, synthetic
 
@@ -14,20 +14,20 @@ def tiles(*blocks: Gray) -> Gray:
 
 def features(gray: Gray) -> dict[str, float]:
     """Of one frame."""
-    return {name: float(values[0]) for name, values in dct.dct_features(gray[None]).items()}
+    return {name: float(values[0]) for name, values in dct_features(gray[None]).items()}
 
 
 def test_block_moments_are_those_of_a_transform() -> None:
     gray = synthetic(40, 72)
     spectra = [fft.dctn(block, norm="ortho").ravel() for block in reference.whole_blocks(gray)]
-    dc, energy = dct.block_moments(gray)
+    dc, energy = block_moments(gray)
     np.testing.assert_allclose(dc, [spectrum[0] for spectrum in spectra], rtol=1e-12)
     np.testing.assert_allclose(energy, [(spectrum[1:] ** 2).sum() for spectrum in spectra], rtol=1e-12)
 
 
 def test_coefficients_are_those_of_a_transform() -> None:
     gray = synthetic(40, 72)
-    blocks = dct.dct_coefficients(gray).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
+    blocks = dct_coefficients(gray).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
     expected = [fft.dctn(block, norm="ortho") for block in reference.whole_blocks(gray)]
     np.testing.assert_allclose(blocks, expected, atol=2e-3)
 

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from fvc_exp.errors import VideoError
-from fvc_exp.video.decode import SampledFrames, sampled_frames
-from fvc_exp.video.letterbox import Letterbox, displayed_size, letterbox, scale
+from fvc_exp.video.decode import SampledFrames
+from fvc_exp.video.packets import Run, decoding_runs, sample_indices
 from fvc_exp.video.probe import probe
-from fvc_exp.video.sampling import Run, decoding_runs, sample_indices
+from fvc_exp.video.rewrite import Letterbox, displayed_size, letterbox, scale
 from tests.video.clips import LIMITS, SAMPLING, X264, Encoding, moving_frames, write_clip, x264
 
 Frame = NDArray[np.uint8]
@@ -173,7 +173,7 @@ def test_key_frames_of_the_copy_are_the_sampled_ones(count: int, tmp_path: Path)
 def test_only_the_sampled_frames_of_the_copy_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_clip(tmp_path / "a.mp4", moving_frames(97), x264("bframes=2"))
     scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
-    reader, wanted = sampled_frames(tmp_path / "b.mp4", SAMPLING, LIMITS), sample_indices(97, SAMPLING)
+    reader, wanted = SampledFrames(tmp_path / "b.mp4", SAMPLING, LIMITS), sample_indices(97, SAMPLING)
     packets = reader.probe.packets
     alone = [packets.pts.index(packets.display_pts[index]) for index in wanted]
     assert decoding_runs(reader.probe, wanted) == tuple(Run(packet, packet + 1) for packet in alone)
@@ -189,7 +189,7 @@ def test_copy_read_with_another_sampling_is_exact(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mp4", moving_frames(60), x264("bframes=2"))
     scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
     other = replace(SAMPLING, fraction=0.25)
-    reader = sampled_frames(tmp_path / "b.mp4", other, LIMITS)
+    reader = SampledFrames(tmp_path / "b.mp4", other, LIMITS)
     full = decode(tmp_path / "b.mp4")
     for index, frame in reader.read(lambda samples: [(sample.index, sample.rgb) for sample in samples]):
         np.testing.assert_array_equal(frame, full[index])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fvc_exp.features.noise import response_sums
+from fvc_exp.features.filters import response_sums
 
 
 @pytest.mark.parametrize("largest", [255, 256, 2040, 4080])

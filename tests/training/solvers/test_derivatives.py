@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from fvc_exp.training.solvers import newton, shared_newton
-from fvc_exp.training.solvers.gradients import WeightedRows, sum_over_rows
-from fvc_exp.training.solvers.hessian import quadratic_model
+from fvc_exp.training.solvers.derivatives import WeightedRows, quadratic_model, sum_over_rows
 
 N, P, M = 5_000, 6, 4
 
