@@ -10,8 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import register, run_shell
-from fvc_exp.config.schema import Tracker
 from fvc_exp.config.validate import to_typed
+from fvc_exp.tracking.import_runs import track_at_end
 
 register()
 
@@ -23,10 +23,6 @@ def main(composed: DictConfig) -> dict[str, Any]:
 
     config, folder = to_typed(composed), Path(HydraConfig.get().runtime.output_dir)
     status = execute(config, folder)
-    if config.tracking.name is Tracker.none:
-        return status
-    from fvc_exp.tracking.import_runs import track_at_end
-
     return {**status, "tracked": track_at_end(folder, config)}
 
 

@@ -1,22 +1,16 @@
 """SQL over results: tables in memory, from files of any kind, in a database that can touch nothing else."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import polars as pl
+import pyarrow as pa
 
 from fvc_exp.errors import DataError, MissingExtraError, QueryError
 from fvc_exp.io.tables import collect, scan_table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -55,9 +49,7 @@ class DuckDBAnalytics:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

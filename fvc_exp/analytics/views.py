@@ -1,27 +1,21 @@
 """Ready tables over all runs below a folder, for SQL: ``runs``, ``folds``, ``predictions``, ``coefficients``."""
 
-import io
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
+from polars import selectors
 from polars.exceptions import PolarsError
 
 from fvc_exp.analytics.sql import DuckDBAnalytics, records_frame
 from fvc_exp.errors import ArtifactError, QueryError
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.io.tables import collect, read_own, scan_table
-from fvc_exp.runs.load import LoadedRun, Records, flat_metrics, runs_below
+from fvc_exp.runs.load import LoadedRun, flat_metrics, runs_below
 
-_FILE = "fvc_file"
-
-
-_NO_RUNS = pl.DataFrame({"run": []}, {"run": pl.String})
+Scan = Callable[..., pl.LazyFrame]
 
 
 def query_runs(sql: str, folder: Path) -> pl.DataFrame:
@@ -46,62 +40,58 @@ def query_runs(sql: str, folder: Path) -> pl.DataFrame:
 
 
 def runs_view(runs: list[RunFolder]) -> pl.DataFrame:
-    """One row a run: state, parameters, ``cv_<metric>_mean`` and ``_std``, ``test_<metric>``, floors, flags."""
-    return records_frame([_run_record(run) for run in runs])
+    """One row per run: state, parameters, ``cv_<metric>_mean`` and ``_std``, ``test_<metric>``, floors, flags."""
+    return records_frame([_run_row(LoadedRun(run.path)) for run in runs])
 
 
 def folds_view(runs: list[RunFolder]) -> pl.DataFrame:
-    """One row a run and fold, as in ``metrics.json``."""
-    return records_frame([{**_key(run), **fold} for run in runs for fold in _fold_records(run)])
+    """One row per run and fold, as in ``metrics.json``."""
+    loaded = (LoadedRun(run.path) for run in runs if run.metrics.exists())
+    return records_frame([{"run": str(run.path), **fold} for run in loaded for fold in run.fold_records])
 
 
 def predictions_view(runs: list[RunFolder]) -> pl.DataFrame:
-    """One row a run and video, as in ``predictions.parquet``."""
-    paths = [run.predictions for run in runs if run.predictions.exists()]
-    if not paths:
-        return _NO_RUNS
-    scan = partial(pl.scan_parquet, glob=False, hive_partitioning=False, include_file_paths=_FILE)
-    run = pl.col(_FILE).str.strip_suffix(f"/{paths[0].name}").alias("run")
-    try:
-        return scan(paths).with_columns(run).drop(_FILE).collect()
-    except (PolarsError, OSError) as error:  # of several versions, with other columns; or one is broken
-        with suppress(PolarsError, OSError):
-            each = [scan(path) for path in paths]
-            return pl.concat(each, how="diagonal_relaxed").with_columns(run).drop(_FILE).collect()
-        raise ArtifactError(next(filter(None, map(_why_unreadable, paths)), str(error))) from error
-
-
-def _why_unreadable(path: Path) -> str | None:
-    try:
-        read_own(path)
-    except (PolarsError, OSError) as error:
-        return f"{path}: cannot be read: {str(error).splitlines()[0]}"
-    return None
+    """One row per run and video, as in ``predictions.parquet``."""
+    return _stacked([run.predictions for run in runs], partial(pl.scan_parquet, hive_partitioning=False))
 
 
 def coefficients_view(runs: list[RunFolder]) -> pl.DataFrame:
-    """One row a run and feature, as in ``coefficients.csv``."""
-    alike: dict[bytes, list[tuple[RunFolder, bytes]]] = {}
-    for run in runs:
-        if run.coefficients.exists():
-            header, _, rows = run.coefficients.read_bytes().partition(b"\n")
-            alike.setdefault(header, []).append((run, rows))
-    frames = [_parsed_at_once(header, parts) for header, parts in alike.items()]
-    return pl.concat(frames, how="diagonal_relaxed") if frames else _NO_RUNS
+    """One row per run and feature, as in ``coefficients.csv``."""
+    return _stacked([run.coefficients for run in runs], _scan_coefficients)
 
 
-def _parsed_at_once(header: bytes, parts: list[tuple[RunFolder, bytes]]) -> pl.DataFrame:
-    """Tables with equal columns, parsed as one, which costs a tenth; one by one where lines are not rows."""
-    text = b"".join([header, *(b"\n" + rows.removesuffix(b"\n") for _, rows in parts)])
+def _scan_coefficients(paths: list[Path], **options: Any) -> pl.LazyFrame:
+    # The columns are those of all files, not of the first ten; a column without any value has no type to infer.
+    scanned = pl.scan_csv(paths, infer_schema_files=len(paths), infer_schema=False, **options)
+    return scanned.cast({~selectors.by_name("feature", "run"): pl.Float64})
+
+
+def _stacked(paths: list[Path], scan: Scan) -> pl.DataFrame:
+    """One table of the same file of all runs. A column that a file of another version lacks is null in its rows."""
+    paths = [path for path in paths if path.exists()]
+    if not paths:
+        return pl.DataFrame({"run": []}, {"run": pl.String})
+    scan = partial(scan, glob=False, include_file_paths="run", missing_columns="insert")
     try:
-        table = pl.read_csv(io.BytesIO(text), infer_schema_length=None)
-    except PolarsError:
-        table = pl.DataFrame()
-    counts = [rows.removesuffix(b"\n").count(b"\n") + 1 for _, rows in parts]
-    if len(table) == sum(counts):
-        return table.with_columns(run=pl.Series(np.repeat([str(run.path) for run, _ in parts], counts)))
-    each = [collect(*scan_table(run.coefficients)).with_columns(run=pl.lit(str(run.path))) for run, _ in parts]
-    return pl.concat(each, how="diagonal_relaxed")
+        frame = scan(paths).collect()
+    except (PolarsError, OSError):  # a parquet file has columns that the first one lacks, or a file is broken
+        frame = _stacked_one_by_one(paths, scan)
+    found = set(frame["run"].unique())
+    if empty := next((path for path in paths if str(path) not in found), None):
+        raise ArtifactError(f"{empty}: cannot be read: it holds no rows")
+    return frame.with_columns(pl.col("run").str.strip_suffix(f"/{paths[0].name}"))
+
+
+def _stacked_one_by_one(paths: list[Path], scan: Scan) -> pl.DataFrame:
+    try:
+        return pl.concat([scan([path]) for path in paths], how="diagonal_relaxed").collect()
+    except (PolarsError, OSError) as several:
+        for path in paths:
+            try:
+                scan([path]).collect()
+            except (PolarsError, OSError) as error:
+                raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+        raise ArtifactError(f"{paths[0].name}: the versions differ too much for one table: {several}") from several
 
 
 VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {
@@ -112,24 +102,16 @@ VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {
 }
 
 
-def _run_record(folder: RunFolder) -> dict[str, Any]:
-    run = LoadedRun(folder.path)
-    status, results = run.status, run.results if run.has("results") else {}
-    record = {
-        **_key(folder),
-        "state": status.get("state"),
-        "reason": status.get("reason"),
+def _run_row(run: LoadedRun) -> dict[str, Any]:
+    results = run.results if run.has("results") else {}
+    parameters = results.get("parameters") or {}
+    return {
+        "run": str(run.path),
+        "state": run.status.get("state"),
+        "reason": run.status.get("reason"),
         "run_id": results.get("run_id"),
+        **{name: value for name, value in parameters.items() if not isinstance(value, dict)},
+        **dict(flat_metrics(results)),
+        "flags": results.get("flags", []),
+        "rows": (results.get("data") or {}).get("rows"),
     }
-    record |= {name: value for name, value in (results.get("parameters") or {}).items() if not isinstance(value, dict)}
-    record |= dict(flat_metrics(results))
-    return record | {"flags": results.get("flags", []), "rows": (results.get("data") or {}).get("rows")}
-
-
-def _key(run: RunFolder) -> dict[str, str]:
-    return {"run": str(run.path)}
-
-
-def _fold_records(folder: RunFolder) -> Records:
-    run = LoadedRun(folder.path)
-    return run.fold_records if run.has("metrics") else ()

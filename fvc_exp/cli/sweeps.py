@@ -54,13 +54,17 @@ def retry(
 
     Example: fvc retry outputs/sweeps/penalties --no-wait
     """
+    from fvc_exp.config.validate import require_tracker
     from fvc_exp.sweeps.driver import drive_sweep
     from fvc_exp.tracking.import_runs import track_at_end
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
+    config = plan.members[0].config
+    if wait:
+        require_tracker(config.tracking.name)
     complete = drive_sweep(folder, plan, leave=not wait)
-    tracked = not wait or track_at_end(sweep, plan.members[0].config)
+    tracked = not wait or track_at_end(sweep, config)
     return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config import validate
-from fvc_exp.config.schema import Config, Tracker
+from fvc_exp.config.schema import Config
 from fvc_exp.errors import ConfigError, FvcError
 
 NOT_TRACKED = 3  # exit code: everything is done and lies in its folder, but it was not imported as configured
@@ -85,7 +85,7 @@ def message_of(error: BaseException) -> str:
 
 
 class CheckConfig(Callback):
-    """Refuses a wrong configuration before Hydra makes a folder for it.
+    """Refuses a wrong configuration, or one whose tracker is not installed, before Hydra makes a folder for it.
 
     Hydra turns other exceptions in a callback into warnings, so it raises SystemExit.
     """
@@ -93,11 +93,13 @@ class CheckConfig(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Check a single run."""
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        try:
-            if validate.to_typed(task).tracking.name is Tracker.mlflow:
-                validate.require_mlflow()
-        except FvcError as error:
-            raise SystemExit(f"error: {error}") from error
+        with _exit_on_error():
+            validate.require_tracker(validate.to_typed(task).tracking.name)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Check what all runs of a sweep share; the sweeper checks each configuration."""
+        with _exit_on_error():
+            validate.require_tracker(config.tracking.name)
 
     def on_run_end(self, *_: Any, **kwargs: Any) -> None:
         """Set the exit code: 1 if the status of the run is not done, ``NOT_TRACKED`` if it was not imported."""
@@ -106,8 +108,16 @@ class CheckConfig(Callback):
             return
         if job_return.return_value["state"] != "done":
             raise SystemExit(1)
-        if not job_return.return_value.get("tracked", True):
+        if not job_return.return_value["tracked"]:
             raise SystemExit(NOT_TRACKED)
+
+
+@contextmanager
+def _exit_on_error() -> Iterator[None]:
+    try:
+        yield
+    except FvcError as error:
+        raise SystemExit(f"error: {error}") from error
 
 
 def conf_folder() -> Path:

@@ -10,7 +10,7 @@ from typing import cast, get_args, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config.schema import Config, DemoConfig, Penalty, Scheme, Search, Solver, Stage, VideoConfig
+from fvc_exp.config.schema import Config, DemoConfig, Penalty, Scheme, Search, Solver, Stage, Tracker, VideoConfig
 from fvc_exp.errors import ConfigError, IncompatibleError, MissingExtraError
 
 THRESHOLDS = ("0.5", "f1", "youden")  # above which probability a video is called fake
@@ -195,6 +195,16 @@ def effective_l1_ratio(config: Config) -> float:
 def effective_c(config: Config) -> float:
     """Inverse regularisation strength; infinite where there is no penalty."""
     return math.inf if config.penalty.name is Penalty.none else config.C
+
+
+def require_tracker(tracker: Tracker) -> None:
+    """Find out before the work begins whether its results can be imported.
+
+    Raises:
+        MissingExtraError: the tracker is not installed.
+    """
+    if tracker == Tracker.mlflow:
+        require_mlflow()
 
 
 def require_mlflow() -> None:

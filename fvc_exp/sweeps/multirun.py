@@ -14,8 +14,8 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config.schema import Config, Search, Tracker
-from fvc_exp.config.validate import PROX_NEWTON, require_mlflow
+from fvc_exp.config.schema import Config, Search
+from fvc_exp.config.validate import PROX_NEWTON
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console
 from fvc_exp.sweeps import driver, launchers, schedulers, show, states
@@ -48,8 +48,6 @@ def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str])
             f"search=grid makes its fits in one process: leave out hydra/launcher={option}, or use -m "
             f"solver={PROX_NEWTON} without search; as one job: sbatch ops/slurm_stage5alpha.sh search=grid"
         )
-    if master.tracking.name == Tracker.mlflow:
-        require_mlflow()
     grid = Grid(loader, master)
     points = grid.points(arguments)
     requested = ((point, grid.compose(point)) for point in points)

@@ -1,1 +1,1 @@
-"""One writer brings finished runs and sweeps into MLflow, from their folders, any number of times."""
+"""MLflow: finished runs and sweeps are imported from their folders, any number of times, by one process at a time."""

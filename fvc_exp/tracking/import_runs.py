@@ -1,27 +1,18 @@
-"""Import a run or sweep, on request or at its end."""
+"""Import a run or sweep into MLflow, on request or at its end."""
 
 import logging
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from fvc_exp.config.canonical import read_config
 from fvc_exp.config.schema import EXPERIMENT, Config, Tracker
-from fvc_exp.errors import ArtifactError, FvcError, TrackingError
+from fvc_exp.errors import FvcError
 from fvc_exp.io.console import make_console
-from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.tracking.run_record import Record, read_run
-from fvc_exp.tracking.store import default_store, load_mlflow, opened, store_at
-from fvc_exp.tracking.sweep_record import SweepRecord, read_sweep
-from fvc_exp.tracking.writer import Writer, writer
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """Where runs went: how many are new, how many stood there, and how many have not ended yet."""
+    """Where runs went: how many are new, how many were there before, and how many have not ended yet."""
 
     uri: str
     experiment: str
@@ -36,78 +27,45 @@ class Tracked:
 
 
 def track(path: Path, uri: str | None = None, experiment: str = EXPERIMENT) -> Tracked:
-    """Bring a run or sweep into MLflow: each attempt once, however often and from wherever this is called.
+    """Import a run or sweep into MLflow: each attempt once, however often and from wherever this is called.
 
     Raises:
         MissingExtraError: MLflow is not installed.
         ArtifactError: there is no run that has ended, or a file of it is broken.
         TrackingError: the store cannot be opened or written.
     """
-    record = read_sweep(path) if SweepFolder(path).plan.exists() else read_run(path)
-    store = store_at(uri) if uri is not None else default_store(path, _outputs(path))
-    mlflow = load_mlflow()
-    from sqlalchemy.exc import SQLAlchemyError
+    from fvc_exp.tracking import records, store
 
-    try:
-        with opened(store, path), writer(store, experiment) as out:
-            new, all_of_them = _write(out, record)
-    except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(f"{store.uri}: {_one_line(error)}") from error
-    unfinished = record.unfinished if isinstance(record, SweepRecord) else 0
-    return Tracked(store.uri, experiment, new, all_of_them - new, unfinished)
+    found = records.read_records(path)
+    uri = store.default_uri(path) if uri is None else store.absolute_uri(uri)
+    store.prepare_mlflow()
+    from fvc_exp.tracking.writer import write_all  # loads MLflow: seconds, for which no other importer should wait
+
+    with store.opened(uri, path):
+        new = write_all(uri, experiment, found)
+    return Tracked(uri, experiment, new, len(found.runs) - new, found.unfinished)
 
 
 def track_at_end(path: Path, config: Config) -> bool:
-    """Bring a run or sweep that has just ended into MLflow if it is configured so; False if that failed.
+    """Import a run or sweep that has just ended, if it is configured so; False if that failed.
 
     The results are in their folder before this begins, and stay there: nothing is raised for what MLflow does.
     """
-    if config.tracking.name is Tracker.none:
-        return True
-    console = make_console(stderr=True)
-    try:
-        text = str(track(path, config.tracking.uri, config.tracking.experiment))
-        return True
-    except FvcError as error:
-        text = f"not imported into mlflow: {error}; the results are in {path}; to import them: {_hint(path, config)}"
-        return False
-    except Exception as error:  # a bug of MLflow or ours must not look like one of the run, whose results stand
-        log.exception("unexpected %s: please report it with this log", type(error).__name__)
-        text = f"not imported into mlflow; the results are in {path}; to import them: {_hint(path, config)}"
-        return False
-    finally:
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
-
-
-def _hint(path: Path, config: Config) -> str:
     settings = config.tracking
-    where = ["--uri", settings.uri] if settings.uri else []
-    which = ["--experiment", settings.experiment] if settings.experiment != EXPERIMENT else []
-    return shlex.join(["fvc", "track", str(path), *where, *which])
-
-
-def _write(out: Writer, record: Record | SweepRecord) -> tuple[int, int]:
-    """How many runs were written, and of how many; the parent of a sweep is not counted."""
-    if isinstance(record, Record):
-        return int(out.write(record)), 1
-    parent = out.begin_parent(record.parent)
-    new = sum(out.write(child, parent) for child in record.children)
-    out.end_parent(parent, record.parent)
-    return new, len(record.children)
-
-
-def _outputs(path: Path) -> str:
-    """The configured outputs folder of a run or sweep."""
+    if settings.name is Tracker.none:
+        return True
+    failure = ""
     try:
-        sweep = SweepFolder(path)
-        config = sweep.read_plan().members[0].config if sweep.plan.exists() else read_config(RunFolder(path).config)
-    except ArtifactError:
-        return "outputs"
-    return config.outputs
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    text = str(error).strip().splitlines()[0]
-    return "the server does not answer" if "Max retries exceeded" in text else text
+        text = str(track(path, settings.uri, settings.experiment))
+    except FvcError as error:
+        failure = f"not imported into mlflow: {error}"
+    except Exception as error:  # a defect of MLflow or ours must not look like a failed run, whose results are there
+        logging.getLogger(__name__).exception("unexpected %s: please report it with this log", type(error).__name__)
+        failure = "not imported into mlflow"
+    if failure:
+        where = ["--uri", settings.uri] if settings.uri else []
+        which = ["--experiment", settings.experiment] if settings.experiment != EXPERIMENT else []
+        command = shlex.join(["fvc", "track", str(path), *where, *which])
+        text = f"{failure}; the results are in {path}; to import them: {command}"
+    make_console(stderr=True).print(text, soft_wrap=True, markup=False, highlight=False)
+    return not failure

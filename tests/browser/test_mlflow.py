@@ -1,22 +1,16 @@
 """What ``fvc track`` imported, in MLflow's own pages, served by the command that README.md names."""
 
-from __future__ import annotations
-
-import os
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from fvc_exp.config.validate import require_mlflow
-from fvc_exp.errors import MissingExtraError
-from tests.conftest import ROOT, run_py, write_tables
+from tests.conftest import write_tables
+from tests.shell import ROOT, run_py
 from tests.sweeps.conftest import FAST
+from tests.tracking.conftest import skip_without_mlflow
 from tests.tracking.servers import mlflow_command
-
-if TYPE_CHECKING:
-    from selenium.webdriver.chrome.webdriver import WebDriver
 
 SECONDS = 120  # a page of MLflow is several megabytes of script
 STORE = ("ui", "--backend-store-uri", "sqlite:///outputs/mlflow/mlflow.db")
@@ -26,12 +20,7 @@ SWEEP = ("penalty=l1", "C=0.1,1", "sweep.name=mine", "tracking=mlflow")
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A sweep that imported itself, and MLflow's pages of it."""
-    try:
-        require_mlflow()
-    except MissingExtraError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    skip_without_mlflow(fail_in_ci=True)
     folder = tmp_path_factory.mktemp("pages")
     write_tables(folder)
     done = run_py("-m", "data=fvc", f"data.root={folder}", FAST, *SWEEP, cwd=folder)
@@ -45,18 +34,18 @@ def test_the_readme_names_this_command() -> None:
     assert command in (ROOT / "README.md").read_text()
 
 
-def shows(browser: WebDriver, *texts: str) -> None:
+def shows(browser: Any, *texts: str) -> None:
     """Wait until the page holds these texts."""
     from selenium.webdriver.support.ui import WebDriverWait
 
-    def missing(driver: WebDriver) -> list[str]:
+    def missing(driver: Any) -> list[str]:
         text = driver.execute_script("return document.body.innerText")
         return [each for each in texts if each not in text]
 
     WebDriverWait(browser, SECONDS).until(lambda driver: not missing(driver), f"missing: {texts}")
 
 
-def click(browser: WebDriver, path: str) -> None:
+def click(browser: Any, path: str) -> None:
     """Click what an XPath finds, once it is there; at once, since MLflow replaces elements while it loads."""
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -65,7 +54,7 @@ def click(browser: WebDriver, path: str) -> None:
     WebDriverWait(browser, SECONDS).until(lambda driver: driver.execute_script(script, path), f"missing: {path}")
 
 
-def opened_experiment(browser: WebDriver) -> str:
+def opened_experiment(browser: Any) -> str:
     """The number in the address of its page."""
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -73,7 +62,7 @@ def opened_experiment(browser: WebDriver) -> str:
     return str(found[1])
 
 
-def test_from_the_experiment_to_an_artifact(browser: WebDriver, pages: str) -> None:
+def test_from_the_experiment_to_an_artifact(browser: Any, pages: str) -> None:
     browser.set_window_size(1600, 1000)
     browser.get(f"{pages}/#/experiments")
     shows(browser, "fvc-exp")

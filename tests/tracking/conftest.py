@@ -1,23 +1,19 @@
 """Finished runs and sweeps by the real command line, and what MLflow holds of them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from fvc_exp.config.validate import require_mlflow
 from fvc_exp.errors import MissingExtraError
-from tests.conftest import ROOT, run_py, write_tables
+from tests.conftest import write_tables
+from tests.shell import ROOT, run_py
 from tests.sweeps.conftest import FAST
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 SPY = f"{ROOT / 'tests' / 'tracking' / 'spy'}{os.pathsep}{ROOT}"
 EXPERIMENT = "fvc-exp"
@@ -30,24 +26,24 @@ def no_other_store(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="session")
-def mlflow_is_there() -> None:
-    """For fixtures that outlive a test: they are made before ``needs_mlflow`` is asked."""
+def skip_without_mlflow(*, fail_in_ci: bool) -> None:
+    """The default tests need no MLflow; the slow ones and those of the browser fail without it where CI=true."""
     try:
         require_mlflow()
     except MissingExtraError as error:
-        pytest.skip(str(error))
+        (pytest.fail if fail_in_ci and os.environ.get("CI") == "true" else pytest.skip)(str(error))
+
+
+@pytest.fixture(scope="session")
+def mlflow_is_there() -> None:
+    """For fixtures that outlive a test: they are made before ``needs_mlflow`` is asked."""
+    skip_without_mlflow(fail_in_ci=False)
 
 
 @pytest.fixture
 def needs_mlflow(request: pytest.FixtureRequest) -> None:
-    """Skip without MLflow, which the default suite need not have; a slow test fails instead where CI=true."""
-    try:
-        require_mlflow()
-    except MissingExtraError as error:
-        if os.environ.get("CI") == "true" and request.node.get_closest_marker("slow"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    """Skip without MLflow."""
+    skip_without_mlflow(fail_in_ci=request.node.get_closest_marker("slow") is not None)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +72,7 @@ def fvc_track(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
-def runs_of(uri: str, experiment: str = EXPERIMENT) -> list[Run]:
+def runs_of(uri: str, experiment: str = EXPERIMENT) -> list[Any]:
     """All runs of an experiment that were not deleted."""
     from mlflow import MlflowClient
 
@@ -86,7 +82,7 @@ def runs_of(uri: str, experiment: str = EXPERIMENT) -> list[Run]:
     return list(client.search_runs([found.experiment_id], max_results=1000))
 
 
-def family(runs: list[Run]) -> tuple[Run, list[Run]]:
+def family(runs: list[Any]) -> tuple[Any, list[Any]]:
     """The one parent, and its children."""
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run is not parent]

@@ -1,7 +1,5 @@
 """Runs and sweeps that import themselves at their end, by the real command line; and all that works without MLflow."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -13,7 +11,8 @@ import pytest
 from fvc_exp.config.canonical import run_id
 from fvc_exp.config.schema import Tracker, TrackingConfig
 from fvc_exp.sweeps.plan import _member_id
-from tests.conftest import ROOT, Compose, run_py
+from tests.conftest import Compose
+from tests.shell import ROOT, run_py, run_py_process
 from tests.sweeps.conftest import FAST
 from tests.tracking.conftest import SPY, family, runs_of, sweep_arguments
 
@@ -31,7 +30,7 @@ def test_the_driver_of_a_sweep_imports_it_and_no_job_loads_mlflow(tables: Path, 
     (spy := tmp_path / "spy").mkdir()
     environment = {**os.environ, "PYTHONPATH": SPY, "SPY": str(spy)}
     command = sweep_arguments(tables, "C=0.1", "plots=false", "hydra/launcher=local", "tracking=mlflow")
-    done = run_py(*command, env=environment)
+    done = run_py_process(*command, env=environment)
     assert done.returncode == 0, done.stderr
     assert "mlflow: 1 imported, 0 already there; experiment 'fvc-exp'" in done.stderr
     noted = [path.read_text() for path in spy.iterdir()]
@@ -60,19 +59,26 @@ def test_a_store_that_fails_costs_no_result(tables: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("more", [[], ["-m", "C=0.1,1"]], ids=["run", "sweep"])
 def test_a_missing_extra_is_one_line_before_any_work(tables: Path, more: list[str]) -> None:
-    done = run_py(*more, *run_arguments(tables, "tracking=mlflow"), env=HIDDEN)
+    done = run_py_process(*more, *run_arguments(tables, "tracking=mlflow"), env=HIDDEN)
     assert (done.returncode, done.stderr) == (1, f"error: mlflow 3 is not installed: {INSTALL}\n")
     assert not (tables / "out").exists()
 
 
-def test_track_without_the_extra_is_one_line(finished_run: Path) -> None:
-    command = [sys.executable, "-m", "fvc_exp.cli", "track", str(finished_run)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=HIDDEN)
-    assert (done.returncode, done.stderr) == (2, f"error: mlflow 3 is not installed: {INSTALL}\n")
+def test_commands_without_the_extra_are_one_line(finished_run: Path, tables: Path) -> None:
+    sweep = tables / "out" / "sweeps" / "mine"
+    done = run_py(*sweep_arguments(tables, "C=0.1", "plots=false", "sweep.name=mine"))
+    assert done.returncode == 0, done.stderr
+    plan = json.loads((sweep / "plan.json").read_text())
+    plan["members"][0]["config"]["tracking"]["name"] = "mlflow"
+    (sweep / "plan.json").write_text(json.dumps(plan))
+    for arguments in (("track", str(finished_run)), ("retry", str(sweep))):
+        command = [sys.executable, "-m", "fvc_exp.cli", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=HIDDEN)
+        assert (done.returncode, done.stderr) == (2, f"error: mlflow 3 is not installed: {INSTALL}\n")
 
 
 def test_a_sweep_works_without_the_extra(tables: Path) -> None:
-    done = run_py(*sweep_arguments(tables, "plots=false"), env=HIDDEN)
+    done = run_py_process(*sweep_arguments(tables, "plots=false"), env=HIDDEN)
     assert done.returncode == 0, done.stderr
     assert "mlflow" not in done.stderr
 

@@ -7,6 +7,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from fvc_exp.config.hydra_app import NOT_TRACKED
+from fvc_exp.tracking.import_runs import track_at_end
 
 
 class FvcSweeper(Sweeper):
@@ -33,12 +34,7 @@ class FvcSweeper(Sweeper):
         assert self._context is not None
         params = [f"{key}={value}" for key, value in self._params.items()]
         outcome = run_multirun(self._context.config_loader, self._config, [*params, *arguments])
-        tracked = True
-        if outcome.results:
-            from fvc_exp.tracking.import_runs import track_at_end
-
-            folder, config = outcome.results
-            tracked = track_at_end(folder.path, config)
+        tracked = outcome.results is None or track_at_end(outcome.results[0].path, outcome.results[1])
         if not outcome.complete:
             raise SystemExit(1)
         if not tracked:

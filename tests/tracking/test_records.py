@@ -1,6 +1,4 @@
-"""What is read of run folders, without MLflow."""
-
-from __future__ import annotations
+"""What is read of run folders and where it goes, without MLflow."""
 
 import json
 import math
@@ -15,10 +13,9 @@ from fvc_exp.io.files import write_json
 from fvc_exp.runs.load import runs_below
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.schedulers import read_submissions
-from fvc_exp.tracking.run_record import Status, ending_of, fold_metrics, read_run, texts
-from fvc_exp.tracking.store import default_store, store_at
-from fvc_exp.tracking.sweep_record import read_sweep
-from tests.conftest import ROOT, run_py
+from fvc_exp.tracking.records import ending_of, metrics_of, read_records, texts
+from fvc_exp.tracking.store import absolute_uri, artifacts_uri, default_uri
+from tests.shell import ROOT, run_py_process
 from tests.sweeps.sabotage import sitecustomize as broken
 from tests.tracking.conftest import sweep_arguments
 
@@ -31,14 +28,15 @@ def test_steps_go_on_over_repeats() -> None:
         for repeat in range(2)
         for fold in range(3)
     ]
-    found = [(each.name, each.step, each.value) for each in fold_metrics(records) if each.name == "fold/test_auc"]
-    assert found == [("fold/test_auc", step, value) for step, value in enumerate([0, 0.1, 0.2, 1, 1.1, 1.2])]
-    assert {each.name for each in fold_metrics(records)} == {"fold/test_auc", "fold/converged"}
+    found = metrics_of({}, records)
+    expected = [("fold/test_auc", value, step) for step, value in enumerate([0, 0.1, 0.2, 1, 1.1, 1.2])]
+    assert [each for each in found if each[0] == "fold/test_auc"] == expected
+    assert {name for name, _, _ in found} == {"fold/test_auc", "fold/converged"}
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, "text"])
-def test_what_is_no_number_is_left_out(value: object) -> None:
-    assert list(fold_metrics([{"fold": 0, "repeat": 0, "test_auc": value}])) == []
+def test_values_other_than_finite_numbers_are_left_out(value: object) -> None:
+    assert metrics_of({}, [{"fold": 0, "repeat": 0, "test_auc": value}]) == []
 
 
 def test_names_and_texts_that_mlflow_takes() -> None:
@@ -48,33 +46,35 @@ def test_names_and_texts_that_mlflow_takes() -> None:
 
 @pytest.mark.parametrize(
     ("state", "expected"),
-    [("done", Status.FINISHED), ("failed", Status.FAILED), ("interrupted", Status.KILLED), ("lost", Status.KILLED)],
+    [("done", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED"), ("lost", "KILLED")],
 )
-def test_endings(state: str, expected: Status) -> None:
+def test_endings(state: str, expected: str) -> None:
     found = ending_of({"state": state, "reason": "ValueError", "message": "boom", "attempt": 3, **TIMES})
     assert (found.status, found.reason, found.message, found.attempt) == (expected, "ValueError", "boom", 3)
     assert found.started is not None
     assert (found.ended - found.started).total_seconds() == 59.4
 
 
-def test_a_run_that_has_not_ended(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="is neither a sweep nor a run that has ended"):
-        read_run(tmp_path)
+BROKEN = {
+    "no status": (None, "is neither a sweep nor a run that has ended: it holds no status.json"),
+    "no times": ('{"state": "done"}', "status.json: is broken: it must hold a state, started and ended"),
+    "no time": ('{"state": "done", "started": 1, "ended": ""}', "status.json: is broken: it must hold"),
+    "no object": ("[]", "status.json: was not written by fvc-exp"),
+}
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"state": "done"}', '{"state": "done", "started": 1, "ended": ""}']
-)
-def test_a_broken_status_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "status.json").write_text(content)
-    with pytest.raises(ArtifactError, match=r"status.json: is broken: a state, started and ended must stand in it"):
-        read_run(tmp_path)
+@pytest.mark.parametrize(("content", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_run_without_a_complete_status_is_named(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "status.json").write_text(content)
+    with pytest.raises(ArtifactError, match=message):
+        read_records(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "message"), [("nothing", "no such folder"), ("file", "is a file; name a folder")])
-def test_what_is_no_folder(tmp_path: Path, name: str, message: str) -> None:
+def test_a_path_that_is_no_folder_is_named(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "file").touch()
-    for read in (read_run, read_sweep, load_run, load_sweep, runs_below):
+    for read in (read_records, load_run, load_sweep, runs_below):
         with pytest.raises(ArtifactError, match=f"{name}: {message}"):
             read(tmp_path / name)
 
@@ -82,7 +82,7 @@ def test_what_is_no_folder(tmp_path: Path, name: str, message: str) -> None:
 def test_a_failed_run_without_any_result(tmp_path: Path) -> None:
     status = {"state": "failed", "reason": "DataError", "message": "no such file", **TIMES}
     (tmp_path / "status.json").write_text(json.dumps(status))
-    found = read_run(tmp_path)
+    (found,) = read_records(tmp_path).runs
     assert (found.parameters, list(found.metrics), found.model) == ({}, [], None)
     assert found.tags["fvc.reason"] == "DataError"
     assert list(found.files) == ["status.json"]
@@ -90,34 +90,29 @@ def test_a_failed_run_without_any_result(tmp_path: Path) -> None:
 
 def test_the_key_is_that_of_the_attempt_not_of_the_place(finished_run: Path, tmp_path: Path) -> None:
     (tmp_path / "moved").symlink_to(finished_run)
-    assert read_run(finished_run).key == read_run(tmp_path / "moved").key
+    first, moved = (read_records(path).runs[0] for path in (finished_run, tmp_path / "moved"))
+    assert first.key == moved.key
 
 
 def test_members_of_a_sweep(ended_sweep: Path) -> None:
-    found = read_sweep(ended_sweep)
+    found = read_records(ended_sweep)
     assert found.unfinished == 0
-    assert {each.name: (each.ending.status, each.ending.reason) for each in found.children} == {
-        "cv.n_splits=3": (Status.FINISHED, ""),
-        "cv.n_splits=4": (Status.FINISHED, ""),
-        "cv.n_splits=50": (Status.FAILED, "DataError"),
-    }
-    assert [each.parameters["cv_n_splits"] for each in found.children] == ["3", "4", "50"]
-    begun = [each.ending.started for each in found.children if each.ending.started]
-    assert found.parent.ending.started == min(begun)
-    assert found.parent.ending.ended == max(each.ending.ended for each in found.children)
-    assert found.parent.ending.status is Status.FAILED
+    assert [each.parameters["cv_n_splits"] for each in found.runs] == ["3", "4", "50"]
+    first = found.runs[0]
+    assert first.model is not None
+    assert read_records(first.model.path).runs[0].key == first.key
 
 
 @pytest.mark.slow
 def test_killed_members_keep_their_start_and_their_reason(tables: Path) -> None:
     command = sweep_arguments(tables, "hydra/launcher=local", f"C=1,{broken.RAISE},{broken.KILL}", "sweep.name=mine")
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'sweep' / 'sabotage'}{os.pathsep}{ROOT}"}
-    assert run_py(*command, env=environment).returncode == 1
-    found = {each.name: each.ending for each in read_sweep(tables / "out" / "sweeps" / "mine").children}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'sweeps' / 'sabotage'}{os.pathsep}{ROOT}"}
+    assert run_py_process(*command, env=environment).returncode == 1
+    found = {each.name: each.ending for each in read_records(tables / "out" / "sweeps" / "mine").runs}
     assert {name: (each.status, each.reason) for name, each in found.items()} == {
-        "C=1": (Status.FINISHED, ""),
-        f"C={broken.RAISE}": (Status.FAILED, "ValueError"),
-        f"C={broken.KILL}": (Status.KILLED, "its process ended"),
+        "C=1": ("FINISHED", ""),
+        f"C={broken.RAISE}": ("FAILED", "ValueError"),
+        f"C={broken.KILL}": ("KILLED", "its process ended"),
     }
     assert all(each.started and each.started <= each.ended for each in found.values())
 
@@ -135,41 +130,40 @@ def test_lost_members(sweep: Path, begun: bool) -> None:
     write_json(run.lost, {**lost, "noticed": "2030-01-01T00:00:00+00:00"})
     if not begun:
         (run.attempts / "1.claim").unlink()
-    found = read_sweep(sweep)
-    (child,) = [each for each in found.children if each.name == "cv.n_splits=3"]
-    assert (child.ending.status, child.ending.reason) == (Status.KILLED, "its process ended")
+    found = read_records(sweep)
+    (child,) = [each for each in found.runs if each.name == "cv.n_splits=3"]
+    assert (child.ending.status, child.ending.reason) == ("KILLED", "its process ended")
     assert (child.ending.started is not None) is begun
     assert child.ending.ended.year == 2030
     assert child.key.endswith(f"never/{job[0]}") is not begun
     assert child.metrics == []
 
 
-def test_members_and_the_same_folders_alone_have_equal_keys(ended_sweep: Path) -> None:
-    done = read_sweep(ended_sweep).children[0]
-    assert done.model is not None
-    assert read_run(done.model.path).key == done.key
-
-
-def test_the_default_store_lies_in_the_outputs_of_the_run(ended_sweep: Path, tmp_path: Path) -> None:
+def test_the_default_store_lies_in_the_outputs_of_the_run(
+    ended_sweep: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outputs = ended_sweep.parents[1]
     member = next((ended_sweep / "runs").iterdir())
     for path in (ended_sweep, member, ended_sweep / "best", outputs / "runs" / "some"):
-        assert default_store(path, "elsewhere").uri == f"sqlite:///{outputs}/mlflow/mlflow.db"
-    assert default_store(tmp_path / "alone", str(tmp_path / "out")).uri == f"sqlite:///{tmp_path}/out/mlflow/mlflow.db"
-
-
-def test_the_environment_names_a_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        assert default_uri(path) == f"sqlite:///{outputs}/mlflow/mlflow.db"
+    assert default_uri(finished_run) == f"sqlite:///{Path.cwd()}/outputs/mlflow/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert default_store(tmp_path / "out" / "runs" / "some", "out").uri == "http://127.0.0.1:5000"
+    assert default_uri(ended_sweep) == "http://127.0.0.1:5000"
+
+
+def test_a_run_elsewhere_belongs_to_its_configured_outputs(finished_run: Path, tmp_path: Path) -> None:
+    text = (finished_run / "config.yaml").read_text().replace("outputs: outputs", f"outputs: {tmp_path}/out")
+    (tmp_path / "config.yaml").write_text(text)
+    assert default_uri(tmp_path) == f"sqlite:///{tmp_path}/out/mlflow/mlflow.db"
 
 
 def test_a_relative_database_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert store_at("sqlite:///a b/x.db").uri == f"sqlite:///{tmp_path}/a b/x.db"
-    assert store_at("sqlite:///a b/x.db").artifacts == f"{tmp_path.as_uri()}/a%20b/artifacts"
+    assert absolute_uri("sqlite:///a b/x.db") == f"sqlite:///{tmp_path}/a b/x.db"
+    assert artifacts_uri(absolute_uri("sqlite:///a b/x.db")) == f"{tmp_path.as_uri()}/a%20b/artifacts"
 
 
-@pytest.mark.parametrize("uri", ["mlruns", "file:///x", "sqlite:///", "databricks", "ftp://x"])
+@pytest.mark.parametrize("uri", ["mlruns", "file:///x", "sqlite:///", "databricks", "ftp://x", ""])
 def test_other_stores_are_refused(uri: str) -> None:
     with pytest.raises(TrackingError, match=f"uri={uri} is not supported: it must be sqlite:///PATH"):
-        store_at(uri)
+        absolute_uri(uri)

@@ -1,0 +1,223 @@
+"""What MLflow is told of a run or a sweep, read from its folder. Needs no MLflow."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fvc_exp.config.canonical import canonical
+from fvc_exp.errors import ArtifactError, FvcError
+from fvc_exp.io.files import require_folder
+from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.runs.load import LoadedRun, flat_metrics
+from fvc_exp.sweeps import claims, schedulers, show
+from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.results import flat_parameters
+from fvc_exp.sweeps.states import MemberState, State, open_sweep
+
+_PREFIX = "fvc."  # of our tags
+
+
+KEY = f"{_PREFIX}key"  # the tag by which a run is found again
+
+
+_LONGEST = 1000  # characters of a tag or parameter; MLflow cuts at 6000, and so long a text helps nobody
+
+
+_REFUSED = re.compile(r"[^\w./: -]")
+
+
+Metric = tuple[str, float, int]  # name, value, and step: the fold, counted on over repeats
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended, ``status`` in MLflow's words. ``started`` is None if it never began."""
+
+    status: str
+    started: datetime | None
+    ended: datetime
+    attempt: int = 1
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run of MLflow: its key is the same whenever and from wherever the same attempt is imported.
+
+    ``files`` are the artifacts by their names, ``model`` is the run whose model is to be stored.
+    """
+
+    key: str
+    name: str
+    ending: Ending
+    parameters: Mapping[str, str]
+    metrics: Sequence[Metric]
+    tags: Mapping[str, str]
+    files: Mapping[str, Path]
+    model: LoadedRun | None = None
+
+
+@dataclass(frozen=True)
+class Records:
+    """Runs that have ended; of a sweep also their parent, and how many members have not ended yet."""
+
+    runs: Sequence[Record]
+    parent: Record | None = None
+    unfinished: int = 0
+
+
+def read_records(path: Path) -> Records:
+    """The records of a single run, whether it succeeded or not, or those of a sweep as it is now.
+
+    Raises:
+        ArtifactError: nothing of it has ended yet, or a file of it is broken.
+    """
+    if SweepFolder(path).plan.exists():
+        return _read_sweep(path)
+    run = LoadedRun(path)
+    require_folder(path)
+    if not run.has("status"):
+        raise ArtifactError(f"{path}: is neither a sweep nor a run that has ended: it holds no status.json")
+    try:
+        ending = ending_of(run.status)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{run.folder.status}: is broken: it must hold a state, started and ended") from error
+    return Records([_run_record(run.folder, ending, run.name)])
+
+
+def _read_sweep(path: Path) -> Records:
+    folder, plan, states = open_sweep(path)
+    ended = [each for each in states if each.state in (State.done, State.failed, State.lost)]
+    if not ended:
+        raise ArtifactError(f"{path}: none of its {len(states)} configurations has ended yet")
+    children = [_member_record(folder, plan, each) for each in ended]
+    return Records(children, _parent_record(folder, plan, states, children), len(states) - len(children))
+
+
+def ending_of(status: Mapping[str, Any]) -> Ending:
+    """The content of ``status.json``."""
+    state = status["state"]
+    return Ending(
+        status="FINISHED" if state == "done" else "KILLED" if state in ("interrupted", "lost") else "FAILED",
+        started=datetime.fromisoformat(status["started"]),
+        ended=datetime.fromisoformat(status["ended"]),
+        attempt=int(status.get("attempt", 1)),
+        reason=str(status.get("reason") or ""),
+        message=str(status.get("message") or ""),
+    )
+
+
+def metrics_of(results: Mapping[str, Any], folds: Sequence[Mapping[str, Any]] = ()) -> list[Metric]:
+    """The numbers of ``results.json`` by their names in ``fvc query``, those of ``metrics.json`` as ``fold/<name>``."""
+    data, per_repeat = results.get("data", {}), max((fold["fold"] for fold in folds), default=0) + 1
+    found = [(name, value, 0) for name, value in flat_metrics(results)]
+    found += [(name, data.get(name), 0) for name in ("rows", "groups", "development_rows", "test_rows")]
+    for fold in folds:
+        step = fold["repeat"] * per_repeat + fold["fold"]
+        found += [(f"fold/{name}", value, step) for name, value in fold.items() if name not in ("fold", "repeat")]
+    return [
+        (_REFUSED.sub("_", name), float(value), step)
+        for name, value, step in found
+        if isinstance(value, (int, float)) and math.isfinite(value)
+    ]
+
+
+def texts(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Names that MLflow takes, and short texts; what is None or empty is left out."""
+    found = {prefix + _REFUSED.sub("_", key): str(value) for key, value in values.items() if value is not None}
+    return {key: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for key, value in found.items() if value}
+
+
+def _run_record(folder: RunFolder, ending: Ending, name: str, parameters: Any = None, **tags: object) -> Record:
+    """The record of one attempt; ``parameters`` are those of a run that left none, ``tags`` what its sweep knows."""
+    run = LoadedRun(folder.path)
+    finished = ending.status == "FINISHED" and run.has("results")
+    results = run.results if finished else {}
+    audit = results.get("audit", {})
+    git = run.provenance["git"] if run.has("provenance") else None
+    began = ending.started.isoformat() if ending.started else f"never/{tags['job']}"
+    own_tags = {
+        "attempt": ending.attempt,
+        "reason": ending.reason,
+        "message": ending.message,
+        "run_id": results.get("run_id"),
+        "audit": audit.get("verdict"),
+        "audit_reasons": "; ".join(audit.get("reasons", [])),
+        "flags": " ".join(results.get("flags", [])),
+        "data_sha256": results.get("data", {}).get("sha256"),
+    }
+    notes = "\n".join(f"- {note}" for note in results.get("notes", []))
+    mlflow_tags = {"mlflow.note.content": notes, "mlflow.source.git.commit": git["commit"] if git else None}
+    return Record(
+        key=f"{results.get('run_id') or run.name}/{ending.attempt}/{began}",
+        name=name,
+        ending=ending,
+        parameters=texts(flat_parameters(dict(results.get("parameters") or parameters or _configured(run)))),
+        metrics=metrics_of(results, run.fold_records) if finished else [],
+        tags=texts(own_tags | tags, _PREFIX) | texts(mlflow_tags),
+        files=_artifacts(folder),
+        model=run if finished and run.has("portable_model") else None,
+    )
+
+
+def _configured(run: LoadedRun) -> dict[str, Any]:
+    """The canonical configuration, as far as a run that failed has one."""
+    try:
+        return canonical(run.config)
+    except FvcError:  # why the run failed, such as a missing file of folds; its tags hold the message
+        return {}
+
+
+def _artifacts(folder: RunFolder) -> dict[str, Path]:
+    """The files of a run folder, by their names in it."""
+    files = (path for path in (*folder.files(), *folder.beside()) if path.is_file())
+    return {str(path.relative_to(folder.path)): path for path in files}
+
+
+def _member_record(folder: SweepFolder, plan: Plan, found: MemberState) -> Record:
+    member = found.member
+    name = " ".join(member.overrides) or member.run_id
+    tags = {"sweep": folder.path.resolve().name, "host": found.host, "job": found.job, "common": " ".join(plan.common)}
+    return _run_record(folder.member(member.run_id), _member_ending(folder, found), name, member.parameters, **tags)
+
+
+def _member_ending(folder: SweepFolder, found: MemberState) -> Ending:
+    status = found.status or {}
+    if found.state is not State.lost:
+        known = ending_of(status)
+        failed = known.status == "FINISHED" and found.state is State.failed  # done by its status, but without metrics
+        return replace(known, status="FAILED" if failed else known.status, reason=found.reason)
+    claim = claims.latest_claim(folder.member(found.member.run_id))
+    started = None
+    if claim and claim.owner and found.job and claim.owner.job == found.job.partition(".")[0]:
+        started = datetime.fromisoformat(claim.owner.started)
+    noticed = datetime.fromisoformat(status["noticed"]) if "noticed" in status else started or datetime.now(UTC)
+    return Ending("KILLED", started, noticed, found.attempt, found.reason, found.message)
+
+
+def _parent_record(folder: SweepFolder, plan: Plan, states: Sequence[MemberState], runs: Sequence[Record]) -> Record:
+    """The sweep from its first start to its last end, running until every member has ended; metrics of the best."""
+    endings = [run.ending for run in runs]
+    worst = next(each for each in ("FAILED", "KILLED", "FINISHED") if each in {ending.status for ending in endings})
+    status = worst if len(runs) == len(states) else "RUNNING"
+    started = min(each.started or each.ended for each in endings)
+    best = LoadedRun(folder.best)
+    results = best.results if best.is_finished else {}
+    own = (folder.plan, folder.results, folder.results_csv, folder.folds, folder.leaderboard)
+    files = {path.name: path for path in (*own, folder.path / best.folder.report.name) if path.is_file()}
+    name, common = folder.path.resolve().name, " ".join(plan.common)
+    tags = {"sweep": name, "members": show.summary(states), "common": common, "best": results.get("run_id")}
+    return Record(
+        key=f"sweep/{schedulers.read_submissions(folder)[0].token}",  # the folder may be renamed
+        name=name,
+        ending=Ending(status, started, max(each.ended for each in endings)),
+        parameters={},  # MLflow takes no second value, and a named sweep grows
+        metrics=metrics_of(results),
+        tags=texts(tags, _PREFIX),
+        files=files | {f"{best.path.name}/{inside}": path for inside, path in _artifacts(best.folder).items()},
+    )

@@ -1,0 +1,134 @@
+import json
+import re
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fvc_exp.analytics.views import VIEWS, query_runs
+from fvc_exp.errors import ArtifactError, QueryError
+from fvc_exp.io.files import write_json
+from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.runs.load import runs_below
+from tests.shell import fvc
+
+pytest.importorskip("duckdb")
+
+
+@pytest.fixture
+def outputs(finished_run: Path, tmp_path: Path) -> Path:
+    """Two runs that finished and one that failed, in folders whose names look like columns."""
+    for name in ("C=0.1/fold=0", "C=1.0/fold=1"):
+        shutil.copytree(finished_run, tmp_path / name)
+    results = tmp_path / "C=0.1" / "fold=0" / "results.json"
+    results.write_text(results.read_text().replace('"C": 1.0', '"C": 0.1'))
+    (tmp_path / "failed").mkdir()
+    write_json(RunFolder(tmp_path / "failed").status, {"state": "failed", "reason": "DataError"})
+    return tmp_path
+
+
+def test_copies_that_mlflow_made_do_not_count(outputs: Path) -> None:
+    before = [run.path for run in runs_below(outputs)]
+    first = outputs / "C=0.1" / "fold=0"
+    for copy in (f"mlflow/artifacts/{'0a' * 16}/artifacts", f"mlflow/artifacts/{'1b' * 16}/artifacts/best"):
+        shutil.copytree(first, outputs / copy)
+    assert [run.path for run in runs_below(outputs)] == before
+    shutil.copytree(first, outputs / "artifacts")
+    assert len(runs_below(outputs)) == len(before) + 1
+
+
+def test_views_over_all_runs(outputs: Path) -> None:
+    views = {name: view(runs_below(outputs)) for name, view in VIEWS.items()}
+    assert views["runs"].sort("state")["state"].to_list() == ["done", "done", "failed"]
+    assert set(views["runs"]["C"].drop_nulls()) == {0.1, 1.0}
+    assert views["folds"].height == 10
+    assert sorted(set(views["folds"]["fold"])) == [0, 1, 2, 3, 4]
+    assert views["predictions"].height == 240
+    assert set(views["coefficients"]["feature"]) >= {"stage2_f0", "(intercept)"}
+
+
+def test_files_of_all_versions_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a relative folder with odd names, since the path of a file tells whose rows they are.
+
+    The versions differ in the columns, their order, and in a column without any value.
+    """
+    monkeypatch.chdir(tmp_path)
+    for name, columns in (("a b[1]%20*", "01"), ("C=1,é", "120"), ("c", "01")):
+        run_folder = RunFolder(Path("out") / name)
+        run_folder.path.mkdir(parents=True)
+        write_json(run_folder.status, {"state": "done"})
+        values = {f"fold{each}": [float(each) if name != "c" else None, 0.5] for each in columns}
+        frame = pl.DataFrame({"feature": ["x", "y"], **values, "mean": pl.Series([name == "c" or None] * 2)})
+        frame.with_columns(pl.col("mean").cast(pl.Float64)).write_csv(run_folder.coefficients)
+        frame.write_parquet(run_folder.predictions)
+    runs = runs_below(Path("out"))
+    for view in (VIEWS["coefficients"], VIEWS["predictions"]):
+        found = view(runs)
+        assert found.group_by("run").len().sort("run").rows() == [(str(run.path), 2) for run in runs]
+        assert found["fold2"].drop_nulls().to_list() == [2.0, 0.5]
+        assert found.filter(feature="x")["fold1"].to_list() == [1.0, 1.0, None]
+    assert found["mean"].count() == VIEWS["coefficients"](runs)["mean"].sum() == 2
+
+
+def test_command_prints_a_table_json_csv_and_parquet(outputs: Path, tmp_path: Path) -> None:
+    sql = "SELECT C, round(cv_auc_mean, 3) AS auc FROM runs WHERE state = 'done' ORDER BY C"
+    table, as_json, as_csv = (fvc("query", sql, str(outputs), *option) for option in ((), ("--json",), ("--csv",)))
+    assert "0.1" in table.stdout
+    assert [row["C"] for row in json.loads(as_json.stdout)] == [0.1, 1.0]
+    assert as_csv.stdout.splitlines()[0] == "C,auc"
+    done = fvc("query", sql, str(outputs), "--parquet", str(tmp_path / "out.parquet"))
+    assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(tmp_path / "out.parquet")["C"].to_list() == [0.1, 1.0]
+
+
+def test_nested_columns_are_json_in_csv(outputs: Path) -> None:
+    done = fvc("query", "SELECT ['x'] AS flags, {'a': [1, 2]} AS s, NULL::INT[] AS n", str(outputs), "--csv")
+    assert done.stdout.splitlines() == ["flags,s,n", '"[""x""]","{""a"": [1, 2]}",'], done.stderr
+
+
+BROKEN = {
+    "status": ("status.json", b"[]", "runs", "was not written by fvc-exp: it is no object"),
+    "results": ("results.json", b"{", "runs", "cannot be read: Expecting"),
+    "metrics": ("metrics.json", b"[1]", "folds", "was not written by fvc-exp: it is no list of objects"),
+    "predictions": ("predictions.parquet", b"x", "predictions", "cannot be read: "),
+    "coefficients": ("coefficients.csv", b"\0\0", "coefficients", "cannot be read: it holds no rows"),
+    "text": ("coefficients.csv", b"feature,mean\nx,high", "coefficients", "cannot be read: conversion from `str`"),
+    "no text": ("coefficients.csv", b"feature,mean\n\xff,1", "coefficients", "cannot be read: invalid utf-8"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "view", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_of_a_run_is_named(outputs: Path, name: str, content: bytes, view: str, message: str) -> None:
+    broken = outputs / "C=1.0" / "fold=1" / name
+    broken.write_bytes(content)
+    with pytest.raises(ArtifactError, match=re.escape(f"{broken}: {message}")):
+        query_runs(f"FROM {view}", outputs)
+
+
+SQL_MISTAKES = {
+    "word": ("SELEC 1", r'syntax error at or near "SELEC".*LINE 1'),
+    "column": ("SELECT nonsense FROM runs", r'"nonsense" not found.*Candidate bindings'),
+    "table": ("SELECT 1 FROM nonsense", "nonsense does not exist.*; tables are runs, folds, predictions, coefficients"),
+}
+
+
+@pytest.mark.parametrize(("sql", "message"), SQL_MISTAKES.values(), ids=SQL_MISTAKES)
+def test_a_mistake_in_sql_is_one_line(outputs: Path, sql: str, message: str) -> None:
+    with pytest.raises(QueryError, match=message) as raised:
+        query_runs(sql, outputs)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [("query", "SELECT 1", ""), ("track", ""), ("doctor", "--outputs", "")])
+def test_an_empty_path_is_not_the_working_folder(command: tuple[str, ...]) -> None:
+    done = fvc(*command)
+    assert done.returncode == 2
+    assert "'' is empty; name a folder" in done.stderr
+
+
+def test_command_names_mistakes(outputs: Path, tmp_path: Path) -> None:
+    assert "nonsense" in fvc("query", "SELECT nonsense FROM runs", str(outputs)).stderr
+    (tmp_path / "empty").mkdir()
+    done = fvc("query", "SELECT 1", str(tmp_path / "empty"))
+    assert (done.returncode, "no run in it" in done.stderr) == (2, True)
