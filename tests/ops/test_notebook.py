@@ -39,7 +39,7 @@ PICTURES = {
     "ConfusionMatrixDisplay.from_predictions(": 1,
     'calibration = results["calibration"]': 1,
     "coefficients = coefficient_table(": 1,
-    "folds = pl.read_json(": 1,
+    "scores = run.metrics[": 1,
     "axes.hist(": 1,
 }
 
