@@ -151,6 +151,8 @@ def test_delete_existing_takes_all_of_the_old_run(tables: Path, monkeypatch: pyt
     for name in ("insight/insight.json", "notes/mine.txt", "mine.txt"):
         Path("out", name).parent.mkdir(exist_ok=True)
         Path("out", name).write_text("{}")
+    with pytest.raises(ArtifactError, match=r"already holds a run.*delete_existing=True"):
+        fvc_exp.run(words, output_dir="out")
     fvc_exp.run(words, output_dir="out", delete_existing=True)
     assert not Path("out", "insight", "insight.json").exists()
     assert {"notes/mine.txt", "mine.txt", ".hydra/overrides.yaml", "run.log"} <= names_in(Path("out"))
@@ -169,12 +171,6 @@ def test_run_names_mistakes(tmp_path: Path, overrides: list[str], message: str) 
     with pytest.raises(ConfigError, match=re.escape(message)):
         fvc_exp.run(overrides, output_dir=tmp_path / "out")
     assert not list(tmp_path.iterdir())
-
-
-def test_run_does_not_overwrite(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(finished_run.parent)
-    with pytest.raises(ArtifactError, match="already holds a run"):
-        fvc_exp.run(["data=fvc", "data.root=."], output_dir=finished_run)
 
 
 APPLICATION = """

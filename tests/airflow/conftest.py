@@ -1,4 +1,4 @@
-"""Airflow for the tests below this folder, which all carry the mark ``airflow``: of its own environment and home."""
+"""An Airflow with an environment and a home of its own, for the tests in this folder."""
 
 import json
 import os
@@ -14,18 +14,10 @@ import pytest
 
 from tests.conftest import ROOT
 
-HERE = Path(__file__).parent
 DAG_FILE = ROOT / "ops" / "fvc_pipeline_dag.py"
 DAG_ID = "fvc_pipeline"
 STAGES = ["augment", "features", "scale", "scaled_features", "train"]
 SMALL = {"demo_events": 12, "demo_uploads": 1, "augmentations": 1, "n_splits": 2}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker("airflow")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from fvc_exp.io.run_folder import RunFolder
 from tests.airflow.conftest import DAG_FILE, SMALL, STAGES, Airflow
 from tests.conftest import ROOT, run_py
 
-# Loads the file as Airflow does, but with warnings as errors and the modules told.
+pytestmark = pytest.mark.airflow
+# Loads the file as Airflow does, but with warnings as errors; prints also the modules that it loaded.
 FACTS = """
 import json, sys, warnings
 from airflow.dag_processing.dagbag import DagBag

@@ -24,7 +24,7 @@ from tests.airflow.conftest import DAG_ID, SMALL, STAGES, Airflow
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.airflow, pytest.mark.browser]
 PATIENCE = 600  # seconds; the five stages start Python ten times
 
 

@@ -13,6 +13,7 @@ from tests.report.folders import FEATURE, SCRIPT, VIDEO, hostile_dataset, make_c
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
+pytestmark = pytest.mark.browser
 SCHEMES = ("light", "dark")
 WIDTHS = (390, 1280)
 Open = Callable[..., "WebDriver"]
