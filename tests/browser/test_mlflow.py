@@ -12,9 +12,6 @@ from tests.sweeps.conftest import FAST
 from tests.tracking.conftest import skip_without_mlflow
 from tests.tracking.servers import mlflow_command
 
-if TYPE_CHECKING:
-    pass
-
 pytestmark = pytest.mark.browser
 SECONDS = 120  # a page of MLflow is several megabytes of script
 STORE = ("ui", "--backend-store-uri", "sqlite:///outputs/mlflow/mlflow.db")
