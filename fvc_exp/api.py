@@ -9,22 +9,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from fvc_exp.config import hydra_app
+from fvc_exp.config import hydra_app, schema
 from fvc_exp.config.canonical import canonical, write_config
-from fvc_exp.config.schema import Config, Stage
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ArtifactError, ConfigError
-from fvc_exp.io import files
-from fvc_exp.io.run_folder import RunFolder, write_status
+from fvc_exp.io import files, run_folder
 from fvc_exp.runs.execute import prepared_dataset, run_on_one_thread, write_artifacts
+from fvc_exp.training import experiment, split_dataset
 from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search
-from fvc_exp.training.experiment import RunResult
-from fvc_exp.training.split_dataset import SplitDataset
 
 
 def run(
     overrides: Sequence[str] = (), *, output_dir: str | Path | None = None, delete_existing: bool = False
-) -> RunResult:
+) -> experiment.RunResult:
     """Train and judge one configuration, composed of ``conf/`` and overrides as ``python run.py`` does.
 
     ``overrides`` are the arguments of ``run.py`` at the shell; relative paths in them are relative to the
@@ -47,15 +44,15 @@ def run(
     if output_dir is None:
         [config] = hydra_app.compose_configs([overrides])
         _refuse_stages(config)
-        return run_on_one_thread(config, SplitDataset.of(config, prepared_dataset(config)))
-    folder = RunFolder(Path(output_dir))
+        return run_on_one_thread(config, split_dataset.SplitDataset.of(config, prepared_dataset(config)))
+    folder = run_folder.RunFolder(Path(output_dir))
     composed = hydra_app.compose_run(overrides, output_dir)
     _refuse_stages(composed.config)
     started = datetime.now(UTC)
     with _logged(composed.log_format) as logged:
         dataset = prepared_dataset(composed.config)
         _make_room(folder, delete_existing=delete_existing)
-        result = run_on_one_thread(composed.config, SplitDataset.of(composed.config, dataset))
+        result = run_on_one_thread(composed.config, split_dataset.SplitDataset.of(composed.config, dataset))
     for name, text in {**composed.files, folder.log.name: logged.getvalue()}.items():
         path = folder.path / name
         path.parent.mkdir(exist_ok=True)
@@ -64,8 +61,8 @@ def run(
     return result
 
 
-def _refuse_stages(config: Config) -> None:
-    if config.stage is not Stage.train:
+def _refuse_stages(config: schema.Config) -> None:
+    if config.stage is not schema.Stage.train:
         raise ConfigError(f"stage={config.stage.name} is not allowed here, only train: start the others by run.py")
 
 
@@ -108,7 +105,7 @@ def train_sklearn_logreg(
         ArtifactError: ``output_dir`` holds a finished run and ``delete_existing`` is False, or cannot be written.
     """
     root = Path(project_root)
-    folder = RunFolder(root / output_dir)
+    folder = run_folder.RunFolder(root / output_dir)
     tables = ["stage2"] if features_stage4_path is None else ["stage2", "stage4"]
     shared = [
         "data=fvc",
@@ -133,18 +130,21 @@ def train_sklearn_logreg(
 
 
 def _write_run(
-    folder: RunFolder, result: RunResult, started: datetime, more: Mapping[str, Any] = MappingProxyType({})
+    folder: run_folder.RunFolder,
+    result: experiment.RunResult,
+    started: datetime,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write all artifacts, ``more`` into ``results.json``, the status last; returns the content of ``results.json``."""
     write_config(folder.config, result.config)
     write_artifacts(folder, result)
     found: dict[str, Any] = {**files.read_json(folder.results), **more}
     files.write_json(folder.results, found)
-    write_status(folder, "done", started)
+    run_folder.write_status(folder, "done", started)
     return found
 
 
-def _make_room(folder: RunFolder, *, delete_existing: bool) -> None:
+def _make_room(folder: run_folder.RunFolder, *, delete_existing: bool) -> None:
     old = [path for path in (*folder.files(), *folder.beside()) if path.exists()]
     if old and not delete_existing:
         raise ArtifactError(

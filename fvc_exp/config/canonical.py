@@ -9,8 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
-from fvc_exp.config import validate
-from fvc_exp.config.schema import Calibration, Config, Penalty, Scheme
+from fvc_exp.config import schema, validate
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io import files, tables
 
@@ -18,7 +17,7 @@ _ID_LENGTH = 12
 _YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, much faster where the C library is installed
 
 
-def canonical(config: Config) -> dict[str, Any]:
+def canonical(config: schema.Config) -> dict[str, Any]:
     """The configuration without what cannot change a number: paths, launcher, plots, and parameters without effect.
 
     ``solver=auto`` becomes the solver it picks, an elastic net with ``l1_ratio`` 0 or 1 becomes l2 or l1, C is dropped
@@ -29,12 +28,12 @@ def canonical(config: Config) -> dict[str, Any]:
     """
     ratio = validate.effective_l1_ratio(config)
     penalty = config.penalty.name
-    if penalty is Penalty.elasticnet and ratio in (0.0, 1.0):
-        penalty = Penalty.l1 if ratio else Penalty.l2
+    if penalty is schema.Penalty.elasticnet and ratio in (0.0, 1.0):
+        penalty = schema.Penalty.l1 if ratio else schema.Penalty.l2
     model: dict[str, Any] = {"penalty": penalty.name}
-    if penalty is not Penalty.none and not config.cv.c_grid:
+    if penalty is not schema.Penalty.none and not config.cv.c_grid:
         model["C"] = config.C
-    if penalty is Penalty.elasticnet:
+    if penalty is schema.Penalty.elasticnet:
         model["l1_ratio"] = ratio
     return {
         **model,
@@ -49,10 +48,10 @@ def canonical(config: Config) -> dict[str, Any]:
     }
 
 
-def _canonical_cv(config: Config) -> dict[str, Any]:
+def _canonical_cv(config: schema.Config) -> dict[str, Any]:
     cv = config.cv
     known: dict[str, Any] = {"n_splits": cv.n_splits, "n_repeats": cv.n_repeats, "test_size": cv.test_size}
-    if cv.scheme is Scheme.predefined:
+    if cv.scheme is schema.Scheme.predefined:
         known = {"folds_sha256": _file_hash(Path(str(cv.folds)))}
     if cv.c_grid:
         known["c_grid"] = " ".join(f"{c:g}" for c in sorted(set(cv.c_grid)))
@@ -61,12 +60,12 @@ def _canonical_cv(config: Config) -> dict[str, Any]:
     return {**known, "scheme": cv.scheme.name}
 
 
-def _decision(config: Config) -> dict[str, Any]:
+def _decision(config: schema.Config) -> dict[str, Any]:
     """Threshold and calibration, where they differ from the defaults."""
     found = {}
     if config.threshold != validate.THRESHOLDS[0]:
         found["threshold"] = config.threshold
-    if config.calibration is not Calibration.none:
+    if config.calibration is not schema.Calibration.none:
         found["calibration"] = config.calibration.name
     return found
 
@@ -79,19 +78,19 @@ def _file_hash(path: Path) -> str:
         raise DataError(f"{source}: cannot be read: {error.strerror}") from error
 
 
-def run_id(config: Config, data_hash: str) -> str:
+def run_id(config: schema.Config, data_hash: str) -> str:
     """Twelve hex digits naming the experiment; equal for equal experiments on equal data."""
     text = json.dumps([canonical(config), data_hash], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH]
 
 
-def write_config(path: Path, config: Config) -> None:
+def write_config(path: Path, config: schema.Config) -> None:
     """Write the typed configuration as YAML that any YAML reader takes."""
     text = yaml.dump(files.plain(asdict(config)), Dumper=_YAML, sort_keys=False)
     files.write_bytes(path, text.encode())
 
 
-def read_config(path: Path) -> Config:
+def read_config(path: Path) -> schema.Config:
     """Read what ``write_config`` wrote, checked like any configuration.
 
     Raises:

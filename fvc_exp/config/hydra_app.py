@@ -19,8 +19,7 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config import validate
-from fvc_exp.config.schema import Config
+from fvc_exp.config import schema, validate
 from fvc_exp.errors import ConfigError, FvcError
 
 NOT_TRACKED = 3  # exit code: everything is done and lies in its folder, but it was not imported as configured
@@ -37,7 +36,7 @@ def register() -> None:
     """
     if _PLUGINS not in sys.path:
         sys.path.append(_PLUGINS)
-    ConfigStore.instance().store(name=SCHEMA_FILE.removesuffix(".yaml"), node=Config)
+    ConfigStore.instance().store(name=SCHEMA_FILE.removesuffix(".yaml"), node=schema.Config)
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
 
 
@@ -126,7 +125,7 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / "conf"
 
 
-def compose_configs(overrides: Sequence[Sequence[str]]) -> list[Config]:
+def compose_configs(overrides: Sequence[Sequence[str]]) -> list[schema.Config]:
     """One typed configuration for each list of overrides, such as ``["penalty=l1", "C=0.1"]``.
 
     Raises:
@@ -151,7 +150,7 @@ def sweep_axes(overrides: Sequence[str]) -> dict[str, list[str]]:
 class Composed:
     """A typed configuration, the files that Hydra writes into the run folder (by path), and the format of its log."""
 
-    config: Config
+    config: schema.Config
     files: Mapping[str, str]
     log_format: str
 

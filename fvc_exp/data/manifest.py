@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from fvc_exp.data import columns
-from fvc_exp.data.fvc import DUPLICATES, SEEDS, read_corpus
+from fvc_exp.data import columns, fvc
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -47,9 +46,9 @@ def read_manifest(root: Path, videos: str, *, video_folders: Sequence[Path] | No
         DataError: nothing usable is there, or a value is not allowed; names file, column, row, value.
     """
     source = root / videos
-    if source.name in (SEEDS, DUPLICATES):
+    if source.name in (fvc.SEEDS, fvc.DUPLICATES):
         source = source.parent
-    if (source / SEEDS).is_file():
+    if (source / fvc.SEEDS).is_file():
         return _from_corpus(root, source, video_folders or (source / _FOLDER_OF_VIDEOS,))
     # A stage writes the folder "augmented" and the table "augmented.parquet": that name means the table.
     if source.is_dir() and not _has_table(source):
@@ -86,7 +85,7 @@ def _from_folders(root: Path, folder: Path) -> Manifest:
     for label in columns.CLASSES:
         if not (folder / label).is_dir():
             raise DataError(
-                f"{folder}: a folder of videos holds the folders {' and '.join(columns.CLASSES)}, or {SEEDS}; "
+                f"{folder}: a folder of videos holds the folders {' and '.join(columns.CLASSES)}, or {fvc.SEEDS}; "
                 f"{label!r} is missing"
             )
         for path in _files(folder / label):
@@ -101,12 +100,12 @@ def _from_folders(root: Path, folder: Path) -> Manifest:
 
 
 def _from_corpus(root: Path, folder: Path, video_folders: Sequence[Path]) -> Manifest:
-    corpus = read_corpus(folder)
+    corpus = fvc.read_corpus(folder)
     found = _local_files(video_folders, set(corpus.videos["video_id"]))
     if not found:
         raise DataError(
             f"{' '.join(map(str, video_folders))}: no video file is named after one of the {len(corpus.videos)} "
-            f"videos of {folder / SEEDS} (a YouTube, Facebook or Twitter id in the file name)"
+            f"videos of {folder / fvc.SEEDS} (a YouTube, Facebook or Twitter id in the file name)"
         )
     files = pl.DataFrame({"video_id": list(found), columns.KEY: [_below(root, paths[0]) for paths in found.values()]})
     chosen = (columns.KEY, columns.LABEL, GROUP, "cascade_id", "video_url")

@@ -21,9 +21,7 @@ import cv2
 import numpy as np
 
 from fvc_exp._typing import Frame
-from fvc_exp.features import blocks, filters
-from fvc_exp.features.scaled import ADDED_NAMES, WINDOW, edge_density
-from fvc_exp.features.strips import padded_strips, standard_deviation
+from fvc_exp.features import blocks, filters, scaled, strips
 
 HIGH_PASS = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], np.float32)
 
@@ -35,7 +33,7 @@ def original_stage2_features(rgb: Frame) -> dict[str, float]:
     """The original's twelve stage-2 pixel features of one RGB frame; definitions above."""
     gray = _gray(rgb)
     noise_sums, gradient_sums = np.zeros(3), np.zeros((1, 2))
-    for strip in padded_strips(gray[None]):
+    for strip in strips.padded_strips(gray[None]):
         response = cv2.filter2D(strip[0], cv2.CV_16S, HIGH_PASS)[1:-1]
         noise_sums += filters.response_sums(np.asarray(response, dtype=np.int16))
         gradient_sums += filters.gradient_sums(strip)
@@ -44,7 +42,7 @@ def original_stage2_features(rgb: Frame) -> dict[str, float]:
     return {
         "noise_energy": float(square * gray.size),
         "noise_mean": float(square),
-        "noise_std": float(standard_deviation(square, fourth)),
+        "noise_std": float(strips.standard_deviation(square, fourth)),
         **_dct(gray),
         **{name: float(values[0]) for name, values in sharpness.items()},
         "boundary_inconsistency": _line_deviation(gray),
@@ -54,16 +52,16 @@ def original_stage2_features(rgb: Frame) -> dict[str, float]:
 def original_stage4_features(rgb: Frame) -> dict[str, float]:
     """The original's eighteen stage-4 pixel features of one RGB frame; definitions above."""
     gray = _gray(rgb)
-    blurred = cv2.blur(gray.astype(np.float32), (WINDOW, WINDOW))
+    blurred = cv2.blur(gray.astype(np.float32), (scaled.WINDOW, scaled.WINDOW))
     _, contrast = cv2.meanStdDev(blurred)
     _, spread = cv2.meanStdDev(rgb)
     added = (
-        float(edge_density(gray[None])[0]),
+        float(scaled.edge_density(gray[None])[0]),
         1.0 / (1.0 + float(contrast[0, 0])),
         *(float(channel) for channel in spread[:, 0]),
         _wrapped_steps(gray),
     )
-    return original_stage2_features(rgb) | dict(zip(ADDED_NAMES, added, strict=True))
+    return original_stage2_features(rgb) | dict(zip(scaled.ADDED_NAMES, added, strict=True))
 
 
 def _gray(rgb: Frame) -> Frame:
@@ -82,7 +80,7 @@ def _dct(gray: Frame) -> dict[str, float]:
         "dct_dc_mean": float(dc.mean()),
         "dct_dc_std": float(dc.std()),
         "dct_ac_mean": ac_mean,
-        "dct_ac_std": float(standard_deviation(ac_mean, total / padded.size)),
+        "dct_ac_std": float(strips.standard_deviation(ac_mean, total / padded.size)),
         "dct_ac_energy": total,
     }
 

@@ -11,8 +11,7 @@ from markupsafe import Markup
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval
-from fvc_exp.io.files import write_bytes
-from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io import files, run_folder
 from fvc_exp.report import run_page, sweep_page, verdict
 from fvc_exp.runs import load, plots
 from fvc_exp.sweeps.folder import SweepFolder
@@ -31,17 +30,17 @@ def write_report(path: Path, output: Path | None = None) -> list[Path]:
     if SweepFolder(path).plan.exists():
         sweep = sweep_page.sweep_content(path)
         run, title = sweep.best, f"Sweep {sweep.name}"
-    elif RunFolder(path).status.exists():
+    elif run_folder.RunFolder(path).status.exists():
         sweep, run = None, run_page.run_content(load.require_finished(path))
         title = f"Run {run.files.name}"
     else:
         raise ArtifactError(f"{path}: is neither a run nor a sweep: it holds no status.json and no plan.json")
-    report = output or RunFolder(path).report
-    write_bytes(report, page(title, run, sweep).encode())
+    report = output or run_folder.RunFolder(path).report
+    files.write_bytes(report, page(title, run, sweep).encode())
     if run is None:
         return [report]
-    card = RunFolder(run.files.path).card
-    write_bytes(card, model_card(run).encode())
+    card = run_folder.RunFolder(run.files.path).card
+    files.write_bytes(card, model_card(run).encode())
     return [report, card]
 
 

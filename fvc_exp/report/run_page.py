@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 
 from fvc_exp.data.columns import KEY, LABEL
 from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
-from fvc_exp.runs import plots
+from fvc_exp.runs import load, plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
-from fvc_exp.runs.load import LoadedRun
 
 P = ParamSpec("P")
 Facts = tuple[tuple[str, str], ...]
@@ -30,7 +29,7 @@ _NUMBER = re.compile(r"-?\d+\.\d+")
 class RunContent:
     """One run. A picture or table that is None could not be made, and the page tells why."""
 
-    files: LoadedRun
+    files: load.LoadedRun
     command: str | None
     verdict: Verdict
     metrics: tuple[MetricRow, ...]
@@ -69,7 +68,7 @@ class RunContent:
         return self.files.data_name == "demo"
 
 
-def run_content(files: LoadedRun, command: str | None = None) -> RunContent:
+def run_content(files: load.LoadedRun, command: str | None = None) -> RunContent:
     """Collect the content of the page of a run; ``command`` is the line to type for it, if not its own.
 
     Raises:
@@ -141,7 +140,7 @@ def _mistakes(predictions: pl.DataFrame) -> pl.DataFrame:
     return worst.select(KEY, "group", LABEL, "probability")
 
 
-def _data(files: LoadedRun) -> Facts:
+def _data(files: load.LoadedRun) -> Facts:
     data = files.results["data"]
     counts = ", ".join(f"{count} {name}" for name, count in data["class_counts"].items())
     column = data["group_column"]
@@ -158,7 +157,7 @@ def _data(files: LoadedRun) -> Facts:
     )
 
 
-def _provenance(files: LoadedRun) -> Facts:
+def _provenance(files: load.LoadedRun) -> Facts:
     found, git = files.provenance, files.provenance["git"]
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
     dirty = " with uncommitted changes" if git and git["dirty"] else ""
@@ -175,7 +174,7 @@ def _provenance(files: LoadedRun) -> Facts:
     )
 
 
-def _commands(files: LoadedRun, command: str | None) -> tuple[str, ...]:
+def _commands(files: load.LoadedRun, command: str | None) -> tuple[str, ...]:
     """The commands that make the run again, and compare the result bit by bit."""
     git = files.provenance["git"]
     return (

@@ -18,12 +18,10 @@ from fvc_exp._typing import Array
 from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.evaluation.bootstrap import fold_dependence
-from fvc_exp.io import files, tables
-from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.portable_model import Feature, PortableModel
-from fvc_exp.training.experiment import RunResult
-from fvc_exp.training.pipeline import FittedModel
+from fvc_exp.training import experiment, pipeline
 
 PACKAGES = (
     *("fvc-exp", "hydra-core", "omegaconf", "submitit", "hydra-submitit-launcher"),
@@ -34,7 +32,7 @@ _COMMIT = "# branch.oid "
 _SOURCE = Path(__file__).resolve().parents[1]
 
 
-def write_result(folder: RunFolder, result: RunResult) -> None:
+def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> None:
     """Write all files of a run except the plot and the status."""
     data_hash = result.data.data_sha256
     files.write_json(folder.metrics, result.fold_records)
@@ -50,7 +48,7 @@ def write_result(folder: RunFolder, result: RunResult) -> None:
     files.write_json(folder.provenance, {**provenance(data_hash, result.config.seed), **fitted})
 
 
-def portable_model(result: RunResult) -> PortableModel:
+def portable_model(result: experiment.RunResult) -> PortableModel:
     """The final model of a run as plain numbers."""
     final, data_sha256 = result.final, result.data.data_sha256
     fill = final.pipeline.named_steps["imputer"].statistics_
@@ -68,7 +66,7 @@ def portable_model(result: RunResult) -> PortableModel:
     )
 
 
-def results(result: RunResult, data_hash: str) -> dict[str, Any]:
+def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
     """The content of ``results.json``."""
     return {
         "run_id": run_id(result.config, data_hash),
@@ -96,7 +94,7 @@ def results(result: RunResult, data_hash: str) -> dict[str, Any]:
     }
 
 
-def _final_model(model: FittedModel) -> dict[str, Any]:
+def _final_model(model: pipeline.FittedModel) -> dict[str, Any]:
     """How it was fitted; ``C`` is None without a penalty, ``nonzero`` counts the coefficients without the intercept."""
     return {
         "n_iter": model.n_iter,
@@ -106,7 +104,7 @@ def _final_model(model: FittedModel) -> dict[str, Any]:
     }
 
 
-def coefficients(result: RunResult) -> pl.DataFrame:
+def coefficients(result: experiment.RunResult) -> pl.DataFrame:
     """One row per feature, and the intercept: final model, its scaler, and the model of each fold.
 
     Coefficients are of standardised features, in log odds of fake per standard deviation.
@@ -123,7 +121,7 @@ def coefficients(result: RunResult) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _fold_dependence(result: RunResult) -> float:
+def _fold_dependence(result: experiment.RunResult) -> float:
     """Of the models of one repeat on the development rows; the mean of all repeats."""
     rows = result.dataset.X[result.split.development]
     log_odds: dict[int, list[Array]] = {}
@@ -132,7 +130,7 @@ def _fold_dependence(result: RunResult) -> float:
     return float(np.mean([fold_dependence(each) for each in log_odds.values()]))
 
 
-def _weights(model: FittedModel) -> list[float]:
+def _weights(model: pipeline.FittedModel) -> list[float]:
     return [*model.classifier.coef_[0].tolist(), float(model.classifier.intercept_[0])]
 
 

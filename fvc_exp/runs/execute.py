@@ -18,8 +18,7 @@ from fvc_exp.config.canonical import write_config
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.data.dataset import Dataset, load_dataset
 from fvc_exp.errors import ArtifactError, FvcError
-from fvc_exp.io import console, files
-from fvc_exp.io.run_folder import RunFolder, write_status
+from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.artifacts import provenance, write_result
 from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.show import print_result
@@ -56,11 +55,11 @@ def execute(
     ``load`` gives the rows to train on with their split, ``show`` prints the tables of results, ``facts`` go into the
     status.
     """
-    folder = RunFolder(path)
+    folder = run_folder.RunFolder(path)
     started = datetime.now(UTC)
 
     def end(state: str, **found: object) -> dict[str, Any]:
-        return write_status(folder, state, started, **{**(facts or {}), **found})
+        return run_folder.write_status(folder, state, started, **{**(facts or {}), **found})
 
     write_config(folder.config, config)
     try:
@@ -119,7 +118,7 @@ def dataset_of(run: LoadedRun) -> Dataset:
 
 def train_and_write(
     config: Config,
-    folder: RunFolder,
+    folder: run_folder.RunFolder,
     data: SplitDataset,
     *,
     show: bool = True,
@@ -143,7 +142,7 @@ def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress 
         return run_experiment(config, data, on_progress)
 
 
-def write_artifacts(folder: RunFolder, result: RunResult, *, plots: bool = True) -> None:
+def write_artifacts(folder: run_folder.RunFolder, result: RunResult, *, plots: bool = True) -> None:
     """Write all files of a result, and its picture unless ``plots`` or its configuration says no."""
     with threadpool_limits(limits=1):
         write_result(folder, result)

@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import yaml
 
-from fvc_exp.config.canonical import read_config
-from fvc_exp.config.schema import Config
+from fvc_exp.config import canonical, schema
 from fvc_exp.errors import ArtifactError, DataError
-from fvc_exp.io import files, tables
-from fvc_exp.io.run_folder import RunFolder, failure_text
+from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs.portable_model import PortableModel
 
 if TYPE_CHECKING:
@@ -40,9 +38,9 @@ class LoadedRun:
     path: Path
 
     @property
-    def folder(self) -> RunFolder:
+    def folder(self) -> run_folder.RunFolder:
         """The paths of its files."""
-        return RunFolder(self.path)
+        return run_folder.RunFolder(self.path)
 
     @property
     def name(self) -> str:
@@ -64,13 +62,13 @@ class LoadedRun:
         return self.has("status", "results") and self.status.get("state") == "done"
 
     @cached_property
-    def config(self) -> Config:
+    def config(self) -> schema.Config:
         """The configuration, checked as that of a new run.
 
         Raises:
             ConfigError: it is that of another version.
         """
-        return read_config(self.folder.config)
+        return canonical.read_config(self.folder.config)
 
     @cached_property
     def config_text(self) -> str:
@@ -203,7 +201,7 @@ def require_finished(path: Path) -> LoadedRun:
         raise ArtifactError(f"{run.folder.status}: was not written by fvc-exp: it holds no state")
     if state != "done":
         reason, message = (str(run.status.get(key) or "") for key in ("reason", "message"))
-        why = f" ({failure_text(reason, message)})" if reason else ""
+        why = f" ({run_folder.failure_text(reason, message)})" if reason else ""
         raise ArtifactError(f"{path}: the run is {state}{why}; only a finished one can be used")
     if not run.has("results"):
         raise ArtifactError(f"{path}: the run trained nothing: it holds no {run.folder.results.name}")
@@ -223,7 +221,7 @@ def newest_run(folder: Path) -> Path:
     return max(done, key=lambda run: (run.status["ended"], run.path)).path
 
 
-def runs_below(folder: Path) -> list[RunFolder]:
+def runs_below(folder: Path) -> list[run_folder.RunFolder]:
     """Every run folder at any depth, sorted by path; a run is where a ``status.json`` lies.
 
     The copies in an MLflow store below the folder do not count as runs, nor does the ``best/`` of a sweep. Hidden
@@ -237,7 +235,7 @@ def runs_below(folder: Path) -> list[RunFolder]:
     # rglob would look for the file in every folder that it has just listed, which takes four times as long.
     for path, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and not _is_copy(path, names, name)]
-        if "status.json" in names and (run := RunFolder(Path(path))).status.is_file():
+        if "status.json" in names and (run := run_folder.RunFolder(Path(path))).status.is_file():
             found.append(run)
     if not found:
         files.require_folder(folder)

@@ -18,8 +18,7 @@ from fvc_exp.data import columns, manifest
 from fvc_exp.demo.corpus import corpus_folder
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
-from fvc_exp.runs.load import LoadedRun, require_finished
-from fvc_exp.runs.portable_model import PortableModel, few
+from fvc_exp.runs import load, portable_model
 from fvc_exp.stages import table_store, tasks
 from fvc_exp.video import decode, worker_pool
 from fvc_exp.video.worker_pool import Failed
@@ -61,7 +60,7 @@ def predict(run_folder: Path, videos: Sequence[str], on_progress: Progress | Non
         ArtifactError: the folder holds no finished training run, or its model cannot be read.
         DataError: a name matches nothing, or the model was trained on features that no video gives.
     """
-    run = require_finished(run_folder)
+    run = load.require_finished(run_folder)
     model, files = run.model, list(dict.fromkeys(_expand(videos)))
     rows = _measured(run.config, files, on_progress)
     general = _version_warnings(model)
@@ -130,7 +129,7 @@ def measure_video(video: VideoConfig, scratch: Path, task: tasks.Task) -> dict[s
 def _judge(
     name: str,
     row: Mapping[str, float | None] | Failed,
-    model: PortableModel,
+    model: portable_model.PortableModel,
     general: Sequence[str],
 ) -> Prediction:
     if isinstance(row, Failed):
@@ -139,14 +138,16 @@ def _judge(
     probability = float(model.probability(x[None, :])[0])
     warnings = list(general)
     if outside := model.outside(x):
-        warnings.append(f"{len(outside)} of {len(x)} features outside the training range: {few(outside)}")
+        warnings.append(
+            f"{len(outside)} of {len(x)} features outside the training range: {portable_model.few(outside)}"
+        )
     if missing := [feature for feature, value in zip(model.names, x, strict=True) if np.isnan(value)]:
-        warnings.append(f"{len(missing)} features filled with training medians: {few(missing)}")
+        warnings.append(f"{len(missing)} features filled with training medians: {portable_model.few(missing)}")
     decision = model.classes[probability > model.threshold]
     return Prediction(name, probability, decision, tuple(warnings))
 
 
-def _version_warnings(model: PortableModel) -> list[str]:
+def _version_warnings(model: portable_model.PortableModel) -> list[str]:
     if model.feature_versions == (FEATURE_VERSION,):
         return []
     trained = ", ".join(model.feature_versions) or "unknown"
@@ -159,7 +160,7 @@ def run_videos(run_folder: Path) -> pl.DataFrame:
     Raises:
         ArtifactError: the folder holds no finished training run.
     """
-    run = LoadedRun(run_folder)
+    run = load.LoadedRun(run_folder)
     files = [_data_root(run) / name for name in run.predictions[columns.KEY]]
     return run.predictions.with_columns(
         file=pl.Series([str(file) for file in files], dtype=pl.String),
@@ -174,14 +175,14 @@ def measured_frames(run_folder: Path, video: Path) -> list[Frame]:
         ArtifactError: the run folder has no configuration.
         VideoError: the video cannot be decoded.
     """
-    config = LoadedRun(run_folder).config.video
+    config = load.LoadedRun(run_folder).config.video
     frames = decode.SampledFrames(video, config.sampling, config.limits)
     found = frames.read(lambda samples: [sample.rgb.copy() for sample in samples if sample.is_sampled])
     turns = frames.probe.quarter_turns
     return [np.rot90(frame, turns) for frame in found]
 
 
-def _data_root(run: LoadedRun) -> Path:
+def _data_root(run: load.LoadedRun) -> Path:
     """Where the paths of the run's videos begin; they are relative to where it was started."""
     data = run.config.data
     root = Path(run.provenance["working_folder"]) / data.root

@@ -9,8 +9,7 @@ from rich.table import Table
 from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
 from fvc_exp.io.console import frame_table
 from fvc_exp.runs.compare.comparison import Comparison
-from fvc_exp.training.experiment import RunResult
-from fvc_exp.training.notes import FLAGS
+from fvc_exp.training import experiment, notes
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
          "log_loss", "brier")  # fmt: skip
@@ -23,12 +22,12 @@ def print_certificate(console: Console, certificate: Certificate) -> None:
         console.print(line, style=_STYLES[outcome], soft_wrap=True, markup=False)
 
 
-def print_result(console: Console, result: RunResult, folder: Path) -> None:
+def print_result(console: Console, result: experiment.RunResult, folder: Path) -> None:
     """Print warnings, the metrics with their floors, the audit and the calibration, and where the files are."""
     for note in result.notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for flag in result.flags:
-        console.print(f"flag: {flag}: {FLAGS[flag]}", style="red", markup=False, soft_wrap=True)
+        console.print(f"flag: {flag}: {notes.FLAGS[flag]}", style="red", markup=False, soft_wrap=True)
     console.print(_metric_table(result))
     print_certificate(console, result.certificate)
     calibration = result.reliability
@@ -49,7 +48,7 @@ def print_result(console: Console, result: RunResult, folder: Path) -> None:
     console.print(f"results in {folder}", soft_wrap=True, markup=False)
 
 
-def _metric_table(result: RunResult) -> Table:
+def _metric_table(result: experiment.RunResult) -> Table:
     config, dataset, split = result.config, result.dataset, result.split
     title = (
         f"{config.data.name}: {len(dataset.y)} videos in {dataset.n_groups} groups, "

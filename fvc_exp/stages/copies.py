@@ -8,13 +8,11 @@ from typing import Any
 import polars as pl
 
 from fvc_exp.config.schema import VideoConfig
-from fvc_exp.data.columns import GROUP_COLUMNS, KEY
-from fvc_exp.data.manifest import GROUP
+from fvc_exp.data import columns, manifest
 from fvc_exp.stages import tasks
 from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, earlier_failure, run_units
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
-from fvc_exp.video.perturb import AUGMENT_VERSION
-from fvc_exp.video.rewrite import SCALE_VERSION
+from fvc_exp.video import perturb, rewrite
 
 ORIGINAL, INDEX = "original_video", "augmentation"
 
@@ -44,8 +42,8 @@ def run_augment(
     """
     rows = _rows(videos, video.augmentations)
     units = [_unit(row) for row in rows.iter_rows(named=True)]
-    settings = fingerprint(version=AUGMENT_VERSION, seed=seed)
-    store = TableStore(root / f"{tasks.AUGMENTED}.parquet", AUGMENTED_COLUMNS, settings, root=root, output=KEY)
+    settings = fingerprint(version=perturb.AUGMENT_VERSION, seed=seed)
+    store = TableStore(root / f"{tasks.AUGMENTED}.parquet", AUGMENTED_COLUMNS, settings, root=root, output=columns.KEY)
     summaries = run_units(
         {tasks.AUGMENTED: store},
         units,
@@ -67,11 +65,16 @@ def run_scale(videos: pl.DataFrame, *, root: Path, video: VideoConfig, options: 
     where unknown.
     """
     units = [
-        Unit(row[KEY], row[KEY], payload=f"scaled/{tasks.file_stem(row[KEY])}.mp4", failed=earlier_failure(row))
+        Unit(
+            row[columns.KEY],
+            row[columns.KEY],
+            payload=f"scaled/{tasks.file_stem(row[columns.KEY])}.mp4",
+            failed=earlier_failure(row),
+        )
         for row in videos.iter_rows(named=True)
     ]
     # The sampled frames are key frames, so copies made for another sampling hold other pixels.
-    settings = fingerprint(version=SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
+    settings = fingerprint(version=rewrite.SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
     store = TableStore(root / f"{tasks.SCALED}.parquet", SCALED_COLUMNS, settings, root=root, output="scaled_path")
     destination = tasks.Destination(root, store.scratch)
     summaries = run_units(
@@ -87,10 +90,10 @@ def run_scale(videos: pl.DataFrame, *, root: Path, video: VideoConfig, options: 
 
 
 def _rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:
-    group = next((name for name in GROUP_COLUMNS if name in videos.columns), KEY)
+    group = next((name for name in columns.GROUP_COLUMNS if name in videos.columns), columns.KEY)
     originals = videos.with_columns(
-        pl.col(group).cast(pl.String).alias(GROUP),
-        pl.col(KEY).alias(ORIGINAL),
+        pl.col(group).cast(pl.String).alias(manifest.GROUP),
+        pl.col(columns.KEY).alias(ORIGINAL),
         pl.lit(None, pl.Int64).alias(INDEX),
     )
     copies = originals.drop(INDEX).join(
@@ -100,12 +103,12 @@ def _rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:
         f"augmented/{tasks.file_stem(path)}_aug{index}.mp4"
         for path, index in copies.select(ORIGINAL, INDEX).iter_rows()
     ]
-    copies = copies.with_columns(pl.Series(KEY, names, pl.String))
+    copies = copies.with_columns(pl.Series(columns.KEY, names, pl.String))
     return pl.concat([originals, copies.select(originals.columns)])
 
 
 def _unit(row: dict[str, Any]) -> Unit:
     failed = earlier_failure(row)
     if row[INDEX] is None:
-        return Unit(row[KEY], row[KEY], known={}, failed=failed)
-    return Unit(row[KEY], row[ORIGINAL], payload=(row[ORIGINAL], row[INDEX]), failed=failed)
+        return Unit(row[columns.KEY], row[columns.KEY], known={}, failed=failed)
+    return Unit(row[columns.KEY], row[ORIGINAL], payload=(row[ORIGINAL], row[INDEX]), failed=failed)

@@ -15,8 +15,7 @@ from fvc_exp.data.manifest import read_manifest
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
-from fvc_exp.stages import copies, features, tasks
-from fvc_exp.stages.runner import Options, StageSummary
+from fvc_exp.stages import copies, features, runner, tasks
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ INPUT_METADATA = "input_metadata"  # the videos that the user named, as a table;
 SCALED_TABLES = (Table.stage4, Table.original_stage4)
 
 
-def print_stage(console: Console, name: str, summaries: Mapping[str, StageSummary]) -> None:
+def print_stage(console: Console, name: str, summaries: Mapping[str, runner.StageSummary]) -> None:
     """How many videos each table got, and why the others failed."""
     for table, summary in summaries.items():
         reasons = "".join(f", {count} {reason}" for reason, count in sorted(summary.failed.items()))
@@ -49,34 +48,34 @@ def with_demo(config: Config, show: ShowProgress) -> Config:
     return replace(config, data=replace(data, root=str(folder)))
 
 
-def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping[str, StageSummary]:
+def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping[str, runner.StageSummary]:
     """Run one of the stages 1 to 4; returns a summary for each table it writes.
 
     Raises:
         DataError: the input table is missing or wrong, or a table in the way was not written by this stage.
     """
     with show(stage.name) as on_progress:
-        options = Options(config.data.shard, config.data.num_shards, config.video.retry_failed, on_progress)
+        options = runner.Options(config.data.shard, config.data.num_shards, config.video.retry_failed, on_progress)
         found = _STAGES[stage](config, options)
     return {summary.table.name: summary for summary in found}
 
 
-def _augment(config: Config, options: Options) -> Iterable[StageSummary]:
+def _augment(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     videos, root = _inputs(config), Path(config.data.root)
     return [copies.run_augment(videos, root=root, video=config.video, seed=config.seed, options=options)]
 
 
-def _features(config: Config, options: Options) -> Iterable[StageSummary]:
+def _features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
     root = Path(config.data.root)
     return features.run_features(_videos(config), chosen, root=root, video=config.video, options=options).values()
 
 
-def _scale(config: Config, options: Options) -> Iterable[StageSummary]:
+def _scale(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     return [copies.run_scale(_videos(config), root=Path(config.data.root), video=config.video, options=options)]
 
 
-def _scaled_features(config: Config, options: Options) -> Iterable[StageSummary]:
+def _scaled_features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
     root = Path(config.data.root)
     scaled = _read(root / f"{tasks.SCALED}.parquet", "stage=scale writes it")
@@ -84,7 +83,7 @@ def _scaled_features(config: Config, options: Options) -> Iterable[StageSummary]
 
 
 # The stages before training, in their order.
-_STAGES: Mapping[Stage, Callable[[Config, Options], Iterable[StageSummary]]] = {
+_STAGES: Mapping[Stage, Callable[[Config, runner.Options], Iterable[runner.StageSummary]]] = {
     Stage.augment: _augment,
     Stage.features: _features,
     Stage.scale: _scale,

@@ -25,8 +25,7 @@ import polars as pl
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.io.tables import collect, scan_table
-from fvc_exp.video.container import Failure
-from fvc_exp.video.worker_pool import Failed
+from fvc_exp.video import container, worker_pool
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
@@ -49,7 +48,7 @@ class Source:
     path: Path | None
     size: int | None = None
     mtime_ns: int | None = None
-    failed: Failed | None = None
+    failed: worker_pool.Failed | None = None
 
 
 def find_source(root: Path, name: str) -> Source:
@@ -58,22 +57,22 @@ def find_source(root: Path, name: str) -> Source:
     Nothing outside the root is opened, and nothing that is not a regular file: a pipe or device could block for ever.
     """
     if "\0" in name:
-        return _refused(Failure.missing, "a file name cannot hold a NUL character")
+        return _refused(container.Failure.missing, "a file name cannot hold a NUL character")
     path = Path(os.path.realpath(root / name))
     if not path.is_relative_to(os.path.realpath(root)):
         return _refused(OUTSIDE_ROOT, "the file lies outside the data root; only files below data.root are opened")
     try:
         facts = path.stat()
     except OSError as error:
-        return _refused(Failure.missing, f"cannot be read ({error.strerror})")
+        return _refused(container.Failure.missing, f"cannot be read ({error.strerror})")
     if not stat.S_ISREG(facts.st_mode):
         kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "no regular file"
-        return _refused(Failure.not_a_video, f"is {kind}")
+        return _refused(container.Failure.not_a_video, f"is {kind}")
     return Source(path, facts.st_size, facts.st_mtime_ns)
 
 
 def _refused(error_class: str, message: str) -> Source:
-    return Source(None, failed=Failed(str(error_class), message))
+    return Source(None, failed=worker_pool.Failed(str(error_class), message))
 
 
 def fingerprint(**settings: object) -> str:
@@ -121,10 +120,10 @@ class TableStore:
         """A folder for unfinished files of this process; one that is left by a killed process is removed later."""
         return self.parts / f"work-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
-    def add(self, key: str, source: Source, result: Mapping[str, Any] | Failed) -> None:
+    def add(self, key: str, source: Source, result: Mapping[str, Any] | worker_pool.Failed) -> None:
         """Take the row of one video; it reaches the disk with the next part."""
         facts = {KEY: key, "settings": self.settings, "file_size": source.size, "file_mtime_ns": source.mtime_ns}
-        if isinstance(result, Failed):
+        if isinstance(result, worker_pool.Failed):
             facts |= {"error": result.message, "error_class": result.error_class}
         else:
             facts |= result

@@ -1,17 +1,14 @@
 """Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
-from fvc_exp.config.canonical import read_config
-from fvc_exp.config.schema import Choice
+from fvc_exp.config import canonical, schema
 from fvc_exp.errors import ConfigError
-from fvc_exp.io import files, tables
+from fvc_exp.io import files, run_folder, tables
 from fvc_exp.io.console import make_console
-from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.sweeps import launchers, results, schedulers, show
-from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps import folder, launchers, results, schedulers, show
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States, Watch, wait
 
 
-def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
+def drive_sweep(sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = False) -> bool:
     """Run what the plan still lacks, wait for all of it, and write the results; True if every member is done.
 
     Jobs of an earlier driver that are still queued or running are waited for, not submitted again. With ``leave``
@@ -45,7 +42,7 @@ def drive_sweep(sweep: SweepFolder, plan: Plan, *, leave: bool = False) -> bool:
     return all(each.state is State.done for each in states)
 
 
-def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
+def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None:
     """Write the tables, print the leaderboard, and copy the best run, with its pictures, to ``best/``."""
     console = make_console()
     table = results.collect_results(sweep, states)
@@ -56,46 +53,46 @@ def finish(sweep: SweepFolder, plan: Plan, states: States) -> None:
         found = results.ties(sweep, ranked)
         show.print_ties(console, found)
         chosen = ranked["run_id"][0]
-        if plan.choice != Choice.best.name and not isinstance(found, str):
-            chosen = found.choose(Choice[plan.choice]).name
+        if plan.choice != schema.Choice.best.name and not isinstance(found, str):
+            chosen = found.choose(schema.Choice[plan.choice]).name
         copy_best(sweep, chosen, plots=plan.plots)
         console.print(_best_line(sweep, plan), soft_wrap=True, markup=False)
     console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
 
 
-def copy_best(sweep: SweepFolder, run_id: str, *, plots: bool) -> None:
+def copy_best(sweep: folder.SweepFolder, run_id: str, *, plots: bool) -> None:
     """Make ``best/`` a copy of this finished run, with the pictures drawn from its files; unless it is that already.
 
     Raises:
         ArtifactError: a file of the run is missing or broken, or the folder cannot be written.
     """
-    run, best = RunFolder(sweep.member(run_id).path), RunFolder(sweep.best)
+    run, best = run_folder.RunFolder(sweep.member(run_id).path), run_folder.RunFolder(sweep.best)
     with files.exclusive_lock(sweep.lock):
         if _is_copy(best, run) and (best.plot.exists() or not plots):
             return
         with files.atomic_folder(best.path) as path:
             if plots:
-                files.write_bytes(RunFolder(path).plot, _picture(run))
+                files.write_bytes(run_folder.RunFolder(path).plot, _picture(run))
             for file in reversed(run.files()):  # the status last: what a killed process leaves counts as no run
                 if file.exists():
                     files.write_bytes(path / file.name, file.read_bytes())
 
 
-def _picture(run: RunFolder) -> bytes:
+def _picture(run: run_folder.RunFolder) -> bytes:
     from fvc_exp.runs.plots import png_bytes, roc_pr_figure
 
-    data_name = read_config(run.config).data.name
+    data_name = canonical.read_config(run.config).data.name
     return png_bytes(roc_pr_figure(tables.read_own(run.predictions), files.read_json(run.results), data_name))
 
 
-def _is_copy(best: RunFolder, run: RunFolder) -> bool:
+def _is_copy(best: run_folder.RunFolder, run: run_folder.RunFolder) -> bool:
     """Whether both are the same attempt at the same configuration, by their times and ids."""
     pairs = ((best.status, run.status), (best.results, run.results))
     return all(copy.exists() and copy.read_bytes() == original.read_bytes() for copy, original in pairs)
 
 
-def _best_line(sweep: SweepFolder, plan: Plan) -> str:
-    found = files.read_json(RunFolder(sweep.best).results)
+def _best_line(sweep: folder.SweepFolder, plan: folder.Plan) -> str:
+    found = files.read_json(run_folder.RunFolder(sweep.best).results)
     overrides = next(member.overrides for member in plan.members if member.run_id == found["run_id"])
     test = f"; held-out test AUC {found['test']['auc']:.3f}, F1 {found['test']['f1']:.3f}" if found["test"] else ""
     words = " ".join([found["run_id"], *overrides])
@@ -107,7 +104,7 @@ def _runs_again(found: MemberState) -> bool:
     return found.state is State.done and not found.member.trains
 
 
-def _wait(sweep: SweepFolder, plan: Plan, launcher: launchers.Launcher) -> States:
+def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Launcher) -> States:
     try:
         with show.follow(len(plan.members)) as on_look:
             return wait(Watch(sweep, plan), launcher.step, on_look)

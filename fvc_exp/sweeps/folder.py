@@ -10,8 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.errors import ArtifactError
-from fvc_exp.io import files
-from fvc_exp.io.run_folder import FileName, RunFolder
+from fvc_exp.io import files, run_folder
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,10 @@ class Plan:
         return len(self.members) + len(self.invalid) + len(self.duplicates)
 
 
-class MemberFolder(RunFolder):
+class MemberFolder(run_folder.RunFolder):
     """A run folder that also keeps who works on it, and what earlier attempts left."""
 
-    lost = FileName("lost.json")  # what a driver found out about a job that ended without a status
+    lost = run_folder.FileName("lost.json")  # what a driver found out about a job that ended without a status
 
     @property
     def attempts(self) -> Path:

@@ -14,8 +14,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config.schema import Config, Search
-from fvc_exp.config.validate import PROX_NEWTON
+from fvc_exp.config import schema, validate
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console
 from fvc_exp.sweeps import driver, launchers, schedulers, show, states
@@ -31,7 +30,7 @@ class SweepOutcome:
     """
 
     complete: bool
-    results: tuple[SweepFolder, Config] | None = None
+    results: tuple[SweepFolder, schema.Config] | None = None
 
 
 def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> SweepOutcome:
@@ -43,10 +42,10 @@ def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str])
     """
     option = str(master.hydra.runtime.choices["hydra/launcher"])
     cluster = launchers.cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
-    if master.search.name is Search.grid and cluster is not None:
+    if master.search.name is schema.Search.grid and cluster is not None:
         raise ConfigError(
             f"search=grid makes its fits in one process: leave out hydra/launcher={option}, or use -m "
-            f"solver={PROX_NEWTON} without search; as one job: sbatch ops/slurm_stage5alpha.sh search=grid"
+            f"solver={validate.PROX_NEWTON} without search; as one job: sbatch ops/slurm_stage5alpha.sh search=grid"
         )
     grid = Grid(loader, master)
     points = grid.points(arguments)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from fvc_exp.config import schema, validate
 from fvc_exp.config.canonical import canonical, run_id
-from fvc_exp.config.schema import Config, Search, SearchConfig, Stage
-from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.io import console, files
@@ -35,7 +34,7 @@ class TrainingData:
         self._prepare = prepare
         self._known: dict[str, Prepared | DataError] = {}
 
-    def of(self, config: Config) -> Prepared:
+    def of(self, config: schema.Config) -> Prepared:
         """Root and content hash of what this configuration trains on.
 
         Raises:
@@ -52,7 +51,7 @@ class TrainingData:
             raise found
         return found
 
-    def _find(self, config: Config) -> Prepared:
+    def _find(self, config: schema.Config) -> Prepared:
         if not config.data.prepare:
             return self._read(config)
         if not self._prepare:
@@ -63,12 +62,12 @@ class TrainingData:
         pipeline.prepare_training(ready, console.progress_bar)
         return self._read(ready)
 
-    def _read(self, config: Config) -> Prepared:
+    def _read(self, config: schema.Config) -> Prepared:
         dataset = load_dataset(config.data, config.features)
         self.values = max(self.values, dataset.X.size)
         return config.data.root, dataset.content_hash()
 
-    def _read_if_made(self, config: Config) -> Prepared:
+    def _read_if_made(self, config: schema.Config) -> Prepared:
         from fvc_exp.demo.corpus import corpus_folder
 
         data = config.data
@@ -87,7 +86,7 @@ def make_plan(
     command: Sequence[str],
     common: Sequence[str],
     launcher: str,
-) -> tuple[Plan, Config]:
+) -> tuple[Plan, schema.Config]:
     """Sort what was requested; returns the plan and the first configuration that can run, for its ``sweep`` settings.
 
     Raises:
@@ -98,11 +97,11 @@ def make_plan(
     invalid: list[Refused] = []
     duplicates: list[Duplicate] = []
     errors: list[ConfigError | DataError] = []
-    first: Config | None = None
+    first: schema.Config | None = None
     for point, composed in requested:
         overrides = [text for text in point if text not in common]
         try:
-            config = to_typed(composed)
+            config = validate.to_typed(composed)
             member = _member(config, overrides, data)
         except (ConfigError, DataError) as error:
             invalid.append(Refused(overrides, str(error)))
@@ -132,7 +131,7 @@ def make_plan(
     return plan, first
 
 
-def sweep_path(config: Config, plan: Plan) -> Path:
+def sweep_path(config: schema.Config, plan: Plan) -> Path:
     """``outputs/sweeps/NAME``; a sweep without a name is named by what it runs, so that the same command resumes it.
 
     Raises:
@@ -146,21 +145,21 @@ def sweep_path(config: Config, plan: Plan) -> Path:
     return Path(config.outputs) / "sweeps" / (config.sweep.name or _digest(ids))
 
 
-def _member(config: Config, overrides: list[str], data: TrainingData) -> Member:
-    root, data_hash = data.of(config) if config.stage is Stage.train else (config.data.root, None)
+def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> Member:
+    root, data_hash = data.of(config) if config.stage is schema.Stage.train else (config.data.root, None)
     made = data_hash is not None
     ready = replace(
         config,
         plots=False,  # the best configuration gets its pictures at the end
-        search=SearchConfig(Search.none),  # that of the sweep, not of its members
+        search=schema.SearchConfig(schema.Search.none),  # that of the sweep, not of its members
         data=replace(config.data, root=str(Path(root).resolve()), prepare=config.data.prepare and not made),
     )
     return Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, ready)
 
 
-def _member_id(config: Config, data_hash: str | None) -> str:
+def _member_id(config: schema.Config, data_hash: str | None) -> str:
     """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
-    if config.stage is Stage.train:
+    if config.stage is schema.Stage.train:
         return run_id(config, data_hash or _UNKNOWN)
     return _digest({key: value for key, value in files.plain(asdict(config)).items() if key not in _INERT})
 

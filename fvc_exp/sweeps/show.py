@@ -12,8 +12,7 @@ from rich.table import Table
 
 from fvc_exp.io.console import frame_table, progress_bar
 from fvc_exp.runs.compare.ties import TieSummary
-from fvc_exp.sweeps import results
-from fvc_exp.sweeps.folder import Member, Plan
+from fvc_exp.sweeps import folder, results
 from fvc_exp.sweeps.states import AT_REST, TO_RUN, MemberState, State
 
 _STYLES = {State.done: "green", State.failed: "red", State.lost: "red", State.running: "yellow"}
@@ -24,7 +23,7 @@ _GOOD_SECONDS = 600.0
 _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
 
-def counts_line(plan: Plan, states: Sequence[MemberState]) -> str:
+def counts_line(plan: folder.Plan, states: Sequence[MemberState]) -> str:
     """The requested configurations: ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
     found = Counter(each.state for each in states)
     under_way = found[State.running] + found[State.pending]
@@ -38,7 +37,7 @@ def counts_line(plan: Plan, states: Sequence[MemberState]) -> str:
     return f"{plan.requested} requested: {', '.join(parts)}"
 
 
-def size_hint(plan: Plan, count: int) -> str | None:
+def size_hint(plan: folder.Plan, count: int) -> str | None:
     """Advice where the data are too small to run ``count`` configurations as jobs of a cluster.
 
     A rule of thumb on rows x columns x fits; None for a sweep that is large enough, or of unknown size.
@@ -59,7 +58,7 @@ def size_hint(plan: Plan, count: int) -> str | None:
     return None
 
 
-def print_plan(console: Console, plan: Plan, members: Sequence[Member]) -> None:
+def print_plan(console: Console, plan: folder.Plan, members: Sequence[folder.Member]) -> None:
     """What would run, and why the rest would not."""
     for member in members:
         console.print(f"run        {member.run_id}  {' '.join(member.overrides)}", markup=False, soft_wrap=True)
@@ -116,7 +115,7 @@ def states_json(states: Sequence[MemberState]) -> list[dict[str, Any]]:
     ]
 
 
-def leaderboard_json(plan: Plan, states: Sequence[MemberState], table: pl.DataFrame) -> dict[str, Any]:
+def leaderboard_json(plan: folder.Plan, states: Sequence[MemberState], table: pl.DataFrame) -> dict[str, Any]:
     """The leaderboard of collected results as plain data."""
     ranked = results.rank(table)
     return {
@@ -130,7 +129,7 @@ def leaderboard_json(plan: Plan, states: Sequence[MemberState], table: pl.DataFr
     }
 
 
-def print_leaderboard(console: Console, plan: Plan, states: Sequence[MemberState], table: pl.DataFrame) -> None:
+def print_leaderboard(console: Console, plan: folder.Plan, states: Sequence[MemberState], table: pl.DataFrame) -> None:
     """Print the ranking with its floors, then what failed and why, and what was never run."""
     ranked = results.rank(table)
     if len(ranked):

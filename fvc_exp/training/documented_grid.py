@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from fvc_exp._typing import Progress
-from fvc_exp.config import hydra_app, validate
-from fvc_exp.config.schema import Config, Penalty
+from fvc_exp.config import hydra_app, schema, validate
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.evaluation.metrics import Summary
 from fvc_exp.training.experiment import RunResult, cross_validate, run_experiment
@@ -20,12 +19,12 @@ SELECTION_METRIC = "auc"
 class ScoredConfig:
     """One configuration of the grid and how it did in cross-validation."""
 
-    config: Config
+    config: schema.Config
     summary: dict[str, Summary]
     flags: tuple[str, ...]
 
 
-def documented_grid(overrides: Sequence[str]) -> list[Config]:
+def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
     """The 28 distinct legal configurations of ``conf/experiment/grid_5alpha.yaml``, all with these overrides.
 
     Raises:
@@ -35,18 +34,18 @@ def documented_grid(overrides: Sequence[str]) -> list[Config]:
     pairs = [
         [f"penalty={penalty}", f"solver={solver}"]
         for penalty, solver in product(axes["penalty"], axes["solver"])
-        if solver in validate.LEGAL_SOLVERS[Penalty[penalty]]
+        if solver in validate.LEGAL_SOLVERS[schema.Penalty[penalty]]
     ]
     grid = []
     for c, config in product(axes["C"], hydra_app.compose_configs([[*overrides, *pair] for pair in pairs])):
-        is_mixed = config.penalty.name is Penalty.elasticnet
+        is_mixed = config.penalty.name is schema.Penalty.elasticnet
         ratios = map(float, axes["penalty.l1_ratio"]) if is_mixed else [config.penalty.l1_ratio]
         grid += [replace(config, C=float(c), penalty=replace(config.penalty, l1_ratio=ratio)) for ratio in ratios]
     return grid
 
 
 def search(
-    configs: Sequence[Config], dataset: Dataset, on_progress: Progress | None = None
+    configs: Sequence[schema.Config], dataset: Dataset, on_progress: Progress | None = None
 ) -> tuple[list[ScoredConfig], RunResult]:
     """Cross-validate every configuration on the folds of the first; run the one with the best mean AUC.
 

@@ -11,8 +11,7 @@ from sklearn import exceptions, impute, linear_model, preprocessing
 from sklearn.pipeline import Pipeline
 
 from fvc_exp._typing import Array, Labels
-from fvc_exp.config.schema import Config
-from fvc_exp.config.validate import PROX_NEWTON, effective_c, effective_l1_ratio, resolved_solver
+from fvc_exp.config import schema, validate
 from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.calibration import IsotonicMap, PlattScaling
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
@@ -67,17 +66,17 @@ class FittedModel:
         return replace(self, pipeline=pipeline)
 
 
-def build_pipeline(config: Config) -> Pipeline:
+def build_pipeline(config: schema.Config) -> Pipeline:
     """Median imputer, standard scaler and logistic regression, unfitted."""
     parameters: dict[str, Any] = {
-        "C": effective_c(config),
-        "l1_ratio": effective_l1_ratio(config),
+        "C": validate.effective_c(config),
+        "l1_ratio": validate.effective_l1_ratio(config),
         "max_iter": config.solver.max_iter,
         "tol": config.solver.tol,
         "class_weight": config.class_weight.value if config.class_weight else None,
     }
-    solver = resolved_solver(config.penalty.name, config.solver.name)
-    if solver == PROX_NEWTON:
+    solver = validate.resolved_solver(config.penalty.name, config.solver.name)
+    if solver == validate.PROX_NEWTON:
         classifier = ProxNewtonLogisticRegression(**parameters)
     else:
         classifier = linear_model.LogisticRegression(**parameters, solver=solver, random_state=config.seed)
@@ -86,7 +85,7 @@ def build_pipeline(config: Config) -> Pipeline:
     return Pipeline([("imputer", imputer), ("scaler", preprocessing.StandardScaler()), ("classifier", classifier)])
 
 
-def fit_pipeline(config: Config, X: Array, y: Labels) -> FittedModel:
+def fit_pipeline(config: schema.Config, X: Array, y: Labels) -> FittedModel:
     """Fit one pipeline to features (n, p) and labels (n,); warnings of the libraries become part of the result."""
     pipeline = build_pipeline(config)
     with warnings.catch_warnings(record=True) as caught:
@@ -98,4 +97,4 @@ def fit_pipeline(config: Config, X: Array, y: Labels) -> FittedModel:
     texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
     n_iter = int(np.max(pipeline.named_steps["classifier"].n_iter_))
     stopped = any(issubclass(item.category, exceptions.ConvergenceWarning) for item in caught)
-    return FittedModel(pipeline, n_iter, not stopped, texts, effective_c(config))
+    return FittedModel(pipeline, n_iter, not stopped, texts, validate.effective_c(config))

@@ -14,9 +14,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.video.container import Failure, reraise_memory_error, video_error
-from fvc_exp.video.packets import PacketSource, Run, decode_all, decode_runs, decoding_runs, sample_indices
-from fvc_exp.video.probe import Probe
+from fvc_exp.video import container, packets, probe
 
 # Formats whose first plane is 8-bit luma, one byte per pixel.
 LUMA_PLANE_FORMATS = frozenset(
@@ -133,8 +131,8 @@ class SampledFrames:
     def __init__(self, path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> None:
         self.path = path
         self.sampling = sampling
-        self._source = PacketSource(path, limits)
-        self.probe: Probe = self._source.probe
+        self._source = packets.PacketSource(path, limits)
+        self.probe: probe.Probe = self._source.probe
         self._pixels = PixelReader()
 
     def read(self, consume: Callable[[Iterator[Sample]], Result], *, every_frame: bool = False) -> Result:
@@ -145,8 +143,8 @@ class SampledFrames:
         good ones alone. ``every_frame`` hands on all good frames, sampled or not. Raises VideoError
         ``decode_failed`` if none is good.
         """
-        indices = sample_indices(self.probe.frame_count, self.sampling)
-        runs = None if every_frame else decoding_runs(self.probe, indices)
+        indices = packets.sample_indices(self.probe.frame_count, self.sampling)
+        runs = None if every_frame else packets.decoding_runs(self.probe, indices)
         if runs is not None:
             with suppress(_NotExactError):
                 return consume(self._selective(runs, indices))
@@ -155,25 +153,29 @@ class SampledFrames:
         except _ResampleError as fault:
             good = fault.good
         if not good:
-            raise video_error(Failure.decode_failed, self.path, "no frame could be decoded without fault")
-        kept = tuple(good[position] for position in sample_indices(len(good), self.sampling))
+            raise container.video_error(
+                container.Failure.decode_failed, self.path, "no frame could be decoded without fault"
+            )
+        kept = tuple(good[position] for position in packets.sample_indices(len(good), self.sampling))
         try:
             return consume(self._full(kept, every_frame, is_resampled=True))
         except _ResampleError as fault:
-            raise video_error(Failure.decode_failed, self.path, "decodes differently each time") from fault
+            raise container.video_error(
+                container.Failure.decode_failed, self.path, "decodes differently each time"
+            ) from fault
 
-    def _selective(self, runs: Sequence[Run], indices: Sequence[int]) -> Iterator[Sample]:
+    def _selective(self, runs: Sequence[packets.Run], indices: Sequence[int]) -> Iterator[Sample]:
         pending = {self.probe.packets.display_pts[index]: index for index in indices}
         facts = (0, "")
         try:
-            for frame in decode_runs(self._source, runs, frozenset(pending)):
+            for frame in packets.decode_runs(self._source, runs, frozenset(pending)):
                 if frame.pts in pending:
                     if frame.is_corrupt:
                         raise _NotExactError
                     facts = (frame.rotation, frame.format.name)
                     yield Sample(pending.pop(frame.pts), True, frame, self._pixels)
         except av.FFmpegError as error:
-            reraise_memory_error(error)
+            container.reraise_memory_error(error)
             raise _NotExactError from error
         if pending:
             raise _NotExactError
@@ -185,7 +187,7 @@ class SampledFrames:
         bad_frames = bad_packets = 0
         facts = (0, "")
         must_resample = False
-        for frame in decode_all(self._source):
+        for frame in packets.decode_all(self._source):
             if frame is None:
                 bad_packets += 1
                 continue

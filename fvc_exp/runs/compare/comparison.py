@@ -9,9 +9,8 @@ import numpy as np
 import polars as pl
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation import bootstrap
+from fvc_exp.evaluation import bootstrap, statistics
 from fvc_exp.evaluation.bootstrap import Interval, Scored
-from fvc_exp.evaluation.statistics import holm, p_value_above
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
 from fvc_exp.runs.compare.ties import ALPHA, RankedCandidate, TieSummary, direction
 
@@ -119,7 +118,7 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
                 interval, floor, dependence=dependence, folds=run.folds, groups=len(strata), sign=direction(metric)
             )
         )
-    adjusted = holm(np.array(p_values)).tolist()
+    adjusted = statistics.holm(np.array(p_values)).tolist()
     return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, floors, adjusted)), leaking)
 
 
@@ -139,4 +138,4 @@ def floor_p_value(
     """
     no_signal = bootstrap.no_signal_dependence(folds)
     error = interval.standard_error * math.sqrt((1 + no_signal) / (1 + dependence))
-    return p_value_above(sign * interval.estimate, error, sign * floor, groups - 2)
+    return statistics.p_value_above(sign * interval.estimate, error, sign * floor, groups - 2)

@@ -13,8 +13,7 @@ from fvc_exp.data.columns import KEY
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import IncompatibleError
 from fvc_exp.evaluation import bootstrap, metrics, statistics
-from fvc_exp.training.experiment import RunResult, fold_aucs
-from fvc_exp.training.pipeline import FittedModel, fit_pipeline
+from fvc_exp.training import experiment, pipeline
 
 _TAILS = (0.025, 0.975)
 C_VALUES = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, two per decade
@@ -30,7 +29,7 @@ SLICE_SCHEMA = {
 
 
 def coefficient_stability(
-    result: RunResult, replicates: int = 200, seed: int = 0, on_progress: Progress | None = None
+    result: experiment.RunResult, replicates: int = 200, seed: int = 0, on_progress: Progress | None = None
 ) -> pl.DataFrame:
     """Fit the final model to resampled groups of the development rows; one row per feature, then the intercept.
 
@@ -40,10 +39,10 @@ def coefficient_stability(
     the interval to zero with the coefficient: it shows how much the fit varies, not where the true value lies.
     """
     config, dataset, rows = at_final_c(result), result.dataset, result.split.development
-    exact = _weights(fit_pipeline(config, dataset.X[rows], dataset.y[rows]))
+    exact = _weights(pipeline.fit_pipeline(config, dataset.X[rows], dataset.y[rows]))
     drawn = []
     for done, sample in enumerate(group_samples(dataset, rows, replicates, seed), 1):
-        drawn.append(_weights(fit_pipeline(config, dataset.X[sample], dataset.y[sample])))
+        drawn.append(_weights(pipeline.fit_pipeline(config, dataset.X[sample], dataset.y[sample])))
         if on_progress:
             on_progress(done, replicates)
     table = np.array(drawn)
@@ -61,7 +60,7 @@ def coefficient_stability(
     )
 
 
-def at_final_c(result: RunResult) -> Config:
+def at_final_c(result: experiment.RunResult) -> Config:
     """The run's configuration with the C of its final model, and nothing left to search."""
     config = result.config
     c = result.final.C if np.isfinite(result.final.C) else config.C
@@ -80,12 +79,12 @@ def group_samples(dataset: Dataset, rows: Indices, replicates: int, seed: int) -
         yield np.concatenate(drawn)
 
 
-def _weights(model: FittedModel) -> Array:
+def _weights(model: pipeline.FittedModel) -> Array:
     return np.append(model.classifier.coef_[0], model.classifier.intercept_[0])
 
 
 def feature_importance(
-    result: RunResult, repeats: int = 10, seed: int = 0, on_progress: Progress | None = None
+    result: experiment.RunResult, repeats: int = 10, seed: int = 0, on_progress: Progress | None = None
 ) -> pl.DataFrame:
     """Fall of the AUC on each fold's test rows when a feature's values are shuffled among them (Breiman 2001).
 
@@ -109,7 +108,7 @@ def feature_importance(
     return pl.DataFrame(columns).sort("importance", descending=True, maintain_order=True)
 
 
-def _auc_of(model: FittedModel) -> Callable[[object, Array, Labels], float]:
+def _auc_of(model: pipeline.FittedModel) -> Callable[[object, Array, Labels], float]:
     return lambda _, X, y: metrics.auc(y, model.probability(X))
 
 
@@ -127,7 +126,7 @@ class RegularisationPath:
 
 
 def regularisation_path(
-    result: RunResult, c_values: Sequence[float] = C_VALUES, on_progress: Progress | None = None
+    result: experiment.RunResult, c_values: Sequence[float] = C_VALUES, on_progress: Progress | None = None
 ) -> RegularisationPath:
     """Cross-validate and refit the run's model for every C, on its own folds and development rows.
 
@@ -143,7 +142,7 @@ def regularisation_path(
     values = sorted({*c_values, config.C})
     for done, c in enumerate(values, 1):
         here = replace(config, C=c)
-        weights = fit_pipeline(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
+        weights = pipeline.fit_pipeline(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
         scores.append({"C": c, **_cross_validated(result, here), "nonzero": int(np.count_nonzero(weights))})
         coefficients += [(c, *each) for each in zip(dataset.feature_names, weights.tolist(), strict=True)]
         if on_progress:
@@ -153,9 +152,11 @@ def regularisation_path(
     )
 
 
-def _cross_validated(result: RunResult, config: Config) -> dict[str, float | None]:
+def _cross_validated(result: experiment.RunResult, config: Config) -> dict[str, float | None]:
     dataset, folds = result.dataset, result.split.folds
-    values = fold_aucs(result.data, lambda rows: fit_pipeline(config, dataset.X[rows], dataset.y[rows]))
+    values = experiment.fold_aucs(
+        result.data, lambda rows: pipeline.fit_pipeline(config, dataset.X[rows], dataset.y[rows])
+    )
     if len(values) == 1:
         return {"mean": float(values[0]), "std": None, "standard_error": None}
     per_repeat = sum(fold.repeat == folds[0].repeat for fold in folds)

@@ -11,12 +11,10 @@ from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Penalty
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.io import files, tables
-from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs import execute, load, plots
 from fvc_exp.runs.explain import analysis
-from fvc_exp.training.experiment import RunResult
-from fvc_exp.training.split_dataset import SplitDataset
+from fvc_exp.training import experiment, split_dataset
 
 _TABLES = ("coefficients", "importance", "slices")
 _WITH_INTERVAL = ("auc", "average_precision", "f1", "balanced_accuracy")
@@ -76,7 +74,7 @@ class InsightFolder:
     """Names of the files in ``insight/`` of a run; ``insight.json`` comes last and names the run."""
 
     def __init__(self, run: Path) -> None:
-        self.run = RunFolder(run)
+        self.run = run_folder.RunFolder(run)
         self.path = run / "insight"
         self.summary = self.path / "insight.json"
         self.path_figure = self.path / "regularisation_path.svg"
@@ -103,7 +101,7 @@ def explain(path: Path, *, replicates: int, on_progress: Progress | None = None)
 
 
 def insight_of(
-    result: RunResult, results: Mapping[str, Any], replicates: int, on_progress: Progress | None = None
+    result: experiment.RunResult, results: Mapping[str, Any], replicates: int, on_progress: Progress | None = None
 ) -> Insight:
     """All insight into a run; ``results`` is what its ``results.json`` says."""
     predictions = result.predictions()
@@ -162,12 +160,12 @@ def read_insight(path: Path) -> Insight | None:
     return Insight(summary["run_id"], cv, test, **frames, path=path_of_c)
 
 
-def _again(run: load.LoadedRun) -> RunResult:
+def _again(run: load.LoadedRun) -> experiment.RunResult:
     """The run's result once more, on its data and folds."""
     dataset, before = execute.dataset_of(run), run.provenance["data_sha256"]
     if (found := dataset.content_hash()) != before:
         raise DataError(f"{run.config.data.root}: the data changed: sha256 was {before}, is {found}")
-    return execute.run_on_one_thread(run.config, SplitDataset.of(run.config, dataset))
+    return execute.run_on_one_thread(run.config, split_dataset.SplitDataset.of(run.config, dataset))
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:

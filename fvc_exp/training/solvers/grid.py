@@ -10,8 +10,7 @@ from sklearn import impute, utils
 from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
-from fvc_exp.training.solvers import newton, shared_newton, subproblem
-from fvc_exp.training.solvers.derivatives import QuadraticModel, WeightedRows
+from fvc_exp.training.solvers import derivatives, newton, shared_newton, subproblem
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
 _ROWS_PER_COLUMN, _POINTS = 3, 4
@@ -91,7 +90,7 @@ def fit_grid(
             raise ValueError("two classes are needed, but the rows of a part are of one class")
         Z, mean, scale = _standardised(X[rows])
         weights = utils.compute_class_weight(class_weight, classes=np.array([0, 1]), y=labels)
-        weighted = WeightedRows(Z, labels.astype(np.float64), weights[labels])
+        weighted = derivatives.WeightedRows(Z, labels.astype(np.float64), weights[labels])
         return mean, scale, _fit_points(weighted, points, tol, max_iter)
 
     most = 2 if X.nbytes > _LARGE else len(parts)
@@ -107,7 +106,7 @@ def fit_grid(
     return GridFit(np.stack(means), np.stack(scales), **columns)
 
 
-def _fit_points(rows: WeightedRows, points: Sequence[Point], tol: float, max_iter: int) -> PartFit:
+def _fit_points(rows: derivatives.WeightedRows, points: Sequence[Point], tol: float, max_iter: int) -> PartFit:
     """Fit every point to standardised rows: together where that pays, the rest one after the other."""
     m, (n, p) = len(points), rows.Z.shape
     done, n_iter, gap = np.zeros(m, np.bool_), np.zeros(m, np.int64), np.full(m, np.inf)
@@ -124,11 +123,11 @@ def _fit_points(rows: WeightedRows, points: Sequence[Point], tol: float, max_ite
 
 
 def _fit_path(
-    fits: PartFit, rows: WeightedRows, points: Sequence[Point], chosen: Indices, tol: float, max_iter: int
+    fits: PartFit, rows: derivatives.WeightedRows, points: Sequence[Point], chosen: Indices, tol: float, max_iter: int
 ) -> None:
     """Fit the chosen points one after the other, by mix and then from the strongest penalty to the weakest."""
     p, mix = rows.Z.shape[1], np.nan
-    model: QuadraticModel | None = None
+    model: derivatives.QuadraticModel | None = None
     for number in sorted(chosen, key=lambda each: (points[each].l1_ratio, points[each].C)):
         point = points[number]
         if point.l1_ratio != mix:

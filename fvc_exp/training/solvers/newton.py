@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fvc_exp._typing import Array
-from fvc_exp.training.solvers import subproblem
-from fvc_exp.training.solvers.derivatives import TINY, QuadraticModel, quadratic_model
+from fvc_exp.training.solvers import derivatives, subproblem
 
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
 _SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
@@ -75,11 +74,11 @@ class Solution:
     gap: float
     converged: bool
     separable: bool
-    model: QuadraticModel | None
+    model: derivatives.QuadraticModel | None
 
 
 def minimise(
-    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: QuadraticModel | None = None
+    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: derivatives.QuadraticModel | None = None
 ) -> Solution:
     """Minimise F from (w, b) until the bound is at most ``tol``; ``model`` is one of the same rows, to begin with.
 
@@ -91,7 +90,9 @@ def minimise(
     gap, before, n_iter, stalled = np.inf, np.inf, 0, 0
     while n_iter < max_iter and stalled < _STALLED and gap > tol and point.value > floor:
         was_given = model is not None
-        model = model or quadratic_model(problem.X, problem.s * point.wrong * point.right, problem.intercept)
+        model = model or derivatives.quadratic_model(
+            problem.X, problem.s * point.wrong * point.right, problem.intercept
+        )
         step = _newton_step(problem, model, point)
         following, length = _line_search(problem, point, step)
         if following is None:
@@ -127,7 +128,7 @@ def _evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
     return Iterate(w, b, eta, np.where(is_right, smaller, larger), np.where(is_right, larger, smaller), loss + penalty)
 
 
-def _newton_step(problem: Problem, model: QuadraticModel, point: Iterate) -> NewtonStep:
+def _newton_step(problem: Problem, model: derivatives.QuadraticModel, point: Iterate) -> NewtonStep:
     theta = problem.s * np.where(problem.y > 0, -point.wrong, point.wrong)
     gradient = theta @ problem.X
     intercept_gradient = float(theta.sum()) if problem.intercept else 0.0
@@ -154,15 +155,17 @@ def _line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[It
 
 
 def _duality_gap(
-    problem: Problem, model: QuadraticModel, point: Iterate, following: Iterate, step: NewtonStep
+    problem: Problem, model: derivatives.QuadraticModel, point: Iterate, following: Iterate, step: NewtonStep
 ) -> float:
     """The bound on (F - min F) / F after a full step; infinite where theta is out of bounds."""
     wrong = point.wrong + np.where(problem.y > 0, -model.d, model.d) * step.u / problem.s
     if wrong.min() < 0 or wrong.max() > 1:
         return float(np.inf)
     distance = wrong - following.wrong
-    loss = float(problem.s @ (distance * distance / np.maximum(following.wrong * following.right, TINY)))
-    return (loss + _residual_gap(step.residual, following.w, problem.l1, problem.l2)) / max(following.value, TINY)
+    loss = float(problem.s @ (distance * distance / np.maximum(following.wrong * following.right, derivatives.TINY)))
+    return (loss + _residual_gap(step.residual, following.w, problem.l1, problem.l2)) / max(
+        following.value, derivatives.TINY
+    )
 
 
 def _residual_gap(residual: Array, w: Array, l1: Array, l2: Array) -> float:
