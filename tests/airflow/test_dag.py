@@ -1,7 +1,5 @@
 """The DAG in a real Airflow: parsing, params, the five stages on a small corpus, a retry."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import subprocess

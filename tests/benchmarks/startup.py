@@ -7,8 +7,6 @@ of a sweep differ in who composes the configuration and in the claim of the fold
 floor of it all.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource

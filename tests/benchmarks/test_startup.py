@@ -1,7 +1,5 @@
 """The benchmark of the start-up runs, and its parts add up."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

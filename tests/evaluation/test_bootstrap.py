@@ -1,7 +1,5 @@
 """The intervals must cover the truth as often as they say, also where models learn from correlated groups."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

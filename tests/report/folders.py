@@ -1,7 +1,5 @@
 """Finished runs and sweeps as folders, with names that would be markup if they were not escaped."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A real SLURM of one machine for the tests below this folder, which all carry the mark ``slurm``."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

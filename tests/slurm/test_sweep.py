@@ -1,7 +1,5 @@
 """Sweeps on a real SLURM: complete, resumed, broken on purpose; each task of an array is one configuration."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Folders of small videos, and the configuration that the stage tests run with."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Plans and sweep folders over small tables, without a shell."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

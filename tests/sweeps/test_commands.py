@@ -1,7 +1,5 @@
 """``fvc`` on sweep folders, called in this process."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Whole sweeps by the real command line: in the driver's own process and in local ones."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """``search=grid``: the same sweep as ``-m`` with the same solver, its fits made all at once."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess
