@@ -17,6 +17,7 @@ from fvc_exp.config.validate import LEGAL_SOLVERS, PROX_NEWTON
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import inner_parts
 from fvc_exp.errors import ConfigError, DataError
+from fvc_exp.runs.artifacts import portable_model
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.training.calibration import best_threshold
 from fvc_exp.training.experiment import fit_configuration
@@ -216,7 +217,7 @@ def test_scores_decisions_and_records_use_the_fold_s_threshold(compose_config: C
 @pytest.mark.parametrize(("calibration", "threshold"), CHOICES, ids=IDS)
 def test_the_portable_model_decides_as_the_model(compose_config: Compose, calibration: str, threshold: str) -> None:
     result = run(compose_config(f"calibration={calibration}", f"threshold={threshold}"), signal_dataset())
-    portable = PortableModel.from_json(json.loads(json.dumps(PortableModel.from_result(result).to_json())), "x")
+    portable = PortableModel.from_json(json.loads(json.dumps(portable_model(result).to_json())), "x")
     X = result.dataset.X
     np.testing.assert_allclose(portable.probability(X), result.final.probability(X), rtol=0, atol=1e-12)
     assert portable.threshold == result.final.threshold
