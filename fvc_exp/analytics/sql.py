@@ -13,8 +13,6 @@ from fvc_exp.errors import DataError, MissingExtraError, QueryError
 from fvc_exp.io.tables import collect, scan_table
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
 _SNIFFED_BYTES = 256
 
 

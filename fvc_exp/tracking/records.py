@@ -19,17 +19,9 @@ from fvc_exp.sweeps.results import flat_parameters
 from fvc_exp.sweeps.states import MemberState, State, open_sweep
 
 _PREFIX = "fvc."  # of our tags
-
-
 KEY = f"{_PREFIX}key"  # the tag by which a run is found again
-
-
 _LONGEST = 1000  # characters of a tag or parameter; MLflow cuts at 6000, and so long a text helps nobody
-
-
 _REFUSED = re.compile(r"[^\w./: -]")
-
-
 Metric = tuple[str, float, int]  # name, value, and step: the fold, counted on over repeats
 
 

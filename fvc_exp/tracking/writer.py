@@ -16,8 +16,6 @@ from fvc_exp.tracking.records import KEY, Record, Records
 from fvc_exp.tracking.store import artifacts_uri
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # which view the UI opens
-
-
 _NEEDED = ("scikit-learn", "numpy", "scipy", "skops", "pandas")
 
 

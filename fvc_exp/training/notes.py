@@ -18,7 +18,6 @@ FLAGS = {
     "edge_of_grid": "the best C is the smallest or largest of those tried: try further ones",
 }
 
-
 _SMALLEST_GRID = 3  # values; of two, both are edges
 
 
