@@ -122,7 +122,7 @@ def test_interrupt_is_printed_and_recorded(tables: Path, tmp_path: Path) -> None
     assert process.stderr is not None
     while "folds ..." not in process.stderr.readline():
         assert time.monotonic() < deadline
-    time.sleep(1)
+    time.sleep(5)  # in the fit, after the imports that it needs
     process.send_signal(signal.SIGINT)
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 1

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from fvc_exp.cli.app import app
@@ -99,7 +99,7 @@ def test_a_model_of_other_features_is_refused(outputs: Path, tmp_path: Path) -> 
         predict(tmp_path, [str(sorted(videos(outputs).iterdir())[0])])
 
 
-def fvc(*arguments: str) -> Result:
+def fvc(*arguments: str) -> Any:
     return CliRunner().invoke(app, arguments)
 
 
