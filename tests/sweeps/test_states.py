@@ -27,7 +27,7 @@ NO_REASON = "cancelled while pending"
 class FakeQueue:
     """A scheduler that says what the test tells it."""
 
-    answer: dict[str, str] | SchedulerError = {}  # noqa: RUF012
+    answer: dict[str, str] | SchedulerError = {}  # noqa: RUF012 - replaced, never changed
 
     def active(self, _jobs: object) -> dict[str, str]:
         if isinstance(self.answer, SchedulerError):

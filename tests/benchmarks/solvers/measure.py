@@ -73,7 +73,7 @@ def climb(
     last, best, spent = Rung(None, "not reached"), float("inf"), 0.0
     for tol in TOLS:
         try:
-            result, cost = measure(lambda tol=tol: fit(tol))  # type: ignore[misc]
+            result, cost = measure(lambda tol=tol: fit(tol))  # type: ignore[misc]  # lambdas with defaults
             reached = suboptimality(result)
         except FAILURES as error:
             last = failed(error)

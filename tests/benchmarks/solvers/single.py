@@ -33,6 +33,7 @@ def cell(problem: Problem, methods: Sequence[Method], job: Job) -> Iterator[dict
             if method.own not in minima:
                 minima[method.own] = minimum(method.judged(problem))
             judge = minima[method.own].suboptimality
+            # mypy cannot type a lambda with a default
             rungs = climb(lambda tol, fit=fit: fit(tol)[0], judge, TARGETS, job.limit)  # type: ignore[misc]
         entries.append((method, fit, rungs))
     for target in TARGETS:

@@ -38,7 +38,7 @@ class LocalSlurm:
         try:
             self._settings.write_files()
             self.restart()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no daemon may be left, and it is raised again
             self._end()
             raise
         return self
