@@ -77,7 +77,7 @@ def csv_text(frame: pl.DataFrame) -> str:
     return frame.with_columns(texts).write_csv()
 
 
-def read_own(path: Path) -> pl.DataFrame:
+def read_run_table(path: Path) -> pl.DataFrame:
     """A parquet or CSV file of a run folder; ``[`` and ``*`` in its path are no pattern."""
     if path.suffix == ".csv":
         return pl.read_csv(path, glob=False, infer_schema_length=None)

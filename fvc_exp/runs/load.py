@@ -120,17 +120,17 @@ class LoadedRun:
     @cached_property
     def predictions(self) -> pl.DataFrame:
         """One row per video and split it was scored in."""
-        return _table(self.folder.predictions, tables.read_own)
+        return _table(self.folder.predictions, tables.read_run_table)
 
     @cached_property
     def folds(self) -> pl.DataFrame:
         """One row per video and fold that tested it."""
-        return _table(self.folder.folds, tables.read_own)
+        return _table(self.folder.folds, tables.read_run_table)
 
     @cached_property
     def coefficients(self) -> pl.DataFrame:
         """One row per feature, and the intercept."""
-        return _table(self.folder.coefficients, tables.read_own)
+        return _table(self.folder.coefficients, tables.read_run_table)
 
     @cached_property
     def model(self) -> PortableModel:

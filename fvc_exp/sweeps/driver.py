@@ -82,7 +82,7 @@ def _picture(run: run_folder.RunFolder) -> bytes:
     from fvc_exp.runs.plots import png_bytes, roc_pr_figure
 
     data_name = canonical.read_config(run.config).data.name
-    return png_bytes(roc_pr_figure(tables.read_own(run.predictions), files.read_json(run.results), data_name))
+    return png_bytes(roc_pr_figure(tables.read_run_table(run.predictions), files.read_json(run.results), data_name))
 
 
 def _is_copy(best: run_folder.RunFolder, run: run_folder.RunFolder) -> bool:

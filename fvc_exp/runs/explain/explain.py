@@ -171,4 +171,4 @@ def _again(run: load.LoadedRun) -> experiment.RunResult:
 def _read_parquet(path: Path) -> pl.DataFrame:
     if not path.exists():
         raise ArtifactError(f"{path}: is missing; explain the run again")
-    return tables.read_own(path)
+    return tables.read_run_table(path)
