@@ -23,8 +23,9 @@ from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import sweep_path
 from fvc_exp.training import split_dataset
 from tests.conftest import ROOT, write_tables
+from tests.processes import until
 from tests.shell import run_py
-from tests.sweeps.conftest import FAST, MakePlan, maker, until
+from tests.sweeps.conftest import FAST, MakePlan, maker
 
 AXES = ("penalty=l2,l1,elasticnet", "C=0.1,1", "penalty.l1_ratio=0.5", "plots=false")
 FEW = (*AXES, "C=0.3")
@@ -181,7 +182,7 @@ def test_a_killed_driver_is_followed_by_one_that_comes_to_the_same_results(
 ) -> None:
     words = ["search=grid", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *AXES]
     with subprocess.Popen([sys.executable, str(ROOT / "run.py"), *words], stderr=subprocess.DEVNULL) as driver:
-        until(lambda: any(tables.glob("out/sweeps/*/runs/*/status.json")))
+        until(lambda: any(tables.glob("out/sweeps/*/runs/*/status.json")), every=0.01)
         driver.kill()
     (path,) = (tables / "out" / "sweeps").iterdir()
     sweep = SweepFolder(path)

@@ -13,7 +13,7 @@ from fvc_exp.config.validate import require_mlflow
 from fvc_exp.errors import MissingExtraError
 from tests.conftest import write_tables
 from tests.shell import ROOT, run_py
-from tests.sweeps.conftest import FAST
+from tests.sweeps.conftest import sweep_arguments
 
 SPY = f"{ROOT / 'tests' / 'tracking' / 'spy'}{os.pathsep}{ROOT}"
 EXPERIMENT = "fvc-exp"
@@ -60,10 +60,6 @@ def ended_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sweep(ended_sweep: Path, tmp_path: Path) -> Path:
     """A copy of that sweep in an outputs folder of its own."""
     return Path(shutil.copytree(ended_sweep, tmp_path / "outputs" / "sweeps" / "mine"))
-
-
-def sweep_arguments(tables: Path, *more: str) -> list[str]:
-    return ["-m", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *more]
 
 
 def fvc_track(*arguments: object, **options: Any) -> subprocess.Popen[str]:

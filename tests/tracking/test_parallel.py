@@ -10,7 +10,8 @@ import pytest
 from fvc_exp.tracking.import_runs import track
 from tests.conftest import write_tables
 from tests.shell import run_py_process
-from tests.tracking.conftest import family, fvc_track, runs_of, sweep_arguments
+from tests.sweeps.conftest import sweep_arguments
+from tests.tracking.conftest import family, fvc_track, runs_of
 from tests.tracking.servers import mlflow_command
 from tests.tracking.test_import_runs import MLFLOW_WARNINGS, identities, models_of, statuses
 
