@@ -105,9 +105,9 @@ def run(config: Config, dataset: Dataset, on_progress: Progress | None = None) -
     return run_experiment(config, SplitDataset.of(config, dataset), on_progress)
 
 
-def write_tables(folder: Path) -> None:
+def write_tables(folder: Path, dataset: Dataset | None = None) -> None:
     """Metadata as CSV and stage-2 features as parquet, as data=fvc reads them."""
-    dataset = signal_dataset()
+    dataset = dataset or signal_dataset()
     metadata = {"video_path": dataset.ids, "label": ["fake" if label else "real" for label in dataset.y]}
     pl.DataFrame({**metadata, "group": dataset.group_names}).write_csv(folder / "scaled_metadata.csv")
     features = {f"f{column}": dataset.X[:, column] for column in range(dataset.X.shape[1])}
