@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import skip_or_fail
 from tests.processes import until
 from tests.slurm.local_slurm import LocalSlurm, UnavailableError
 
@@ -71,9 +72,7 @@ def started(*, optional: bool = False, **options: int) -> Iterator[Cluster]:
         try:
             cluster = Cluster(Path(folder), **options)
         except UnavailableError as error:
-            if not optional and os.environ.get("CI") == "true":
-                pytest.fail(str(error))
-            pytest.skip(str(error))
+            (pytest.skip if optional else skip_or_fail)(str(error))
         with cluster:
             yield cluster
 

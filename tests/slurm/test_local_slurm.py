@@ -34,12 +34,6 @@ def stubborn_job(cluster: Cluster, folder: Path) -> int:
     return int(written(folder / "out"))
 
 
-def test_the_daemons_of_a_cluster(cluster: Cluster) -> None:
-    assert list(cluster.pids) == ["munged", "slurmctld", "slurmd"]
-    assert list(cluster.ports) == ["slurmctld", "slurmd"]
-    cluster.check()
-
-
 def test_up_is_ready_while_jobs_take_every_cpu(cluster: Cluster) -> None:
     job = cluster.submit("sleep 100", "--cpus-per-task=4")
     cluster.wait_for(job, "RUNNING")

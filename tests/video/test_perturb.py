@@ -114,15 +114,12 @@ def test_blur_is_gaussian(frames: list[Frame]) -> None:
 @pytest.mark.parametrize(("name", "lowest", "highest"), [("drop", 780, 820), ("duplicate", 1180, 1220)])
 def test_drop_and_duplicate_at_random(name: str, lowest: int, highest: int) -> None:
     numbered = [np.full((2, 2, 3), number, np.int64) for number in range(1000)]
-    kept = [int(frame[0, 0, 0]) for frame in perturb(iter(numbered), Operation(name, {"share": 0.2}), _random())]
+    shown = perturb(iter(numbered), Operation(name, {"share": 0.2}), np.random.default_rng(3))
+    kept = [int(frame[0, 0, 0]) for frame in shown]
     assert lowest <= len(kept) <= highest
     assert kept == sorted(kept)
     assert kept[0] == 0
     assert len(set(kept)) == (1000 if name == "duplicate" else len(kept))
-
-
-def _random() -> np.random.Generator:
-    return np.random.default_rng(3)
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.0, 1.25])
