@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
@@ -105,9 +106,9 @@ def run(config: Config, dataset: Dataset, on_progress: Progress | None = None) -
     return run_experiment(config, SplitDataset.of(config, dataset), on_progress)
 
 
-def write_tables(folder: Path) -> None:
+def write_tables(folder: Path, dataset: Dataset | None = None) -> None:
     """Metadata as CSV and stage-2 features as parquet, as data=fvc reads them."""
-    dataset = signal_dataset()
+    dataset = dataset or signal_dataset()
     metadata = {"video_path": dataset.ids, "label": ["fake" if label else "real" for label in dataset.y]}
     pl.DataFrame({**metadata, "group": dataset.group_names}).write_csv(folder / "scaled_metadata.csv")
     features = {f"f{column}": dataset.X[:, column] for column in range(dataset.X.shape[1])}
@@ -148,13 +149,16 @@ def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def skip_or_fail(missing: str) -> NoReturn:
+    """Skip a test for what this machine lacks, or fail where CI=true, which must have it all."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A browser with a profile of its own; without chromium the tests are skipped, but not where CI=true."""
     if missing := _missing():
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        skip_or_fail(missing)
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 

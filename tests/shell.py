@@ -32,7 +32,7 @@ def run_py_process(*arguments: str, **options: object) -> CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-def fvc(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:
+def fvc(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:
     """``fvc arguments``: its exit code, and what it prints."""
     command = ["fvc", *map(str, arguments)]
     return _called(command, lambda: runpy.run_module("fvc_exp.cli", run_name="__main__"), cwd, env)

@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.airflow.conftest import DAG_ID, SMALL, STAGES, Airflow
+from tests.processes import free_port, is_alive, until
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -43,17 +43,6 @@ class WebUI:
             return json.load(answer)
 
 
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait until the condition gives something."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            if found := condition():
-                return found
-        time.sleep(0.5)
-    pytest.fail(f"{what}: not within {PATIENCE} s")
-
-
 def with_descendants(pids: list[int]) -> set[int]:
     """The processes, and all that they started."""
     parents = {}
@@ -66,13 +55,6 @@ def with_descendants(pids: list[int]) -> set[int]:
         new = {child for child, parent in parents.items() if parent in found} - found
         found |= new
     return found
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def stop(processes: list[subprocess.Popen[bytes]]) -> None:
@@ -93,9 +75,7 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
 def web_ui(make_airflow: Callable[[str], Airflow]) -> Iterator[WebUI]:
     """Airflow on a free port of the loopback interface."""
     airflow = make_airflow("web")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     url = f"http://127.0.0.1:{port}"
     env = airflow.env | {
         "AIRFLOW__API__BASE_URL": url,
@@ -125,7 +105,7 @@ def web_ui(make_airflow: Callable[[str], Airflow]) -> Iterator[WebUI]:
 @pytest.fixture(scope="module")
 def finished(web_ui: WebUI, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A run of the DAG, triggered from the command line and done by the scheduler; its id."""
-    until(lambda: web_ui.get(f"/api/v2/dags/{DAG_ID}"), "the DAG to be found")
+    until(lambda: web_ui.get(f"/api/v2/dags/{DAG_ID}"), PATIENCE, "the DAG to be found", every=0.5)
     conf = SMALL | {"outputs": str(tmp_path_factory.mktemp("outputs")), "augmentations": 0}
     command = web_ui.airflow.command("dags", "trigger", DAG_ID, "--run-id", "seen", "--conf", json.dumps(conf))
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=web_ui.env, cwd=web_ui.airflow.home)
@@ -135,7 +115,7 @@ def finished(web_ui: WebUI, tmp_path_factory: pytest.TempPathFactory) -> str:
         found: str = web_ui.get(f"/api/v2/dags/{DAG_ID}/dagRuns/seen")["state"]
         return found if found in ("success", "failed") else None
 
-    assert until(state, "the run to end") == "success", web_ui.airflow.tries()
+    assert until(state, PATIENCE, "the run to end", every=0.5) == "success", web_ui.airflow.tries()
     return "seen"
 
 
@@ -146,7 +126,11 @@ def test_run_and_its_five_tasks_are_shown(web_ui: WebUI, finished: str, browser:
     def text() -> str:
         return str(browser.execute_script("return document.body.innerText"))
 
-    until(lambda: all(re.search(rf"^{stage}$", text(), re.MULTILINE) for stage in STAGES), "five tasks on the page")
+    until(
+        lambda: all(re.search(rf"^{stage}$", text(), re.MULTILINE) for stage in STAGES),
+        PATIENCE,
+        "five tasks on the page",
+    )
     assert "Success" in text()
     tasks = web_ui.get(f"/api/v2/dags/{DAG_ID}/dagRuns/{finished}/taskInstances")["task_instances"]
     assert {task["task_id"]: task["state"] for task in tasks} == dict.fromkeys(STAGES, "success")
@@ -164,7 +148,7 @@ def test_no_program_outlives_the_end() -> None:
     """``stop`` is what the other tests rely on: a process that ignores SIGTERM is ended with its child."""
     command = ["bash", "-c", "trap '' TERM; sleep 300 & while true; do sleep 1; done"]
     process = subprocess.Popen(command)
-    until(lambda: len(with_descendants([process.pid])) > 1, "a child")
+    until(lambda: len(with_descendants([process.pid])) > 1, PATIENCE, "a child")
     started = with_descendants([process.pid])
     stop([process])
     assert not any(map(is_alive, started))

@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
-from fvc_exp.features import blocks, filters, scaled
+from fvc_exp.features import scaled
 from fvc_exp.features.extract import extract
 from fvc_exp.features.scaled import Scaling
-from fvc_exp.features.strips import BATCH_PIXELS, padded_strips, stack_frames
+from fvc_exp.features.strips import BATCH_PIXELS, stack_frames
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import sample_indices
 from fvc_exp.video.probe import probe
@@ -195,17 +195,8 @@ def steps(path: Path) -> dict[str, float]:
     frames = stack_frames([scaled.crop(luma, box) for luma in lumas])
     actions: dict[str, Callable[[], object]] = {
         "probe": lambda: probe(path, LIMITS),
-        "noise": lambda: [filters.noise_sums(strips) for strips in padded_strips(frames)],
-        "blur": lambda: (
-            [filters.laplacian_sums(frame) for frame in frames],
-            [filters.gradient_sums(strips) for strips in padded_strips(frames)],
-        ),
-        "dct": lambda: blocks.dct_features(frames),
-        "blocks": lambda: blocks.border_and_inside(frames),
         "stage2": lambda: scaled.stage2_pixel_features(frames),
         "edges": lambda: scaled.edge_density(frames),
-        "texture": lambda: scaled.spread_of_local_deviation(frames),
-        "colour": lambda: scaled.colour_deviation([scaled.crop(rgb, box) for rgb in rgbs]),
         "stage4": lambda: scaled.stage4_pixel_features(lumas, rgbs, box),
     }
     costs = {name: 1e3 * float(np.median([cpu_seconds(action) for _ in range(30)])) for name, action in actions.items()}

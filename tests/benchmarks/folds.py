@@ -5,7 +5,6 @@ Video Corpus (median 7, largest 223) with mixed labels. Printed are CPU seconds,
 are: the deviation over folds of the share of each class's rows (the mean of both classes), and of the size of a fold.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable
@@ -32,10 +31,8 @@ def rows_of(kind: str, n: int, random: np.random.Generator) -> tuple[Indices, In
 
 def main() -> None:
     """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=list(ROUNDS), help="default: %(default)s")
     found = []
-    for n in parser.parse_args().rows:
+    for n, rounds in ROUNDS.items():
         for kind in ("groups of 11", "cascades"):
             y, groups = rows_of(kind, n, np.random.default_rng(0))
             dealers: dict[str, Callable[..., list[Indices]]] = {
@@ -44,7 +41,7 @@ def main() -> None:
             }
             seconds: dict[str, list[float]] = {who: [] for who in dealers}
             even = {}
-            for seed in range(ROUNDS.get(n, 1)):
+            for seed in range(rounds):
                 for who, deal in dealers.items():
                     began = time.process_time()
                     folds = deal(y, groups, FOLDS, seed)

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-ROWS, FEATURES, COPIES = 3278, 26, 11
 LIBRARIES = ("numpy", "scipy.stats", "sklearn.linear_model", "polars", "rich")
 Seconds = dict[str, float]
 
@@ -41,22 +40,11 @@ def timed(parts: Seconds, name: str) -> Iterator[None]:
     parts[name] = parts.get(name, 0.0) + cpu() - began
 
 
-def write_tables(folder: Path) -> None:
-    """The data set of the measurement."""
-    import numpy as np
-    import polars as pl
+def write_data(folder: Path) -> None:
+    """The data set of the measurement; its imports are none of what a child measures."""
+    from tests.conftest import signal_dataset, write_tables
 
-    random = np.random.default_rng(0)
-    groups = np.arange(ROWS) // COPIES
-    y = random.permutation(np.arange(groups[-1] + 1) % 2)[groups]
-    X = random.normal(size=(groups[-1] + 1, FEATURES))[groups] + 0.3 * random.normal(size=(ROWS, FEATURES))
-    X += 0.2 * y[:, None]
-    ids = [f"video{row:05d}.mp4" for row in range(ROWS)]
-    pl.DataFrame({"video_path": ids, "label": y, "group": [f"g{code}" for code in groups]}).write_parquet(
-        folder / "scaled_metadata.parquet"
-    )
-    features = {f"f{column}": X[:, column] for column in range(FEATURES)}
-    pl.DataFrame({"video_path": ids, **features}).write_parquet(folder / "features_stage2.parquet")
+    write_tables(folder, signal_dataset(n_groups=298, copies=11, n_features=26))
 
 
 def wrapped(parts: Seconds, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,7 +120,7 @@ def main() -> None:
     seen: dict[str, list[Seconds]] = {}
     for _, way in product(range(arguments.rounds), ("run.py", "member")):
         with tempfile.TemporaryDirectory() as name:
-            write_tables(Path(name))
+            write_data(Path(name))
             bare: Seconds = {}
             with timed(bare, "bare python"):
                 subprocess.run([sys.executable, "-c", "pass"], check=True)

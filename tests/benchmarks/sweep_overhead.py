@@ -1,13 +1,12 @@
 """What a sweep costs beside its fits, and what Hydra's own sweeper does: ``python -m tests.benchmarks.sweep_overhead``.
 
-1. Seconds from the start of the driver to ``sbatch``, for 300 configurations (``--points``). sbatch is a script here
+1. Seconds from the start of the driver to ``sbatch``, for 300 configurations. sbatch is a script here
    that notes its call and ends the driver, so this needs no SLURM.
 2. CPU seconds of the in-process launcher for each configuration beyond those of its fits: the difference of two grids,
    so that start-up and the final table drop out, less the fits measured alone. Resident data and pictures are left out
    on both sides.
 """
 
-import argparse
 import json
 import os
 import resource
@@ -23,6 +22,7 @@ from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.training.pipeline import fit_pipeline
 from tests.conftest import ROOT, write_tables
 
+POINTS = 300
 STOCK = ("hydra/sweeper=basic",)
 SBATCH = """#!/bin/sh
 date +%s.%N > "$NOTE"
@@ -86,22 +86,19 @@ def overhead(folder: Path, small: int, large: int, name: str, *more: str) -> flo
 
 def main() -> None:
     """Measure both, print them and their ratios as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--points", type=int, default=300, help="grid of the first measurement; default: %(default)s")
-    points = parser.parse_args().points
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_tables(folder)
         submit = {
-            "ours": seconds_to_sbatch(folder, points, "ours"),
-            "hydra": seconds_to_sbatch(folder, points, "hydra", *STOCK),
+            "ours": seconds_to_sbatch(folder, POINTS, "ours"),
+            "hydra": seconds_to_sbatch(folder, POINTS, "hydra", *STOCK),
         }
         each = {"ours": overhead(folder, 10, 50, "each"), "hydra": overhead(folder, 10, 50, "stock", *STOCK)}
         (sweep,) = (folder / "each50" / "sweeps").iterdir()
         fits = fit_seconds(sweep)
     beyond = {who: seconds - fits for who, seconds in each.items()}
     print(json.dumps({
-        "points": points,
+        "points": POINTS,
         "seconds_to_sbatch": submit, "hydra_to_ours_sbatch": submit["hydra"] / submit["ours"],
         "cpu_seconds_of_fits": fits,
         "cpu_seconds_beyond_fits": beyond, "hydra_to_ours_beyond_fits": beyond["hydra"] / beyond["ours"],

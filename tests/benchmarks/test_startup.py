@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.startup import ROOT, write_tables
+from tests.benchmarks.startup import ROOT, write_data
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("way", "parts"), [("run.py", {"load", "split", "fits", "audit"}), ("member", {"fits"})])
 def test_every_part_is_measured(way: str, parts: set[str], tmp_path: Path) -> None:
-    write_tables(tmp_path)
+    write_data(tmp_path)
     command = [sys.executable, "-m", "tests.benchmarks.startup", "--child", str(tmp_path), way]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     warm = json.loads(done.stdout)["warm"]

@@ -12,7 +12,7 @@ from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMN
 from fvc_exp.features.scaled import Scaling
 from fvc_exp.video.decode import SampledFrames
 from tests.features import reference
-from tests.video.clips import LIMITS, SAMPLING, moving_frames, write_clip
+from tests.video.clips import LIMITS, SAMPLING, cut_in_half, moving_frames, write_clip
 
 SCALING = Scaling(box_x=0, box_y=16, box_width=160, box_height=90, is_upscaled=False, is_downscaled=True)
 
@@ -131,9 +131,8 @@ def test_forensic_sees_every_frame(clip: Path) -> None:
 
 
 def test_damaged_video_counts_and_still_gives_features(clip: Path, tmp_path: Path) -> None:
-    whole = write_clip(tmp_path / "whole.mp4", moving_frames(100), faststart=True).read_bytes()
-    path = tmp_path / "cut.mp4"
-    path.write_bytes(whole[: len(whole) // 2])
+    whole = write_clip(tmp_path / "whole.mp4", moving_frames(100), faststart=True)
+    path = cut_in_half(whole, tmp_path / "cut.mp4")
     result = extract(path, [Table.stage2, Table.forensic], SAMPLING, LIMITS)
     assert result.provenance.frames_corrupt >= 1
     assert 5 <= result.provenance.frames_sampled <= result.provenance.frames_ok < 100

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.conftest import ROOT, SMALL_DEMO, run_py
+from tests.conftest import ROOT, SMALL_DEMO, run_py, skip_or_fail
 
 pytestmark = pytest.mark.slow
 Notebook = dict[str, Any]
@@ -65,8 +65,7 @@ BEFORE = beside_it()
 def executed(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Notebook:
     """The notebook with its outputs; a cell that raises or warns fails the tests."""
     if absent := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
-        missing = f"not installed: {', '.join(absent)}; pip install 'fvc-exp[notebook,analytics]'"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+        skip_or_fail(f"not installed: {', '.join(absent)}; pip install 'fvc-exp[notebook,analytics]'")
     folder = tmp_path_factory.mktemp("kernel")
     environment = os.environ | {
         "FVC_RUN": str(demo_run),

@@ -5,11 +5,13 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import skip_or_fail
+from tests.processes import until
 from tests.slurm.local_slurm import LocalSlurm, UnavailableError
 
 HERE = Path(__file__).parent
@@ -20,15 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker("slurm")
-
-
-def until(condition: Callable[[], bool], timeout: float, what: str) -> None:
-    """Wait for the condition, and fail with what was waited for."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what}: not within {timeout:.0f} s")
-        time.sleep(0.1)
 
 
 class Cluster(LocalSlurm):
@@ -79,9 +72,7 @@ def started(*, optional: bool = False, **options: int) -> Iterator[Cluster]:
         try:
             cluster = Cluster(Path(folder), **options)
         except UnavailableError as error:
-            if not optional and os.environ.get("CI") == "true":
-                pytest.fail(str(error))
-            pytest.skip(str(error))
+            (pytest.skip if optional else skip_or_fail)(str(error))
         with cluster:
             yield cluster
 

@@ -6,21 +6,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.slurm.conftest import Cluster, started, until
+from tests.processes import is_alive, until
+from tests.slurm.conftest import Cluster, started
 from tests.slurm.local_slurm import LocalSlurm, LocalSlurmError, UnavailableError, host
-
-
-def runs(pid: int) -> bool:
-    """Whether the pid is in use by more than a zombie."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def listens(port: int) -> bool:
@@ -38,12 +32,6 @@ def stubborn_job(cluster: Cluster, folder: Path) -> int:
     """Start a job that ignores SIGTERM; returns the pid of its shell."""
     cluster.submit("trap '' TERM; echo $$; while true; do sleep 1; done", output=folder / "out")
     return int(written(folder / "out"))
-
-
-def test_the_daemons_of_a_cluster(cluster: Cluster) -> None:
-    assert list(cluster.pids) == ["munged", "slurmctld", "slurmd"]
-    assert list(cluster.ports) == ["slurmctld", "slurmd"]
-    cluster.check()
 
 
 def test_up_is_ready_while_jobs_take_every_cpu(cluster: Cluster) -> None:
@@ -69,19 +57,6 @@ def test_sacct_refuses_without_accounting(cluster: Cluster) -> None:
     assert "accounting storage is disabled" in done.stderr
 
 
-def test_array_job_runs_every_task(cluster: Cluster, tmp_path: Path) -> None:
-    job = cluster.submit("echo task $SLURM_ARRAY_TASK_ID", "--array=0-3", output=tmp_path / "%a.txt")
-    cluster.wait_for(job, "COMPLETED")
-    assert cluster.squeue(job) == {f"{job}_{task}": "COMPLETED" for task in range(4)}
-    assert [(tmp_path / f"{task}.txt").read_text() for task in range(4)] == [f"task {task}\n" for task in range(4)]
-
-
-def test_exit_code_becomes_failed(cluster: Cluster) -> None:
-    job = cluster.submit("exit 3")
-    cluster.wait_for(job, "COMPLETED", "FAILED")
-    assert cluster.squeue(job) == {job: "FAILED"}
-
-
 @pytest.mark.parametrize(
     ("option", "message"),
     [("--cpus-per-task=5", "More processors requested than permitted"), ("--array=0-1001", "Invalid job array")],
@@ -105,7 +80,7 @@ def test_time_limit_ends_a_job(cluster: Cluster, tmp_path: Path) -> None:
     began, pid = time.monotonic(), int(written(tmp_path / "out"))
     cluster.wait_for(job, "TIMEOUT", timeout=110)
     assert time.monotonic() - began > 50
-    until(lambda: not runs(pid), 10, "the job's process to end")
+    until(lambda: not is_alive(pid), 10, "the job's process to end")
 
 
 def test_jobs_outlive_slurmctld(cluster: Cluster, tmp_path: Path) -> None:
@@ -139,7 +114,7 @@ def test_a_crashed_node_makes_its_job_run_again(cluster: Cluster, tmp_path: Path
     job = cluster.submit(f"echo $$ > {tmp_path}/run$SLURM_RESTART_COUNT; sleep 100")
     pid = int(written(tmp_path / "run"))
     cluster.kill("node")
-    assert not runs(pid)
+    assert not is_alive(pid)
     cluster.wait_for(job, "PENDING", timeout=60)
     cluster.restart()
     written(tmp_path / "run1")
@@ -165,21 +140,27 @@ def test_the_end_of_the_block_leaves_nothing_behind(slurm: Cluster, tmp_path: Pa
             other.kill(name)
         pids = {*other.pids.values(), *other.job_processes()}
         assert stubborn in pids
-        assert all(map(runs, pids))
-    assert not any(map(runs, pids))
+        assert all(map(is_alive, pids))
+    assert not any(map(is_alive, pids))
     assert not any(map(listens, other.ports.values()))
     assert not other.job_processes()
-    assert runs(slurm.pids["slurmctld"])
+    assert is_alive(slurm.pids["slurmctld"])
 
 
-def foreground(folder: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
-    """The command line's cluster in a new folder, and the variables that it prints."""
+@pytest.fixture
+def foreground(slurm: Cluster) -> Iterator[subprocess.Popen[str]]:
+    """The command line's cluster in a new folder, once it has said how to use it."""
+    folder = slurm.conf.parent.with_name(f"{slurm.conf.parent.name}-up")
     command = [sys.executable, "-m", "tests.slurm.local_slurm", "up", "--cpus", "1", "--folder", str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert re.match(r"# ready: a job has run \(\d+\.\d s\)", process.stdout.readline())
-    name, _, value = process.stdout.readline().strip().removeprefix("export ").partition("=")
-    return process, {name: value}
+    try:
+        assert process.stdout is not None
+        assert re.match(r"# ready: a job has run \(\d+\.\d s\)", process.stdout.readline())
+        assert process.stdout.readline() == f"export SLURM_CONF={folder}/slurm.conf\n"
+        yield process
+    finally:
+        process.kill()
+        shutil.rmtree(folder)
 
 
 def children(pid: int) -> list[int]:
@@ -189,41 +170,25 @@ def children(pid: int) -> list[int]:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)], ids=["INT", "TERM", "KILL"]
 )
-def test_daemons_end_with_the_command_line(number: signal.Signals, code: int, slurm: Cluster) -> None:
-    folder = slurm.conf.parent.with_name(f"{slurm.conf.parent.name}-{number}")
-    process, exported = foreground(folder)
-    try:
-        assert exported == {"SLURM_CONF": f"{folder}/slurm.conf"}
-        srun = subprocess.run(
-            ["srun", "-n1", "echo", "from the job"],
-            env=os.environ | exported,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert srun.stdout == "from the job\n"
-        daemons = children(process.pid)
-        assert len(daemons) == 3
-        process.send_signal(number)
-        printed = process.communicate(timeout=30)
-        assert (process.returncode, *printed) == (code, "", "")
-        until(lambda: not any(map(runs, daemons)), 10, "the daemons to end")
-    finally:
-        process.kill()
-        shutil.rmtree(folder)
+def test_daemons_end_with_the_command_line(
+    number: signal.Signals, code: int, slurm: Cluster, foreground: subprocess.Popen[str]
+) -> None:
+    conf = f"{slurm.conf.parent}-up/slurm.conf"
+    command, environment = ["srun", "-n1", "echo", "from the job"], os.environ | {"SLURM_CONF": conf}
+    assert subprocess.check_output(command, env=environment, text=True) == "from the job\n"
+    daemons = children(foreground.pid)
+    assert len(daemons) == 3
+    foreground.send_signal(number)
+    printed = foreground.communicate(timeout=30)
+    assert (foreground.returncode, *printed) == (code, "", "")
+    until(lambda: not any(map(is_alive, daemons)), 10, "the daemons to end")
 
 
-def test_a_daemon_that_ends_ends_the_command_line(slurm: Cluster) -> None:
-    folder = slurm.conf.parent.with_name(f"{slurm.conf.parent.name}-daemon")
-    process, _ = foreground(folder)
-    try:
-        os.kill(children(process.pid)[0], signal.SIGKILL)
-        _, error = process.communicate(timeout=30)
-        assert process.returncode == 1
-        assert re.match(r"local_slurm: munged ended: .*\(see .*/logs\)\n$", error)
-    finally:
-        process.kill()
-        shutil.rmtree(folder)
+def test_a_daemon_that_ends_ends_the_command_line(foreground: subprocess.Popen[str]) -> None:
+    os.kill(children(foreground.pid)[0], signal.SIGKILL)
+    _, error = foreground.communicate(timeout=30)
+    assert foreground.returncode == 1
+    assert re.match(r"local_slurm: munged ended: .*\(see .*/logs\)\n$", error)
 
 
 def test_two_clusters_do_not_meet(cluster: Cluster, tmp_path: Path) -> None:

@@ -9,17 +9,19 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from tests.conftest import ROOT, signal_dataset
-from tests.slurm.conftest import Cluster, started, until
+from tests.conftest import ROOT, write_tables
+from tests.processes import SABOTAGE, until
+from tests.slurm.conftest import Cluster, started
 from tests.sweeps.conftest import FAST
 from tests.sweeps.sabotage import sitecustomize as broken
 
-SABOTAGE = ROOT / "tests" / "sweeps" / "sabotage"
 GRID = ("penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.01,0.1,1,10", "penalty.l1_ratio=0.1,0.5,0.9")
 SMALL = ("penalty=l2", "solver=lbfgs", "C=0.1,0.2,0.3,0.4,0.5,0.6")
 
@@ -59,22 +61,22 @@ class Project:
         (path,) = (self.folder / "out" / "sweeps").iterdir()
         return path
 
+    def submissions(self) -> list[dict[str, Any]]:
+        """What was noted of each submission."""
+        return [json.loads(path.read_text()) for path in (self.path / "submissions").glob("*.json")]
+
     def jobs(self) -> list[str]:
         """All job ids that were noted."""
-        records = [json.loads(path.read_text()) for path in (self.path / "submissions").glob("*.json")]
-        return [job for record in records for job in record["jobs"] or []]
+        return [job for record in self.submissions() for job in record["jobs"] or []]
 
     def job_of(self, c: float) -> str:
         """The newest job of the configuration with this C."""
-        (run_id,) = (each["run_id"] for each in self.plan()["members"] if each["parameters"]["C"] == c)
-        records = [json.loads(path.read_text()) for path in (self.path / "submissions").glob("*.json")]
-        newest = max((record for record in records if [run_id] in record["members"]), key=lambda r: r["submitted"])
+        members = json.loads((self.path / "plan.json").read_text())["members"]
+        (run_id,) = (each["run_id"] for each in members if each["parameters"]["C"] == c)
+        own = [record for record in self.submissions() if [run_id] in record["members"]]
+        newest = max(own, key=lambda record: record["submitted"])
         job: str = newest["jobs"][newest["members"].index([run_id])]
         return job
-
-    def plan(self) -> dict[str, list[dict[str, dict[str, float]]]]:
-        plan: dict[str, list[dict[str, dict[str, float]]]] = json.loads((self.path / "plan.json").read_text())
-        return plan
 
     def statuses(self) -> list[dict[str, object]]:
         return [json.loads(path.read_text()) for path in self.path.glob("runs/*/status.json")]
@@ -87,14 +89,6 @@ class Project:
         """Wait until this many jobs have been noted."""
         sweeps = self.folder / "out" / "sweeps"
         until(lambda: sweeps.exists() and any(sweeps.iterdir()) and len(self.jobs()) == count, 60, f"{count} jobs")
-
-
-def write_tables(folder: Path) -> None:
-    dataset = signal_dataset()
-    metadata = {"video_path": dataset.ids, "label": dataset.y, "group": dataset.group_names}
-    pl.DataFrame(metadata).write_csv(folder / "scaled_metadata.csv")
-    features = {f"f{column}": dataset.X[:, column] for column in range(dataset.X.shape[1])}
-    pl.DataFrame({"video_path": dataset.ids, **features}).write_parquet(folder / "features_stage2.parquet")
 
 
 @pytest.fixture
@@ -156,7 +150,7 @@ def test_seven_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project
     values = (broken.TIME_LIMIT, broken.HANG, broken.RAISE, broken.EXIT, broken.KILL, broken.NO_METRICS)
     listed = ",".join(str(value) for value in (*values, *fine, pending))
     limits = ("hydra.launcher.timeout_min=1", "hydra.launcher.array_parallelism=3")
-    driver = project.start("penalty=l2", f"C={listed}", *limits, PYTHONPATH=f"{SABOTAGE}:{ROOT}")
+    driver = project.start("penalty=l2", f"C={listed}", *limits, **SABOTAGE)
     project.wait_for_jobs(10)
     project.cluster.run("scancel", project.job_of(pending))
     hanging = project.job_of(broken.HANG)
@@ -193,7 +187,7 @@ def test_seven_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project
 
 
 def test_a_killed_driver_is_followed_by_one_that_submits_nothing(project: Project) -> None:
-    driver = project.start(*SMALL, PYTHONPATH=f"{SABOTAGE}:{ROOT}", ALL_SLOW="3")
+    driver = project.start(*SMALL, **SABOTAGE, ALL_SLOW="3")
     project.wait_for_jobs(6)
     driver.kill()
     driver.communicate()
@@ -205,7 +199,7 @@ def test_a_killed_driver_is_followed_by_one_that_submits_nothing(project: Projec
 
 
 def test_a_driver_that_died_before_it_noted_the_job_is_followed_too(project: Project) -> None:
-    code, printed = project.sweep(*SMALL, "sweep.wait=false", PYTHONPATH=f"{SABOTAGE}:{ROOT}", ALL_SLOW="3")
+    code, printed = project.sweep(*SMALL, "sweep.wait=false", **SABOTAGE, ALL_SLOW="3")
     assert code == 0, printed
     (record,) = (project.path / "submissions").glob("*.json")
     record.write_text(json.dumps({**json.loads(record.read_text()), "jobs": None}))
@@ -217,7 +211,7 @@ def test_a_driver_that_died_before_it_noted_the_job_is_followed_too(project: Pro
 
 
 def test_launch_and_leave(project: Project) -> None:
-    code, printed = project.sweep(*SMALL, "sweep.wait=false", PYTHONPATH=f"{SABOTAGE}:{ROOT}", ALL_SLOW="3")
+    code, printed = project.sweep(*SMALL, "sweep.wait=false", **SABOTAGE, ALL_SLOW="3")
     assert code == 0, printed
     assert not (project.path / "results.parquet").exists()
     assert project.fvc("status", str(project.path)).returncode == 3
@@ -233,32 +227,26 @@ def requeue(project: Project) -> None:
     project.cluster.run("scontrol", "requeue", project.jobs()[0])
 
 
-def restart_slurmctld(project: Project) -> None:
-    project.cluster.wait_until_saved()
-    project.cluster.kill("slurmctld")
-    time.sleep(3)
+def crash(project: Project, target: str, seconds: float) -> None:
+    """Kill a daemon or the node, and start it again after so long."""
+    if target != "slurmd":  # which knows nothing that could be lost
+        project.cluster.wait_until_saved()
+    project.cluster.kill(target)
+    time.sleep(seconds)
     project.cluster.restart()
 
 
-def restart_slurmd(project: Project) -> None:
-    project.cluster.kill("slurmd")
-    time.sleep(3)
-    project.cluster.restart()
-
-
-def crash_node(project: Project) -> None:
-    project.cluster.wait_until_saved()
-    project.cluster.kill("node")
-    time.sleep(15)
-    project.cluster.restart()
-
-
-DISTURBANCES = {"requeue": requeue, "slurmctld": restart_slurmctld, "slurmd": restart_slurmd, "node": crash_node}
+DISTURBANCES: dict[str, Callable[[Project], None]] = {
+    "requeue": requeue,
+    "slurmctld": partial(crash, target="slurmctld", seconds=3),
+    "slurmd": partial(crash, target="slurmd", seconds=3),
+    "node": partial(crash, target="node", seconds=15),
+}
 
 
 @pytest.mark.parametrize("disturb", DISTURBANCES.values(), ids=DISTURBANCES)
 def test_a_disturbed_cluster_loses_nothing(project: Project, disturb: Callable[[Project], None]) -> None:
-    driver = project.start(*SMALL, PYTHONPATH=f"{SABOTAGE}:{ROOT}", ALL_SLOW="8")
+    driver = project.start(*SMALL, **SABOTAGE, ALL_SLOW="8")
     project.wait_for_jobs(6)
     until(lambda: any(project.path.glob("runs/*/attempts/1.claim")), 60, "the first run to begin")
     disturb(project)

@@ -5,10 +5,10 @@ from pathlib import Path
 import av
 import numpy as np
 
+from tests.video import clips
 from tests.video.clips import Encoding, moving_frames, write_clip, write_sound, x264
 
 NEWLINE, QUOTES = "two\nlines.mp4", 'it\'s "quoted" $HOME; *.mp4'
-X265 = {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1"}
 
 
 def write_all(root: Path, outside: Path) -> None:
@@ -26,13 +26,9 @@ def write_all(root: Path, outside: Path) -> None:
 def _write_broken(root: Path) -> None:
     (root / "zero.mp4").write_bytes(b"")
     (root / "text.mp4").write_text("this is not a video\n" * 200)
-    good = write_clip(root / "good.mp4", moving_frames(60), x264("keyint=20"), faststart=True).read_bytes()
-    (root / "cut_in_the_middle.mp4").write_bytes(good[: len(good) // 2])
-    flipped = bytearray(good)
-    random = np.random.default_rng(1)
-    for position in random.integers(good.index(b"mdat") + 1000, len(good), 60):
-        flipped[position] ^= int(random.integers(1, 256))
-    (root / "bit_flips.mp4").write_bytes(flipped)
+    good = write_clip(root / "good.mp4", moving_frames(60), x264("keyint=20"), faststart=True)
+    clips.cut_in_half(good, root / "cut_in_the_middle.mp4")
+    clips.flip_bytes(good, root / "bit_flips.mp4", 60)
     index_last = write_clip(root / "cut_before_moov.mp4", moving_frames(20)).read_bytes()
     (root / "cut_before_moov.mp4").write_bytes(index_last[: index_last.index(b"moov") - 4])
     write_sound(root / "audio_only.mp4")
@@ -42,16 +38,9 @@ def _write_unusual(root: Path) -> None:
     write_clip(root / "one_frame.mp4", moving_frames(1))
     steps = np.cumsum([0] + [20, 200] * 14 + [20]).tolist()
     write_clip(root / "vfr.mp4", moving_frames(30), x264(pts=steps))
-    ten_bit = Encoding("libx265", pixel_format="yuv420p10le", options=X265)
-    write_clip(root / "hevc_10_bit.mp4", moving_frames(12), ten_bit)
+    write_clip(root / "hevc_10_bit.mp4", moving_frames(12), clips.HEVC_10_BIT)
     write_clip(root / "odd_yuv444p.mp4", moving_frames(12, 71, 159), x264(pixel_format="yuv444p"))
-    with av.open(str(root / "good.mp4")) as source, av.open(str(root / "rotated.mp4"), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        stream.set_display_rotation(90)
-        for packet in source.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                target.mux(packet)
+    clips.turn(root / "good.mp4", root / "rotated.mp4", 90)
 
 
 def _write_large(root: Path) -> None:

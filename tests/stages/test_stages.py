@@ -178,13 +178,6 @@ def test_more_augmentations_keep_the_first(tmp_path: Path) -> None:
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
-def test_labels_come_from_the_present_input(tmp_path: Path) -> None:
-    videos = pl.DataFrame({"video_path": ["gone.mp4"], "label": ["real"]})
-    run_scale(videos, root=tmp_path, video=VIDEO)
-    run_scale(videos.with_columns(label=pl.lit("fake")), root=tmp_path, video=VIDEO)
-    assert read(tmp_path, "scaled_metadata")["label"].to_list() == ["fake"]
-
-
 def test_scaled_metadata_of_another_origin_is_refused(tmp_path: Path) -> None:
     videos = pl.DataFrame({"video_path": ["a.mp4"], "label": ["real"]})
     with pytest.raises(DataError, match=r"scaled_metadata: column 'scaled_path' is missing.*stage=scale writes it"):

@@ -55,15 +55,6 @@ def test_rows_are_kept_and_merged_when_all_are_there(tmp_path: Path) -> None:
     ]
 
 
-def test_nothing_is_left_but_the_table(tmp_path: Path) -> None:
-    with make(tmp_path) as store:
-        for key, source in SOURCES.items():
-            store.add(key, source, {"value": 1.0})
-        store.flush()
-        assert store.merge(CURRENT, KEYS)
-    assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]
-
-
 @pytest.mark.parametrize(
     ("first", "second", "kept"),
     [(BAD, 2.0, 2.0), (2.0, BAD, 2.0), (1.0, 2.0, 2.0), (Failed("worker_died", ""), BAD, "timeout")],

@@ -27,6 +27,11 @@ FAST = "audit.permutations=0"  # the audit of a run costs more than its fits
 MakePlan = Callable[..., Plan]
 
 
+def sweep_arguments(tables: Path, *more: str) -> list[str]:
+    """What run.py is called with for a sweep over the tables, beside ``more``."""
+    return ["-m", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *more]
+
+
 @pytest.fixture(scope="session")
 def loader() -> ConfigLoader:
     """Hydra's own loader of conf/."""
@@ -80,14 +85,6 @@ def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner:
     path.write_text(json.dumps(facts | owner))
     os.utime(path, (time.time() - age,) * 2)
     return path
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,13 @@
 import json
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from fvc_exp.cli.app import app
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.schedulers import Cluster, Submission, write_submission
+from tests.shell import fvc
 from tests.sweeps.conftest import MakePlan
-
-
-def fvc(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture
@@ -37,50 +32,50 @@ def fail_second(sweep: SweepFolder, plan: Plan) -> None:
 
 def test_status_of_an_unfinished_sweep(sweep: SweepFolder, plan: Plan) -> None:
     done = fvc("status", sweep.path, "--json")
-    assert done.exit_code == 3
+    assert done.returncode == 3
     shown = json.loads(done.stdout)["members"]
     assert [(each["run_id"], each["state"]) for each in shown] == [
         (plan.members[0].run_id, "done"),
         (plan.members[1].run_id, "waiting"),
     ]
     assert "1 done, 1 waiting" in fvc("status", sweep.path).stdout
-    assert fvc("status", sweep.path, "--watch").exit_code == 3  # at rest: it ends at once
+    assert fvc("status", sweep.path, "--watch").returncode == 3  # at rest: it ends at once
 
 
 def test_status_of_a_failed_sweep(sweep: SweepFolder, plan: Plan) -> None:
     fail_second(sweep, plan)
     done = fvc("status", sweep.path)
-    assert done.exit_code == 1
+    assert done.returncode == 1
     assert "ValueError: boom" in done.stdout
 
 
 def test_leaderboard_writes_nothing(sweep: SweepFolder, plan: Plan) -> None:
     before = {path: path.stat().st_mtime_ns for path in sweep.path.rglob("*")}
     done = fvc("leaderboard", sweep.path, "--json")
-    assert done.exit_code == 0
+    assert done.returncode == 0
     assert [each["run_id"] for each in json.loads(done.stdout)["ranking"]] == [plan.members[0].run_id]
     assert {path: path.stat().st_mtime_ns for path in sweep.path.rglob("*")} == before
 
 
 def test_leaderboard_before_anything_is_finished(make: MakePlan, sweep: SweepFolder) -> None:
     sweep.write_plan(make("C=0.1"))
-    assert fvc("leaderboard", sweep.path).exit_code == 3
+    assert fvc("leaderboard", sweep.path).returncode == 3
 
 
 def test_collect_then_retry_then_collect(sweep: SweepFolder, plan: Plan) -> None:
     fail_second(sweep, plan)
-    assert fvc("collect", sweep.path).exit_code == 1
+    assert fvc("collect", sweep.path).returncode == 1
     for path in (sweep.results, sweep.results_csv, sweep.folds, sweep.leaderboard, sweep.best / "results.json"):
         assert path.exists()
     again = fvc("retry", sweep.path)
-    assert again.exit_code == 0, again.stderr
+    assert again.returncode == 0, again.stderr
     assert "1 already done, 1 to run" in again.stderr
-    assert fvc("collect", sweep.path).exit_code == 0
-    assert fvc("retry", sweep.path, "--no-wait").exit_code == 2
+    assert fvc("collect", sweep.path).returncode == 0
+    assert fvc("retry", sweep.path, "--no-wait").returncode == 2
 
 
 def test_a_plan_of_another_version_is_one_line(sweep: SweepFolder) -> None:
     sweep.plan.write_text("{}")
     done = fvc("status", sweep.path)
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert done.stderr.startswith(f"error: {sweep.plan}: was not written by this version")

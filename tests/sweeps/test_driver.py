@@ -18,15 +18,10 @@ from fvc_exp.sweeps.driver import copy_best
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.states import State, member_states
+from tests.processes import SABOTAGE, until
 from tests.shell import ROOT, run_py, run_py_process
-from tests.sweeps.conftest import FAST, MakePlan, until
+from tests.sweeps.conftest import MakePlan, sweep_arguments
 from tests.sweeps.sabotage import sitecustomize as broken
-
-SABOTAGE = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'sweeps' / 'sabotage'}{os.pathsep}{ROOT}"}
-
-
-def arguments(tables: Path, *more: str) -> list[str]:
-    return ["-m", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *more]
 
 
 def sweep_of(tables: Path) -> Path:
@@ -41,7 +36,7 @@ def states(tables: Path) -> dict[str, tuple[State, str]]:
 
 
 def test_a_sweep_in_process_and_again(tables: Path) -> None:
-    command = arguments(tables, "penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.1,1")
+    command = sweep_arguments(tables, "penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.1,1")
     first = run_py(*command)
     assert first.returncode == 0, first.stderr
     assert "12 requested: 2 invalid, 0 duplicates, 0 already done, 10 to run" in first.stderr
@@ -84,7 +79,7 @@ def raise_torn(*_: object) -> None:
 
 def test_dry_writes_nothing(tables: Path) -> None:
     before = {path.name for path in tables.iterdir()}
-    done = run_py(*arguments(tables, "penalty=l2,elasticnet", "solver=liblinear", "C=1,1.0", "sweep.dry=true"))
+    done = run_py(*sweep_arguments(tables, "penalty=l2,elasticnet", "solver=liblinear", "C=1,1.0", "sweep.dry=true"))
     assert done.returncode == 0, done.stderr
     assert "4 requested: 2 invalid, 1 duplicates, 0 already done, 1 to run" in done.stdout
     assert "nothing was submitted" in done.stdout
@@ -92,15 +87,15 @@ def test_dry_writes_nothing(tables: Path) -> None:
 
 
 def test_a_named_sweep_grows(tables: Path) -> None:
-    assert run_py(*arguments(tables, "C=0.1", "sweep.name=mine")).returncode == 0
-    more = run_py(*arguments(tables, "C=0.1,1", "sweep.name=mine", "sweep.dry=true"))
+    assert run_py(*sweep_arguments(tables, "C=0.1", "sweep.name=mine")).returncode == 0
+    more = run_py(*sweep_arguments(tables, "C=0.1,1", "sweep.name=mine", "sweep.dry=true"))
     assert "1 already done, 1 to run" in more.stdout
 
 
 def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> None:
     """Local processes: one raises, one is killed, one is fine."""
-    command = arguments(tables, "penalty=l2", f"C={broken.RAISE},{broken.KILL},1")
-    done = run_py_process(*command, "hydra/launcher=local", env=SABOTAGE)
+    command = sweep_arguments(tables, "penalty=l2", f"C={broken.RAISE},{broken.KILL},1")
+    done = run_py_process(*command, "hydra/launcher=local", env=os.environ | SABOTAGE)
     assert done.returncode == 1, done.stderr
     assert states(tables) == {
         f"C={broken.RAISE}": (State.failed, "ValueError"),
@@ -115,8 +110,8 @@ def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> No
 
 
 def test_a_killed_driver_leaves_local_jobs_that_the_next_one_waits_for(tables: Path) -> None:
-    command = arguments(tables, "penalty=l2", "C=0.1", "hydra/launcher=submitit_local")
-    environment = SABOTAGE | {"ALL_SLOW": "12"}
+    command = sweep_arguments(tables, "penalty=l2", "C=0.1", "hydra/launcher=submitit_local")
+    environment = os.environ | SABOTAGE | {"ALL_SLOW": "12"}
     with subprocess.Popen(
         [sys.executable, "run.py", *command], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
     ) as driver:
@@ -129,7 +124,7 @@ def test_a_killed_driver_leaves_local_jobs_that_the_next_one_waits_for(tables: P
 
 
 def test_an_interrupted_sweep_keeps_what_is_finished(tables: Path) -> None:
-    command = arguments(tables, "cv.n_repeats=1,5000")
+    command = sweep_arguments(tables, "cv.n_repeats=1,5000")
     with subprocess.Popen(
         [sys.executable, "run.py", *command], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as driver:
@@ -157,7 +152,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("more", "message"), REFUSED.values(), ids=REFUSED)
 def test_a_mistake_is_one_line_and_leaves_nothing(tables: Path, more: list[str], message: str) -> None:
-    done = run_py(*arguments(tables, "C=0.1,1", *more))
+    done = run_py(*sweep_arguments(tables, "C=0.1,1", *more))
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
@@ -166,9 +161,9 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tables: Path, more: list[str],
 
 
 def test_an_experiment_file_is_a_sweep_of_its_own(tables: Path) -> None:
-    done = run_py(*arguments(tables, "experiment=grid_5alpha", "sweep.dry=true")[1:])
+    done = run_py(*sweep_arguments(tables, "experiment=grid_5alpha", "sweep.dry=true")[1:])
     assert "72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run" in done.stdout
-    done = run_py(*arguments(tables, "experiment=grid_5alpha", "C=5", "sweep.dry=true")[1:])
+    done = run_py(*sweep_arguments(tables, "experiment=grid_5alpha", "C=5", "sweep.dry=true")[1:])
     assert "18 requested: 3 invalid, 8 duplicates, 0 already done, 7 to run" in done.stdout
 
 
@@ -176,7 +171,7 @@ def test_planning_for_slurm_loads_no_scikit_learn(tables: Path) -> None:
     code = (
         "import atexit, runpy, sys\n"
         "atexit.register(lambda: print(*sys.modules))\n"
-        f"sys.argv = {['run.py', *arguments(tables, 'C=0.1,1', 'sweep.dry=true')]!r}\n"
+        f"sys.argv = {['run.py', *sweep_arguments(tables, 'C=0.1,1', 'sweep.dry=true')]!r}\n"
         "runpy.run_path('run.py', run_name='__main__')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

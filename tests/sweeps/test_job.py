@@ -7,7 +7,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from fvc_exp.errors import DataError
@@ -77,14 +76,6 @@ def test_a_member_that_is_under_way_is_waited_for(sweep: SweepFolder, member: Me
     write_json(folder.status, {"state": "done", "attempt": 1, "job": "1"})
     waiting.join(timeout=20)
     assert answers[0]["job"] == "1"
-
-
-def test_data_that_changed_after_the_plan_are_refused(sweep: SweepFolder, member: Member, tables: Path) -> None:
-    features = pl.read_parquet(tables / "features_stage2.parquet")
-    features.with_columns(pl.col("f0") * 2).write_parquet(tables / "features_stage2.parquet")
-    status = run_member(sweep.member(member.run_id), member, "1")
-    assert (status["state"], status["reason"]) == ("failed", "DataError")
-    assert "the data changed after the sweep was planned" in status["message"]
 
 
 def test_one_that_fails_does_not_stop_the_others_of_its_job(sweep: SweepFolder, make: MakePlan) -> None:

@@ -11,7 +11,6 @@ from polars.testing import assert_frame_equal
 from rich.console import Console
 
 import fvc_exp
-from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import write_json
 from fvc_exp.runs.compare.comparison import compare
 from fvc_exp.runs.compare.scored_run import runs_of
@@ -64,11 +63,6 @@ def test_broken_failed_and_missing_runs_keep_their_rows(copied: Finished) -> Non
     assert table["auc_mean"].count() == 3
     collect_results(sweep, member_states(sweep, plan))
     assert_frame_equal(table, pl.read_parquet(sweep.results))
-
-
-def test_a_folder_that_is_no_sweep(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"is no sweep: it holds no plan\.json"):
-        fvc_exp.load_sweep(str(tmp_path))
 
 
 def row(auc: float | None, **facts: object) -> dict[str, Any]:

@@ -12,9 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweeps.driver import drive_sweep
 from fvc_exp.sweeps.folder import Plan, SweepFolder
@@ -23,8 +21,9 @@ from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import sweep_path
 from fvc_exp.training import split_dataset
 from tests.conftest import ROOT, write_tables
-from tests.shell import run_py
-from tests.sweeps.conftest import FAST, MakePlan, maker, until
+from tests.processes import until
+from tests.shell import fvc, run_py
+from tests.sweeps.conftest import FAST, MakePlan, maker
 
 AXES = ("penalty=l2,l1,elasticnet", "C=0.1,1", "penalty.l1_ratio=0.5", "plots=false")
 FEW = (*AXES, "C=0.3")
@@ -181,7 +180,7 @@ def test_a_killed_driver_is_followed_by_one_that_comes_to_the_same_results(
 ) -> None:
     words = ["search=grid", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *AXES]
     with subprocess.Popen([sys.executable, str(ROOT / "run.py"), *words], stderr=subprocess.DEVNULL) as driver:
-        until(lambda: any(tables.glob("out/sweeps/*/runs/*/status.json")))
+        until(lambda: any(tables.glob("out/sweeps/*/runs/*/status.json")), every=0.01)
         driver.kill()
     (path,) = (tables / "out" / "sweeps").iterdir()
     sweep = SweepFolder(path)
@@ -216,9 +215,9 @@ def test_everything_reads_it(tried: tuple[Plan, SweepFolder], tmp_path: Path) ->
         ("status", sweep.path), ("collect", sweep.path), ("leaderboard", sweep.path), ("compare", sweep.path),
         ("report", sweep.path), ("explain", run), ("verify", run), ("verify", sweep.best),
     ):  # fmt: skip
-        done = CliRunner().invoke(app, [str(word) for word in words])
-        assert done.exit_code == 0, (words, done.output)
-    done = CliRunner().invoke(app, ["query", "SELECT count(*) AS n FROM runs", str(tmp_path), "--json"])
+        done = fvc(*words)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+    done = fvc("query", "SELECT count(*) AS n FROM runs", tmp_path, "--json")
     assert json.loads(done.stdout) == [{"n": 6}]  # each member once, though best/ is there too
 
 

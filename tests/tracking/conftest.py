@@ -1,5 +1,6 @@
 """Finished runs and sweeps by the real command line, and what MLflow holds of them."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,9 +12,9 @@ import pytest
 
 from fvc_exp.config.validate import require_mlflow
 from fvc_exp.errors import MissingExtraError
-from tests.conftest import write_tables
+from tests.conftest import skip_or_fail, write_tables
 from tests.shell import ROOT, run_py
-from tests.sweeps.conftest import FAST
+from tests.sweeps.conftest import sweep_arguments
 
 SPY = f"{ROOT / 'tests' / 'tracking' / 'spy'}{os.pathsep}{ROOT}"
 EXPERIMENT = "fvc-exp"
@@ -31,7 +32,7 @@ def skip_without_mlflow(*, fail_in_ci: bool) -> None:
     try:
         require_mlflow()
     except MissingExtraError as error:
-        (pytest.fail if fail_in_ci and os.environ.get("CI") == "true" else pytest.skip)(str(error))
+        (skip_or_fail if fail_in_ci else pytest.skip)(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -62,14 +63,18 @@ def sweep(ended_sweep: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(ended_sweep, tmp_path / "outputs" / "sweeps" / "mine"))
 
 
-def sweep_arguments(tables: Path, *more: str) -> list[str]:
-    return ["-m", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *more]
-
-
 def fvc_track(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """The real command, at work in a process of its own."""
     command = [sys.executable, "-m", "fvc_exp.cli", "track", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def track_twice_at_once(*arguments: object) -> list[dict[str, Any]]:
+    """What two commands that start together print as JSON."""
+    importers = [fvc_track(*arguments, "--json") for _ in range(2)]
+    outputs = [importer.communicate() for importer in importers]
+    assert [importer.returncode for importer in importers] == [0, 0], outputs
+    return [json.loads(printed) for printed, _ in outputs]
 
 
 def runs_of(uri: str, experiment: str = EXPERIMENT) -> list[Any]:

@@ -2,24 +2,17 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
+
+from tests.processes import free_port, until
 
 START_SECONDS = 180.0
 SMALL = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # what neither shows nor stores runs
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -34,7 +27,7 @@ def mlflow_command(*arguments: str, cwd: Path) -> Iterator[str]:
     ):
         url = f"http://127.0.0.1:{port}"
         try:
-            _wait(server, url, cwd / "server.log")
+            until(lambda: _answers(server, url, cwd / "server.log"), START_SECONDS, f"mlflow, see {cwd / 'server.log'}")
             yield url
         finally:
             os.killpg(server.pid, signal.SIGTERM)
@@ -44,14 +37,7 @@ def mlflow_command(*arguments: str, cwd: Path) -> Iterator[str]:
                 os.killpg(server.pid, signal.SIGKILL)
 
 
-def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        assert server.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        try:
-            with urlopen(f"{url}/health", timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (URLError, OSError):
-            time.sleep(0.2)
+def _answers(server: subprocess.Popen[bytes], url: str, log: Path) -> bool:
+    assert server.poll() is None, log.read_text()
+    with urlopen(f"{url}/health", timeout=5) as answer:
+        return bool(answer.status == 200)

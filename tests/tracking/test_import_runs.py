@@ -18,7 +18,7 @@ from fvc_exp.io.files import read_json
 from fvc_exp.runs.load import load_run
 from fvc_exp.tracking.import_runs import track
 from tests.shell import fvc
-from tests.tracking.conftest import EXPERIMENT, family, fvc_track, runs_of
+from tests.tracking.conftest import EXPERIMENT, family, fvc_track, runs_of, track_twice_at_once
 
 # MLflow's own: of its import, of its code that reads the database, and of the one that writes the input example.
 MLFLOW_WARNINGS = (
@@ -203,10 +203,7 @@ def models_of(database: Path) -> int:
 
 @pytest.mark.slow
 def test_two_at_once_on_a_store_that_is_not_there(sweep: Path) -> None:
-    importers = [fvc_track(sweep, "--json") for _ in range(2)]
-    outputs = [importer.communicate() for importer in importers]
-    assert [importer.returncode for importer in importers] == [0, 0], outputs
-    assert sorted(json.loads(out)["imported"] for out, _ in outputs) == [0, 3]
+    assert sorted(each["imported"] for each in track_twice_at_once(sweep)) == [0, 3]
     _, children = family(runs_of(f"sqlite:///{sweep.parents[1]}/mlflow/mlflow.db"))
     assert len(children) == 3
 

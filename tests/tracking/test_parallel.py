@@ -1,6 +1,5 @@
 """The whole grid at once, and a real server: minutes."""
 
-import json
 import signal
 import time
 from pathlib import Path
@@ -10,7 +9,8 @@ import pytest
 from fvc_exp.tracking.import_runs import track
 from tests.conftest import write_tables
 from tests.shell import run_py_process
-from tests.tracking.conftest import family, fvc_track, runs_of, sweep_arguments
+from tests.sweeps.conftest import sweep_arguments
+from tests.tracking.conftest import family, fvc_track, runs_of, track_twice_at_once
 from tests.tracking.servers import mlflow_command
 from tests.tracking.test_import_runs import MLFLOW_WARNINGS, identities, models_of, statuses
 
@@ -40,10 +40,7 @@ def test_28_parallel_jobs_are_28_runs_however_they_are_imported(grid_of_28: Path
     importer.communicate()
     assert 14 <= statuses(database).count("FINISHED") < 28
 
-    importers = [fvc_track(grid_of_28, "--json") for _ in range(2)]
-    outputs = [importer.communicate()[0] for importer in importers]
-    assert [importer.returncode for importer in importers] == [0, 0]
-    assert sorted(json.loads(text)["present"] for text in outputs)[1] == 28
+    assert max(each["present"] for each in track_twice_at_once(grid_of_28)) == 28
     uri = f"sqlite:///{database}"
     before = identities(runs_of(uri))
     assert track(grid_of_28).imported == 0
@@ -61,10 +58,7 @@ def test_a_server_takes_the_same(sweep: Path, tmp_path: Path, monkeypatch: pytes
     (tmp_path / "server").mkdir()
     store = ("--backend-store-uri", "sqlite:///server.db", "--artifacts-destination", "artifacts", "--workers", "1")
     with mlflow_command("server", *store, cwd=tmp_path / "server") as url:
-        importers = [fvc_track(sweep, "--uri", url, "--json") for _ in range(2)]
-        outputs = [importer.communicate() for importer in importers]
-        assert [importer.returncode for importer in importers] == [0, 0], outputs
-        assert sorted(json.loads(out)["imported"] for out, _ in outputs) == [0, 3]
+        assert sorted(each["imported"] for each in track_twice_at_once(sweep, "--uri", url)) == [0, 3]
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         assert (track(sweep).imported, track(sweep).uri) == (0, url)
         _, children = family(runs_of(url))

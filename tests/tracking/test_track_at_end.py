@@ -13,15 +13,15 @@ from fvc_exp.config.schema import Tracker, TrackingConfig
 from fvc_exp.sweeps.plan import _member_id
 from tests.conftest import Compose
 from tests.shell import ROOT, run_py, run_py_process
-from tests.sweeps.conftest import FAST
-from tests.tracking.conftest import SPY, family, runs_of, sweep_arguments
+from tests.sweeps.conftest import sweep_arguments
+from tests.tracking.conftest import SPY, family, runs_of
 
 HIDDEN = {**os.environ, "PYTHONPATH": SPY, "HIDE_MLFLOW": "1"}
 INSTALL = "pip install 'fvc-exp[tracking]', in a checkout pip install -e '.[tracking]'"
 
 
 def run_arguments(tables: Path, *more: str) -> list[str]:
-    return ["data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, "plots=false", *more]
+    return sweep_arguments(tables, "plots=false", *more)[1:]
 
 
 @pytest.mark.usefixtures("needs_mlflow")

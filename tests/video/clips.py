@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
 
@@ -17,6 +18,8 @@ LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, mem
 # One thread and no macroblock tree: libx264 is not reproducible otherwise.
 X264 = {"threads": "1", "preset": "veryfast", "crf": "23"}
 X264_PARAMS = "cpu-independent=1:mbtree=0"
+X265 = {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1:bframes=3:keyint=20"}
+REALTIME = {"deadline": "realtime", "cpu-used": "8", "threads": "1"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class Encoding:
 def x264(params: str = "", **changes: object) -> Encoding:
     joined = ":".join(part for part in (X264_PARAMS, params) if part)
     return Encoding("libx264", options=X264 | {"x264-params": joined}, **changes)
+
+
+HEVC_10_BIT = Encoding("libx265", pixel_format="yuv420p10le", options=X265)
 
 
 def moving_frames(count: int, height: int = 120, width: int = 160, seed: int = 0) -> list[NDArray[np.uint8]]:
@@ -81,3 +87,43 @@ def write_sound(path: Path) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def cut_in_half(source: Path, target: Path) -> Path:
+    """The first half of a file's bytes."""
+    content = source.read_bytes()
+    target.write_bytes(content[: len(content) // 2])
+    return target
+
+
+def flip_bytes(source: Path, target: Path, count: int) -> Path:
+    """A copy of an mp4 file in which bytes of coded pictures are changed at random."""
+    content, random = bytearray(source.read_bytes()), np.random.default_rng(1)
+    for position in random.integers(content.index(b"mdat") + 1000, len(content), count):
+        content[position] ^= int(random.integers(1, 256))
+    target.write_bytes(content)
+    return target
+
+
+def turn(source: Path, target: Path, degrees: int) -> Path:
+    """A copy that says that players shall turn it."""
+    with av.open(str(source)) as container, av.open(str(target), "w") as copy:
+        stream = copy.add_stream_from_template(container.streams.video[0])
+        stream.set_display_rotation(degrees)
+        for packet in container.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                copy.mux(packet)
+    return target
+
+
+def decode_rgb(source: Path | BinaryIO) -> list[NDArray[np.uint8]]:
+    """All frames, in the order in which they are shown."""
+    with av.open(source) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def psnr(one: ArrayLike, other: ArrayLike) -> float:
+    """Peak signal-to-noise ratio of pictures, in dB."""
+    error = np.mean((np.asarray(one, np.float64) - np.asarray(other, np.float64)) ** 2)
+    return float(10 * np.log10(255**2 / error))

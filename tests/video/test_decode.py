@@ -12,11 +12,10 @@ from fvc_exp.errors import VideoError
 from fvc_exp.video.container import Failure
 from fvc_exp.video.decode import Decoded, PixelReader, Sample, SampledFrames
 from fvc_exp.video.packets import decoding_runs, sample_indices
+from tests.video import clips
 from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, x264
 
 VFR_PTS = np.cumsum([0] + [20 if step % 2 else 200 for step in range(59)]).tolist()
-REALTIME = {"deadline": "realtime", "cpu-used": "8", "threads": "1"}
-X265 = {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1:bframes=3:keyint=20"}
 ENCODINGS = {
     "h264-b-frames": x264("bframes=3"),
     "h264-no-b-frames": x264("bframes=0"),
@@ -27,10 +26,10 @@ ENCODINGS = {
     "h264-vfr": x264("bframes=3", pts=VFR_PTS),
     "h264-yuv444p": x264(pixel_format="yuv444p"),
     "h264-mkv": x264("bframes=3", suffix=".mkv"),
-    "hevc": Encoding("libx265", options=X265),
-    "hevc-10-bit": Encoding("libx265", pixel_format="yuv420p10le", options=X265),
-    "vp8-webm": Encoding("libvpx", ".webm", options={**REALTIME, "auto-alt-ref": "1", "lag-in-frames": "10"}),
-    "vp9-webm": Encoding("libvpx-vp9", ".webm", options=REALTIME),
+    "hevc": Encoding("libx265", options=clips.X265),
+    "hevc-10-bit": clips.HEVC_10_BIT,
+    "vp8-webm": Encoding("libvpx", ".webm", options={**clips.REALTIME, "auto-alt-ref": "1", "lag-in-frames": "10"}),
+    "vp9-webm": Encoding("libvpx-vp9", ".webm", options=clips.REALTIME),
     "vp9-webm-hidden-frames": Encoding("libvpx-vp9", ".webm", options={"deadline": "good", "cpu-used": "5"}),
     "av1": Encoding("libsvtav1", options={"preset": "12", "svtav1-params": "lp=1:keyint=20"}),
     "mpeg4-avi": Encoding("mpeg4", ".avi"),
@@ -105,10 +104,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_cut_file_uses_its_good_frames(whole: Path, tmp_path: Path) -> None:
-    content = whole.read_bytes()
-    path = tmp_path / "cut.mp4"
-    path.write_bytes(content[: len(content) // 2])
-    source = SampledFrames(path, SAMPLING, LIMITS)
+    source = SampledFrames(clips.cut_in_half(whole, tmp_path / "cut.mp4"), SAMPLING, LIMITS)
     frames, expected = source.read(collect), decode_all(whole)
     result = outcome(source)
     assert 30 <= result.frames_ok < 70
@@ -119,18 +115,8 @@ def test_cut_file_uses_its_good_frames(whole: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(frame, expected[index], err_msg=f"frame {index}")
 
 
-def flip_bytes(path: Path, target: Path, count: int, seed: int = 1) -> Path:
-    content = bytearray(path.read_bytes())
-    random = np.random.default_rng(seed)
-    start = content.index(b"mdat") + 1000
-    for position in random.integers(start, len(content), count):
-        content[position] ^= int(random.integers(1, 256))
-    target.write_bytes(content)
-    return target
-
-
 def test_flipped_bytes_are_counted_and_their_frames_left_out(whole: Path, tmp_path: Path) -> None:
-    path = flip_bytes(whole, tmp_path / "flipped.mp4", 40)
+    path = clips.flip_bytes(whole, tmp_path / "flipped.mp4", 40)
     source = SampledFrames(path, SAMPLING, LIMITS)
     frames = source.read(collect)
     result = outcome(source)
@@ -202,15 +188,6 @@ def test_plane_equals_the_conversion_of_ffmpeg(pixel_format: str) -> None:
 def test_smallest_frames(size: tuple[int, int]) -> None:
     frame = converted("yuv444p", *size)
     np.testing.assert_array_equal(PixelReader().luma(frame), frame.to_ndarray(format="gray"))
-
-
-def test_limited_range_is_stretched() -> None:
-    frame = av.VideoFrame(16, 16, "yuv420p")
-    for plane, value in zip(frame.planes, (16, 128, 128), strict=True):
-        plane.update(bytes([value]) * plane.buffer_size)
-    assert PixelReader().luma(frame).max() == 0
-    frame.planes[0].update(bytes([235]) * frame.planes[0].buffer_size)
-    assert PixelReader().luma(frame).min() == 255
 
 
 def test_every_value_of_limited_range_is_rounded_and_clipped() -> None:

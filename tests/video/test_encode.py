@@ -6,10 +6,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
 from fvc_exp.video.encode import encode, recompress
+from tests.video.clips import decode_rgb, psnr
 
 HEIGHT, WIDTH = 64, 96
 
@@ -26,11 +26,6 @@ def clip(count: int = 12, height: int = HEIGHT, width: int = WIDTH) -> list[Fram
     return frames
 
 
-def decoded(source: Path | io.BytesIO) -> list[NDArray[np.uint8]]:
-    with av.open(source) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
 def encoded(frames: list[Frame], **changes: object) -> bytes:
     settings = {"fps": 25, "crf": 24, "preset": "veryfast"} | changes
     file = io.BytesIO()
@@ -41,11 +36,6 @@ def encoded(frames: list[Frame], **changes: object) -> bytes:
 def key_frames(content: bytes) -> list[int]:
     with av.open(io.BytesIO(content)) as container:
         return [index for index, frame in enumerate(container.decode(video=0)) if frame.key_frame]
-
-
-def peak_noise_ratio(one: list[Frame], other: list[Frame]) -> float:
-    error = np.mean((np.array(one, np.float64) - np.array(other, np.float64)) ** 2)
-    return float(10 * np.log10(255**2 / error))
 
 
 @pytest.mark.parametrize(
@@ -67,12 +57,12 @@ def test_file_is_h264_mp4_with_the_given_size_rate_and_length(
         assert "mp4" in container.format.name
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
         assert (stream.height, stream.width, stream.average_rate, stream.frames) == (HEIGHT, WIDTH, rate, 12)
-    assert len(decoded(path)) == 12
+    assert len(decode_rgb(path)) == 12
 
 
 def test_pictures_survive_in_order_and_colour() -> None:
     frames = [np.full((32, 48, 3), colour, np.uint8) for colour in ([200, 40, 40], [40, 200, 40], [40, 40, 200])]
-    back = decoded(io.BytesIO(encoded(frames, crf=5)))
+    back = decode_rgb(io.BytesIO(encoded(frames, crf=5)))
     assert np.abs(np.array(back, int) - np.array(frames, int)).max() <= 6
 
 
@@ -103,7 +93,7 @@ def test_higher_crf_makes_smaller_and_worse_files() -> None:
     frames = clip()
     fine, coarse = encoded(frames, crf=18), encoded(frames, crf=38)
     assert len(coarse) < len(fine) / 2
-    assert peak_noise_ratio(decoded(io.BytesIO(coarse)), frames) < peak_noise_ratio(decoded(io.BytesIO(fine)), frames)
+    assert psnr(decode_rgb(io.BytesIO(coarse)), frames) < psnr(decode_rgb(io.BytesIO(fine)), frames)
 
 
 def test_gop_bounds_the_distance_of_key_frames() -> None:
@@ -114,8 +104,8 @@ def test_gop_bounds_the_distance_of_key_frames() -> None:
 def test_recompress_is_encoding_and_decoding() -> None:
     frames = clip()
     again = recompress(frames, fps=25, crf=24, preset="veryfast")
-    np.testing.assert_array_equal(again, decoded(io.BytesIO(encoded(frames))))
-    assert 25 < peak_noise_ratio(again, frames) < 50
+    np.testing.assert_array_equal(again, decode_rgb(io.BytesIO(encoded(frames))))
+    assert 25 < psnr(again, frames) < 50
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from fvc_exp.video.container import open_video
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import decoding_runs, sample_indices
 from fvc_exp.video.probe import probe
-from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, x264
+from tests.video.clips import LIMITS, SAMPLING, Encoding, cut_in_half, moving_frames, write_clip, x264
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,7 @@ def test_times_opened(
 
 
 def test_packets_of_a_damaged_file_are_read_again(clip: Path, opened: list[Path], tmp_path: Path) -> None:
-    content = clip.read_bytes()
-    path = tmp_path / "cut.mp4"
-    path.write_bytes(content[: len(content) // 2])
+    path = cut_in_half(clip, tmp_path / "cut.mp4")
     source = SampledFrames(path, SAMPLING, LIMITS)
     assert source.probe.is_damaged
     assert opened == [path]

@@ -1,9 +1,7 @@
 from collections import Counter
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from fvc_exp.video.encode import encode
 from fvc_exp.video.perturb import KINDS, Operation, augment, describe, perturb, plan
 from fvc_exp.video.probe import probe
-from tests.video.clips import LIMITS, moving_frames, write_clip, x264
+from tests.video.clips import LIMITS, decode_rgb, moving_frames, write_clip, x264
 
 Frame = NDArray[np.uint8]
 NAMES = [name for kind in KINDS for name in kind]
@@ -116,15 +114,12 @@ def test_blur_is_gaussian(frames: list[Frame]) -> None:
 @pytest.mark.parametrize(("name", "lowest", "highest"), [("drop", 780, 820), ("duplicate", 1180, 1220)])
 def test_drop_and_duplicate_at_random(name: str, lowest: int, highest: int) -> None:
     numbered = [np.full((2, 2, 3), number, np.int64) for number in range(1000)]
-    kept = [int(frame[0, 0, 0]) for frame in perturb(iter(numbered), Operation(name, {"share": 0.2}), _random())]
+    shown = perturb(iter(numbered), Operation(name, {"share": 0.2}), np.random.default_rng(3))
+    kept = [int(frame[0, 0, 0]) for frame in shown]
     assert lowest <= len(kept) <= highest
     assert kept == sorted(kept)
     assert kept[0] == 0
     assert len(set(kept)) == (1000 if name == "duplicate" else len(kept))
-
-
-def _random() -> np.random.Generator:
-    return np.random.default_rng(3)
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.0, 1.25])
@@ -153,11 +148,6 @@ def write(clip: Path, target: Path, index: int) -> Path:
     return target
 
 
-def decode(path: Path) -> Iterator[Frame]:
-    with av.open(str(path)) as container:
-        yield from (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
-
-
 def test_files_are_the_same_bytes_in_any_order(clip: Path, tmp_path: Path) -> None:
     indices = [find_index("drop", "noise", "compress"), find_index("rotate"), find_index("duplicate", "crop", "blur")]
     first = [write(clip, tmp_path / f"{index}.mp4", index).read_bytes() for index in indices]
@@ -170,7 +160,7 @@ def test_compression_changes_size_and_nothing_else(clip: Path, tmp_path: Path) -
     compressed = write(clip, tmp_path / "a.mp4", find_index("compress"))
     flipped = write(clip, tmp_path / "b.mp4", find_index("flip"))
     assert compressed.stat().st_size < 0.7 * flipped.stat().st_size
-    for source, copy, mirrored in zip(decode(clip), decode(compressed), decode(flipped), strict=True):
+    for source, copy, mirrored in zip(*map(decode_rgb, (clip, compressed, flipped)), strict=True):
         assert cv2.PSNR(source, copy) > 25
         assert cv2.PSNR(source, np.ascontiguousarray(mirrored[:, ::-1])) > 35
 
@@ -178,7 +168,7 @@ def test_compression_changes_size_and_nothing_else(clip: Path, tmp_path: Path) -
 def test_odd_sizes_are_cut_to_even(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_frames(3, height=71, width=95), x264(pixel_format="yuv444p"))
     copy = write(clip, tmp_path / "copy.mp4", find_index("flip"))
-    assert next(decode(copy)).shape == (70, 94, 3)
+    assert decode_rgb(copy)[0].shape == (70, 94, 3)
 
 
 def test_copy_keeps_the_pixel_aspect(tmp_path: Path) -> None:

@@ -14,24 +14,15 @@ from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import Run, decoding_runs, sample_indices
 from fvc_exp.video.probe import probe
 from fvc_exp.video.rewrite import Letterbox, displayed_size, letterbox, scale
+from tests.video import clips
 from tests.video.clips import LIMITS, SAMPLING, X264, Encoding, moving_frames, write_clip, x264
 
 Frame = NDArray[np.uint8]
 
 
-def decode(path: Path) -> list[Frame]:
-    with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
 def gray(image: NDArray[np.generic]) -> NDArray[np.float64]:
     """Luma; colour is stored at half the resolution."""
     return image @ np.array([0.299, 0.587, 0.114])
-
-
-def psnr(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
-    error = np.mean((one.astype(float) - other.astype(float)) ** 2)
-    return float(10 * np.log10(255**2 / error))
 
 
 @pytest.mark.parametrize(
@@ -71,14 +62,14 @@ def test_picture_is_the_source_made_smaller_and_bars_are_black(tmp_path: Path) -
     box, rewritten = scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
     assert box == Letterbox(256, 144, 64, 64, 0, 14, 64, 36)
     assert (rewritten.decoded.frames_ok, rewritten.decoded.frames_corrupt) == (12, 0)
-    scaled, original = decode(tmp_path / "b.mp4"), decode(source)
+    scaled, original = clips.decode_rgb(tmp_path / "b.mp4"), clips.decode_rgb(source)
     assert len(scaled) == len(original) == 12
     for small, large in zip(scaled, original, strict=True):
         assert small.shape == (64, 64, 3)
         # Bars of 14 rows: a compressed edge may ring, so their last rows are left out.
         assert max(small[:12].max(), small[52:].max()) <= 16
         mean = large.reshape(36, 4, 64, 4, 3).mean((1, 3))  # the exact area mean, as the ratio is 4
-        assert psnr(gray(small[14:50]), gray(mean)) > 30
+        assert clips.psnr(gray(small[14:50]), gray(mean)) > 30
     with av.open(str(tmp_path / "b.mp4")) as container:
         assert container.streams.video[0].average_rate == 25
 
@@ -100,7 +91,7 @@ def rotated(source: Path, target: Path, matrix: tuple[int, int, int, int]) -> Pa
 def test_rotation_of_the_container_is_applied(matrix: tuple[int, int, int, int], tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_frames(3, height=64, width=128), x264("bframes=0"))
     scale(rotated(clip, tmp_path / "turned.mp4", matrix), tmp_path / "scaled.mp4", 128, SAMPLING, LIMITS)
-    coded = decode(clip)[0]
+    coded = clips.decode_rgb(clip)[0]
     a, b, c, d = matrix
     y, x = np.indices(coded.shape[:2])
     shown_x, shown_y = a * x + c * y, b * x + d * y
@@ -108,23 +99,19 @@ def test_rotation_of_the_container_is_applied(matrix: tuple[int, int, int, int],
     upright = np.zeros((shown_y.max() + 1, shown_x.max() + 1, 3), np.uint8)
     upright[shown_y, shown_x] = coded
     box = letterbox(upright.shape[1], upright.shape[0], 128)
-    picture = decode(tmp_path / "scaled.mp4")[0]
+    picture = clips.decode_rgb(tmp_path / "scaled.mp4")[0]
     picture = picture[box.box_y : box.box_y + box.box_height, box.box_x : box.box_x + box.box_width]
-    assert psnr(gray(picture), gray(upright)) > 30
+    assert clips.psnr(gray(picture), gray(upright)) > 30
 
 
 @pytest.mark.parametrize(
     ("encoding", "width", "height"),
     [
         (x264(pixel_format="yuv444p"), 159, 71),
-        (
-            Encoding("libx265", pixel_format="yuv420p10le", options={"x265-params": "log-level=none:pools=none"}),
-            160,
-            120,
-        ),
+        (clips.HEVC_10_BIT, 160, 120),
         (x264(pts=np.cumsum([0] + [20, 200] * 4).tolist()), 160, 120),
         (Encoding("mpeg4", ".avi"), 160, 120),
-        (Encoding("libvpx-vp9", ".webm", options={"deadline": "realtime", "threads": "1"}), 160, 120),
+        (Encoding("libvpx-vp9", ".webm", options=clips.REALTIME), 160, 120),
     ],
     ids=["odd-yuv444p", "hevc-10-bit", "vfr", "avi", "webm"],
 )
@@ -132,17 +119,16 @@ def test_every_kind_of_video_keeps_its_frames(encoding: Encoding, width: int, he
     source = write_clip(tmp_path / f"a{encoding.suffix}", moving_frames(9, height, width), encoding)
     box, _ = scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
     assert (box.original_width, box.original_height) == (width, height)
-    assert len(decode(tmp_path / "b.mp4")) == 9
+    assert len(clips.decode_rgb(tmp_path / "b.mp4")) == 9
 
 
 def test_damaged_video_keeps_its_good_frames(tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "a.mp4", moving_frames(60), x264("keyint=20"), faststart=True)
-    content = source.read_bytes()
-    source.write_bytes(content[: len(content) // 2])
+    whole = write_clip(tmp_path / "whole.mp4", moving_frames(60), x264("keyint=20"), faststart=True)
+    source = clips.cut_in_half(whole, tmp_path / "a.mp4")
     _, rewritten = scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
     assert 10 < rewritten.decoded.frames_ok < 50
     assert rewritten.decoded.frames_corrupt > 0
-    assert len(decode(tmp_path / "b.mp4")) == rewritten.decoded.frames_ok
+    assert len(clips.decode_rgb(tmp_path / "b.mp4")) == rewritten.decoded.frames_ok
 
 
 def test_no_file_is_left_of_what_is_no_video(tmp_path: Path) -> None:
@@ -177,7 +163,7 @@ def test_only_the_sampled_frames_of_the_copy_are_decoded(tmp_path: Path, monkeyp
     assert decoding_runs(reader.probe, wanted) == tuple(Run(packet, packet + 1) for packet in alone)
     monkeypatch.setattr(SampledFrames, "_full", lambda *_, **__: pytest.fail("decoded in full"))
     found = reader.read(lambda samples: {sample.index: sample.rgb for sample in samples})
-    full = decode(tmp_path / "b.mp4")
+    full = clips.decode_rgb(tmp_path / "b.mp4")
     assert tuple(found) == wanted
     for index, frame in found.items():
         np.testing.assert_array_equal(frame, full[index])
@@ -188,7 +174,7 @@ def test_copy_read_with_another_sampling_is_exact(tmp_path: Path) -> None:
     scale(source, tmp_path / "b.mp4", 64, SAMPLING, LIMITS)
     other = replace(SAMPLING, fraction=0.25)
     reader = SampledFrames(tmp_path / "b.mp4", other, LIMITS)
-    full = decode(tmp_path / "b.mp4")
+    full = clips.decode_rgb(tmp_path / "b.mp4")
     for index, frame in reader.read(lambda samples: [(sample.index, sample.rgb) for sample in samples]):
         np.testing.assert_array_equal(frame, full[index])
 
@@ -237,7 +223,7 @@ def test_picture_has_the_shape_that_players_show(
     assert probe(source, LIMITS).pixel_aspect == 2
     box, _ = scale(source, tmp_path / "b.mp4", 128, SAMPLING, LIMITS)
     assert box == Letterbox(128, 128, 128, 128, 0, 0, 128, 128)
-    y, x = np.nonzero(gray(decode(tmp_path / "b.mp4")[0]) > 128)
+    y, x = np.nonzero(gray(clips.decode_rgb(tmp_path / "b.mp4")[0]) > 128)
     assert abs(np.ptp(x) - 80) <= 2
     assert abs(np.ptp(y) - 80) <= 2
     with av.open(str(tmp_path / "b.mp4")) as container:

@@ -3,7 +3,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import FvcError
 from fvc_exp.video.worker_pool import Failed, run_in_workers
 from tests.conftest import ROOT
+from tests.processes import is_alive, until
 from tests.video.worker_functions import work
 
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, memory_mb=2048)
@@ -31,36 +31,23 @@ def test_no_items_need_no_workers() -> None:
     assert results([]) == {}
 
 
+BAD = {
+    "sigkill": (("kill", signal.SIGKILL), "worker_died", "the worker process ended with signal SIGKILL"),
+    "segfault": (("segfault", None), "worker_died", "the worker process ended with signal SIGSEGV"),
+    "exit-0": (("exit", 0), "worker_died", "the worker process ended with exit code 0"),
+    "exit-3": (("exit", 3), "worker_died", "the worker process ended with exit code 3"),
+    "hang": (("hang", None), "timeout", "it took longer than limits.wall_seconds=1"),
+    "cpu": (("burn", 30.0), "cpu_limit", "it took more processor time than limits.cpu_seconds=1"),
+    "memory": (("allocate", 4096), "out_of_memory", "it needed more than limits.memory_mb=2048 of address space"),
+    "opencv-memory": (("allocate_image", 60_000), "out_of_memory", "it needed more than limits.memory_mb=2048 of"),
+    "video-error": (("refuse", "a.mp4: 8K"), "too_large", "a.mp4: 8K"),
+    "bug": (("bug", 0), "internal_error", "ZeroDivisionError at worker_functions.py:"),
+    "unpicklable": (("unpicklable", None), "worker_died", "the worker process ended with exit code 1"),
+}
+
+
 # The item after each bad one shows that the stage goes on.
-@pytest.mark.parametrize(
-    ("bad", "error_class", "message"),
-    [
-        (("kill", signal.SIGKILL), "worker_died", "the worker process ended with signal SIGKILL"),
-        (("segfault", None), "worker_died", "the worker process ended with signal SIGSEGV"),
-        (("exit", 0), "worker_died", "the worker process ended with exit code 0"),
-        (("exit", 3), "worker_died", "the worker process ended with exit code 3"),
-        (("hang", None), "timeout", "it took longer than limits.wall_seconds=1"),
-        (("burn", 30.0), "cpu_limit", "it took more processor time than limits.cpu_seconds=1"),
-        (("allocate", 4096), "out_of_memory", "it needed more than limits.memory_mb=2048 of address space"),
-        (("allocate_image", 60_000), "out_of_memory", "it needed more than limits.memory_mb=2048 of address space"),
-        (("refuse", "a.mp4: 8K"), "too_large", "a.mp4: 8K"),
-        (("bug", 0), "internal_error", "ZeroDivisionError at worker_functions.py:"),
-        (("unpicklable", None), "worker_died", "the worker process ended with exit code 1"),
-    ],
-    ids=[
-        "sigkill",
-        "segfault",
-        "exit-0",
-        "exit-3",
-        "hang",
-        "cpu",
-        "memory",
-        "opencv-memory",
-        "video-error",
-        "bug",
-        "unpicklable",
-    ],
-)
+@pytest.mark.parametrize(("bad", "error_class", "message"), BAD.values(), ids=BAD)
 def test_a_bad_item_fails_alone(bad: tuple[str, Any], error_class: str, message: str) -> None:
     wall = 1 if error_class == "timeout" else 30
     limits = replace(LIMITS, wall_seconds=wall, cpu_seconds=1 if error_class == "cpu_limit" else 30)
@@ -87,7 +74,7 @@ def test_a_worker_that_dies_between_items_is_replaced() -> None:
     outcomes = run_in_workers(work, [("pid", 1), ("pid", 2), ("pid", 3)], limits=LIMITS, workers=1)
     first = next(outcomes).result
     os.kill(first, signal.SIGKILL)
-    _wait_until(lambda: not _is_alive(first))
+    until(lambda: not is_alive(first))
     second, third = (outcome.result for outcome in outcomes)
     assert second == third != first
 
@@ -132,17 +119,17 @@ def _not_importable() -> Any:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_no_worker_outlives_its_parent(number: signal.Signals, tmp_path: Path) -> None:
-    script = tmp_path / "parent.py"
+    script, noted = tmp_path / "parent.py", tmp_path / "pid"
     script.write_text(
         "from tests.video.test_worker_pool import LIMITS, run_in_workers, work\n"
         "if __name__ == '__main__':\n"
-        f"    list(run_in_workers(work, [('hang', {str(tmp_path / 'pid')!r})], limits=LIMITS, workers=1))\n"
+        f"    list(run_in_workers(work, [('hang', {str(noted)!r})], limits=LIMITS, workers=1))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         [sys.executable, script], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as parent:
-        pid = int(_wait_for_text(tmp_path / "pid"))
+        pid = int(until(lambda: noted.is_file() and noted.read_text()))
         blocked = int(re.findall(r"SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())[0], 16)
         assert blocked & 1 << (signal.SIGINT - 1), "Ctrl-C goes to the parent alone"
         if number is signal.SIGINT:
@@ -152,26 +139,4 @@ def test_no_worker_outlives_its_parent(number: signal.Signals, tmp_path: Path) -
         errors = parent.communicate(timeout=10)[1]
     assert parent.returncode == -number
     assert errors.count("KeyboardInterrupt") == (number is signal.SIGINT)
-    _wait_until(lambda: not _is_alive(pid))
-
-
-def _wait_for_text(path: Path) -> str:
-    _wait_until(lambda: path.is_file() and bool(path.read_text()))
-    return path.read_text()
-
-
-def _wait_until(holds: Any, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether any thread of a process lives and may hold its pipe open."""
-    try:
-        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
-        # A dead process that nobody has waited for yet is still listed, as a zombie.
-        return threads > 1 or Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    until(lambda: not is_alive(pid))
