@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import yaml
 
@@ -39,6 +41,25 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     assert "audit: PASS" in done.stdout
     assert str(folder) in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if "──" in line) <= 120
+
+
+def test_what_a_run_learned_from_is_printed_and_kept(tmp_path: Path) -> None:
+    random, rows = np.random.default_rng(0), range(80)
+    label = ["real"] * 40 + ["fake"] * 40
+    lines = [f"{row},v{row:02d},{random.normal():.3f},{int(row < 40)},{random.normal():.3f}" for row in rows]
+    (tmp_path / "f.csv").write_text("\n".join([",video_path,width,y,blur", *lines]))
+    pl.DataFrame(
+        {"video_path": [f"v{row:02d}" for row in rows], "label": label, "group": [row // 2 for row in rows]}
+    ).write_csv(tmp_path / "m.csv")
+    words = ("data=fvc", f"data.root={tmp_path}", "data.scaled_metadata=m", "data.features_stage2=f", "plots=false")
+    done = run_py(*words, f"outputs={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr
+    assert "columns: 2 used, 2 ignored ('': index; y: equals the label), 0 constant; all in results.json" in done.stdout
+    results = json.loads((folders(tmp_path / "out")[0] / "results.json").read_text())
+    ignored = {"": "index", "y": "equals the label"}
+    assert results["data"]["columns"] == {"used": ["stage2_width", "stage2_blur"], "ignored": ignored, "constant": []}
+    assert results["notes"][0] == "f.csv: not learned from: '' (index), 'y' (equals the label)"
+    assert results["cv"]["auc"]["mean"] < 0.75
 
 
 def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:
