@@ -103,11 +103,12 @@ def two_class_codes(column: pl.Series, source: Path) -> pl.Series:
     return codes
 
 
-def refuse_values(wrong: pl.Series, column: pl.Series, source: Path, why: str) -> None:
+def refuse_values(wrong: pl.Series, column: pl.Series, source: Path, why: str, videos: pl.Series | None = None) -> None:
     """Raise ``DataError`` with the first value of ``column`` for which ``wrong`` is true, if there is one."""
     if wrong.any():
         row = _first_row(wrong)
-        raise DataError(f"{source}: column {column.name!r}, row {row}: {column[row - 1]!r} {why}")
+        where = f"row {row}" if videos is None else f"row {row} ({videos[row - 1]})"
+        raise DataError(f"{source}: column {column.name!r}, {where}: {column[row - 1]!r} {why}")
 
 
 def group_columns(names: Sequence[str]) -> list[str]:
@@ -173,12 +174,8 @@ def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:
     Raises:
         DataError: one is.
     """
-    if (infinite := column.is_infinite().fill_null(False)).any():
-        row = _first_row(infinite)
-        raise DataError(
-            f"{source}: column {column.name!r}, row {row} ({videos[row - 1]}): {column[row - 1]} is not a finite "
-            "number; use an empty value for what is not known"
-        )
+    why = "is not a finite number; use an empty value for what is not known"
+    refuse_values(column.is_infinite().fill_null(False), column, source, why, videos)
 
 
 def find_slices(frame: pl.DataFrame) -> Slices:

@@ -28,7 +28,7 @@ _MISSING = ("", "null", "none", "na", "n/a", "<na>", "#n/a", "nan", "-", "?", ".
 _BOOLEANS = {"true": "1", "false": "0"}
 _FEWEST_NUMBERS = 0.1  # share of the cells; with fewer a column of text is no column of numbers
 _FEWEST_ROWS = 10  # in a shorter table a feature may count 1, 2, 3 by chance
-_CHOOSE = "data.columns=[NAME,PATTERN*] chooses the columns to learn from"
+_CHOOSE = "mend it, or name the columns to learn from: data.columns=[NAME,PATTERN*]"
 NOT_CHOSEN = "not in data.columns"
 _INDEX_NAME, _ROW_NUMBER, _LABEL_COPY = "index", "row number", "equals the label"
 
@@ -62,7 +62,8 @@ def read_feature_table(path: Path, prefix: str, chosen: Sequence[str], labels: p
     schema = lazy.collect_schema()
     columns.require_columns([columns.KEY], schema.names(), source)
     named = {name for name in schema if name in chosen or prefix + name in chosen}
-    ignored = _ignore_by_name(schema, prefix, chosen, set(tables.pandas_index(source)) - named, named)
+    index = {*tables.pandas_index(source), *(name for name in schema if _INDEX.fullmatch(name.lower()))} - named
+    ignored = _ignore_by_name(schema, prefix, chosen, index)
     about = [name for name in columns.SLICE_SOURCES if name in schema]
     table = tables.collect(lazy.drop([name for name in ignored if name not in about]), source)
     table = table.with_columns(pl.col(columns.KEY).cast(pl.String))
@@ -98,9 +99,7 @@ def is_chosen(column: str, prefix: str, patterns: Sequence[str]) -> bool:
     return any(name == each or fnmatchcase(name, each) for each in patterns for name in (column, prefix + column))
 
 
-def _ignore_by_name(
-    schema: pl.Schema, prefix: str, chosen: Sequence[str], index: set[str], named: set[str]
-) -> dict[str, str]:
+def _ignore_by_name(schema: pl.Schema, prefix: str, chosen: Sequence[str], index: set[str]) -> dict[str, str]:
     """Why columns are no features, as far as their names and types tell."""
     is_own, ignored = VERSION in schema, {}
     for name, kind in schema.items():
@@ -111,7 +110,7 @@ def _ignore_by_name(
             "about the video": name in (columns.PLATFORM, columns.MANIPULATION, columns.CONTENT, "video_url"),
             "about the file": is_own and (name in _OF_THE_FILE or kind == pl.String),
             NOT_CHOSEN: bool(chosen) and not is_chosen(name, prefix, chosen),
-            _INDEX_NAME: name in index or (name not in named and _INDEX.fullmatch(lower) is not None),
+            _INDEX_NAME: name in index,
         }
         if name not in (columns.KEY, VERSION) and any(reasons.values()):
             ignored[name] = next(why for why, applies in reasons.items() if applies)
@@ -122,7 +121,7 @@ def _to_numbers(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.S
     """The column as float64, one for each place of a list; or why it holds no numbers."""
     kind = column.dtype
     if isinstance(kind, pl.List | pl.Array) and kind.inner.is_numeric():
-        return _spread(column.cast(pl.List(pl.Float64)), source)
+        return _spread(column.cast(pl.List(pl.Float64)), videos, source)
     if isinstance(kind, pl.String | pl.Categorical | pl.Enum | pl.Null):
         return _parse(column, videos, source)
     if kind.is_numeric() or kind == pl.Boolean:
@@ -137,20 +136,19 @@ def _parse(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Series
     n_cells, n_numbers = len(texts.filter(is_cell)), numbers.count()
     if n_numbers < _FEWEST_NUMBERS * n_cells or not n_cells:
         return "text" if n_cells else "no value"
-    wrong = is_cell & numbers.is_null()
-    why = f"({videos[wrong.arg_max() or 0]}) is no number, as {n_cells - n_numbers} of {n_cells} cells are not; use an "
-    columns.refuse_values(wrong, column, source, f"{why}empty cell for what is not known; or leave it out: {_CHOOSE}")
+    why = f"is no number ({n_cells - n_numbers} such cells of {n_cells}); leave empty what is not known; {_CHOOSE}"
+    columns.refuse_values(is_cell & numbers.is_null(), column, source, why, videos)
     return [numbers]
 
 
-def _spread(column: pl.Series, source: Path) -> list[pl.Series] | str:
+def _spread(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Series] | str:
     """Lists of one length as a column for each place."""
     lengths = column.list.len()
     sizes = lengths.drop_nulls().unique().to_list()
-    why = f"numbers in its list, elsewhere there are {max(sizes, default=0)}; make all lists as long, or leave it out: "
-    columns.refuse_values(lengths.eq_missing(min(sizes, default=0)) & (len(sizes) > 1), lengths, source, why + _CHOOSE)
     if not any(sizes):
         return "no value"
+    why = f"numbers in its list, elsewhere there are {max(sizes)}; lists of one length become columns; {_CHOOSE}"
+    columns.refuse_values(lengths.eq_missing(min(sizes)) & (len(sizes) > 1), lengths, source, why, videos)
     places = column.list.to_struct(fields=[f"{column.name}_{place}" for place in range(sizes[0])])
     return [place.fill_nan(None) for place in places.struct.unnest()]
 

@@ -1,9 +1,7 @@
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
-from scipy.sparse.csgraph import connected_components
 
 from fvc_exp.data import columns
 
@@ -81,18 +79,6 @@ def test_the_first_column_that_puts_videos_together_names_the_groups(
     assert [note.split("'")[1] for note in notes] == [name for name in found if name != column]
 
 
-def test_groups_with_equal_files_are_joined() -> None:
-    random = np.random.default_rng(0)
-    groups = [f"g{code}" for code in random.integers(30, size=60)]
-    files = [None if code > 40 else f"f{code}" for code in random.integers(50, size=60)]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys([*groups, *filter(None, files)]))}
-    links = np.zeros((len(numbers), len(numbers)))
-    for group, file in zip(groups, files, strict=True):
-        if file:
-            links[numbers[group], numbers[file]] = 1
-    parts = connected_components(links, directed=False)[1]
-    joined = columns.join_equal_files(pl.Series(groups), pl.Series(files))
-    assert 1 < joined.n_unique() < len(set(groups))
-    for old, new in zip(groups, joined, strict=True):
-        part = [name for name in set(groups) if parts[numbers[name]] == parts[numbers[old]]]
-        assert new == min(part, key=lambda name: int(name[1:]))
+def test_groups_with_equal_files_are_joined_along_chains_and_named_after_the_first() -> None:
+    groups, files = ["g10", "g2", "g2", "g3", "g4", "g4"], ["x", "x", "y", "y", None, None]
+    assert columns.join_equal_files(pl.Series(groups), pl.Series(files)).to_list() == ["g2"] * 4 + ["g4"] * 2

@@ -24,14 +24,9 @@ def load(folder: Path, metadata: Any = None, features: Any = None, stage4: Any =
         pl.DataFrame(stage4).write_parquet(folder / "features_stage4.parquet")
         tables.append(Table.stage4)
     settings: dict[str, Any] = dict.fromkeys(each.name for each in fields(DataConfig))
-    settings |= {
-        "name": "fvc",
-        "root": str(folder),
-        "scaled_metadata": "scaled_metadata",
-        "max_unmatched": 0.0,
-        "columns": [],
-    }
+    settings |= {"name": "fvc", "root": str(folder), "scaled_metadata": "scaled_metadata", "max_unmatched": 0.0}
     settings |= {"features_stage2": "features_stage2", "features_stage4": "features_stage4" if stage4 else None}
+    settings["columns"] = []
     return load_dataset(DataConfig(**(settings | options)), FeaturesConfig("some", tables))
 
 
@@ -80,13 +75,10 @@ def test_ignored_columns_and_notes_of_all_tables(tmp_path: Path) -> None:
     dataset = load(tmp_path, features=FEATURES | {"index": [4, 1, 2, 3]}, stage4=stage4, columns=["b*", "noise"])
     assert dataset.feature_names == ("stage2_noise", "stage2_blur", "stage4_blur")
     assert dataset.ignored_columns == dict.fromkeys(("index", "target", "title"), "not in data.columns")
-    assert load(tmp_path, stage4=stage4).ignored_columns == {"target": "equals the label", "title": "text"}
-    assert load(tmp_path, stage4=stage4).notes == (
-        "features_stage4.parquet: not learned from: 'target' (equals the label)",
-    )
-    with pytest.raises(
-        DataError, match=r"data.columns: 'target' matches no .*have blur, noise, title, target \(equals the"
-    ):
+    every = load(tmp_path, stage4=stage4)
+    assert every.ignored_columns == {"target": "equals the label", "title": "text"}
+    assert every.notes == ("features_stage4.parquet: not learned from: 'target' (equals the label)",)
+    with pytest.raises(DataError, match=r"columns: 'target' matches no .*have blur, noise, title, target \(equals the"):
         load(tmp_path, stage4=stage4, columns=["blur", "target"])
 
 
@@ -105,12 +97,8 @@ def test_constant_columns_are_dropped_and_named(tmp_path: Path) -> None:
 def test_what_kind_of_video_a_row_is_is_loaded_and_never_learned_from(tmp_path: Path) -> None:
     about = {"platform": ["y", "X", "y", "x"], "manipulation": [3] * 4}
     measured = {"content_sha256": list("pqrs"), "width": [640] * 4, "height": [360] * 4, "platform": [1, 2, 3, 4]}
-    counts = {
-        "feature_version": ["1"] * 4,
-        "frames_ok": [1, 2, 3, 4],
-        "label": [0, 1, 0, 1],
-        "duration_s": [1.0, 2.0, 3.0, 4.0],
-    }
+    counts = {"frames_ok": [1, 2, 3, 4], "label": [0, 1, 0, 1], "duration_s": [1.0, 2.0, 3.0, 4.0]}
+    measured |= {"feature_version": ["1"] * 4}  # by our own stages
     dataset = load(tmp_path, METADATA | about, FEATURES | measured | counts)
     assert dataset.slices["platform"] == ("y", "x", "y", "x")
     assert dataset.slices["manipulation"] == ("3",) * 4

@@ -45,17 +45,10 @@ def test_columns_named_like_an_index_are_ignored_unless_named_in_data_columns(tm
 
 @pytest.mark.parametrize(("index", "why"), [(["rank"], "index"), ([{"kind": "range"}], None), (3, None)])
 def test_the_index_that_pandas_wrote_is_ignored(tmp_path: Path, index: object, why: str | None) -> None:
-    written = pa.table(FEATURES | {"rank": BLUR}).replace_schema_metadata(
-        {"pandas": f'{{"index_columns": {json.dumps(index)}}}'}
-    )
+    metadata = {"pandas": json.dumps({"index_columns": index})}
+    written = pa.table(FEATURES | {"rank": BLUR}).replace_schema_metadata(metadata)
     pq.write_table(written, tmp_path / "table.parquet")
     assert read_feature_table(tmp_path / "table", "stage2_", (), LABELS).ignored.get("rank") == why
-
-
-def test_a_table_that_pandas_wrote_as_csv_with_its_index(tmp_path: Path) -> None:
-    lines = [f"{row},v{row:02d},{value}" for row, value in enumerate(BLUR)]
-    (tmp_path / "table.csv").write_text("\n".join([",video_path,blur", *lines]))
-    assert read_feature_table(tmp_path / "table", "stage2_", (), LABELS).ignored == {"": "index"}
 
 
 @pytest.mark.parametrize("first", [0, 1, 7.0])
@@ -84,17 +77,16 @@ def test_names_of_the_stages_are_features_of_other_tables(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("cell", ["null", "NA", "n/a", "<NA>", "#N/A", "nan", "NAN", "None", "-", "?", ".", "", "  "])
 def test_words_for_missing_and_blanks_around_numbers(tmp_path: Path, cell: str) -> None:
-    values = read_csv(tmp_path, "  1.5 ", cell, "1e1\t").frame["stage2_x"]
-    assert values.to_list() == [1.5, None, 10.0] + [2.0] * (N - 3)
-
-
-def test_true_and_false_beside_a_word_for_missing(tmp_path: Path) -> None:
-    assert read_csv(tmp_path, "True", "-", "false").frame["stage2_x"].head(3).to_list() == [1.0, None, 0.0]
+    values = read_csv(tmp_path, "  1.5 ", cell, "1e1\t", "True").frame["stage2_x"]
+    assert values.to_list() == [1.5, None, 10.0, 1.0] + [2.0] * (N - 4)
 
 
 BAD_CELLS = {
-    "word": (["1", "broken", "1.5"], r"table.csv: column 'x', row 2: 'broken' \(v01\) is no number, as 1 of 12 cells"),
-    "unit": (["12%", "7", "9%"], r"row 1: '12%' \(v00\) is no number, as 2 of 12 .*data\.columns=\[NAME,PATTERN\*\]"),
+    "word": (
+        ["1", "broken", "1.5"],
+        r"table.csv: column 'x', row 2 \(v01\): 'broken' is no number \(1 such cells of 12",
+    ),
+    "unit": (["12%", "7", "9%"], r"row 1 \(v00\): '12%' is no number \(2 such .*data\.columns=\[NAME,PATTERN\*\]"),
     "infinity": (["1", " inf", "?"], r"column 'x', row 2 \(v01\): inf is not a finite number"),
 }
 
@@ -122,7 +114,7 @@ def test_lists_of_one_length_become_columns(tmp_path: Path, kind: Any) -> None:
 
 def test_lists_of_several_lengths_are_refused_where_they_are_used(tmp_path: Path) -> None:
     ragged = {"emb": [[1.0, 2.0]] * 4 + [[1.0]] + [[1.0, 2.0]] * 7}
-    with pytest.raises(DataError, match=r"column 'emb', row 5: 1 numbers in its list, elsewhere there are 2.*columns="):
+    with pytest.raises(DataError, match=r"column 'emb', row 5 \(v04\): 1 numbers in its list, elsewhere there are 2"):
         read(tmp_path, ragged)
     assert read(tmp_path, ragged, "blur").ignored["emb"] == "not in data.columns"
 
