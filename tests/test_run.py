@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
@@ -39,6 +40,27 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     assert "audit: PASS" in done.stdout
     assert str(folder) in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if "──" in line) <= 120
+
+
+def test_what_a_run_learned_from_is_printed_and_kept(tables: Path, tmp_path: Path) -> None:
+    metadata, features = (
+        pl.read_csv(tables / "scaled_metadata.csv"),
+        pl.read_parquet(tables / "features_stage2.parquet"),
+    )
+    labelled = features.join(metadata.drop("group"), on="video_path").sort("label")  # with its index, as pandas writes
+    labelled.with_columns(y=pl.col("label") == "fake", width="f0").with_row_index("").write_csv(tables / "f.csv")
+    words = ("data=fvc", f"data.root={tables}", "data.features_stage2=f", "plots=false", f"outputs={tmp_path / 'out'}")
+    done = run_py(*words)
+    line = (
+        "columns: 6 used, 3 ignored ('': index; label: is the label; y: equals the label), 0 constant; all in results"
+    )
+    assert line in done.stdout, done.stderr
+    assert run_py(*words, "data.columns=[width,f1]").returncode == 0
+    first, second = (json.loads((folder / "results.json").read_text()) for folder in folders(tmp_path / "out"))
+    assert first["data"]["columns"]["ignored"] == {"": "index", "label": "is the label", "y": "equals the label"}
+    assert first["notes"][0] == "f.csv: not learned from: '' (index), 'y' (equals the label)"
+    assert second["data"]["columns"]["used"] == ["stage2_f1", "stage2_width"]
+    assert first["cv"]["auc"]["mean"] < 0.95
 
 
 def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:

@@ -110,7 +110,11 @@ class DemoConfig:
 
 @dataclass
 class DataConfig:
-    """Where videos and tables lie. Relative paths are below ``root``."""
+    """Where videos and tables lie. Relative paths are below ``root``.
+
+    ``columns`` are names and patterns (``dct_*``) of the columns to learn from; none means all. It has a default, so
+    that folders from before there was a choice can still be read.
+    """
 
     name: str
     root: str
@@ -126,6 +130,7 @@ class DataConfig:
     shard: int
     num_shards: int
     demo: DemoConfig | None
+    columns: list[str] = field(default_factory=list)
 
     def table(self, table: Table) -> str | None:
         """The configured path of a feature table, or None where the data set has none."""

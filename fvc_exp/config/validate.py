@@ -111,6 +111,8 @@ def _number_rules(config: Config) -> list[Rule]:
          f"0 (no null distribution) or an integer of at least {MIN_PERMUTATIONS}"),
         ("sweep.pack", config.sweep.pack, config.sweep.pack >= 1, "an integer of at least 1"),
         ("data.max_unmatched", data.max_unmatched, 0 <= data.max_unmatched < 1, "a share of at least 0, below 1"),
+        ("data.columns", data.columns, all(map(str.strip, data.columns)),
+         "a list of names and patterns, none of them empty"),
         ("data.num_shards", data.num_shards, data.num_shards >= 1, "an integer of at least 1"),
         ("data.shard", data.shard, 0 <= data.shard < max(data.num_shards, 1),
          f"an integer from 0 to data.num_shards - 1 = {data.num_shards - 1}"),

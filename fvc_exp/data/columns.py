@@ -3,7 +3,8 @@
 Every error names the file, the column, the row and the value.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,9 @@ from fvc_exp.errors import DataError
 
 KEY, LABEL = "video_path", "label"
 
-GROUP_COLUMNS = ("group", "cascade_id", "dup_group", "original_video", "video_id")
+GROUP_COLUMNS = ("group", "cascade_id", "dup_group", "original_video", "original", "video_id")  # in any case
+
+_ORIGINALS = ("original_video", "original")  # which video it was made from; of an original itself they may be empty
 
 CLASSES = ("real", "fake")
 
@@ -100,25 +103,41 @@ def two_class_codes(column: pl.Series, source: Path) -> pl.Series:
     return codes
 
 
-def refuse_values(wrong: pl.Series, column: pl.Series, source: Path, why: str) -> None:
+def refuse_values(wrong: pl.Series, column: pl.Series, source: Path, why: str, videos: pl.Series | None = None) -> None:
     """Raise ``DataError`` with the first value of ``column`` for which ``wrong`` is true, if there is one."""
     if wrong.any():
         row = _first_row(wrong)
-        raise DataError(f"{source}: column {column.name!r}, row {row}: {column[row - 1]!r} {why}")
+        where = f"row {row}" if videos is None else f"row {row} ({videos[row - 1]})"
+        raise DataError(f"{source}: column {column.name!r}, {where}: {column[row - 1]!r} {why}")
 
 
-def find_group_column(names: Sequence[str]) -> str | None:
-    """The first of ``GROUP_COLUMNS`` that a table has."""
-    return next((name for name in GROUP_COLUMNS if name in names), None)
+def group_columns(names: Sequence[str]) -> list[str]:
+    """The columns of a table that are named like ``GROUP_COLUMNS``, in their order."""
+    return [name for known in GROUP_COLUMNS for name in names if name.lower() == known]
 
 
-def read_groups(table: pl.DataFrame, column: str, source: Path) -> pl.Series:
-    """The group of each video, as text.
+def find_groups(table: pl.DataFrame, source: Path) -> tuple[str | None, pl.Series, tuple[str, ...]]:
+    """The first group column in which two videos are together, the group of each video as text, and notes.
+
+    Without such a column it is None, and each video is its own group.
 
     Raises:
-        DataError: a video has none.
+        DataError: a video has no group.
     """
-    groups = table[column].cast(pl.String)
+    notes: list[str] = []
+    for column in group_columns(table.columns):
+        groups = _read_groups(table, column, source)
+        if groups.n_unique() < len(groups):
+            return column, groups, tuple(notes)
+        notes.append(f"column {column!r} names no groups: it has a different value in every row")
+    return None, table[KEY], tuple(notes)
+
+
+def _read_groups(table: pl.DataFrame, column: str, source: Path) -> pl.Series:
+    groups = table[column].cast(pl.String).str.strip_chars().replace("", None)
+    if column.lower() in _ORIGINALS:
+        has_folders = groups.str.contains("/", literal=True).any()
+        groups = groups.fill_null(table[KEY] if has_folders else table[KEY].str.split("/").list.last())
     if (missing := groups.is_null()).any():
         name = table.filter(missing)[KEY][0]
         raise DataError(
@@ -127,18 +146,36 @@ def read_groups(table: pl.DataFrame, column: str, source: Path) -> pl.Series:
     return groups
 
 
+def merge_groups(links: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The new name of each group: the first, in natural order, of all that are connected to it.
+
+    ``links`` are pairs of a group and something in it. Groups that hold the same thing are connected.
+    """
+    from scipy.cluster.hierarchy import DisjointSet  # slow to import, and rarely needed
+
+    merged, first = DisjointSet(), dict[str, str]()
+    for group, member in links:
+        merged.add(group)
+        merged.merge(group, first.setdefault(member, group))
+    names = ((min(subset, key=_natural), subset) for subset in merged.subsets())
+    return {group: name for name, subset in names for group in subset}
+
+
+def join_equal_files(groups: pl.Series, content: pl.Series) -> pl.Series:
+    """The groups with those made one that hold files of equal content (a hash per video, or null)."""
+    is_copy = content.is_duplicated() & content.is_not_null()
+    links = zip(groups.filter(is_copy), content.filter(is_copy), strict=True)
+    return groups.replace(merge_groups(links)) if is_copy.any() else groups
+
+
 def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:
     """Do nothing if no number of a column is infinite; it may be missing.
 
     Raises:
         DataError: one is.
     """
-    if (infinite := column.is_infinite().fill_null(False)).any():
-        row = _first_row(infinite)
-        raise DataError(
-            f"{source}: column {column.name!r}, row {row} ({videos[row - 1]}): {column[row - 1]} is not a finite "
-            "number; use an empty value for what is not known"
-        )
+    why = "is not a finite number; use an empty value for what is not known"
+    refuse_values(column.is_infinite().fill_null(False), column, source, why, videos)
 
 
 def find_slices(frame: pl.DataFrame) -> Slices:
@@ -160,6 +197,11 @@ def find_slices(frame: pl.DataFrame) -> Slices:
     elif {"width", "height"} <= set(frame.columns):
         found[RESOLUTION] = _band(frame)
     return {name: tuple(values) for name, values in found.items() if values.drop_nulls().len()}
+
+
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
+    """Sort key that puts f9 before f10."""
+    return tuple((int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", name))
 
 
 def _first_row(mask: pl.Series) -> int:

@@ -1,6 +1,7 @@
 """Metadata and feature tables -> one checked, frozen ``Dataset``."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,20 +12,9 @@ import polars as pl
 from fvc_exp._typing import Array, Indices, Mask
 from fvc_exp.config.schema import DataConfig, FeaturesConfig
 from fvc_exp.data import columns
+from fvc_exp.data.feature_table import NOT_CHOSEN, FeatureTable, is_chosen, read_feature_table
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
-
-VERSION = "feature_version"
-
-# Numeric columns that tables of features also hold, and that must never be learned from.
-NOT_FEATURES = frozenset(
-    (
-        *(columns.KEY, columns.LABEL, VERSION, *columns.GROUP_COLUMNS, "fold", "split", "upload", "augmentation"),
-        *(columns.PLATFORM, columns.MANIPULATION),
-        *("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"),
-        *("width", "height", "rotation", "is_vfr", "duration_s", "file_size", "file_mtime_ns"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -32,8 +22,9 @@ class Dataset:
     """Rows ready for training, sorted by video path.
 
     ``X`` is (n, p) float64 with NaN where a value is missing; ``y`` is (n,) with 1 = fake; ``groups`` is (n,) integer
-    codes, or one code per row where the metadata names no group (``group_column`` is None then). ``slices`` and
+    codes; where the metadata names no group (``group_column`` is None then) only equal files share one. ``slices`` and
     ``content_sha256`` (of the video files) have a value, or None, for each row, as far as the tables hold them.
+    ``ignored_columns`` says why a column of the feature tables is no feature; ``notes`` are sentences for the reader.
     """
 
     X: Array
@@ -48,6 +39,8 @@ class Dataset:
     feature_versions: tuple[str, ...] = ()
     slices: columns.Slices = field(default_factory=dict)
     content_sha256: tuple[str | None, ...] | None = None
+    ignored_columns: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def n_groups(self) -> int:
@@ -83,10 +76,10 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
             a video is repeated, too many rows have no features, or a value is infinite. Names file, column and row.
     """
     metadata_path = Path(data.root) / data.scaled_metadata
-    metadata = _read_metadata(metadata_path)
-    joined, matched = metadata, pl.repeat(True, len(metadata), eager=True)
-    feature_names: list[str] = []
-    versions: set[str] = set()
+    joined = _read_metadata(metadata_path)
+    labels = joined.select(columns.KEY, columns.LABEL)
+    matched = pl.repeat(True, len(joined), eager=True)
+    read: dict[str, FeatureTable] = {}
     for table in features.tables:
         configured = data.table(table)
         if configured is None:
@@ -94,51 +87,48 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
                 f"features={features.name} needs the table data.features_{table.name}, "
                 f"but data={data.name} has none: set data.features_{table.name}=PATH or choose other features"
             )
-        frame, names, found_versions = _read_features(Path(data.root) / configured, table.value)
-        versions |= found_versions
+        found = read_feature_table(Path(data.root) / configured, table.value, data.columns, labels)
+        read[table.value] = found
         # What the metadata or an earlier table says of the video itself comes first.
-        frame = frame.drop([name for name in columns.SLICE_SOURCES if name in joined.columns and name in frame.columns])
-        joined = joined.join(frame, on=columns.KEY, how="left", maintain_order="left")
-        # A video that could not be measured has a row without any value: as good as no row.
-        matched &= joined.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
-        feature_names += names
+        known = [name for name in columns.SLICE_SOURCES if name in joined.columns and name in found.frame.columns]
+        joined = joined.join(found.frame.drop(known), on=columns.KEY, how="left", maintain_order="left")
+        if found.names:  # a video that could not be measured has a row without any value: as good as no row
+            matched &= joined.select(pl.any_horizontal(pl.col(list(found.names)).is_not_null())).to_series()
+    ignored = {name: why for found in read.values() for name, why in found.ignored.items()}
+    _require_matches(data.columns, read, ignored)
     kept = _without_unmatched(joined, matched, data.max_unmatched, metadata_path)
-    dataset = _to_dataset(kept, feature_names, metadata_path)
-    unmatched = tuple(joined.filter(~matched)[columns.KEY])
-    return replace(dataset, unmatched=unmatched, feature_versions=tuple(sorted(versions)))
+    dataset = _to_dataset(kept, [name for found in read.values() for name in found.names], metadata_path)
+    return replace(
+        dataset,
+        unmatched=tuple(joined.filter(~matched)[columns.KEY]),
+        feature_versions=tuple(sorted(frozenset().union(*(found.versions for found in read.values())))),
+        ignored_columns=ignored,
+        notes=(*(note for found in read.values() for note in found.notes), *dataset.notes),
+    )
+
+
+def _require_matches(patterns: Sequence[str], read: Mapping[str, FeatureTable], ignored: Mapping[str, str]) -> None:
+    """Refuse a name or pattern of ``data.columns`` that matches no feature of any table."""
+    used = [(prefix, name) for prefix, found in read.items() for name in dict.fromkeys(found.names.values())]
+    for pattern in patterns:
+        if not any(is_chosen(name, prefix, [pattern]) for prefix, name in used):
+            there = [name if why == NOT_CHOSEN else f"{name} ({why})" for name, why in ignored.items()]
+            listed = ", ".join(dict.fromkeys([*(name for _, name in used), *there]))
+            raise DataError(f"data.columns: {pattern!r} matches no column to learn from; the tables have {listed}")
 
 
 def _read_metadata(path: Path) -> pl.DataFrame:
     frame, source = tables.scan_table(path)
     names = frame.collect_schema().names()
     columns.require_columns((columns.KEY, columns.LABEL), names, source)
-    known = [name for name in (columns.LABEL, *columns.GROUP_COLUMNS, *columns.SLICE_SOURCES) if name in names]
-    metadata = tables.collect(frame.select(pl.col(columns.KEY).cast(pl.String), *known), source)
+    known = [name for name in (columns.LABEL, *columns.SLICE_SOURCES) if name in names]
+    metadata = tables.collect(
+        frame.select(pl.col(columns.KEY).cast(pl.String), *known, *columns.group_columns(names)), source
+    )
     if metadata.is_empty():
         raise DataError(f"{source}: the table has no rows")
     columns.require_videos(metadata[columns.KEY], source)
     return metadata.with_columns(columns.two_class_codes(metadata[columns.LABEL], source)).sort(columns.KEY)
-
-
-def _read_features(path: Path, prefix: str) -> tuple[pl.DataFrame, list[str], set[str]]:
-    """A table's key, prefixed features and slice columns; the features' names; the versions of their definitions."""
-    frame, source = tables.scan_table(path)
-    schema = frame.collect_schema()
-    columns.require_columns([columns.KEY], schema.names(), source)
-    numeric = [name for name, dtype in schema.items() if dtype.is_numeric() or dtype == pl.Boolean]
-    names = [name for name in numeric if name not in NOT_FEATURES]
-    if not names:
-        raise DataError(f"{source}: no numeric feature column; the table has {', '.join(schema.names())}")
-    values = pl.col(names).cast(pl.Float64).fill_nan(None)
-    versions = [VERSION] if VERSION in schema else []
-    about = [name for name in columns.SLICE_SOURCES if name in schema and name not in names]
-    table = tables.collect(frame.select(pl.col(columns.KEY).cast(pl.String), values, *about, *versions), source)
-    columns.require_videos(table[columns.KEY], source)
-    for name in names:
-        columns.require_finite(table[name], table[columns.KEY], source)
-    found = set(table[VERSION].drop_nulls().cast(pl.String)) if versions else set()
-    renamed = {name: name if name.startswith(prefix) else prefix + name for name in names}
-    return table.select(columns.KEY, *names, *about).rename(renamed), list(renamed.values()), found
 
 
 def _without_unmatched(joined: pl.DataFrame, matched: pl.Series, allowed: float, metadata: Path) -> pl.DataFrame:
@@ -160,8 +150,12 @@ def _to_dataset(frame: pl.DataFrame, names: list[str], source: Path) -> Dataset:
     constant = _constant_columns(values)
     if constant.all():
         raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
-    group_column = columns.find_group_column(frame.columns)
-    groups = columns.read_groups(frame, group_column, source) if group_column else frame[columns.KEY]
+    content = frame[columns.CONTENT].cast(pl.String) if columns.CONTENT in frame.columns else None
+    group_column, groups, notes = columns.find_groups(frame, source)
+    if content is not None:
+        n_before, groups = groups.n_unique(), columns.join_equal_files(groups, content)
+        if n_before > (n_groups := groups.n_unique()):
+            notes = (*notes, f"videos whose files are equal stay together: {n_before} groups became {n_groups}")
     codes = groups.rank("dense").cast(pl.Int64) - 1
     return Dataset(
         X=np.ascontiguousarray(values[:, ~constant]),
@@ -173,7 +167,8 @@ def _to_dataset(frame: pl.DataFrame, names: list[str], source: Path) -> Dataset:
         group_column=group_column,
         constant_features=tuple(name for name, drop in zip(names, constant, strict=True) if drop),
         slices=columns.find_slices(frame),
-        content_sha256=tuple(frame[columns.CONTENT].cast(pl.String)) if columns.CONTENT in frame.columns else None,
+        content_sha256=None if content is None else tuple(content),
+        notes=notes,
     )
 
 

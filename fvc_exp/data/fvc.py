@@ -4,7 +4,6 @@ FVC.csv has the first video of every cascade, FVC_dup.csv its near-duplicates, F
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,26 +120,7 @@ def _read_titles(path: Path) -> Iterator[tuple[str, str]]:
 
 def _merge_cascades(lines: pl.DataFrame, titles: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The group of each cascade: the name of the first cascade that it is connected to."""
-    links: dict[str, list[str]] = defaultdict(list)
-    group_of: dict[str, str] = {}
-    for cascade, video in lines.select("cascade_id", "video_id").iter_rows():
-        links[f"video {video}"].append(cascade)
-        group_of.setdefault(cascade, cascade)
-    for cascade, title in titles:
-        if cascade in group_of and title:
-            links[f"title {title}"].append(cascade)
-
-    def first(cascade: str) -> str:
-        while group_of[cascade] != cascade:
-            cascade = group_of[cascade]
-        return cascade
-
-    for linked in links.values():
-        earliest, *others = sorted({first(cascade) for cascade in linked}, key=_natural)
-        group_of.update(dict.fromkeys(others, earliest))
-    return {cascade: first(cascade) for cascade in group_of}
-
-
-def _natural(name: str) -> tuple[tuple[int, str], ...]:
-    """Sort key that puts f9 before f10."""
-    return tuple((int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", name))
+    links = [(cascade, f"video {video}") for cascade, video in lines.select("cascade_id", "video_id").iter_rows()]
+    known = set(lines["cascade_id"])
+    links += [(cascade, f"title {title}") for cascade, title in titles if cascade in known and title]
+    return columns.merge_groups(links)

@@ -59,6 +59,15 @@ def collect(frame: pl.LazyFrame, source: Path) -> pl.DataFrame:
         return frame.collect()
 
 
+def pandas_index(source: Path) -> list[str]:
+    """The columns of a parquet file that pandas wrote its index to; empty for other files."""
+    try:
+        index = json.loads(pl.read_parquet_metadata(source)["pandas"])["index_columns"]
+        return [name for name in index if isinstance(name, str)]
+    except (pl.exceptions.PolarsError, KeyError, TypeError, ValueError):  # no parquet, or not as pandas writes it
+        return []
+
+
 def parquet_bytes(frame: pl.DataFrame) -> bytes:
     """The content of a parquet file of this table."""
     buffer = io.BytesIO()

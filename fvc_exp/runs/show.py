@@ -28,6 +28,7 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for flag in result.flags:
         console.print(f"flag: {flag}: {notes.FLAGS[flag]}", style="red", markup=False, soft_wrap=True)
+    console.print(notes.columns_line(result.data.data_facts["columns"]), soft_wrap=True, markup=False)
     console.print(_metric_table(result))
     print_certificate(console, result.certificate)
     calibration = result.reliability

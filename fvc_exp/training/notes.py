@@ -1,6 +1,7 @@
 """The record of each fold, the flags of a run, and the notes that its reader must not miss."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ FLAGS = {
     "edge_of_grid": "the best C is the smallest or largest of those tried: try further ones",
 }
 
+_LONGEST_LIST = 60  # signs; of columns that are ignored for one reason
 _SMALLEST_GRID = 3  # values; of two, both are edges
 
 
@@ -59,6 +61,17 @@ def fold_record(
     return record
 
 
+def columns_line(columns: Mapping[str, Any]) -> str:
+    """How many columns a run used, ignored (and why) and dropped as constant; ``data.columns`` of ``results.json``."""
+    used, ignored, constant = columns["used"], columns["ignored"], columns["constant"]
+    named = {why: [name or "''" for name in ignored if ignored[name] == why] for why in ignored.values()}
+    reasons = "; ".join(f"{shorten(', '.join(names), _LONGEST_LIST)}: {why}" for why, names in named.items())
+    return (
+        f"columns: {len(used)} used, {len(ignored)} ignored{reasons and f' ({reasons})'}, {len(constant)} constant; "
+        "all in results.json"
+    )
+
+
 def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]:
     """Sentences the reader must not miss: about the data, the split and the final model, then its warnings."""
     is_grouped, has_penalty = dataset.group_column is not None, config.penalty.name is not Penalty.none
@@ -84,4 +97,4 @@ def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]
             config.calibration is Calibration.isotonic
         ),
     }
-    return [*(note for note, applies in notes.items() if applies), *final.warnings]
+    return [*dataset.notes, *(note for note, applies in notes.items() if applies), *final.warnings]

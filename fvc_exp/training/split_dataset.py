@@ -166,6 +166,11 @@ class SplitDataset:
             "test_rows": len(split.test),
             "features": dataset.feature_names,
             "constant_features": dataset.constant_features,
+            "columns": {
+                "used": dataset.feature_names,
+                "ignored": dataset.ignored_columns,
+                "constant": dataset.constant_features,
+            },
             "missing_values": dataset.missing_values,
             "unmatched": dataset.unmatched,
         }

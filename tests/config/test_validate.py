@@ -55,6 +55,7 @@ def test_defaults_are_the_documented_ones(compose_config: Compose) -> None:
         (["C=inf"], r"C=inf is not allowed"),
         (["C=nan"], r"C=nan is not allowed"),
         (["penalty.l1_ratio=2"], r"penalty\.l1_ratio=2\.0 is not allowed.*from 0 to 1"),
+        (["data.columns=[dct_*,'']"], r"data\.columns=.*none of them empty"),
         (["cv.n_splits=1"], r"cv\.n_splits=1 is not allowed.*at least 2"),
         (["cv.n_repeats=0"], r"cv\.n_repeats=0 is not allowed"),
         (["cv.inner_splits=1"], r"cv\.inner_splits=1 is not allowed"),

@@ -58,3 +58,27 @@ def test_resolution_band_is_that_of_the_shorter_side(width: int | None, height: 
 def test_without_such_columns_or_values_there_are_no_slices() -> None:
     assert columns.find_slices(pl.DataFrame({"label": ["fake"], "width": [3]})) == {}
     assert columns.find_slices(pl.DataFrame({"manipulation": [None]}, schema={"manipulation": pl.String})) == {}
+
+
+GROUPS: dict[str, tuple[dict[str, list[str | None]], str | None, list[str]]] = {
+    "no column": ({}, None, ["x/a", "x/b", "x/c"]),
+    "all alone": ({"video_id": ["1", "2", "3"]}, None, ["x/a", "x/b", "x/c"]),
+    "the next one": ({"group": ["1", "2", "3"], "Cascade_ID": ["1", "1 ", "2"]}, "Cascade_ID", ["1", "1", "2"]),
+    "originals without a value": ({"Original": [None, "a", ""]}, "Original", ["a", "a", "c"]),
+    "originals in folders": ({"original_video": ["x/b", None, None]}, "original_video", ["x/b", "x/b", "x/c"]),
+}
+
+
+@pytest.mark.parametrize(("found", "column", "names"), GROUPS.values(), ids=GROUPS)
+def test_the_first_column_that_puts_videos_together_names_the_groups(
+    found: dict[str, list[str | None]], column: str | None, names: list[str]
+) -> None:
+    table = pl.DataFrame({"video_path": ["x/a", "x/b", "x/c"], **found})
+    chosen, groups, notes = columns.find_groups(table, Path("x"))
+    assert (chosen, groups.to_list()) == (column, names)
+    assert [note.split("'")[1] for note in notes] == [name for name in found if name != column]
+
+
+def test_groups_with_equal_files_are_joined_along_chains_and_named_after_the_first() -> None:
+    groups, files = ["g10", "g2", "g2", "g3", "g4", "g4"], ["x", "x", "y", "y", None, None]
+    assert columns.join_equal_files(pl.Series(groups), pl.Series(files)).to_list() == ["g2"] * 4 + ["g4"] * 2

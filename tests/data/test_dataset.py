@@ -26,6 +26,7 @@ def load(folder: Path, metadata: Any = None, features: Any = None, stage4: Any =
     settings: dict[str, Any] = dict.fromkeys(each.name for each in fields(DataConfig))
     settings |= {"name": "fvc", "root": str(folder), "scaled_metadata": "scaled_metadata", "max_unmatched": 0.0}
     settings |= {"features_stage2": "features_stage2", "features_stage4": "features_stage4" if stage4 else None}
+    settings["columns"] = []
     return load_dataset(DataConfig(**(settings | options)), FeaturesConfig("some", tables))
 
 
@@ -50,13 +51,35 @@ def test_two_tables_and_no_double_prefix(tmp_path: Path) -> None:
 def test_first_group_column_wins(tmp_path: Path, column: str) -> None:
     later = GROUP_COLUMNS[GROUP_COLUMNS.index(column) :]
     metadata = {key: METADATA[key] for key in ("video_path", "label")}
-    dataset = load(tmp_path, metadata | {name: [5, 6, 5, 6] if name == column else [1, 2, 3, 4] for name in later})
+    dataset = load(tmp_path, metadata | {name: [5, 6, 5, 6] if name == column else [1, 1, 2, 3] for name in later})
     assert (dataset.group_column, dataset.n_groups) == (column, 2)
 
 
 def test_without_group_every_video_is_its_own(tmp_path: Path) -> None:
     dataset = load(tmp_path, {key: METADATA[key] for key in ("video_path", "label")})
     assert (dataset.group_column, dataset.n_groups) == (None, 4)
+
+
+def test_equal_files_are_one_group_with_a_note(tmp_path: Path) -> None:
+    measured = FEATURES | {"content_sha256": ["p", "p", None, None]}
+    dataset = load(tmp_path, features=measured)
+    assert (dataset.group_column, dataset.groups.tolist()) == ("group", [0, 0, 0, 1])
+    assert dataset.notes == ("videos whose files are equal stay together: 3 groups became 2",)
+    alone = load(tmp_path, METADATA | {"group": [1, 2, 3, 4]}, measured)
+    assert (alone.group_column, alone.groups.tolist()) == (None, [0, 0, 1, 2])
+    assert alone.notes[0] == "column 'group' names no groups: it has a different value in every row"
+
+
+def test_ignored_columns_and_notes_of_all_tables(tmp_path: Path) -> None:
+    stage4 = {"video_path": ["a", "b", "c", "d"], "target": [0, 1, 0, 1], "blur": [1, 2, 1, 2], "title": list("abcd")}
+    dataset = load(tmp_path, features=FEATURES | {"index": [4, 1, 2, 3]}, stage4=stage4, columns=["b*", "noise"])
+    assert dataset.feature_names == ("stage2_noise", "stage2_blur", "stage4_blur")
+    assert dataset.ignored_columns == dict.fromkeys(("index", "target", "title"), "not in data.columns")
+    every = load(tmp_path, stage4=stage4)
+    assert every.ignored_columns == {"target": "equals the label", "title": "text"}
+    assert every.notes == ("features_stage4.parquet: not learned from: 'target' (equals the label)",)
+    with pytest.raises(DataError, match=r"columns: 'target' matches no .*have blur, noise, title, target \(equals the"):
+        load(tmp_path, stage4=stage4, columns=["blur", "target"])
 
 
 def test_missing_values_stay_missing_and_are_counted(tmp_path: Path) -> None:
@@ -75,13 +98,14 @@ def test_what_kind_of_video_a_row_is_is_loaded_and_never_learned_from(tmp_path: 
     about = {"platform": ["y", "X", "y", "x"], "manipulation": [3] * 4}
     measured = {"content_sha256": list("pqrs"), "width": [640] * 4, "height": [360] * 4, "platform": [1, 2, 3, 4]}
     counts = {"frames_ok": [1, 2, 3, 4], "label": [0, 1, 0, 1], "duration_s": [1.0, 2.0, 3.0, 4.0]}
+    measured |= {"feature_version": ["1"] * 4}  # by our own stages
     dataset = load(tmp_path, METADATA | about, FEATURES | measured | counts)
     assert dataset.slices["platform"] == ("y", "x", "y", "x")
     assert dataset.slices["manipulation"] == ("3",) * 4
     assert dataset.slices["resolution"] == ("360p to 719p",) * 4
     assert dataset.content_sha256 == tuple("pqrs")
     assert dataset.feature_names == ("stage2_noise", "stage2_blur")
-    other = load(tmp_path, METADATA | about | {"platform": ["y"] * 4}, FEATURES | measured)
+    other = load(tmp_path, METADATA | about | {"platform": ["y"] * 4}, FEATURES | measured | counts)
     assert other.content_hash() != dataset.content_hash()
 
 

@@ -37,8 +37,8 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
 
 
 def _audited_rows(table: pl.DataFrame, source: Path) -> AuditedRows:
-    column = columns.find_group_column(table.columns)
-    groups = columns.read_groups(table, column, source).rank("dense").cast(pl.Int64).to_numpy() if column else None
+    column, names, _ = columns.find_groups(table, source)
+    groups = names.rank("dense").cast(pl.Int64).to_numpy() if column else None
     has_labels = columns.LABEL in table.columns
     labels = columns.two_class_codes(table[columns.LABEL], source).to_numpy() if has_labels else None
     hashes = table[columns.CONTENT].cast(pl.String).to_list() if columns.CONTENT in table.columns else None

@@ -1,0 +1,175 @@
+"""Which columns of a feature table are learned from, why the others are not, and how a cell becomes a number."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import polars as pl
+
+from fvc_exp.data import columns
+from fvc_exp.errors import DataError
+from fvc_exp.io import tables
+
+VERSION = "feature_version"  # a column that only the tables of our own stages have
+
+# What the stages write beside the features. In another table such a name may mean anything.
+_OF_THE_FILE = frozenset(
+    (
+        *("fold", "split", "upload", "augmentation"),
+        *("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"),
+        *("width", "height", "rotation", "is_vfr", "duration_s", "file_size", "file_mtime_ns"),
+    )
+)
+_INDEX = re.compile(r"|unnamed: \d+.*|_duplicated_\d+|__index_level_\d+__|level_\d+|index|id|row|row_?(id|number)")
+_LABEL = re.compile(r"(^|[\W\d_])(labels?|target|y|class|truth|gt|(is)?(deep)?fake|(is)?real)([\W\d_]|$)")
+_MISSING = ("", "null", "none", "na", "n/a", "<na>", "#n/a", "nan", "-", "?", ".")  # in lower case
+_BOOLEANS = {"true": "1", "false": "0"}
+_FEWEST_NUMBERS = 0.1  # share of the cells; with fewer a column of text is no column of numbers
+_FEWEST_ROWS = 10  # in a shorter table a feature may count 1, 2, 3 by chance
+_CHOOSE = "mend it, or name the columns to learn from: data.columns=[NAME,PATTERN*]"
+NOT_CHOSEN = "not in data.columns"
+_INDEX_NAME, _ROW_NUMBER, _LABEL_COPY = "index", "row number", "equals the label"
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """What one table holds to learn from.
+
+    ``frame`` has ``video_path``, a float64 column per feature (null where a value is missing) and the columns that
+    slices come from. ``names`` gives the column of the file for each feature, ``ignored`` why a column is no feature.
+    """
+
+    frame: pl.DataFrame
+    names: dict[str, str]
+    ignored: dict[str, str]
+    notes: tuple[str, ...]
+    versions: frozenset[str]
+
+
+def read_feature_table(path: Path, prefix: str, chosen: Sequence[str], labels: pl.DataFrame) -> FeatureTable:
+    """Read a table whose features get ``prefix``.
+
+    ``chosen`` are names and patterns of the columns to learn from (see ``is_chosen``); none means all. A column that
+    is named there without a pattern may look like an index. ``labels`` has ``video_path`` and ``label`` (0 or 1).
+
+    Raises:
+        DataError: the table is missing or broken, a video is repeated, no column is a feature, or a cell is no finite
+            number. Names file, column and row.
+    """
+    lazy, source = tables.scan_table(path)
+    schema = lazy.collect_schema()
+    columns.require_columns([columns.KEY], schema.names(), source)
+    named = {name for name in schema if name in chosen or prefix + name in chosen}
+    index = {*tables.pandas_index(source), *(name for name in schema if _INDEX.fullmatch(name.lower()))} - named
+    ignored = _ignore_by_name(schema, prefix, chosen, index)
+    about = [name for name in columns.SLICE_SOURCES if name in schema]
+    table = tables.collect(lazy.drop([name for name in ignored if name not in about]), source)
+    table = table.with_columns(pl.col(columns.KEY).cast(pl.String))
+    videos = table[columns.KEY]
+    columns.require_videos(videos, source)
+    label = table.select(columns.KEY).join(labels, on=columns.KEY, how="left", maintain_order="left")[columns.LABEL]
+    features: list[pl.Series] = []
+    names: dict[str, str] = {}
+    for column in table.drop(columns.KEY, VERSION, *ignored, strict=False):
+        found = _to_numbers(column, videos, source)
+        if not isinstance(found, str):
+            found = _find_leak(found[0], label, is_named=column.name in named) or found
+        if isinstance(found, str):
+            ignored[column.name] = found
+            continue
+        for each in found:
+            columns.require_finite(each, videos, source)
+            feature = each.name if each.name.startswith(prefix) else prefix + each.name
+            if feature in names:
+                raise DataError(f"{source}: {names[feature]!r} and {column.name!r} both give the feature {feature!r}")
+            names[feature] = column.name
+            features.append(each.alias(feature))
+    if not names and not chosen:
+        listed = ", ".join(f"{name} ({why})" for name, why in ignored.items())
+        raise DataError(f"{source}: no numeric feature column; the table has {listed or 'no other column'}")
+    frame = table.select(columns.KEY, *(name for name in about if name not in names.values()), *features)
+    versions = table[VERSION].drop_nulls().cast(pl.String) if VERSION in schema else ()
+    return FeatureTable(frame, names, ignored, _notes(names, ignored, source), frozenset(versions))
+
+
+def is_chosen(column: str, prefix: str, patterns: Sequence[str]) -> bool:
+    """Whether one of these names or patterns (``dct_*``) is that of a column, with or without the prefix."""
+    return any(name == each or fnmatchcase(name, each) for each in patterns for name in (column, prefix + column))
+
+
+def _ignore_by_name(schema: pl.Schema, prefix: str, chosen: Sequence[str], index: set[str]) -> dict[str, str]:
+    """Why columns are no features, as far as their names and types tell."""
+    is_own, ignored = VERSION in schema, {}
+    for name, kind in schema.items():
+        lower = name.lower()
+        reasons = {
+            "is the label": lower == columns.LABEL,
+            "names groups": lower in columns.GROUP_COLUMNS,
+            "about the video": name in (columns.PLATFORM, columns.MANIPULATION, columns.CONTENT, "video_url"),
+            "about the file": is_own and (name in _OF_THE_FILE or kind == pl.String),
+            NOT_CHOSEN: bool(chosen) and not is_chosen(name, prefix, chosen),
+            _INDEX_NAME: name in index,
+        }
+        if name not in (columns.KEY, VERSION) and any(reasons.values()):
+            ignored[name] = next(why for why, applies in reasons.items() if applies)
+    return ignored
+
+
+def _to_numbers(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Series] | str:
+    """The column as float64, one for each place of a list; or why it holds no numbers."""
+    kind = column.dtype
+    if isinstance(kind, pl.List | pl.Array) and kind.inner.is_numeric():
+        return _spread(column.cast(pl.List(pl.Float64)), videos, source)
+    if isinstance(kind, pl.String | pl.Categorical | pl.Enum | pl.Null):
+        return _parse(column, videos, source)
+    if kind.is_numeric() or kind == pl.Boolean:
+        return [column.cast(pl.Float64).fill_nan(None)]
+    return f"not numbers ({kind!r})"
+
+
+def _parse(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Series] | str:
+    texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+    is_cell = texts.is_not_null() & ~texts.is_in(_MISSING)
+    numbers = texts.replace(_BOOLEANS).cast(pl.Float64, strict=False).fill_nan(None)
+    n_cells, n_numbers = len(texts.filter(is_cell)), numbers.count()
+    if n_numbers < _FEWEST_NUMBERS * n_cells or not n_cells:
+        return "text" if n_cells else "no value"
+    why = f"is no number ({n_cells - n_numbers} such cells of {n_cells}); leave empty what is not known; {_CHOOSE}"
+    columns.refuse_values(is_cell & numbers.is_null(), column, source, why, videos)
+    return [numbers]
+
+
+def _spread(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Series] | str:
+    """Lists of one length as a column for each place."""
+    lengths = column.list.len()
+    sizes = lengths.drop_nulls().unique().to_list()
+    if not any(sizes):
+        return "no value"
+    why = f"numbers in its list, elsewhere there are {max(sizes)}; lists of one length become columns; {_CHOOSE}"
+    columns.refuse_values(lengths.eq_missing(min(sizes)) & (len(sizes) > 1), lengths, source, why, videos)
+    places = column.list.to_struct(fields=[f"{column.name}_{place}" for place in range(sizes[0])])
+    return [place.fill_nan(None) for place in places.struct.unnest()]
+
+
+def _find_leak(column: pl.Series, label: pl.Series, *, is_named: bool) -> str | None:
+    """Why a column of numbers is no feature, as far as its values tell: it numbers the rows, or is the label."""
+    if not is_named and len(column) >= _FEWEST_ROWS and (column.diff().slice(1) == 1).fill_null(False).all():
+        return _ROW_NUMBER
+    if not _LABEL.search(column.name.lower()):
+        return None
+    pairs = pl.DataFrame([column.alias("value"), label]).drop_nulls().unique()
+    is_copy = [pairs[name].n_unique() for name in pairs.columns] == [len(columns.CLASSES)] * 2 == [len(pairs)] * 2
+    return _LABEL_COPY if is_copy else None
+
+
+def _notes(names: dict[str, str], ignored: dict[str, str], source: Path) -> tuple[str, ...]:
+    """What the reader must not miss of how the columns of a table were taken."""
+    leaks = [f"{name!r} ({why})" for name, why in ignored.items() if why in (_INDEX_NAME, _ROW_NUMBER, _LABEL_COPY)]
+    same = [name for name in names.values() if name in _OF_THE_FILE]
+    notes = {
+        f"{source.name}: not learned from: {', '.join(leaks)}": leaks,
+        f"{source.name}: learned from, though videos measured here have facts of these names: {', '.join(same)}": same,
+    }
+    return tuple(note for note, found in notes.items() if found)
