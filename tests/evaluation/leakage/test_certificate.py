@@ -10,13 +10,14 @@ from rich.console import Console
 from fvc_exp.config.schema import AuditConfig, Scheme
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import Split, make_split
-from fvc_exp.evaluation.leakage.certificate import CODES, CheckOutcome, certify_run, nearest_within
+from fvc_exp.evaluation.leakage.certificate import CheckOutcome, certify_run
+from fvc_exp.evaluation.leakage.codes import CODES
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.show import print_certificate
 from tests.conftest import Compose, make_cv, run, signal_dataset
 
-AUDIT = AuditConfig(allow_fail=False, tolerance=1e-6, permutations=49)
+AUDIT = AuditConfig(allow_fail=False, permutations=49)
 
 
 def grouped(dataset: Dataset, seed: int = 0) -> Split:
