@@ -87,7 +87,7 @@ def test_command_prints_verdict_and_reasons(tmp_path: Path) -> None:
         assert done.exit_code == code
         assert f"audit: {verdict}" in done.stdout
         assert ("group_crossing" in done.stdout) == (verdict == "FAIL")
-        assert "not checked: random labels: there are no features" in done.stdout
+        assert "not checked: leaky_null: there are no features" in done.stdout
 
 
 def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> None:
