@@ -97,6 +97,13 @@ def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> No
     assert [reason.split(":")[0] for reason in found.reasons] == ["same_file"]
 
 
+def test_without_groups_the_verdict_is_unchecked_which_is_no_failure(tmp_path: Path) -> None:
+    ids, folds = write(tmp_path, {"video_path": list("abcdef")}, FOLDS)
+    done = CliRunner().invoke(app, ["audit", "--ids", str(ids), "--folds", str(folds)])
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "audit: UNCHECKED")
+    assert "not checked: groups_unknown: no column names groups" in done.stdout
+
+
 def test_notes_name_what_the_files_do_not_share(tmp_path: Path) -> None:
     ids, folds = write(tmp_path, IDS, {"video_path": list("abcdx"), "fold": [0, 0, 1, 1, 1]})
     found, notes = audit_files(ids, folds)
