@@ -85,7 +85,7 @@ for metric, found in results["cv"].items():
     spread = f"{found['mean']:.3f} ± {found['std']:.3f}"
     print(f"{metric:<18} {spread:>15} {shown:>9}", *(f"{floor[metric]:>13.3f}" for floor in floors.values()))
 audit = results["audit"]
-print("audit:", audit["verdict"], *audit["reasons"], sep="\n  ")
+print("audit:", audit["verdict"], *audit["reasons"], *audit["warnings"], sep="\n  ")
 print("flags:", ", ".join(results["flags"]) or "none")
 
 # %% [markdown]

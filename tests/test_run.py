@@ -9,11 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
 
 from tests.conftest import ROOT, run_py
+from tests.shell import fvc
 
 ARTIFACTS = {
     "audit.json",
@@ -61,6 +63,27 @@ def test_what_a_run_learned_from_is_printed_and_kept(tables: Path, tmp_path: Pat
     assert first["notes"][0] == "f.csv: not learned from: '' (index), 'y' (equals the label)"
     assert second["data"]["columns"]["used"] == ["stage2_f1", "stage2_width"]
     assert first["cv"]["auc"]["mean"] < 0.95
+
+
+def test_without_groups_every_table_says_unchecked(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    videos, labels = [f"v{row:02}" for row in range(60)], np.arange(60) % 2
+    features = {"f0": labels * 1.0} | {f"f{i}": rng.normal(size=60) for i in range(1, 6)}
+    pl.DataFrame({"video_path": videos, "label": labels}).write_csv(tmp_path / "scaled_metadata.csv")
+    pl.DataFrame({"video_path": videos, **features}).write_parquet(tmp_path / "features_stage2.parquet")
+    data = ("data=fvc", "data.root=.", "plots=false")
+    single = run_py(*data, "hydra.run.dir=single", cwd=tmp_path)
+    audit = json.loads((tmp_path / "single" / "results.json").read_text())["audit"]
+    assert "audit: UNCHECKED, 1 warning\n  warning: single_feature: " in single.stdout
+    assert [text.partition(":")[0] for text in audit["warnings"]] == ["single_feature"]
+    assert json.loads((tmp_path / "single" / "audit.json").read_text())["checks"]["null"]["p_value"] is None
+    swept = run_py("-m", *data, "C=0.1,1", "sweep.name=s", cwd=tmp_path)
+    assert "audit UNCHECKED, 1 warning; all of it in" in swept.stdout
+    for command in (["leaderboard", "outputs/sweeps/s"], ["compare", "outputs/sweeps/s"], ["report", "single"]):
+        done = fvc(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        shown = (tmp_path / "single" / "report.html").read_text() if command[0] == "report" else done.stdout
+        assert "UNCHECKED" in shown
 
 
 def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def query_runs(sql: str, folder: Path) -> pl.DataFrame:
 
 
 def runs_view(runs: list[RunFolder]) -> pl.DataFrame:
-    """One row per run: state, parameters, ``cv_<metric>_mean`` and ``_std``, ``test_<metric>``, floors, flags."""
+    """One row per run: state, parameters, ``cv_<metric>_mean`` and ``_std``, ``test_<metric>``, floors, flags, audit."""
     return records_frame([_run_row(LoadedRun(run.path)) for run in runs])
 
 
@@ -104,7 +104,7 @@ VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {
 
 def _run_row(run: LoadedRun) -> dict[str, Any]:
     results = run.results if run.has("results") else {}
-    parameters = results.get("parameters") or {}
+    parameters, audit = results.get("parameters") or {}, results.get("audit") or {}
     return {
         "run": str(run.path),
         "state": run.status.get("state"),
@@ -113,5 +113,7 @@ def _run_row(run: LoadedRun) -> dict[str, Any]:
         **{name: value for name, value in parameters.items() if not isinstance(value, dict)},
         **dict(flat_metrics(results)),
         "flags": results.get("flags", []),
+        "audit": audit.get("verdict"),
+        "audit_warnings": audit.get("warnings", []),
         "rows": (results.get("data") or {}).get("rows"),
     }

@@ -73,7 +73,7 @@ def audit(
 ) -> Exit:
     """Audit a split made by any program: does anything link its training and test videos?
 
-    Exit code 0 if it passes, else 1.
+    Exit code 1 if it fails, else 0, also where it is UNCHECKED since groups are not known.
 
     Example: fvc audit --ids table.parquet --folds folds.parquet
     """
@@ -87,7 +87,7 @@ def audit(
         for note in notes:
             typer.echo(f"note: {note}")
         print_certificate(console.make_console(), found)
-    return Exit.OK if found.verdict == "PASS" else Exit.FAILED
+    return Exit.FAILED if found.verdict == "FAIL" else Exit.OK
 
 
 @command

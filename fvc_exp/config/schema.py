@@ -215,7 +215,6 @@ class AuditConfig:
     """The leakage certificate; nothing here changes a score."""
 
     allow_fail: bool
-    tolerance: float
     permutations: int
 
 

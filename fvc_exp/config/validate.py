@@ -106,7 +106,6 @@ def _number_rules(config: Config) -> list[Rule]:
         ("cv.test_size", cv.test_size, cv.test_size == 0 or 0.05 <= cv.test_size <= 0.5,
          "0 (no test set) or a share from 0.05 to 0.5"),
         ("cv.inner_splits", cv.inner_splits, cv.inner_splits >= 2, "an integer of at least 2"),
-        ("audit.tolerance", audit.tolerance, 0 < audit.tolerance < 1, "a number above 0, below 1"),
         ("audit.permutations", audit.permutations, audit.permutations == 0 or audit.permutations >= MIN_PERMUTATIONS,
          f"0 (no null distribution) or an integer of at least {MIN_PERMUTATIONS}"),
         ("sweep.pack", config.sweep.pack, config.sweep.pack >= 1, "an integer of at least 1"),

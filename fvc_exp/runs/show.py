@@ -13,7 +13,13 @@ from fvc_exp.training import experiment, notes
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
          "log_loss", "brier")  # fmt: skip
-_STYLES = {CheckOutcome.passed: "green", CheckOutcome.failed: "red", CheckOutcome.unchecked: "yellow", None: ""}
+_STYLES = {
+    CheckOutcome.passed: "green",
+    CheckOutcome.failed: "red",
+    CheckOutcome.unchecked: "yellow",
+    CheckOutcome.warned: "yellow",
+    None: "",
+}
 
 
 def print_certificate(console: Console, certificate: Certificate) -> None:

@@ -2,6 +2,7 @@
 
 from fvc_exp.config import canonical, schema
 from fvc_exp.errors import ConfigError
+from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.io.console import make_console
 from fvc_exp.sweeps import folder, launchers, results, schedulers, show
@@ -96,7 +97,7 @@ def _best_line(sweep: folder.SweepFolder, plan: folder.Plan) -> str:
     overrides = next(member.overrides for member in plan.members if member.run_id == found["run_id"])
     test = f"; held-out test AUC {found['test']['auc']:.3f}, F1 {found['test']['f1']:.3f}" if found["test"] else ""
     words = " ".join([found["run_id"], *overrides])
-    return f"best: {words}{test}; audit {found['audit']['verdict']}; all of it in {sweep.best}"
+    return f"best: {words}{test}; audit {audit_mark(found['audit'])}; all of it in {sweep.best}"
 
 
 def _runs_again(found: MemberState) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.io import files, tables
 from fvc_exp.runs.compare.ties import TieSummary, ranking_key, simplicity
 from fvc_exp.sweeps.folder import SweepFolder
@@ -92,7 +93,8 @@ def _cell(value: Any) -> Any:
 def _numbers(results: dict[str, Any]) -> Row:
     audit, final = results["audit"], results["final_model"]
     row: Row = {"flags": " ".join(results["flags"]), "audit": audit["verdict"], "audit_allow_fail": audit["allow_fail"]}
-    row |= {"audit_reasons": " ".join(audit["reasons"]), "n_iter": final["n_iter"], "converged": final["converged"]}
+    row |= {"audit_reasons": " ".join(audit["reasons"]), "audit_mark": audit_mark(audit)}
+    row |= {"n_iter": final["n_iter"], "converged": final["converged"]}
     row |= {"final_C": final.get("C"), "nonzero": final.get("nonzero")}  # null in runs of an older version
     for metric, summary in results["cv"].items():
         row |= {f"{metric}_mean": summary["mean"], f"{metric}_std": summary["std"]}

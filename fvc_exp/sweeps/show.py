@@ -160,13 +160,14 @@ def _ranking_table(ranked: pl.DataFrame) -> Table:
             **{name: _text(row[name]) for name in settings},
             "AUC": _score(row, "auc"),
             "F1": _score(row, "f1"),
+            "audit": row["audit_mark"],
             "flags": row["flags"],
         }
         for row in ranked.iter_rows(named=True)
     ]
     styles: list[str | None] = [None] * len(rows)
     for rule, scores in results.floors(ranked).items():
-        blank = dict.fromkeys((*settings, "flags"), "")
+        blank = dict.fromkeys((*settings, "audit", "flags"), "")
         floor = {"rank": "floor", "penalty": rule, "AUC": f"{scores['auc']:.3f}", "F1": f"{scores['f1']:.3f}"}
         rows.append(blank | floor)
         styles.append("dim")

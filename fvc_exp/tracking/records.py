@@ -140,6 +140,7 @@ def _run_record(folder: RunFolder, ending: Ending, name: str, parameters: Any = 
         "run_id": results.get("run_id"),
         "audit": audit.get("verdict"),
         "audit_reasons": "; ".join(audit.get("reasons", [])),
+        "audit_warnings": "; ".join(audit.get("warnings", [])),
         "flags": " ".join(results.get("flags", [])),
         "data_sha256": results.get("data", {}).get("sha256"),
     }

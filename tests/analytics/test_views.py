@@ -42,6 +42,7 @@ def test_views_over_all_runs(outputs: Path) -> None:
     views = {name: view(runs_below(outputs)) for name, view in VIEWS.items()}
     assert views["runs"].sort("state")["state"].to_list() == ["done", "done", "failed"]
     assert set(views["runs"]["C"].drop_nulls()) == {0.1, 1.0}
+    assert views["runs"]["audit"].drop_nulls().to_list() == ["PASS", "PASS"]
     assert views["folds"].height == 10
     assert sorted(set(views["folds"]["fold"])) == [0, 1, 2, 3, 4]
     assert views["predictions"].height == 240

@@ -60,7 +60,6 @@ def test_defaults_are_the_documented_ones(compose_config: Compose) -> None:
         (["cv.n_repeats=0"], r"cv\.n_repeats=0 is not allowed"),
         (["cv.inner_splits=1"], r"cv\.inner_splits=1 is not allowed"),
         (["audit.permutations=5"], r"audit\.permutations=5 is not allowed.*at least 19"),
-        (["audit.tolerance=0"], r"audit\.tolerance=0\.0 is not allowed"),
         (["cv.test_size=0.9"], r"cv\.test_size=0\.9 is not allowed.*0\.5"),
         (["seed=-1"], r"seed=-1 is not allowed"),
         (["solver.max_iter=0"], r"solver\.max_iter=0 is not allowed"),

@@ -175,6 +175,16 @@ def test_shows_floors_flags_failures_and_what_was_refused(copied: Finished, tmp_
     assert "3 invalid configurations were not run:\n  3 x C=-1 is not allowed" in text
 
 
+def test_runs_without_groups_are_ranked_and_marked(
+    finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame, tmp_path: Path
+) -> None:
+    unchecked = table.with_columns(audit=pl.lit("UNCHECKED"), audit_mark=pl.lit("UNCHECKED, 1 warning"))
+    assert len(rank(unchecked)) == len(rank(table)) > 0
+    assert shown(finished_sweep[1], states, unchecked, tmp_path / "shown").count("UNCHECKED") == len(
+        unchecked.drop_nulls("auc_mean")
+    )
+
+
 def test_a_leaking_sweep_has_no_winner(
     finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame, tmp_path: Path
 ) -> None:

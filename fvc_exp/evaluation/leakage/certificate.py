@@ -1,39 +1,32 @@
 """The leakage certificate: does anything but skill link the two sides of a split?
 
-A split fails if one group, one file or one feature vector is on both sides, if labels can be looked up in the group, or
-if random labels can be learned under it. ``CODES`` lists these checks.
+A split fails if one group, one file or copies of one row are on both sides, if labels can be looked up in the group, or
+if random labels can be learned under it. What else is worth knowing is a warning beside the verdict.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from fvc_exp._typing import Array, Indices, Labels
+from fvc_exp._typing import Array, Indices, Labels, Mask
 from fvc_exp.config.schema import AuditConfig
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import Split
 from fvc_exp.evaluation.floors import fake_share_by_key
-from fvc_exp.evaluation.leakage.permutation import Null, impute_and_standardise, null_distribution
+from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN, audit_mark
+from fvc_exp.evaluation.leakage.copies import FEWEST_GROUPS, find_near_copies
+from fvc_exp.evaluation.leakage.overlap import Overlap, key_overlap
+from fvc_exp.evaluation.leakage.permutation import Null, null_distribution
+from fvc_exp.evaluation.leakage.suspects import blank_rows, separating_features
 
-CODES = {
-    "group_crossing": "videos of one group are in both training and test",
-    "same_file": "the same file is in both training and test, under two names",
-    "near_identical": "videos in training and test have the same features within audit.tolerance",
-    "label_lookup": "looking up the label of the same group in training beats the base rate",
-    "leaky_null": "labels permuted between groups are learned better than by guessing",
-}
-
-_KEYS = dict(zip(CODES, ("groups", "files", "vectors", "probes", "null"), strict=True))  # of the numbers in audit.json
+# Of the numbers in audit.json.
+_KEYS = dict(zip(CODES, ("groups", "files", "vectors", "probes", "null", "single_feature", "blank_rows"), strict=True))
 
 LOOKUP_MARGIN = 0.01  # of accuracy
-_CHANCE = 0.01  # features that agree by chance more often than this do not tell videos apart
 _EXAMPLES = 3  # pairs of videos that are named
-
-Pairs = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -44,16 +37,8 @@ class AuditedRows:
     groups: Indices | None = None
     y: Labels | None = None
     X: Array | None = None
+    feature_names: Sequence[str] = ()
     content_sha256: Sequence[str | None] | None = None
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Test rows with a counterpart in training: how many, their share of all test rows, and a few pairs by name."""
-
-    rows: int
-    share: float
-    examples: tuple[str, ...]
 
 
 class CheckOutcome(Enum):
@@ -61,6 +46,7 @@ class CheckOutcome(Enum):
 
     passed = "passed"
     failed = "failed"
+    warned = "warned"
     unchecked = "unchecked"
 
 
@@ -68,7 +54,7 @@ class CheckOutcome(Enum):
 class Check:
     """One of ``CODES``: how it ended, and its plain numbers for ``audit.json``; None if it was not possible.
 
-    ``message`` says why it failed or was not possible; it is empty if it passed.
+    ``message`` is its code and why it failed, warns or was not possible; it is empty if it passed.
     """
 
     code: str
@@ -85,13 +71,20 @@ class Certificate:
 
     @property
     def verdict(self) -> str:
-        """PASS, or FAIL if one check failed."""
-        return "FAIL" if self.reasons else "PASS"
+        """FAIL if one check failed, else UNCHECKED if groups are not known, else PASS."""
+        if self.reasons:
+            return "FAIL"
+        return "UNCHECKED" if GROUPS_UNKNOWN in self.not_checked else "PASS"
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why it fails: a code, and a sentence with the numbers."""
         return self._messages(CheckOutcome.failed)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know beside the verdict: a code, and a sentence."""
+        return self._messages(CheckOutcome.warned)
 
     @property
     def not_checked(self) -> tuple[str, ...]:
@@ -103,8 +96,9 @@ class Certificate:
         return next(check.numbers for check in self.checks if check.code == code)
 
     def summary(self) -> dict[str, Any]:
-        """Verdict, reasons, and what was not checked."""
-        return {"verdict": self.verdict, "reasons": list(self.reasons), "not_checked": list(self.not_checked)}
+        """Verdict, reasons, warnings, and what was not checked."""
+        found = {"reasons": self.reasons, "warnings": self.warnings, "not_checked": self.not_checked}
+        return {"verdict": self.verdict, **{name: list(texts) for name, texts in found.items()}}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``audit.json``."""
@@ -112,38 +106,42 @@ class Certificate:
 
     def lines(self) -> Iterator[tuple[str, CheckOutcome | None]]:
         """The text for the console: each line with the outcome that it reports, None for a line of numbers."""
-        yield f"audit: {self.verdict}", CheckOutcome.failed if self.reasons else CheckOutcome.passed
+        outcomes = {"FAIL": CheckOutcome.failed, "UNCHECKED": CheckOutcome.unchecked, "PASS": CheckOutcome.passed}
+        yield f"audit: {audit_mark(self.summary())}", outcomes[self.verdict]
         yield from ((f"  {reason}", CheckOutcome.failed) for reason in self.reasons)
+        yield from ((f"  warning: {warning}", CheckOutcome.warned) for warning in self.warnings)
         for part, found in (self.numbers("label_lookup") or {}).items():
             numbers = f"accuracy {found['accuracy']:.3f}, base rate {found['base_rate']:.3f}"
             yield f"  labels looked up in the group ({part}): {numbers}", None
         if (null := self.numbers("leaky_null")) is not None:
+            p_text = "" if null["p_value"] is None else f", p = {null['p_value']:.3f}"
             yield (
                 (
                     f"  random labels ({null['scorer']}, {null['permutations']} permutations): "
-                    f"AUC {null['mean']:.3f} ± {null['std']:.3f}; real labels: {null['observed']:.3f}, "
-                    f"p = {null['p_value']:.3f}"
+                    f"AUC {null['mean']:.3f} ± {null['std']:.3f}; real labels: {null['observed']:.3f}{p_text}"
                 ),
                 None,
             )
+        if (copies := self.numbers("near_copies")) is not None:
+            yield f"  near-copies: {_visibility(copies)}", None
         yield from ((f"  not checked: {reason}", CheckOutcome.unchecked) for reason in self.not_checked)
 
     def _messages(self, outcome: CheckOutcome) -> tuple[str, ...]:
         return tuple(check.message for check in self.checks if check.outcome is outcome)
 
 
-def certify(rows: AuditedRows, split: Split, tolerance: float, null: Null | str) -> Certificate:
-    """Check every part of a split; ``null`` is what permuted labels score under it, or a text: why that is not known.
-
-    Two videos have the same features if none differs by more than ``tolerance`` standard deviations.
-    """
+def certify(rows: AuditedRows, split: Split, null: Null | str) -> Certificate:
+    """Check every part of a split; ``null`` is what permuted labels score under it, or why that is not known."""
+    blank = np.zeros(len(rows.ids), dtype=bool) if rows.X is None else blank_rows(rows.X)
     return Certificate(
         (
             _check_groups(rows, split),
             _check_files(rows, split),
-            _check_features(rows, split, tolerance),
+            _check_copies(rows, split, blank),
             _check_lookup(rows, split),
-            _check_null(null),
+            _check_null(rows, null),
+            _check_single_features(rows),
+            _check_blank_rows(rows, blank),
         )
     )
 
@@ -155,28 +153,54 @@ def certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -
         found = null_distribution(dataset, split, audit.permutations, seed)
         null = found or "nearly every permutation leaves a fold without one of the classes"
     groups = dataset.groups if dataset.group_column else None
-    rows = AuditedRows(dataset.ids, groups, dataset.y, dataset.X, dataset.content_sha256)
-    return certify(rows, split, audit.tolerance, null)
+    rows = AuditedRows(dataset.ids, groups, dataset.y, dataset.X, dataset.feature_names, dataset.content_sha256)
+    return certify(rows, split, null)
 
 
 def _check_groups(rows: AuditedRows, split: Split) -> Check:
     if rows.groups is None:
-        return Check("group_crossing", CheckOutcome.unchecked, "groups: no column names them")
+        return Check("group_crossing", CheckOutcome.unchecked, GROUPS_UNKNOWN)
     return _judge_overlap("group_crossing", key_overlap(rows.ids, rows.groups.tolist(), split))
 
 
 def _check_files(rows: AuditedRows, split: Split) -> Check:
     if rows.content_sha256 is None or not any(rows.content_sha256):
-        return Check("same_file", CheckOutcome.unchecked, "files: no column content_sha256")
+        return _not_possible("same_file", "no column content_sha256")
     return _judge_overlap("same_file", key_overlap(rows.ids, rows.content_sha256, split))
 
 
-def _check_features(rows: AuditedRows, split: Split, tolerance: float) -> Check:
+def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
+    """Copies among rows of different groups, or among all rows where groups are not known."""
     if rows.X is None:
-        return Check("near_identical", CheckOutcome.unchecked, "features: there are none")
-    if (overlap := feature_overlap(rows.ids, rows.X, split, tolerance)) is None:
-        return Check("near_identical", CheckOutcome.unchecked, "features: too coarse to tell videos apart")
-    return _judge_overlap("near_identical", overlap)
+        return _not_possible("near_copies", "there are no features")
+    told = np.flatnonzero(~blank)
+    groups = told if rows.groups is None else rows.groups[told]
+    found = find_near_copies(rows.X[told], groups)
+    families: list[int | None] = [None] * len(rows.ids)
+    for row, family in zip(told.tolist(), found.families.tolist(), strict=True):
+        families[row] = None if family < 0 else family
+    overlap = key_overlap(rows.ids, families, split)
+    if not overlap.rows and not any(found.smallest_share.values()):
+        too_few = len(np.unique(groups)) < FEWEST_GROUPS
+        why = f"there are fewer than {FEWEST_GROUPS} groups" if too_few else "the features are too coarse"
+        return _not_possible("near_copies", f"{why} to tell copies from chance; exact ones were looked for")
+    numbers = {"pairs": len(found.distances), "searched": found.searched, "smallest_share": found.smallest_share}
+    distance = [float(found.distances.min()), float(found.distances.max())] if len(found.distances) else None
+    check = _judge_overlap("near_copies", overlap, numbers | {"distance": distance})
+    if not overlap.rows:
+        return check
+    low, high = found.distances.min(), found.distances.max()
+    apart = f"; {len(found.distances)} pairs, {low:.2g} to {high:.2g} sd per feature apart"
+    return replace(check, message=check.message + apart)
+
+
+def _visibility(copies: Mapping[str, Any]) -> str:
+    """The smallest share of copies that could have been seen, as words."""
+    seen = [
+        ("no share" if share is None else f"{share:.1%} of the rows") + f" with noise of {noise} sd"
+        for noise, share in copies["smallest_share"].items()
+    ]
+    return f"{copies['pairs']} pairs, {copies['searched']} rows searched; would be seen from {', '.join(seen)}"
 
 
 def _check_lookup(rows: AuditedRows, split: Split) -> Check:
@@ -185,7 +209,7 @@ def _check_lookup(rows: AuditedRows, split: Split) -> Check:
     One pair per part of the split: the folds (``cv``) and the held-out rows (``test``).
     """
     if rows.groups is None or rows.y is None:
-        return Check("label_lookup", CheckOutcome.unchecked, "label lookup: it needs labels and groups")
+        return _not_possible("label_lookup", "it needs labels and groups")
     parts = {"cv": [(fold.train, fold.test) for fold in split.folds], "test": []}
     if len(split.test):
         parts["test"].append((split.development, split.test))
@@ -198,82 +222,51 @@ def _check_lookup(rows: AuditedRows, split: Split) -> Check:
     return _judge("label_lookup", "; ".join(better), found)
 
 
-def _check_null(null: Null | str) -> Check:
+def _check_null(rows: AuditedRows, null: Null | str) -> Check:
+    """The p-value is withheld where groups are not known: copies of one video would make it small."""
     if isinstance(null, str):
-        return Check("leaky_null", CheckOutcome.unchecked, f"random labels: {null}")
+        return _not_possible("leaky_null", null)
     trouble = f"AUC {null.mean:.3f} ± {null.std:.3f}" if null.leaks else ""
-    return _judge("leaky_null", trouble, {"scorer": "ridge", **asdict(null)})
+    withheld = {"p_value": None} if rows.groups is None else {}
+    return _judge("leaky_null", trouble, {"scorer": "ridge", **asdict(null), **withheld})
 
 
-def _judge_overlap(code: str, overlap: Overlap) -> Check:
+def _check_single_features(rows: AuditedRows) -> Check:
+    if rows.X is None or rows.y is None:
+        return _not_possible("single_feature", "it needs labels and features")
+    found = {rows.feature_names[number]: area for number, area in separating_features(rows.X, rows.y).items()}
+    listed = [f"{name} (AUC {area:.3f})" for name, area in list(found.items())[:_EXAMPLES]]
+    more = f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else ""
+    return _judge("single_feature", ", ".join(listed) + more, {"features": found}, CheckOutcome.warned)
+
+
+def _check_blank_rows(rows: AuditedRows, blank: Mask) -> Check:
+    if rows.X is None:
+        return _not_possible("blank_rows", "there are no features")
+    names = [name for name, is_blank in zip(rows.ids, blank, strict=True) if is_blank]
+    trouble = f"{len(names)} videos, e.g. {', '.join(names[:_EXAMPLES])}" if len(names) > 1 else ""
+    return _judge("blank_rows", trouble, {"rows": len(names)}, CheckOutcome.warned)
+
+
+def _not_possible(code: str, why: str) -> Check:
+    return Check(code, CheckOutcome.unchecked, f"{code}: {why}")
+
+
+def _judge_overlap(code: str, overlap: Overlap, numbers: dict[str, Any] | None = None) -> Check:
     trouble = ""
     if overlap.rows:
         trouble = f"in {overlap.rows} of the tests ({overlap.share:.1%}), e.g. {overlap.examples[0]}"
-    return _judge(code, trouble, asdict(overlap))
+    return _judge(code, trouble, asdict(overlap) | (numbers or {}))
 
 
-def _judge(code: str, trouble: str, numbers: dict[str, Any]) -> Check:
-    """Failed if there is trouble to report, else passed."""
+def _judge(code: str, trouble: str, numbers: dict[str, Any], bad: CheckOutcome = CheckOutcome.failed) -> Check:
+    """``bad`` if there is trouble to report, else passed."""
     if not trouble:
         return Check(code, CheckOutcome.passed, "", numbers)
-    return Check(code, CheckOutcome.failed, f"{code}: {CODES[code]}: {trouble}", numbers)
+    return Check(code, bad, f"{code}: {CODES[code]}: {trouble}", numbers)
 
 
 def _lookup_accuracy(groups: Indices, y: Labels, parts: Sequence[tuple[Indices, Indices]]) -> dict[str, float]:
     looked_up = [(fake_share_by_key(groups, y, train, test) > 0.5) == y[test] for train, test in parts]
     guessed = [(y[train].mean() > 0.5) == y[test] for train, test in parts]
     return {"accuracy": float(np.mean(np.concatenate(looked_up))), "base_rate": float(np.mean(np.concatenate(guessed)))}
-
-
-def key_overlap(ids: Sequence[str], keys: Sequence[object], split: Split) -> Overlap:
-    """Rows with the same key, such as a group or a hash; a row without one (None) has no counterpart."""
-    known = np.array([key is not None for key in keys])
-    _, codes = np.unique([str(key) for key in keys], return_inverse=True)
-    pairs: Pairs = []
-    for _, train, test in split.parts():
-        seen, first = np.unique(codes[train[known[train]]], return_index=True)
-        found = test[known[test] & np.isin(codes[test], seen)]
-        place = np.searchsorted(seen, codes[found])
-        pairs += zip(found.tolist(), train[known[train]][first[place]].tolist(), strict=True)
-    return _overlap(ids, split, pairs)
-
-
-def feature_overlap(ids: Sequence[str], X: Array, split: Split, tolerance: float) -> Overlap | None:
-    """Rows of which no feature differs by more than ``tolerance`` standard deviations; X is (n, p), NaN where missing.
-
-    Missing values are imputed by medians over all rows. None if the features are so coarse that, if they were
-    independent, more than one row in a hundred would have such a counterpart by chance.
-    """
-    standard, _ = impute_and_standardise(X, X[:0])
-    if _agree_by_chance(standard, tolerance):
-        return None
-    pairs: Pairs = []
-    for _, train, test in split.parts():
-        near = nearest_within(standard[train], standard[test], tolerance)
-        pairs += zip(test[near >= 0].tolist(), train[near[near >= 0]].tolist(), strict=True)
-    return _overlap(ids, split, pairs)
-
-
-def nearest_within(train: Array, test: Array, tolerance: float) -> Indices:
-    """For each test row its nearest training row, no feature of which is farther than the tolerance; -1 without one."""
-    # A balanced tree would sort equal values again and again where a feature has few different ones.
-    tree = cKDTree(train, balanced_tree=False, compact_nodes=False)
-    # The bound itself is excluded.
-    distance, nearest = tree.query(test, p=np.inf, distance_upper_bound=np.nextafter(tolerance, np.inf))
-    return np.where(np.isfinite(distance), nearest, -1)
-
-
-def _overlap(ids: Sequence[str], split: Split, pairs: Pairs) -> Overlap:
-    tested = sum(len(test) for _, _, test in split.parts())
-    examples = tuple(f"{ids[one]} and {ids[other]}" for one, other in pairs[:_EXAMPLES])
-    return Overlap(len(pairs), len(pairs) / tested, examples)
-
-
-def _agree_by_chance(X: Array, tolerance: float) -> bool:
-    neighbours = [
-        np.searchsorted(column, column + tolerance, "right") - np.searchsorted(column, column - tolerance) - 1
-        for column in np.sort(X, axis=0).T
-    ]
-    chances = np.mean(neighbours, axis=1) / max(len(X) - 1, 1)
-    with np.errstate(divide="ignore"):  # where all values of a feature differ, no two rows agree by chance
-        return bool(np.sum(np.log(chances)) + np.log(len(X)) > np.log(_CHANCE))

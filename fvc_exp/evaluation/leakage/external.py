@@ -33,7 +33,7 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     rows = _audited_rows(known, source)
     left_out = len(table) - len(known)
     notes = (f"{source}: {left_out} of its videos are in no fold",) if left_out else ()
-    return certify(rows, split, tolerance=0.0, null="there are no features"), (*notes, *split.notes)
+    return certify(rows, split, null="there are no features"), (*notes, *split.notes)
 
 
 def _audited_rows(table: pl.DataFrame, source: Path) -> AuditedRows:

@@ -11,6 +11,7 @@ import polars as pl
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, statistics
 from fvc_exp.evaluation.bootstrap import Interval, Scored
+from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
 from fvc_exp.runs.compare.ties import ALPHA, RankedCandidate, TieSummary, direction
 
@@ -19,12 +20,16 @@ _SEED = 0  # equal runs get equal intervals
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One ranked configuration: its interval, the best floor rule's score, the adjusted p-value of being above it."""
+    """One ranked configuration: its interval, the best floor rule's score, the adjusted p-value of being above it.
+
+    ``audit`` is its verdict and number of warnings.
+    """
 
     ranked: RankedCandidate
     interval: Interval
     floor: float
     floor_p_value: float
+    audit: str
 
     @property
     def beats_floor(self) -> bool:
@@ -48,6 +53,7 @@ class ComparedRun:
             "floor": self.floor,
             "floor_p_value": self.floor_p_value,
             "beats_floor": self.beats_floor,
+            "audit": self.audit,
         }
 
 
@@ -118,8 +124,9 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
                 interval, floor, dependence=dependence, folds=run.folds, groups=len(strata), sign=direction(metric)
             )
         )
+    marks = [audit_mark(trusted[each.candidate.name].results["audit"]) for each in ties.ranking]
     adjusted = statistics.holm(np.array(p_values)).tolist()
-    return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, floors, adjusted)), leaking)
+    return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, floors, adjusted, marks)), leaking)
 
 
 def _best_floor(run: ScoredRun, metric: str) -> float:

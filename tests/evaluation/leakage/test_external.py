@@ -87,7 +87,7 @@ def test_command_prints_verdict_and_reasons(tmp_path: Path) -> None:
         assert done.exit_code == code
         assert f"audit: {verdict}" in done.stdout
         assert ("group_crossing" in done.stdout) == (verdict == "FAIL")
-        assert "not checked: random labels: there are no features" in done.stdout
+        assert "not checked: leaky_null: there are no features" in done.stdout
 
 
 def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> None:
@@ -95,6 +95,13 @@ def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> No
     found, notes = audit_files(*write(tmp_path, ids, FOLDS))
     assert (found.numbers("group_crossing"), found.numbers("label_lookup"), notes) == (None, None, ())
     assert [reason.split(":")[0] for reason in found.reasons] == ["same_file"]
+
+
+def test_without_groups_the_verdict_is_unchecked_which_is_no_failure(tmp_path: Path) -> None:
+    ids, folds = write(tmp_path, {"video_path": list("abcdef")}, FOLDS)
+    done = CliRunner().invoke(app, ["audit", "--ids", str(ids), "--folds", str(folds)])
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "audit: UNCHECKED")
+    assert "not checked: groups_unknown: no column names groups" in done.stdout
 
 
 def test_notes_name_what_the_files_do_not_share(tmp_path: Path) -> None:

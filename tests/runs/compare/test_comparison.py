@@ -103,6 +103,14 @@ def test_a_run_whose_audit_failed_is_left_out_unless_it_may_fail(trained: Path, 
     assert compare(runs_of([results.parent]), replicates=50).leaking == ()
 
 
+def test_a_run_without_groups_is_ranked_and_marked(sweep: Path) -> None:
+    audit = {"verdict": "UNCHECKED", "warnings": ["single_feature: x"], "allow_fail": False}
+    edit_json(sweep / "runs" / "weak" / "results.json", audit=audit)
+    marks = dict(compare(runs_of([sweep]), replicates=50).to_frame()["run", "audit"].iter_rows())
+    assert marks.pop("weak") == "UNCHECKED, 1 warning"
+    assert set(marks.values()) == {"PASS"}
+
+
 def test_what_differs_between_the_runs_is_in_the_label(sweep: Path) -> None:
     results = sweep / "runs" / "weak" / "results.json"
     parameters = json.loads(results.read_text())["parameters"]

@@ -1,0 +1,204 @@
+"""Near-copies: rows of different groups that are much nearer to each other than the data's own nearest neighbours.
+
+Around a row that is nobody's copy, let d_1 <= ... <= d_k be the distances to the nearest k other groups. If rows lie
+evenly in D dimensions there, ``D * j * log(d_j+1 / d_j)`` are independent exponentials (Renyi 1953). Those of the
+further groups, j >= h, estimate D (Levina and Bickel 2004). With T = ``log(d_h / d_1)`` over their mean, a T of t or
+more has a chance of at most ``(h - 1) * (1 + t / (k - h)) ** -(k - h)``; a copy has a far larger T.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.stats import poisson
+
+from fvc_exp._typing import Array, Indices, Mask
+from fvc_exp.evaluation.leakage.permutation import impute_and_standardise
+
+FALSE_ALARMS = 0.02  # of the data sets without copies
+FEWEST_GROUPS = 12
+NOISES = (0.001, 0.1, 0.3)  # of copies whose visibility is told, in standard deviations of each feature
+SEARCHED = 400  # rows at most that are compared with all others; exact copies are looked for among all rows
+
+_NEAREST, _FURTHEST = 5, 50  # h and k where there are enough groups
+_LEVELS = 10.0 ** -np.arange(2, 13)  # pairs are counted below each of these chances
+_EXCESS = 3  # times as many pairs as expected; the data are not perfectly even
+_PAIRS = 30_000_000  # of rows that are compared at most
+_CELLS = 1_000_000  # distances that are held at once
+_USUAL = 0.9  # of the rows have a value of their own in a measured feature
+_SMALLEST = 1e-9  # distance whose logarithm is taken
+
+
+@dataclass(frozen=True)
+class NearCopies:
+    """What was found.
+
+    ``families`` (n,) numbers the rows that are copies of each other, -1 for other rows. ``distances`` (pairs,) are root
+    mean squares over the features, in standard deviations. ``smallest_share`` of copies that could have been seen, by
+    their noise, is None where they could not be seen at any share.
+    """
+
+    families: Indices
+    distances: Array
+    searched: int
+    smallest_share: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows sorted by group, without equal ones: ``X`` (n, p), group ``codes`` (n,), first row of each group."""
+
+    X: Array
+    codes: Indices
+    starts: Indices
+
+    @property
+    def far(self) -> int:
+        """k: how many other groups are looked at around a row."""
+        return max(min(_FURTHEST, len(self.starts) // 3), FEWEST_GROUPS // 2)
+
+    @property
+    def near(self) -> int:
+        """h: the groups before it may be copies."""
+        return min(_NEAREST, self.far // 3)
+
+    def group_distances(self, rows: Indices) -> Array:
+        """Ascending distances (rows, k) to the nearest other groups."""
+        found = []
+        for block in self._squared_distances(rows):
+            if len(self.starts) < len(self.X):
+                block = np.minimum.reduceat(block, self.starts, axis=1)  # noqa: PLW2901
+            found.append(np.sort(np.partition(block, self.far - 1, axis=1)[:, : self.far], axis=1))
+        return np.sqrt(np.maximum(np.vstack(found), 0))
+
+    def nearest(self, rows: Indices) -> Indices:
+        """The nearest row of another group."""
+        return np.concatenate([block.argmin(axis=1) for block in self._squared_distances(rows)])
+
+    def chances(self, distances: Array, pair: Array) -> Array:
+        """Of a row this near (``pair``) or nearer, given the distances to the other groups."""
+        h, k = self.near, self.far
+        logs = np.log(np.maximum(distances, _SMALLEST))
+        spacing = np.mean(np.arange(h, k) * np.diff(logs[:, h - 1 :]), axis=1)
+        ratio = np.maximum(logs[:, h - 1] - np.log(np.maximum(pair, _SMALLEST)), 0) / np.maximum(spacing, _SMALLEST)
+        return np.asarray(np.minimum((h - 1) * (1 + ratio / (k - h)) ** -(k - h), 1))
+
+    def _squared_distances(self, rows: Indices) -> Iterator[Array]:
+        squares = np.sum(self.X**2, axis=1)
+        for part in np.array_split(rows, max(1, -(-len(rows) * len(self.X) // _CELLS))):
+            block = self.X[part] @ self.X.T
+            block *= -2
+            block += squares
+            block += squares[part, None]
+            block[self.codes[part, None] == self.codes] = np.inf
+            yield block
+
+
+def find_near_copies(X: Array, groups: Indices, seed: int = 0) -> NearCopies:
+    """Look for rows of other ``groups`` (n,) that are copies in X, (n, p) with NaN where missing, imputed by medians.
+
+    Equal values of a feature are spread over as much of its range as their share of the rows, so that rows of coarse
+    features that agree by chance are no copies. With fewer than 12 groups only exact copies are looked for.
+    """
+    rng = np.random.default_rng(seed)
+    standard = impute_and_standardise(X, X[:0])[0]
+    hashes = pl.DataFrame(standard).hash_rows().to_numpy()
+    _, first, kind = np.unique(hashes, return_index=True, return_inverse=True)
+    kept = first[np.argsort(groups[first], kind="stable")]
+    twins = np.flatnonzero(groups != groups[first[kind]])
+    doubled = np.flatnonzero(np.isin(kept, first[kind[twins]]))
+    believed = _shares_fine_values(standard[kept], doubled)
+    one = other = searched = np.arange(0)
+    shares: dict[str, float | None] = dict.fromkeys(map(str, NOISES))
+    if len(np.unique(groups[kept])) >= FEWEST_GROUPS:
+        spread, blur = _spread_ties(standard[kept], rng)
+        rows = _Rows(spread, *np.unique(groups[kept], return_index=True, return_inverse=True)[:0:-1])
+        searched = np.sort(rng.permutation(len(kept))[: min(SEARCHED, _PAIRS // len(kept))])
+        distances = rows.group_distances(searched)
+        one, other = _near_pairs(rows, searched, distances)
+        believed[:SEARCHED] |= _is_unexpected(rows, doubled[:SEARCHED], np.sqrt(blur[doubled[:SEARCHED]]))
+        for noise in NOISES:
+            pair = np.sqrt(noise**2 * X.shape[1] + blur[searched])
+            shares[str(noise)] = _smallest_share(rows.chances(distances, pair))
+    twins = twins[np.isin(first[kind[twins]], kept[doubled[believed]])]
+    pairs = np.column_stack([np.r_[kept[one], twins], np.r_[kept[other], first[kind[twins]]]])
+    left, right = np.unique(np.sort(pairs, axis=1), axis=0).T
+    distance = np.sqrt(np.mean((standard[left] - standard[right]) ** 2, axis=1))
+    return NearCopies(_families(left, right, len(X)), distance, len(searched), shares)
+
+
+def _spread_ties(X: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """X with equal values of a feature spread, and the mean squared distance (n,) that this puts between equal rows.
+
+    Two equal values stay as they are: they may be copies.
+    """
+    spread, blur = X.copy(), np.zeros(len(X))
+    for number, column in enumerate(X.T):
+        ordered = np.sort(column)
+        if np.all(ordered[2:] > ordered[:-2]):
+            continue
+        _, kind, counts = np.unique(column, return_inverse=True, return_counts=True)
+        width = np.sqrt(12) * np.maximum(counts[kind] - 2, 0) / len(X)  # uniform values of deviation 1 span sqrt(12)
+        spread[:, number] += width * rng.uniform(-0.5, 0.5, len(X))
+        blur += width**2 / 6
+    return spread, blur
+
+
+def _near_pairs(rows: _Rows, searched: Indices, distances: Array) -> tuple[Indices, Indices]:
+    """Pairs of rows that are unexpectedly near as seen from both ends; none unless they are too many for chance."""
+    chances = rows.chances(distances, distances[:, 0])
+    unusual = np.flatnonzero(chances < _LEVELS[0])
+    if not len(unusual):
+        return unusual, unusual
+    one, other = searched[unusual], rows.nearest(searched[unusual])
+    back = rows.chances(rows.group_distances(other), distances[unusual, 0])
+    chances = np.maximum(chances[unusual], back)
+    order = np.argsort(chances)
+    between = np.sort(rows.codes[np.column_stack([one, other])[order]], axis=1)
+    order = order[np.unique(between, axis=0, return_index=True)[1]]  # groups may be near by many rows; they count once
+    counts = (chances[order, None] < _LEVELS).sum(axis=0)
+    levels = _LEVELS[counts >= _too_many(len(searched))]
+    found = chances < levels.max(initial=0)
+    return one[found], other[found]
+
+
+def _too_many(searched: int) -> Array:
+    """How many pairs below each level are too many for chance, and for data that are slightly uneven."""
+    expected = searched * _LEVELS
+    return np.asarray(np.maximum(poisson.isf(FALSE_ALARMS / len(_LEVELS), expected) + 1, np.ceil(_EXCESS * expected)))
+
+
+def _is_unexpected(rows: _Rows, places: Indices, pair: Array) -> Mask:
+    """Whether rows at ``places`` and their equals, ``pair`` apart with ties spread, agree other than by chance."""
+    if not len(places):
+        return np.zeros(0, dtype=bool)
+    return np.asarray(rows.chances(rows.group_distances(places), pair) < FALSE_ALARMS / len(rows.X))
+
+
+def _shares_fine_values(X: Array, places: Indices) -> Mask:
+    """Whether two features of these rows have a value that no row but their equals has, as is usual in the feature.
+
+    It is usual if, without the most frequent value, nine of ten rows have one of their own, as measured numbers do.
+    """
+    fine = np.zeros(len(places), dtype=int)
+    for column in X.T if len(places) else ():
+        _, kind, counts = np.unique(column, return_inverse=True, return_counts=True)
+        usual = np.sum(counts == 1) >= _USUAL * (len(column) - counts.max(where=counts > 1, initial=0))
+        fine += usual & (counts[kind[places]] == 1)
+    return np.asarray(fine >= min(2, X.shape[1]))
+
+
+def _families(left: Indices, right: Indices, n: int) -> Indices:
+    links = coo_array((np.ones(len(left)), (left, right)), shape=(n, n))
+    families = connected_components(links, directed=False)[1]
+    return np.where(np.bincount(families)[families] > 1, families, -1)
+
+
+def _smallest_share(chances: Array) -> float | None:
+    """Of copies that are too many for chance; ``chances`` (n,) are those of each row if it is one. None above half."""
+    seen = np.sum(chances[:, None] < _LEVELS, axis=0)
+    smallest = float(np.min(_too_many(len(chances)) / np.maximum(seen, _SMALLEST)))
+    return smallest if smallest <= 0.5 else None
