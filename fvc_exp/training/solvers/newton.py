@@ -132,10 +132,10 @@ def _newton_step(problem: Problem, model: derivatives.QuadraticModel, point: Ite
     theta = problem.s * np.where(problem.y > 0, -point.wrong, point.wrong)
     gradient = theta @ problem.X
     intercept_gradient = float(theta.sum()) if problem.intercept else 0.0
-    q = gradient - model.h * (intercept_gradient / model.total) - model.A @ point.w
-    q, l1, l2 = q[None], problem.l1[None], problem.l2[None]
-    w = subproblem.solve(model.A, q, l1, l2, point.w[None])
-    residual = subproblem.min_norm_subgradient(model.A, q, l1, l2, w)[0]
+    g = (gradient - model.h * (intercept_gradient / model.total))[None]
+    l1, l2, start = problem.l1[None], problem.l2[None], point.w[None]
+    w = subproblem.solve(model.A, g, l1, l2, start)
+    residual = subproblem.min_norm_subgradient(model.A, g, l1, l2, start, w)[0]
     dw = w[0] - point.w
     db = -(intercept_gradient + float(model.h @ dw)) / model.total
     u = problem.X @ dw

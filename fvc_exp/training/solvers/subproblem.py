@@ -1,4 +1,7 @@
-"""Many small problems with one matrix: min_x x'(A + diag(l2))x / 2 + q'x + l1'|x|, one for each row of q.
+"""Many small problems with one matrix: min_x (x-a)'A(x-a) / 2 + g'(x-a) + x'diag(l2)x / 2 + l1'|x|.
+
+There is one for each row of ``g``, the gradient at the start ``a``. Each is solved for the step x - a: where columns
+are nearly equal x is large, and A times x would lose the digits that the bound on a fit needs.
 
 A guess of the support and its signs is checked by a direct solve, and corrected: what came out with another sign
 leaves, and what has a gradient above l1 enters. That is the primal-dual active set method (Hintermüller, Ito & Kunisch
@@ -22,7 +25,7 @@ _CHUNK = 2_000_000  # numbers in the stack of matrices that are solved at once
 _RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no unique solution, any will do
 
 
-# How far a gradient may lie outside of l1 before its coordinate counts as active: a share of l1, and of the largest q.
+# How far a gradient may lie outside of l1 before its coordinate counts as active: a share of l1, and of what it sums.
 _SLACK, _ROUNDING = 1e-11, 1e-14
 
 
@@ -34,13 +37,13 @@ def ignore_sweep_limits() -> Iterator[None]:
         yield
 
 
-def solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
-    """Minimisers (m, p) for a positive semi-definite ``A`` (p, p) and ``q``, ``l1``, ``l2``, ``start`` (m, p)."""
+def solve(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
+    """Minimisers (m, p) for a positive semi-definite ``A`` (p, p) and ``g``, ``l1``, ``l2``, ``start`` (m, p)."""
     if not l1.any():
-        return _solve_ridge(A, -q, l2)
-    x, open_ = _active_set(A, q, l1, l2, start, GUESSES)
+        return start + _solve_ridge(A, -g - l2 * start, l2)
+    x, open_ = _active_set(A, g, l1, l2, start, start)
     for row in open_:
-        x[row] = _descend_and_solve(A, q[row], l1[row], l2[row], start[row])
+        x[row] = _descend_and_solve(A, g[row], l1[row], l2[row], start[row])
     return x
 
 
@@ -59,14 +62,19 @@ def _ridge(A: Array) -> float:
     return _RIDGE * max(float(np.diag(A).max(initial=0.0)), np.finfo(float).tiny)
 
 
-def _active_set(A: Array, q: Array, l1: Array, l2: Array, start: Array, guesses: int) -> tuple[Array, Indices]:
-    """Minimisers of the rows that so many active set steps settle, and the numbers of those that they do not."""
-    x = start.copy()
-    guess = np.where(l1 > 0, np.sign(start), 0.0)
+def _active_set(A: Array, g: Array, l1: Array, l2: Array, start: Array, like: Array) -> tuple[Array, Indices]:
+    """Minimisers of the rows that ``GUESSES`` active set steps settle, and the numbers of those that they do not.
+
+    The first guess are the support and signs of ``like`` (m, p).
+    """
+    x = like.copy()
+    guess = np.where(l1 > 0, np.sign(like), 0.0)
     active = (guess != 0) | (l1 == 0)
-    open_ = np.arange(len(q))
-    for _ in range(guesses):
-        found, settled, guess, active = _active_set_step(A, q[open_], l1[open_], l2[open_], guess, active)
+    open_ = np.arange(len(g))
+    for _ in range(GUESSES):
+        found, settled, guess, active = _active_set_step(
+            A, g[open_], l1[open_], l2[open_], start[open_], guess, active
+        )
         x[open_[settled]] = found[settled]
         open_, guess, active = open_[~settled], guess[~settled], active[~settled]
         if not len(open_):
@@ -74,19 +82,23 @@ def _active_set(A: Array, q: Array, l1: Array, l2: Array, start: Array, guesses:
     return x, open_
 
 
-def min_norm_subgradient(A: Array, q: Array, l1: Array, l2: Array, x: Array) -> Array:
-    """The smallest r in (A + diag(l2))x + q + l1 d|x|, for each row of x; zero at a minimiser."""
-    gradient = x @ A + q + l2 * x
+def min_norm_subgradient(A: Array, g: Array, l1: Array, l2: Array, start: Array, x: Array) -> Array:
+    """The smallest r in A(x - start) + g + l2 x + l1 d|x|, for each row of x; zero at a minimiser."""
+    gradient = (x - start) @ A + g + l2 * x
     return np.where(x != 0, gradient + l1 * np.sign(x), np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0))
 
 
 def _active_set_step(
-    A: Array, q: Array, l1: Array, l2: Array, sign: Array, active: Mask
+    A: Array, g: Array, l1: Array, l2: Array, start: Array, sign: Array, active: Mask
 ) -> tuple[Array, Mask, Array, Mask]:
     """Solve on the guessed supports; which rows are optimal, and the next guess for the others."""
-    x = _solve_on_support(A, np.where(active, -q - l1 * sign, 0.0), l2, active)
-    gradient = x @ A + q + l2 * x
-    allowed = l1 * (1 + _SLACK) + _ROUNDING * np.abs(q).max(axis=1, keepdims=True, initial=0.0)
+    x = np.where(active, start, 0.0)
+    right = -g - (x - start) @ A - l2 * x - l1 * sign
+    x += _solve_on_support(A, np.where(active, right, 0.0), l2, active)
+    step = x - start
+    gradient = step @ A + g + l2 * x
+    summed = np.abs(g).max(axis=1, initial=0.0) + np.diag(A).max(initial=0.0) * np.abs(step).sum(axis=1)
+    allowed = l1 * (1 + _SLACK) + _ROUNDING * summed[:, None]
     wrong = np.where(active, x * sign < 0, np.abs(gradient) > allowed)
     settled: Mask = np.asarray(~wrong.any(axis=1))
     kept = np.where(active, np.where(x * sign > 0, sign, 0.0), np.where(np.abs(gradient) > l1, -np.sign(gradient), 0.0))
@@ -116,12 +128,12 @@ def _solve_on_support(A: Array, right: Array, l2: Array, active: Mask) -> Array:
     return x[:, :p]
 
 
-def _descend_and_solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
+def _descend_and_solve(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
     """Coordinate descent on one problem, with direct solves on the supports that it finds."""
-    x = start
+    x, q = start, g - A @ start
     for sweeps in SWEEPS:
         x = _coordinate_descent(A, q, l1, l2, x, sweeps)
-        found, open_ = _active_set(A, q[None], l1[None], l2[None], x[None], GUESSES)
+        found, open_ = _active_set(A, g[None], l1[None], l2[None], start[None], x[None])
         if not len(open_):
             return np.asarray(found[0])
     return x
