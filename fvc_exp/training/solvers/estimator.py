@@ -11,7 +11,7 @@ from sklearn import base, exceptions, linear_model
 from sklearn.utils import compute_class_weight, multiclass, validation
 
 from fvc_exp._typing import Array, Indices
-from fvc_exp.training.solvers import newton, subproblem
+from fvc_exp.training.solvers import newton
 
 ClassWeights = dict[Any, float] | str | None
 
@@ -114,8 +114,7 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
             start = columns.scaled(self.coef_[0], float(self.intercept_[0]))
         else:
             start = np.zeros(X.shape[1]), newton.null_intercept(y, s) if self.fit_intercept else 0.0
-        with subproblem.ignore_sweep_limits():
-            found = newton.minimise(problem, *start, self.tol, self.max_iter)
+        found = newton.minimise(problem, *start, self.tol, self.max_iter)
         w, b = columns.raw(found.w, found.b)
         self.coef_, self.intercept_ = w[None], np.array([b])
         self.n_iter_ = np.array([found.n_iter], dtype=np.int32)

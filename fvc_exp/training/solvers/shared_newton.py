@@ -155,8 +155,8 @@ def _newton_step(
     """Move the chosen points by a step and bound their duality gaps; which ones go on."""
     w, l1, l2 = state.w[chosen], state.l1[chosen], state.l2[chosen]
     gradient = _without_intercept(model, sums.gradient, sums.intercept_gradient)
-    following = subproblem.solve(model.A, gradient, l1, l2, w)
-    dw = following - w
+    dw = subproblem.solve(model.A, gradient, l1, l2, w)
+    following = w + dw
     db = -(sums.intercept_gradient + dw @ model.h) / model.total
     change = dw @ model.A  # of the model's gradient
     size = np.sum(change * dw, axis=1) + sums.intercept_gradient**2 / model.total
