@@ -23,7 +23,7 @@ _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
 _SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
 _ROUNDING = 8 * float(np.finfo(float).eps)
-_PATIENCE = 10, 40  # steps after which a fit (of l1 alone, with l2) begins anew, down a path of weaker penalties
+_PATIENCE = 15, 40  # steps after which a fit (of l1 alone, with l2) begins anew, down a path of weaker penalties
 _PATH_TOL = 0.1  # of the fits with a stronger penalty
 
 

@@ -122,23 +122,23 @@ def _solve_on_support(A: Array, right: Array, l2: Array, active: Mask) -> Array:
 def _search_support(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
     """The step of one problem: solve on the support, stop where a sign would change, let in the worst coordinate."""
     step, sign = np.zeros_like(start), np.where(l1 > 0, np.sign(start), 0.0)
-    active = (sign != 0) | (l1 == 0)
+    active, added = (sign != 0) | (l1 == 0), np.diag(l2 + _ridge(A))
     for _ in range(_CHANGES * len(g)):
-        gradient = step @ A + g + l2 * (start + step)
-        right = np.where(active, -gradient - l1 * sign, 0.0)
-        change = _solve_on_support(A, right[None], l2[None], active[None])[0]
-        leaves = active & (l1 > 0) & ((start + step + change) * sign < 0)
+        x, gradient = start + step, step @ A + g + l2 * (start + step)
+        support = np.flatnonzero(active)
+        square = np.ix_(support, support)
+        change = np.linalg.solve(A[square] + added[square], -(gradient + l1 * sign)[support])
+        leaves = (sign[support] != 0) & ((x[support] + change) * sign[support] < 0)
         if leaves.any():
-            share = np.full(len(g), np.inf)
-            share[leaves] = np.abs(start + step)[leaves] / np.abs(change)[leaves]
-            first = int(share.argmin())
-            step += share[first] * change
+            share = np.where(leaves, np.abs(x[support] / np.where(leaves, change, 1)), np.inf)
+            first = support[share.argmin()]
+            step[support] += share.min() * change
             step[first], sign[first], active[first] = -start[first], 0.0, False
             continue
-        step += change
+        step[support] += change
         gradient = step @ A + g + l2 * (start + step)
         over = np.where(active, 0.0, np.abs(gradient) - _allowed(A, g, l1, step))
-        worst = int(over.argmax())
+        worst = over.argmax()
         if over[worst] <= 0:
             break
         sign[worst], active[worst] = -np.sign(gradient[worst]), True
