@@ -28,8 +28,8 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
         intercept_: shape (1,).
         n_iter_: Newton steps, shape (1,).
         gap_: the bound that was reached on (F - min F) / F.
-        separable_: whether a plane separates the classes where nothing is penalised. There is then no minimum: the
-            coefficients are finite, but only because the solver stopped.
+        separable_: whether a plane separates the classes where nothing is penalised; rows may lie on the plane, but
+            not all. There is then no minimum: the coefficients are finite, but only because the solver stopped.
 
     Raises:
         ValueError: a parameter is out of range, or fewer or more than two classes have rows of positive weight.
@@ -122,7 +122,10 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
 
     def _convergence_message(self) -> str:
         if self.separable_:
-            return "a plane separates the classes and nothing is penalised (C=inf), so the coefficients have no limit"
+            return (
+                "a plane separates the classes, perhaps with rows on the plane itself, and nothing is penalised (C=inf), "
+                "so the coefficients have no limit: take a penalty"
+            )
         return (
             f"stopped after {self.n_iter_[0]} Newton steps (max_iter={self.max_iter}) with a bound of {self.gap_:.1e} "
             f"on the relative distance from the minimum (tol={self.tol:g})"

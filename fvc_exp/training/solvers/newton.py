@@ -17,13 +17,14 @@ import numpy as np
 from scipy.special import expit
 
 from fvc_exp._typing import Array
-from fvc_exp.training.solvers import derivatives, subproblem
+from fvc_exp.training.solvers import derivatives, separation, subproblem
 
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
 _SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
 _ROUNDING = 8 * float(np.finfo(float).eps)
 _PATIENCE = 15, 40  # steps after which a fit (of l1 alone, with l2) begins anew, down a path of weaker penalties
+_NO_LOSS = 1e-6  # share of F that the loss of a row may have which a plane separates
 _PATH_TOL = 0.1  # of the fits with a stronger penalty
 
 
@@ -88,8 +89,8 @@ def minimise(
     What a weak penalty does not settle in ``_PATIENCE`` steps goes down a path of weaker and weaker penalties. Far from
     the minimum of nearly separable classes the loss has no curvature, and each step would be a short one.
 
-    Without a penalty separable classes have no minimiser: the fit then ends, not converged, where the loss is ``tol``
-    of that of no model.
+    Without a penalty separable classes have no minimiser (see ``separation``): the fit then ends, not converged, where
+    the loss is ``tol`` of that of no model, or where the loss of the rows that cannot be separated is at its minimum.
     """
     patience = max_iter if problem.is_free else min(max_iter, _PATIENCE[bool(problem.l2.any())])
     found = _descend(problem, w, b, tol, patience, model)
@@ -137,8 +138,16 @@ def _descend(
             model, before = None, np.inf
         else:
             before = step.size
-    separable = problem.is_free and bool((point.wrong < 0.5).all())
+    separable = problem.is_free and _is_separable(problem, point, tol)
     return Solution(point.w, point.b, n_iter, gap, gap <= tol and not separable, separable, model)
+
+
+def _is_separable(problem: Problem, point: Iterate, tol: float) -> bool:
+    """Whether no minimum exists. Rows off the plane have no loss in the limit, so at most F - min F at the point."""
+    if (point.wrong < 0.5).all():
+        return True
+    without_loss = problem.s * point.wrong <= max(tol, _NO_LOSS) * point.value
+    return separation.is_separated(problem.X, problem.y, without_loss, problem.intercept)
 
 
 def null_intercept(y: Array, s: Array) -> float:
