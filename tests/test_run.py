@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
@@ -17,7 +18,7 @@ from tests.conftest import ROOT, run_py
 ARTIFACTS = {
     "audit.json",
     *(".hydra", "config.yaml", "metrics.json", "results.json", "predictions.parquet", "folds.parquet"),
-    *("model.joblib", "scaler.joblib", "model.json", "roc_pr_curves.png", "coefficients.csv"),
+    *("model.joblib", "scaler.joblib", "feature_names.json", "model.json", "roc_pr_curves.png", "coefficients.csv"),
     *("provenance.json", "status.json", "run.log"),
 }
 
@@ -37,8 +38,27 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     assert "floor:" in done.stdout
     assert "all_fake" in done.stdout
     assert "audit: PASS" in done.stdout
+    assert re.search(r"solver: prox-newton, \d+ iterations, converged, bound \d\.\de-\d+ on the", done.stdout)
     assert str(folder) in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if "──" in line) <= 120
+
+
+def test_separation_and_its_models_are_printed(tables: Path, tmp_path: Path) -> None:
+    features = pl.read_parquet(tables / "features_stage2.parquet")
+    labels = pl.read_csv(tables / "scaled_metadata.csv")["label"] == "fake"
+    features.with_columns((labels & (features["f0"] > 0)).cast(pl.Float64).alias("f0")).write_parquet(
+        tables / "features_stage2.parquet"
+    )
+    words = ("penalty=none", "solver=lbfgs", "audit.permutations=0", "plots=false", f"outputs={tmp_path / 'out'}")
+    done = run_py("data=fvc", f"data.root={tables}", *words)
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"flag: not_converged: .* \(the final model and 5 of 5 fold models: a plane separates", done.stdout
+    )
+    assert re.search(r"solver: scikit-learn's lbfgs, \d+ iterations, not converged\n", done.stdout)
+    (folder,) = folders(tmp_path / "out")
+    details = json.loads((folder / "results.json").read_text())["flag_details"]
+    assert details["not_converged"].startswith("the final model and 5 of 5 fold models")
 
 
 def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:

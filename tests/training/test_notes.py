@@ -1,6 +1,6 @@
 import pytest
 
-from fvc_exp.training.notes import FLAGS, edge_of_grid
+from fvc_exp.training.notes import FLAGS, edge_of_grid, raised_flags
 from tests.conftest import Compose, run, signal_dataset
 
 
@@ -12,6 +12,39 @@ from tests.conftest import Compose, run, signal_dataset
 )  # fmt: skip
 def test_edge_of_grid(chosen: float, tried: list[float], edge: bool) -> None:
     assert edge_of_grid(chosen, tried) is edge
+
+
+@pytest.mark.parametrize(
+    ("folds", "final", "details"),
+    [
+        ([{"null_model": ""}] * 2 + [{}] * 3, {}, {}),
+        ([{"null_model": ""}] * 3 + [{}] * 2, {}, {"null_model": "3 of 5 fold models"}),
+        ([{}] * 5, {"null_model": ""}, {"null_model": "the final model"}),
+        ([{"one_class_predicted": ""}] + [{}] * 4, None, {}),
+        ([{"not_converged": "why"}] + [{}] * 4, {}, {"not_converged": "1 of 5 fold models: why"}),
+        ([{"null_model": ""}] * 5, {"null_model": ""}, {"null_model": "the final model and 5 of 5 fold models"}),
+    ],
+    ids=["few folds", "most folds", "final", "no final", "any fold", "all"],
+)
+def test_a_flag_says_which_models_raise_it(
+    folds: list[dict[str, str]], final: dict[str, str] | None, details: dict[str, str]
+) -> None:
+    assert raised_flags(folds, final) == details
+
+
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cholesky", "saga"])
+@pytest.mark.parametrize("complete", [False, True])
+def test_separation_without_a_penalty_is_flagged_whatever_the_solver(
+    compose_config: Compose, solver: str, complete: bool
+) -> None:
+    dataset = signal_dataset()
+    dataset.X[:, 0] = dataset.y * (1 if complete else dataset.groups % 3 > 0)
+    found = run(compose_config("penalty=none", f"solver={solver}", "audit.permutations=0"), dataset)
+    assert found.flag_details["not_converged"].startswith("the final model and 5 of 5 fold models: ")
+    assert "a plane separates the classes" in " ".join(found.notes)
+    if solver == "auto":
+        assert "a plane separates the classes" in found.flag_details["not_converged"]
+    assert "not_converged" not in run(compose_config("penalty=l2", "audit.permutations=0"), dataset).flags
 
 
 @pytest.mark.parametrize(

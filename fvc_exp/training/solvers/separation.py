@@ -10,7 +10,9 @@ from scipy.optimize import linprog
 
 from fvc_exp._typing import Array, Mask
 
-_SMALLEST = 1e-5  # distance from the plane that counts, in a direction of entries from -1 to 1; linprog is exact to 1e-7
+_SMALLEST = (
+    1e-5  # distance from the plane that counts, in a direction of entries from -1 to 1; linprog is exact to 1e-7
+)
 
 
 def is_separated(X: Array, y: Array, may_be_off: Mask, intercept: bool) -> bool:

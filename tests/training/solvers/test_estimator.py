@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -140,4 +141,25 @@ def test_what_is_saved_is_a_plain_logistic_regression(C: float, l1_ratio: float)
         assert type(model) is LogisticRegression
         np.testing.assert_allclose(model.predict_proba(X), fitted.predict_proba(X), atol=1e-15)
         np.testing.assert_array_equal(model.predict(X), fitted.predict(X))
-        model.set_params(max_iter=100_000, tol=1e-4).fit(X, y)  # its own parameters are legal
+    assert "solver='prox-newton'" in repr(model)
+    with pytest.raises(ValueError, match=r"'solver' parameter of LogisticRegression must be .* Got 'prox-newton'"):
+        model.fit(X, y)
+    with warnings.catch_warnings(action="error"):  # all other parameters are legal
+        model.set_params(max_iter=100_000, tol=1e-4, solver="saga" if l1_ratio else "newton-cholesky").fit(X, y)
+
+
+def test_logarithms_of_probabilities_are_those_of_scikit_learn_and_finite() -> None:
+    X, y = table(100, 3, 11)
+    model = ProxNewtonLogisticRegression().fit(X, y)
+    np.testing.assert_allclose(model.predict_log_proba(X), to_logistic_regression(model).predict_log_proba(X))
+    far = model.predict_log_proba(1e4 * X)
+    assert np.isfinite(far).all()
+    assert far.min() < -1e3
+
+
+def test_a_sparse_matrix_is_refused() -> None:
+    X, y = table(20, 3, 11)
+    model = ProxNewtonLogisticRegression().fit(X, y)
+    for call in (lambda: model.fit(sparse.csr_array(X), y), lambda: model.predict_log_proba(sparse.csr_array(X))):
+        with pytest.raises(TypeError, match=r"dense data is required. Use '\.toarray\(\)' to convert"):
+            call()

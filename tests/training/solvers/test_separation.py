@@ -1,0 +1,51 @@
+"""Separation, against a linear program over all rows and columns."""
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+from sklearn.exceptions import ConvergenceWarning
+
+from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
+from tests.training.solvers.problems import Array, table
+
+MESSAGE = "a plane separates the classes .* nothing is penalised"
+
+
+def separates(X: Array, y: Array) -> bool:
+    """Whether a direction has no row on the wrong side of a plane, and one that is off it."""
+    scale = np.where(X.std(axis=0) > 0, X.std(axis=0), 1)
+    sides = np.column_stack([(X - X.mean(axis=0)) / scale, np.ones(len(X))]) * np.where(y > 0, 1, -1)[:, None]
+    found = linprog(-sides.sum(axis=0), A_ub=-sides, b_ub=np.zeros(len(sides)), bounds=(-1, 1))
+    return bool((sides @ found.x).max() > 1e-6)
+
+
+def test_no_fake_where_a_binary_column_is_0() -> None:
+    y = np.repeat([0, 1], 50)
+    X = np.where(y > 0, np.arange(100) % 3 > 0, 0).astype(float)[:, None]
+    with pytest.warns(ConvergenceWarning, match=MESSAGE):
+        model = ProxNewtonLogisticRegression(C=np.inf).fit(X, y)
+    assert model.separable_
+    assert not ProxNewtonLogisticRegression(C=1e6).fit(X, y).separable_
+    X[0] = 1
+    assert not ProxNewtonLogisticRegression(C=np.inf).fit(X, y).separable_
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["as measured", "integers", "binary", "one-hot", "copies", "heavy tails", "no spread"])
+def test_equals_a_linear_program(kind: str) -> None:
+    random, found = np.random.default_rng(0), []
+    for seed in range(40):
+        n, p = int(random.choice([8, 15, 30, 60])), int(random.choice([1, 2, 4]))
+        X, y = table(n, p, seed, rare=2 if seed % 3 == 0 else 0, signal=float(random.choice([0, 1, 6])))
+        X = {
+            "integers": np.round(X),
+            "binary": (X > 1).astype(float),
+            "one-hot": np.eye(4)[random.integers(0, 4, n)],
+            "copies": np.column_stack([X, X]),
+            "heavy tails": np.sinh(3 * X),
+            "no spread": np.column_stack([X, np.ones(n)]),
+        }.get(kind, X)
+        model = ProxNewtonLogisticRegression(C=np.inf).fit(X, y)
+        assert model.separable_ == separates(X, y)
+        found.append(model.separable_)
+    assert 0 < sum(found) < len(found)
