@@ -14,11 +14,9 @@ from fvc_exp._typing import Array, Labels
 from fvc_exp.config import schema, validate
 from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.calibration import IsotonicMap, PlattScaling
-from fvc_exp.training.solvers.estimator import (
-    ProxNewtonLogisticRegression,
-    to_logistic_regression,
-    warn_if_separable,
-)
+from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
+
+_ROUGH_TOL = 1e-6  # of a fit that only looks for separation
 
 
 @dataclass(frozen=True)
@@ -107,17 +105,13 @@ def fit_pipeline(config: schema.Config, X: Array, y: Labels) -> FittedModel:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pipeline.fit(X, y)
-        classifier, gap, solver = pipeline.named_steps["classifier"], None, validate.PROX_NEWTON
-        # What is saved needs no class of ours.
-        if isinstance(classifier, ProxNewtonLogisticRegression):
+        classifier = pipeline.named_steps["classifier"]
+        if isinstance(classifier, ProxNewtonLogisticRegression):  # what is saved needs no class of ours
             pipeline.set_params(classifier=to_logistic_regression(classifier))
-            gap = classifier.gap_
-        else:
-            solver = classifier.solver
-            if np.isinf(classifier.C):
-                warn_if_separable(pipeline[:-1].transform(X), y)
+        elif np.isinf(classifier.C):  # scikit-learn's solvers know no separation: ours gives the warning
+            ProxNewtonLogisticRegression(C=np.inf, tol=_ROUGH_TOL).fit(pipeline[:-1].transform(X), y)
     texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
     n_iter = int(np.max(pipeline.named_steps["classifier"].n_iter_))
     stopped = any(issubclass(item.category, exceptions.ConvergenceWarning) for item in caught)
-    C = validate.effective_c(config)
-    return FittedModel(pipeline, n_iter, not stopped, texts, C, solver=solver, gap=gap)
+    C, solver = validate.effective_c(config), validate.resolved_solver(config.penalty.name, config.solver.name)
+    return FittedModel(pipeline, n_iter, not stopped, texts, C, solver=solver, gap=getattr(classifier, "gap_", None))

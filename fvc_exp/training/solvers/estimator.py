@@ -139,15 +139,6 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
         )
 
 
-def warn_if_separable(X: Array, y: ArrayLike) -> None:
-    """Warn, as our solver does, where scikit-learn's ends without a word: it knows no separation."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        model = ProxNewtonLogisticRegression(C=np.inf).fit(X, y)
-    if model.separable_:
-        warnings.warn(model._convergence_message(), exceptions.ConvergenceWarning, stacklevel=2)
-
-
 def to_logistic_regression(fitted: ProxNewtonLogisticRegression) -> linear_model.LogisticRegression:
     """The same model as a LogisticRegression, fitted; it needs no class of ours.
 

@@ -48,14 +48,15 @@ def test_rare_positives() -> None:
     assert model.gap_ <= 1e-9
 
 
-def test_separable_classes_without_a_penalty_give_a_warning() -> None:
+@pytest.mark.parametrize("complete", [True, False])
+def test_separable_classes_without_a_penalty_give_a_warning(complete: bool) -> None:
     X, y = table(60, 3, 3)
-    X[:, 0] = y * 2 - 1 + 0.1 * X[:, 0]
+    X[:, 0] = y * 2 - 1 + 0.1 * X[:, 0] if complete else y * (X[:, 0] > -1)  # quasi: in {0, 1}, y = 0 where it is 0
     with pytest.warns(ConvergenceWarning, match="a plane separates the classes"):
         model = ProxNewtonLogisticRegression(C=np.inf).fit(X, y)
     assert model.separable_
     assert np.isfinite(model.coef_).all()
-    assert (model.predict(X) == y).all()
+    assert (model.predict(X) == y).all() == complete
     assert not ProxNewtonLogisticRegression(C=1e6, tol=1e-8).fit(X, y).separable_
 
 
