@@ -15,21 +15,16 @@ def test_edge_of_grid(chosen: float, tried: list[float], edge: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folds", "final", "details"),
-    [
-        ([{"null_model": ""}] * 2 + [{}] * 3, {}, {}),
-        ([{"null_model": ""}] * 3 + [{}] * 2, {}, {"null_model": "3 of 5 fold models"}),
-        ([{}] * 5, {"null_model": ""}, {"null_model": "the final model"}),
-        ([{"one_class_predicted": ""}] + [{}] * 4, None, {}),
-        ([{"not_converged": "why"}] + [{}] * 4, {}, {"not_converged": "1 of 5 fold models: why"}),
-        ([{"null_model": ""}] * 5, {"null_model": ""}, {"null_model": "the final model and 5 of 5 fold models"}),
-    ],
-    ids=["few folds", "most folds", "final", "no final", "any fold", "all"],
-)
-def test_a_flag_says_which_models_raise_it(
-    folds: list[dict[str, str]], final: dict[str, str] | None, details: dict[str, str]
-) -> None:
-    assert raised_flags(folds, final) == details
+    ("flag", "having", "final", "details"),
+    [("null_model", 2, False, None), ("null_model", 3, False, "3 of 5 fold models"),
+     ("null_model", 0, True, "the final model"), ("one_class_predicted", 1, False, None),
+     ("not_converged", 1, False, "1 of 5 fold models: why"),
+     ("not_converged", 5, True, "the final model and 5 of 5 fold models: why")],
+)  # fmt: skip
+def test_a_flag_says_which_models_raise_it(flag: str, having: int, final: bool, details: str | None) -> None:
+    own = {flag: "why" if flag == "not_converged" else ""}
+    found = raised_flags([own] * having + [{}] * (5 - having), own if final else None)
+    assert found == ({flag: details} if details else {})
 
 
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cholesky", "saga"])

@@ -80,14 +80,12 @@ def test_nearly_equal_columns_at_huge_c(C: float, ratio: float) -> None:
 
 
 @pytest.mark.parametrize("C", [1e4, 1e8, 1e12])
-@pytest.mark.parametrize("case", ["few positives", "p > n", "nearly equal", "separable"])
+@pytest.mark.parametrize("case", ["few positives", "p > n", "nearly equal"])
 def test_l1_at_huge_c_takes_few_steps(case: str, C: float) -> None:
     """Without a path of penalties few positives took 752 steps at C=1e12."""
     X, y = {"few positives": table(3278, 26, 2, rare=4), "p > n": table(40, 120, 6)}.get(case, table(60, 26, 1))
     if case == "nearly equal":
         X[:, -1] = X[:, 0] + 1e-5 * X[:, -1]
-    if case == "separable":
-        X[:, 0] = 2 * y - 1 + 0.1 * X[:, 0]
     model = ProxNewtonLogisticRegression(C=C, l1_ratio=1.0).fit(X, y)
     assert model.n_iter_[0] <= 120
     assert model.gap_ <= 1e-9

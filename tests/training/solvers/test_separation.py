@@ -7,6 +7,15 @@ from scipy.optimize import linprog
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
 from tests.training.solvers.problems import Array, table
 
+MADE = {
+    "as measured": lambda X: X,
+    "integers": np.round,
+    "binary": lambda X: (X > 1).astype(float),
+    "one-hot": lambda X: np.eye(4)[np.round(X[:, 0]).astype(int) % 4],
+    "copies": lambda X: np.column_stack([X, X]),
+    "heavy tails": lambda X: np.sinh(3 * X),
+}
+
 
 def separates(X: Array, y: Array) -> bool:
     """Whether a direction has no row on the wrong side of a plane, and one that is off it."""
@@ -17,20 +26,13 @@ def separates(X: Array, y: Array) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("kind", ["as measured", "integers", "binary", "one-hot", "copies", "heavy tails", "no spread"])
+@pytest.mark.parametrize("kind", MADE)
 def test_equals_a_linear_program(kind: str) -> None:
     random, found = np.random.default_rng(0), []
     for seed in range(40):
-        n, p = int(random.choice([8, 15, 30, 60])), int(random.choice([1, 2, 4]))
-        X, y = table(n, p, seed, rare=2 if seed % 3 == 0 else 0, signal=float(random.choice([0, 1, 6])))
-        X = {
-            "integers": np.round(X),
-            "binary": (X > 1).astype(float),
-            "one-hot": np.eye(4)[random.integers(0, 4, n)],
-            "copies": np.column_stack([X, X]),
-            "heavy tails": np.sinh(3 * X),
-            "no spread": np.column_stack([X, np.ones(n)]),
-        }.get(kind, X)
+        n, p, signal = (int(random.choice(values)) for values in ([8, 15, 30, 60], [1, 2, 4], [0, 1, 6]))
+        X, y = table(n, p, seed, rare=2 if seed % 3 == 0 else 0, signal=signal)
+        X = MADE[kind](X)
         model = ProxNewtonLogisticRegression(C=np.inf).fit(X, y)
         assert model.separable_ == separates(X, y)
         found.append(model.separable_)
