@@ -1,7 +1,8 @@
 """Leakage-free logistic-regression experiments on videos labelled real or fake.
 
-``run`` and ``train_sklearn_logreg`` train, ``load_run`` and ``load_sweep`` read back, ``DuckDBAnalytics`` asks by SQL;
-all that they raise is a ``fvc_exp.errors.FvcError``.
+``run`` and ``train_sklearn_logreg`` train, ``load_run`` and ``load_sweep`` read back, ``DuckDBAnalytics`` asks by SQL,
+``ProxNewtonLogisticRegression`` is the solver as an estimator of scikit-learn. All that the others raise is a
+``fvc_exp.errors.FvcError``.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from fvc_exp.runs.load import LoadedRun, load_run
     from fvc_exp.sweeps.results import load_sweep
     from fvc_exp.training.experiment import RunResult
+    from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
 
 __version__ = "0.1.0"
 __all__ = [
     "DuckDBAnalytics",
     "LoadedRun",
+    "ProxNewtonLogisticRegression",
     "RunResult",
     "__version__",
     "load_run",
@@ -30,6 +33,7 @@ __all__ = [
 _HOMES = {
     "DuckDBAnalytics": "fvc_exp.analytics.sql",
     "LoadedRun": "fvc_exp.runs.load",
+    "ProxNewtonLogisticRegression": "fvc_exp.training.solvers.estimator",
     "RunResult": "fvc_exp.training.experiment",
     "load_run": "fvc_exp.runs.load",
     "load_sweep": "fvc_exp.sweeps.results",

@@ -66,7 +66,8 @@ print(classifier, scaler, run.pipeline, sep="\n")
 
 X = np.random.default_rng(0).normal(scaler.mean_, scaler.scale_, (1000, scaler.n_features_in_))
 table = pl.DataFrame(X, schema=list(run.model.names))
-difference = classifier.predict_proba(scaler.transform(X)) - run.pipeline.predict_proba(table)
+scaler.set_output(transform="polars")
+difference = classifier.predict_proba(scaler.transform(table)) - run.pipeline.predict_proba(table)
 print(f"largest difference of 1000 probabilities: {np.abs(difference).max():.1e}")
 
 # %% [markdown]

@@ -20,7 +20,7 @@ from tests.shell import fvc
 ARTIFACTS = {
     "audit.json",
     *(".hydra", "config.yaml", "metrics.json", "results.json", "predictions.parquet", "folds.parquet"),
-    *("model.joblib", "scaler.joblib", "model.json", "roc_pr_curves.png", "coefficients.csv"),
+    *("model.joblib", "scaler.joblib", "feature_names.json", "model.json", "roc_pr_curves.png", "coefficients.csv"),
     *("provenance.json", "status.json", "run.log"),
 }
 
@@ -40,6 +40,7 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     assert "floor:" in done.stdout
     assert "all_fake" in done.stdout
     assert "audit: PASS" in done.stdout
+    assert re.search(r"solver: prox-newton, \d+ iterations, converged, bound \d\.\de-\d+ on the", done.stdout)
     assert str(folder) in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if "──" in line) <= 120
 
@@ -84,6 +85,20 @@ def test_without_groups_every_table_says_unchecked(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         shown = (tmp_path / "single" / "report.html").read_text() if command[0] == "report" else done.stdout
         assert "UNCHECKED" in shown
+
+
+def test_separation_and_its_models_are_printed(tables: Path, tmp_path: Path) -> None:
+    features, path = pl.read_parquet(tables / "features_stage2.parquet"), tables / "features_stage2.parquet"
+    is_fake = pl.read_csv(tables / "scaled_metadata.csv")["label"] == "fake"
+    features.with_columns(f0=(is_fake & (features["f0"] > 0)).cast(pl.Float64)).write_parquet(path)
+    words = ("penalty=none", "solver=lbfgs", "audit.permutations=0", "plots=false", f"outputs={tmp_path / 'out'}")
+    done = run_py("data=fvc", f"data.root={tables}", *words)
+    assert re.search(
+        r"flag: not_converged: .* \(the final model and 5 of 5 fold models: a plane separates", done.stdout
+    )
+    assert re.search(r"solver: scikit-learn's lbfgs, \d+ iterations, not converged\n", done.stdout)
+    results = json.loads((folders(tmp_path / "out")[0] / "results.json").read_text())
+    assert results["flag_details"]["not_converged"].startswith("the final model and 5 of 5 fold models: a plane")
 
 
 def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:

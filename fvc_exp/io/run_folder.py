@@ -30,6 +30,7 @@ class RunFolder:
     audit = FileName("audit.json")
     model = FileName("model.joblib")
     scaler = FileName("scaler.joblib")
+    feature_names = FileName("feature_names.json")
     portable_model = FileName("model.json")
     plot = FileName("roc_pr_curves.png")
     coefficients = FileName("coefficients.csv")

@@ -1,11 +1,12 @@
 """The files that a run leaves in its folder, and the provenance: code, packages, machine, data."""
 
+import copy
 import os
 import platform
 import socket
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,11 @@ def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> 
     files.write_bytes(folder.predictions, tables.parquet_bytes(result.predictions()))
     files.write_bytes(folder.folds, result.data.folds_parquet)
     files.write_atomic(folder.coefficients, coefficients(result).write_csv)
-    files.write_atomic(folder.scaler, lambda file: joblib.dump(result.final.scaler, file))
-    files.write_atomic(folder.model, lambda file: joblib.dump(result.final.classifier, file))
+    for path, step in ((folder.scaler, result.final.scaler), (folder.model, result.final.classifier)):
+        named = copy.copy(step)
+        named.feature_names_in_ = np.array(result.dataset.feature_names, dtype=object)
+        files.write_atomic(path, partial(joblib.dump, named))
+    files.write_json(folder.feature_names, result.dataset.feature_names)
     files.write_json(folder.portable_model, portable_model(result).to_json())
     fitted = {"fitted_with": result.final.fitted_with}
     files.write_json(folder.provenance, {**provenance(data_hash, result.config.seed), **fitted})
@@ -88,6 +92,7 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
         },
         "nested": result.nested.to_json() if result.nested else None,
         "flags": result.flags,
+        "flag_details": result.flag_details,
         "notes": result.notes,
         "final_model": _final_model(result.final),
         "data": result.data.data_facts,
@@ -95,8 +100,14 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
 
 
 def _final_model(model: pipeline.FittedModel) -> dict[str, Any]:
-    """How it was fitted; ``C`` is None without a penalty, ``nonzero`` counts the coefficients without the intercept."""
+    """How it was fitted; ``C`` is None without a penalty, ``nonzero`` counts the coefficients without the intercept.
+
+    ``bound`` is that of our solver on (F - min F) / F; None where it has none, and of scikit-learn's solvers.
+    """
     return {
+        "solver": model.solver,
+        "shared_fit": model.is_shared,
+        "bound": model.gap if model.gap is not None and np.isfinite(model.gap) else None,
         "n_iter": model.n_iter,
         "converged": model.converged,
         "C": model.C if np.isfinite(model.C) else None,

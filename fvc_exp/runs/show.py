@@ -32,9 +32,10 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
     """Print warnings, the metrics with their floors, the audit and the calibration, and where the files are."""
     for note in result.notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
-    for flag in result.flags:
-        console.print(f"flag: {flag}: {notes.FLAGS[flag]}", style="red", markup=False, soft_wrap=True)
+    for flag, models in result.flag_details.items():
+        console.print(f"flag: {flag}: {notes.FLAGS[flag]} ({models})", style="red", markup=False, soft_wrap=True)
     console.print(notes.columns_line(result.data.data_facts["columns"]), soft_wrap=True, markup=False)
+    console.print(result.final.solver_line(), soft_wrap=True, markup=False)
     console.print(_metric_table(result))
     print_certificate(console, result.certificate)
     calibration = result.reliability

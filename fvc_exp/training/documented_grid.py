@@ -9,6 +9,7 @@ from fvc_exp.config import hydra_app, schema, validate
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.evaluation.metrics import Summary
 from fvc_exp.training.experiment import RunResult, cross_validate, run_experiment
+from fvc_exp.training.notes import raised_flags
 from fvc_exp.training.split_dataset import SplitDataset
 
 EXPERIMENT = "experiment=grid_5alpha"
@@ -59,7 +60,7 @@ def search(
     scored = []
     for done, config in enumerate(configs, start=1):
         found = cross_validate(config, data)
-        scored.append(ScoredConfig(config, found.summary, found.flags))
+        scored.append(ScoredConfig(config, found.summary, tuple(raised_flags(found.flags))))
         if on_progress:
             on_progress(done, len(configs))
     best = max(scored, key=lambda each: each.summary[SELECTION_METRIC]["mean"])

@@ -15,20 +15,20 @@ from fvc_exp.data.splits import Split, inner_parts
 from fvc_exp.evaluation import metrics
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
-from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, run_notes
+from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.split_dataset import SplitDataset, candidates, needs_inner_folds
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """The model of each fold, its probabilities of the rows it has not seen, and their scores."""
+    """The model of each fold, its probabilities of the rows it has not seen, their scores, and its flags."""
 
     models: tuple[FittedModel, ...]
     probabilities: tuple[Array, ...]
     scores: tuple[metrics.Scores, ...]
     summary: dict[str, metrics.Summary]
-    flags: tuple[str, ...]
+    flags: tuple[dict[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Nested:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Everything a run found out; ``artifacts`` writes it down."""
+    """Everything a run found out; ``artifacts`` writes it down. ``flag_details`` tell which models raise a flag."""
 
     config: Config
     data: SplitDataset
@@ -65,7 +65,7 @@ class RunResult:
     final: FittedModel
     test_scores: metrics.Scores | None
     test_probability: Array
-    flags: tuple[str, ...]
+    flag_details: dict[str, str]
     notes: tuple[str, ...]
     certificate: Certificate
     reliability: metrics.Reliability
@@ -81,6 +81,11 @@ class RunResult:
     def split(self) -> Split:
         """Folds and held-out rows."""
         return self.data.split
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Codes of ``notes.FLAGS``."""
+        return tuple(self.flag_details)
 
     @property
     def floors(self) -> dict[str, metrics.Scores]:
@@ -121,9 +126,9 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
         test_probability = final.probability(dataset.X[split.test])
     # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
     judged = test_probability if len(split.test) else final.probability(dataset.X)
-    flags = [*cv.flags, *model_flags(final, judged)]
+    flags = model_flags(final, judged)
     if edge_of_grid(final.C, config.cv.c_grid):
-        flags.append("edge_of_grid")
+        flags["edge_of_grid"] = f"C={final.C:g}"
     scored_y = np.concatenate([dataset.y[fold.test] for fold in split.folds])
     return RunResult(
         config=config,
@@ -135,7 +140,7 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
         final=final,
         test_scores=metrics.score(test_y, test_probability, final.threshold) if len(split.test) else None,
         test_probability=test_probability,
-        flags=tuple(dict.fromkeys(flags)),
+        flag_details=raised_flags(cv.flags, flags),
         notes=(*run_notes(config, dataset, final), *split.notes),
         certificate=data.certificate,
         reliability=metrics.reliability(scored_y, np.concatenate(cv.probabilities)),
@@ -147,19 +152,17 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
 def cross_validate(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> CrossValidation:
     """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
     X, y = data.dataset.X, data.dataset.y
-    models, probabilities, scores = [], [], []
-    flags: list[str] = []
+    models, probabilities, scores, flags = [], [], [], []
     for done, fold in enumerate(data.split.folds, start=1):
         model = fit_configuration(candidates(config), data, fold.train)
         probability = model.probability(X[fold.test])
         models.append(model)
         probabilities.append(probability)
         scores.append(metrics.score(y[fold.test], probability, model.threshold))
-        flags += model_flags(model, probability)
+        flags.append(model_flags(model, probability))
         if on_progress:
             on_progress(done, len(data.split.folds))
-    unique = tuple(dict.fromkeys(flags))
-    return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), metrics.summarise(scores), unique)
+    return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), metrics.summarise(scores), tuple(flags))
 
 
 def fit_configuration(choices: Sequence[Config], data: SplitDataset, rows: Indices) -> FittedModel:

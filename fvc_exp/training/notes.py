@@ -13,25 +13,45 @@ from fvc_exp.evaluation.metrics import THRESHOLD, Scores, is_fake
 from fvc_exp.training.pipeline import FittedModel
 
 FLAGS = {
-    "not_converged": "the optimiser stopped at solver.max_iter: raise it, or take another solver",
+    "not_converged": "the optimiser stopped before its minimum: raise solver.max_iter, or take another penalty",
     "null_model": "every coefficient but the intercept is zero: the model has learned nothing",
     "one_class_predicted": "every video of a test part was given the same class",
     "edge_of_grid": "the best C is the smallest or largest of those tried: try further ones",
 }
 
 _LONGEST_LIST = 60  # signs; of columns that are ignored for one reason
+_STOPPED = "ConvergenceWarning: "
 _SMALLEST_GRID = 3  # values; of two, both are edges
 
 
-def model_flags(fitted: FittedModel, probability: Array) -> list[str]:
-    """The ``FLAGS`` of one model, judged by its probabilities (n,) of the rows that it is scored on."""
+def model_flags(fitted: FittedModel, probability: Array) -> dict[str, str]:
+    """The ``FLAGS`` of one model, and why if known; ``probability`` (n,) is of the rows that it is scored on."""
     predicted = is_fake(probability, fitted.threshold)
     found = {
         "not_converged": not fitted.converged,
         "null_model": not np.any(fitted.classifier.coef_),
         "one_class_predicted": bool(predicted.all() or not predicted.any()),
     }
-    return [flag for flag, raised in found.items() if raised]
+    why = [text.removeprefix(_STOPPED) for text in fitted.warnings if text.startswith(_STOPPED)]
+    return {flag: why[0] if flag == "not_converged" and why else "" for flag, raised in found.items() if raised}
+
+
+def raised_flags(folds: Sequence[Mapping[str, str]], final: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The ``FLAGS`` of a run with the models that raise them, from those of each fold model and of the final one.
+
+    A flag counts if the final model has it, or most fold models do. Any fit that has not converged counts, as its
+    scores are in every mean.
+    """
+    final = final or {}
+    raised = {}
+    for flag in FLAGS:
+        reasons = [each[flag] for each in folds if flag in each]
+        if flag in final or 2 * len(reasons) > len(folds) or (reasons and flag == "not_converged"):
+            models = ["the final model"] if flag in final else []
+            models += [f"{len(reasons)} of {len(folds)} fold models"] if reasons else []
+            known = [reason for reason in (final.get(flag), *reasons) if reason]
+            raised[flag] = ": ".join([" and ".join(models), *known[:1]])
+    return raised
 
 
 def edge_of_grid(chosen: float, tried: Sequence[float]) -> bool:

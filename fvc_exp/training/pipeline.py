@@ -16,6 +16,8 @@ from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.calibration import IsotonicMap, PlattScaling
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
 
+_ROUGH_TOL = 1e-6  # of a fit that only looks for separation
+
 
 @dataclass(frozen=True)
 class FittedModel:
@@ -24,7 +26,8 @@ class FittedModel:
     A probability above ``threshold`` means fake. ``isotonic`` calibrates the pipeline's probabilities; Platt scaling is
     in the pipeline's coefficients. ``C`` is the inverse regularisation strength it was fitted with, infinite without a
     penalty. ``fitted_with`` names the penalties that were fitted together with it (see ``split_dataset.write_point``):
-    they decide the last digits.
+    they decide the last digits. ``solver`` is the name of our solver or of scikit-learn's, and ``is_shared`` tells
+    whether it took this fit from those of a grid. ``gap`` is our solver's bound on (F - min F) / F, None of others.
     """
 
     pipeline: Pipeline
@@ -35,6 +38,9 @@ class FittedModel:
     threshold: float = THRESHOLD
     isotonic: IsotonicMap | None = None
     fitted_with: tuple[str, ...] = ()
+    solver: str = validate.PROX_NEWTON
+    gap: float | None = None
+    is_shared: bool = False
 
     @property
     def classifier(self) -> linear_model.LogisticRegression:
@@ -56,6 +62,14 @@ class FittedModel:
         """Probability of the class fake, shape (n,)."""
         raw = np.asarray(expit(self.log_odds(X)))
         return self.isotonic(raw) if self.isotonic else raw
+
+    def solver_line(self) -> str:
+        """Which solver fitted the model, and how it ended, in one line."""
+        owner = "" if self.solver == validate.PROX_NEWTON else "scikit-learn's "
+        shared = f", shared by a grid of {len(self.fitted_with)} penalties" if self.is_shared else ""
+        bound = "" if self.gap is None else f", bound {self.gap:.1e} on the relative distance from the minimum"
+        state = "converged" if self.converged else "not converged"
+        return f"solver: {owner}{self.solver}{shared}, {self.n_iter} iterations, {state}{bound}"
 
     def with_platt(self, scaling: PlattScaling) -> Self:
         """The same model with calibrated log odds: its coefficients times the slope, the intercept to match."""
@@ -91,10 +105,13 @@ def fit_pipeline(config: schema.Config, X: Array, y: Labels) -> FittedModel:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pipeline.fit(X, y)
-    # What is saved needs no class of ours.
-    if isinstance(classifier := pipeline.named_steps["classifier"], ProxNewtonLogisticRegression):
-        pipeline.set_params(classifier=to_logistic_regression(classifier))
+        classifier = pipeline.named_steps["classifier"]
+        if isinstance(classifier, ProxNewtonLogisticRegression):  # what is saved needs no class of ours
+            pipeline.set_params(classifier=to_logistic_regression(classifier))
+        elif np.isinf(classifier.C):  # scikit-learn's solvers know no separation: ours gives the warning
+            ProxNewtonLogisticRegression(C=np.inf, tol=_ROUGH_TOL).fit(pipeline[:-1].transform(X), y)
     texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
     n_iter = int(np.max(pipeline.named_steps["classifier"].n_iter_))
     stopped = any(issubclass(item.category, exceptions.ConvergenceWarning) for item in caught)
-    return FittedModel(pipeline, n_iter, not stopped, texts, validate.effective_c(config))
+    C, solver = validate.effective_c(config), validate.resolved_solver(config.penalty.name, config.solver.name)
+    return FittedModel(pipeline, n_iter, not stopped, texts, C, solver=solver, gap=getattr(classifier, "gap_", None))

@@ -59,7 +59,10 @@ class SharedFits:
         classifier.intercept_ = grid.intercept[part, [number]]
         classifier.n_iter_ = grid.n_iter[part, [number]].astype(np.int32)
         fitted = Pipeline([*self._scalers[part].steps, ("classifier", to_logistic_regression(classifier))])
-        return FittedModel(fitted, int(classifier.n_iter_[0]), True, (), effective_c(config), fitted_with=self.names)
+        n_iter, gap = int(classifier.n_iter_[0]), float(grid.gap[part, number])
+        return FittedModel(
+            fitted, n_iter, True, (), effective_c(config), fitted_with=self.names, gap=gap, is_shared=True
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,7 @@
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +11,10 @@ import skops.io
 
 from fvc_exp.evaluation.metrics import METRICS
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.artifacts import export_skops, write_result
+from fvc_exp.runs.artifacts import export_skops, results, write_result
 from fvc_exp.runs.load import require_finished
-from fvc_exp.training.experiment import RunResult
+from fvc_exp.training.experiment import RunResult, run_experiment
+from fvc_exp.training.split_dataset import points_of
 from tests.conftest import Compose, run, signal_dataset
 
 
@@ -47,13 +51,40 @@ def test_skops_holds_the_whole_pipeline(finished_run: Path, tmp_path: Path) -> N
 
 
 def test_results_summarise_the_run(folder: RunFolder, result: RunResult) -> None:
-    results = json.loads(folder.results.read_text())
-    assert results["cv"] == result.summary
-    assert results["test"] == result.test_scores
-    assert results["parameters"]["l1_ratio"] == 0.5
-    assert set(results["floors"]["cv"]) == {"prior", "all_fake", "group_lookup"}
-    assert results["data"]["class_counts"] == {"real": 60, "fake": 60}
-    assert results["data"]["group_column"] == "group"
+    found = json.loads(folder.results.read_text())
+    assert found["cv"] == result.summary
+    assert found["test"] == result.test_scores
+    assert found["parameters"]["l1_ratio"] == 0.5
+    assert set(found["floors"]["cv"]) == {"prior", "all_fake", "group_lookup"}
+    assert found["data"]["class_counts"] == {"real": 60, "fake": 60}
+    assert found["data"]["group_column"] == "group"
+
+
+def test_results_say_which_solver_fitted_the_model(
+    compose_config: Compose, folder: RunFolder, result: RunResult
+) -> None:
+    final = json.loads(folder.results.read_text())["final_model"]
+    assert (final["solver"], final["shared_fit"]) == ("prox-newton", False)
+    assert 0 <= final["bound"] <= 1e-9
+    theirs = results(run(compose_config("solver=saga"), signal_dataset()), "")["final_model"]
+    assert (theirs["solver"], theirs["shared_fit"], theirs["bound"]) == ("saga", False, None)
+    result.data.fit_together(result.config, points_of(result.config))
+    shared = run_experiment(result.config, result.data)
+    assert results(shared, "")["final_model"]["shared_fit"]
+    line = r"solver: prox-newton, shared by a grid of 1 penalties, \d+ iterations, converged, bound \d.*"
+    assert re.fullmatch(line, shared.final.solver_line())
+
+
+def test_pickles_name_their_features_and_need_scikit_learn_alone(folder: RunFolder, result: RunResult) -> None:
+    code = """import json, sys, joblib, warnings, polars; warnings.simplefilter('error'); sys.modules['fvc_exp'] = None
+model, scaler = joblib.load('model.joblib'), joblib.load('scaler.joblib').set_output(transform='polars')
+rows = scaler.transform(polars.DataFrame({name: [0.5] for name in scaler.feature_names_in_}))
+print(list(model.feature_names_in_) == list(scaler.feature_names_in_) == json.load(open('feature_names.json')), model)
+print(model.predict_proba(rows)[0, 1])"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder.path, capture_output=True, text=True, check=False)
+    assert re.match(r"True LogisticRegression\(C=0.1,[^)]*solver='prox-newton'", done.stdout), done.stderr
+    expected = result.final.probability(np.full((1, len(result.dataset.feature_names)), 0.5))[0]
+    assert float(done.stdout.split()[-1]) == pytest.approx(expected, abs=1e-12)
 
 
 def test_coefficients_of_final_model_and_folds(folder: RunFolder, result: RunResult) -> None:

@@ -44,7 +44,8 @@ def test_the_pipeline_is_that_of_the_pickles_and_knows_its_features(finished_run
     assert tuple(loaded.pipeline.feature_names_in_) == dataset.feature_names == loaded.model.names
     assert loaded.pipeline[-1].get_params() == model.get_params()
     table = pl.DataFrame(dataset.X, schema=list(dataset.feature_names))
-    found, expected = loaded.pipeline.predict_proba(table), model.predict_proba(scaler.transform(dataset.X))
+    scaler.set_output(transform="polars")
+    found, expected = loaded.pipeline.predict_proba(table), model.predict_proba(scaler.transform(table))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
     one_missing = table.with_columns(pl.lit(None, pl.Float64).alias(table.columns[0]))
     assert np.isfinite(loaded.pipeline.predict_proba(one_missing)).all()

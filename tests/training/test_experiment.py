@@ -32,7 +32,7 @@ PAIRS = [(penalty, solver) for penalty, solvers in LEGAL_SOLVERS.items() for sol
 @pytest.mark.parametrize("weight", ["null", "balanced"])
 def test_equals_scikit_learn_by_hand(compose_config: Compose, penalty: Penalty, solver: str, weight: str) -> None:
     overrides = [f"penalty={penalty.name}", f"solver={solver}", "C=0.3", f"class_weight={weight}"]
-    config = compose_config(*overrides, *(["solver.tol=1e-16"] if solver == PROX_NEWTON else []))
+    config = compose_config(*overrides, *(["solver.tol=1e-18"] if solver == PROX_NEWTON else []))
     dataset = signal_dataset()
     dataset.X[::7, 1] = np.nan
     result = run(config, dataset)

@@ -1,6 +1,6 @@
 import pytest
 
-from fvc_exp.training.notes import FLAGS, columns_line, edge_of_grid
+from fvc_exp.training.notes import FLAGS, columns_line, edge_of_grid, raised_flags
 from tests.conftest import Compose, run, signal_dataset
 
 
@@ -12,6 +12,34 @@ from tests.conftest import Compose, run, signal_dataset
 )  # fmt: skip
 def test_edge_of_grid(chosen: float, tried: list[float], edge: bool) -> None:
     assert edge_of_grid(chosen, tried) is edge
+
+
+@pytest.mark.parametrize(
+    ("flag", "having", "final", "details"),
+    [("null_model", 2, False, None), ("null_model", 3, False, "3 of 5 fold models"),
+     ("null_model", 0, True, "the final model"), ("one_class_predicted", 1, False, None),
+     ("not_converged", 1, False, "1 of 5 fold models: why"),
+     ("not_converged", 5, True, "the final model and 5 of 5 fold models: why")],
+)  # fmt: skip
+def test_a_flag_says_which_models_raise_it(flag: str, having: int, final: bool, details: str | None) -> None:
+    own = {flag: "why" if flag == "not_converged" else ""}
+    found = raised_flags([own] * having + [{}] * (5 - having), own if final else None)
+    assert found == ({flag: details} if details else {})
+
+
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cholesky", "saga"])
+@pytest.mark.parametrize("complete", [False, True])
+def test_separation_without_a_penalty_is_flagged_whatever_the_solver(
+    compose_config: Compose, solver: str, complete: bool
+) -> None:
+    dataset = signal_dataset()
+    dataset.X[:, 0] = dataset.y * (1 if complete else dataset.groups % 3 > 0)
+    found = run(compose_config("penalty=none", f"solver={solver}", "audit.permutations=0"), dataset)
+    assert found.flag_details["not_converged"].startswith("the final model and 5 of 5 fold models: ")
+    assert "a plane separates the classes" in " ".join(found.notes)
+    if solver == "auto":
+        assert "a plane separates the classes" in found.flag_details["not_converged"]
+    assert "not_converged" not in run(compose_config("penalty=l2", "audit.permutations=0"), dataset).flags
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from sklearn import base, exceptions, linear_model
 from sklearn.utils import compute_class_weight, multiclass, validation
 
 from fvc_exp._typing import Array, Indices
-from fvc_exp.training.solvers import newton, subproblem
+from fvc_exp.config.validate import PROX_NEWTON
+from fvc_exp.training.solvers import newton
 
 ClassWeights = dict[Any, float] | str | None
 
@@ -21,6 +22,7 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
 
     Minimises scikit-learn's objective C sum_i s_i loss_i + l1_ratio |w|_1 + (1 - l1_ratio) / 2 |w|^2; the intercept is
     not penalised, and ``C=inf`` is no penalty. ``tol`` bounds (F - min F) / F. Computed in double precision.
+    A sparse X is refused: pass ``X.toarray()``.
 
     Attributes:
         classes_: the two labels, shape (2,).
@@ -28,8 +30,8 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
         intercept_: shape (1,).
         n_iter_: Newton steps, shape (1,).
         gap_: the bound that was reached on (F - min F) / F.
-        separable_: whether a plane separates the classes where nothing is penalised. There is then no minimum: the
-            coefficients are finite, but only because the solver stopped.
+        separable_: whether a plane separates the classes where nothing is penalised; rows may lie on the plane, but
+            not all. There is then no minimum: the coefficients are finite, but only because the solver stopped.
 
     Raises:
         ValueError: a parameter is out of range, or fewer or more than two classes have rows of positive weight.
@@ -92,6 +94,11 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
         half = np.tanh(0.5 * self.decision_function(X))
         return np.column_stack([0.5 - 0.5 * half, 0.5 + 0.5 * half])
 
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Logarithms of the probabilities of ``classes_``, shape (n, 2); finite also where these are 0 or 1."""
+        log_odds = self.decision_function(X)
+        return -np.logaddexp(0, np.column_stack([log_odds, -log_odds]))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
@@ -114,8 +121,7 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
             start = columns.scaled(self.coef_[0], float(self.intercept_[0]))
         else:
             start = np.zeros(X.shape[1]), newton.null_intercept(y, s) if self.fit_intercept else 0.0
-        with subproblem.ignore_sweep_limits():
-            found = newton.minimise(problem, *start, self.tol, self.max_iter)
+        found = newton.minimise(problem, *start, self.tol, self.max_iter)
         w, b = columns.raw(found.w, found.b)
         self.coef_, self.intercept_ = w[None], np.array([b])
         self.n_iter_ = np.array([found.n_iter], dtype=np.int32)
@@ -123,7 +129,10 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
 
     def _convergence_message(self) -> str:
         if self.separable_:
-            return "a plane separates the classes and nothing is penalised (C=inf), so the coefficients have no limit"
+            return (
+                "a plane separates the classes (rows may lie on the plane itself) and nothing is penalised (C=inf), so "
+                "the coefficients have no limit: take a penalty"
+            )
         return (
             f"stopped after {self.n_iter_[0]} Newton steps (max_iter={self.max_iter}) with a bound of {self.gap_:.1e} "
             f"on the relative distance from the minimum (tol={self.tol:g})"
@@ -131,7 +140,11 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
 
 
 def to_logistic_regression(fitted: ProxNewtonLogisticRegression) -> linear_model.LogisticRegression:
-    """The same model as a LogisticRegression, fitted; its ``solver`` is one that may fit the penalty."""
+    """The same model as a LogisticRegression, fitted; it needs no class of ours.
+
+    Its ``solver``, and so its text, is ours. scikit-learn does not know that one: who wants to fit it again first sets
+    one of scikit-learn's, and is told so.
+    """
     model = linear_model.LogisticRegression(
         C=fitted.C,
         l1_ratio=fitted.l1_ratio,
@@ -139,7 +152,7 @@ def to_logistic_regression(fitted: ProxNewtonLogisticRegression) -> linear_model
         class_weight=fitted.class_weight,
         tol=fitted.tol,
         max_iter=fitted.max_iter,
-        solver="saga" if fitted.l1_ratio > 0 else "newton-cholesky",
+        solver=PROX_NEWTON,
     )
     for name in ("classes_", "coef_", "intercept_", "n_iter_", "n_features_in_", "feature_names_in_"):
         if hasattr(fitted, name):

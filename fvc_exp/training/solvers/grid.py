@@ -10,7 +10,7 @@ from sklearn import impute, utils
 from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
-from fvc_exp.training.solvers import derivatives, newton, shared_newton, subproblem
+from fvc_exp.training.solvers import derivatives, newton, shared_newton
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
 _ROWS_PER_COLUMN, _POINTS = 3, 4
@@ -96,7 +96,7 @@ def fit_grid(
     most = 2 if X.nbytes > _LARGE else len(parts)
     workers = max(1, min(n_threads, most))
     found: list[tuple[Array, Array, PartFit]] = []
-    with subproblem.ignore_sweep_limits(), _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
+    with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
             if on_progress:

@@ -11,17 +11,21 @@ feasible by the optimality of the step, if each theta_i lies between its bounds.
 KL(y_i + theta_i / s_i || p_i+), at most the same sum of chi-squared distances, with the intercept and for any d_i.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import expit
 
 from fvc_exp._typing import Array
-from fvc_exp.training.solvers import derivatives, subproblem
+from fvc_exp.training.solvers import derivatives, separation, subproblem
 
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
 _SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
 _ROUNDING = 8 * float(np.finfo(float).eps)
+_PATIENCE = 15, 40  # steps after which a fit (of l1 alone, with l2) begins anew, down a path of weaker penalties
+_NO_LOSS = 1e-6  # share of F that the loss of a row may have which a plane separates
+_PATH_TOL = 0.1  # of the fits with a stronger penalty
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,35 @@ def minimise(
 ) -> Solution:
     """Minimise F from (w, b) until the bound is at most ``tol``; ``model`` is one of the same rows, to begin with.
 
-    Without a penalty separable classes have no minimiser: the fit then ends, not converged, where the loss is ``tol``
-    of that of no model.
+    What a weak penalty does not settle in ``_PATIENCE`` steps goes down a path of weaker and weaker penalties. Far from
+    the minimum of nearly separable classes the loss has no curvature, and each step would be a short one.
+
+    Without a penalty separable classes have no minimiser (see ``separation``): the fit then ends, not converged, where
+    the loss is ``tol`` of that of no model, or where the loss of the rows that cannot be separated is at its minimum.
     """
+    patience = max_iter if problem.is_free else min(max_iter, _PATIENCE[bool(problem.l2.any())])
+    found = _descend(problem, w, b, tol, patience, model)
+    if found.converged or found.n_iter < patience or patience == max_iter:
+        return found
+    taken, w, b = found.n_iter, np.zeros(len(w)), null_intercept(problem.y, problem.s) if problem.intercept else 0.0
+    for strength in _path(problem, b):
+        easier = replace(problem, l1=strength * problem.l1, l2=strength * problem.l2)
+        found = _descend(easier, w, b, tol if strength == 1 else _PATH_TOL, max_iter - taken, None)
+        taken, w, b = taken + found.n_iter, found.w, found.b
+    return replace(found, n_iter=taken)
+
+
+def _path(problem: Problem, b: float) -> Array:
+    """Multiples of the penalty, the last one 1; with the first one all coefficients are small. ``b`` is the null's."""
+    slope = np.abs((problem.s * (expit(b) - problem.y)) @ problem.X).max(initial=0.0)
+    decades = np.log10(max(slope / (problem.l1 + problem.l2).max(), 1.0))
+    return 10.0 ** np.arange(np.ceil(decades), -1, -1)
+
+
+def _descend(
+    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: derivatives.QuadraticModel | None
+) -> Solution:
+    """Newton steps from (w, b), each with a bound; see ``minimise``."""
     point = _evaluate(problem, w, b, problem.X @ w + b)
     floor = tol * float(problem.s.sum()) * float(np.log(2)) if problem.is_free else -1.0
     gap, before, n_iter, stalled = np.inf, np.inf, 0, 0
@@ -108,8 +138,16 @@ def minimise(
             model, before = None, np.inf
         else:
             before = step.size
-    separable = problem.is_free and bool((point.wrong < 0.5).all())
+    separable = problem.is_free and _is_separable(problem, point, tol)
     return Solution(point.w, point.b, n_iter, gap, gap <= tol and not separable, separable, model)
+
+
+def _is_separable(problem: Problem, point: Iterate, tol: float) -> bool:
+    """Whether no minimum exists. Rows off the plane have no loss in the limit, so at most F - min F at the point."""
+    if (point.wrong < 0.5).all():
+        return True
+    without_loss = problem.s * point.wrong <= max(tol, _NO_LOSS) * point.value
+    return separation.is_separated(problem.X, problem.y, without_loss, problem.intercept)
 
 
 def null_intercept(y: Array, s: Array) -> float:
@@ -132,11 +170,10 @@ def _newton_step(problem: Problem, model: derivatives.QuadraticModel, point: Ite
     theta = problem.s * np.where(problem.y > 0, -point.wrong, point.wrong)
     gradient = theta @ problem.X
     intercept_gradient = float(theta.sum()) if problem.intercept else 0.0
-    q = gradient - model.h * (intercept_gradient / model.total) - model.A @ point.w
-    q, l1, l2 = q[None], problem.l1[None], problem.l2[None]
-    w = subproblem.solve(model.A, q, l1, l2, point.w[None])
-    residual = subproblem.min_norm_subgradient(model.A, q, l1, l2, w)[0]
-    dw = w[0] - point.w
+    g = (gradient - model.h * (intercept_gradient / model.total))[None]
+    l1, l2, start = problem.l1[None], problem.l2[None], point.w[None]
+    steps = subproblem.solve(model.A, g, l1, l2, start)
+    residual, dw = subproblem.min_norm_subgradient(model.A, g, l1, l2, start, steps)[0], steps[0]
     db = -(intercept_gradient + float(model.h @ dw)) / model.total
     u = problem.X @ dw
     u += db

@@ -114,8 +114,8 @@ def _first_step(
     m = len(l1)
     slope = rows.s * (rough.probability - rows.y)
     residual = slope.sum()
-    q = _linear_terms(mid_model, (slope @ rows.Z)[None], residual[None], rough.w[None])
-    w = subproblem.solve(mid_model.A, np.repeat(q, m, axis=0), l1, l2, np.zeros_like(l1))
+    at_zero = _without_intercept(mid_model, (slope @ rows.Z)[None], residual[None]) - rough.w @ mid_model.A
+    w = subproblem.solve(mid_model.A, np.repeat(at_zero, m, axis=0), l1, l2, np.zeros_like(l1))
     from_rough = w - rough.w
     db = -(residual + from_rough @ mid_model.h) / mid_model.total
     is_near_null = np.sum(w @ null_model.A * w, axis=1) < np.sum(from_rough @ mid_model.A * from_rough, axis=1)
@@ -125,9 +125,9 @@ def _first_step(
     return GridState(w, rough.b + db, l1, l2, model, unknown, np.ones(m, np.int64), unknown.copy(), is_exact)
 
 
-def _linear_terms(model: QuadraticModel, gradient: Array, intercept_gradient: Array, w: Array) -> Array:
-    """The linear terms (m, p) of the model's problems at ``w``, the intercept minimised out."""
-    return np.asarray(gradient - np.multiply.outer(intercept_gradient / model.total, model.h) - w @ model.A)
+def _without_intercept(model: QuadraticModel, gradient: Array, intercept_gradient: Array) -> Array:
+    """The gradients (m, p) of the model's problems, the intercept minimised out."""
+    return np.asarray(gradient - np.multiply.outer(intercept_gradient / model.total, model.h))
 
 
 def _pass(
@@ -154,13 +154,13 @@ def _newton_step(
 ) -> Mask:
     """Move the chosen points by a step and bound their duality gaps; which ones go on."""
     w, l1, l2 = state.w[chosen], state.l1[chosen], state.l2[chosen]
-    q = _linear_terms(model, sums.gradient, sums.intercept_gradient, w)
-    following = subproblem.solve(model.A, q, l1, l2, w)
-    dw = following - w
+    gradient = _without_intercept(model, sums.gradient, sums.intercept_gradient)
+    dw = subproblem.solve(model.A, gradient, l1, l2, w)
+    following = w + dw
     db = -(sums.intercept_gradient + dw @ model.h) / model.total
     change = dw @ model.A  # of the model's gradient
     size = np.sum(change * dw, axis=1) + sums.intercept_gradient**2 / model.total
-    dual = np.multiply.outer(sums.intercept_gradient / model.total, model.h) - sums.gradient - change
+    dual = -gradient - change
     move = np.abs(dw) @ largest + np.abs(db)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         at = size / sums.low

@@ -1,47 +1,41 @@
-"""Many small problems with one matrix: min_x x'(A + diag(l2))x / 2 + q'x + l1'|x|, one for each row of q.
+"""Many small problems with one matrix: min_d d'Ad / 2 + g'd + (a + d)'diag(l2)(a + d) / 2 + l1'|a + d|.
+
+There is one for each row of ``g``, the gradient at the start ``a``. The unknown is the step d, not a + d: where columns
+are nearly equal a + d is large, and A times it would lose the digits that the bound on a fit needs.
 
 A guess of the support and its signs is checked by a direct solve, and corrected: what came out with another sign
 leaves, and what has a gradient above l1 enters. That is the primal-dual active set method (Hintermüller, Ito & Kunisch
 2002) with a step of nearly 0, Newton's method on the optimality conditions: exact after a few steps where it converges,
 but it may cycle; with the step of a single coordinate, 1 / A_jj, nearly equal columns did so often. What it does not
-settle goes to scikit-learn's coordinate descent, which always converges, and whose support is solved directly again.
+settle goes to a search that changes the support by one coordinate at a time and lowers the objective with each change,
+so that it ends (Lee, Battle, Raina & Ng 2007, "Efficient sparse coding algorithms", feature-sign search).
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
-from sklearn import config_context, exceptions, linear_model
 
 from fvc_exp._typing import Array, Indices, Mask
 
-GUESSES = 12  # active set steps before coordinate descent takes over
-SWEEPS = (100, 1_000)  # of coordinate descent, each followed by a direct solve on its support
+GUESSES = 12  # active set steps before the search takes over
+_CHANGES = 10  # of the support in a search, times the number of columns
 _CHUNK = 2_000_000  # numbers in the stack of matrices that are solved at once
 _RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no unique solution, any will do
 
 
-# How far a gradient may lie outside of l1 before its coordinate counts as active: a share of l1, and of the largest q.
+# How far a gradient may lie outside of l1 before its coordinate counts as active: a share of l1, and of what it sums.
 _SLACK, _ROUNDING = 1e-11, 1e-14
 
 
-@contextmanager
-def ignore_sweep_limits() -> Iterator[None]:
-    """Silence coordinate descent about the sweep limits that we give it; around all threads, as filters are global."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        yield
+def solve(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
+    """The steps (m, p) for a positive semi-definite ``A`` (p, p) and ``g``, ``l1``, ``l2``, ``start`` (m, p).
 
-
-def solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
-    """Minimisers (m, p) for a positive semi-definite ``A`` (p, p) and ``q``, ``l1``, ``l2``, ``start`` (m, p)."""
+    A coordinate of ``start`` plus step is exactly 0 where it is not in the support.
+    """
     if not l1.any():
-        return _solve_ridge(A, -q, l2)
-    x, open_ = _active_set(A, q, l1, l2, start, GUESSES)
+        return _solve_ridge(A, -g - l2 * start, l2)
+    step, open_ = _active_set(A, g, l1, l2, start)
     for row in open_:
-        x[row] = _descend_and_solve(A, q[row], l1[row], l2[row], start[row])
-    return x
+        step[row] = _search_support(A, g[row], l1[row], l2[row], start[row])
+    return step
 
 
 def _solve_ridge(A: Array, right: Array, l2: Array) -> Array:
@@ -59,38 +53,47 @@ def _ridge(A: Array) -> float:
     return _RIDGE * max(float(np.diag(A).max(initial=0.0)), np.finfo(float).tiny)
 
 
-def _active_set(A: Array, q: Array, l1: Array, l2: Array, start: Array, guesses: int) -> tuple[Array, Indices]:
-    """Minimisers of the rows that so many active set steps settle, and the numbers of those that they do not."""
-    x = start.copy()
+def _active_set(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> tuple[Array, Indices]:
+    """Steps of the rows that ``GUESSES`` active set steps settle, and the numbers of those that they do not."""
+    steps = np.zeros_like(start)
     guess = np.where(l1 > 0, np.sign(start), 0.0)
     active = (guess != 0) | (l1 == 0)
-    open_ = np.arange(len(q))
-    for _ in range(guesses):
-        found, settled, guess, active = _active_set_step(A, q[open_], l1[open_], l2[open_], guess, active)
-        x[open_[settled]] = found[settled]
+    open_ = np.arange(len(g))
+    for _ in range(GUESSES):
+        found, settled, guess, active = _active_set_step(A, g[open_], l1[open_], l2[open_], start[open_], guess, active)
+        steps[open_[settled]] = found[settled]
         open_, guess, active = open_[~settled], guess[~settled], active[~settled]
         if not len(open_):
             break
-    return x, open_
+    return steps, open_
 
 
-def min_norm_subgradient(A: Array, q: Array, l1: Array, l2: Array, x: Array) -> Array:
-    """The smallest r in (A + diag(l2))x + q + l1 d|x|, for each row of x; zero at a minimiser."""
-    gradient = x @ A + q + l2 * x
+def min_norm_subgradient(A: Array, g: Array, l1: Array, l2: Array, start: Array, step: Array) -> Array:
+    """The smallest r in A step + g + l2 x + l1 d|x| at x = start + step, for each row; zero at a minimiser."""
+    x = start + step
+    gradient = step @ A + g + l2 * x
     return np.where(x != 0, gradient + l1 * np.sign(x), np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0))
 
 
 def _active_set_step(
-    A: Array, q: Array, l1: Array, l2: Array, sign: Array, active: Mask
+    A: Array, g: Array, l1: Array, l2: Array, start: Array, sign: Array, active: Mask
 ) -> tuple[Array, Mask, Array, Mask]:
     """Solve on the guessed supports; which rows are optimal, and the next guess for the others."""
-    x = _solve_on_support(A, np.where(active, -q - l1 * sign, 0.0), l2, active)
-    gradient = x @ A + q + l2 * x
-    allowed = l1 * (1 + _SLACK) + _ROUNDING * np.abs(q).max(axis=1, keepdims=True, initial=0.0)
-    wrong = np.where(active, x * sign < 0, np.abs(gradient) > allowed)
+    step = np.where(active, 0.0, -start)
+    right = -g - step @ A - l2 * (start + step) - l1 * sign
+    step += _solve_on_support(A, np.where(active, right, 0.0), l2, active)
+    x = start + step
+    gradient = step @ A + g + l2 * x
+    wrong = np.where(active, x * sign < 0, np.abs(gradient) > _allowed(A, g, l1, step))
     settled: Mask = np.asarray(~wrong.any(axis=1))
     kept = np.where(active, np.where(x * sign > 0, sign, 0.0), np.where(np.abs(gradient) > l1, -np.sign(gradient), 0.0))
-    return x, settled, np.where(l1 > 0, kept, 0.0), (kept != 0) | (l1 == 0)
+    return step, settled, np.where(l1 > 0, kept, 0.0), (kept != 0) | (l1 == 0)
+
+
+def _allowed(A: Array, g: Array, l1: Array, step: Array) -> Array:
+    """The largest gradients that count as within l1."""
+    summed = np.abs(g).max(axis=-1, initial=0.0) + np.diag(A).max(initial=0.0) * np.abs(step).sum(axis=-1)
+    return np.asarray(l1 * (1 + _SLACK) + _ROUNDING * summed[..., None])
 
 
 def _solve_on_support(A: Array, right: Array, l2: Array, active: Mask) -> Array:
@@ -116,37 +119,27 @@ def _solve_on_support(A: Array, right: Array, l2: Array, active: Mask) -> Array:
     return x[:, :p]
 
 
-def _descend_and_solve(A: Array, q: Array, l1: Array, l2: Array, start: Array) -> Array:
-    """Coordinate descent on one problem, with direct solves on the supports that it finds."""
-    x = start
-    for sweeps in SWEEPS:
-        x = _coordinate_descent(A, q, l1, l2, x, sweeps)
-        found, open_ = _active_set(A, q[None], l1[None], l2[None], x[None], GUESSES)
-        if not len(open_):
-            return np.asarray(found[0])
-    return x
-
-
-def _coordinate_descent(A: Array, q: Array, l1: Array, l2: Array, start: Array, sweeps: int) -> Array:
-    """So many sweeps of scikit-learn's, in units in which each l1 is 1, with a target that has these gradients."""
-    unit = 1.0 / np.where(l1 > 0, l1, 1.0)
-    root, gram = _cholesky((A + np.diag(l2)) * unit[:, None] * unit)
-    slopes = -q * unit
-    with config_context(skip_parameter_validation=True):  # it would cost more than the descent
-        _, path, _ = linear_model.enet_path(
-            np.asfortranarray(root.T), np.linalg.solve(root, slopes), l1_ratio=1.0, alphas=[1.0 / len(q)],
-            precompute=gram, Xy=slopes, coef_init=start / unit, check_input=False, tol=1e-14, max_iter=sweeps,
-        )  # fmt: skip
-    return np.asarray(path[:, 0] * unit)
-
-
-def _cholesky(gram: Array) -> tuple[Array, Array]:
-    """Cholesky factor of the matrix, with as little added to its diagonal as lets it have one; and that matrix."""
-    scale, share = np.diag(gram).copy(), 1e-14
-    scale[scale <= 0] = max(float(scale.max()), np.finfo(float).tiny)
-    while True:
-        raised = gram + np.diag(share * scale)
-        try:
-            return np.asarray(np.linalg.cholesky(raised), np.float64), np.ascontiguousarray(raised)
-        except np.linalg.LinAlgError:
-            share *= 100
+def _search_support(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
+    """The step of one problem: solve on the support, stop where a sign would change, let in the worst coordinate."""
+    step, sign = np.zeros_like(start), np.where(l1 > 0, np.sign(start), 0.0)
+    active, added = (sign != 0) | (l1 == 0), np.diag(l2 + _ridge(A))
+    for _ in range(_CHANGES * len(g)):
+        x, gradient = start + step, step @ A + g + l2 * (start + step)
+        support = np.flatnonzero(active)
+        square = np.ix_(support, support)
+        change = np.linalg.solve(A[square] + added[square], -(gradient + l1 * sign)[support])
+        leaves = (sign[support] != 0) & ((x[support] + change) * sign[support] < 0)
+        if leaves.any():
+            share = np.where(leaves, np.abs(x[support] / np.where(leaves, change, 1)), np.inf)
+            first = support[share.argmin()]
+            step[support] += share.min() * change
+            step[first], sign[first], active[first] = -start[first], 0.0, False
+            continue
+        step[support] += change
+        gradient = step @ A + g + l2 * (start + step)
+        over = np.where(active, 0.0, np.abs(gradient) - _allowed(A, g, l1, step))
+        worst = over.argmax()
+        if over[worst] <= 0:
+            break
+        sign[worst], active[worst] = -np.sign(gradient[worst]), True
+    return step

@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -47,14 +48,15 @@ def test_rare_positives() -> None:
     assert model.gap_ <= 1e-9
 
 
-def test_separable_classes_without_a_penalty_give_a_warning() -> None:
+@pytest.mark.parametrize("complete", [True, False])
+def test_separable_classes_without_a_penalty_give_a_warning(complete: bool) -> None:
     X, y = table(60, 3, 3)
-    X[:, 0] = y * 2 - 1 + 0.1 * X[:, 0]
+    X[:, 0] = y * 2 - 1 + 0.1 * X[:, 0] if complete else y * (X[:, 0] > -1)  # quasi: in {0, 1}, y = 0 where it is 0
     with pytest.warns(ConvergenceWarning, match="a plane separates the classes"):
         model = ProxNewtonLogisticRegression(C=np.inf).fit(X, y)
     assert model.separable_
     assert np.isfinite(model.coef_).all()
-    assert (model.predict(X) == y).all()
+    assert (model.predict(X) == y).all() == complete
     assert not ProxNewtonLogisticRegression(C=1e6, tol=1e-8).fit(X, y).separable_
 
 
@@ -140,4 +142,25 @@ def test_what_is_saved_is_a_plain_logistic_regression(C: float, l1_ratio: float)
         assert type(model) is LogisticRegression
         np.testing.assert_allclose(model.predict_proba(X), fitted.predict_proba(X), atol=1e-15)
         np.testing.assert_array_equal(model.predict(X), fitted.predict(X))
-        model.set_params(max_iter=100_000, tol=1e-4).fit(X, y)  # its own parameters are legal
+    assert "solver='prox-newton'" in repr(model)
+    with pytest.raises(ValueError, match=r"'solver' parameter of LogisticRegression must be .* Got 'prox-newton'"):
+        model.fit(X, y)
+    with warnings.catch_warnings(action="error"):  # all other parameters are legal
+        model.set_params(max_iter=100_000, tol=1e-4, solver="saga" if l1_ratio else "newton-cholesky").fit(X, y)
+
+
+def test_logarithms_of_probabilities_are_those_of_scikit_learn_and_finite() -> None:
+    X, y = table(100, 3, 11)
+    model = ProxNewtonLogisticRegression().fit(X, y)
+    np.testing.assert_allclose(model.predict_log_proba(X), to_logistic_regression(model).predict_log_proba(X))
+    far = model.predict_log_proba(1e4 * X)
+    assert np.isfinite(far).all()
+    assert far.min() < -1e3
+
+
+def test_a_sparse_matrix_is_refused() -> None:
+    X, y = table(20, 3, 11)
+    model = ProxNewtonLogisticRegression().fit(X, y)
+    for call in (lambda: model.fit(sparse.csr_array(X), y), lambda: model.predict_log_proba(sparse.csr_array(X))):
+        with pytest.raises(TypeError, match=r"dense data is required. Use '\.toarray\(\)' to convert"):
+            call()

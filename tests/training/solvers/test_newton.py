@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
@@ -59,6 +60,50 @@ def check_is_best(problem: tuple[Array, Array, Array, float, float]) -> None:
     # With nearly equal columns rounding may keep the bound, not the fit, above the tolerance; that is then said.
     assert bool(caught) == (model.gap_ > TOL)
     check_conditions(problem, model)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("C", [1e8, 1e12])
+def test_nearly_equal_columns_at_huge_c(C: float, ratio: float) -> None:
+    """Judged by a fit without a penalty to the same columns in better coordinates: no loss is less, no sum more."""
+    X, y = table(300, 12, 6)
+    odd = X.copy()
+    odd[:, 1] = X[:, 0] + 1e-4 * X[:, 1]
+    model = ProxNewtonLogisticRegression(C=C, l1_ratio=ratio).fit(odd, y)
+    assert model.gap_ <= 1e-9
+    plain = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10).fit(X, y)
+    w, b = plain.coef_[0].copy(), float(plain.intercept_[0])
+    w[0], w[1] = w[0] - 1e4 * w[1], 1e4 * w[1]
+    found = model.coef_[0], float(model.intercept_[0])
+    assert objective(odd, y, *found, np.inf, ratio) >= objective(odd, y, w, b, np.inf, ratio) * (1 - 1e-9)
+    assert objective(odd, y, *found, C, ratio) <= objective(odd, y, w, b, C, ratio) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("C", [1e4, 1e8, 1e12])
+@pytest.mark.parametrize("case", ["few positives", "p > n", "nearly equal"])
+def test_l1_at_huge_c_takes_few_steps(case: str, C: float) -> None:
+    """Without a path of penalties few positives took 752 steps at C=1e12."""
+    X, y = {"few positives": table(3278, 26, 2, rare=4), "p > n": table(40, 120, 6)}.get(case, table(60, 26, 1))
+    if case == "nearly equal":
+        X[:, -1] = X[:, 0] + 1e-5 * X[:, -1]
+    model = ProxNewtonLogisticRegression(C=C, l1_ratio=1.0).fit(X, y)
+    assert model.n_iter_[0] <= 120
+    assert model.gap_ <= 1e-9
+    check_conditions((X, y, np.ones(len(y)), C, 1.0), model)
+
+
+def test_l1_at_huge_c_equals_liblinear() -> None:
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(3278, 26)), random.integers(0, 2, 3278)
+    ours = ProxNewtonLogisticRegression(C=1e8, l1_ratio=1.0, fit_intercept=False, tol=1e-13).fit(X, y)
+    theirs = LogisticRegression(C=1e8, l1_ratio=1.0, fit_intercept=False, solver="liblinear", tol=1e-10).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
+
+
+def test_a_path_that_max_iter_ends_has_not_converged() -> None:
+    X, y = table(3278, 26, 2, rare=4)
+    with pytest.warns(ConvergenceWarning, match="stopped after 30 Newton steps"):
+        assert np.isinf(ProxNewtonLogisticRegression(C=1e12, l1_ratio=1.0, max_iter=30).fit(X, y).gap_)
 
 
 @given(problems())
