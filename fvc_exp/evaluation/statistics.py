@@ -4,6 +4,8 @@ import numpy as np
 
 from fvc_exp._typing import Array
 
+ALPHA = 0.05  # the error that a claim may have
+
 
 def corrected_t_test(differences: Array, test_train_ratio: float) -> float:
     """Two-sided p-value of the corrected resampled t-test on the paired differences of all folds and repeats, (J,).
