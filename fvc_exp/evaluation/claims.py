@@ -21,11 +21,11 @@ _CELLS = 400_000  # groups times replicates
 
 @dataclass(frozen=True)
 class Claim:
-    """A score minus that of the best floor, counted so that more than 0 is better for every metric.
+    """A score minus that of the best floor, with the sign by which more than 0 is better for every metric.
 
-    ``low`` and ``high`` are its interval, of 90 % for a model that was not chosen, and ``p_value`` the one-sided p-value
-    of no improvement: the interval lies above 0 exactly where the p-value is below 0.05. Both allow for the
-    ``selected_from`` configurations that the model was chosen from by this score (Bonferroni).
+    ``low`` and ``high`` are the interval of the difference, of 90 % for a model that was not chosen, and ``p_value``
+    is the one-sided p-value of no improvement: the interval lies above 0 exactly where the p-value is below 0.05. Both
+    allow for the ``selected_from`` configurations that the model was chosen from by this score (Bonferroni).
     """
 
     metric: str

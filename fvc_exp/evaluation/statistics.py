@@ -5,6 +5,7 @@ import numpy as np
 from fvc_exp._typing import Array
 
 ALPHA = 0.05  # the error that a claim may have
+_ROUNDING = 1e-12  # a smaller standard error is none
 
 
 def corrected_t_test(differences: Array, test_train_ratio: float) -> float:
@@ -52,7 +53,7 @@ def difference_test(
     """
     from scipy import stats
 
-    if standard_error == 0.0:
+    if standard_error < _ROUNDING:
         return difference, difference, 1.0
     freedom = max(degrees_of_freedom, 1.0)
     reach = float(stats.t.isf(ALPHA / family, freedom)) * standard_error
