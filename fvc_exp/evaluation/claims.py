@@ -17,6 +17,10 @@ from fvc_exp.evaluation import bootstrap, metrics
 from fvc_exp.evaluation.floors import COLUMN, chance_scores
 from fvc_exp.evaluation.statistics import ALPHA, difference_test
 
+QUESTIONS = (
+    "This p-value asks whether the model is better than the best floor; that of random labels, in the audit, asks "
+    "whether ridge regression finds more in the labels than in permuted ones."
+)
 _CELLS = 400_000  # groups times replicates
 
 

@@ -64,6 +64,7 @@ def chance_scores(y: Labels, probability: Array, predicted: Labels, groups: Indi
     fakes, reals = np.ones_like(y), np.zeros_like(y)
     found: dict[str, float] = {
         **metrics_from_counts(tp, fp, n * base - tp, n * (1 - base) - fp, rate=safe_ratio, ratio=safe_ratio),
+        "mcc": 0.0,
         "auc": 0.5,
         "average_precision": chance_average_precision(y, probability, groups),
         "log_loss": float(np.mean(base * log_losses(fakes, probability) + (1 - base) * log_losses(reals, probability))),

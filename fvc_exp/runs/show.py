@@ -39,7 +39,7 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
         f"{calibration.uncertainty:.3f} + within bins {calibration.within_bins:.3f}",
         soft_wrap=True,
     )
-    console.print(claims.sentence_of(result.claim), soft_wrap=True, markup=False)
+    console.print(f"{claims.sentence_of(result.claim)} {claims.QUESTIONS}", soft_wrap=True, markup=False)
     if (nested := result.nested) is not None:
         console.print(
             f"nested: AUC {nested.auc:.3f}; the best C by plain cross-validation, {nested.best:g}, has "
