@@ -1,13 +1,15 @@
 """What a number is worth: the baselines (floors), scores of rules that look at no feature."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.data.columns import PLATFORM
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.evaluation.metrics import Scores, score, summarise
+from fvc_exp.evaluation.metrics import METRICS, Scores, log_losses, metrics_from_counts, safe_ratio
+
+COLUMN = "floor_"  # begins the columns of ``predictions.parquet`` with the probabilities of the rules
 
 Rule = Callable[[Dataset, Indices, Indices], Array]
 
@@ -50,10 +52,43 @@ def floor_rules(dataset: Dataset) -> dict[str, Rule]:
     return FLOORS | ({"platform_only": platform_only} if PLATFORM in dataset.slices else {})
 
 
-def floor_scores(dataset: Dataset, parts: Sequence[tuple[Indices, Indices]]) -> dict[str, Scores]:
-    """Mean metrics of each baseline rule over (train, test) parts, the same ones the model was scored on."""
-    floors = {}
-    for name, rule in floor_rules(dataset).items():
-        records = [score(dataset.y[test], rule(dataset, train, test)) for train, test in parts]
-        floors[name] = {metric: value["mean"] for metric, value in summarise(records).items()}
-    return floors
+def chance_scores(y: Labels, probability: Array, predicted: Labels, groups: Indices) -> Scores:
+    """Mean of each metric over all permutations of the labels of one part, which the scores then know nothing of.
+
+    Labels, probabilities, decisions and group codes are (n,). Nothing is drawn: with the numbers of fakes and of
+    decisions given, log loss and Brier score are sums over rows, and the metrics of counts are linear in the true
+    positives. For average precision see ``chance_average_precision``.
+    """
+    base, n, called = float(y.mean()), len(y), float(predicted.sum())
+    tp, fp = called * base, called * (1 - base)
+    fakes, reals = np.ones_like(y), np.zeros_like(y)
+    found: dict[str, float] = {
+        **metrics_from_counts(tp, fp, n * base - tp, n * (1 - base) - fp, rate=safe_ratio, ratio=safe_ratio),
+        "mcc": 0.0,
+        "auc": 0.5,
+        "average_precision": chance_average_precision(y, probability, groups),
+        "log_loss": float(np.mean(base * log_losses(fakes, probability) + (1 - base) * log_losses(reals, probability))),
+        "brier": float(np.mean(base * (1 - probability) ** 2 + (1 - base) * probability**2)),
+    }
+    return {name: found[name] for name in METRICS}
+
+
+def chance_average_precision(y: Labels, scores: Array, groups: Indices) -> float:
+    """Expected average precision of scores that know nothing of the labels, all (n,); more than the share of fakes.
+
+    The sum over rows of P(fake) and of P(fake, and so is another row at or above it), divided by the rank; for rows
+    that are their own groups that is the formula of Bestgen (Prague Bull. Math. Linguistics 103, 2015), here with ties.
+    Rows of one group have equal labels and alike scores, so pairs within groups and between them have their own shares.
+    Exact for groups of equal size.
+    """
+    n, fakes = len(y), float(y.sum())
+    _, codes = np.unique(groups, return_inverse=True)
+    values, ranks = np.unique(scores, return_inverse=True)
+    above = n - np.searchsorted(np.sort(scores), scores, side="left")
+    keys = codes * len(values) + ranks
+    ordered = np.sort(keys)
+    own = np.searchsorted(ordered, (codes + 1) * len(values)) - np.searchsorted(ordered, keys)
+    sizes, fakes_of = np.bincount(codes).astype(float), np.bincount(codes, weights=y)
+    within = safe_ratio(float(fakes_of @ (fakes_of - 1)), float(sizes @ (sizes - 1)))
+    between = safe_ratio(fakes**2 - float(fakes_of @ fakes_of), n**2 - float(sizes @ sizes))
+    return float(np.sum((fakes / n + (own - 1) * within + (above - own) * between) / above) / fakes)

@@ -79,6 +79,7 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
         "fold_dependence": _fold_dependence(result),
         "test": result.test_scores,
         "floors": {"cv": result.floors, "test": result.test_floors},
+        "claim": result.claim.to_json() if result.claim else None,
         "audit": {**result.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
         "calibration": {
             "method": result.config.calibration.name,

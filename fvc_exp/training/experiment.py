@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from scipy.special import expit
 from fvc_exp._typing import Array, Indices, Labels, Progress
 from fvc_exp.config.schema import Calibration, Config
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import Split, inner_parts
-from fvc_exp.evaluation import metrics
+from fvc_exp.data.splits import CV, TEST, Split, inner_parts
+from fvc_exp.evaluation import claims, metrics
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, raised_flags, run_notes
@@ -87,24 +88,33 @@ class RunResult:
         """Codes of ``notes.FLAGS``."""
         return tuple(self.flag_details)
 
-    @property
+    @cached_property
     def floors(self) -> dict[str, metrics.Scores]:
         """What the cross-validated scores have to beat."""
-        return self.data.floors
+        return claims.floors_of(self.predictions(), CV)
 
-    @property
+    @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        return self.data.test_floors
+        return claims.floors_of(self.predictions(), TEST) if len(self.split.test) else None
+
+    @cached_property
+    def claim(self) -> claims.Claim | None:
+        """The cross-validated AUC compared with the best floor; None where the groups are too few."""
+        return claims.claim_against_floor(self.predictions())
 
     def predictions(self) -> pl.DataFrame:
-        """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows."""
+        """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows.
+
+        Beside the model's probability and decision stands the probability of each floor rule, ``floor_<rule>``.
+        """
         models = (*self.fold_models, self.final)
         parts = (*self.fold_probabilities, self.test_probability)
         judged = [metrics.is_fake(part, model.threshold) for part, model in zip(parts, models, strict=True)]
         return self.data.scored_rows.with_columns(
             pl.Series("probability", np.concatenate(parts), dtype=pl.Float64),
             pl.Series("predicted", np.concatenate(judged).astype(np.int64)),
+            *self.data.floor_columns,
         )
 
     def folds(self) -> pl.DataFrame:
@@ -129,7 +139,8 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
     flags = model_flags(final, judged)
     if edge_of_grid(final.C, config.cv.c_grid):
         flags["edge_of_grid"] = f"C={final.C:g}"
-    scored_y = np.concatenate([dataset.y[fold.test] for fold in split.folds])
+    scored = np.concatenate([fold.test for fold in split.folds])
+    groups = dataset.groups
     return RunResult(
         config=config,
         data=data,
@@ -143,8 +154,8 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
         flag_details=raised_flags(cv.flags, flags),
         notes=(*run_notes(config, dataset, final), *split.notes),
         certificate=data.certificate,
-        reliability=metrics.reliability(scored_y, np.concatenate(cv.probabilities)),
-        test_reliability=metrics.reliability(test_y, test_probability) if len(split.test) else None,
+        reliability=metrics.reliability(dataset.y[scored], np.concatenate(cv.probabilities), groups[scored]),
+        test_reliability=metrics.reliability(test_y, test_probability, groups[split.test]) if len(split.test) else None,
         nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
     )
 

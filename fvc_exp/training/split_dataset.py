@@ -16,9 +16,9 @@ from fvc_exp.config.validate import effective_c, effective_l1_ratio
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import CV, TEST, TRAIN, Split, count_shared_groups, inner_parts, make_split
-from fvc_exp.evaluation.floors import floor_scores
+from fvc_exp.evaluation.floors import COLUMN, floor_rules
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
-from fvc_exp.evaluation.metrics import THRESHOLD, Scores
+from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, build_pipeline, fit_pipeline
 from fvc_exp.training.solvers.estimator import to_logistic_regression
@@ -123,15 +123,12 @@ class SplitDataset:
         return self.dataset.content_hash()
 
     @cached_property
-    def floors(self) -> dict[str, Scores]:
-        """Mean scores over the folds of the rules that look at no feature."""
-        return floor_scores(self.dataset, [(fold.train, fold.test) for fold in self.split.folds])
-
-    @cached_property
-    def test_floors(self) -> dict[str, Scores] | None:
-        """The same for the held-out rows; None without any."""
-        sides = (self.split.development, self.split.test)
-        return floor_scores(self.dataset, [sides]) if len(self.split.test) else None
+    def floor_columns(self) -> list[pl.Series]:
+        """Probabilities of fake by each rule that looks at no feature, of the rows of ``scored_rows``."""
+        sides = [*((fold.train, fold.test) for fold in self.split.folds), (self.split.development, self.split.test)]
+        rules = floor_rules(self.dataset).items()
+        return [pl.Series(COLUMN + name, np.concatenate([rule(self.dataset, *side) for side in sides]))
+                for name, rule in rules]  # fmt: skip
 
     @cached_property
     def certificate(self) -> Certificate:

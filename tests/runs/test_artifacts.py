@@ -55,7 +55,7 @@ def test_results_summarise_the_run(folder: RunFolder, result: RunResult) -> None
     assert found["cv"] == result.summary
     assert found["test"] == result.test_scores
     assert found["parameters"]["l1_ratio"] == 0.5
-    assert set(found["floors"]["cv"]) == {"prior", "all_fake", "group_lookup"}
+    assert set(found["floors"]["cv"]) == {"prior", "all_fake", "group_lookup", "chance"}
     assert found["data"]["class_counts"] == {"real": 60, "fake": 60}
     assert found["data"]["group_column"] == "group"
 
