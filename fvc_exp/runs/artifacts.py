@@ -73,6 +73,7 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
         "parameters": canonical(result.config),
         "cv": result.summary,
         "fold_dependence": _fold_dependence(result),
+        "repeats": result.split.repeats,
         "test": result.test_scores,
         "floors": {"cv": result.floors, "test": result.test_floors},
         "audit": {**result.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
