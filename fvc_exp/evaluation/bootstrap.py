@@ -23,10 +23,11 @@ import polars as pl
 from fvc_exp._typing import Array, Indices, Labels, Mask
 from fvc_exp.data.columns import LABEL
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.metrics import METRICS, log_losses, metrics_from_counts
+from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS, log_losses, metrics_from_counts, safe_ratio
 
 REPLICATES = 2000
 LEVEL = 0.95
+FEWEST_GROUPS = 6  # of each class, for an interval
 _BOUNDS = {"log_loss": (0.0, np.inf), "mcc": (-1.0, 1.0)}  # all other metrics lie from 0 to 1
 _RANKED = frozenset(("auc", "average_precision"))
 _MOST_GROUPS = 2000  # whose pairs are counted in one matrix
@@ -34,13 +35,50 @@ _MOST_GROUPS = 2000  # whose pairs are counted in one matrix
 
 @dataclass(frozen=True)
 class Interval:
-    """A score, its confidence interval of nominal coverage ``level``, and its standard error."""
+    """A score, its confidence interval of nominal coverage ``level``, and its standard error.
+
+    ``low`` and ``high`` are None where there are too few groups, as ``reason`` says.
+    """
 
     estimate: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     standard_error: float
     level: float
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.estimate:.3f} [-] ({self.reason})"
+        return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """How many groups have rows of each class, and of how many groups of equal size the information is worth.
+
+    ``effective`` is the number of Kish (1965), (sum of sizes)^2 / sum of sizes^2, of all rows; ``effective_class`` the
+    smaller one of the two classes.
+    """
+
+    reals: int
+    fakes: int
+    effective: float
+    effective_class: float
+
+    @classmethod
+    def of(cls, y: Labels, groups: Indices) -> Self:
+        """Count those of labels and group codes, both (n,)."""
+        sizes = np.array([np.bincount(groups[y == label], minlength=groups.max() + 1) for label in (0, 1)], dtype=float)
+        reals, fakes = np.count_nonzero(sizes, axis=1).tolist()
+        return cls(reals, fakes, _kish(sizes.sum(axis=0)), min(_kish(sizes[0]), _kish(sizes[1])))
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no interval; None where there is one."""
+        if min(self.reals, self.fakes) >= FEWEST_GROUPS:
+            return None
+        return f"{self.fakes} groups of fakes and {self.reals} of reals: an interval needs {FEWEST_GROUPS} of each"
 
 
 @dataclass(frozen=True)
@@ -82,6 +120,11 @@ class Scored:
             strata=labels["stratum"].to_numpy(),
             parts=codes["part"].to_numpy(),
         )
+
+    @property
+    def group_counts(self) -> GroupCounts:
+        """How many groups the rows come from."""
+        return GroupCounts.of(self.y, self.groups)
 
     def scores(self, weights: Array, metrics: Sequence[str]) -> dict[str, Array]:
         """Each metric, as the mean over the parts, under each column of group ``weights`` (groups, replicates).
@@ -165,15 +208,66 @@ def weighted_intervals(
 ) -> dict[str, Interval]:
     """``intervals`` under given group weights."""
     exact = scored.scores(np.ones((len(scored.strata), 1)), metrics)
-    drawn = scored.scores(weights, metrics)
-    return {name: _interval(name, float(exact[name][0]), drawn[name], dependence) for name in metrics}
+    drawn, counts = scored.scores(weights, metrics), scored.group_counts
+    return {name: interval_of(name, float(exact[name][0]), drawn[name], dependence, counts) for name in metrics}
 
 
-def _interval(name: str, estimate: float, drawn: Array, dependence: float) -> Interval:
-    widened = estimate + np.sqrt(1.0 + dependence) * (drawn - estimate)
-    tail = (1.0 - LEVEL) / 2
-    low, high = np.clip(np.nanquantile(widened, [tail, 1.0 - tail]), *_BOUNDS.get(name, (0.0, 1.0)))
-    return Interval(estimate, float(low), float(high), float(np.nanstd(widened, ddof=1)), LEVEL)
+def interval_of(name: str, estimate: float, drawn: Array, dependence: float, counts: GroupCounts) -> Interval:
+    """The interval of one metric from its scores under resampled groups, ``drawn`` (replicates,).
+
+    The standard error is theirs, widened for the ``dependence`` of the folds. Percentiles of the draws would cover too
+    seldom with few groups (``docs/statistics.md`` has the coverage), so the interval is symmetric after a
+    transformation: see ``_share_limits`` and ``_loss_limits``. It always holds the estimate.
+    """
+    error = float(np.sqrt(1.0 + dependence) * np.nanstd(drawn, ddof=1))
+    if counts.reason:
+        return Interval(estimate, None, None, error, LEVEL, counts.reason)
+    lowest, highest = _BOUNDS.get(name, (0.0, 1.0))
+    if name in LOWER_IS_BETTER:
+        low, high = _loss_limits(estimate, error, counts)
+    else:
+        width = highest - lowest
+        freedom = counts.effective - 2 if name == "average_precision" else np.inf
+        limits = _share_limits((estimate - lowest) / width, error / width, counts.effective, freedom)
+        low, high = (lowest + width * limit for limit in limits)
+    return Interval(estimate, max(min(low, estimate), lowest), min(max(high, estimate), highest), error, LEVEL)
+
+
+def _share_limits(share: float, error: float, groups: float, freedom: float) -> tuple[float, float]:
+    """Interval of a score from 0 to 1, symmetric in its log odds.
+
+    One group is added whose score is 0 or 1 with equal probability, as in Agresti and Coull (Am. Stat. 52, 1998) for
+    shares: else a score of 1 would have no error. The quantile is the normal one but for average precision, whose
+    standard error is less sure (Student's t).
+    """
+    total = groups + 1
+    centre = (groups * share + 0.5) / total
+    variance = (groups**2 * error**2 + 0.25 + groups / total * (share - 0.5) ** 2) / total**2
+    reach = _quantile(freedom) * np.sqrt(variance) / (centre * (1 - centre))
+    odds = centre / (1 - centre)
+    low, high = (odds * np.exp(step) for step in (-reach, reach))
+    return float(low / (1 + low)), float(high / (1 + high))
+
+
+def _loss_limits(loss: float, error: float, counts: GroupCounts) -> tuple[float, float]:
+    """Interval of a mean loss, which has a long tail: symmetric in loss^(-1/3), by Student's t.
+
+    The degrees of freedom are those of the class with fewer groups, since its errors may be nearly all of the loss.
+    """
+    if loss == 0.0:
+        return 0.0, 0.0
+    step = _quantile(counts.effective_class - 1) * error / (3 * loss)
+    return float(loss * (1 + step) ** -3), float(loss * max(1 - step, 0.1) ** -3)
+
+
+def _quantile(freedom: float) -> float:
+    from scipy import stats
+
+    return float(stats.t.ppf(0.5 + LEVEL / 2, max(freedom, 1.0)))
+
+
+def _kish(sizes: Array) -> float:
+    return safe_ratio(float(sizes.sum() ** 2), float(sizes @ sizes))
 
 
 def part_scores(

@@ -7,7 +7,9 @@ import numpy as np
 from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.data.columns import PLATFORM
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.evaluation.metrics import Scores, score, summarise
+from fvc_exp.evaluation.metrics import METRICS, Scores, log_losses, metrics_from_counts, safe_ratio, score, summarise
+
+COLUMN = "floor_"  # begins the columns of ``predictions.parquet`` with the probabilities of the rules
 
 Rule = Callable[[Dataset, Indices, Indices], Array]
 
@@ -50,10 +52,62 @@ def floor_rules(dataset: Dataset) -> dict[str, Rule]:
     return FLOORS | ({"platform_only": platform_only} if PLATFORM in dataset.slices else {})
 
 
-def floor_scores(dataset: Dataset, parts: Sequence[tuple[Indices, Indices]]) -> dict[str, Scores]:
-    """Mean metrics of each baseline rule over (train, test) parts, the same ones the model was scored on."""
-    floors = {}
-    for name, rule in floor_rules(dataset).items():
-        records = [score(dataset.y[test], rule(dataset, train, test)) for train, test in parts]
-        floors[name] = {metric: value["mean"] for metric, value in summarise(records).items()}
-    return floors
+def floor_probabilities(dataset: Dataset, parts: Sequence[tuple[Indices, Indices]]) -> dict[str, list[Array]]:
+    """Probabilities of fake by each baseline rule, one array per (train, test) part, of its test rows."""
+    return {name: [rule(dataset, *part) for part in parts] for name, rule in floor_rules(dataset).items()}
+
+
+def floor_scores(labels: Sequence[Labels], probabilities: dict[str, list[Array]]) -> dict[str, Scores]:
+    """Mean metrics of each baseline rule over parts, the same ones the model was scored on."""
+    return {name: mean_scores([score(*part) for part in zip(labels, parts, strict=True)])
+            for name, parts in probabilities.items()}  # fmt: skip
+
+
+def mean_scores(records: Sequence[Scores]) -> Scores:
+    """Mean of each metric over parts."""
+    return {metric: value["mean"] for metric, value in summarise(records).items()}
+
+
+def chance_scores(y: Labels, probability: Array, predicted: Labels, groups: Indices) -> Scores:
+    """Mean of each metric over all permutations of the labels of one part, which the scores then know nothing of.
+
+    Labels, probabilities, decisions and group codes are (n,). Nothing is drawn: with the numbers of fakes and of
+    decisions given, log loss and Brier score are sums over rows, and the metrics of counts are linear in the true
+    positives. For average precision see ``chance_average_precision``.
+    """
+    base, n = float(y.mean()), len(y)
+    called = float(predicted.sum())
+    tp, fp = called * base, called * (1 - base)
+    fn, tn = n * base - tp, n * (1 - base) - fp
+    fakes, reals = np.ones_like(y), np.zeros_like(y)
+    found = {
+        **metrics_from_counts(tp, fp, fn, tn, rate=safe_ratio, ratio=safe_ratio),
+        "mcc": 0.0,
+        "auc": 0.5,
+        "average_precision": chance_average_precision(y, probability, groups),
+        "log_loss": np.average([log_losses(fakes, probability).mean(), log_losses(reals, probability).mean()],
+                               weights=[base, 1 - base]),
+        "brier": np.average([((1 - probability) ** 2).mean(), (probability**2).mean()], weights=[base, 1 - base]),
+    }  # fmt: skip
+    return {name: float(found[name]) for name in METRICS}
+
+
+def chance_average_precision(y: Labels, scores: Array, groups: Indices) -> float:
+    """Expected average precision of scores that know nothing of the labels, all (n,); more than the share of fakes.
+
+    The sum over rows of P(fake) and of P(fake, and so is another row at or above it), divided by the rank; for rows
+    that are their own groups that is the formula of Bestgen (Prague Bull. Math. Linguistics 103, 2015), here with ties.
+    Rows of one group have equal labels and alike scores, so pairs within groups and between them have their own shares.
+    Exact for groups of equal size.
+    """
+    n, fakes = len(y), float(y.sum())
+    _, codes = np.unique(groups, return_inverse=True)
+    values, ranks = np.unique(scores, return_inverse=True)
+    above = n - np.searchsorted(np.sort(scores), scores, side="left")
+    keys = codes * len(values) + ranks
+    ordered = np.sort(keys)
+    own = np.searchsorted(ordered, (codes + 1) * len(values)) - np.searchsorted(ordered, keys)
+    sizes, fakes_of = np.bincount(codes).astype(float), np.bincount(codes, weights=y)
+    within = safe_ratio(float(fakes_of @ (fakes_of - 1)), float(sizes @ (sizes - 1)))
+    between = safe_ratio(fakes**2 - float(fakes_of @ fakes_of), n**2 - float(sizes @ sizes))
+    return float(np.sum((fakes / n + (own - 1) * within + (above - own) * between) / above) / fakes)

@@ -4,6 +4,9 @@ import numpy as np
 
 from fvc_exp._typing import Array
 
+ALPHA = 0.05  # the error that a claim may have
+_ROUNDING = 1e-12  # a smaller standard error is none
+
 
 def corrected_t_test(differences: Array, test_train_ratio: float, distinct: int | None = None) -> float:
     """Two-sided p-value of the corrected resampled t-test on the paired differences of all folds and repeats, (J,).
@@ -41,10 +44,19 @@ def standard_error(scores: Array, folds: int) -> float:
     return float(scores.std(ddof=1) / np.sqrt(folds))
 
 
-def p_value_above(estimate: float, standard_error: float, level: float, degrees_of_freedom: int) -> float:
-    """One-sided p-value of the hypothesis that the true score is not above ``level``; 1 if nothing varies."""
+def difference_test(
+    difference: float, standard_error: float, degrees_of_freedom: float, family: int = 1
+) -> tuple[float, float, float]:
+    """Interval and one-sided p-value of a difference by Student's t, for one of ``family`` differences (Bonferroni).
+
+    The p-value is that of "no more than 0". The interval, of the level 1 - 2 ``ALPHA`` / ``family``, lies above 0
+    exactly where it is below ``ALPHA``. If nothing varies, nothing is shown: p = 1.
+    """
     from scipy import stats
 
-    if standard_error == 0.0:
-        return 1.0
-    return float(stats.t.sf((estimate - level) / standard_error, degrees_of_freedom))
+    if standard_error < _ROUNDING:
+        return difference, difference, 1.0
+    freedom = max(degrees_of_freedom, 1.0)
+    reach = float(stats.t.isf(ALPHA / family, freedom)) * standard_error
+    p_value = min(1.0, family * float(stats.t.sf(difference / standard_error, freedom)))
+    return difference - reach, difference + reach, p_value

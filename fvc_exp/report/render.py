@@ -93,7 +93,9 @@ def _score(value: float | None) -> str:
 
 
 def _span(interval: Interval | None) -> str:
-    return _MISSING if interval is None else f"{_score(interval.low)} to {_score(interval.high)}"
+    if interval is None or interval.low is None:
+        return _MISSING
+    return f"{_score(interval.low)} to {_score(interval.high)}"
 
 
 def _key(value: object) -> str:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation.claims import claim_against_floor
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.report import run_page, verdict
 from fvc_exp.runs import load, plots
@@ -146,11 +147,7 @@ def _best(folder: SweepFolder, plan: Plan, comparison: Comparison | None) -> run
     found = run_page.run_content(run, load.shell_command(["run.py", *plan.common, *(overrides or [])]))
     if comparison is None or found.verdict.audit == "FAIL":
         return found
-    row = next((row for row in comparison.to_frame().to_dicts() if row["run"] == run_id), None)
-    if row is None:
+    if all(row.ranked.candidate.name != run_id for row in comparison.rows):
         return found
-    note = f" as one of {len(comparison.rows)} configurations"
-    grade, claim = verdict.claim_of(
-        row["mean"], row["floor"], row["floor_p_value"], beats=row["beats_floor"], note=note
-    )
+    grade, claim = verdict.graded(claim_against_floor(run.predictions, selected_from=len(comparison.rows)))
     return replace(found, verdict=replace(found.verdict, grade=grade, claim=f"{claim} {_CHOSEN}"))

@@ -4,17 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.runs.compare import comparison, scored_run, ties
+from fvc_exp.evaluation.bootstrap import FEWEST_GROUPS, Interval, intervals
+from fvc_exp.evaluation.claims import Claim, claim_against_floor, claims_against_floors
+from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, TITLES
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import SHOWN
 from fvc_exp.training.notes import FLAGS
 
-TITLES = {
-    "auc": "AUC", "average_precision": "average precision", "f1": "F1 (fake)", "f1_real": "F1 (real)",
-    "precision": "precision (fake)", "recall": "recall (fake)", "balanced_accuracy": "balanced accuracy",
-    "accuracy": "accuracy", "mcc": "MCC", "log_loss": "log loss", "brier": "Brier score",
-}  # fmt: skip
+JUDGED = ("auc", "average_precision", "log_loss", "brier", "balanced_accuracy", "mcc")  # against floors in words
 LIMITS = (
     "The features are averages over whole frames. Measured on real face swaps (FaceForensics++ pairs), a swap changes "
     "them by at most 2.5 %, while they differ by 30 to 150 % between videos of different content: a local manipulation "
@@ -32,8 +29,9 @@ LIMITS = (
 class MetricRow:
     """One metric: mean over the folds, its interval, the held-out test, and the score of each floor.
 
-    ``relation`` says where the interval lies: ``above`` or ``below`` the best floor, ``around`` it, or None if there
-    is no interval. Above means better, also where lower values are.
+    ``claim`` compares it with the best floor on the same rows, None if that cannot be made. ``relation`` is what it
+    found, in words: ``above`` or ``below`` the best floor, or ``around`` it. Above means better, also where lower
+    values are. It is None for metrics that one can have in full without any skill, such as recall.
     """
 
     name: str
@@ -45,6 +43,7 @@ class MetricRow:
     test_interval: Interval | None
     floors: dict[str, float]
     lower_is_better: bool
+    claim: Claim | None
 
     @property
     def best_floor(self) -> str:
@@ -53,13 +52,10 @@ class MetricRow:
 
     @property
     def relation(self) -> str | None:
-        """Where the interval lies relative to the best floor."""
-        if self.interval is None:
+        """What the comparison with the best floor found."""
+        if self.claim is None:
             return None
-        floor = self.floors[self.best_floor]
-        if self.interval.low <= floor <= self.interval.high:
-            return "around"
-        return "above" if (self.interval.low > floor) != self.lower_is_better else "below"
+        return "above" if self.claim.beats else "below" if self.claim.is_worse else "around"
 
 
 @dataclass(frozen=True)
@@ -83,9 +79,11 @@ def metric_rows(files: LoadedRun) -> list[MetricRow]:
     held_out: dict[str, float] = results["test"] or {}
     cv: dict[str, Interval] = {}
     test: dict[str, Interval] = {}
+    claims: dict[str, Claim] = {}
     if predictions is not None:
         cv = intervals(predictions, "cv", results["fold_dependence"], metrics=SHOWN)
         test = intervals(predictions, "test", 0.0, metrics=SHOWN) if held_out else {}
+        claims = claims_against_floors(predictions, JUDGED)
     return [
         MetricRow(
             name=name,
@@ -96,7 +94,8 @@ def metric_rows(files: LoadedRun) -> list[MetricRow]:
             test=held_out.get(name),
             test_interval=test.get(name),
             floors={rule: scores[name] for rule, scores in results["floors"]["cv"].items()},
-            lower_is_better=name in ties.LOWER_IS_BETTER,
+            lower_is_better=name in LOWER_IS_BETTER,
+            claim=claims.get(name),
         )
         for name in SHOWN
     ]
@@ -126,16 +125,13 @@ def _claim(files: LoadedRun) -> tuple[str, str]:
     if len(files.fold_records) < 2 or not files.has("predictions", "coefficients"):
         return "open", "No claim is made about its scores: it has a single fold, or files are missing."
     try:
-        row = comparison.compare([scored_run.ScoredRun(files)]).rows[0]
+        return graded(claim_against_floor(files.predictions))
     except ArtifactError as error:
         return "open", f"No claim is made about its scores: {error}"
-    return claim_of(row.interval.estimate, row.floor, row.floor_p_value, beats=row.beats_floor)
 
 
-def claim_of(auc: float, floor: float, p_value: float, *, beats: bool, note: str = "") -> tuple[str, str]:
-    """Grade and sentence of a comparison with the best floor; ``note`` tells what the p-value takes into account."""
-    p_text = f"p = {p_value:.3f}" if p_value >= 0.001 else "p < 0.001"
-    numbers = f"AUC {auc:.3f} against {floor:.3f}, one-sided {p_text}{note}"
-    if beats:
-        return "good", f"Better than rules that use no feature ({numbers})."
-    return "bad", f"Not shown to be better than rules that use no feature ({numbers})."
+def graded(claim: Claim | None) -> tuple[str, str]:
+    """Grade and sentence of a comparison with the best floor."""
+    if claim is None:
+        return "open", f"No claim is made about its scores: fewer than {FEWEST_GROUPS} groups of a class were scored."
+    return ("good" if claim.beats else "bad"), claim.sentence

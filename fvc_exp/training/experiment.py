@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from scipy.special import expit
 from fvc_exp._typing import Array, Indices, Labels, Progress
 from fvc_exp.config.schema import Calibration, Config
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import Split, inner_parts
+from fvc_exp.data.splits import CV, TEST, Split, inner_parts
 from fvc_exp.evaluation import metrics
+from fvc_exp.evaluation.bootstrap import Scored
+from fvc_exp.evaluation.claims import Claim, chance_of, claim_against_floor
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, run_notes
@@ -82,24 +85,46 @@ class RunResult:
         """Folds and held-out rows."""
         return self.data.split
 
-    @property
+    @cached_property
     def floors(self) -> dict[str, metrics.Scores]:
-        """What the cross-validated scores have to beat."""
-        return self.data.floors
+        """What the cross-validated scores have to beat; ``chance``: the model's own scores under permuted labels."""
+        return self.data.floors | {"chance": chance_of(self.scored_rows[CV])}
 
-    @property
+    @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        return self.data.test_floors
+        known = self.data.test_floors
+        return None if known is None else known | {"chance": chance_of(self.scored_rows[TEST])}
+
+    @cached_property
+    def ece_floors(self) -> dict[str, float]:
+        """Mean ECE of a perfectly calibrated model of this size, by split: cv, and test where it has rows."""
+        return {split: metrics.ece_floor(rows.y, rows.probability, rows.groups)
+                for split, rows in self.scored_rows.items()}  # fmt: skip
+
+    @cached_property
+    def claim(self) -> Claim | None:
+        """The cross-validated AUC compared with the best floor; None where the groups are too few."""
+        return claim_against_floor(self.predictions())
+
+    @cached_property
+    def scored_rows(self) -> dict[str, Scored]:
+        """The rows of ``predictions`` by split: cv, and test where it has rows."""
+        splits = (CV, TEST) if len(self.split.test) else (CV,)
+        return {split: Scored.from_predictions(self.predictions(), split) for split in splits}
 
     def predictions(self) -> pl.DataFrame:
-        """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows."""
+        """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows.
+
+        Beside the model's probability and decision stands the probability of each floor rule, ``floor_<rule>``.
+        """
         models = (*self.fold_models, self.final)
         parts = (*self.fold_probabilities, self.test_probability)
         judged = [metrics.is_fake(part, model.threshold) for part, model in zip(parts, models, strict=True)]
         return self.data.scored_rows.with_columns(
             pl.Series("probability", np.concatenate(parts), dtype=pl.Float64),
             pl.Series("predicted", np.concatenate(judged).astype(np.int64)),
+            *self.data.floor_columns,
         )
 
     def folds(self) -> pl.DataFrame:

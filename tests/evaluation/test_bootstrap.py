@@ -113,6 +113,74 @@ def test_intervals_cover_the_truth_more_or_less() -> None:
     assert width / (2 * 1.96 * spread) == pytest.approx(1.0, abs=0.3)
 
 
+SIZES = {"equal sizes": (3,), "sizes 1 to 8": (1, 1, 2, 3, 5, 8)}
+
+
+def held_out(random: np.random.Generator, per_class: int, sizes: tuple[int, ...], signal: float) -> pl.DataFrame:
+    """Held-out rows of as many groups per class; 80 % of the variance lies between groups, and the model is too sure."""
+    size = random.permutation(np.resize(sizes, 2 * per_class))
+    groups = np.repeat(np.arange(2 * per_class), size)
+    y = (groups < per_class).astype(np.int64)
+    noise = np.sqrt(0.8) * random.normal(size=2 * per_class)[groups] + np.sqrt(0.2) * random.normal(size=len(y))
+    probability = 1 / (1 + np.exp(-max(1.2 * signal, 0.5) * (noise + signal * (y - 0.5))))
+    table = predictions_of(y, groups, np.zeros(len(y), dtype=np.int64), probability)
+    return table.with_columns(pl.lit("test").alias("split"))
+
+
+def coverage(per_class: int, sizes: tuple[int, ...], signal: float, count: int) -> dict[str, float]:
+    """Share of data sets whose interval holds the mean score of such data sets."""
+    random, names = np.random.default_rng(0), ("auc", "log_loss", "average_precision")
+    drawn = [held_out(random, per_class, sizes, signal) for _ in range(4 * count)]
+    exact = [
+        score((table["label"] == "fake").to_numpy().astype(int), table["probability"].to_numpy()) for table in drawn
+    ]
+    found = [intervals(table, "test", 0.0, metrics=names, replicates=300) for table in drawn[:count]]
+    shares = {}
+    for name in names:
+        truth = np.mean([each[name] for each in exact])
+        shares[name] = float(np.mean([each[name].low <= truth <= each[name].high for each in found]))
+    print(per_class, sizes, signal, {name: round(share, 3) for name, share in shares.items()})
+    return shares
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("per_class", [8, 12, 24, 60])
+def test_intervals_of_few_held_out_groups_cover(per_class: int, sizes: tuple[int, ...], signal: float) -> None:
+    """93 to 97 %, with two binomial errors; the shares are in ``docs/statistics.md``."""
+    shares = coverage(per_class, sizes, signal, 600)
+    error = 2 * np.sqrt(0.05 * 0.95 / 600)
+    assert 0.93 - error <= min(shares.values()) <= max(shares.values()) <= 0.97 + error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_intervals_of_the_fewest_groups_are_rather_too_wide(sizes: tuple[int, ...], signal: float) -> None:
+    assert min(coverage(6, sizes, signal, 600).values()) >= 0.93 - 2 * np.sqrt(0.05 * 0.95 / 600)
+
+
+@pytest.mark.parametrize("per_class", [1, 5, 6])
+def test_below_six_groups_of_a_class_there_is_no_interval(per_class: int) -> None:
+    table = held_out(np.random.default_rng(0), per_class, (3,), 1.0)
+    for each in intervals(table, "test", 0.0, replicates=50).values():
+        assert (each.low is None) == (each.high is None) == (per_class < 6)
+        if per_class < 6:
+            assert each.reason == f"{per_class} groups of fakes and {per_class} of reals: an interval needs 6 of each"
+            assert str(each).startswith(f"{each.estimate:.3f} [-] (")
+
+
+def test_perfect_scores_of_few_groups_are_not_certain() -> None:
+    """Every resampled AUC is 1, so percentiles gave an interval from 1 to 1."""
+    table = held_out(np.random.default_rng(0), 8, (3,), 1.0)
+    table = table.with_columns(pl.when(pl.col("label") == "fake").then(0.9).otherwise(0.1).alias("probability"))
+    found = intervals(table, "test", 0.0, replicates=50)["auc"]
+    assert found.standard_error == pytest.approx(0.0, abs=1e-12)
+    assert 0.6 < found.low < 0.9
+    assert found.high == 1.0
+
+
 def test_estimates_are_the_means_of_the_folds() -> None:
     simulated = Simulation(0, 60, 3, 5, 0.5)
     found = intervals(simulated.table(), "cv", 0.0, replicates=50)

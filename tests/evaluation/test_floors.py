@@ -1,8 +1,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from fvc_exp.evaluation.floors import fake_share_by_key, floor_scores, platform_only
+from fvc_exp.evaluation.floors import (
+    chance_average_precision,
+    chance_scores,
+    fake_share_by_key,
+    floor_probabilities,
+    platform_only,
+)
+from fvc_exp.evaluation.leakage.permutation import GroupedLabels
+from fvc_exp.evaluation.metrics import METRICS, score
 from tests.conftest import Compose, run, signal_dataset
 
 
@@ -22,11 +31,44 @@ def test_platform_only_is_the_share_of_fakes_of_the_platform(compose_config: Com
     expected = [{"twitter": 1.0, "youtube": 0.0, None: unknown}[shortcut[row]] for row in test]
     np.testing.assert_allclose(platform_only(dataset, train, test), expected)
     floors = run(compose_config(), dataset).floors
-    assert list(floors) == ["prior", "all_fake", "group_lookup", "platform_only"]
+    assert list(floors) == ["prior", "all_fake", "group_lookup", "platform_only", "chance"]
     assert floors["platform_only"]["accuracy"] > 0.9
     assert floors["platform_only"]["accuracy"] > floors["prior"]["accuracy"] + 0.3
 
 
 def test_without_platforms_there_is_no_such_floor() -> None:
-    found = floor_scores(signal_dataset(), [(np.arange(60), np.arange(60, 120))])
+    found = floor_probabilities(signal_dataset(), [(np.arange(60), np.arange(60, 120))])
     assert list(found) == ["prior", "all_fake", "group_lookup"]
+
+
+def permuted_scores(y: np.ndarray, probability: np.ndarray, groups: np.ndarray, count: int) -> dict[str, float]:
+    """Mean scores over permutations of the labels between groups, drawn one by one."""
+    random, grouped = np.random.default_rng(0), GroupedLabels.of(y, groups)
+    records = [score(grouped.permuted(random), probability) for _ in range(count)]
+    return {name: float(np.mean([record[name] for record in records])) for name in METRICS}
+
+
+@pytest.mark.parametrize("decimals", [9, 1], ids=["no ties", "ties"])
+@pytest.mark.parametrize(
+    ("fakes", "reals", "copies"), [(6, 6, 1), (8, 8, 1), (3, 60, 1), (10, 10, 3)], ids=["12", "16", "3+60", "copies"]
+)
+def test_chance_is_the_mean_over_permutations(fakes: int, reals: int, copies: int, decimals: int) -> None:
+    random = np.random.default_rng(1)
+    groups = np.repeat(np.arange(fakes + reals), copies)
+    y = (groups < fakes).astype(np.int64)
+    probability = np.round(0.3 * random.random(len(y)) + 0.7 * random.random(fakes + reals)[groups], decimals)
+    found = chance_scores(y, probability, (probability > 0.5).astype(np.int64), groups)
+    assert found == pytest.approx(permuted_scores(y, probability, groups, 4000), abs=0.012)
+    assert found["auc"] == 0.5
+
+
+@pytest.mark.parametrize(("fakes", "reals", "expected"), [(6, 6, 0.5962), (8, 8, 0.5794), (3, 60, 0.1048)])
+def test_chance_of_average_precision_is_above_the_share_of_fakes(fakes: int, reals: int, expected: float) -> None:
+    """The formula of Bestgen (2015) for rows without ties."""
+    n = fakes + reals
+    y, scores = np.r_[np.ones(fakes, int), np.zeros(reals, int)], np.random.default_rng(0).random(n)
+    pair = (fakes - 1) / (n - 1)
+    assert chance_average_precision(y, scores, np.arange(n)) == pytest.approx(
+        pair + (1 - pair) * np.sum(1 / np.arange(1, n + 1)) / n
+    )
+    assert chance_average_precision(y, scores, np.arange(n)) == pytest.approx(expected, abs=1e-3)

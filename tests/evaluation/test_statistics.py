@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fvc_exp.evaluation.statistics import corrected_t_test, holm, p_value_above, standard_error
+from fvc_exp.evaluation.statistics import corrected_t_test, difference_test, holm, standard_error
 
 DIFFERENCES = np.array([0.02, -0.01, 0.03, 0.015, 0.04])
 
@@ -42,14 +42,21 @@ def test_repeats_do_not_shrink_the_standard_error() -> None:
     assert standard_error(np.tile(once, 4), 5) == pytest.approx(stats.sem(once), rel=0.11)
 
 
-def test_above() -> None:
-    assert p_value_above(0.6, 0.05, 0.5, 1000) == pytest.approx(stats.norm.sf(2), abs=1e-3)
-    assert p_value_above(0.6, 0.05, 0.5, 3) > p_value_above(0.6, 0.05, 0.5, 1000)
-    assert p_value_above(0.5, 0.0, 0.5, 10) == 1.0
+@pytest.mark.parametrize("family", [1, 28])
+@pytest.mark.parametrize("difference", [-0.3, 0.05, 0.1, 0.2])
+def test_p_value_and_interval_of_a_difference_agree(difference: float, family: int) -> None:
+    low, high, p_value = difference_test(difference, 0.05, 12, family)
+    assert p_value == pytest.approx(min(1.0, family * stats.t.sf(difference / 0.05, 12)))
+    assert (low > 0) == (p_value < 0.05)
+    assert (low, high) == pytest.approx(stats.t.interval(1 - 0.1 / family, 12, difference, 0.05))
+
+
+def test_where_nothing_varies_nothing_is_shown() -> None:
+    assert difference_test(0.1, 0.0, 10) == (0.1, 0.1, 1.0)
 
 
 def test_equal_repeats_count_once() -> None:
-    """Five times the same folds: p = .016 of 25 folds would be .130 of the five that differ."""
+    """Five times the same five folds show no more than once."""
     repeated = np.tile(DIFFERENCES, 5)
     assert corrected_t_test(repeated, 0.25, distinct=5) == pytest.approx(corrected_t_test(DIFFERENCES, 0.25))
     assert corrected_t_test(repeated, 0.25) < corrected_t_test(DIFFERENCES, 0.25) / 2

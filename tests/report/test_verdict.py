@@ -4,40 +4,52 @@ from pathlib import Path
 
 import pytest
 
-from fvc_exp.evaluation.bootstrap import Interval
+from fvc_exp.evaluation.claims import Claim
 from fvc_exp.io.files import write_json
-from fvc_exp.report.verdict import MetricRow, claim_of, metric_rows, verdict_of
+from fvc_exp.report.verdict import MetricRow, graded, metric_rows, verdict_of
+from fvc_exp.runs.compare.comparison import compare
+from fvc_exp.runs.compare.scored_run import ScoredRun
 from fvc_exp.runs.load import LoadedRun, require_finished, shell_command
 from fvc_exp.runs.show import SHOWN
 
 
-def metric_row(low: float, high: float, *, lower_is_better: bool) -> MetricRow:
-    interval = Interval((low + high) / 2, low, high, 0.1, 0.95)
+def metric_row(low: float, high: float) -> MetricRow:
+    claim = Claim("m", 0.6, "prior", 0.5, (low + high) / 2, low, high, p_value=0.01 if low > 0 else 0.5)
     floors = {"prior": 0.5, "all_fake": 0.4}
-    return MetricRow("m", "m", 0.0, None, interval, None, None, floors, lower_is_better)
+    return MetricRow("m", "m", 0.0, None, None, None, None, floors, lower_is_better=False, claim=claim)
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "lower_is_better", "floor", "relation"),
-    [
-        (0.51, 0.7, False, "prior", "above"),
-        (0.45, 0.7, False, "prior", "around"),
-        (0.5, 0.7, False, "prior", "around"),
-        (0.3, 0.49, False, "prior", "below"),
-        (0.3, 0.39, True, "all_fake", "above"),
-        (0.39, 0.6, True, "all_fake", "around"),
-        (0.41, 0.6, True, "all_fake", "below"),
-    ],
+    ("low", "high", "relation"), [(0.01, 0.3, "above"), (-0.01, 0.3, "around"), (-0.3, -0.01, "below")]
 )
-def test_interval_beside_the_best_floor(
-    low: float, high: float, lower_is_better: bool, floor: str, relation: str
-) -> None:
-    row = metric_row(low, high, lower_is_better=lower_is_better)
-    assert (row.best_floor, row.relation) == (floor, relation)
+def test_the_word_is_that_of_the_comparison_with_the_best_floor(low: float, high: float, relation: str) -> None:
+    row = metric_row(low, high)
+    assert (row.best_floor, row.relation) == ("prior", relation)
+    assert replace(row, lower_is_better=True).best_floor == "all_fake"
+    assert replace(row, claim=None).relation is None
 
 
-def test_without_an_interval_there_is_no_comparison_with_the_floor() -> None:
-    assert replace(metric_row(0.6, 0.7, lower_is_better=False), interval=None).relation is None
+def test_words_stand_only_where_more_is_more_skill(files: LoadedRun) -> None:
+    """``all_fake`` has a recall of 1 without any skill."""
+    judged = {row.name for row in metric_rows(files) if row.relation is not None}
+    assert judged == {"auc", "average_precision", "log_loss", "brier", "balanced_accuracy", "mcc"}
+
+
+def test_average_precision_is_compared_with_what_chance_has_at_this_size(files: LoadedRun) -> None:
+    row = next(row for row in metric_rows(files) if row.name == "average_precision")
+    assert row.best_floor == "chance"
+    assert row.claim is not None
+    assert row.claim.floor_score == pytest.approx(row.floors["chance"])
+    assert row.floors["chance"] > row.floors["prior"] + 0.01
+
+
+def test_report_results_and_comparison_make_one_claim(files: LoadedRun) -> None:
+    claim = files.results["claim"]
+    assert verdict_of(files).claim == claim["sentence"]
+    compared = compare([ScoredRun(files)]).rows[0]
+    assert compared.floor_p_value == claim["p_value"]
+    assert compared.beats_floor == claim["beats"]
+    assert next(row.claim for row in metric_rows(files) if row.name == "auc").to_json() == claim
 
 
 @pytest.fixture
@@ -87,15 +99,20 @@ def test_without_a_test_set_there_are_no_test_scores(explained: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("p_value", "beats", "grade", "text"),
-    [(0.0123, True, "good", "Better than"), (0.00001, True, "good", "p < 0.001 as one of 9)"),
-     (0.4, False, "bad", "Not shown to be better")],
+    ("difference", "p_value", "grade", "text"),
+    [(0.2, 0.0123, "good", "Better than"), (0.2, 0.00001, "good", "p < 0.001 as one of 9 configurations)"),
+     (0.2, 0.4, "bad", "Not shown to be better")],
 )  # fmt: skip
-def test_claims(p_value: float, beats: bool, grade: str, text: str) -> None:
-    found, claim = claim_of(0.7, 0.5, p_value, beats=beats, note=" as one of 9")
+def test_claims(difference: float, p_value: float, grade: str, text: str) -> None:
+    found, claim = graded(Claim("auc", 0.7, "prior", 0.5, difference, 0.1, 0.3, p_value, selected_from=9))
     assert found == grade
     assert text in claim
-    assert "AUC 0.700 against 0.500" in claim
+    assert "AUC 0.700 against 0.500 of prior" in claim
+
+
+def test_no_claim_of_few_groups() -> None:
+    assert graded(None)[0] == "open"
+    assert "fewer than 6 groups of a class" in graded(None)[1]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_results_summarise_the_run(folder: RunFolder, result: RunResult) -> None
     assert results["cv"] == result.summary
     assert results["test"] == result.test_scores
     assert results["parameters"]["l1_ratio"] == 0.5
-    assert set(results["floors"]["cv"]) == {"prior", "all_fake", "group_lookup"}
+    assert set(results["floors"]["cv"]) == {"prior", "all_fake", "group_lookup", "chance"}
     assert results["data"]["class_counts"] == {"real": 60, "fake": 60}
     assert results["data"]["group_column"] == "group"
 

@@ -1,6 +1,5 @@
 """The comparison as one table: intervals, ties, and what is better than the floor."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +10,23 @@ import polars as pl
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, statistics
 from fvc_exp.evaluation.bootstrap import Interval, Scored
+from fvc_exp.evaluation.claims import Claim, claim_against_floor
+from fvc_exp.evaluation.metrics import direction
+from fvc_exp.evaluation.statistics import ALPHA
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
-from fvc_exp.runs.compare.ties import ALPHA, RankedCandidate, TieSummary, direction
+from fvc_exp.runs.compare.ties import RankedCandidate, TieSummary
 
 _SEED = 0  # equal runs get equal intervals
 
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One ranked configuration: its interval, the best floor rule's score, the adjusted p-value of being above it."""
+    """One ranked configuration: its interval, its comparison with the best floor, and the adjusted p-value of that."""
 
     ranked: RankedCandidate
     interval: Interval
     floor: float
+    claim: Claim | None
     floor_p_value: float
 
     @property
@@ -105,37 +108,19 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     scored = {name: Scored.from_predictions(run.run.predictions, "cv") for name, run in trusted.items()}
     strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
     weights = bootstrap.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
-    intervals, floors, p_values = [], [], []
+    intervals, floors, claims = [], [], []
     for each in ties.ranking:
         run = trusted[each.candidate.name]
         dependence = run.results["fold_dependence"]
         interval = bootstrap.weighted_intervals(scored[run.name], weights, dependence, (metric,))[metric]
-        floor = _best_floor(run, metric)
         intervals.append(interval)
-        floors.append(floor)
-        p_values.append(
-            floor_p_value(
-                interval, floor, dependence=dependence, folds=run.folds, groups=len(strata), sign=direction(metric)
-            )
-        )
-    adjusted = statistics.holm(np.array(p_values)).tolist()
-    return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, floors, adjusted)), leaking)
+        floors.append(_best_floor(run, metric))
+        claims.append(claim_against_floor(run.run.predictions, metric))
+    adjusted = statistics.holm(np.array([claim.p_value if claim else 1.0 for claim in claims])).tolist()
+    return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, floors, claims, adjusted)), leaking)
 
 
 def _best_floor(run: ScoredRun, metric: str) -> float:
     """The score of the best rule that uses no feature."""
     floors: list[float] = [scores[metric] for scores in run.results["floors"]["cv"].values()]
     return max(floors, key=lambda score: direction(metric) * score)
-
-
-def floor_p_value(
-    interval: Interval, floor: float, *, dependence: float, folds: int, groups: int, sign: float = 1.0
-) -> float:
-    """One-sided p-value of "no better than the floor", from an interval that was widened for ``dependence``.
-
-    The hypothesis to refute is that the features hold no signal. Then the models follow nothing but their training
-    rows, so the standard error is that of Nadeau and Bengio. ``sign`` is -1 where a lower score is better.
-    """
-    no_signal = bootstrap.no_signal_dependence(folds)
-    error = interval.standard_error * math.sqrt((1 + no_signal) / (1 + dependence))
-    return statistics.p_value_above(sign * interval.estimate, error, sign * floor, groups - 2)

@@ -9,18 +9,12 @@ import numpy as np
 from fvc_exp._typing import Array
 from fvc_exp.config.schema import Choice
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.statistics import corrected_t_test, holm, standard_error
+from fvc_exp.evaluation.metrics import direction
+from fvc_exp.evaluation.statistics import ALPHA, corrected_t_test, holm, standard_error
 
-ALPHA = 0.05
-LOWER_IS_BETTER = frozenset(("log_loss", "brier"))
 _PENALTIES = ("l1", "elasticnet", "l2", "none")
 
 Simplicity = tuple[float, float, int, str]
-
-
-def direction(metric: str) -> float:
-    """1 where a higher score is better, -1 where a lower one is."""
-    return -1.0 if metric in LOWER_IS_BETTER else 1.0
 
 
 def simplicity(nonzero: int | None, c: float | None, penalty: str, name: str) -> Simplicity:

@@ -178,7 +178,8 @@ def slice_scores(
     ``slices`` has a value, or None, for each of ``ids``. Where a value has rows of both classes, its AUC is that of
     these rows; else (a kind of manipulation has fakes only) it is against all rows of the other class, as
     ``auc_against`` says. A pair of rows counts if the same model scored both. ``auc_low`` and ``auc_high`` are a 95 %
-    interval by resampling groups, widened for the folds' ``dependence`` (see ``bootstrap``). With repeats, a row counts
+    interval by resampling groups, widened for the folds' ``dependence`` (see ``bootstrap``); null where a class has
+    rows of fewer than 6 groups. With repeats, a row counts
     once per repeat.
     """
     known = pl.DataFrame({KEY: list(ids), **{name: list(values) for name, values in slices.items()}})
@@ -190,16 +191,16 @@ def slice_scores(
             continue
         scored = bootstrap.Scored.from_predictions(rows, split)
         weights = bootstrap.cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
-        widening = np.sqrt(1 + dependence) if split == "cv" else 1.0
+        shared = dependence if split == "cv" else 0.0
         for name in slices:
             for value in sorted(set(rows[name].drop_nulls())):
                 here = (rows[name] == value).fill_null(value=False).to_numpy()
-                scores = _scores(scored, here, weights, widening)
+                scores = _scores(scored, here, weights, shared)
                 records.append({"slice": name, "value": value, "split": split, **scores})
     return pl.DataFrame(records, SLICE_SCHEMA)
 
 
-def _scores(scored: bootstrap.Scored, here: Mask, weights: Array, widening: float) -> dict[str, object]:
+def _scores(scored: bootstrap.Scored, here: Mask, weights: Array, dependence: float) -> dict[str, object]:
     y, predicted = scored.y[here], scored.predicted[here]
     count = metrics.confusion(y, predicted.astype(np.float64))  # decisions as probabilities 0 and 1
     fakes, reals = count["tp"] + count["fn"], count["tn"] + count["fp"]
@@ -211,11 +212,11 @@ def _scores(scored: bootstrap.Scored, here: Mask, weights: Array, widening: floa
         "recall": count["tp"] / fakes if fakes else None,
         "recall_real": count["tn"] / reals if reals else None,
         "mean_probability": float(scored.probability[here].mean()),
-        **_auc(scored, here, weights, widening),
+        **_auc(scored, here, weights, dependence),
     }
 
 
-def _auc(scored: bootstrap.Scored, here: Mask, weights: Array, widening: float) -> dict[str, object]:
+def _auc(scored: bootstrap.Scored, here: Mask, weights: Array, dependence: float) -> dict[str, object]:
     against, rows, labels = "own rows", here, np.unique(scored.y[here])
     if len(labels) == 1:
         against = "all real" if labels[0] else "all fake"
@@ -223,10 +224,9 @@ def _auc(scored: bootstrap.Scored, here: Mask, weights: Array, widening: float) 
     exact = _within_parts(scored, rows, np.ones((len(weights), 1)))
     if np.isnan(exact[0]):
         return {"auc_against": against}
-    widened = exact[0] + widening * (_within_parts(scored, rows, weights) - exact[0])
-    tail = (1 - bootstrap.LEVEL) / 2
-    low, high = np.clip(np.nanquantile(widened, [tail, 1 - tail]), 0.0, 1.0)
-    return {"auc": float(exact[0]), "auc_low": float(low), "auc_high": float(high), "auc_against": against}
+    drawn, counts = _within_parts(scored, rows, weights), bootstrap.GroupCounts.of(scored.y[rows], scored.groups[rows])
+    found = bootstrap.interval_of("auc", float(exact[0]), drawn, dependence, counts)
+    return {"auc": found.estimate, "auc_low": found.low, "auc_high": found.high, "auc_against": against}
 
 
 def _within_parts(scored: bootstrap.Scored, here: Mask, weights: Array) -> Array:

@@ -53,8 +53,7 @@ class Insight:
     def interval_lines(self) -> Iterator[str]:
         """The intervals of the most important metrics as text, one line per split."""
         for split, found in (("cv", self.cv), ("held-out test", self.test)):
-            texts = [f"{name} {found[name].estimate:.3f} [{found[name].low:.3f}, {found[name].high:.3f}]"
-                     for name in _WITH_INTERVAL if name in found]  # fmt: skip
+            texts = [f"{name} {found[name]}" for name in _WITH_INTERVAL if name in found]
             if texts:
                 yield f"{split}, 95 % intervals by groups: {', '.join(texts)}"
 
@@ -65,7 +64,10 @@ class Insight:
         shown = f"largest {len(largest)} of {len(joined)} coefficients"
         yield f"{shown}, 95 % intervals by groups; importance: fall of AUC", largest
         if len(self.slices):
-            yield "slices; AUC with its 95 % interval", self.slices.drop("accuracy", "mean_probability")
+            yield (
+                "slices; AUC with its 95 % interval, none below 6 groups of a class",
+                self.slices.drop("accuracy", "mean_probability"),
+            )
         if self.path is not None:
             yield f"regularisation path; C of the run is {self.path.C:g}", self.path.scores
 

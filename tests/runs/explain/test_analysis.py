@@ -218,8 +218,20 @@ def test_the_folds_dependence_widens_the_intervals_of_cv_alone() -> None:
     narrow, wide = (slice_scores(TABLE, IDS, {"p": PLATFORM}, dependence, replicates=300) for dependence in (0.0, 1.25))
     widths = (wide["auc_high"] - wide["auc_low"]) / (narrow["auc_high"] - narrow["auc_low"])
     by_split = dict(zip(zip(wide["split"], wide["value"], strict=True), widths, strict=True))
-    assert by_split["cv", "youtube"] == pytest.approx(1.5)
+    assert by_split["cv", "youtube"] == pytest.approx(1.5, rel=0.03)  # of the error; limits bend near 0 and 1
     assert by_split["test", "youtube"] == pytest.approx(1.0)
+
+
+def test_a_slice_of_few_groups_has_no_interval() -> None:
+    """One group had an interval from 0 to 0."""
+    few = [("rare" if group < 12 else "one" if group == 13 else "common") for group in GROUPS]
+    found = scores(platform=few)
+    for value, groups in (("rare", 10), ("one", 1)):
+        row = found[value, "cv"]
+        assert row["groups"] == groups
+        assert (row["auc_low"], row["auc_high"]) == (None, None)
+        assert row["auc"] is not None
+    assert found["common", "cv"]["auc_low"] is not None
 
 
 def test_no_slices_give_an_empty_table() -> None:

@@ -1,0 +1,128 @@
+"""The one comparison of a model with the best floor: rules that use no feature, scored on the same rows.
+
+``fvc compare``, ``results.json``, the report and the console all have it from here. It asks whether this model, as
+fitted and scored, is better than the best rule without features. The permutation test of the audit asks another
+question: whether ridge regression on these features and folds finds more in the labels than in permuted ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation import bootstrap, floors, metrics
+from fvc_exp.evaluation.statistics import ALPHA, difference_test
+
+_CELLS = 400_000  # groups times replicates
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A score minus that of the best floor, with the sign by which more than 0 is better for every metric.
+
+    ``low`` and ``high`` are the interval of the difference, of 90 % for a model that was not chosen, and ``p_value``
+    is the one-sided p-value of no improvement: the interval lies above 0 exactly where the p-value is below 0.05. Both
+    allow for the ``selected_from`` configurations that the model was chosen from by this score (Bonferroni).
+    """
+
+    metric: str
+    score: float
+    floor: str
+    floor_score: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    selected_from: int = 1
+
+    @property
+    def beats(self) -> bool:
+        """Whether the model is shown to be better than the best floor."""
+        return self.p_value < ALPHA
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the model is shown to be worse than the best floor: the interval lies below 0."""
+        return self.high < 0
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        start = "Better than" if self.beats else "Not shown to be better than"
+        p_text = f"p = {self.p_value:.3f}" if self.p_value >= 0.001 else "p < 0.001"
+        chosen = f" as one of {self.selected_from} configurations" if self.selected_from > 1 else ""
+        title = metrics.TITLES.get(self.metric, self.metric)
+        numbers = f"{title} {self.score:.3f} against {self.floor_score:.3f} of {self.floor}"
+        found = f"difference {self.difference:+.3f}, one-sided {p_text}{chosen}"
+        return f"{start} rules that use no feature ({numbers}; {found})."
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``results.json``."""
+        return {**asdict(self), "beats": self.beats, "sentence": self.sentence}
+
+
+def claims_against_floors(
+    predictions: pl.DataFrame, names: Sequence[str], split: str = "cv", *, selected_from: int = 1, seed: int = 0
+) -> dict[str, Claim]:
+    """Compare each metric of a model with the best floor by the rows of one split of its ``predictions.parquet``.
+
+    Groups are resampled, and model and floor scored on the same draws. The standard error of the difference is that
+    under no signal, when the models follow nothing but their training rows (Nadeau and Bengio, see ``bootstrap``); of
+    fewer replicates for many groups, so that it has an error of 2 % up to 300 groups and of 10 % from 8,000 on. Returns
+    nothing where the groups are too few for an interval.
+
+    Raises:
+        ArtifactError: the predictions hold no row of this split, or not those of the floors.
+    """
+    scored = bootstrap.Scored.from_predictions(predictions, split)
+    counts = scored.group_counts
+    if counts.reason:
+        return {}
+    rules = _rules(scored, predictions.filter(split=split))
+    ones = np.ones((len(scored.strata), 1))
+    replicates = int(np.clip(_CELLS // len(scored.strata), 50, bootstrap.REPLICATES))
+    weights = bootstrap.cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
+    exact, drawn = scored.scores(ones, names), scored.scores(weights, names)
+    folds = predictions.filter(split=split)["fold"].n_unique()
+    widening = np.sqrt(1 + bootstrap.no_signal_dependence(folds)) if folds > 1 else 1.0
+    floor_scores = {rule: each.scores(ones, names) for rule, each in rules.items()}
+    chance = chance_of(scored)
+    found = {}
+    for name in names:
+        sign, score = metrics.direction(name), float(exact[name][0])
+        known = {rule: float(scores[name][0]) for rule, scores in floor_scores.items()} | {"chance": chance[name]}
+        floor = max(known, key=lambda rule: sign * known[rule])
+        # Chance has no rows of its own; what it varies with, the share of fakes, is what the prior's scores vary with.
+        of_floor = rules.get(floor, rules["prior"]).scores(weights, (name,))[name]
+        error = widening * float(np.nanstd(drawn[name] - of_floor, ddof=1))
+        difference = sign * (score - known[floor])
+        test = difference_test(difference, error, counts.effective - 2, selected_from)
+        found[name] = Claim(name, score, floor, known[floor], difference, *test, selected_from)
+    return found
+
+
+def claim_against_floor(
+    predictions: pl.DataFrame, metric: str = "auc", split: str = "cv", *, selected_from: int = 1
+) -> Claim | None:
+    """``claims_against_floors`` of one metric; None where the groups are too few for an interval."""
+    return claims_against_floors(predictions, (metric,), split, selected_from=selected_from).get(metric)
+
+
+def chance_of(scored: bootstrap.Scored) -> metrics.Scores:
+    """Mean over the parts of what the model's scores reach by chance: see ``floors.chance_scores``."""
+    columns = (scored.y, scored.probability, scored.predicted, scored.groups)
+    parts = [scored.parts == part for part in np.unique(scored.parts)]
+    return floors.mean_scores([floors.chance_scores(*(column[rows] for column in columns)) for rows in parts])
+
+
+def _rules(scored: bootstrap.Scored, rows: pl.DataFrame) -> dict[str, bootstrap.Scored]:
+    """The same rows with the probabilities of each baseline rule."""
+    prefix = floors.COLUMN
+    columns = {name.removeprefix(prefix): rows[name].to_numpy() for name in rows.columns if name.startswith(prefix)}
+    if not columns:
+        raise ArtifactError("the predictions hold no floors; another version wrote them, run again")
+    return {rule: replace(scored, probability=values, predicted=metrics.is_fake(values).astype(np.int64))
+            for rule, values in columns.items()}  # fmt: skip
