@@ -26,3 +26,8 @@ def test_edge_of_grid(chosen: float, tried: list[float], edge: bool) -> None:
 def test_every_flag_is_documented(compose_config: Compose, overrides: tuple[str, ...], flags: set[str]) -> None:
     found = set(run(compose_config(*overrides), signal_dataset()).flags)
     assert flags <= found <= set(FLAGS)
+
+
+def test_a_nested_search_is_no_best_of_several(compose_config: Compose) -> None:
+    notes = run(compose_config("cv=nested", "cv.c_grid=[0.1,1,1]"), signal_dataset()).notes
+    assert sum("so the scores are not those of a best of 2" in note for note in notes) == 1

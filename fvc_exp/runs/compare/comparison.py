@@ -115,7 +115,7 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
         interval = bootstrap.weighted_intervals(scored[run.name], weights, dependence, (metric,))[metric]
         intervals.append(interval)
         floors.append(_best_floor(run, metric))
-        claims.append(claim_against_floor(run.run.predictions, metric))
+        claims.append(claim_against_floor(run.run.predictions, metric, selected_from=run.run.selected_from))
     adjusted = statistics.holm(np.array([claim.p_value if claim else 1.0 for claim in claims])).tolist()
     return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, floors, claims, adjusted)), leaking)
 

@@ -98,7 +98,8 @@ def runs_of(paths: Sequence[Path]) -> list[ScoredRun]:
             raise ArtifactError(f"{path}: none of the {len(members)} runs of this sweep is finished")
         for folder in done or [path]:
             found[folder.resolve()] = read_scored_run(folder)
-    return list(found.values())
+    # The best of a sweep is a copy of one of its runs.
+    return [run for path, run in found.items() if path.parent / "runs" / run.results["run_id"] not in found]
 
 
 def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
