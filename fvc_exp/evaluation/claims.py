@@ -13,9 +13,14 @@ import numpy as np
 import polars as pl
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation import bootstrap, floors, metrics
+from fvc_exp.evaluation import bootstrap, metrics
+from fvc_exp.evaluation.floors import COLUMN, chance_scores
 from fvc_exp.evaluation.statistics import ALPHA, difference_test
 
+QUESTIONS = (
+    "This p-value asks whether the model is better than the best floor; that of random labels, in the audit, asks "
+    "whether ridge regression finds more in the labels than in permuted ones."
+)
 _CELLS = 400_000  # groups times replicates
 
 
@@ -81,26 +86,22 @@ def claims_against_floors(
     counts = scored.group_counts
     if counts.reason:
         return {}
-    rules = _rules(scored, predictions.filter(split=split))
-    ones = np.ones((len(scored.strata), 1))
+    floors, rules = floors_of(predictions, split), _rules(scored, predictions.filter(split=split))
     replicates = int(np.clip(_CELLS // len(scored.strata), 50, bootstrap.REPLICATES))
     weights = bootstrap.cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
-    exact, drawn = scored.scores(ones, names), scored.scores(weights, names)
+    exact, drawn = scored.scores(np.ones((len(weights), 1)), names), scored.scores(weights, names)
     folds = predictions.filter(split=split)["fold"].n_unique()
     widening = np.sqrt(1 + bootstrap.no_signal_dependence(folds)) if folds > 1 else 1.0
-    floor_scores = {rule: each.scores(ones, names) for rule, each in rules.items()}
-    chance = chance_of(scored)
     found = {}
     for name in names:
         sign, score = metrics.direction(name), float(exact[name][0])
-        known = {rule: float(scores[name][0]) for rule, scores in floor_scores.items()} | {"chance": chance[name]}
-        floor = max(known, key=lambda rule: sign * known[rule])
+        floor = max(floors, key=lambda rule: sign * floors[rule][name])
         # Chance has no rows of its own; what it varies with, the share of fakes, is what the prior's scores vary with.
         of_floor = rules.get(floor, rules["prior"]).scores(weights, (name,))[name]
         error = widening * float(np.nanstd(drawn[name] - of_floor, ddof=1))
-        difference = sign * (score - known[floor])
+        difference = sign * (score - floors[floor][name])
         test = difference_test(difference, error, counts.effective - 2, selected_from)
-        found[name] = Claim(name, score, floor, known[floor], difference, *test, selected_from)
+        found[name] = Claim(name, score, floor, floors[floor][name], difference, *test, selected_from)
     return found
 
 
@@ -111,17 +112,31 @@ def claim_against_floor(
     return claims_against_floors(predictions, (metric,), split, selected_from=selected_from).get(metric)
 
 
-def chance_of(scored: bootstrap.Scored) -> metrics.Scores:
-    """Mean over the parts of what the model's scores reach by chance: see ``floors.chance_scores``."""
-    columns = (scored.y, scored.probability, scored.predicted, scored.groups)
+def sentence_of(claim: Claim | None) -> str:
+    """What may be claimed, in words."""
+    if claim is not None:
+        return claim.sentence
+    return f"No claim is made about its scores: fewer than {bootstrap.FEWEST_GROUPS} groups of a class were scored."
+
+
+def floors_of(predictions: pl.DataFrame, split: str) -> dict[str, metrics.Scores]:
+    """Mean metrics over the parts of each baseline rule, on the rows that the model was scored on.
+
+    The last one, ``chance``, is what the model's own scores reach on permuted labels: see ``chance_scores``.
+    """
+    scored = bootstrap.Scored.from_predictions(predictions, split)
     parts = [scored.parts == part for part in np.unique(scored.parts)]
-    return floors.mean_scores([floors.chance_scores(*(column[rows] for column in columns)) for rows in parts])
+    found = {name: [metrics.score(rule.y[part], rule.probability[part]) for part in parts]
+             for name, rule in _rules(scored, predictions.filter(split=split)).items()}  # fmt: skip
+    columns = (scored.y, scored.probability, scored.predicted, scored.groups)
+    found["chance"] = [chance_scores(*(column[part] for column in columns)) for part in parts]
+    return {name: {metric: value["mean"] for metric, value in metrics.summarise(records).items()}
+            for name, records in found.items()}  # fmt: skip
 
 
 def _rules(scored: bootstrap.Scored, rows: pl.DataFrame) -> dict[str, bootstrap.Scored]:
     """The same rows with the probabilities of each baseline rule."""
-    prefix = floors.COLUMN
-    columns = {name.removeprefix(prefix): rows[name].to_numpy() for name in rows.columns if name.startswith(prefix)}
+    columns = {name.removeprefix(COLUMN): rows[name].to_numpy() for name in rows.columns if name.startswith(COLUMN)}
     if not columns:
         raise ArtifactError("the predictions hold no floors; another version wrote them, run again")
     return {rule: replace(scored, probability=values, predicted=metrics.is_fake(values).astype(np.int64))

@@ -1,13 +1,13 @@
 """What a number is worth: the baselines (floors), scores of rules that look at no feature."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.data.columns import PLATFORM
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.evaluation.metrics import METRICS, Scores, log_losses, metrics_from_counts, safe_ratio, score, summarise
+from fvc_exp.evaluation.metrics import METRICS, Scores, log_losses, metrics_from_counts, safe_ratio
 
 COLUMN = "floor_"  # begins the columns of ``predictions.parquet`` with the probabilities of the rules
 
@@ -52,22 +52,6 @@ def floor_rules(dataset: Dataset) -> dict[str, Rule]:
     return FLOORS | ({"platform_only": platform_only} if PLATFORM in dataset.slices else {})
 
 
-def floor_probabilities(dataset: Dataset, parts: Sequence[tuple[Indices, Indices]]) -> dict[str, list[Array]]:
-    """Probabilities of fake by each baseline rule, one array per (train, test) part, of its test rows."""
-    return {name: [rule(dataset, *part) for part in parts] for name, rule in floor_rules(dataset).items()}
-
-
-def floor_scores(labels: Sequence[Labels], probabilities: dict[str, list[Array]]) -> dict[str, Scores]:
-    """Mean metrics of each baseline rule over parts, the same ones the model was scored on."""
-    return {name: mean_scores([score(*part) for part in zip(labels, parts, strict=True)])
-            for name, parts in probabilities.items()}  # fmt: skip
-
-
-def mean_scores(records: Sequence[Scores]) -> Scores:
-    """Mean of each metric over parts."""
-    return {metric: value["mean"] for metric, value in summarise(records).items()}
-
-
 def chance_scores(y: Labels, probability: Array, predicted: Labels, groups: Indices) -> Scores:
     """Mean of each metric over all permutations of the labels of one part, which the scores then know nothing of.
 
@@ -75,21 +59,18 @@ def chance_scores(y: Labels, probability: Array, predicted: Labels, groups: Indi
     decisions given, log loss and Brier score are sums over rows, and the metrics of counts are linear in the true
     positives. For average precision see ``chance_average_precision``.
     """
-    base, n = float(y.mean()), len(y)
-    called = float(predicted.sum())
+    base, n, called = float(y.mean()), len(y), float(predicted.sum())
     tp, fp = called * base, called * (1 - base)
-    fn, tn = n * base - tp, n * (1 - base) - fp
     fakes, reals = np.ones_like(y), np.zeros_like(y)
-    found = {
-        **metrics_from_counts(tp, fp, fn, tn, rate=safe_ratio, ratio=safe_ratio),
+    found: dict[str, float] = {
+        **metrics_from_counts(tp, fp, n * base - tp, n * (1 - base) - fp, rate=safe_ratio, ratio=safe_ratio),
         "mcc": 0.0,
         "auc": 0.5,
         "average_precision": chance_average_precision(y, probability, groups),
-        "log_loss": np.average([log_losses(fakes, probability).mean(), log_losses(reals, probability).mean()],
-                               weights=[base, 1 - base]),
-        "brier": np.average([((1 - probability) ** 2).mean(), (probability**2).mean()], weights=[base, 1 - base]),
-    }  # fmt: skip
-    return {name: float(found[name]) for name in METRICS}
+        "log_loss": float(np.mean(base * log_losses(fakes, probability) + (1 - base) * log_losses(reals, probability))),
+        "brier": float(np.mean(base * (1 - probability) ** 2 + (1 - base) * probability**2)),
+    }
+    return {name: found[name] for name in METRICS}
 
 
 def chance_average_precision(y: Labels, scores: Array, groups: Indices) -> float:

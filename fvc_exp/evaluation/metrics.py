@@ -138,8 +138,9 @@ class Reliability:
     """Calibration of probabilities, from bins of about equal numbers of rows.
 
     ``ece`` is the expected calibration error, the mean distance of a bin's probability from its share of fakes (Naeini
-    et al. 2015). ``brier = reliability - resolution + uncertainty + within_bins`` (Murphy 1973; the last term, from
-    Stephenson et al. 2008, is what rows of one bin differ in). Small reliability and large resolution are good.
+    et al. 2015), and ``ece_floor`` its mean for a perfectly calibrated model with these probabilities.
+    ``brier = reliability - resolution + uncertainty + within_bins`` (Murphy 1973; the last term, from Stephenson et al.
+    2008, is what rows of one bin differ in). Small reliability and large resolution are good.
     """
 
     brier: float
@@ -148,6 +149,7 @@ class Reliability:
     uncertainty: float
     within_bins: float
     ece: float
+    ece_floor: float
     curve: tuple[Bin, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -155,9 +157,13 @@ class Reliability:
         return asdict(self)
 
 
-def reliability(y: Labels, probability: Array, bins: int = BINS) -> Reliability:
-    """Compare probabilities of fake (n,) with labels (n,); equal probabilities share a bin, so there may be fewer."""
-    number = _bin_numbers(probability, bins)
+def reliability(y: Labels, probability: Array, groups: Indices | None = None, bins: int = BINS) -> Reliability:
+    """Compare probabilities of fake with labels, by groups of near-copies, all (n,).
+
+    Equal probabilities share a bin, so there may be fewer. Without groups, every row is one.
+    """
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1], method="lower"))
+    number = np.searchsorted(edges, probability, side="left")
     counts = np.bincount(number)
     filled = counts > 0
     counts = counts[filled]
@@ -175,6 +181,7 @@ def reliability(y: Labels, probability: Array, bins: int = BINS) -> Reliability:
         uncertainty=uncertainty,
         within_bins=brier - (distance - resolution + uncertainty),
         ece=float(np.sum(share * np.abs(predicted - observed))),
+        ece_floor=_calibrated_ece(y, probability, np.arange(len(y)) if groups is None else groups, number),
         curve=tuple(
             Bin(int(count), float(mean), float(fakes))
             for count, mean, fakes in zip(counts, predicted, observed, strict=True)
@@ -182,31 +189,20 @@ def reliability(y: Labels, probability: Array, bins: int = BINS) -> Reliability:
     )
 
 
-def ece_floor(y: Labels, probability: Array, groups: Indices, bins: int = BINS, seed: int = 0) -> float:
-    """Mean ``ece`` of a perfectly calibrated model with these probabilities, (n,): what so few videos show by chance.
+def _calibrated_ece(y: Labels, probability: Array, groups: Indices, bins: Indices) -> float:
+    """Mean ``ece`` of labels drawn with these probabilities, all (n,); ``bins`` number the rows' bins.
 
-    Labels are drawn with these probabilities, together for the rows of a group whose labels are equal. The mean of at
-    most 300 draws, fewer for a large table, has an error of less than 2 % of it.
+    Rows of a group whose labels are equal are drawn together. At most 300 draws, fewer of a large table: the error of
+    the mean is below 2 % of it.
     """
     _, codes = np.unique(groups, return_inverse=True)
     sizes, fakes = np.bincount(codes), np.bincount(codes, weights=y)
-    mixed = (fakes % sizes != 0)[codes]
-    _, units = np.unique(np.where(mixed, len(sizes) + np.arange(len(y)), codes), return_inverse=True)
-    order = np.argsort(_bin_numbers(probability, bins), kind="stable")
-    starts = np.flatnonzero(np.diff(_bin_numbers(probability, bins)[order], prepend=-1))
-    expected, units = probability[order], units[order]
-    random = np.random.default_rng(seed)
-    errors = []
+    units = np.where((fakes % sizes == 0)[codes], codes, len(sizes) + np.arange(len(y)))
+    random, errors = np.random.default_rng(0), []
     for _ in range(int(np.clip(_CELLS // len(y), 20, 300))):
-        drawn = random.random(int(units.max()) + 1)[units] < expected
-        errors.append(np.abs(np.add.reduceat(drawn - expected, starts)).sum() / len(y))
+        drawn = random.random(len(sizes) + len(y))[units] < probability
+        errors.append(np.abs(np.bincount(bins, weights=drawn - probability)).sum() / len(y))
     return float(np.mean(errors))
-
-
-def _bin_numbers(probability: Array, bins: int) -> Indices:
-    """The bin of each row, of about equal numbers of rows."""
-    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1], method="lower"))
-    return np.asarray(np.searchsorted(edges, probability, side="left"))
 
 
 @dataclass(frozen=True)

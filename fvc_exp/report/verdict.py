@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.bootstrap import FEWEST_GROUPS, Interval, intervals
-from fvc_exp.evaluation.claims import Claim, claim_against_floor, claims_against_floors
+from fvc_exp.evaluation.bootstrap import Interval, intervals
+from fvc_exp.evaluation.claims import Claim, claim_against_floor, claims_against_floors, sentence_of
 from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, TITLES
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import SHOWN
@@ -134,6 +134,5 @@ def _claim(files: LoadedRun) -> tuple[str, str]:
 
 def graded(claim: Claim | None) -> tuple[str, str]:
     """Grade and sentence of a comparison with the best floor."""
-    if claim is None:
-        return "open", f"No claim is made about its scores: fewer than {FEWEST_GROUPS} groups of a class were scored."
-    return ("good" if claim.beats else "bad"), claim.sentence
+    grade = "open" if claim is None else "good" if claim.beats else "bad"
+    return grade, sentence_of(claim)

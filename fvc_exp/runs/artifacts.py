@@ -17,7 +17,6 @@ import polars as pl
 from fvc_exp._typing import Array
 from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.data.columns import CLASSES
-from fvc_exp.data.splits import CV, TEST
 from fvc_exp.evaluation.bootstrap import fold_dependence
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs.load import LoadedRun
@@ -82,10 +81,8 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
         "audit": {**result.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
         "calibration": {
             "method": result.config.calibration.name,
-            "cv": {**result.reliability.to_json(), "ece_floor": result.ece_floors[CV]},
-            "test": {**result.test_reliability.to_json(), "ece_floor": result.ece_floors[TEST]}
-            if result.test_reliability
-            else None,
+            "cv": result.reliability.to_json(),
+            "test": result.test_reliability.to_json() if result.test_reliability else None,
         },
         "threshold": {
             "rule": result.config.threshold,

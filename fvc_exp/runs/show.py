@@ -8,7 +8,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from fvc_exp.data.splits import CV
+from fvc_exp.evaluation import claims
 from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
 from fvc_exp.io.console import frame_table
 from fvc_exp.runs.compare.comparison import Comparison
@@ -36,13 +36,12 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
     calibration = result.reliability
     console.print(
         f"calibration ({result.config.calibration.name}): ECE {calibration.ece:.3f} "
-        f"({result.ece_floors[CV]:.3f} if it were calibrated perfectly); Brier {calibration.brier:.3f} = "
+        f"({calibration.ece_floor:.3f} if it were calibrated perfectly); Brier {calibration.brier:.3f} = "
         f"reliability {calibration.reliability:.3f} - resolution {calibration.resolution:.3f} + uncertainty "
         f"{calibration.uncertainty:.3f} + within bins {calibration.within_bins:.3f}",
         soft_wrap=True,
     )
-    why = result.scored_rows[CV].group_counts.reason
-    console.print(result.claim.sentence if result.claim else f"No claim: {why}.", soft_wrap=True, markup=False)
+    console.print(f"{claims.sentence_of(result.claim)} {claims.QUESTIONS}", soft_wrap=True, markup=False)
     if (nested := result.nested) is not None:
         console.print(
             f"nested: AUC {nested.auc:.3f}; the best C by plain cross-validation, {nested.best:g}, has "

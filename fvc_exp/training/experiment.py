@@ -13,9 +13,7 @@ from fvc_exp._typing import Array, Indices, Labels, Progress
 from fvc_exp.config.schema import Calibration, Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import CV, TEST, Split, inner_parts
-from fvc_exp.evaluation import metrics
-from fvc_exp.evaluation.bootstrap import Scored
-from fvc_exp.evaluation.claims import Claim, chance_of, claim_against_floor
+from fvc_exp.evaluation import claims, metrics
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, run_notes
@@ -87,31 +85,18 @@ class RunResult:
 
     @cached_property
     def floors(self) -> dict[str, metrics.Scores]:
-        """What the cross-validated scores have to beat; ``chance``: the model's own scores under permuted labels."""
-        return self.data.floors | {"chance": chance_of(self.scored_rows[CV])}
+        """What the cross-validated scores have to beat."""
+        return claims.floors_of(self.predictions(), CV)
 
     @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        known = self.data.test_floors
-        return None if known is None else known | {"chance": chance_of(self.scored_rows[TEST])}
+        return claims.floors_of(self.predictions(), TEST) if len(self.split.test) else None
 
     @cached_property
-    def ece_floors(self) -> dict[str, float]:
-        """Mean ECE of a perfectly calibrated model of this size, by split: cv, and test where it has rows."""
-        return {split: metrics.ece_floor(rows.y, rows.probability, rows.groups)
-                for split, rows in self.scored_rows.items()}  # fmt: skip
-
-    @cached_property
-    def claim(self) -> Claim | None:
+    def claim(self) -> claims.Claim | None:
         """The cross-validated AUC compared with the best floor; None where the groups are too few."""
-        return claim_against_floor(self.predictions())
-
-    @cached_property
-    def scored_rows(self) -> dict[str, Scored]:
-        """The rows of ``predictions`` by split: cv, and test where it has rows."""
-        splits = (CV, TEST) if len(self.split.test) else (CV,)
-        return {split: Scored.from_predictions(self.predictions(), split) for split in splits}
+        return claims.claim_against_floor(self.predictions())
 
     def predictions(self) -> pl.DataFrame:
         """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows.
@@ -149,7 +134,8 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
     flags = [*cv.flags, *model_flags(final, judged)]
     if edge_of_grid(final.C, config.cv.c_grid):
         flags.append("edge_of_grid")
-    scored_y = np.concatenate([dataset.y[fold.test] for fold in split.folds])
+    scored = np.concatenate([fold.test for fold in split.folds])
+    groups = dataset.groups
     return RunResult(
         config=config,
         data=data,
@@ -163,8 +149,8 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
         flags=tuple(dict.fromkeys(flags)),
         notes=(*run_notes(config, dataset, final), *split.notes),
         certificate=data.certificate,
-        reliability=metrics.reliability(scored_y, np.concatenate(cv.probabilities)),
-        test_reliability=metrics.reliability(test_y, test_probability) if len(split.test) else None,
+        reliability=metrics.reliability(dataset.y[scored], np.concatenate(cv.probabilities), groups[scored]),
+        test_reliability=metrics.reliability(test_y, test_probability, groups[split.test]) if len(split.test) else None,
         nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
     )
 

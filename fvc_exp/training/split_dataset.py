@@ -16,9 +16,9 @@ from fvc_exp.config.validate import effective_c, effective_l1_ratio
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import CV, TEST, TRAIN, Split, count_shared_groups, inner_parts, make_split
-from fvc_exp.evaluation.floors import COLUMN, floor_probabilities, floor_scores
+from fvc_exp.evaluation.floors import COLUMN, floor_rules
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
-from fvc_exp.evaluation.metrics import THRESHOLD, Scores
+from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, build_pipeline, fit_pipeline
 from fvc_exp.training.solvers.estimator import to_logistic_regression
@@ -120,30 +120,12 @@ class SplitDataset:
         return self.dataset.content_hash()
 
     @cached_property
-    def floors(self) -> dict[str, Scores]:
-        """Mean scores over the folds of the rules that look at no feature."""
-        labels = [self.dataset.y[fold.test] for fold in self.split.folds]
-        return floor_scores(labels, {rule: parts[: len(labels)] for rule, parts in self._floor_probabilities.items()})
-
-    @cached_property
-    def test_floors(self) -> dict[str, Scores] | None:
-        """The same for the held-out rows; None without any."""
-        if not len(self.split.test):
-            return None
-        held_out = {rule: parts[-1:] for rule, parts in self._floor_probabilities.items()}
-        return floor_scores([self.dataset.y[self.split.test]], held_out)
-
-    @cached_property
-    def _floor_probabilities(self) -> dict[str, list[Array]]:
-        sides = [(fold.train, fold.test) for fold in self.split.folds]
-        return floor_probabilities(self.dataset, [*sides, (self.split.development, self.split.test)])
-
-    @cached_property
     def floor_columns(self) -> list[pl.Series]:
         """Probabilities of fake by each rule that looks at no feature, of the rows of ``scored_rows``."""
-        return [
-            pl.Series(f"{COLUMN}{rule}", np.concatenate(parts)) for rule, parts in self._floor_probabilities.items()
-        ]
+        sides = [*((fold.train, fold.test) for fold in self.split.folds), (self.split.development, self.split.test)]
+        rules = floor_rules(self.dataset).items()
+        return [pl.Series(COLUMN + name, np.concatenate([rule(self.dataset, *side) for side in sides]))
+                for name, rule in rules]  # fmt: skip
 
     @cached_property
     def certificate(self) -> Certificate:

@@ -80,11 +80,12 @@ def in_this_process(folder: Path, way: str) -> None:
         with timed(imports, f"import {library}"):
             __import__(library)
     with timed(imports, "import the rest"):
+        from fvc_exp.evaluation import claims
         from fvc_exp.runs import execute
         from fvc_exp.training import experiment, split_dataset
     places = [(execute, "load_dataset", "load"), (split_dataset, "make_split", "split"),
               (experiment, "fit_configuration", "fits"),
-              (split_dataset, "certify_run", "audit"), (split_dataset, "floor_scores", "floors"),
+              (split_dataset, "certify_run", "audit"), (claims, "floors_of", "floors"),
               (execute, "write_result", "artifacts")]  # fmt: skip
     originals = [getattr(module, name) for module, name, _ in places]
     found = {}

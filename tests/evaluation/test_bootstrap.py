@@ -131,9 +131,8 @@ def coverage(per_class: int, sizes: tuple[int, ...], signal: float, count: int) 
     """Share of data sets whose interval holds the mean score of such data sets."""
     random, names = np.random.default_rng(0), ("auc", "log_loss", "average_precision")
     drawn = [held_out(random, per_class, sizes, signal) for _ in range(4 * count)]
-    exact = [
-        score((table["label"] == "fake").to_numpy().astype(int), table["probability"].to_numpy()) for table in drawn
-    ]
+    labels = [(table["label"] == "fake").to_numpy().astype(int) for table in drawn]
+    exact = [score(y, table["probability"].to_numpy()) for y, table in zip(labels, drawn, strict=True)]
     found = [intervals(table, "test", 0.0, metrics=names, replicates=300) for table in drawn[:count]]
     shares = {}
     for name in names:

@@ -7,7 +7,7 @@ from fvc_exp.evaluation.floors import (
     chance_average_precision,
     chance_scores,
     fake_share_by_key,
-    floor_probabilities,
+    floor_rules,
     platform_only,
 )
 from fvc_exp.evaluation.leakage.permutation import GroupedLabels
@@ -37,7 +37,7 @@ def test_platform_only_is_the_share_of_fakes_of_the_platform(compose_config: Com
 
 
 def test_without_platforms_there_is_no_such_floor() -> None:
-    found = floor_probabilities(signal_dataset(), [(np.arange(60), np.arange(60, 120))])
+    found = floor_rules(signal_dataset())
     assert list(found) == ["prior", "all_fake", "group_lookup"]
 
 

@@ -11,7 +11,6 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, statistics
 from fvc_exp.evaluation.bootstrap import Interval, Scored
 from fvc_exp.evaluation.claims import Claim, claim_against_floor
-from fvc_exp.evaluation.metrics import direction
 from fvc_exp.evaluation.statistics import ALPHA
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
 from fvc_exp.runs.compare.ties import RankedCandidate, TieSummary
@@ -25,7 +24,6 @@ class ComparedRun:
 
     ranked: RankedCandidate
     interval: Interval
-    floor: float
     claim: Claim | None
     floor_p_value: float
 
@@ -48,7 +46,7 @@ class ComparedRun:
             "p_value": ranked.p_value,
             "tied": ranked.tied,
             "within_one_se": ranked.within_one_se,
-            "floor": self.floor,
+            "floor": self.claim.floor_score if self.claim else None,
             "floor_p_value": self.floor_p_value,
             "beats_floor": self.beats_floor,
         }
@@ -108,19 +106,12 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     scored = {name: Scored.from_predictions(run.run.predictions, "cv") for name, run in trusted.items()}
     strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
     weights = bootstrap.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
-    intervals, floors, claims = [], [], []
+    intervals, claims = [], []
     for each in ties.ranking:
         run = trusted[each.candidate.name]
         dependence = run.results["fold_dependence"]
         interval = bootstrap.weighted_intervals(scored[run.name], weights, dependence, (metric,))[metric]
         intervals.append(interval)
-        floors.append(_best_floor(run, metric))
         claims.append(claim_against_floor(run.run.predictions, metric, selected_from=run.run.selected_from))
     adjusted = statistics.holm(np.array([claim.p_value if claim else 1.0 for claim in claims])).tolist()
-    return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, floors, claims, adjusted)), leaking)
-
-
-def _best_floor(run: ScoredRun, metric: str) -> float:
-    """The score of the best rule that uses no feature."""
-    floors: list[float] = [scores[metric] for scores in run.results["floors"]["cv"].values()]
-    return max(floors, key=lambda score: direction(metric) * score)
+    return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, claims, adjusted)), leaking)
