@@ -2,21 +2,24 @@
 
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from fvc_exp.config import hydra_app, schema
 from fvc_exp.config.canonical import canonical, write_config
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ArtifactError, ConfigError
-from fvc_exp.io import files, run_folder
+from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.execute import prepared_dataset, run_on_one_thread, write_artifacts
+from fvc_exp.runs.selection import Selection
+from fvc_exp.runs.show import print_selection
 from fvc_exp.training import experiment, split_dataset
 from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search
+from fvc_exp.training.notes import edge_of_grid
 
 
 def run(
@@ -88,19 +91,22 @@ def train_sklearn_logreg(
     output_dir: str | Path = "outputs/sklearn_logreg",
     n_splits: int = 5,
     delete_existing: bool = False,
+    class_weight: str | None = None,
 ) -> dict[str, Any]:
     """Search the documented grid of 28 configurations by grouped cross-validation and save the best one.
 
     Paths are relative to ``project_root`` unless absolute; tables may be parquet, Arrow or CSV, with or without their
     extension. ``output_dir`` then holds ``model.joblib``, ``scaler.joblib``, ``metrics.json``, ``roc_pr_curves.png``,
-    ``results.json`` and everything else a run folder holds.
+    ``results.json`` and everything else a run folder holds. ``class_weight`` is None or ``balanced``.
 
     Returns:
         The content of ``results.json``: ``parameters`` of the best configuration, ``cv`` (mean and standard deviation
-        of each metric), ``test`` (held-out groups), ``floors``, and ``search`` with one record per configuration.
+        of each metric), ``test`` (held-out groups), ``floors``, ``selection`` (how it was chosen, and its p-value after
+        that), and ``search`` with one record per configuration. Also the keys of the original: ``best_params``,
+        ``cv_val_f1``, ``test_f1``, ``test_auc``, and ``grid_results`` with ``params`` and ``val_f1`` of each.
 
     Raises:
-        ConfigError: ``n_splits`` is out of range.
+        ConfigError: ``n_splits`` is out of range, or ``class_weight`` not known.
         DataError: a table is missing, broken or cannot be split.
         ArtifactError: ``output_dir`` holds a finished run and ``delete_existing`` is False, or cannot be written.
     """
@@ -119,27 +125,34 @@ def train_sklearn_logreg(
         ),
         f"features={'all' if len(tables) > 1 else 'stage2'}",
         f"cv.n_splits={n_splits}",
+        f"class_weight={'null' if class_weight is None else class_weight}",
     ]
     configs = documented_grid(shared)
     started = datetime.now(UTC)
     dataset = load_dataset(configs[0].data, configs[0].features)
     _make_room(folder, delete_existing=delete_existing)
     candidates, best = search(configs, dataset)
-    searched = {"search": [_record(each) for each in candidates]}
-    return _write_run(folder, best, started, searched)
+    found = _write_run(folder, best, started, candidates)
+    print_selection(console.make_console(), found)
+    return found
 
 
 def _write_run(
     folder: run_folder.RunFolder,
     result: experiment.RunResult,
     started: datetime,
-    more: Mapping[str, Any] = MappingProxyType({}),
+    candidates: Sequence[ScoredConfig] = (),
 ) -> dict[str, Any]:
-    """Write all artifacts, ``more`` into ``results.json``, the status last; returns the content of ``results.json``."""
+    """Write all artifacts, the status last; returns the content of ``results.json``.
+
+    ``candidates`` are what the configuration was chosen from.
+    """
     write_config(folder.config, result.config)
     write_artifacts(folder, result)
-    found: dict[str, Any] = {**files.read_json(folder.results), **more}
-    files.write_json(folder.results, found)
+    found: dict[str, Any] = files.read_json(folder.results)
+    if candidates:
+        found = _with_search(found, result, candidates)
+        files.write_json(folder.results, found)
     run_folder.write_status(folder, "done", started)
     return found
 
@@ -157,6 +170,30 @@ def _make_room(folder: run_folder.RunFolder, *, delete_existing: bool) -> None:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtifactError(f"{folder.path}: cannot be made: {error.strerror}") from error
+
+
+def _with_search(
+    found: dict[str, Any], best: experiment.RunResult, candidates: Sequence[ScoredConfig]
+) -> dict[str, Any]:
+    """With the search, and what ``train_sklearn_logreg`` of the original repository returned, by the same names."""
+    tried = [each.config.C for each in candidates if replace(each.config, C=best.config.C) == best.config]
+    selection = Selection(len(candidates), edge_of_grid(best.config.C, tried))
+    return selection.applied(found, best.predictions()) | {
+        "search": [_record(each) for each in candidates],
+        "best_params": _parameters(best.config),
+        "cv_val_f1": found["cv"]["f1"]["mean"],
+        "test_f1": found["test"]["f1"],
+        "test_auc": found["test"]["auc"],
+        "grid_results": [
+            {"params": _parameters(each.config), "val_f1": each.summary["f1"]["mean"]} for each in candidates
+        ],
+    }
+
+
+def _parameters(config: schema.Config) -> dict[str, Any]:
+    """Those of the grid that have an effect: ``l1_ratio`` only with elastic net."""
+    known = canonical(config)
+    return {name: known[name] for name in ("penalty", "C", "l1_ratio", "solver") if known.get(name) is not None}
 
 
 def _record(candidate: ScoredConfig) -> dict[str, Any]:

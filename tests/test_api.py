@@ -18,6 +18,7 @@ from fvc_exp.config.hydra_app import compose_configs, setting
 from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
+from fvc_exp.report.render import write_report
 from fvc_exp.runs import execute
 from fvc_exp.runs.execute import verify
 from fvc_exp.training.documented_grid import documented_grid
@@ -59,6 +60,28 @@ def test_trains_and_writes_the_documented_files(project: Path) -> None:
     assert results["cv"]["auc"]["mean"] == best["auc_mean"]
     assert results["parameters"]["penalty"] == best["penalty"]
     assert joblib.load(project / "out" / "model.joblib").coef_.shape == (1, 5)
+
+
+def test_returns_what_the_original_did_and_says_of_how_many_it_is_the_best(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3, class_weight="balanced")
+    assert found["parameters"]["class_weight"] == "balanced"
+    assert found["best_params"].items() <= {**found["parameters"]}.items()
+    assert (found["cv_val_f1"], found["test_f1"]) == (found["cv"]["f1"]["mean"], found["test"]["f1"])
+    assert found["test_auc"] == found["test"]["auc"]
+    best = [each["val_f1"] for each in found["grid_results"] if each["params"] == found["best_params"]]
+    assert (len(found["grid_results"]), best) == (28, [found["cv_val_f1"]])
+    assert found["selection"]["of"] == 28
+    lowest, highest = found["best_params"]["C"] == 0.01, found["best_params"]["C"] == 10
+    assert found["selection"]["edge_of_grid"] == ("edge_of_grid" in found["flags"]) == (lowest or highest)
+    (card,) = [path for path in write_report(project / "out") if path.suffix == ".md"]
+    for text in (capsys.readouterr().out, card.read_text()):
+        assert f"Held-out AUC {found['test_auc']:.3f}, not used for the choice. Best of 28 configurations" in text
+        assert found["claim"]["sentence"] in text
+    assert "one of 28 configurations" in found["claim"]["sentence"]
+    with pytest.raises(ConfigError, match="class_weight"):
+        fvc_exp.train_sklearn_logreg(project, output_dir="out2", class_weight="heavy")
 
 
 def test_a_finished_run_is_not_overwritten_unasked(project: Path) -> None:

@@ -190,3 +190,18 @@ def test_interrupt_is_printed_and_recorded(tables: Path, tmp_path: Path) -> None
     (folder,) = folders(tmp_path / "out")
     assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
     assert not list(folder.glob("*.tmp"))
+
+
+def test_repeats_that_cannot_differ_are_said(tmp_path: Path) -> None:
+    rows = [f"v{number}.mp4,{'real' if number < 20 else 'fake'},g{number // 10}" for number in range(40)]
+    (tmp_path / "scaled_metadata.csv").write_text("\n".join(["video_path,label,group", *rows]))
+    values = [f"v{number}.mp4,{number % 7},{number % 3}" for number in range(40)]
+    (tmp_path / "features_stage2.csv").write_text("\n".join(["video_path,a,b", *values]))
+    words = ("data=fvc", f"data.root={tmp_path}", "cv=repeated", "cv.n_splits=2", "cv.test_size=0", "plots=false")
+    done = run_py(*words, f"outputs={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "note: 5 repeats, but only 2 different partitions of the groups as balanced as the first: tests" in done.stdout
+    )
+    results = json.loads((folders(tmp_path / "out")[0] / "results.json").read_text())
+    assert results["repeats"] == {"asked": 5, "distinct": 2}

@@ -8,16 +8,23 @@ same order, since only the differences between folds matter: the full rounds nee
 Three things differ. The groups are assigned in the order of their size, and again in that of how unequal their classes
 are, and the better assignment is kept. The seed decides which fold is which; with scikit-learn the largest group is
 always in the first fold. And no fold lacks a class that enough groups have.
+
+Where all groups have other sizes, the order of their size is one and gives one partition, whatever the seed. So the
+repeats after the first vary the sizes at random before they sort by them, and keep the first draw that is as balanced
+as the first repeat and differs from all before it.
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from fvc_exp._typing import Indices
+from fvc_exp._typing import Array, Indices
 
 _TRIES = 2  # of each order; groups that are equal in it are in a random one
+_VARIATION = 0.2  # of the logarithm of a group's size
+_MOST_DRAWS = 50  # for one repeat
 
 
 def stratified_group_folds(y: Indices, groups: Indices, n_folds: int, seed: int) -> list[Indices]:
@@ -26,23 +33,67 @@ def stratified_group_folds(y: Indices, groups: Indices, n_folds: int, seed: int)
     ``y`` (n,) is 0 or 1, ``groups`` (n,) are codes from 0 on. Each fold has both classes if at least ``n_folds``
     groups have each. Equal arguments give equal folds.
     """
+    return repeated_group_folds(y, groups, n_folds, 1, seed)[0]
+
+
+def repeated_group_folds(y: Indices, groups: Indices, n_folds: int, repeats: int, seed: int) -> list[list[Indices]]:
+    """Several times such folds: the first as ``stratified_group_folds``, each other no less balanced than that.
+
+    No two are the same partition, unless none was found that is new and as balanced; then the first is repeated.
+    """
     every = np.bincount(2 * groups + y, minlength=2 * (int(groups.max()) + 1)).reshape(-1, 2)
     present = np.flatnonzero(every.any(axis=1))
+    counts = every[present]
+    first = _folds_of(counts, n_folds, np.random.default_rng(seed))
     fold_of = np.empty(len(every), dtype=np.int64)
-    fold_of[present] = _folds_of(every[present], n_folds, np.random.default_rng(seed))
-    of_rows = fold_of[groups]
-    return [np.flatnonzero(of_rows == fold) for fold in range(n_folds)]
+    folds = []
+    for each in (first, *_other_partitions(first, counts, n_folds, range(seed + 1, seed + repeats))):
+        fold_of[present] = each
+        of_rows = fold_of[groups]
+        folds.append([np.flatnonzero(of_rows == fold) for fold in range(n_folds)])
+    return folds
 
 
-def _folds_of(counts: Indices, n_folds: int, rng: np.random.Generator) -> Indices:
-    """The fold of each group from its rows of each class, (groups, 2)."""
+def _other_partitions(first: Indices, counts: Indices, n_folds: int, seeds: Iterable[int]) -> Iterator[Indices]:
+    """A new one for each seed, or the first again; the folds of the groups, as ``_folds_of`` gives them."""
+    known = {_partition(first)}
+    one_row = [0.0, 1 / counts.sum()]  # that folds may differ in size, which is not what they are balanced by
+    limit = np.maximum(_unevenness(first, counts, n_folds), one_row)
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        draws = (_folds_of(counts, n_folds, rng, _VARIATION) for _ in range(_MOST_DRAWS))
+        balanced = (each for each in draws if (_unevenness(each, counts, n_folds) <= limit).all())
+        found = next((each for each in balanced if _partition(each) not in known), first)
+        known.add(_partition(found))
+        yield found
+
+
+def _partition(folds: Indices) -> bytes:
+    """The same for equal partitions, however their folds are numbered."""
+    _, first, codes = np.unique(folds, return_index=True, return_inverse=True)
+    return first[codes].tobytes()
+
+
+def _unevenness(folds: Indices, counts: Indices, n_folds: int) -> Array:
+    """The deviation over folds of the share of each class's rows, summed over classes, and of the share of all rows."""
+    reals, fakes = (np.bincount(folds, weights=each, minlength=n_folds) for each in counts.T)
+    of_reals, of_fakes, of_all = (np.std(rows / max(rows.sum(), 1)) for rows in (reals, fakes, reals + fakes))
+    return np.round([of_reals + of_fakes, of_all], 12)  # so that equal ones compare as equal
+
+
+def _folds_of(counts: Indices, n_folds: int, rng: np.random.Generator, variation: float = 0.0) -> Indices:
+    """The fold of each group from its rows of each class, (groups, 2).
+
+    ``variation`` is the standard deviation of what is added to the logarithm of its size.
+    """
     shuffled = rng.permutation(len(counts))
     base = int(counts[:, 1].max()) + 1
     codes, kind, sizes = np.unique(counts[shuffled] @ [base, 1], return_inverse=True, return_counts=True)
     kinds = np.stack(np.divmod(codes, base), axis=1)
     attempts = []
     for first in (kinds.sum(axis=1), np.abs(kinds[:, 0] - kinds[:, 1])) * _TRIES:
-        order = np.lexsort((rng.permutation(len(kinds)), -first))
+        varied = first * np.exp(rng.normal(scale=variation, size=len(kinds))) if variation else first
+        order = np.lexsort((rng.permutation(len(kinds)), -varied))
         balance = _Balance(int(counts[:, 0].sum()), int(counts[:, 1].sum()), [0] * n_folds, [0] * n_folds)
         assigned = [balance.assign(*each) for each in zip(*kinds[order].T.tolist(), sizes[order].tolist(), strict=True)]
         attempts.append((balance.spread(), order, assigned))

@@ -4,7 +4,7 @@ Under the grouped scheme a group is never on both sides.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,13 +15,14 @@ from fvc_exp._typing import Indices
 from fvc_exp.config.schema import CVConfig, Scheme
 from fvc_exp.data.columns import CLASSES, KEY, PLATFORM, refuse_values
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.group_folds import stratified_group_folds
+from fvc_exp.data.group_folds import repeated_group_folds, stratified_group_folds
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
 _FINEST_SHARE = 20  # a test share is made of whole parts of at most this many
 CV, TRAIN, TEST = "cv", "train", "test"
 _PARTS = {CV: CV, TRAIN: TRAIN, TEST: TEST, "val": CV, "valid": CV, "validation": CV}
+Sides = tuple[Indices, Indices, str | None]  # training rows, test rows, and what all test rows have in common
 _SCHEMA = {KEY: pl.String, "fold": pl.Int64, "repeat": pl.Int64, "split": pl.String}
 
 
@@ -54,6 +55,14 @@ class Split:
             yield f"repeat {fold.repeat}, fold {fold.index}", fold.train, fold.test
         if len(self.test):
             yield "held-out test", self.development, self.test
+
+    @property
+    def repeats(self) -> dict[str, int]:
+        """How many repeats were ``asked`` for, and how many ``distinct`` partitions of the tested rows they are."""
+        partitions: dict[int, set[bytes]] = {}
+        for fold in self.folds:
+            partitions.setdefault(fold.repeat, set()).add(fold.test.tobytes())
+        return {"asked": len(partitions), "distinct": len(set(map(frozenset, partitions.values())))}
 
     def uses_all_other_rows(self, fold: Fold) -> bool:
         """Whether a fold trains on every development row that it does not test."""
@@ -103,11 +112,21 @@ def _new_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
     development = _others(len(dataset.y), test)
     make_folds = _platform_folds if cv.scheme is Scheme.leave_platform_out else _stratified_folds
     folds = tuple(
-        Fold(repeat, index, train, tested, held_out)
-        for repeat in range(cv.n_repeats)
-        for index, (train, tested, held_out) in enumerate(make_folds(dataset, development, cv, seed + repeat))
+        Fold(repeat, index, *sides)
+        for repeat, parts in enumerate(make_folds(dataset, development, cv, seed))
+        for index, sides in enumerate(parts)
     )
-    return Split(development, test, folds)
+    return _with_note(Split(development, test, folds))
+
+
+def _with_note(split: Split) -> Split:
+    """The split with a note if some of its repeats are equal."""
+    asked, distinct = split.repeats.values()
+    if asked == distinct:
+        return split
+    note = f"{asked} repeats, but only {distinct} different partition{'' if distinct == 1 else 's'} of the groups"
+    note += f" as balanced as the first: tests between configurations count {distinct}"
+    return replace(split, notes=(*split.notes, note))
 
 
 def _predefined(dataset: Dataset, cv: CVConfig) -> Split:
@@ -117,7 +136,7 @@ def _predefined(dataset: Dataset, cv: CVConfig) -> Split:
         raise DataError(f"{source}: no row is of split cv, so there is no fold to score")
     if len(split.test):
         _check_classes(dataset, split.test, f"the held-out test set of {source}")
-    return split
+    return _with_note(split)
 
 
 def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:
@@ -131,32 +150,37 @@ def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:
     return test
 
 
-def _stratified_folds(
-    dataset: Dataset, rows: Indices, cv: CVConfig, seed: int
-) -> Iterator[tuple[Indices, Indices, None]]:
+def _stratified_folds(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[list[Sides]]:
+    """Training and test rows of the folds of each repeat."""
     grouped = cv.scheme is Scheme.grouped
     _check_count(dataset, rows, cv.n_splits, f"cv.n_splits={cv.n_splits} needs", grouped=grouped)
     if grouped:
-        tests = stratified_group_folds(dataset.y[rows], dataset.groups[rows], cv.n_splits, seed)
+        repeats = repeated_group_folds(dataset.y[rows], dataset.groups[rows], cv.n_splits, cv.n_repeats, seed)
     else:
         from sklearn.model_selection import StratifiedKFold  # slow to import, and only this scheme needs it
 
-        splitter = StratifiedKFold(cv.n_splits, shuffle=True, random_state=seed)
-        tests = [test for _, test in splitter.split(rows, dataset.y[rows])]
-    for test in tests:
-        yield rows[_others(len(rows), test)], rows[test], None
+        splitters = [
+            StratifiedKFold(cv.n_splits, shuffle=True, random_state=seed + each) for each in range(cv.n_repeats)
+        ]
+        repeats = [[test for _, test in each.split(rows, dataset.y[rows])] for each in splitters]
+    for tests in repeats:
+        yield [(rows[_others(len(rows), test)], rows[test], None) for test in tests]
 
 
-def _platform_folds(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[tuple[Indices, Indices, str]]:
+def _platform_folds(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> list[list[Sides]]:
     """Test each platform's rows, in folds of whole groups, on models of the other platforms without those groups."""
     platforms = np.array(_platforms(dataset))
+    repeats: list[list[Sides]] = [[] for _ in range(cv.n_repeats)]
     for platform in np.unique(platforms[rows]):
         inside, outside = rows[platforms[rows] == platform], rows[platforms[rows] != platform]
         _check_classes(dataset, inside, f"platform {platform}")
         y, groups = dataset.y[inside], dataset.groups[inside]
         parts = min(cv.n_splits, *(len(np.unique(groups[y == label])) for label in range(len(CLASSES))))
-        for test in (inside[part] for part in stratified_group_folds(y, groups, parts, seed)):
-            yield outside[~np.isin(dataset.groups[outside], dataset.groups[test])], test, str(platform)
+        for sides, tests in zip(repeats, repeated_group_folds(y, groups, parts, cv.n_repeats, seed), strict=True):
+            for test in (inside[part] for part in tests):
+                apart = outside[~np.isin(dataset.groups[outside], dataset.groups[test])]
+                sides.append((apart, test, str(platform)))
+    return repeats
 
 
 def _platforms(dataset: Dataset) -> list[str]:

@@ -8,17 +8,18 @@ ALPHA = 0.05  # the error that a claim may have
 _ROUNDING = 1e-12  # a smaller standard error is none
 
 
-def corrected_t_test(differences: Array, test_train_ratio: float) -> float:
+def corrected_t_test(differences: Array, test_train_ratio: float, distinct: int | None = None) -> float:
     """Two-sided p-value of the corrected resampled t-test on the paired differences of all folds and repeats, (J,).
 
     The variance is (1/J + test rows / training rows) times the sample variance, for folds share their training rows
-    (Nadeau and Bengio, Machine Learning 52, 2003); for repeats see Bouckaert and Frank, PAKDD 2004. Differences that
-    are all zero have p = 1, those that are all equal otherwise p = 0.
+    (Nadeau and Bengio, Machine Learning 52, 2003); for repeats see Bouckaert and Frank, PAKDD 2004. Where some repeats
+    are equal, ``distinct`` is how many of the folds differ, and takes the place of J. Differences that are all zero
+    have p = 1, those that are all equal otherwise p = 0.
     """
     from scipy import stats
 
-    n = len(differences)
-    mean, variance = float(differences.mean()), float(differences.var(ddof=1))
+    n = distinct or len(differences)
+    mean, variance = float(differences.mean()), float(differences.var()) * n / (n - 1)
     if variance == 0.0:
         return 1.0 if mean == 0.0 else 0.0
     statistic = mean / np.sqrt((1 / n + test_train_ratio) * variance)

@@ -3,7 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -11,9 +11,8 @@ from markupsafe import Markup
 from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.claims import claim_against_floor
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.report import run_page, verdict
+from fvc_exp.report import run_page
 from fvc_exp.runs import load, plots
 from fvc_exp.runs.compare.comparison import Comparison, compare
 from fvc_exp.runs.compare.scored_run import runs_of
@@ -21,7 +20,6 @@ from fvc_exp.sweeps import results, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 
 _SHOWN_AT_TOP = 15
-_CHOSEN = "It was chosen by these scores, so they are optimistic; the held-out test was not used to choose."
 _PARAMETERS = ("penalty", "C", "l1_ratio", "solver")
 _COMPARED = ("low", "high", "tied", "beats_floor")
 _VARYING = ("features", "class_weight", "threshold", "calibration", "seed")
@@ -89,7 +87,7 @@ def sweep_content(path: Path) -> SweepContent:
         failures=tuple(each.failure for each in members if each.state in (states.State.failed, states.State.lost)),
         invalid=tuple((count, why) for why, count in Counter(each.reason for each in plan.invalid).most_common()),
         command=load.shell_command(plan.command),
-        best=_best(folder, plan, comparison),
+        best=_best(folder, plan),
     )
 
 
@@ -137,17 +135,10 @@ def _pictures(board: pl.DataFrame, columns: Sequence[str], floors: dict[str, dic
         yield run_page.picture("auc-over-c", plots.draw_auc_over_c, runs)
 
 
-def _best(folder: SweepFolder, plan: Plan, comparison: Comparison | None) -> run_page.RunContent | None:
-    """The best run; its claim is that of the whole comparison, because it was chosen by these scores."""
+def _best(folder: SweepFolder, plan: Plan) -> run_page.RunContent | None:
     if not RunFolder(folder.best).status.exists():
         return None
     run = load.require_finished(folder.best)
     run_id = run.results["run_id"]
     overrides = next((member.overrides for member in plan.members if member.run_id == run_id), None)
-    found = run_page.run_content(run, load.shell_command(["run.py", *plan.common, *(overrides or [])]))
-    if comparison is None or found.verdict.audit == "FAIL":
-        return found
-    if all(row.ranked.candidate.name != run_id for row in comparison.rows):
-        return found
-    grade, claim = verdict.graded(claim_against_floor(run.predictions, selected_from=len(comparison.rows)))
-    return replace(found, verdict=replace(found.verdict, grade=grade, claim=f"{claim} {_CHOSEN}"))
+    return run_page.run_content(run, load.shell_command(["run.py", *plan.common, *(overrides or [])]))

@@ -83,7 +83,7 @@ def metric_rows(files: LoadedRun) -> list[MetricRow]:
     if predictions is not None:
         cv = intervals(predictions, "cv", results["fold_dependence"], metrics=SHOWN)
         test = intervals(predictions, "test", 0.0, metrics=SHOWN) if held_out else {}
-        claims = claims_against_floors(predictions, JUDGED)
+        claims = claims_against_floors(predictions, JUDGED, selected_from=files.selected_from)
     return [
         MetricRow(
             name=name,
@@ -106,6 +106,8 @@ def verdict_of(files: LoadedRun) -> Verdict:
     summary = files.results["audit"]
     checks = files.audit.get("checks", {}) if files.has("audit") else {}
     grade, claim = _claim(files)
+    if selection := files.results.get("selection"):
+        claim = f"{selection['sentence']} {claim}"
     return Verdict(
         audit=summary["verdict"],
         reasons=tuple(summary["reasons"]),
@@ -125,7 +127,7 @@ def _claim(files: LoadedRun) -> tuple[str, str]:
     if len(files.fold_records) < 2 or not files.has("predictions", "coefficients"):
         return "open", "No claim is made about its scores: it has a single fold, or files are missing."
     try:
-        return graded(claim_against_floor(files.predictions))
+        return graded(claim_against_floor(files.predictions, selected_from=files.selected_from))
     except ArtifactError as error:
         return "open", f"No claim is made about its scores: {error}"
 

@@ -77,6 +77,8 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
         "parameters": canonical(result.config),
         "cv": result.summary,
         "fold_dependence": _fold_dependence(result),
+        "repeats": result.split.repeats,
+        "selection": None,
         "test": result.test_scores,
         "floors": {"cv": result.floors, "test": result.test_floors},
         "claim": result.claim.to_json() if result.claim else None,

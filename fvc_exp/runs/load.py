@@ -94,6 +94,11 @@ class LoadedRun:
                 raise ArtifactError(f"{self.folder.results}: {key!r} is missing; another version wrote it, run again")
         return self.results
 
+    @property
+    def selected_from(self) -> int:
+        """How many configurations it was chosen from by its cross-validated score."""
+        return int((self.results.get("selection") or {"of": 1})["of"])
+
     @cached_property
     def provenance(self) -> Mapping[str, Any]:
         """Code, packages, machine and command: ``provenance.json``."""

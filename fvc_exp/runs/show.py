@@ -1,6 +1,8 @@
 """What a run and a comparison of runs print in the terminal."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from rich.console import Console
@@ -57,6 +59,13 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
     if result.config.data.name == "demo":
         console.print("The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill.")
     console.print(f"results in {folder}", soft_wrap=True, markup=False)
+
+
+def print_selection(console: Console, results: Mapping[str, Any]) -> None:
+    """What a run is worth that was chosen from several, the held-out score first; nothing for another run."""
+    if found := results["selection"]:
+        claim = results["claim"] or {"sentence": "There are too few groups for a claim."}
+        console.print(f"{found['sentence']} {claim['sentence']}", markup=False, soft_wrap=True)
 
 
 def _metric_table(result: experiment.RunResult) -> Table:

@@ -1,10 +1,13 @@
 """Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
+from typing import Any
+
 from fvc_exp.config import canonical, schema
 from fvc_exp.errors import ConfigError
 from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.io.console import make_console
+from fvc_exp.runs.selection import Selection
 from fvc_exp.sweeps import folder, launchers, results, schedulers, show
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States, Watch, wait
 
@@ -45,6 +48,8 @@ def drive_sweep(sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = F
 
 def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None:
     """Write the tables, print the leaderboard, and copy the best run, with its pictures, to ``best/``."""
+    from fvc_exp.runs.show import print_selection  # scikit-learn, which planning has no use for
+
     console = make_console()
     table = results.collect_results(sweep, states)
     ranked = results.rank(table)
@@ -53,29 +58,33 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
     if len(ranked):
         found = results.ties(sweep, ranked)
         show.print_ties(console, found)
-        chosen = ranked["run_id"][0]
-        if plan.choice != schema.Choice.best.name and not isinstance(found, str):
-            chosen = found.choose(schema.Choice[plan.choice]).name
-        copy_best(sweep, chosen, plots=plan.plots)
+        choice = schema.Choice.best if isinstance(found, str) else schema.Choice[plan.choice]
+        chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name
+        selection = Selection(len(ranked), results.at_edge(ranked, chosen), choice)
+        copy_best(sweep, chosen, selection, plots=plan.plots)
         console.print(_best_line(sweep, plan), soft_wrap=True, markup=False)
+        print_selection(console, files.read_json(run_folder.RunFolder(sweep.best).results))
     console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
 
 
-def copy_best(sweep: folder.SweepFolder, run_id: str, *, plots: bool) -> None:
-    """Make ``best/`` a copy of this finished run, with the pictures drawn from its files; unless it is that already.
+def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, plots: bool) -> None:
+    """Make ``best/`` a copy of this finished run, with pictures and how it was chosen; unless it is that already.
 
     Raises:
         ArtifactError: a file of the run is missing or broken, or the folder cannot be written.
     """
     run, best = run_folder.RunFolder(sweep.member(run_id).path), run_folder.RunFolder(sweep.best)
+    found = selection.applied(files.read_json(run.results), tables.read_own(run.predictions))
     with files.exclusive_lock(sweep.lock):
-        if _is_copy(best, run) and (best.plot.exists() or not plots):
+        if _is_copy(best, run, found) and (best.plot.exists() or not plots):
             return
         with files.atomic_folder(best.path) as path:
             if plots:
                 files.write_bytes(run_folder.RunFolder(path).plot, _picture(run))
             for file in reversed(run.files()):  # the status last: what a killed process leaves counts as no run
-                if file.exists():
+                if file == run.results:
+                    files.write_json(path / file.name, found)
+                elif file.exists():
                     files.write_bytes(path / file.name, file.read_bytes())
 
 
@@ -86,10 +95,11 @@ def _picture(run: run_folder.RunFolder) -> bytes:
     return png_bytes(roc_pr_figure(tables.read_run_table(run.predictions), files.read_json(run.results), data_name))
 
 
-def _is_copy(best: run_folder.RunFolder, run: run_folder.RunFolder) -> bool:
-    """Whether both are the same attempt at the same configuration, by their times and ids."""
-    pairs = ((best.status, run.status), (best.results, run.results))
-    return all(copy.exists() and copy.read_bytes() == original.read_bytes() for copy, original in pairs)
+def _is_copy(best: run_folder.RunFolder, run: run_folder.RunFolder, results: dict[str, Any]) -> bool:
+    """Whether both are the same attempt at the same configuration, and ``best`` holds these results."""
+    if not (best.status.exists() and best.results.exists()):
+        return False
+    return best.status.read_bytes() == run.status.read_bytes() and files.read_json(best.results) == results
 
 
 def _best_line(sweep: folder.SweepFolder, plan: folder.Plan) -> str:

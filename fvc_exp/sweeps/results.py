@@ -128,17 +128,20 @@ def rank(results: pl.DataFrame) -> pl.DataFrame:
     return _with_edge_flag(ranked)
 
 
-def _with_edge_flag(ranked: pl.DataFrame) -> pl.DataFrame:
-    """``edge_of_grid`` for the first one, if a smaller or larger C than its own was not tried beside it."""
-    if not len(ranked):
-        return ranked
+def at_edge(ranked: pl.DataFrame, run_id: str) -> bool:
+    """Whether a smaller or larger C than that of this run was not tried beside it."""
     from fvc_exp.training.notes import edge_of_grid
 
-    best = ranked.row(0, named=True)
-    beside = ranked.filter(pl.all_horizontal(pl.col(name).eq_missing(best[name]) for name in _BESIDE_C))
-    if best["C"] is None or not edge_of_grid(best["C"], beside["C"].drop_nulls().to_list()):
+    own = ranked.row(by_predicate=pl.col("run_id") == run_id, named=True)
+    beside = ranked.filter(pl.all_horizontal(pl.col(name).eq_missing(own[name]) for name in _BESIDE_C))
+    return own["C"] is not None and edge_of_grid(own["C"], beside["C"].drop_nulls().to_list())
+
+
+def _with_edge_flag(ranked: pl.DataFrame) -> pl.DataFrame:
+    """``edge_of_grid`` for the first one, if it is at the edge."""
+    if not len(ranked) or not at_edge(ranked, ranked["run_id"][0]):
         return ranked
-    flagged = f"{best['flags']} edge_of_grid".strip()
+    flagged = f"{ranked['flags'][0]} edge_of_grid".strip()
     is_best = pl.col("rank") == 1
     return ranked.with_columns(pl.when(is_best).then(pl.lit(flagged)).otherwise("flags").alias("flags"))
 

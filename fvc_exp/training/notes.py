@@ -113,6 +113,8 @@ def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]
         f"C={config.C} has no effect with cv.c_grid={config.cv.c_grid}: the final model was fitted with C={final.C}": (
             has_penalty and bool(config.cv.c_grid)
         ),
+        f"cv.c_grid: C was chosen inside each training part, so the scores are not those of a best of "
+        f"{len(set(config.cv.c_grid))}": len(set(config.cv.c_grid)) > 1,
         "model.json holds the isotonic calibration; model.joblib is uncalibrated": (
             config.calibration is Calibration.isotonic
         ),

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from fvc_exp.data.group_folds import repeated_group_folds
 from fvc_exp.data.group_folds import stratified_group_folds as folds_of
 
 Indices = NDArray[np.int64]
@@ -20,6 +21,8 @@ def sizes_like(kind: str, random: np.random.Generator) -> Indices:
         return np.clip(np.round(np.exp(random.normal(np.log(7), 1.1, groups))).astype(np.int64), 1, LARGEST)
     if kind == "one huge":
         return np.r_[random.integers(100, 600), random.integers(1, 12, groups)]
+    if kind == "all different":
+        return random.permutation(np.arange(1, groups // 4 + 16))
     return random.integers(1, 6, groups) if kind == "small" else np.full(groups, random.integers(1, 12))
 
 
@@ -59,16 +62,17 @@ def enough(y: Indices, groups: Indices, n_folds: int) -> bool:
 SLOW = [pytest.param(labels, marks=pytest.mark.slow) for labels in ("constant", "lopsided")]
 
 
-@pytest.mark.parametrize("kind", ["cascades", "one huge", "small", "equal"])
+@pytest.mark.parametrize("kind", ["cascades", "one huge", "small", "equal", "all different"])
 @pytest.mark.parametrize("labels", ["mixed", *SLOW])
 def test_no_less_balanced_than_scikit_learn(kind: str, labels: str) -> None:
     ours, theirs = [], []
     for seed, n_folds in product(range(8), (2, 5, 10)):
         y, groups = design(kind, labels, seed)
         if enough(y, groups, n_folds):
-            ours.append(spreads(class_counts(y, folds_of(y, groups, n_folds, seed))))
-            theirs.append(spreads(class_counts(y, sklearn_folds(y, groups, n_folds, seed))))
-    assert len(ours) >= 15
+            for repeat, folds in enumerate(repeated_group_folds(y, groups, n_folds, 2, seed)):
+                ours.append(spreads(class_counts(y, folds)))
+                theirs.append(spreads(class_counts(y, sklearn_folds(y, groups, n_folds, seed + repeat))))
+    assert len(ours) >= 30
     mean_ours, mean_theirs = np.mean(ours, axis=0), np.mean(theirs, axis=0)
     assert np.all(mean_ours <= mean_theirs * 1.01)
     one, other = np.array(ours)[:, 0], np.array(theirs)[:, 0]
@@ -133,3 +137,31 @@ def test_order_of_rows_does_not_matter_to_groups() -> None:
     order = np.random.default_rng(0).permutation(len(y))
     for rows, mixed in zip(folds_of(y, groups, 5, 7), folds_of(y[order], groups[order], 5, 7), strict=True):
         assert set(groups[rows]) == set(groups[order][mixed])
+
+
+def partition_of(folds: Sequence[Indices]) -> frozenset[bytes]:
+    return frozenset(rows.tobytes() for rows in folds)
+
+
+@pytest.mark.parametrize("seeds", [10, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("labels", ["of groups", "of rows"])
+def test_repeats_differ_also_where_no_two_groups_are_of_one_size(labels: str, seeds: int) -> None:
+    groups = np.repeat(np.arange(30), np.arange(1, 31))
+    y = groups % 2 if labels == "of groups" else np.random.default_rng(0).integers(0, 2, len(groups))
+    ours = [repeated_group_folds(y, groups, 5, 5, 5 * seed) for seed in range(seeds)]
+    theirs = [[sklearn_folds(y, groups, 5, 5 * seed + repeat) for repeat in range(5)] for seed in range(seeds)]
+    distinct = [[len(set(map(partition_of, repeats))) for repeats in each] for each in (ours, theirs)]
+    uneven = [np.mean([spreads(class_counts(y, f)) for r in each for f in r], axis=0) for each in (ours, theirs)]
+    print(f"{labels}, {seeds} seeds, distinct partitions of 5 and spread of classes and sizes: {distinct} {uneven}")
+    assert min(distinct[0]) == 5
+    assert uneven[0][0] <= uneven[1][0]
+    for folds in ours[0]:
+        np.testing.assert_array_equal(np.sort(np.concatenate(folds)), np.arange(len(y)))
+
+
+def test_the_first_repeat_is_a_single_run_and_a_repeat_without_a_new_partition_is_the_first() -> None:
+    groups = np.repeat(np.arange(4), 5)  # two of each class, so that there are two ways to pair them
+    y = np.repeat([0, 1], 10)
+    found = repeated_group_folds(y, groups, 2, 5, 3)
+    assert partition_of(found[0]) == partition_of(folds_of(y, groups, 2, 3))
+    assert len(set(map(partition_of, found))) == 2

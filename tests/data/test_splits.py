@@ -60,6 +60,19 @@ def test_folds_follow_the_seed_and_differ_between_repeats() -> None:
     assert set(first[0].test) != set(first[REPEATED.n_splits].test)
 
 
+@pytest.mark.parametrize("scheme", [Scheme.grouped, Scheme.leave_platform_out])
+def test_equal_repeats_are_counted_and_said(scheme: Scheme) -> None:
+    dataset = replace(signal_dataset(n_groups=8), slices={"platform": ("a", "a", "b", "b") * 6})
+    few = replace(dataset, groups=dataset.y + 2 * (np.arange(24) % 4 // 2))  # one group of each class and platform
+    many = replace(signal_dataset(), slices={"platform": ("a", "b", "b", "a") * 30})
+    found = make_split(few, make_cv(scheme, n_splits=2, n_repeats=5), seed=0)
+    distinct = 2 if scheme is Scheme.grouped else 1
+    assert found.repeats == {"asked": 5, "distinct": distinct}
+    assert [f"5 repeats, but only {distinct} different partition" in note for note in found.notes] == [True]
+    enough = make_split(many, make_cv(scheme, n_splits=4, n_repeats=5), seed=0)
+    assert (enough.repeats, enough.notes) == ({"asked": 5, "distinct": 5}, ())
+
+
 @pytest.mark.parametrize(
     ("cv", "message"),
     [

@@ -53,3 +53,12 @@ def test_p_value_and_interval_of_a_difference_agree(difference: float, family: i
 
 def test_where_nothing_varies_nothing_is_shown() -> None:
     assert difference_test(0.1, 0.0, 10) == (0.1, 0.1, 1.0)
+
+
+def test_equal_repeats_count_once() -> None:
+    """Five differences with p = .130 by themselves have p = .016 if five times the same folds count as 25."""
+    once = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+    once += stats.t.isf(0.065, 4) * np.sqrt(0.45 * once.var(ddof=1))
+    assert corrected_t_test(once, 0.25) == pytest.approx(0.130)
+    assert corrected_t_test(np.tile(once, 5), 0.25, distinct=5) == pytest.approx(0.130)
+    assert corrected_t_test(np.tile(once, 5), 0.25) == pytest.approx(0.016, abs=0.0005)

@@ -1,7 +1,6 @@
 """Finished runs and sweeps as folders, with names that would be markup if they were not escaped."""
 
 import os
-import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,8 @@ from fvc_exp.io.files import read_json, write_json
 from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.explain.explain import InsightFolder, insight_of, write_insight
+from fvc_exp.runs.selection import Selection
+from fvc_exp.sweeps.driver import copy_best
 from fvc_exp.sweeps.folder import Member, Plan, Refused, SweepFolder
 from tests.conftest import ROOT, run, signal_dataset
 
@@ -76,7 +77,7 @@ def make_sweep(path: Path, source: Path, config: Config, size: int) -> Path:
         duplicates=[],
     )
     sweep.write_plan(plan)
-    shutil.copytree(sweep.member(members[0].run_id).path, sweep.best)
+    copy_best(sweep, members[0].run_id, Selection(size), plots=False)
     return path
 
 

@@ -1,5 +1,6 @@
 """Whole sweeps by the real command line: in the driver's own process and in local ones."""
 
+import json
 import os
 import re
 import signal
@@ -13,7 +14,10 @@ import pytest
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.runs.compare.scored_run import runs_of
+from fvc_exp.runs.execute import verify
 from fvc_exp.runs.load import load_run
+from fvc_exp.runs.selection import Selection
 from fvc_exp.sweeps.driver import copy_best
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.job import run_members
@@ -45,6 +49,8 @@ def test_a_sweep_in_process_and_again(tables: Path) -> None:
     assert (sweep / "best" / "roc_pr_curves.png").exists()
     assert not list(sweep.glob("runs/*/*.png"))
     assert re.search(r"^best: \w{12} .*; held-out test AUC \d\.\d{3}, F1 .*; audit PASS; ", first.stdout, re.MULTILINE)
+    assert re.search(r"^Held-out AUC 0\.\d{3}, .*Best of 10 config.* as one of 10 configurations\)", first.stdout, re.M)
+    assert verify(sweep / "best").identical
     written = {path: path.stat().st_mtime_ns for path in (sweep / "best").iterdir()}
 
     # What does not change a number does not make another sweep either.
@@ -58,18 +64,23 @@ def test_a_sweep_in_process_and_again(tables: Path) -> None:
 def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFolder) -> None:
     first, second = make("penalty=l2", "C=0.1,1").members
     run_members(sweep, [first, second], "1")
-    copy_best(sweep, first.run_id, plots=False)
+    copy_best(sweep, first.run_id, Selection(1), plots=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fvc_exp.runs.plots.roc_pr_figure", raise_torn)
         with pytest.raises(ArtifactError, match="torn"):
-            copy_best(sweep, second.run_id, plots=True)
+            copy_best(sweep, second.run_id, Selection(1), plots=True)
     assert load_run(sweep.best).results["run_id"] == first.run_id  # all of the one, or all of the other
-    copy_best(sweep, second.run_id, plots=True)
+    copy_best(sweep, second.run_id, Selection(2), plots=True)
     run = RunFolder(sweep.member(second.run_id).path)
     expected = {path.name: path.read_bytes() for path in run.files() if path.exists()}
     found = {path.name: path.read_bytes() for path in sweep.best.iterdir()}
     assert found.pop("roc_pr_curves.png").startswith(b"\x89PNG")
+    before, after = json.loads(expected.pop("results.json")), json.loads(found.pop("results.json"))
+    assert {key for key in after if before[key] != after[key]} == {"selection", "claim"}
+    assert after["selection"]["of"] == after["claim"]["selected_from"] == 2
     assert found == expected
+    assert len(runs_of([sweep.path, sweep.best])) == len(runs_of([sweep.path])) == 2
+    assert runs_of([sweep.best])[0].run.selected_from == 2
     assert not list(sweep.path.glob(".best*"))
 
 

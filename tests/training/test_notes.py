@@ -64,3 +64,8 @@ def test_one_line_says_what_became_of_the_columns() -> None:
         "file; target: equals the label), 1 constant; all in results.json"
     )
     assert columns_line({"used": [], "ignored": {}, "constant": []}).startswith("columns: 0 used, 0 ignored, 0 con")
+
+
+def test_a_nested_search_is_no_best_of_several(compose_config: Compose) -> None:
+    notes = run(compose_config("cv=nested", "cv.c_grid=[0.1,1,1]"), signal_dataset()).notes
+    assert sum("so the scores are not those of a best of 2" in note for note in notes) == 1

@@ -118,7 +118,7 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
         dependence = run.results["fold_dependence"]
         interval = bootstrap.weighted_intervals(scored[run.name], weights, dependence, (metric,))[metric]
         intervals.append(interval)
-        claims.append(claim_against_floor(run.run.predictions, metric))
+        claims.append(claim_against_floor(run.run.predictions, metric, selected_from=run.run.selected_from))
     marks = [audit_mark(trusted[each.candidate.name].results["audit"]) for each in ties.ranking]
     adjusted = statistics.holm(np.array([claim.p_value if claim else 1.0 for claim in claims])).tolist()
     return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, claims, adjusted, marks)), leaking)

@@ -47,6 +47,12 @@ class ScoredRun:
         return len({record["fold"] for record in self.run.fold_records})
 
     @property
+    def distinct_folds(self) -> int:
+        """Folds of all repeats, without repeats that are equal to another one."""
+        repeats = self.results.get("repeats", {"distinct": 1, "asked": 1})  # an older version wrote none
+        return len(self.run.fold_records) * int(repeats["distinct"]) // int(repeats["asked"])
+
+    @property
     def test_train_ratio(self) -> float:
         """Mean ratio of test rows to training rows of the folds."""
         return float(np.mean([record["n_test"] / record["n_train"] for record in self.run.fold_records]))
@@ -92,7 +98,8 @@ def runs_of(paths: Sequence[Path]) -> list[ScoredRun]:
             raise ArtifactError(f"{path}: none of the {len(members)} runs of this sweep is finished")
         for folder in done or [path]:
             found[folder.resolve()] = read_scored_run(folder)
-    return list(found.values())
+    # The best of a sweep is a copy of one of its runs.
+    return [run for path, run in found.items() if path.parent / "runs" / run.results["run_id"] not in found]
 
 
 def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
@@ -128,7 +135,13 @@ def compare_runs(runs: Sequence[ScoredRun], metric: str = "auc") -> TieSummary:
     require_equal_folds(runs)
     extra = [name for name in _MODEL if name not in _LABEL and _varies(runs, name)]
     candidates = [run.candidate(metric, extra) for run in runs]
-    return tie_summary(candidates, metric=metric, folds=runs[0].folds, test_train_ratio=runs[0].test_train_ratio)
+    return tie_summary(
+        candidates,
+        metric=metric,
+        folds=runs[0].folds,
+        test_train_ratio=runs[0].test_train_ratio,
+        distinct=runs[0].distinct_folds,
+    )
 
 
 def _folds(run: ScoredRun) -> pl.DataFrame:

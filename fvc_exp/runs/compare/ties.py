@@ -113,21 +113,24 @@ class TieSummary:
         return f"{start}; the simplest tied one is {self.simplest.describe()}"
 
 
-def tie_summary(candidates: Sequence[Candidate], *, metric: str, folds: int, test_train_ratio: float) -> TieSummary:
+def tie_summary(
+    candidates: Sequence[Candidate], *, metric: str, folds: int, test_train_ratio: float, distinct: int | None = None
+) -> TieSummary:
     """Compare every configuration with the best by the corrected resampled t-test, adjusted by Holm's method.
 
-    A configuration ties unless its adjusted p-value is below 0.05. ``folds`` is their number per repeat, and
-    ``test_train_ratio`` is test rows / training rows. The scores must be of equal folds: see ``compare_runs``.
+    A configuration ties unless its adjusted p-value is below 0.05. ``folds`` is their number per repeat, ``distinct``
+    that of different ones in all repeats (None: they all differ), ``test_train_ratio`` is test rows / training rows.
+    The scores must be of equal folds: see ``compare_runs``.
 
     Raises:
         ArtifactError: there are fewer than two folds.
     """
-    if (found := len(candidates[0].scores)) < 2:
+    if (found := distinct or len(candidates[0].scores)) < 2:
         raise ArtifactError(f"{candidates[0].name} has the scores of {found} fold; a comparison needs at least 2")
     ordered = sorted(candidates, key=lambda each: ranking_key(each.mean, each.simplicity, metric))
     best = ordered[0]
     error = standard_error(best.scores, folds)
-    raw = np.array([corrected_t_test(each.scores - best.scores, test_train_ratio) for each in ordered[1:]])
+    raw = np.array([corrected_t_test(each.scores - best.scores, test_train_ratio, distinct) for each in ordered[1:]])
     ranking = []
     for each, p_value in zip(ordered, [1.0, *holm(raw).tolist()], strict=True):
         difference = each.mean - best.mean

@@ -11,6 +11,7 @@ from fvc_exp.cli.app import app
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation.statistics import corrected_t_test
 from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
@@ -131,6 +132,19 @@ def test_a_run_of_an_older_version_is_named(sweep: Path) -> None:
     edit_json(sweep / "runs" / "weak" / "results.json", final_model={"n_iter": 1, "converged": True})
     with pytest.raises(ArtifactError, match="'nonzero' is missing; another version wrote it, run again"):
         read_scored_run(sweep / "runs" / "weak")
+
+
+def test_equal_repeats_make_no_difference_significant(tmp_path: Path) -> None:
+    """Two ways to pair four groups: ten folds that are four, so the p-value is that of four."""
+    dataset = signal_dataset(n_groups=4, copies=20)
+    for name, overrides in {"one": ["C=1"], "other": ["C=0.0001"]}.items():
+        train_into(tmp_path / name, dataset, "cv=repeated", "cv.n_splits=2", "cv.test_size=0", *overrides)
+    runs = runs_of([tmp_path / "one", tmp_path / "other"])
+    assert runs[0].results["repeats"] == {"asked": 5, "distinct": 2}
+    scores = [run.candidate("log_loss").scores for run in runs]
+    found = compare_runs(runs, "log_loss").ranking[1].p_value
+    assert found == pytest.approx(corrected_t_test(scores[0] - scores[1], 1.0, distinct=4))
+    assert found > corrected_t_test(scores[0] - scores[1], 1.0)
 
 
 def test_an_unknown_metric_and_an_unfinished_sweep(sweep: Path) -> None:
