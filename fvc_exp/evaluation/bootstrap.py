@@ -250,14 +250,14 @@ def _share_limits(share: float, error: float, groups: float, freedom: float) -> 
 
 
 def _loss_limits(loss: float, error: float, counts: GroupCounts) -> tuple[float, float]:
-    """Interval of a mean loss, which has a long tail: symmetric in loss^(-1/3), by Student's t.
+    """Interval of a mean loss, which has a long tail: symmetric in loss^(-1/2), by Student's t.
 
     The degrees of freedom are those of the class with fewer groups, since its errors may be nearly all of the loss.
     """
     if loss == 0.0:
         return 0.0, 0.0
-    step = _quantile(counts.effective_class - 1) * error / (3 * loss)
-    return float(loss * (1 + step) ** -3), float(loss * max(1 - step, 0.1) ** -3)
+    step = _quantile(counts.effective_class - 1) * error / (2 * loss)
+    return float(loss * (1 + step) ** -2), float(loss * max(1 - step, 0.1) ** -2)
 
 
 def _quantile(freedom: float) -> float:
@@ -295,6 +295,9 @@ def auc_parts(y: Labels, probability: Array, codes: Labels, weights: Array) -> t
 
     ``codes`` (n,) are rows of ``weights`` (groups, replicates); both results are (replicates,).
     """
+    fakes, reals = (np.bincount(codes[y == label], minlength=len(weights)) @ weights for label in (1, 0))
+    if np.ptp(probability) == 0:
+        return fakes * reals / 2, fakes * reals
     if len(weights) > _MOST_GROUPS:  # a matrix of all pairs of groups would not fit in memory
         return _auc_parts_by_rows(y, probability, weights[codes])
     won = np.zeros((len(weights), len(weights)))
@@ -305,7 +308,6 @@ def auc_parts(y: Labels, probability: Array, codes: Labels, weights: Array) -> t
     values, fake = probability[order], probability[y == 1]
     first, last = np.searchsorted(values, fake, side="left"), np.searchsorted(values, fake, side="right")
     np.add.at(won, codes[y == 1], (below[first] + below[last]) / 2)
-    fakes, reals = (np.bincount(codes[y == label], minlength=len(weights)) @ weights for label in (1, 0))
     return np.einsum("gb,gb->b", weights, won @ weights), fakes * reals
 
 

@@ -117,7 +117,7 @@ SIZES = {"equal sizes": (3,), "sizes 1 to 8": (1, 1, 2, 3, 5, 8)}
 
 
 def held_out(random: np.random.Generator, per_class: int, sizes: tuple[int, ...], signal: float) -> pl.DataFrame:
-    """Held-out rows of as many groups per class; 80 % of the variance lies between groups, and the model is too sure."""
+    """Held-out rows of as many groups per class; 80 % of the variance lies between groups; the model is too sure."""
     size = random.permutation(np.resize(sizes, 2 * per_class))
     groups = np.repeat(np.arange(2 * per_class), size)
     y = (groups < per_class).astype(np.int64)
