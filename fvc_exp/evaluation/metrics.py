@@ -16,6 +16,7 @@ Division = Callable[[Number, Number], Number]
 
 THRESHOLD = 0.5
 BINS = 10  # of a reliability curve
+_MOST_STEPS, _EXACT = 100, 1e-10  # of Newton's method
 
 METRICS = (
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
@@ -128,6 +129,8 @@ class Reliability:
     ``ece`` is the expected calibration error, the mean distance of a bin's probability from its share of fakes (Naeini
     et al. 2015). ``brier = reliability - resolution + uncertainty + within_bins`` (Murphy 1973; the last term, from
     Stephenson et al. 2008, is what rows of one bin differ in). Small reliability and large resolution are good.
+    ``slope`` and ``intercept`` are those of ``recalibration``: 1 and 0 for calibrated probabilities, a slope below 1
+    for too extreme ones.
     """
 
     brier: float
@@ -136,6 +139,8 @@ class Reliability:
     uncertainty: float
     within_bins: float
     ece: float
+    slope: float | None
+    intercept: float | None
     curve: tuple[Bin, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -157,6 +162,7 @@ def reliability(y: Labels, probability: Array, bins: int = BINS) -> Reliability:
     distance = float(np.sum(share * (predicted - observed) ** 2))
     resolution = float(np.sum(share * (observed - base) ** 2))
     uncertainty = base * (1 - base)
+    slope, intercept = recalibration(y, probability) or (None, None)
     return Reliability(
         brier=brier,
         reliability=distance,
@@ -164,11 +170,46 @@ def reliability(y: Labels, probability: Array, bins: int = BINS) -> Reliability:
         uncertainty=uncertainty,
         within_bins=brier - (distance - resolution + uncertainty),
         ece=float(np.sum(share * np.abs(predicted - observed))),
+        slope=slope,
+        intercept=intercept,
         curve=tuple(
             Bin(int(count), float(mean), float(fakes))
             for count, mean, fakes in zip(counts, predicted, observed, strict=True)
         ),
     )
+
+
+def recalibration(y: Labels, probability: Array) -> tuple[float, float] | None:
+    """Slope and intercept of the logistic regression of labels (n,) on the log odds of the probabilities (Cox 1958).
+
+    None where it has no finite solution: no log odds of one class lies among those of the other.
+    """
+    smallest = np.finfo(np.float64).eps
+    clipped = np.clip(probability, smallest, 1 - smallest)
+    log_odds = np.log(clipped) - np.log1p(-clipped)
+    fakes, reals = log_odds[y == 1], log_odds[y == 0]
+    if not len(fakes) or not len(reals) or fakes.min() >= reals.max() or reals.min() >= fakes.max():
+        return None
+    mean, spread = float(log_odds.mean()), float(log_odds.std())
+    design = np.column_stack([(log_odds - mean) / spread, np.ones(len(y))])
+    weights, step = np.zeros(2), np.ones(2)
+    for _ in range(_MOST_STEPS):
+        if np.abs(step).max() < _EXACT:
+            break
+        score = design @ weights
+        fitted = np.exp(-np.logaddexp(0, -score))
+        curvature = (design * (fitted * (1 - fitted))[:, None]).T @ design
+        step = np.linalg.solve(curvature, design.T @ (y - fitted))
+        while _deviance(y, design @ (weights + step)) > _deviance(y, score) + _EXACT:  # Newton's step was too long
+            step /= 2
+        weights = weights + step
+    slope = float(weights[0]) / spread
+    return slope, float(weights[1]) - slope * mean
+
+
+def _deviance(y: Labels, log_odds: Array) -> float:
+    """Mean log loss of labels (n,) under log odds of fake (n,)."""
+    return float(np.mean(np.logaddexp(0, log_odds) - y * log_odds))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
+from fvc_exp.evaluation.metrics import Reliability
 from fvc_exp.io.console import frame_table
 from fvc_exp.runs.compare.comparison import Comparison
 from fvc_exp.training import experiment, notes
@@ -32,7 +33,8 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
     print_certificate(console, result.certificate)
     calibration = result.reliability
     console.print(
-        f"calibration ({result.config.calibration.name}): ECE {calibration.ece:.3f}; Brier {calibration.brier:.3f} = "
+        f"calibration ({result.config.calibration.name}): ECE {calibration.ece:.3f}; {_recalibration(calibration)}; "
+        f"Brier {calibration.brier:.3f} = "
         f"reliability {calibration.reliability:.3f} - resolution {calibration.resolution:.3f} + uncertainty "
         f"{calibration.uncertainty:.3f} + within bins {calibration.within_bins:.3f}",
         soft_wrap=True,
@@ -43,9 +45,17 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
             f"{nested.plain[nested.best]:.3f}, so it is optimistic by {nested.optimism:.3f}",
             soft_wrap=True,
         )
+    if result.price is not None:
+        console.print(f"price of a leak: {result.price.sentence}", soft_wrap=True)
     if result.config.data.name == "demo":
         console.print("The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill.")
     console.print(f"results in {folder}", soft_wrap=True, markup=False)
+
+
+def _recalibration(found: Reliability) -> str:
+    if found.slope is None or found.intercept is None:
+        return "no slope: the classes do not overlap"
+    return f"slope {found.slope:.3f}, intercept {found.intercept:.3f} (ideal: 1, 0)"
 
 
 def _metric_table(result: experiment.RunResult) -> Table:

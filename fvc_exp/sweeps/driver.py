@@ -1,7 +1,11 @@
 """Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 from fvc_exp.config import canonical, schema
-from fvc_exp.errors import ConfigError
+from fvc_exp.errors import ConfigError, FvcError
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.io.console import make_console
 from fvc_exp.sweeps import folder, launchers, results, schedulers, show
@@ -56,12 +60,13 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
         if plan.choice != schema.Choice.best.name and not isinstance(found, str):
             chosen = found.choose(schema.Choice[plan.choice]).name
         copy_best(sweep, chosen, plots=plan.plots)
-        console.print(_best_line(sweep, plan), soft_wrap=True, markup=False)
+        for line in _best_lines(sweep, plan):
+            console.print(line, soft_wrap=True, markup=False)
     console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
 
 
 def copy_best(sweep: folder.SweepFolder, run_id: str, *, plots: bool) -> None:
-    """Make ``best/`` a copy of this finished run, with the pictures drawn from its files; unless it is that already.
+    """Make ``best/`` a copy of this finished run, with its pictures and price of a leak; unless it is that already.
 
     Raises:
         ArtifactError: a file of the run is missing or broken, or the folder cannot be written.
@@ -74,8 +79,21 @@ def copy_best(sweep: folder.SweepFolder, run_id: str, *, plots: bool) -> None:
             if plots:
                 files.write_bytes(run_folder.RunFolder(path).plot, _picture(run))
             for file in reversed(run.files()):  # the status last: what a killed process leaves counts as no run
-                if file.exists():
+                if file == run.results:
+                    files.write_json(path / file.name, {**files.read_json(file), "price": _price(run.path)})
+                elif file.exists():
                     files.write_bytes(path / file.name, file.read_bytes())
+
+
+def _price(run: Path) -> dict[str, Any] | None:
+    """The price of a leak, which members are made without; None where the data cannot be used any more."""
+    from fvc_exp.runs import execute, load
+
+    try:
+        return execute.price_of_run(load.LoadedRun(run))
+    except FvcError as error:
+        make_console(stderr=True).print(f"best/ has no price of a leak: {error}", soft_wrap=True, markup=False)
+        return None
 
 
 def _picture(run: run_folder.RunFolder) -> bytes:
@@ -87,16 +105,19 @@ def _picture(run: run_folder.RunFolder) -> bytes:
 
 def _is_copy(best: run_folder.RunFolder, run: run_folder.RunFolder) -> bool:
     """Whether both are the same attempt at the same configuration, by their times and ids."""
-    pairs = ((best.status, run.status), (best.results, run.results))
-    return all(copy.exists() and copy.read_bytes() == original.read_bytes() for copy, original in pairs)
+    if not (best.status.exists() and best.results.exists()) or best.status.read_bytes() != run.status.read_bytes():
+        return False
+    return bool(files.read_json(best.results)["run_id"] == files.read_json(run.results)["run_id"])
 
 
-def _best_line(sweep: folder.SweepFolder, plan: folder.Plan) -> str:
+def _best_lines(sweep: folder.SweepFolder, plan: folder.Plan) -> Iterator[str]:
     found = files.read_json(run_folder.RunFolder(sweep.best).results)
     overrides = next(member.overrides for member in plan.members if member.run_id == found["run_id"])
     test = f"; held-out test AUC {found['test']['auc']:.3f}, F1 {found['test']['f1']:.3f}" if found["test"] else ""
     words = " ".join([found["run_id"], *overrides])
-    return f"best: {words}{test}; audit {found['audit']['verdict']}; all of it in {sweep.best}"
+    yield f"best: {words}{test}; audit {found['audit']['verdict']}; all of it in {sweep.best}"
+    if found.get("price"):
+        yield f"price of a leak: {found['price']['sentence']}"
 
 
 def _runs_again(found: MemberState) -> bool:

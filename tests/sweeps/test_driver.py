@@ -1,5 +1,6 @@
 """Whole sweeps by the real command line: in the driver's own process and in local ones."""
 
+import json
 import os
 import re
 import signal
@@ -74,7 +75,11 @@ def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFol
     expected = {path.name: path.read_bytes() for path in run.files() if path.exists()}
     found = {path.name: path.read_bytes() for path in sweep.best.iterdir()}
     assert found.pop("roc_pr_curves.png").startswith(b"\x89PNG")
+    made, member = (json.loads(each.pop("results.json")) for each in (found, expected))
     assert found == expected
+    assert member.pop("price") is None
+    assert made.pop("price")["low"] <= 1, "only best/ has the price of a leak"
+    assert made == member
     assert not list(sweep.path.glob(".best*"))
 
 
