@@ -6,7 +6,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
+from fvc_exp.evaluation.leakage.certificate import CODES, Certificate, CheckOutcome
 from fvc_exp.evaluation.metrics import Reliability
 from fvc_exp.io.console import frame_table
 from fvc_exp.runs.compare.comparison import Comparison
@@ -20,7 +20,13 @@ _STYLES = {CheckOutcome.passed: "green", CheckOutcome.failed: "red", CheckOutcom
 def print_certificate(console: Console, certificate: Certificate) -> None:
     """The verdict of the leakage certificate with its reasons, and what it could not check."""
     for line, outcome in certificate.lines():
-        console.print(line, style=_STYLES[outcome], soft_wrap=True, markup=False)
+        console.print(with_page(line), style=_STYLES[outcome], soft_wrap=True, markup=False)
+
+
+def with_page(text: str) -> str:
+    """A sentence that begins with the code of a check or flag, followed by where the code is explained."""
+    code = text.strip().removeprefix("flag: ").removeprefix("not checked: ").partition(":")[0]
+    return f"{text} (docs/checks.md#{code})" if code in CODES or code in notes.FLAGS else text
 
 
 def print_result(console: Console, result: experiment.RunResult, folder: Path) -> None:
@@ -28,7 +34,7 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
     for note in result.notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for flag in result.flags:
-        console.print(f"flag: {flag}: {notes.FLAGS[flag]}", style="red", markup=False, soft_wrap=True)
+        console.print(with_page(f"flag: {flag}: {notes.FLAGS[flag]}"), style="red", markup=False, soft_wrap=True)
     console.print(_metric_table(result))
     print_certificate(console, result.certificate)
     calibration = result.reliability
