@@ -9,6 +9,7 @@ from typer.main import get_group
 
 from fvc_exp.cli.app import app
 from fvc_exp.evaluation.leakage.certificate import CODES
+from fvc_exp.runs.show import with_page
 from fvc_exp.training.notes import FLAGS
 from tests.conftest import ROOT, Compose
 
@@ -63,6 +64,9 @@ def test_every_code_of_a_check_or_flag_has_its_section() -> None:
     sections = re.findall(r"^## (\w+)$", (ROOT / "docs" / "checks.md").read_text(), re.MULTILINE)
     assert len(sections) == len(set(sections))
     assert set(sections) == {*CODES, *FLAGS} | PLANNED
+    for code in (*CODES, *FLAGS):
+        assert with_page(f"  {code}: found") == f"  {code}: found (docs/checks.md#{code})"
+    assert with_page("audit: FAIL") == "audit: FAIL"
 
 
 def test_there_is_something_to_test() -> None:

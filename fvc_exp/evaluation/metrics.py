@@ -1,5 +1,6 @@
 """Labels and probabilities -> metrics and reliability curve. Pure functions; the positive class is fake (1)."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self, TypedDict, TypeVar
@@ -16,7 +17,6 @@ Division = Callable[[Number, Number], Number]
 
 THRESHOLD = 0.5
 BINS = 10  # of a reliability curve
-_MOST_STEPS, _EXACT = 100, 1e-10  # of Newton's method
 
 METRICS = (
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
@@ -184,32 +184,23 @@ def recalibration(y: Labels, probability: Array) -> tuple[float, float] | None:
 
     None where it has no finite solution: no log odds of one class lies among those of the other.
     """
+    from sklearn.linear_model import LogisticRegression  # here, since a saved model is applied without scikit-learn
+
     smallest = np.finfo(np.float64).eps
     clipped = np.clip(probability, smallest, 1 - smallest)
     log_odds = np.log(clipped) - np.log1p(-clipped)
     fakes, reals = log_odds[y == 1], log_odds[y == 0]
     if not len(fakes) or not len(reals) or fakes.min() >= reals.max() or reals.min() >= fakes.max():
         return None
-    mean, spread = float(log_odds.mean()), float(log_odds.std())
-    design = np.column_stack([(log_odds - mean) / spread, np.ones(len(y))])
-    weights, step = np.zeros(2), np.ones(2)
-    for _ in range(_MOST_STEPS):
-        if np.abs(step).max() < _EXACT:
-            break
-        score = design @ weights
-        fitted = np.exp(-np.logaddexp(0, -score))
-        curvature = (design * (fitted * (1 - fitted))[:, None]).T @ design
-        step = np.linalg.solve(curvature, design.T @ (y - fitted))
-        while _deviance(y, design @ (weights + step)) > _deviance(y, score) + _EXACT:  # Newton's step was too long
-            step /= 2
-        weights = weights + step
-    slope = float(weights[0]) / spread
-    return slope, float(weights[1]) - slope * mean
-
-
-def _deviance(y: Labels, log_odds: Array) -> float:
-    """Mean log loss of labels (n,) under log odds of fake (n,)."""
-    return float(np.mean(np.logaddexp(0, log_odds) - y * log_odds))
+    spread = float(log_odds.std())
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            model.fit(log_odds[:, None] / spread, y)
+        except Warning:  # so little overlap that the solution is hardly finite
+            return None
+    return float(model.coef_[0, 0]) / spread, float(model.intercept_[0])
 
 
 @dataclass(frozen=True)

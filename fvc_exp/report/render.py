@@ -73,8 +73,7 @@ def page(title: str, run: run_page.RunContent | None, sweep: sweep_page.SweepCon
 
 def model_card(run: run_page.RunContent) -> str:
     """The model card in Markdown; every value is escaped where it is put out, as in HTML."""
-    environment = _environment(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
-    return environment.get_template("model_card.md.j2").render(run=run)
+    return _markdown("model_card.md.j2", run=run)
 
 
 def reforms_checklist(run: run_page.RunContent) -> str:
@@ -84,9 +83,13 @@ def reforms_checklist(run: run_page.RunContent) -> str:
         ArtifactError: ``folds.parquet`` of the run is missing or broken.
     """
     held_out = run.files.folds.filter(split=TEST)[LABEL].value_counts().sort(LABEL)
+    uses = run_page.count_test_uses(run.files)
+    return _markdown("checklist.md.j2", run=run, held_out=dict(held_out.iter_rows()), uses=uses)
+
+
+def _markdown(template: str, **content: Any) -> str:
     environment = _environment(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
-    template = environment.get_template("checklist.md.j2")
-    return template.render(run=run, held_out=dict(held_out.iter_rows()), uses=run_page.count_test_uses(run.files))
+    return environment.get_template(template).render(**content)
 
 
 def _environment(**settings: Any) -> Environment:

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.table import Table
 
 from fvc_exp.evaluation.leakage.certificate import CODES, Certificate, CheckOutcome
-from fvc_exp.evaluation.metrics import Reliability
 from fvc_exp.io.console import frame_table
 from fvc_exp.runs.compare.comparison import Comparison
 from fvc_exp.training import experiment, notes
@@ -38,8 +37,10 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
     console.print(_metric_table(result))
     print_certificate(console, result.certificate)
     calibration = result.reliability
+    slope, intercept = ("-" if each is None else f"{each:.3f}" for each in (calibration.slope, calibration.intercept))
     console.print(
-        f"calibration ({result.config.calibration.name}): ECE {calibration.ece:.3f}; {_recalibration(calibration)}; "
+        f"calibration ({result.config.calibration.name}): ECE {calibration.ece:.3f}; slope {slope}, "
+        f"intercept {intercept} (ideal: 1, 0); "
         f"Brier {calibration.brier:.3f} = "
         f"reliability {calibration.reliability:.3f} - resolution {calibration.resolution:.3f} + uncertainty "
         f"{calibration.uncertainty:.3f} + within bins {calibration.within_bins:.3f}",
@@ -56,12 +57,6 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
     if result.config.data.name == "demo":
         console.print("The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill.")
     console.print(f"results in {folder}", soft_wrap=True, markup=False)
-
-
-def _recalibration(found: Reliability) -> str:
-    if found.slope is None or found.intercept is None:
-        return "no slope: the classes do not overlap"
-    return f"slope {found.slope:.3f}, intercept {found.intercept:.3f} (ideal: 1, 0)"
 
 
 def _metric_table(result: experiment.RunResult) -> Table:

@@ -1,7 +1,6 @@
 """Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from fvc_exp.config import canonical, schema
@@ -80,17 +79,17 @@ def copy_best(sweep: folder.SweepFolder, run_id: str, *, plots: bool) -> None:
                 files.write_bytes(run_folder.RunFolder(path).plot, _picture(run))
             for file in reversed(run.files()):  # the status last: what a killed process leaves counts as no run
                 if file == run.results:
-                    files.write_json(path / file.name, {**files.read_json(file), "price": _price(run.path)})
+                    files.write_json(path / file.name, {**files.read_json(file), "price": _price(run)})
                 elif file.exists():
                     files.write_bytes(path / file.name, file.read_bytes())
 
 
-def _price(run: Path) -> dict[str, Any] | None:
+def _price(run: run_folder.RunFolder) -> dict[str, Any] | None:
     """The price of a leak, which members are made without; None where the data cannot be used any more."""
     from fvc_exp.runs import execute, load
 
     try:
-        return execute.price_of_run(load.LoadedRun(run))
+        return execute.price_of_run(load.LoadedRun(run.path))
     except FvcError as error:
         make_console(stderr=True).print(f"best/ has no price of a leak: {error}", soft_wrap=True, markup=False)
         return None

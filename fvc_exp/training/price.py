@@ -39,12 +39,12 @@ class Price:
     @property
     def sentence(self) -> str:
         """What the two scores mean; recognition is claimed only where the whole interval is above 0."""
-        scores = f"rows dealt at random {self.auc_rows:.3f}, groups kept together {self.auc_groups:.3f}"
-        interval = f"95 % interval {self.low:.3f} to {self.high:.3f}"
+        claim = f"{self.difference:.3f} of it is recognition" if self.low > 0 else "no recognition shown"
         part = "" if self.rows == self.of_rows else f", on {self.rows} of {self.of_rows} videos"
-        if self.low > 0:
-            return f"AUC with {scores}: {self.difference:.3f} of it is recognition ({interval}{part})"
-        return f"AUC with {scores}: no recognition shown (difference {self.difference:.3f}, {interval}{part})"
+        return (
+            f"AUC with rows dealt at random {self.auc_rows:.3f}, groups kept together {self.auc_groups:.3f}: {claim} "
+            f"(95 % interval of the difference {self.low:.3f} to {self.high:.3f}{part})"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``results.json``."""
@@ -99,16 +99,9 @@ def price_of(
     difference = by_rows - by_groups
     folds = len(dealt.split.folds)
     error = np.nanstd(difference[1:], ddof=1) * np.sqrt(folds / (folds - 1))
-    reach = float(error * stats.t.ppf((1 + LEVEL) / 2, len(strata) - 2))
-    return Price(
-        rows=len(rows),
-        of_rows=len(data.split.development),
-        auc_rows=float(by_rows[0]),
-        auc_groups=float(by_groups[0]),
-        difference=float(difference[0]),
-        low=float(difference[0]) - reach,
-        high=float(difference[0]) + reach,
-    )
+    reach = error * stats.t.ppf((1 + LEVEL) / 2, len(strata) - 2)
+    scores = (by_rows[0], by_groups[0], difference[0], difference[0] - reach, difference[0] + reach)
+    return Price(len(rows), len(data.split.development), *map(float, scores))
 
 
 def _scored(data: SplitDataset, probabilities: Sequence[Array], rows: Indices) -> Scored:

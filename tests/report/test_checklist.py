@@ -58,14 +58,13 @@ def test_runs_that_scored_the_same_held_out_rows_are_counted(explained: Path, tm
     for path in paths:
         shutil.copytree(explained, path)
     (tmp_path / "sweeps" / "s" / "plan.json").touch()
-    other = LoadedRun(paths[-1])
-    edit_json(other.folder.results, data={**other.results["data"], "test_sha256": "0" * 64})
+    data = LoadedRun(paths[-1]).results["data"]
+    edit_json(paths[-1] / "results.json", data={**data, "test_sha256": "0" * 64})
     assert [count_test_uses(LoadedRun(path)) for path in paths] == [3, 3, 3, 3, 1]
     assert count_test_uses(LoadedRun(explained)) is None, "it lies in no folder of runs"
-    assert f"scored by 3 finished runs below {tmp_path}" in write_report(paths[0])[0].read_text()
-    assert "that scored the same held-out videos, this one included: 3" in (
-        write_report(paths[0], checklist=True)[2].read_text()
-    )
+    report, _, checklist = write_report(paths[0], checklist=True)
+    assert f"scored by 3 finished runs below {tmp_path}" in report.read_text()
+    assert "that scored the same held-out videos, this one included: 3" in checklist.read_text()
 
 
 def test_no_best_run_no_checklist(sweep: Path, tmp_path: Path) -> None:
