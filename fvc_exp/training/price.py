@@ -64,7 +64,8 @@ def row_folds(config: Config, data: SplitDataset) -> SplitDataset | None:
         return None
     rows = rows[_sample(groups)]
     y = data.dataset.y[rows]
-    if np.bincount(y, minlength=len(CLASSES)).min() < cv.n_splits * cv.inner_splits:
+    enough = max(cv.n_splits, 2 * cv.inner_splits)  # all rows are enough, since their groups were
+    if len(rows) < len(groups) and np.bincount(y, minlength=len(CLASSES)).min() < enough:
         return None
     parts = StratifiedKFold(cv.n_splits, shuffle=True, random_state=config.seed).split(rows, y)
     folds = tuple(Fold(0, index, rows[train], rows[test]) for index, (train, test) in enumerate(parts))
@@ -99,7 +100,7 @@ def price_of(
     difference = by_rows - by_groups
     folds = len(dealt.split.folds)
     error = np.nanstd(difference[1:], ddof=1) * np.sqrt(folds / (folds - 1))
-    reach = error * stats.t.ppf((1 + LEVEL) / 2, len(strata) - 2)
+    reach = error * stats.t.ppf((1 + LEVEL) / 2, max(len(strata) - 2, 1))
     scores = (by_rows[0], by_groups[0], difference[0], difference[0] - reach, difference[0] + reach)
     return Price(len(rows), len(data.split.development), *map(float, scores))
 

@@ -57,6 +57,12 @@ def test_recognition_is_claimed_where_copies_agree(compose_config: Compose, betw
     assert claim in found.sentence
 
 
+def test_four_groups_are_enough(compose_config: Compose) -> None:
+    found = run(compose_config("cv.n_splits=2", "cv.test_size=0"), copies(1.0, n_groups=4)).price
+    assert found is not None
+    assert np.isfinite([found.low, found.high]).all()
+
+
 def test_a_huge_table_is_sampled_in_whole_groups(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(price, "MOST_ROWS", 150)
     found = run(compose_config(), copies(3.0)).price
