@@ -41,6 +41,10 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     assert "all_fake" in done.stdout
     assert "audit: PASS" in done.stdout
     assert re.search(r"solver: prox-newton, \d+ iterations, converged, bound \d\.\de-\d+ on the", done.stdout)
+    assert re.search(
+        r"^price of a leak: AUC with rows dealt at random 0\.\d{3}, groups kept", done.stdout, re.MULTILINE
+    )
+    assert re.search(r"ECE 0\.\d{3}; slope \d\.\d{3}, intercept -?\d\.\d{3} \(ideal: 1, 0\)", done.stdout)
     assert str(folder) in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if "──" in line) <= 120
 

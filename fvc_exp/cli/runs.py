@@ -195,6 +195,9 @@ def explain(
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN|SWEEP", help="folder of a finished run, or of a sweep")],
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="where to; default: report.html there")] = None,
+    checklist: Annotated[
+        bool, typer.Option("--checklist", help="also checklist.md beside it: the REFORMS items, filled from the run")
+    ] = False,
 ) -> Exit:
     """Write one HTML file with everything about a run or sweep, and MODEL_CARD.md beside the model.
 
@@ -204,7 +207,7 @@ def report(
     """
     from fvc_exp.report.render import write_report
 
-    for path in write_report(folder, output):
+    for path in write_report(folder, output, checklist=checklist):
         typer.echo(path)
     return Exit.OK
 

@@ -212,10 +212,14 @@ class CVConfig:
 
 @dataclass
 class AuditConfig:
-    """The leakage certificate; nothing here changes a score."""
+    """The leakage certificate and the price of a leak; nothing here changes a score.
+
+    ``price`` has a default, so that folders from before it can still be read.
+    """
 
     allow_fail: bool
     permutations: int
+    price: bool = True
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Labels and probabilities -> metrics and reliability curve. Pure functions; the positive class is fake (1)."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self, TypedDict, TypeVar
@@ -140,7 +141,9 @@ class Reliability:
     ``ece`` is the expected calibration error, the mean distance of a bin's probability from its share of fakes (Naeini
     et al. 2015), and ``ece_floor`` its mean for a perfectly calibrated model with these probabilities.
     ``brier = reliability - resolution + uncertainty + within_bins`` (Murphy 1973; the last term, from Stephenson et al.
-    2008, is what rows of one bin differ in). Small reliability and large resolution are good.
+    2008, is what rows of one bin differ in). Small reliability and large resolution are good. ``slope`` and
+    ``intercept`` are those of ``recalibration``: 1 and 0 for calibrated probabilities, a slope below 1 for too extreme
+    ones.
     """
 
     brier: float
@@ -150,6 +153,8 @@ class Reliability:
     within_bins: float
     ece: float
     ece_floor: float
+    slope: float | None
+    intercept: float | None
     curve: tuple[Bin, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -174,6 +179,7 @@ def reliability(y: Labels, probability: Array, groups: Indices | None = None, bi
     distance = float(np.sum(share * (predicted - observed) ** 2))
     resolution = float(np.sum(share * (observed - base) ** 2))
     uncertainty = base * (1 - base)
+    slope, intercept = recalibration(y, probability) or (None, None)
     return Reliability(
         brier=brier,
         reliability=distance,
@@ -182,6 +188,8 @@ def reliability(y: Labels, probability: Array, groups: Indices | None = None, bi
         within_bins=brier - (distance - resolution + uncertainty),
         ece=float(np.sum(share * np.abs(predicted - observed))),
         ece_floor=_calibrated_ece(y, probability, np.arange(len(y)) if groups is None else groups, number),
+        slope=slope,
+        intercept=intercept,
         curve=tuple(
             Bin(int(count), float(mean), float(fakes))
             for count, mean, fakes in zip(counts, predicted, observed, strict=True)
@@ -203,6 +211,30 @@ def _calibrated_ece(y: Labels, probability: Array, groups: Indices, bins: Indice
         drawn = random.random(len(sizes) + len(y))[units] < probability
         errors.append(np.abs(np.bincount(bins, weights=drawn - probability)).sum() / len(y))
     return float(np.mean(errors))
+
+
+def recalibration(y: Labels, probability: Array) -> tuple[float, float] | None:
+    """Slope and intercept of the logistic regression of labels (n,) on the log odds of the probabilities (Cox 1958).
+
+    None where it has no finite solution: no log odds of one class lies among those of the other.
+    """
+    from sklearn.linear_model import LogisticRegression  # here, since a saved model is applied without scikit-learn
+
+    smallest = np.finfo(np.float64).eps
+    clipped = np.clip(probability, smallest, 1 - smallest)
+    log_odds = np.log(clipped) - np.log1p(-clipped)
+    fakes, reals = log_odds[y == 1], log_odds[y == 0]
+    if not len(fakes) or not len(reals) or fakes.min() >= reals.max() or reals.min() >= fakes.max():
+        return None
+    spread = float(log_odds.std())
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            model.fit(log_odds[:, None] / spread, y)
+        except Warning:  # so little overlap that the solution is hardly finite
+            return None
+    return float(model.coef_[0, 0]) / spread, float(model.intercept_[0])
 
 
 @dataclass(frozen=True)

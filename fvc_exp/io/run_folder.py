@@ -35,8 +35,9 @@ class RunFolder:
     plot = FileName("roc_pr_curves.png")
     coefficients = FileName("coefficients.csv")
     provenance = FileName("provenance.json")
-    report = FileName("report.html")  # this and the next two on demand
+    report = FileName("report.html")  # this and the next three on demand
     card = FileName("MODEL_CARD.md")
+    checklist = FileName("checklist.md")
     skops = FileName("model.skops")
     log = FileName("run.log")
     status = FileName("status.json")

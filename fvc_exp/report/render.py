@@ -9,22 +9,28 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fvc_exp.data.columns import LABEL
+from fvc_exp.data.splits import TEST
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.io import files, run_folder
 from fvc_exp.report import run_page, sweep_page, verdict
 from fvc_exp.runs import load, plots
+from fvc_exp.runs.show import with_page
 from fvc_exp.sweeps.folder import SweepFolder
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
 _MISSING = "–"
 
 
-def write_report(path: Path, output: Path | None = None) -> list[Path]:
+def write_report(path: Path, output: Path | None = None, *, checklist: bool = False) -> list[Path]:
     """Write ``report.html`` of a run or sweep, there or to ``output``, and the card of its model; returns the files.
 
+    With ``checklist`` also ``checklist.md`` beside the report: the REFORMS items with the evidence of the run.
+
     Raises:
-        ArtifactError: the folder is neither, is not finished, or a file of it is broken or cannot be written.
+        ArtifactError: the folder is neither, is not finished, or a file of it is broken or cannot be written; or the
+            checklist is asked for a sweep without a best run.
     """
     run: run_page.RunContent | None
     if SweepFolder(path).plan.exists():
@@ -35,13 +41,19 @@ def write_report(path: Path, output: Path | None = None) -> list[Path]:
         title = f"Run {run.files.name}"
     else:
         raise ArtifactError(f"{path}: is neither a run nor a sweep: it holds no status.json and no plan.json")
+    if checklist and run is None:
+        raise ArtifactError(f"{path}: has no best run yet, so there is nothing to fill the checklist with")
     report = output or run_folder.RunFolder(path).report
     files.write_bytes(report, page(title, run, sweep).encode())
     if run is None:
         return [report]
     card = run_folder.RunFolder(run.files.path).card
     files.write_bytes(card, model_card(run).encode())
-    return [report, card]
+    written = [report, card]
+    if checklist:
+        written.append(run_folder.RunFolder(report.parent).checklist)
+        files.write_bytes(written[-1], reforms_checklist(run).encode())
+    return written
 
 
 def page(title: str, run: run_page.RunContent | None, sweep: sweep_page.SweepContent | None) -> str:
@@ -61,8 +73,23 @@ def page(title: str, run: run_page.RunContent | None, sweep: sweep_page.SweepCon
 
 def model_card(run: run_page.RunContent) -> str:
     """The model card in Markdown; every value is escaped where it is put out, as in HTML."""
+    return _markdown("model_card.md.j2", run=run)
+
+
+def reforms_checklist(run: run_page.RunContent) -> str:
+    """The REFORMS checklist (Kapoor et al. 2024) in Markdown: the evidence of the run, or that the author must write.
+
+    Raises:
+        ArtifactError: ``folds.parquet`` of the run is missing or broken.
+    """
+    held_out = run.files.folds.filter(split=TEST)[LABEL].value_counts().sort(LABEL)
+    uses = run_page.count_test_uses(run.files)
+    return _markdown("checklist.md.j2", run=run, held_out=dict(held_out.iter_rows()), uses=uses)
+
+
+def _markdown(template: str, **content: Any) -> str:
     environment = _environment(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
-    return environment.get_template("model_card.md.j2").render(run=run)
+    return environment.get_template(template).render(**content)
 
 
 def _environment(**settings: Any) -> Environment:
@@ -74,6 +101,7 @@ def _environment(**settings: Any) -> Environment:
         "key": _key,
         "setting": sweep_page.setting_text,
         "sentence": _sentence,
+        "with_page": with_page,
         "indented": _indented,
     }
     return environment

@@ -150,11 +150,29 @@ def _data(files: load.LoadedRun) -> Facts:
         ("groups", f"{data['groups']}, by the column {column!r}" if column else "none: no column names them"),
         ("features", str(len(data["features"]))),
         ("cross-validation", f"{len(files.fold_records)} folds on {data['development_rows']} videos, {_named(cv)}"),
-        ("held-out test", f"{data['test_rows']} videos" if data["test_rows"] else "none"),
+        ("held-out test", f"{data['test_rows']} videos{_uses(files)}" if data["test_rows"] else "none"),
         ("missing values", str(sum(data["missing_values"].values()))),
         ("left out", f"{len(data['constant_features'])} constant features, {len(data['unmatched'])} unmatched videos"),
         ("sha256", data["sha256"]),
     )
+
+
+def _uses(files: load.LoadedRun) -> str:
+    uses = count_test_uses(files)
+    return f", scored by {uses} finished runs below {files.outputs}, this one included" if uses else ""
+
+
+def count_test_uses(files: load.LoadedRun) -> int | None:
+    """How many finished runs below ``outputs/`` scored the same held-out videos: equal names, labels and groups.
+
+    A sweep's copy of its best member does not count. None where nothing was held out, or the run lies elsewhere.
+    """
+    wanted, outputs = files.results["data"].get("test_sha256"), files.outputs
+    if not wanted or outputs is None:
+        return None
+    runs = [load.LoadedRun(each.path) for each in load.runs_below(outputs)]
+    # To look for the hash in the text takes a tenth of the time of parsing it.
+    return sum(run.is_finished and wanted.encode() in run.folder.results.read_bytes() for run in runs)
 
 
 def _provenance(files: load.LoadedRun) -> Facts:

@@ -94,6 +94,7 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
             "folds": [model.threshold for model in result.fold_models],
         },
         "nested": result.nested.to_json() if result.nested else None,
+        "price": result.price.to_json() if result.price else None,
         "flags": result.flags,
         "flag_details": result.flag_details,
         "notes": result.notes,

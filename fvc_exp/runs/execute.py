@@ -11,19 +11,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.canonical import write_config
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.data.dataset import Dataset, load_dataset
-from fvc_exp.errors import ArtifactError, FvcError
+from fvc_exp.data.splits import CV
+from fvc_exp.errors import ArtifactError, DataError, FvcError
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.artifacts import provenance, write_result
 from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.show import print_result
 from fvc_exp.stages import pipeline
-from fvc_exp.training.experiment import RunResult, run_experiment
+from fvc_exp.training.experiment import RunResult, leak_price, run_experiment
 from fvc_exp.training.split_dataset import SplitDataset, read_points
 
 log = logging.getLogger(__name__)
@@ -116,6 +118,34 @@ def dataset_of(run: LoadedRun) -> Dataset:
         return prepared_dataset(run.config)
 
 
+def same_rows(run: LoadedRun) -> SplitDataset:
+    """The rows and folds of a finished run.
+
+    Raises:
+        ArtifactError, DataError: as ``dataset_of``, or the data has changed since.
+    """
+    dataset, before = dataset_of(run), run.provenance["data_sha256"]
+    if (found := dataset.content_hash()) != before:
+        raise DataError(f"{run.config.data.root}: the data changed: sha256 was {before}, is {found}")
+    return SplitDataset.of(run.config, dataset)
+
+
+def price_of_run(run: LoadedRun) -> dict[str, Any] | None:
+    """The price of a leak for a finished run that was made without it, as ``results.json`` holds it.
+
+    Raises:
+        ArtifactError, DataError: as ``same_rows``.
+    """
+    if not run.config.audit.price:
+        return None
+    data = same_rows(run)
+    probability = run.predictions.filter(split=CV)["probability"].to_numpy()
+    ends = np.cumsum([len(fold.test) for fold in data.split.folds])
+    with threadpool_limits(limits=1):
+        found = leak_price(run.config, data, np.split(probability, ends[:-1]))
+    return found.to_json() if found else None
+
+
 def train_and_write(
     config: Config,
     folder: run_folder.RunFolder,
@@ -184,7 +214,7 @@ def verify(path: Path) -> Verification:
 
 def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
     fitted_with, before = read_points(run.provenance.get("fitted_with", ())), run.provenance["data_sha256"]
-    data = SplitDataset.of(run.config, dataset).refitted(run.config, fitted_with)
+    data = SplitDataset.of(run.config, dataset).without_price().refitted(run.config, fitted_with)
     if data.data_sha256 != before:
         yield f"data: sha256 was {before}, is {data.data_sha256}"
     with tempfile.TemporaryDirectory(prefix="fvc-verify-") as clean:

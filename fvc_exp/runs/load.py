@@ -47,6 +47,12 @@ class LoadedRun:
         """The name of the folder; in a sweep that is the run id."""
         return self.path.resolve().name
 
+    @property
+    def outputs(self) -> Path | None:
+        """The folder that holds ``runs/`` or ``sweeps/`` with this run in it; None if it lies elsewhere."""
+        above = [each for each in self.path.resolve().parents[:3] if each.name in ("runs", "sweeps")]
+        return above[-1].parent if above else None
+
     def has(self, *names: str) -> bool:
         """Whether all of these files are there, by their names in ``RunFolder``."""
         return all(getattr(self.folder, name).exists() for name in names)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fvc_exp.evaluation import claims
-from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
+from fvc_exp.evaluation.leakage.certificate import CODES, Certificate, CheckOutcome
 from fvc_exp.io.console import frame_table
 from fvc_exp.runs.compare.comparison import Comparison
 from fvc_exp.training import experiment, notes
@@ -28,7 +28,13 @@ _STYLES = {
 def print_certificate(console: Console, certificate: Certificate) -> None:
     """The verdict of the leakage certificate with its reasons, and what it could not check."""
     for line, outcome in certificate.lines():
-        console.print(line, style=_STYLES[outcome], soft_wrap=True, markup=False)
+        console.print(with_page(line), style=_STYLES[outcome], soft_wrap=True, markup=False)
+
+
+def with_page(text: str) -> str:
+    """A sentence that begins with the code of a check or flag, followed by where the code is explained."""
+    code = text.strip().removeprefix("flag: ").removeprefix("not checked: ").partition(":")[0]
+    return f"{text} (docs/checks.md#{code})" if code in CODES or code in notes.FLAGS else text
 
 
 def print_result(console: Console, result: experiment.RunResult, folder: Path) -> None:
@@ -36,15 +42,18 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
     for note in result.notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for flag, models in result.flag_details.items():
-        console.print(f"flag: {flag}: {notes.FLAGS[flag]} ({models})", style="red", markup=False, soft_wrap=True)
+        text = with_page(f"flag: {flag}: {notes.FLAGS[flag]} ({models})")
+        console.print(text, style="red", markup=False, soft_wrap=True)
     console.print(notes.columns_line(result.data.data_facts["columns"]), soft_wrap=True, markup=False)
     console.print(result.final.solver_line(), soft_wrap=True, markup=False)
     console.print(_metric_table(result))
     print_certificate(console, result.certificate)
     calibration = result.reliability
+    slope, intercept = ("-" if each is None else f"{each:.3f}" for each in (calibration.slope, calibration.intercept))
     console.print(
         f"calibration ({result.config.calibration.name}): ECE {calibration.ece:.3f} "
-        f"({calibration.ece_floor:.3f} if it were calibrated perfectly); Brier {calibration.brier:.3f} = "
+        f"({calibration.ece_floor:.3f} if it were calibrated perfectly); slope {slope}, intercept {intercept} (ideal: "
+        f"1, 0); Brier {calibration.brier:.3f} = "
         f"reliability {calibration.reliability:.3f} - resolution {calibration.resolution:.3f} + uncertainty "
         f"{calibration.uncertainty:.3f} + within bins {calibration.within_bins:.3f}",
         soft_wrap=True,
@@ -56,6 +65,8 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
             f"{nested.plain[nested.best]:.3f}, so it is optimistic by {nested.optimism:.3f}",
             soft_wrap=True,
         )
+    if result.price is not None:
+        console.print(f"price of a leak: {result.price.sentence}", soft_wrap=True)
     if result.config.data.name == "demo":
         console.print("The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill.")
     console.print(f"results in {folder}", soft_wrap=True, markup=False)

@@ -1,9 +1,10 @@
 """Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from fvc_exp.config import canonical, schema
-from fvc_exp.errors import ConfigError
+from fvc_exp.errors import ConfigError, FvcError
 from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.io.console import make_console
@@ -62,19 +63,22 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
         chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name
         selection = Selection(len(ranked), results.at_edge(ranked, chosen), choice)
         copy_best(sweep, chosen, selection, plots=plan.plots)
-        console.print(_best_line(sweep, plan), soft_wrap=True, markup=False)
+        for line in _best_lines(sweep, plan):
+            console.print(line, soft_wrap=True, markup=False)
         print_selection(console, files.read_json(run_folder.RunFolder(sweep.best).results))
     console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
 
 
 def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, plots: bool) -> None:
-    """Make ``best/`` a copy of this finished run, with pictures and how it was chosen; unless it is that already.
+    """Make ``best/`` a copy of this finished run, unless it is that already.
+
+    Beside the run's files it holds the pictures, how the run was chosen, and the price of a leak.
 
     Raises:
         ArtifactError: a file of the run is missing or broken, or the folder cannot be written.
     """
     run, best = run_folder.RunFolder(sweep.member(run_id).path), run_folder.RunFolder(sweep.best)
-    found = selection.applied(files.read_json(run.results), tables.read_own(run.predictions))
+    found = selection.applied(files.read_json(run.results), tables.read_run_table(run.predictions))
     with files.exclusive_lock(sweep.lock):
         if _is_copy(best, run, found) and (best.plot.exists() or not plots):
             return
@@ -83,9 +87,20 @@ def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, p
                 files.write_bytes(run_folder.RunFolder(path).plot, _picture(run))
             for file in reversed(run.files()):  # the status last: what a killed process leaves counts as no run
                 if file == run.results:
-                    files.write_json(path / file.name, found)
+                    files.write_json(path / file.name, {**found, "price": _price(run)})
                 elif file.exists():
                     files.write_bytes(path / file.name, file.read_bytes())
+
+
+def _price(run: run_folder.RunFolder) -> dict[str, Any] | None:
+    """The price of a leak, which members are made without; None where the data cannot be used any more."""
+    from fvc_exp.runs import execute, load
+
+    try:
+        return execute.price_of_run(load.LoadedRun(run.path))
+    except FvcError as error:
+        make_console(stderr=True).print(f"best/ has no price of a leak: {error}", soft_wrap=True, markup=False)
+        return None
 
 
 def _picture(run: run_folder.RunFolder) -> bytes:
@@ -97,17 +112,20 @@ def _picture(run: run_folder.RunFolder) -> bytes:
 
 def _is_copy(best: run_folder.RunFolder, run: run_folder.RunFolder, results: dict[str, Any]) -> bool:
     """Whether both are the same attempt at the same configuration, and ``best`` holds these results."""
-    if not (best.status.exists() and best.results.exists()):
+    if not (best.status.exists() and best.results.exists()) or best.status.read_bytes() != run.status.read_bytes():
         return False
-    return best.status.read_bytes() == run.status.read_bytes() and files.read_json(best.results) == results
+    before = files.read_json(best.results)
+    return bool(before == {**results, "price": before["price"]})
 
 
-def _best_line(sweep: folder.SweepFolder, plan: folder.Plan) -> str:
+def _best_lines(sweep: folder.SweepFolder, plan: folder.Plan) -> Iterator[str]:
     found = files.read_json(run_folder.RunFolder(sweep.best).results)
     overrides = next(member.overrides for member in plan.members if member.run_id == found["run_id"])
     test = f"; held-out test AUC {found['test']['auc']:.3f}, F1 {found['test']['f1']:.3f}" if found["test"] else ""
     words = " ".join([found["run_id"], *overrides])
-    return f"best: {words}{test}; audit {audit_mark(found['audit'])}; all of it in {sweep.best}"
+    yield f"best: {words}{test}; audit {audit_mark(found['audit'])}; all of it in {sweep.best}"
+    if found["price"]:
+        yield f"price of a leak: {found['price']['sentence']}"
 
 
 def _runs_again(found: MemberState) -> bool:

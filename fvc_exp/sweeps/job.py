@@ -170,7 +170,8 @@ class SweepCache:
         return _once(
             self._splits,
             repr((found, source, cv, audit, seed)),
-            lambda: SplitDataset(rows, splits.make_split(rows, cv, seed), audit, seed, self._fits),
+            # The price of a leak is for best/ alone, see driver.copy_best.
+            lambda: SplitDataset(rows, splits.make_split(rows, cv, seed), audit, seed, self._fits).without_price(),
         )
 
     def fit_together(

@@ -18,6 +18,7 @@ from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
+from fvc_exp.training.price import Price, price_of, row_folds
 from fvc_exp.training.split_dataset import SplitDataset, candidates, needs_inner_folds
 
 
@@ -72,6 +73,7 @@ class RunResult:
     reliability: metrics.Reliability
     test_reliability: metrics.Reliability | None
     nested: Nested | None
+    price: Price | None
 
     @property
     def dataset(self) -> Dataset:
@@ -157,6 +159,7 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
         reliability=metrics.reliability(dataset.y[scored], np.concatenate(cv.probabilities), groups[scored]),
         test_reliability=metrics.reliability(test_y, test_probability, groups[split.test]) if len(split.test) else None,
         nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
+        price=leak_price(config, data, cv.probabilities),
     )
 
 
@@ -228,6 +231,15 @@ def nested_result(config: Config, data: SplitDataset, cv: CrossValidation, final
     best = max(plain, key=lambda c: plain[c])
     auc = cv.summary["auc"]["mean"]
     return Nested(plain, best, tuple(model.C for model in cv.models), final.C, auc, plain[best] - auc)
+
+
+def leak_price(config: Config, data: SplitDataset, probabilities: Sequence[Array]) -> Price | None:
+    """Cross-validate once more on folds of single rows; ``probabilities`` are those of each fold of ``data``.
+
+    None where that shows nothing, see ``row_folds``.
+    """
+    dealt = row_folds(config, data)
+    return price_of(data, probabilities, dealt, cross_validate(config, dealt).probabilities) if dealt else None
 
 
 def mean_auc(config: Config, data: SplitDataset) -> float:

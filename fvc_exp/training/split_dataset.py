@@ -1,5 +1,6 @@
 """Rows with their split: what all configurations share that are judged on the same folds, fits of a grid included."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -88,6 +89,10 @@ class SplitDataset:
         """
         return cls(dataset, make_split(dataset, config.cv, config.seed), config.audit, config.seed)
 
+    def without_price(self) -> Self:
+        """The same for runs that need no price of a leak."""
+        return replace(self, audit=replace(self.audit, price=False))
+
     def fit(self, config: Config, rows: Indices) -> FittedModel:
         """The pipeline of a configuration fitted to these rows, or what was fitted to them together with others."""
         X = self.dataset.X
@@ -172,8 +177,20 @@ class SplitDataset:
                 "constant": dataset.constant_features,
             },
             "missing_values": dataset.missing_values,
+            "missing_by_class": {
+                name: int(np.isnan(dataset.X[dataset.y == label]).sum()) for label, name in enumerate(CLASSES)
+            },
+            "test_sha256": self.test_sha256,
             "unmatched": dataset.unmatched,
         }
+
+    @cached_property
+    def test_sha256(self) -> str | None:
+        """A hash of names, labels and groups of the held-out rows, whatever their features; None without any."""
+        if not len(self.split.test):
+            return None
+        rows = _row_frame(self.dataset, self.split.test, TEST, None, None).select(KEY, LABEL, "group").sort(KEY)
+        return hashlib.sha256("".join(f"{text}\0" for row in rows.rows() for text in row).encode()).hexdigest()
 
     @cached_property
     def ranges(self) -> tuple[Array, Array]:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from fvc_exp.evaluation.metrics import METRICS, auc, confusion, reliability, score, summarise
+from fvc_exp.evaluation.metrics import METRICS, auc, confusion, recalibration, reliability, score, summarise
 
 CASES = {
     "mixed": (np.array([0, 0, 1, 1, 1, 0, 1]), np.array([0.1, 0.6, 0.7, 0.4, 0.9, 0.5, 0.51])),
@@ -129,3 +130,26 @@ def test_a_perfectly_calibrated_model_of_few_groups_has_this_much_ece(copies: in
     found = reliability((groups % 2), probability, groups).ece_floor
     assert found == pytest.approx(mean, rel=0.06)
     assert found > 0.1
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (3.0, -0.7), (0.2, 2.0)])
+def test_recalibration_is_that_of_scikit_learn(slope: float, intercept: float) -> None:
+    random = np.random.default_rng(0)
+    truth = random.normal(size=500)
+    y = (random.random(500) < 1 / (1 + np.exp(-truth))).astype(np.int64)
+    log_odds = slope * truth + intercept
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12).fit(log_odds[:, None], y)
+    found = reliability(y, 1 / (1 + np.exp(-log_odds)))
+    assert (found.slope, found.intercept) == pytest.approx((model.coef_.item(), model.intercept_.item()), abs=1e-7)
+
+
+@pytest.mark.parametrize("probability", [[0.1, 0.2, 0.8, 0.9], [0.9, 0.8, 0.2, 0.1], [0.5] * 4, [0.1, 0.5, 0.5, 0.9]])
+def test_separated_classes_have_no_recalibration(probability: list[float]) -> None:
+    found = reliability(np.array([0, 0, 1, 1]), np.array(probability))
+    assert (found.slope, found.intercept) == (None, None)
+
+
+def test_recalibration_survives_a_certain_mistake() -> None:
+    found = recalibration(np.array([0, 1, 0, 1, 1, 0]), np.array([1e-300, 0.0, 1.0, 1.0, 0.9, 0.5]))
+    assert found is not None
+    assert np.isfinite(found).all()

@@ -105,6 +105,7 @@ def test_a_failed_audit_stands_first(leaking: Path, copy: Copy) -> None:
     assert words.index("Audit: FAIL") < words.index("group_crossing: ") < words.index("No claim")
     assert "Beats the floor" not in words
     assert "audit failed" in words
+    assert "(docs/checks.md#group_crossing)" in words
 
 
 @pytest.mark.parametrize(

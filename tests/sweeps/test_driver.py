@@ -75,9 +75,11 @@ def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFol
     expected = {path.name: path.read_bytes() for path in run.files() if path.exists()}
     found = {path.name: path.read_bytes() for path in sweep.best.iterdir()}
     assert found.pop("roc_pr_curves.png").startswith(b"\x89PNG")
-    before, after = json.loads(expected.pop("results.json")), json.loads(found.pop("results.json"))
-    assert {key for key in after if before[key] != after[key]} == {"selection", "claim"}
-    assert after["selection"]["of"] == after["claim"]["selected_from"] == 2
+    member, made = json.loads(expected.pop("results.json")), json.loads(found.pop("results.json"))
+    assert {key for key in made if member[key] != made[key]} == {"selection", "claim", "price"}
+    assert made["selection"]["of"] == made["claim"]["selected_from"] == 2
+    assert member["price"] is None
+    assert made["price"]["low"] <= 1, "only best/ has the price of a leak"
     assert found == expected
     assert len(runs_of([sweep.path, sweep.best])) == len(runs_of([sweep.path])) == 2
     assert runs_of([sweep.best])[0].run.selected_from == 2

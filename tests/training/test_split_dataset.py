@@ -61,3 +61,14 @@ def test_no_digit_depends_on_the_number_of_threads(compose_config: Compose, monk
         found.append(data.shared_fits[grid_key(config)].grid.coef)
     assert threads == [min(cpu_count(), len(data.split.folds) + 1), 1]
     np.testing.assert_array_equal(*found)
+
+
+def test_held_out_rows_are_known_by_name_and_missing_values_by_class(compose_config: Compose) -> None:
+    dataset = signal_dataset()
+    dataset.X[:3, 0] = np.nan  # the first group, whose label is real
+    facts = SplitDataset.of(compose_config(), dataset).data_facts
+    assert facts["missing_by_class"] == {"real": 3, "fake": 0}
+    others = replace(dataset, X=dataset.X[:, :2], feature_names=dataset.feature_names[:2])
+    found = [SplitDataset.of(compose_config(seed), others).data_facts["test_sha256"] for seed in ("seed=42", "seed=1")]
+    assert found[0] == facts["test_sha256"] != found[1]
+    assert SplitDataset.of(compose_config("cv.test_size=0"), dataset).data_facts["test_sha256"] is None

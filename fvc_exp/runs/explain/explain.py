@@ -9,12 +9,12 @@ import polars as pl
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Penalty
-from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs import execute, load, plots
 from fvc_exp.runs.explain import analysis
-from fvc_exp.training import experiment, split_dataset
+from fvc_exp.training import experiment
 
 _TABLES = ("coefficients", "importance", "slices")
 _WITH_INTERVAL = ("auc", "average_precision", "f1", "balanced_accuracy")
@@ -164,10 +164,7 @@ def read_insight(path: Path) -> Insight | None:
 
 def _again(run: load.LoadedRun) -> experiment.RunResult:
     """The run's result once more, on its data and folds."""
-    dataset, before = execute.dataset_of(run), run.provenance["data_sha256"]
-    if (found := dataset.content_hash()) != before:
-        raise DataError(f"{run.config.data.root}: the data changed: sha256 was {before}, is {found}")
-    return execute.run_on_one_thread(run.config, split_dataset.SplitDataset.of(run.config, dataset))
+    return execute.run_on_one_thread(run.config, execute.same_rows(run).without_price())
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:

@@ -1,0 +1,115 @@
+"""The price of a leak: what cross-validation would gain if copies of one video could be in training and test."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn.model_selection import StratifiedKFold
+
+from fvc_exp._typing import Array, Indices
+from fvc_exp.config.schema import Config, Scheme
+from fvc_exp.data.columns import CLASSES
+from fvc_exp.data.splits import CV, Fold, Split
+from fvc_exp.evaluation.bootstrap import LEVEL, Scored, cluster_weights
+from fvc_exp.training.split_dataset import SplitDataset
+
+MOST_ROWS = 20_000
+REPLICATES = 200  # enough for a standard error that is within 5 %
+_SEED = 0  # of the sample and the replicates: equal runs get equal prices
+
+
+@dataclass(frozen=True)
+class Price:
+    """Mean AUC over folds of single rows and over folds of whole groups, of the same configuration and rows.
+
+    ``low`` and ``high`` bound the 95 % interval of their difference, by resampling groups. ``rows`` of the
+    ``of_rows`` development rows were used.
+    """
+
+    rows: int
+    of_rows: int
+    auc_rows: float
+    auc_groups: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def sentence(self) -> str:
+        """What the two scores mean; recognition is claimed only where the whole interval is above 0."""
+        claim = f"{self.difference:.3f} of it is recognition" if self.low > 0 else "no recognition shown"
+        part = "" if self.rows == self.of_rows else f", on {self.rows} of {self.of_rows} videos"
+        return (
+            f"AUC with rows dealt at random {self.auc_rows:.3f}, groups kept together {self.auc_groups:.3f}: {claim} "
+            f"(95 % interval of the difference {self.low:.3f} to {self.high:.3f}{part})"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``results.json``."""
+        return {**asdict(self), "sentence": self.sentence}
+
+
+def row_folds(config: Config, data: SplitDataset) -> SplitDataset | None:
+    """The development rows in stratified folds that ignore groups, also inside the training parts.
+
+    Of more than ``MOST_ROWS`` rows, a random sample of whole groups. None where ``audit.price`` is off, folds do not
+    keep groups together, no group has two rows, or the sample has too few rows of a class.
+    """
+    rows, cv = data.split.development, config.cv
+    groups = data.dataset.groups[rows]
+    grouped = data.dataset.group_column is not None and cv.scheme is Scheme.grouped
+    if not (data.audit.price and grouped and len(np.unique(groups)) < len(rows)):
+        return None
+    rows = rows[_sample(groups)]
+    y = data.dataset.y[rows]
+    enough = max(cv.n_splits, 2 * cv.inner_splits)  # all rows are enough, since their groups were
+    if len(rows) < len(groups) and np.bincount(y, minlength=len(CLASSES)).min() < enough:
+        return None
+    parts = StratifiedKFold(cv.n_splits, shuffle=True, random_state=config.seed).split(rows, y)
+    folds = tuple(Fold(0, index, rows[train], rows[test]) for index, (train, test) in enumerate(parts))
+    single = replace(data.dataset, groups=np.arange(len(data.dataset.y)))
+    return SplitDataset(single, Split(rows, rows[:0], folds), data.audit, data.seed)
+
+
+def _sample(groups: Indices) -> Indices:
+    """Places of the rows of randomly chosen whole groups, at most ``MOST_ROWS`` rows; ``groups`` is (n,)."""
+    if len(groups) <= MOST_ROWS:
+        return np.arange(len(groups))
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(_SEED).permutation(len(sizes))
+    return np.flatnonzero(np.isin(codes, order[np.cumsum(sizes[order]) <= MOST_ROWS]))
+
+
+def price_of(
+    data: SplitDataset, probabilities: Sequence[Array], dealt: SplitDataset, dealt_probabilities: Sequence[Array]
+) -> Price:
+    """Compare out-of-fold probabilities of one configuration: of the first repeat of ``data``, and of ``row_folds``.
+
+    Both are lists with one array per fold. Each replicate weighs the groups equally in both, so that the interval is
+    one of paired differences. It does not see that other folds would give other models; the factor sqrt(k / (k - 1))
+    for k folds stands for that, and gives the coverage in ``docs/statistics.md``.
+    """
+    rows = dealt.split.development
+    parts = [_scored(each, found, rows) for each, found in ((dealt, dealt_probabilities), (data, probabilities))]
+    strata = parts[0].strata
+    weights = cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
+    weights = np.column_stack([np.ones(len(strata)), weights])  # the first column gives the scores themselves
+    by_rows, by_groups = (part.scores(weights, ("auc",))["auc"] for part in parts)
+    difference = by_rows - by_groups
+    folds = len(dealt.split.folds)
+    error = np.nanstd(difference[1:], ddof=1) * np.sqrt(folds / (folds - 1))
+    reach = error * stats.t.ppf((1 + LEVEL) / 2, max(len(strata) - 2, 1))
+    scores = (by_rows[0], by_groups[0], difference[0], difference[0] - reach, difference[0] + reach)
+    return Price(len(rows), len(data.split.development), *map(float, scores))
+
+
+def _scored(data: SplitDataset, probabilities: Sequence[Array], rows: Indices) -> Scored:
+    """Those of ``rows`` in the first repeat, with their real groups."""
+    folds = [fold for fold in data.split.folds if fold.repeat == data.split.folds[0].repeat]
+    tested = np.concatenate([fold.test for fold in folds])
+    frame = data.scored_rows.head(len(tested)).with_columns(
+        probability=np.concatenate(probabilities[: len(folds)]), predicted=np.zeros(len(tested), dtype=np.int64)
+    )
+    return Scored.from_predictions(frame.filter(np.isin(tested, rows)), CV)
