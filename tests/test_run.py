@@ -17,7 +17,7 @@ from tests.conftest import ROOT, run_py
 ARTIFACTS = {
     "audit.json",
     *(".hydra", "config.yaml", "metrics.json", "results.json", "predictions.parquet", "folds.parquet"),
-    *("model.joblib", "scaler.joblib", "model.json", "roc_pr_curves.png", "coefficients.csv"),
+    *("model.joblib", "scaler.joblib", "model.json", "roc_pr_curves.png", "roc_pr_curves.svg", "coefficients.csv"),
     *("provenance.json", "status.json", "run.log"),
 }
 

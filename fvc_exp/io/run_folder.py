@@ -32,6 +32,7 @@ class RunFolder:
     scaler = FileName("scaler.joblib")
     portable_model = FileName("model.json")
     plot = FileName("roc_pr_curves.png")
+    plot_svg = FileName("roc_pr_curves.svg")
     coefficients = FileName("coefficients.csv")
     provenance = FileName("provenance.json")
     report = FileName("report.html")  # this and the next two on demand

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from fvc_exp.data.columns import KEY, LABEL
 from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
-from fvc_exp.runs import load, plots
+from fvc_exp.runs import curves, load, plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
 
 P = ParamSpec("P")
@@ -97,8 +97,8 @@ def run_content(files: load.LoadedRun, command: str | None = None) -> RunContent
 
 
 def _curves(predictions: pl.DataFrame, results: Mapping[str, Any]) -> Iterator[Markup]:
-    yield picture("roc", plots.draw_roc, predictions, results)
-    yield picture("precision-recall", plots.draw_precision_recall, predictions, results)
+    yield picture("roc", curves.draw_roc, predictions, results)
+    yield picture("precision-recall", curves.draw_precision_recall, predictions, results)
 
 
 def _coefficients(coefficients: pl.DataFrame) -> Markup | None:
@@ -190,7 +190,7 @@ def _named(values: dict[str, Any]) -> str:
 
 def picture(name: str, draw: Callable[Concatenate[Axes, P], None], *args: P.args, **kwargs: P.kwargs) -> Markup:
     """SVG for inside HTML of what ``draw`` draws with these arguments; ``name`` is unique in the page."""
-    figure = Figure(figsize=(5, 4.2), layout="constrained")
+    figure = Figure(figsize=(4.1, 4.2), layout="constrained")
     axes = figure.add_subplot()
     draw(axes, *args, **kwargs)
     plots.add_legend(figure, loc="outside lower left")

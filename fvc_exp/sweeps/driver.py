@@ -72,17 +72,17 @@ def copy_best(sweep: folder.SweepFolder, run_id: str, *, plots: bool) -> None:
             return
         with files.atomic_folder(best.path) as path:
             if plots:
-                files.write_bytes(run_folder.RunFolder(path).plot, _picture(run))
+                _write_pictures(run, run_folder.RunFolder(path))
             for file in reversed(run.files()):  # the status last: what a killed process leaves counts as no run
                 if file.exists():
                     files.write_bytes(path / file.name, file.read_bytes())
 
 
-def _picture(run: run_folder.RunFolder) -> bytes:
-    from fvc_exp.runs.plots import png_bytes, roc_pr_figure
+def _write_pictures(run: run_folder.RunFolder, target: run_folder.RunFolder) -> None:
+    from fvc_exp.runs.curves import write_curves
 
     data_name = canonical.read_config(run.config).data.name
-    return png_bytes(roc_pr_figure(tables.read_own(run.predictions), files.read_json(run.results), data_name))
+    write_curves(target, tables.read_own(run.predictions), files.read_json(run.results), data_name)
 
 
 def _is_copy(best: run_folder.RunFolder, run: run_folder.RunFolder) -> bool:

@@ -65,7 +65,7 @@ def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFol
     run_members(sweep, [first, second], "1")
     copy_best(sweep, first.run_id, plots=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fvc_exp.runs.plots.roc_pr_figure", raise_torn)
+        patch.setattr("fvc_exp.runs.curves.roc_pr_figure", raise_torn)
         with pytest.raises(ArtifactError, match="torn"):
             copy_best(sweep, second.run_id, plots=True)
     assert load_run(sweep.best).results["run_id"] == first.run_id  # all of the one, or all of the other
@@ -74,6 +74,7 @@ def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFol
     expected = {path.name: path.read_bytes() for path in run.files() if path.exists()}
     found = {path.name: path.read_bytes() for path in sweep.best.iterdir()}
     assert found.pop("roc_pr_curves.png").startswith(b"\x89PNG")
+    assert b"<svg" in found.pop("roc_pr_curves.svg")
     assert found == expected
     assert not list(sweep.path.glob(".best*"))
 
