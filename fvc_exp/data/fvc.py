@@ -15,6 +15,8 @@ from fvc_exp.data import columns
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
+NAME = "Fake Video Corpus"
+
 SEEDS = "FVC.csv"
 
 DUPLICATES = "FVC_dup.csv"
@@ -67,6 +69,12 @@ class Corpus:
             "single_label_groups": int((labels == 1).sum()),
             "videos": len(self.videos),
         }
+
+
+def corpus_folder(source: Path) -> Path | None:
+    """The folder with the corpus files, where ``source`` is that or one of them."""
+    folder = source.parent if source.name in (SEEDS, DUPLICATES) else source
+    return folder if (folder / SEEDS).is_file() else None
 
 
 def read_corpus(folder: Path) -> Corpus:

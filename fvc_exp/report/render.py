@@ -12,7 +12,7 @@ from markupsafe import Markup
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.io import files, run_folder
-from fvc_exp.report import run_page, sweep_page, verdict
+from fvc_exp.report import run_page, sweep_page
 from fvc_exp.runs import load, plots
 from fvc_exp.sweeps.folder import SweepFolder
 
@@ -67,7 +67,7 @@ def model_card(run: run_page.RunContent) -> str:
 
 def _environment(**settings: Any) -> Environment:
     environment = Environment(loader=PackageLoader("fvc_exp.report"), undefined=StrictUndefined, **settings)
-    environment.globals |= {"limits": verdict.LIMITS, "smallest_bin": plots.SMALLEST_BIN}
+    environment.globals["smallest_bin"] = plots.SMALLEST_BIN
     environment.filters |= {
         "score": _score,
         "span": _span,

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fvc_exp.data.columns import KEY, LABEL
+from fvc_exp.report.limits import limits_of
 from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
 from fvc_exp.runs import curves, load, plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
@@ -41,6 +42,7 @@ class RunContent:
     insight: Insight | None
     path: tuple[Markup, ...]
     slices: tuple[Markup, ...]
+    limits: tuple[str, ...]
     data: Facts
     provenance: Facts
     commands: tuple[str, ...]
@@ -90,6 +92,7 @@ def run_content(files: load.LoadedRun, command: str | None = None) -> RunContent
         insight=insight,
         path=tuple(_path(insight)) if insight else (),
         slices=tuple(_slices(insight.slices)) if insight else (),
+        limits=limits_of(files),
         data=_data(files),
         provenance=_provenance(files),
         commands=_commands(files, command),
@@ -146,6 +149,7 @@ def _data(files: load.LoadedRun) -> Facts:
     column = data["group_column"]
     cv = files.results["parameters"]["cv"]
     return (
+        *([("collection", data["corpus"])] if data["corpus"] else []),
         ("videos", f"{data['rows']} ({counts})"),
         ("groups", f"{data['groups']}, by the column {column!r}" if column else "none: no column names them"),
         ("features", str(len(data["features"]))),

@@ -16,6 +16,8 @@ import polars as pl
 
 from fvc_exp._typing import Array
 from fvc_exp.config.canonical import canonical, run_id
+from fvc_exp.config.schema import DataConfig
+from fvc_exp.data import fvc
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.evaluation.bootstrap import fold_dependence
 from fvc_exp.io import files, run_folder, tables
@@ -90,8 +92,13 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
         "flags": result.flags,
         "notes": result.notes,
         "final_model": _final_model(result.final),
-        "data": result.data.data_facts,
+        "data": {**result.data.data_facts, "corpus": fvc.NAME if _is_corpus(result.config.data) else None},
     }
+
+
+def _is_corpus(data: DataConfig) -> bool:
+    """Whether the videos were taken from the id lists of the Fake Video Corpus, or its tables lie beside them."""
+    return data.videos is not None and fvc.corpus_folder(Path(data.root) / data.videos) is not None
 
 
 def _final_model(model: pipeline.FittedModel) -> dict[str, Any]:
