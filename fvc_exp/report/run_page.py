@@ -12,8 +12,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fvc_exp.config.schema import Table
 from fvc_exp.data.columns import KEY, LABEL
-from fvc_exp.report.limits import limits_of
+from fvc_exp.features.extract import COLUMNS
 from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
 from fvc_exp.runs import curves, load, plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
@@ -42,7 +43,6 @@ class RunContent:
     insight: Insight | None
     path: tuple[Markup, ...]
     slices: tuple[Markup, ...]
-    limits: tuple[str, ...]
     data: Facts
     provenance: Facts
     commands: tuple[str, ...]
@@ -63,6 +63,15 @@ class RunContent:
         shown = ("penalty", "C", "l1_ratio", "solver", "class_weight")
         known = {name: self.files.results["parameters"].get(name) for name in shown}
         return ", ".join(f"{name}={value}" for name, value in known.items() if value is not None)
+
+    @property
+    def feature_kinds(self) -> tuple[int, int, int]:
+        """How many features are documented, forensic, and columns of the user's own tables; known by their names."""
+        features = self.files.results["data"]["features"]
+        tables = {f"{table.value}{name}": table for table, names in COLUMNS.items() for name in names}
+        known = [tables[name] for name in features if name in tables]
+        forensic = known.count(Table.forensic)
+        return len(known) - forensic, forensic, len(features) - len(known)
 
     @property
     def is_demo(self) -> bool:
@@ -92,7 +101,6 @@ def run_content(files: load.LoadedRun, command: str | None = None) -> RunContent
         insight=insight,
         path=tuple(_path(insight)) if insight else (),
         slices=tuple(_slices(insight.slices)) if insight else (),
-        limits=limits_of(files),
         data=_data(files),
         provenance=_provenance(files),
         commands=_commands(files, command),

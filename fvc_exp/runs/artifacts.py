@@ -16,7 +16,6 @@ import polars as pl
 
 from fvc_exp._typing import Array
 from fvc_exp.config.canonical import canonical, run_id
-from fvc_exp.config.schema import DataConfig
 from fvc_exp.data import fvc
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.evaluation.bootstrap import fold_dependence
@@ -70,6 +69,8 @@ def portable_model(result: experiment.RunResult) -> PortableModel:
 
 def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
     """The content of ``results.json``."""
+    data = result.config.data
+    is_corpus = data.videos is not None and fvc.corpus_folder(Path(data.root) / data.videos)
     return {
         "run_id": run_id(result.config, data_hash),
         "parameters": canonical(result.config),
@@ -92,13 +93,8 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
         "flags": result.flags,
         "notes": result.notes,
         "final_model": _final_model(result.final),
-        "data": {**result.data.data_facts, "corpus": fvc.NAME if _is_corpus(result.config.data) else None},
+        "data": {**result.data.data_facts, "corpus": fvc.NAME if is_corpus else None},
     }
-
-
-def _is_corpus(data: DataConfig) -> bool:
-    """Whether the videos were taken from the id lists of the Fake Video Corpus, or its tables lie beside them."""
-    return data.videos is not None and fvc.corpus_folder(Path(data.root) / data.videos) is not None
 
 
 def _final_model(model: pipeline.FittedModel) -> dict[str, Any]:

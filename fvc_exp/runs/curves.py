@@ -15,8 +15,6 @@ from fvc_exp.evaluation.bootstrap import LEVEL, REPLICATES, intervals
 from fvc_exp.io import files, run_folder
 from fvc_exp.runs import plots
 
-Step = Literal["pre"] | None
-_DRAWSTYLES = {None: "default", "pre": "steps-pre"}
 _GRID = np.linspace(0.0, 1.0, 1001)
 _PLACE = {"left": 0.06, "right": 0.985, "bottom": 0.285, "top": 0.865, "wspace": 0.15}
 _MOST_FOLDS = 50  # more grey lines tell nothing more
@@ -41,7 +39,7 @@ def roc_pr_figure(predictions: pl.DataFrame, results: Mapping[str, Any], data_na
     draw_precision_recall(right, predictions, results)
     for axes in (left, right):
         plots.add_legend(axes, loc="upper left", bbox_to_anchor=(-0.03, -0.13))
-    figure.suptitle(_title(predictions, results, data_name), fontsize=11, parse_math=False)
+    figure.suptitle(_title(results, data_name), fontsize=11, parse_math=False)
     return figure
 
 
@@ -51,19 +49,14 @@ def draw_roc(axes: Axes, predictions: pl.DataFrame, results: Mapping[str, Any]) 
     The mean is that of the true positive rates at equal false positive rates (Fawcett, Pattern Recognition Letters 27,
     2006, section 8.1), the band one standard deviation of them.
     """
-    curves = []
-    for rows in _folds(predictions):
-        false_rate, true_rate, _ = roc_curve(_is_fake(rows), rows["probability"])
-        curves.append((false_rate, true_rate))
+    curves = [_rates(rows) for rows in _folds(predictions)]
     heights = np.array([np.interp(_GRID, x, y) for x, y in curves])
     heights[:, 0] = 0.0  # where curves themselves may rise at once
-    _draw_folds(axes, curves, None)
-    _draw_mean(axes, _GRID, heights, _mean_label(results, "auc", "AUC"), None)
+    _draw_folds(axes, curves, "default")
+    _draw_mean(axes, _GRID, heights, "default", _label(results, "auc", "AUC"))
     if results["test"]:
-        test = predictions.filter(split="test")
-        false_rate, true_rate, _ = roc_curve(_is_fake(test), test["probability"])
         label = f"held-out test, AUC {results['test']['auc']:.3f}{_auc_interval(predictions)}"
-        axes.plot(false_rate, true_rate, **plots.TEST, label=label)
+        axes.plot(*_rates(predictions.filter(split="test")), **plots.TEST, label=label)
     axes.plot([0, 1], [0, 1], **plots.BASE, label="guessing, AUC 0.500")
     plots.finish_axes(axes, "ROC", "false positive rate", "true positive rate", unit=True)
 
@@ -77,30 +70,26 @@ def draw_precision_recall(axes: Axes, predictions: pl.DataFrame, results: Mappin
     """
     curves = [_recall_and_precision(rows) for rows in _folds(predictions)]
     grid, heights = _mean_steps(curves)
-    _draw_folds(axes, curves, "pre")
-    _draw_mean(axes, grid, heights, _mean_label(results, "average_precision", "AP"), "pre")
+    _draw_folds(axes, curves, "steps-pre")
+    _draw_mean(axes, grid, heights, "steps-pre", _label(results, "average_precision", "AP"))
     if results["test"]:
         label = f"held-out test, AP {results['test']['average_precision']:.3f}"
         test = _recall_and_precision(predictions.filter(split="test"))
-        axes.plot(*test, **plots.TEST, drawstyle=_DRAWSTYLES["pre"], label=label)
+        axes.plot(*test, **plots.TEST, drawstyle="steps-pre", label=label)
     share = float(_is_fake(predictions.filter(split="cv")).mean())
     axes.plot([0, 1], [share, share], **plots.BASE, label=f"share of fakes {share:.3f}")
     plots.finish_axes(axes, "Precision-recall (fake = positive)", "recall", "precision", unit=True)
 
 
-def _title(predictions: pl.DataFrame, results: Mapping[str, Any], data_name: str) -> str:
-    parameters = results["parameters"]
+def _title(results: Mapping[str, Any], data_name: str) -> str:
+    parameters, data = results["parameters"], results["data"]
     model = [f"{name}={parameters[name]}" for name in ("penalty", "C") if name in parameters]
-    model.append(f"cv={parameters['cv']['scheme']}")
     note = " - synthetic corpus" if data_name == "demo" else ""
-    has_groups = results["data"]["group_column"] is not None
-    parts = []
-    for split, name in (("cv", "cross-validated"), ("test", "held out")):
-        rows = predictions.filter(split=split)
-        groups = f" in {rows['group'].n_unique()} groups" if has_groups else ""
-        parts.append(f"{rows['video_path'].n_unique()} videos{groups} {name}")
-    unknown = "" if has_groups else "; groups unknown"
-    return f"{data_name}: {', '.join(model)}{note}\n{', '.join(parts)}{unknown}"
+    groups = f" in {data['groups']} groups" if data["group_column"] else ", groups unknown"
+    return (
+        f"{data_name}: {', '.join([*model, 'cv=' + parameters['cv']['scheme']])}{note}\n"
+        f"{data['rows']} videos{groups}; {data['test_rows']} of them held out"
+    )
 
 
 def _folds(predictions: pl.DataFrame) -> list[pl.DataFrame]:
@@ -109,6 +98,12 @@ def _folds(predictions: pl.DataFrame) -> list[pl.DataFrame]:
 
 def _is_fake(rows: pl.DataFrame) -> Array:
     return (rows[LABEL] == "fake").to_numpy().astype(np.float64)
+
+
+def _rates(rows: pl.DataFrame) -> tuple[Array, Array]:
+    """False and true positive rates."""
+    false_rate, true_rate, _ = roc_curve(_is_fake(rows), rows["probability"])
+    return false_rate, true_rate
 
 
 def _recall_and_precision(rows: pl.DataFrame) -> tuple[Array, Array]:
@@ -134,28 +129,28 @@ def _mean_steps(curves: list[tuple[Array, Array]]) -> tuple[Array, Array]:
     return grid, np.c_[heights[:, :1], heights]
 
 
-def _draw_folds(axes: Axes, curves: list[tuple[Array, Array]], step: Step) -> None:
+def _draw_folds(axes: Axes, curves: list[tuple[Array, Array]], drawstyle: str) -> None:
     """The curves of at most 50 folds."""
     shown = min(len(curves), _MOST_FOLDS)
     label = f"{shown} folds" if shown == len(curves) else f"{shown} of {len(curves)} folds"
     for number, (x, y) in enumerate(curves[:shown]):
-        axes.plot(x, y, **plots.FOLD, drawstyle=_DRAWSTYLES[step], label=label if number == 0 else None)
+        axes.plot(x, y, **plots.FOLD, drawstyle=drawstyle, label=label if number == 0 else None)
 
 
-def _draw_mean(axes: Axes, x: Array, heights: Array, label: str, step: Step) -> None:
+def _draw_mean(axes: Axes, x: Array, heights: Array, drawstyle: str, label: str) -> None:
     """The mean of curves (curves, m), and where there are several, one standard deviation to both sides."""
     mean = heights.mean(axis=0)
-    axes.plot(x, mean, **plots.MEAN, drawstyle=_DRAWSTYLES[step], label=label)
+    axes.plot(x, mean, **plots.MEAN, drawstyle=drawstyle, label=label)
     if len(heights) > 1:
         spread = heights.std(axis=0, ddof=1)
         low, high = np.clip([mean - spread, mean + spread], 0.0, 1.0)
+        step: Literal["pre"] | None = "pre" if drawstyle == "steps-pre" else None
         axes.fill_between(x, low, high, step=step, **plots.BAND, label="± 1 sd of the folds")
 
 
-def _mean_label(results: Mapping[str, Any], metric: str, short: str) -> str:
-    summary = results["cv"][metric]
-    spread = "" if summary["std"] is None else f" ± {summary['std']:.3f}"
-    return f"mean of folds, {short} {summary['mean']:.3f}{spread}"
+def _label(results: Mapping[str, Any], metric: str, short: str) -> str:
+    mean, deviation = results["cv"][metric]["mean"], results["cv"][metric]["std"]
+    return f"mean of folds, {short} {mean:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}")
 
 
 def _auc_interval(predictions: pl.DataFrame) -> str:
