@@ -88,7 +88,7 @@ def _title(results: Mapping[str, Any], data_name: str) -> str:
     groups = f" in {data['groups']} groups" if data["group_column"] else ", groups unknown"
     return (
         f"{data_name}: {', '.join([*model, 'cv=' + parameters['cv']['scheme']])}{note}\n"
-        f"{data['rows']} videos{groups}; {data['test_rows']} of them held out"
+        f"{data['rows']} videos{groups}, {data['test_rows']} videos held out"
     )
 
 
