@@ -71,7 +71,7 @@ class Corpus:
         }
 
 
-def corpus_folder(source: Path) -> Path | None:
+def folder_of_id_lists(source: Path) -> Path | None:
     """The folder with the corpus files, where ``source`` is that or one of them."""
     folder = source.parent if source.name in (SEEDS, DUPLICATES) else source
     return folder if (folder / SEEDS).is_file() else None

@@ -46,7 +46,7 @@ def read_manifest(root: Path, videos: str, *, video_folders: Sequence[Path] | No
         DataError: nothing usable is there, or a value is not allowed; names file, column, row, value.
     """
     source = root / videos
-    if (corpus := fvc.corpus_folder(source)) is not None:
+    if (corpus := fvc.folder_of_id_lists(source)) is not None:
         return _from_corpus(root, corpus, video_folders or (corpus / _FOLDER_OF_VIDEOS,))
     # A stage writes the folder "augmented" and the table "augmented.parquet": that name means the table.
     if source.is_dir() and not _has_table(source):

@@ -70,7 +70,7 @@ def portable_model(result: experiment.RunResult) -> PortableModel:
 def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
     """The content of ``results.json``."""
     data = result.config.data
-    is_corpus = data.videos is not None and fvc.corpus_folder(Path(data.root) / data.videos)
+    is_corpus = data.videos is not None and fvc.folder_of_id_lists(Path(data.root) / data.videos)
     return {
         "run_id": run_id(result.config, data_hash),
         "parameters": canonical(result.config),
