@@ -14,13 +14,15 @@ import polars as pl
 import pytest
 import yaml
 
+from fvc_exp.data.fvc import SEEDS
 from tests.conftest import ROOT, run_py
 from tests.shell import fvc
 
 ARTIFACTS = {
     "audit.json",
     *(".hydra", "config.yaml", "metrics.json", "results.json", "predictions.parquet", "folds.parquet"),
-    *("model.joblib", "scaler.joblib", "feature_names.json", "model.json", "roc_pr_curves.png", "coefficients.csv"),
+    *("model.joblib", "scaler.joblib", "feature_names.json", "model.json", "coefficients.csv"),
+    *("roc_pr_curves.png", "roc_pr_curves.svg"),
     *("provenance.json", "status.json", "run.log"),
 }
 
@@ -109,7 +111,19 @@ def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "FVC_DATA": str(tables)}
     done = run_py("data=fvc", "plots=false", f"outputs={tmp_path / 'out'}", env=environment)
     assert done.returncode == 0, done.stderr
-    assert not (folders(tmp_path / "out")[0] / "roc_pr_curves.png").exists()
+    (folder,) = folders(tmp_path / "out")
+    assert not list(folder.glob("roc_pr_curves.*"))
+    assert json.loads((folder / "results.json").read_text())["data"]["corpus"] is None
+
+
+@pytest.mark.parametrize("videos", [".", "FVC.csv"])
+def test_data_beside_the_id_lists_of_the_corpus_are_the_corpus(tables: Path, tmp_path: Path, videos: str) -> None:
+    (tables / SEEDS).touch()
+    words = ("data=fvc", f"data.root={tables}", f"data.videos={videos}", "plots=false", f"outputs={tmp_path / 'out'}")
+    done = run_py(*words)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((folders(tmp_path / "out")[0] / "results.json").read_text())
+    assert results["data"]["corpus"] == "Fake Video Corpus"
 
 
 def test_equal_runs_started_together_never_collide_and_agree(tables: Path, tmp_path: Path) -> None:
@@ -122,6 +136,11 @@ def test_equal_runs_started_together_never_collide_and_agree(tables: Path, tmp_p
     names = ("metrics.json", "coefficients.csv", "results.json", "predictions.parquet", "folds.parquet", "model.json")
     for name in (*names, "model.joblib", "scaler.joblib"):
         assert len({(folder / name).read_bytes() for folder in found}) == 1
+    swept = run_py("-m", *words, "C=1,10")
+    assert swept.returncode == 0, swept.stderr
+    run_id = json.loads((found[0] / "results.json").read_text())["run_id"]
+    (member,) = (tmp_path / "out").glob(f"sweeps/*/runs/{run_id}")
+    assert (member / "metrics.json").read_bytes() == (found[0] / "metrics.json").read_bytes()
 
 
 REFUSED = {

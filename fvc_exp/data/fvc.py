@@ -14,6 +14,8 @@ from fvc_exp.data import columns
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
+NAME = "Fake Video Corpus"
+
 SEEDS = "FVC.csv"
 
 DUPLICATES = "FVC_dup.csv"
@@ -66,6 +68,12 @@ class Corpus:
             "single_label_groups": int((labels == 1).sum()),
             "videos": len(self.videos),
         }
+
+
+def folder_of_id_lists(source: Path) -> Path | None:
+    """The folder with the corpus files, where ``source`` is that or one of them."""
+    folder = source.parent if source.name in (SEEDS, DUPLICATES) else source
+    return folder if (folder / SEEDS).is_file() else None
 
 
 def read_corpus(folder: Path) -> Corpus:

@@ -46,10 +46,8 @@ def read_manifest(root: Path, videos: str, *, video_folders: Sequence[Path] | No
         DataError: nothing usable is there, or a value is not allowed; names file, column, row, value.
     """
     source = root / videos
-    if source.name in (fvc.SEEDS, fvc.DUPLICATES):
-        source = source.parent
-    if (source / fvc.SEEDS).is_file():
-        return _from_corpus(root, source, video_folders or (source / _FOLDER_OF_VIDEOS,))
+    if (corpus := fvc.folder_of_id_lists(source)) is not None:
+        return _from_corpus(root, corpus, video_folders or (corpus / _FOLDER_OF_VIDEOS,))
     # A stage writes the folder "augmented" and the table "augmented.parquet": that name means the table.
     if source.is_dir() and not _has_table(source):
         return _from_folders(root, source)

@@ -33,6 +33,7 @@ class RunFolder:
     feature_names = FileName("feature_names.json")
     portable_model = FileName("model.json")
     plot = FileName("roc_pr_curves.png")
+    plot_svg = FileName("roc_pr_curves.svg")
     coefficients = FileName("coefficients.csv")
     provenance = FileName("provenance.json")
     report = FileName("report.html")  # this and the next three on demand

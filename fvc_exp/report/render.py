@@ -14,7 +14,7 @@ from fvc_exp.data.splits import TEST
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.io import files, run_folder
-from fvc_exp.report import run_page, sweep_page, verdict
+from fvc_exp.report import run_page, sweep_page
 from fvc_exp.runs import load, plots
 from fvc_exp.runs.show import with_page
 from fvc_exp.sweeps.folder import SweepFolder
@@ -94,7 +94,7 @@ def _markdown(template: str, **content: Any) -> str:
 
 def _environment(**settings: Any) -> Environment:
     environment = Environment(loader=PackageLoader("fvc_exp.report"), undefined=StrictUndefined, **settings)
-    environment.globals |= {"limits": verdict.LIMITS, "smallest_bin": plots.SMALLEST_BIN}
+    environment.globals["smallest_bin"] = plots.SMALLEST_BIN
     environment.filters |= {
         "score": _score,
         "span": _span,

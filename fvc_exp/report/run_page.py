@@ -12,9 +12,11 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fvc_exp.config.schema import Table
 from fvc_exp.data.columns import KEY, LABEL
+from fvc_exp.features.extract import COLUMNS
 from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
-from fvc_exp.runs import load, plots
+from fvc_exp.runs import curves, load, plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
 
 P = ParamSpec("P")
@@ -63,6 +65,15 @@ class RunContent:
         return ", ".join(f"{name}={value}" for name, value in known.items() if value is not None)
 
     @property
+    def feature_kinds(self) -> tuple[int, int, int]:
+        """How many features are documented, forensic, and columns of the user's own tables; known by their names."""
+        features = self.files.results["data"]["features"]
+        tables = {f"{table.value}{name}": table for table, names in COLUMNS.items() for name in names}
+        known = [tables[name] for name in features if name in tables]
+        forensic = known.count(Table.forensic)
+        return len(known) - forensic, forensic, len(features) - len(known)
+
+    @property
     def is_demo(self) -> bool:
         """Whether the data is the synthetic demo corpus."""
         return self.files.data_name == "demo"
@@ -97,8 +108,8 @@ def run_content(files: load.LoadedRun, command: str | None = None) -> RunContent
 
 
 def _curves(predictions: pl.DataFrame, results: Mapping[str, Any]) -> Iterator[Markup]:
-    yield picture("roc", plots.draw_roc, predictions, results)
-    yield picture("precision-recall", plots.draw_precision_recall, predictions, results)
+    yield picture("roc", curves.draw_roc, predictions, results)
+    yield picture("precision-recall", curves.draw_precision_recall, predictions, results)
 
 
 def _coefficients(coefficients: pl.DataFrame) -> Markup | None:
@@ -146,6 +157,7 @@ def _data(files: load.LoadedRun) -> Facts:
     column = data["group_column"]
     cv = files.results["parameters"]["cv"]
     return (
+        *([("collection", data["corpus"])] if data["corpus"] else []),
         ("videos", f"{data['rows']} ({counts})"),
         ("groups", f"{data['groups']}, by the column {column!r}" if column else "none: no column names them"),
         ("features", str(len(data["features"]))),
@@ -208,7 +220,7 @@ def _named(values: dict[str, Any]) -> str:
 
 def picture(name: str, draw: Callable[Concatenate[Axes, P], None], *args: P.args, **kwargs: P.kwargs) -> Markup:
     """SVG for inside HTML of what ``draw`` draws with these arguments; ``name`` is unique in the page."""
-    figure = Figure(figsize=(5, 4.2), layout="constrained")
+    figure = Figure(figsize=(4.1, 4.2), layout="constrained")
     axes = figure.add_subplot()
     draw(axes, *args, **kwargs)
     plots.add_legend(figure, loc="outside lower left")

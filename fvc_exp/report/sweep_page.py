@@ -126,10 +126,10 @@ def _pictures(board: pl.DataFrame, columns: Sequence[str], floors: dict[str, dic
         plots.draw_intervals,
         shown.select(pl.Series("label", labels), pl.col("auc_mean").alias("value"), "low", "high"),
         title=f"The first {len(shown)}",
-        x="AUC with its 95 % interval, where the runs can be compared\ndashed: the best floor",
+        x="AUC with its 95 % interval,\nwhere the runs can be compared\ndashed: the best floor",
         reference=max(scores["auc"] for scores in floors.values()),
     )
-    runs = board.select("penalty", pl.col("C").cast(pl.Float64), pl.col("auc_mean").alias("auc"))
+    runs = board.select("penalty", pl.col("C").cast(pl.Float64), pl.col("auc_mean").alias("auc"), "low", "high")
     runs = runs.filter(pl.col("C").is_finite())  # null where it has no effect
     if runs["C"].n_unique() > 1:
         yield run_page.picture("auc-over-c", plots.draw_auc_over_c, runs)

@@ -12,17 +12,6 @@ from fvc_exp.runs.show import SHOWN
 from fvc_exp.training.notes import FLAGS
 
 JUDGED = ("auc", "average_precision", "log_loss", "brier", "balanced_accuracy", "mcc")  # against floors in words
-LIMITS = (
-    "The features are averages over whole frames. Measured on real face swaps (FaceForensics++ pairs), a swap changes "
-    "them by at most 2.5 %, while they differ by 30 to 150 % between videos of different content: a local manipulation "
-    "is invisible to this model.",
-    "Such features show how a video was encoded, which platform it came from and what it shows. A score above the "
-    "floors may come from these alone, and may not hold for other platforms, years or events.",
-    "Most fakes of the Fake Video Corpus are staged, recycled or wrongly captioned, not synthesised: their pixels are "
-    "genuine, so this model does not detect deepfakes.",
-    "A probability is only as good as its calibration on data like the training data; it is no evidence about a "
-    "single video.",
-)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import polars as pl
 
 from fvc_exp._typing import Array
 from fvc_exp.config.canonical import canonical, run_id
+from fvc_exp.data import fvc
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.evaluation.bootstrap import fold_dependence
 from fvc_exp.io import files, run_folder, tables
@@ -72,6 +73,8 @@ def portable_model(result: experiment.RunResult) -> PortableModel:
 
 def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
     """The content of ``results.json``."""
+    data = result.config.data
+    is_corpus = data.videos is not None and fvc.folder_of_id_lists(Path(data.root) / data.videos)
     return {
         "run_id": run_id(result.config, data_hash),
         "parameters": canonical(result.config),
@@ -99,7 +102,7 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
         "flag_details": result.flag_details,
         "notes": result.notes,
         "final_model": _final_model(result.final),
-        "data": result.data.data_facts,
+        "data": {**result.data.data_facts, "corpus": fvc.NAME if is_corpus else None},
     }
 
 

@@ -173,14 +173,13 @@ def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress 
 
 
 def write_artifacts(folder: run_folder.RunFolder, result: RunResult, *, plots: bool = True) -> None:
-    """Write all files of a result, and its picture unless ``plots`` or its configuration says no."""
+    """Write all files of a result, and its pictures unless ``plots`` or its configuration says no."""
     with threadpool_limits(limits=1):
         write_result(folder, result)
     if result.config.plots and plots:
-        from fvc_exp.runs.plots import png_bytes, roc_pr_figure
+        from fvc_exp.runs.curves import write_curves
 
-        results = files.read_json(folder.results)
-        files.write_bytes(folder.plot, png_bytes(roc_pr_figure(result.predictions(), results, result.config.data.name)))
+        write_curves(folder, result.predictions(), files.read_json(folder.results), result.config.data.name)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fvc_exp.evaluation import claims
-from fvc_exp.evaluation.leakage.certificate import CODES, Certificate, CheckOutcome
+from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
+from fvc_exp.evaluation.leakage.codes import CODES
 from fvc_exp.io.console import frame_table
 from fvc_exp.runs.compare.comparison import Comparison
 from fvc_exp.training import experiment, notes

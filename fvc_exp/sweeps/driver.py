@@ -84,7 +84,7 @@ def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, p
             return
         with files.atomic_folder(best.path) as path:
             if plots:
-                files.write_bytes(run_folder.RunFolder(path).plot, _picture(run))
+                _write_pictures(run, run_folder.RunFolder(path))
             for file in reversed(run.files()):  # the status last: what a killed process leaves counts as no run
                 if file == run.results:
                     files.write_json(path / file.name, {**found, "price": _price(run)})
@@ -103,11 +103,11 @@ def _price(run: run_folder.RunFolder) -> dict[str, Any] | None:
         return None
 
 
-def _picture(run: run_folder.RunFolder) -> bytes:
-    from fvc_exp.runs.plots import png_bytes, roc_pr_figure
+def _write_pictures(run: run_folder.RunFolder, target: run_folder.RunFolder) -> None:
+    from fvc_exp.runs.curves import write_curves
 
     data_name = canonical.read_config(run.config).data.name
-    return png_bytes(roc_pr_figure(tables.read_run_table(run.predictions), files.read_json(run.results), data_name))
+    write_curves(target, tables.read_run_table(run.predictions), files.read_json(run.results), data_name)
 
 
 def _is_copy(best: run_folder.RunFolder, run: run_folder.RunFolder, results: dict[str, Any]) -> bool:

@@ -46,6 +46,10 @@ def visit(browser: WebDriver, pages: dict[str, Path]) -> Open:
     return visit_one
 
 
+WIDE_BOXES = """return [...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth)
+                .map(box => box.textContent.slice(0, 80))"""
+
+
 def column(browser: WebDriver, table: str, number: int) -> list[str]:
     script = (
         "return [...document.querySelectorAll(arguments[0] + ' tbody tr')].map(r => r.cells[arguments[1]].innerText)"
@@ -85,11 +89,33 @@ def test_a_phone_scrolls_tables_but_never_the_page(visit: Open, name: str) -> No
            && each.getBoundingClientRect().right > 390).map(each => each.outerHTML.slice(0, 80))"""
     )
     assert outside == []
-    boxes = "return [...document.querySelectorAll('.scroll')].some(box => box.scrollWidth > box.clientWidth)"
-    assert browser.execute_script(boxes)
+    assert browser.execute_script(WIDE_BOXES)
+    stuck = """const box = document.querySelector('.scroll'); box.scrollLeft = 200;
+               return [...box.querySelectorAll('thead th:first-child, tbody th')].every(
+                 each => Math.abs(each.getBoundingClientRect().left - box.getBoundingClientRect().left) < 2)"""
+    assert browser.execute_script(stuck), "the first column stays"
     smallest = """return Math.min(...[...document.querySelectorAll('main p, main td, main li')]
                   .map(each => parseFloat(getComputedStyle(each).fontSize)))"""
     assert browser.execute_script(smallest) >= 13
+
+
+@pytest.mark.parametrize("name", ["run", "leaking", "sweep"])
+def test_a_desktop_shows_every_column(visit: Open, name: str) -> None:
+    assert visit(name).execute_script(WIDE_BOXES) == []
+
+
+@pytest.mark.parametrize("name", ["run", "sweep"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_picture_cuts_a_word(visit: Open, name: str, width: int) -> None:
+    cut = """return [...document.querySelectorAll('svg text')].filter(text => {
+               const [word, picture] = [text, text.closest('svg')].map(each => each.getBoundingClientRect());
+               return word.left < picture.left || word.right > picture.right + 1 || word.bottom > picture.bottom + 1;
+             }).map(text => text.textContent)"""
+    smallest = """return Math.min(...[...document.querySelectorAll('svg text')].filter(text => text.textContent.trim())
+                  .map(text => text.getBoundingClientRect().height))"""
+    browser = visit(name, width=width)
+    assert browser.execute_script(cut) == []
+    assert browser.execute_script(smallest) >= 9
 
 
 @pytest.mark.parametrize("name", ["run", "leaking"])

@@ -155,7 +155,8 @@ def test_the_model_card_agrees_with_the_run(explained: Path, copy: Copy) -> None
     folder = copy(explained)
     card = write_report(folder)[1].read_text()
     assert re.search(r"\| AUC \| 0\.\d{3} \| 0\.\d{3} to [01]\.\d{3} \|", card)
-    parts = ("- Audit: **PASS**", "floor: all\\_fake |", "pipeline = load_run(", "invisible to this model",
+    parts = ("- Audit: **PASS**", "floor: all\\_fake |", "pipeline = load_run(",
+             "Columns of the user's own tables (5 of 5): ",
              "120 (60 real, 60 fake)", f"    fvc verify {folder}\n")  # fmt: skip
     for text in parts:
         assert text in card

@@ -66,7 +66,7 @@ def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFol
     run_members(sweep, [first, second], "1")
     copy_best(sweep, first.run_id, Selection(1), plots=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fvc_exp.runs.plots.roc_pr_figure", raise_torn)
+        patch.setattr("fvc_exp.runs.curves.roc_pr_figure", raise_torn)
         with pytest.raises(ArtifactError, match="torn"):
             copy_best(sweep, second.run_id, Selection(1), plots=True)
     assert load_run(sweep.best).results["run_id"] == first.run_id  # all of the one, or all of the other
@@ -75,6 +75,7 @@ def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFol
     expected = {path.name: path.read_bytes() for path in run.files() if path.exists()}
     found = {path.name: path.read_bytes() for path in sweep.best.iterdir()}
     assert found.pop("roc_pr_curves.png").startswith(b"\x89PNG")
+    assert b"<svg" in found.pop("roc_pr_curves.svg")
     member, made = json.loads(expected.pop("results.json")), json.loads(found.pop("results.json"))
     assert {key for key in made if member[key] != made[key]} == {"selection", "claim", "price"}
     assert made["selection"]["of"] == made["claim"]["selected_from"] == 2

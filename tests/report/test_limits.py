@@ -1,0 +1,48 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fvc_exp.config.schema import Table
+from fvc_exp.data.fvc import NAME
+from fvc_exp.features.extract import COLUMNS
+from fvc_exp.io.files import read_json
+from fvc_exp.report.render import write_report
+from tests.conftest import edit_json
+
+STAGE2, FORENSIC = ([f"{table.value}{name}" for name in COLUMNS[table]] for table in (Table.stage2, Table.forensic))
+SENTENCES = {
+    "frames": "averages over whole frames",
+    "blind": "a local manipulation is invisible to this model",
+    "traces": "traces of editing",
+    "own": "Columns of the user's own tables (1 of ",
+    "encoded": "show how a video was encoded",
+    "corpus": "does not detect deepfakes",
+    "demo": "synthetic demo corpus: its scores",
+    "always": "A probability is only as good as",
+}
+
+
+@pytest.mark.parametrize(
+    ("features", "corpus", "name", "said"),
+    [
+        (STAGE2, NAME, "fvc", "frames blind encoded corpus"),
+        (STAGE2, None, "demo", "frames blind encoded demo"),
+        (FORENSIC, None, "videos", "traces encoded"),
+        (STAGE2 + FORENSIC, None, "videos", "frames traces encoded"),
+        (["stage2_f1"], None, "fvc", "own"),
+        (["stage2_f1", *STAGE2], None, "fvc", "own frames encoded"),
+    ],
+    ids=["corpus", "demo", "forensic", "both", "own tables", "own and documented"],
+)
+def test_limits_know_features_and_data(
+    leaking: Path, tmp_path: Path, features: list[str], corpus: str | None, name: str, said: str
+) -> None:
+    folder = Path(shutil.copytree(leaking, tmp_path / "run"))
+    data = read_json(folder / "results.json")["data"]
+    edit_json(folder / "results.json", data=data | {"features": features, "corpus": corpus})
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("name: demo", f"name: {name}", 1))
+    page, card = (path.read_text() for path in write_report(folder))
+    for limits in (page.split('id="limits"')[1].split("</ul>")[0], card.split("## Limits")[1].split("## ")[0]):
+        assert {key for key, text in SENTENCES.items() if text in limits} == {*said.split(), "always"}
