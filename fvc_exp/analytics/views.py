@@ -40,7 +40,7 @@ def query_runs(sql: str, folder: Path) -> pl.DataFrame:
 
 
 def runs_view(runs: list[RunFolder]) -> pl.DataFrame:
-    """One row per run: state, parameters, ``cv_<metric>_mean`` and ``_std``, ``test_<metric>``, floors, flags, audit."""
+    """One row per run: state, parameters, ``cv_<metric>_mean``, ``_std``, ``test_<metric>``, floors, flags, audit."""
     return records_frame([_run_row(LoadedRun(run.path)) for run in runs])
 
 
