@@ -252,11 +252,14 @@ def _share_limits(share: float, error: float, groups: float, freedom: float) -> 
 def _loss_limits(loss: float, error: float, counts: GroupCounts) -> tuple[float, float]:
     """Interval of a mean loss, which has a long tail: symmetric in loss^(-1/2), by Student's t.
 
-    The degrees of freedom are those of the class with fewer groups, since its errors may be nearly all of the loss.
+    The degrees of freedom are those of the class with fewer groups, since its errors may be nearly all of the loss; so
+    is the correction of the variance where groups have unequal sizes, k / (k - 1) in place of m / (m - 1).
     """
     if loss == 0.0:
         return 0.0, 0.0
-    step = _quantile(counts.effective_class - 1) * error / (2 * loss)
+    fewest, effective = min(counts.reals, counts.fakes), max(counts.effective_class, 2.0)
+    error *= np.sqrt((1 - 1 / fewest) / (1 - 1 / effective))
+    step = _quantile(effective - 1) * error / (2 * loss)
     return float(loss * (1 + step) ** -2), float(loss * max(1 - step, 0.1) ** -2)
 
 

@@ -25,7 +25,7 @@ _CELLS = 100_000  # groups times replicates
 
 
 @dataclass(frozen=True)
-class Claim:
+class FloorClaim:
     """A score minus that of the best floor, with the sign by which more than 0 is better for every metric.
 
     ``low`` and ``high`` are the interval of the difference, of 90 % for a model that was not chosen, and ``p_value``
@@ -71,13 +71,13 @@ class Claim:
 
 def claims_against_floors(
     predictions: pl.DataFrame, names: Sequence[str], split: str = "cv", *, selected_from: int = 1, seed: int = 0
-) -> dict[str, Claim]:
+) -> dict[str, FloorClaim]:
     """Compare each metric of a model with the best floor by the rows of one split of its ``predictions.parquet``.
 
     Groups are resampled, and model and floor scored on the same draws. The standard error of the difference is that
     under no signal, when the models follow nothing but their training rows (Nadeau and Bengio, see ``bootstrap``); of
-    fewer replicates for many groups, so that it has an error of 2 % up to 50 groups, 4 % at 300, 10 % from 2,000 on. Returns
-    nothing where the groups are too few for an interval.
+    fewer replicates for many groups, so that it has an error of 2 % up to 50 groups, 4 % at 300, 10 %
+    from 2,000 on. Returns nothing where the groups are too few for an interval.
 
     Raises:
         ArtifactError: the predictions hold no row of this split, or not those of the floors.
@@ -101,18 +101,18 @@ def claims_against_floors(
         error = widening * float(np.nanstd(drawn[name] - of_floor, ddof=1))
         difference = sign * (score - floors[floor][name])
         test = difference_test(difference, error, counts.effective - 2, selected_from)
-        found[name] = Claim(name, score, floor, floors[floor][name], difference, *test, selected_from)
+        found[name] = FloorClaim(name, score, floor, floors[floor][name], difference, *test, selected_from)
     return found
 
 
 def claim_against_floor(
     predictions: pl.DataFrame, metric: str = "auc", split: str = "cv", *, selected_from: int = 1
-) -> Claim | None:
+) -> FloorClaim | None:
     """``claims_against_floors`` of one metric; None where the groups are too few for an interval."""
     return claims_against_floors(predictions, (metric,), split, selected_from=selected_from).get(metric)
 
 
-def sentence_of(claim: Claim | None) -> str:
+def sentence_of(claim: FloorClaim | None) -> str:
     """What may be claimed, in words."""
     if claim is not None:
         return claim.sentence

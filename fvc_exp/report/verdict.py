@@ -5,7 +5,7 @@ from typing import Any
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.evaluation.claims import Claim, claim_against_floor, claims_against_floors, sentence_of
+from fvc_exp.evaluation.claims import FloorClaim, claim_against_floor, claims_against_floors, sentence_of
 from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, TITLES
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import SHOWN
@@ -32,7 +32,7 @@ class MetricRow:
     test_interval: Interval | None
     floors: dict[str, float]
     lower_is_better: bool
-    claim: Claim | None
+    claim: FloorClaim | None
 
     @property
     def best_floor(self) -> str:
@@ -68,7 +68,7 @@ def metric_rows(files: LoadedRun) -> list[MetricRow]:
     held_out: dict[str, float] = results["test"] or {}
     cv: dict[str, Interval] = {}
     test: dict[str, Interval] = {}
-    claims: dict[str, Claim] = {}
+    claims: dict[str, FloorClaim] = {}
     if predictions is not None:
         cv = intervals(predictions, "cv", results["fold_dependence"], metrics=SHOWN)
         test = intervals(predictions, "test", 0.0, metrics=SHOWN) if held_out else {}
@@ -121,7 +121,7 @@ def _claim(files: LoadedRun) -> tuple[str, str]:
         return "open", f"No claim is made about its scores: {error}"
 
 
-def graded(claim: Claim | None) -> tuple[str, str]:
+def graded(claim: FloorClaim | None) -> tuple[str, str]:
     """Grade and sentence of a comparison with the best floor."""
     grade = "open" if claim is None else "good" if claim.beats else "bad"
     return grade, sentence_of(claim)

@@ -160,5 +160,7 @@ def _auc_interval(predictions: pl.DataFrame) -> str:
     """
     rows = len(predictions.filter(split="test"))
     replicates = min(max(_MOST_WEIGHTS // rows, _FEWEST_REPLICATES), REPLICATES)
-    interval = intervals(predictions, "test", 0.0, metrics=("auc",), replicates=replicates).get("auc")
-    return "" if interval is None else f" ({100 * LEVEL:.0f} % CI {interval.low:.3f} to {interval.high:.3f})"
+    interval = intervals(predictions, "test", 0.0, metrics=("auc",), replicates=replicates)["auc"]
+    if interval.low is None or interval.high is None:
+        return ""
+    return f" ({100 * LEVEL:.0f} % CI {interval.low:.3f} to {interval.high:.3f})"

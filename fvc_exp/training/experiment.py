@@ -101,7 +101,7 @@ class RunResult:
         return claims.floors_of(self.predictions(), TEST) if len(self.split.test) else None
 
     @cached_property
-    def claim(self) -> claims.Claim | None:
+    def claim(self) -> claims.FloorClaim | None:
         """The cross-validated AUC compared with the best floor; None where the groups are too few."""
         return claims.claim_against_floor(self.predictions())
 

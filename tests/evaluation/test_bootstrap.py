@@ -143,14 +143,16 @@ def coverage(per_class: int, sizes: tuple[int, ...], signal: float, count: int) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signal", [0.0, 1.0, 2.0])
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("per_class", [8, 12, 24, 60])
-def test_intervals_of_few_held_out_groups_cover(per_class: int, sizes: tuple[int, ...], signal: float) -> None:
-    """93 to 97 %, with two binomial errors; the shares are in ``docs/statistics.md``."""
-    shares = coverage(per_class, sizes, signal, 600)
-    error = 2 * np.sqrt(0.05 * 0.95 / 600)
-    assert 0.93 - error <= min(shares.values()) <= max(shares.values()) <= 0.97 + error
+def test_intervals_of_few_held_out_groups_cover(per_class: int, sizes: tuple[int, ...]) -> None:
+    """At least 93 % for every signal, at most 97 % on average over them, with two binomial errors."""
+    found = [coverage(per_class, sizes, signal, 1000) for signal in (0.0, 1.0, 2.0)]
+    error = 2 * np.sqrt(0.05 * 0.95 / 1000)
+    for name in found[0]:
+        shares = [each[name] for each in found]
+        assert min(shares) >= 0.93 - error, (name, shares)
+        assert np.mean(shares) <= 0.97 + error / np.sqrt(3), (name, shares)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fvc_exp.evaluation.claims import Claim
+from fvc_exp.evaluation.claims import FloorClaim
 from fvc_exp.io.files import write_json
 from fvc_exp.report.verdict import MetricRow, graded, metric_rows, verdict_of
 from fvc_exp.runs.compare.comparison import compare
@@ -14,7 +14,7 @@ from fvc_exp.runs.show import SHOWN
 
 
 def metric_row(low: float, high: float) -> MetricRow:
-    claim = Claim("m", 0.6, "prior", 0.5, (low + high) / 2, low, high, p_value=0.01 if low > 0 else 0.5)
+    claim = FloorClaim("m", 0.6, "prior", 0.5, (low + high) / 2, low, high, p_value=0.01 if low > 0 else 0.5)
     floors = {"prior": 0.5, "all_fake": 0.4}
     return MetricRow("m", "m", 0.0, None, None, None, None, floors, lower_is_better=False, claim=claim)
 
@@ -104,7 +104,7 @@ def test_without_a_test_set_there_are_no_test_scores(explained: Path, tmp_path: 
      (0.2, 0.4, "bad", "Not shown to be better")],
 )  # fmt: skip
 def test_claims(difference: float, p_value: float, grade: str, text: str) -> None:
-    found, claim = graded(Claim("auc", 0.7, "prior", 0.5, difference, 0.1, 0.3, p_value, selected_from=9))
+    found, claim = graded(FloorClaim("auc", 0.7, "prior", 0.5, difference, 0.1, 0.3, p_value, selected_from=9))
     assert found == grade
     assert text in claim
     assert "AUC 0.700 against 0.500 of prior" in claim

@@ -10,7 +10,7 @@ import polars as pl
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, statistics
 from fvc_exp.evaluation.bootstrap import Interval, Scored
-from fvc_exp.evaluation.claims import Claim, claim_against_floor
+from fvc_exp.evaluation.claims import FloorClaim, claim_against_floor
 from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.evaluation.statistics import ALPHA
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
@@ -28,7 +28,7 @@ class ComparedRun:
 
     ranked: RankedCandidate
     interval: Interval
-    claim: Claim | None
+    claim: FloorClaim | None
     floor_p_value: float
     audit: str
 
