@@ -13,7 +13,7 @@ from tests.report.folders import make_config
 
 @pytest.fixture(scope="module")
 def result() -> RunResult:
-    return run(make_config("audit.permutations=0", "C=0.2"), signal_dataset())
+    return run(make_config("audit.permutations=0", "C=0.2"), signal_dataset(n_groups=60))
 
 
 @pytest.fixture(scope="module")
