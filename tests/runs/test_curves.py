@@ -101,7 +101,7 @@ def test_at_most_50_folds_are_drawn_and_no_test_curve_without_a_test_set(drawn_f
 def test_pictures_repeat_and_name_the_run(drawn_files: Files) -> None:
     one, two = (curves.roc_pr_figure(*drawn_files, "demo") for _ in range(2))
     assert one.get_suptitle() == (
-        "demo: penalty=elasticnet, C=0.2, cv=grouped - synthetic corpus\n120 videos in 40 groups, 24 videos held out"
+        "demo: penalty=elasticnet, C=0.2, cv=grouped - synthetic corpus\n180 videos in 60 groups, 36 videos held out"
     )
     png = plots.png_bytes(one)
     assert png.startswith(b"\x89PNG")
@@ -112,7 +112,7 @@ def test_the_title_says_that_groups_are_unknown(drawn_files: Files) -> None:
     predictions, numbers = drawn_files
     ungrouped = {**numbers, "data": {**numbers["data"], "group_column": None}}
     title = curves.roc_pr_figure(predictions, ungrouped, "mine").get_suptitle()
-    assert title.endswith("\n120 videos, groups unknown, 24 videos held out")
+    assert title.endswith("\n180 videos, groups unknown, 36 videos held out")
 
 
 def test_png_and_svg_show_the_same_and_legends_cover_no_curve(drawn_files: Files, tmp_path: Path) -> None:
