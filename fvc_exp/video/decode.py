@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
@@ -55,7 +55,9 @@ class PixelReader:
             is_full = frame.color_range == ColorRange.JPEG or kind == "gray"
             return np.take(self._levels_of(int(bits), is_full), values, mode="clip")
         if frame.format.name not in LUMA_PLANE_FORMATS:
-            return self._convert(frame, "gray")
+            # Packed luma of more than 8 bits keeps its matrix, too.
+            is_deep = frame.format.components[0].bits > 8
+            return self._convert(frame, "gray", matrix=Colorspace.ITU601 if is_deep else None)
         values = _first_plane(frame, np.dtype(np.uint8))
         if frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj"):
             return values.copy()  # which outlives the frame
@@ -75,8 +77,10 @@ class PixelReader:
             self._levels[bits, is_full] = rounded.clip(0, 255).astype(np.uint8)
         return self._levels[bits, is_full]
 
-    def _convert(self, frame: av.VideoFrame, pixel_format: str) -> Frame:
-        converted = self._reformatter.reformat(frame, format=pixel_format, threads=1)
+    def _convert(self, frame: av.VideoFrame, pixel_format: str, matrix: Colorspace | None = None) -> Frame:
+        converted = self._reformatter.reformat(
+            frame, format=pixel_format, src_colorspace=matrix, dst_colorspace=matrix, threads=1
+        )
         return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
 
 

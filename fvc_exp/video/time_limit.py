@@ -11,7 +11,7 @@ from fvc_exp.config.schema import LimitsConfig
 
 CPU_SIGNAL, WALL_SIGNAL = signal.SIGPROF, signal.SIGALRM  # what ends the process, by the timers below
 PIXELS_PER_LIMIT = 2 * 10**9  # 960 frames of 1080p; the slowest stage needs 40 of the 120 seconds that come with them
-# Ten times what a film needs that hardly moves, and a sixth of what a file can claim that was made to waste time.
+# A film has about 1,000; frames that repeat, in a file made to waste time, have 60,000.
 PIXELS_PER_BYTE = 10_000
 
 
