@@ -30,10 +30,11 @@ def print_stage(console: Console, name: str, summaries: Mapping[str, runner.Stag
     for table, summary in summaries.items():
         reasons = "".join(f", {count} {reason}" for reason, count in sorted(summary.failed.items()))
         failed = sum(summary.failed.values())
-        kept = f" ({summary.kept} kept, video.retry_failed=true tries again)" if summary.kept else ""
+        if summary.kept:
+            reasons += f" ({summary.kept} kept, video.retry_failed=true tries again)"
         where = str(summary.table) if summary.is_complete else "not complete: other shards are missing"
         console.print(
-            f"{name} ({table}): {summary.done} done, {summary.skipped} skipped, {failed} failed{reasons}{kept}; {where}",
+            f"{name} ({table}): {summary.done} done, {summary.skipped} skipped, {failed} failed{reasons}; {where}",
             soft_wrap=True,
             markup=False,
         )
