@@ -150,7 +150,7 @@ def probe_stream(
         height=stream.height,
         average_rate=_average_rate(stream, count, duration, is_vfr),
         base_rate=float(stream.base_rate) if stream.base_rate else None,
-        bit_rate=_stated_bit_rate(stream) or _measured_bit_rate(packets, duration),
+        bit_rate=_bit_rate(stream, packets, duration),
         stated_bit_rate=_stated_bit_rate(stream),
         duration=duration,
         container=container.format.name,
@@ -210,7 +210,9 @@ def _stated_bit_rate(stream: av.VideoStream) -> int | None:
     return stream.bit_rate if stream.bit_rate not in (0, MPEG_VARIABLE_RATE) else None
 
 
-def _measured_bit_rate(packets: Packets, duration: float | None) -> float | None:
+def _bit_rate(stream: av.VideoStream, packets: Packets, duration: float | None) -> float | None:
+    if stated := _stated_bit_rate(stream):
+        return float(stated)
     return 8.0 * float(packets.sizes.sum()) / duration if duration else None
 
 

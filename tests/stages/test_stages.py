@@ -187,7 +187,7 @@ def test_a_long_clip_may_take_more_than_the_limit_of_a_short_one(tmp_path: Path)
     (tmp_path / "fake").mkdir()
     short = write_clip(tmp_path / "short.mp4", moving_frames(40, 1080, 1920), x264("bframes=0"))
     repeat(short, tmp_path / "real" / "long.mp4", 30)
-    limits = replace(LIMITS, cpu_seconds=20, wall_seconds=None)
+    limits = replace(LIMITS, cpu_seconds=25, wall_seconds=None)
     assert run_stage("augment", tmp_path, augmentations=1, limits=limits).failed == {}
 
 

@@ -131,10 +131,7 @@ def test_flipped_bytes_are_counted_and_their_frames_left_out(whole: Path, tmp_pa
     frames = source.read(collect)
     with av.open(str(path)) as container:
         container.streams.video[0].thread_count = 1
-        decoded = list(container.decode(video=0))
-    groups = [number for number, frame in enumerate(decoded) if frame.key_frame]
-    assert groups == [0, 20, 40, 60, 80]
-    flagged = [number for number, frame in enumerate(decoded) if frame.is_corrupt]
+        flagged = [number for number, frame in enumerate(container.decode(video=0)) if frame.is_corrupt]
     untrusted = {number for fault in flagged for number in range(fault, fault // 20 * 20 + 20)}
     assert (outcome(source).frames_corrupt, outcome(source).frames_ok) == (len(untrusted), 100 - len(untrusted))
     assert 0 < len(flagged) < len(untrusted) < 60
@@ -165,22 +162,13 @@ GROUPS = [(0, True), (2, False), (3, False), (1, False), (5, False), (6, False),
 
 @pytest.mark.parametrize(
     ("faulty", "trusted"),
-    [
-        ([], [0, 1, 2, 3, 4, 5, 6, 7]),
-        ([1], [0, 6, 7]),
-        ([2], [0, 3, 6, 7]),
-        ([4], [0, 1, 2, 3]),
-        ([5], [0, 1, 2, 3, 6]),
-    ],
+    [((), "01234567"), ((1,), "067"), ((2,), "0367"), ((4,), "0123"), ((5,), "01236")],
     ids=["none", "P-frame", "B-frame", "key frame", "leading B-frame"],
 )
-def test_a_fault_reaches_what_is_decoded_after_it_up_to_the_next_key_frame(
-    faulty: list[int], trusted: list[int]
-) -> None:
-    seen = [SeenFrame(packet, is_key, is_corrupt=False) for packet, is_key in GROUPS]
-    assert trusted_frames(seen, faulty) == trusted
-    flagged = [replace(frame, is_corrupt=frame.packet in faulty) for frame in seen]
-    assert trusted_frames(flagged, []) == trusted
+def test_a_fault_reaches_what_is_decoded_from_it_on(faulty: tuple[int, ...], trusted: str) -> None:
+    good = [SeenFrame(packet, is_key, is_corrupt=False) for packet, is_key in GROUPS]
+    flagged = [SeenFrame(packet, is_key, is_corrupt=packet in faulty) for packet, is_key in GROUPS]
+    assert trusted_frames(good, faulty) == trusted_frames(flagged, ()) == list(map(int, trusted))
 
 
 def test_nothing_decodable_is_an_error(whole: Path, tmp_path: Path) -> None:

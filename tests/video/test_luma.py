@@ -11,16 +11,13 @@ from numpy.typing import NDArray
 from fvc_exp.video.decode import PixelReader, SampledFrames
 from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames
 
+FORMATS = {8: "yuv420p", 10: "yuv420p10le", 12: "yuv420p12le"}
 X265 = {"preset": "ultrafast", "x265-params": "lossless=1:log-level=none:pools=none:frame-threads=1"}
 VP9 = {"lossless": "1", "threads": "1", "cpu-used": "8", "deadline": "realtime"}
 LOSSLESS = {
-    f"{name}-{depth}": Encoding(codec, suffix, f"yuv420p{'' if depth == 8 else f'{depth}le'}", options)
-    for name, codec, suffix, options, depths in (
-        ("ffv1", "ffv1", ".mkv", {}, (8, 10, 12)),
-        ("x265", "libx265", ".mp4", X265, (8, 10, 12)),
-        ("vp9", "libvpx-vp9", ".webm", VP9, (8,)),  # PyAV's libvpx encodes no more bits
-    )
-    for depth in depths
+    **{f"ffv1-{bits}": Encoding("ffv1", ".mkv", name) for bits, name in FORMATS.items()},
+    **{f"x265-{bits}": Encoding("libx265", ".mp4", name, X265) for bits, name in FORMATS.items()},
+    "vp9-8": Encoding("libvpx-vp9", ".webm", options=VP9),  # PyAV's libvpx encodes no more bits
 }
 LOSSY = {
     "prores-10": Encoding("prores_ks", ".mov", "yuv422p10le", {"profile": "3", "qscale": "1"}),
@@ -99,5 +96,5 @@ def test_other_deep_formats(pixel_format: str) -> None:
 @pytest.mark.parametrize("pixel_format", ["p010le", "y210le"])
 def test_packed_deep_formats_keep_their_matrix(pixel_format: str) -> None:
     frame = make_frame(original(ColorRange.MPEG), "yuv422p", ColorRange.MPEG, MATRICES["bt709"])
-    errors = PixelReader().luma(frame.reformat(format=pixel_format)).astype(np.int64) - PixelReader().luma(frame)
+    errors = PixelReader().luma(frame.reformat(format=pixel_format)) - PixelReader().luma(frame).astype(np.int64)
     assert np.abs(errors).mean() < 0.6
