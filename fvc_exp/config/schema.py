@@ -156,11 +156,14 @@ class SamplingConfig:
 
 @dataclass
 class LimitsConfig:
-    """The limits of one video; one that exceeds a limit gets an error row."""
+    """The limits of one video; one that exceeds a limit gets an error row.
+
+    ``wall_seconds`` None means ten times ``cpu_seconds``.
+    """
 
     max_pixels: int
     cpu_seconds: float
-    wall_seconds: float
+    wall_seconds: float | None
     memory_mb: int
 
 

@@ -137,7 +137,8 @@ def _video_rules(video: VideoConfig) -> list[Rule]:
          "a share above 0, up to 1"),
         ("video.sampling.min_frames", least, 1 <= least <= most,
          f"an integer from 1 to video.sampling.max_frames={most}"),
-        *((f"video.limits.{name}", value, value > 0, "above 0") for name, value in vars(video.limits).items()),
+        *((f"video.limits.{name}", value, value is None or value > 0, "above 0")
+          for name, value in vars(video.limits).items()),
         ("video.augmentations", video.augmentations, video.augmentations >= 0, "an integer of at least 0"),
         ("video.max_size", size, size >= MIN_SCALED_SIZE and size % 2 == 0, f"even and at least {MIN_SCALED_SIZE}"),
         ("video.workers", workers, workers is None or workers >= 1, "an integer of at least 1, or null"),

@@ -14,7 +14,13 @@ from fvc_exp.io import tables
 
 GROUP = "group"
 
-VIDEO_EXTENSIONS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
+VIDEO_EXTENSIONS = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".gif"),
+        *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
+    }
+)
+SKIPPED = "not_a_video_name"  # the count of the files that end in none of these
 
 _FOLDER_OF_VIDEOS = "videos"  # below the folder that holds the corpus files
 
@@ -94,7 +100,7 @@ def _from_folders(root: Path, folder: Path) -> Manifest:
     if not rows:
         extensions = ", ".join(sorted(VIDEO_EXTENSIONS))
         raise DataError(f"{folder}: no video below {' or '.join(columns.CLASSES)} ({extensions})")
-    return _manifest(pl.DataFrame(rows), folder, {"not_a_video_name": ignored})
+    return _manifest(pl.DataFrame(rows), folder, {SKIPPED: ignored})
 
 
 def _from_corpus(root: Path, folder: Path, video_folders: Sequence[Path]) -> Manifest:

@@ -16,7 +16,7 @@ from fvc_exp.video.decode import Sample, SampledFrames
 from fvc_exp.video.probe import Probe
 
 # Change it with any change of a definition: tables of different versions must not be mixed.
-FEATURE_VERSION = "1"
+FEATURE_VERSION = "2"
 
 COLUMNS: Mapping[Table, tuple[str, ...]] = MappingProxyType(
     {

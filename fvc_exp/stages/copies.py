@@ -43,7 +43,8 @@ def run_augment(
     rows = _rows(videos, video.augmentations)
     units = [_unit(row) for row in rows.iter_rows(named=True)]
     settings = fingerprint(version=perturb.AUGMENT_VERSION, seed=seed)
-    store = TableStore(root / f"{tasks.AUGMENTED}.parquet", AUGMENTED_COLUMNS, settings, root=root, output=columns.KEY)
+    path = root / f"{tasks.AUGMENTED}.parquet"
+    store = TableStore(path, AUGMENTED_COLUMNS, settings, limits=video.limits, root=root, output=columns.KEY)
     summaries = run_units(
         {tasks.AUGMENTED: store},
         units,
@@ -75,7 +76,8 @@ def run_scale(videos: pl.DataFrame, *, root: Path, video: VideoConfig, options: 
     ]
     # The sampled frames are key frames, so copies made for another sampling hold other pixels.
     settings = fingerprint(version=rewrite.SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
-    store = TableStore(root / f"{tasks.SCALED}.parquet", SCALED_COLUMNS, settings, root=root, output="scaled_path")
+    path = root / f"{tasks.SCALED}.parquet"
+    store = TableStore(path, SCALED_COLUMNS, settings, limits=video.limits, root=root, output="scaled_path")
     destination = tasks.Destination(root, store.scratch)
     summaries = run_units(
         {tasks.SCALED: store},

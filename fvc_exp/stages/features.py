@@ -94,4 +94,4 @@ def _store(table: Table, path: Path, video: VideoConfig) -> TableStore:
     settings = fingerprint(
         table=table.name, columns=list(columns), version=FEATURE_VERSION, sampling=asdict(video.sampling)
     )
-    return TableStore(path, columns, settings)
+    return TableStore(path, columns, settings, limits=video.limits)

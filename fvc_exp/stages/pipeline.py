@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, Stage, Table
-from fvc_exp.data.manifest import read_manifest
+from fvc_exp.data import manifest
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
@@ -30,6 +30,8 @@ def print_stage(console: Console, name: str, summaries: Mapping[str, runner.Stag
     for table, summary in summaries.items():
         reasons = "".join(f", {count} {reason}" for reason, count in sorted(summary.failed.items()))
         failed = sum(summary.failed.values())
+        if summary.kept:
+            reasons += f" ({summary.kept} kept, video.retry_failed=true tries again)"
         where = str(summary.table) if summary.is_complete else "not complete: other shards are missing"
         console.print(
             f"{name} ({table}): {summary.done} done, {summary.skipped} skipped, {failed} failed{reasons}; {where}",
@@ -108,10 +110,13 @@ def _inputs(config: Config) -> pl.DataFrame:
     """The videos that the user named."""
     if config.data.videos is None:
         raise DataError(f"data={config.data.name} names no videos: set data.videos to a table or folder in data.root")
-    manifest = read_manifest(Path(config.data.root), config.data.videos)
-    for what, count in manifest.counts.items():
-        log.debug("%s: %s: %d", manifest.source, what, count)
-    return manifest.videos
+    found = manifest.read_manifest(Path(config.data.root), config.data.videos)
+    for what, count in found.counts.items():
+        log.debug("%s: %s: %d", found.source, what, count)
+    if skipped := found.counts.get(manifest.SKIPPED):
+        read = ", ".join(sorted(manifest.VIDEO_EXTENSIONS))
+        log.warning("%s: %d files are skipped, as their names end in none of %s", found.source, skipped, read)
+    return found.videos
 
 
 def _videos(config: Config) -> pl.DataFrame:

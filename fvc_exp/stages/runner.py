@@ -14,9 +14,10 @@ from fvc_exp.config.schema import VideoConfig
 from fvc_exp.data.columns import KEY
 from fvc_exp.stages.table_store import OWN_COLUMNS, Source, TableStore, find_source, states
 from fvc_exp.stages.tasks import Task
-from fvc_exp.video.worker_pool import Failed, run_in_workers
+from fvc_exp.video.worker_pool import Failed, WorkerFailure, run_in_workers
 
 Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table
+_HANG = WorkerFailure.timeout.value
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,14 @@ class Options:
 class StageSummary:
     """Videos of this shard: done now, finished before, and how many failed (now or before) per error class.
 
-    ``is_complete`` says whether ``table`` was written; else other shards still have rows to add.
+    ``kept`` of the failures are from before and were not tried again. ``is_complete`` says whether ``table`` was
+    written; else other shards still have rows to add.
     """
 
     done: int
     skipped: int
     failed: Mapping[str, int]
+    kept: int
     table: Path
     is_complete: bool
 
@@ -121,7 +124,9 @@ def _plan(stores: Mapping[str, TableStore], units: Sequence[Unit], root: Path, o
     kept = {}
     for name, store in stores.items():
         rows = store.finished(current)
-        kept[name] = set(rows[KEY] if not options.retry_failed else rows.filter(pl.col("error_class").is_null())[KEY])
+        # A hang may be the fault of the machine.
+        failures = pl.col("error_class").is_not_null() if options.retry_failed else pl.col("error_class") == _HANG
+        kept[name] = set(rows[KEY]) - set(rows.filter(failures)[KEY])
     for unit in plan.shard:
         missing = tuple(name for name in stores if unit.key not in kept[name])
         source = plan.sources[unit.key]
@@ -165,6 +170,7 @@ def _summary(
     rows = store.finished(current).filter(pl.col(KEY).is_in(keys))
     good = rows.filter(pl.col("error_class").is_null())[KEY]
     done = len(pending.intersection(good))
-    failed = Counter(rows["error_class"].drop_nulls())
-    is_complete = store.merge(current, carried)
-    return StageSummary(done, len(good) - done, dict(sorted(failed.items())), store.path, is_complete)
+    bad = rows.filter(pl.col("error_class").is_not_null())
+    failed = dict(sorted(Counter(bad["error_class"]).items()))
+    kept = len(set(bad[KEY]) - pending)
+    return StageSummary(done, len(good) - done, failed, kept, store.path, store.merge(current, carried))

@@ -15,13 +15,14 @@ import socket
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import polars as pl
 
+from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.io.tables import collect, scan_table
@@ -89,16 +90,25 @@ def states(sources: Mapping[str, Source]) -> pl.DataFrame:
 class TableStore:
     """The rows of one table. Use as a context manager: leaving it writes what is still in memory.
 
-    ``columns`` are those that the stage computes, ``settings`` the fingerprint of what they depend on. Where a row also
-    stands for a file that the stage wrote, ``output`` names the column with its path below ``root``.
+    ``columns`` are those that the stage computes, ``settings`` the fingerprint of what they depend on. A failure
+    depends on the ``limits``, too: under others it is measured again, and good rows stay. Where a row also stands for a
+    file that the stage wrote, ``output`` names the column with its path below ``root``.
     """
 
     def __init__(
-        self, path: Path, columns: Schema, settings: str, *, root: Path | None = None, output: str | None = None
+        self,
+        path: Path,
+        columns: Schema,
+        settings: str,
+        *,
+        limits: LimitsConfig | None = None,
+        root: Path | None = None,
+        output: str | None = None,
     ) -> None:
         self.path = path.with_name(path.name if path.suffix == ".parquet" else f"{path.name}.parquet")
         self.parts = self.path.with_suffix(".parts")
         self.settings = settings
+        self.failure_settings = fingerprint(settings=settings, limits=asdict(limits)) if limits else settings
         self.root, self.output = root, output
         sizes: Schema = {OUTPUT_SIZE: pl.Int64} if output else {}
         self.schema: Schema = {KEY: pl.String, **columns, **ERROR_COLUMNS, **SETTINGS_COLUMNS, **sizes}
@@ -124,7 +134,7 @@ class TableStore:
         """Take the row of one video; it reaches the disk with the next part."""
         facts = {KEY: key, "settings": self.settings, "file_size": source.size, "file_mtime_ns": source.mtime_ns}
         if isinstance(result, worker_pool.Failed):
-            facts |= {"error": result.message, "error_class": result.error_class}
+            facts |= {"error": result.message, "error_class": result.error_class, "settings": self.failure_settings}
         else:
             facts |= result
         self._rows.append({name: facts.get(name) for name in self.schema})
@@ -186,7 +196,8 @@ class TableStore:
         return self._of_these_settings(collect(frame, source))
 
     def _of_these_settings(self, frame: pl.DataFrame) -> pl.DataFrame:
-        rows = frame.filter(pl.col("settings") == self.settings)
+        good, bad = pl.lit(self.settings), pl.lit(self.failure_settings)
+        rows = frame.filter(pl.col("settings") == pl.when(pl.col("error_class").is_null()).then(good).otherwise(bad))
         return rows.select(list(self.schema)) if len(rows) else pl.DataFrame(schema=self.schema)
 
     def _valid(self, stored: pl.DataFrame, current: pl.DataFrame) -> pl.DataFrame:

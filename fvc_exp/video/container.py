@@ -1,7 +1,8 @@
 """Opening video files that may be damaged or hostile, and the ways in which a file can fail."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator, Set
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fvc_exp.errors import VideoError
 # Without the two lists a text file named .mp4 can make FFmpeg open other files or the network (ffconcat, HLS,
 # concat:).
 SAFE_OPEN = {
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,gif",
     "protocol_whitelist": "file",
     # Opening decodes a frame of each stream to learn its pixel format, which takes as long as all the rest of a probe.
     # The option reaches only those decoders.
@@ -41,13 +42,13 @@ def video_error(kind: Failure, path: Path, reason: str) -> VideoError:
 
 @contextmanager
 def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Open a local video file and its first video stream, set up for one decoding thread.
+    """Open a local video file and the video stream that players show, set up for one decoding thread.
 
     Raises VideoError when the file is missing, is no video, is of a container or protocol that is not
     allowed, has no video stream, or is larger than ``limits.max_pixels`` a frame.
     """
     with _open_container(path, limits) as container:
-        stream = _video_stream(path, container)
+        stream = _video_stream(path, container, limits)
         if stream.width * stream.height > limits.max_pixels:
             size = f"{stream.width}x{stream.height} = {stream.width * stream.height} pixels"
             raise video_error(Failure.too_large, path, f"a frame of {size} exceeds max_pixels {limits.max_pixels}")
@@ -82,12 +83,39 @@ def _open_container(path: Path, limits: LimitsConfig) -> av.container.InputConta
         raise video_error(Failure.missing, path, f"cannot be read ({error.strerror})") from error
 
 
-def _video_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
-        # PyAV leaves the context None where the codec has no decoder, which its annotations do not say.
-        if getattr(stream, "codec_context", None) is None:
-            raise video_error(Failure.decode_failed, path, "no decoder for the codec of the video stream")
-        return stream
-    raise video_error(Failure.no_video_stream, path, "holds no video stream")
+def _video_stream(path: Path, container: av.container.InputContainer, limits: LimitsConfig) -> av.VideoStream:
+    """The track that a player shows: one with several frames, marked as default, and the largest of these."""
+    tracks = [track for track in container.streams.video if not track.disposition & Disposition.attached_pic]
+    if not tracks:
+        raise video_error(Failure.no_video_stream, path, "holds no video stream")
+    moving = {track.index for track in tracks}
+    if len(tracks) > 1:
+        with _open_container(path, limits) as other:
+            moving = _tracks_of_several_frames(other, moving)
+
+    def rank(track: av.VideoStream) -> tuple[bool, bool, int]:
+        is_default = bool(track.disposition & Disposition.default)
+        return track.index in moving, is_default, track.width * track.height if _has_decoder(track) else 0
+
+    chosen = max(tracks, key=rank)
+    if not _has_decoder(chosen):
+        raise video_error(Failure.decode_failed, path, "no decoder for the codec of the video stream")
+    return chosen
+
+
+def _has_decoder(track: av.VideoStream) -> bool:
+    # PyAV leaves the context None where the codec has no decoder, which its annotations do not say.
+    return getattr(track, "codec_context", None) is not None
+
+
+def _tracks_of_several_frames(container: av.container.InputContainer, tracks: Set[int]) -> set[int]:
+    """Those of ``tracks``, by index, that have more than one packet; the container is read as far as needed."""
+    counts: Counter[int] = Counter()
+    found: set[int] = set()
+    with suppress(av.FFmpegError):  # damage shows when the packets are read for good
+        for packet in container.demux([container.streams[index] for index in sorted(tracks)]):
+            counts[packet.stream_index] += packet.size > 0
+            found = {index for index, count in counts.items() if count > 1}
+            if found == tracks:
+                break
+    return found

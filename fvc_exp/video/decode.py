@@ -1,20 +1,22 @@
 """Decoded frames of a video: only the sampled ones where that is exact, all of them where it is not."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.video import container, packets, probe
+from fvc_exp.video import container, packets, probe, time_limit
 
 # Formats whose first plane is 8-bit luma, one byte per pixel.
 LUMA_PLANE_FORMATS = frozenset(
@@ -29,27 +31,36 @@ LUMA_PLANE_FORMATS = frozenset(
 BLACK, WHITE = 16, 235
 STRETCH = 255 / (WHITE - BLACK)
 
+# Formats whose first plane is luma of more than 8 bits in two bytes. Grey is in full range, as it is with 8 bits.
+DEEP_LUMA = re.compile(r"(yuva?4\d\dp|gray)(9|10|12|14|16)(le|be)")
+
 
 class PixelReader:
     """Turns decoded frames into arrays, with one conversion context for all frames and one thread."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self._levels: dict[tuple[int, bool], Frame] = {}
 
     def luma(self, frame: av.VideoFrame) -> Frame:
         """The luma of a frame in full range 0 to 255, height x width.
 
-        8-bit planar formats are read from the plane itself; any other format, 10-bit among them, goes through
-        FFmpeg's conversion to 8-bit gray, which gives the same values where both apply.
+        Planar formats are read from the plane itself, rounded once. Any other format goes through FFmpeg's conversion
+        to 8-bit gray, which gives the same values of 8-bit planes without a tag of their colours; of those with one
+        it changes the matrix.
         """
+        if deep := DEEP_LUMA.fullmatch(frame.format.name):
+            kind, bits, order = deep.groups()
+            values = _first_plane(frame, np.dtype("<u2" if order == "le" else ">u2"))
+            is_full = frame.color_range == ColorRange.JPEG or kind == "gray"
+            return np.take(self._levels_of(int(bits), is_full), values, mode="clip")
         if frame.format.name not in LUMA_PLANE_FORMATS:
-            return self._convert(frame, "gray")
-        plane = frame.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        values = rows[: plane.height, : plane.width]
+            # Packed luma of more than 8 bits keeps its matrix, too.
+            is_deep = frame.format.components[0].bits > 8
+            return self._convert(frame, "gray", matrix=Colorspace.ITU601 if is_deep else None)
+        values = _first_plane(frame, np.dtype(np.uint8))
         if frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj"):
-            # The copy detaches the pixels from the decoder's buffer, which PyAV frees with the frame.
-            return values.copy()
+            return values.copy()  # which outlives the frame
         # Rounded and clipped to 0 and 255. No integer falls halfway, so rounding cannot differ between processors.
         return np.asarray(cv2.addWeighted(values, STRETCH, values, 0, -BLACK * STRETCH), dtype=np.uint8)
 
@@ -57,9 +68,27 @@ class PixelReader:
         """The frame as height x width x (red, green, blue), converted by FFmpeg."""
         return self._convert(frame, "rgb24")
 
-    def _convert(self, frame: av.VideoFrame, pixel_format: str) -> Frame:
-        converted = self._reformatter.reformat(frame, format=pixel_format, threads=1)
+    def _levels_of(self, bits: int, is_full: bool) -> Frame:
+        """The 8-bit luma of each value of deeper luma, rounded half up."""
+        if (bits, is_full) not in self._levels:
+            black, white = (0, 2**bits - 1) if is_full else (BLACK << bits - 8, WHITE << bits - 8)
+            above = np.arange(2**bits) - black
+            rounded = (2 * 255 * above + white - black) // (2 * (white - black))
+            self._levels[bits, is_full] = rounded.clip(0, 255).astype(np.uint8)
+        return self._levels[bits, is_full]
+
+    def _convert(self, frame: av.VideoFrame, pixel_format: str, matrix: Colorspace | None = None) -> Frame:
+        converted = self._reformatter.reformat(
+            frame, format=pixel_format, src_colorspace=matrix, dst_colorspace=matrix, threads=1
+        )
         return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+
+
+def _first_plane(frame: av.VideoFrame, kind: np.dtype[Any]) -> NDArray[Any]:
+    """A view of the first plane, which PyAV frees with the frame."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
+    return rows[: plane.height, : plane.width]
 
 
 Result = TypeVar("Result")
@@ -92,9 +121,9 @@ class Sample:
 class Decoded:
     """How many frames were decoded, and what they are.
 
-    ``frames_total`` counts the displayed frames. ``frames_ok`` are the frames decoded without fault and
-    ``frames_corrupt`` those that the decoder flagged, plus packets that it could not decode at all; a
-    selective decode sees only the sampled frames, so there ``frames_ok`` is their number. Corrupt frames are
+    ``frames_total`` counts the displayed frames. ``frames_ok`` are those that no fault can have reached, and
+    ``frames_corrupt`` the others, from a fault up to the next key frame, plus packets that could not be decoded at
+    all; a selective decode sees only the sampled frames, so there ``frames_ok`` is their number. Corrupt frames are
     never handed on. ``rotation`` is the counter-clockwise angle in degrees by which a player turns the picture; the
     pixels are not turned.
     """
@@ -112,11 +141,12 @@ class _NotExactError(Exception):
 
 
 class _ResampleError(Exception):
-    """The frames to sample cannot all be used; ``good`` are the ordinals of those that can."""
+    """Not all frames can be used; ``good`` are the ordinals of those that can, perhaps all of the sampled ones."""
 
-    def __init__(self, good: Sequence[int]) -> None:
+    def __init__(self, good: Sequence[int], *, has_sampled: bool) -> None:
         super().__init__()
         self.good = good
+        self.has_sampled = has_sampled
 
 
 class SampledFrames:
@@ -131,6 +161,7 @@ class SampledFrames:
     def __init__(self, path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> None:
         self.path = path
         self.sampling = sampling
+        self.limits = limits
         self._source = packets.PacketSource(path, limits)
         self.probe: probe.Probe = self._source.probe
         self._pixels = PixelReader()
@@ -139,26 +170,27 @@ class SampledFrames:
         """What ``consume`` makes of the frames, which reach it one at a time in display order.
 
         ``consume`` must exhaust its iterator and keep its state inside the call: where a fault shows up
-        midway it is called again from the start, with a full decode and then with frames sampled from the
-        good ones alone. ``every_frame`` hands on all good frames, sampled or not. Raises VideoError
-        ``decode_failed`` if none is good.
+        midway it is called again from the start, with a full decode and then with the good frames alone.
+        ``every_frame`` hands on all good frames, sampled or not. Raises VideoError ``decode_failed`` if none is good.
         """
         indices = packets.sample_indices(self.probe.frame_count, self.sampling)
         runs = None if every_frame else packets.decoding_runs(self.probe, indices)
         if runs is not None:
+            self._allow_time(sum(run.stop - run.start for run in runs))
             with suppress(_NotExactError):
                 return consume(self._selective(runs, indices))
         try:
             return consume(self._full(indices, every_frame))
         except _ResampleError as fault:
-            good = fault.good
+            good, has_sampled = fault.good, fault.has_sampled
         if not good:
             raise container.video_error(
                 container.Failure.decode_failed, self.path, "no frame could be decoded without fault"
             )
-        kept = tuple(good[position] for position in packets.sample_indices(len(good), self.sampling))
+        if not has_sampled:
+            indices = tuple(good[position] for position in packets.sample_indices(len(good), self.sampling))
         try:
-            return consume(self._full(kept, every_frame, is_resampled=True))
+            return consume(self._full(indices, every_frame, good))
         except _ResampleError as fault:
             raise container.video_error(
                 container.Failure.decode_failed, self.path, "decodes differently each time"
@@ -169,9 +201,9 @@ class SampledFrames:
         facts = (0, "")
         try:
             for frame in packets.decode_runs(self._source, runs, frozenset(pending)):
+                if frame.is_corrupt:
+                    raise _NotExactError
                 if frame.pts in pending:
-                    if frame.is_corrupt:
-                        raise _NotExactError
                     facts = (frame.rotation, frame.format.name)
                     yield Sample(pending.pop(frame.pts), True, frame, self._pixels)
         except av.FFmpegError as error:
@@ -181,30 +213,37 @@ class SampledFrames:
             raise _NotExactError
         self.decoded = Decoded(tuple(indices), self.probe.frame_count, len(indices), 0, *facts)
 
-    def _full(self, indices: Sequence[int], every_frame: bool, *, is_resampled: bool = False) -> Iterator[Sample]:
-        wanted = frozenset(indices)
-        good: list[int] = []
-        bad_frames = bad_packets = 0
+    def _full(self, indices: Sequence[int], every_frame: bool, good: Sequence[int] | None = None) -> Iterator[Sample]:
+        """All frames in display order, or of a video with faults those that an earlier call found ``good``."""
+        probed = self.probe.packets
+        self._allow_time(len(probed.pts))
+        place = {pts: packet for packet, pts in enumerate(probed.pts)}
+        wanted, usable = frozenset(indices), None if good is None else frozenset(good)
+        seen: list[packets.SeenFrame] = []
+        lost: list[int] = []
         facts = (0, "")
-        must_resample = False
+        is_faulty = bool(probed.corrupt)
         for frame in packets.decode_all(self._source):
-            if frame is None:
-                bad_packets += 1
+            if isinstance(frame, int):
+                lost.append(frame)
+                is_faulty = True
                 continue
-            ordinal = len(good) + bad_frames
-            if frame.is_corrupt:
-                bad_frames += 1
-                must_resample |= ordinal in wanted
-                continue
-            good.append(ordinal)
-            facts = (frame.rotation, frame.format.name)
-            if not must_resample and (every_frame or ordinal in wanted):
-                yield Sample(ordinal, ordinal in wanted, frame, self._pixels)
-        total = len(good) + bad_frames
-        is_clean = bad_frames + bad_packets == 0
-        if not is_resampled and total != self.probe.frame_count:
-            must_resample = True
-        if must_resample or not wanted.issubset(good):
-            raise _ResampleError(good)
-        frames_total = total if is_clean else max(total, self.probe.frame_count)
-        self.decoded = Decoded(tuple(indices), frames_total, len(good), bad_frames + bad_packets, *facts)
+            ordinal, counted = len(seen), len(seen) + len(lost)
+            packet = counted if frame.pts is None else place.get(frame.pts, counted)
+            seen.append(packets.SeenFrame(packet, bool(frame.key_frame), frame.is_corrupt))
+            is_faulty |= frame.is_corrupt
+            if not is_faulty if usable is None else ordinal in usable:
+                facts = (frame.rotation, frame.format.name)
+                if every_frame or ordinal in wanted:
+                    yield Sample(ordinal, ordinal in wanted, frame, self._pixels)
+        found = packets.trusted_frames(seen, [*probed.corrupt, *lost])
+        is_as_probed = len(seen) == self.probe.frame_count
+        if found != good and (is_faulty or good is not None or not is_as_probed):
+            raise _ResampleError(found, has_sampled=is_as_probed and wanted.issubset(found))
+        frames_total = max(len(seen), self.probe.frame_count) if is_faulty else len(seen)
+        corrupt = len(seen) - len(found) + len(lost)
+        self.decoded = Decoded(tuple(indices), frames_total, len(found), corrupt, *facts)
+
+    def _allow_time(self, frames: int) -> None:
+        pixels = frames * self.probe.width * self.probe.height
+        time_limit.allow_more(self.limits, pixels, int(self.probe.packets.sizes.sum()))

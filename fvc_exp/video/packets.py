@@ -75,6 +75,30 @@ def _runs(packets: Sequence[int]) -> tuple[Run, ...]:
     return tuple(Run(packets[a], packets[b - 1] + 1) for a, b in pairwise(edges))
 
 
+@dataclass(frozen=True)
+class SeenFrame:
+    """What tells whether a decoded frame can be relied on; ``packet`` is the place of its packet in decoding order."""
+
+    packet: int
+    is_key: bool
+    is_corrupt: bool
+
+
+def trusted_frames(seen: Sequence[SeenFrame], faulty_packets: Iterable[int]) -> list[int]:
+    """Places in ``seen``, all frames in display order, of those that no fault can have reached.
+
+    A frame depends on its key frame, the last one that is shown no later, and on the packets from there to its own. It
+    is trusted where none of these is faulty and none of their frames is flagged as corrupt.
+    """
+    faulty = {*faulty_packets, *(frame.packet for frame in seen if frame.is_corrupt)}
+    packets = np.array([frame.packet for frame in seen], np.int64)
+    faults_before = np.zeros(max([*faulty, *packets], default=0) + 2, np.int64)
+    faults_before[[packet + 1 for packet in faulty]] = 1
+    faults_before = faults_before.cumsum()
+    keys = np.maximum.accumulate([frame.packet if frame.is_key else 0 for frame in seen], dtype=np.int64)
+    return np.flatnonzero(faults_before[packets + 1] == faults_before[keys]).tolist()
+
+
 class PacketSource:
     """A video file whose packets can be had as often as they are wanted, each time with a decoder that has seen none.
 
@@ -128,12 +152,16 @@ def decode_runs(source: PacketSource, runs: Sequence[Run], wanted: frozenset[int
         for position, packet in enumerate(packet for packet in packets if packet.size):
             if position < run.start:
                 continue
+            if position == run.start:
+                first = packet.pts or 0
             # Frames that nothing refers to cost their decoding only if they are wanted themselves.
             context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
-            yield from stream.decode(packet)
-            if position + 1 < run.stop:
+            is_last = position + 1 == run.stop
+            frames = stream.decode(packet) + (stream.decode(None) if is_last else [])
+            # Frames that are shown before the first key frame refer to earlier ones, which are not decoded.
+            yield from (frame for frame in frames if frame.pts is not None and frame.pts >= first)
+            if not is_last:
                 continue
-            yield from stream.decode(None)
             context.flush_buffers()
             following = next(remaining, None)
             if following is None:
@@ -141,22 +169,24 @@ def decode_runs(source: PacketSource, runs: Sequence[Run], wanted: frozenset[int
             run = following
 
 
-def decode_all(source: PacketSource) -> Iterator[av.VideoFrame | None]:
-    """Every frame in display order, and None for each packet that cannot be read or decoded."""
+def decode_all(source: PacketSource) -> Iterator[av.VideoFrame | int]:
+    """Every frame in display order, and of each packet that cannot be read or decoded its place in decoding order."""
     with source.packets() as (packets, stream):
+        position = -1
         while True:
+            position += 1
             try:
                 packet = next(packets)
             except StopIteration:
                 return
             except av.FFmpegError as error:
                 reraise_memory_error(error)
-                yield None
+                yield position
                 return
             try:
                 frames = stream.decode(packet if packet.size else None)
             except av.FFmpegError as error:
                 reraise_memory_error(error)
-                yield None
+                yield position
                 continue
             yield from frames

@@ -15,7 +15,7 @@ from fvc_exp.config.schema import LimitsConfig, SamplingConfig
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.rewrite import Rewritten, rewrite
 
-AUGMENT_VERSION = "1"  # change it with any change of the pixels that are written
+AUGMENT_VERSION = "2"  # change it with any change of the pixels that are written
 UNNOTICED_CRF = 18  # of an augmentation without the compression perturbation
 # Every frame is read, and none is sampled for features.
 _ANY_FRAME = SamplingConfig(fraction=1.0, min_frames=1, max_frames=1)

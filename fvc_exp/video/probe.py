@@ -19,18 +19,23 @@ from fvc_exp.video.container import Failure, open_video, reraise_memory_error, v
 VFR_TOLERANCE_SECONDS = 0.002
 VFR_TOLERANCE_TICKS = 2
 
+# What FFmpeg makes of the mark that MPEG-1 video stores instead of a rate (ISO/IEC 11172-2, 2.4.3.2, bit_rate).
+MPEG_VARIABLE_RATE = 0x3FFFF * 400
+
 
 @dataclass(frozen=True, eq=False)
 class Packets:
     """The video packets in decoding order.
 
-    ``shown`` is False where the container tells players to skip the frame.
+    ``shown`` is False where the container tells players to skip the frame. ``corrupt`` are the places of the packets
+    that the container says are damaged.
     """
 
     pts: tuple[int | None, ...]
     keyframe: Mask
     sizes: Indices
     shown: Mask
+    corrupt: tuple[int, ...] = ()
 
     @cached_property
     def display_pts(self) -> tuple[int, ...]:
@@ -146,7 +151,7 @@ def probe_stream(
         average_rate=_average_rate(stream, count, duration, is_vfr),
         base_rate=float(stream.base_rate) if stream.base_rate else None,
         bit_rate=_bit_rate(stream, packets, duration),
-        stated_bit_rate=stream.bit_rate or None,
+        stated_bit_rate=_stated_bit_rate(stream),
         duration=duration,
         container=container.format.name,
         codec=stream.codec_context.codec.canonical_name,
@@ -164,21 +169,23 @@ def _read_packets(demuxed: Iterable[av.Packet[av.VideoStream]]) -> tuple[Packets
     keyframe: list[bool] = []
     sizes: list[int] = []
     shown: list[bool] = []
-    is_damaged = False
+    corrupt: list[int] = []
+    is_cut = False
     try:
         for packet in demuxed:
             if packet.size == 0:
                 continue
+            if packet.is_corrupt:
+                corrupt.append(len(pts))
             pts.append(packet.pts)
             keyframe.append(packet.is_keyframe)
             sizes.append(packet.size)
             shown.append(not packet.is_discard)
-            is_damaged |= packet.is_corrupt
     except av.FFmpegError as error:
         reraise_memory_error(error)
-        is_damaged = True
-    packets = Packets(tuple(pts), np.array(keyframe, bool), np.array(sizes, np.int64), np.array(shown, bool))
-    return packets, is_damaged
+        is_cut = True
+    arrays = np.array(keyframe, bool), np.array(sizes, np.int64), np.array(shown, bool)
+    return Packets(tuple(pts), *arrays, tuple(corrupt)), is_cut or bool(corrupt)
 
 
 def _duration(stream: av.VideoStream, packets: Packets) -> float | None:
@@ -199,9 +206,13 @@ def _average_rate(stream: av.VideoStream, count: int, duration: float | None, is
     return count / duration if duration else None
 
 
+def _stated_bit_rate(stream: av.VideoStream) -> int | None:
+    return stream.bit_rate if stream.bit_rate not in (0, MPEG_VARIABLE_RATE) else None
+
+
 def _bit_rate(stream: av.VideoStream, packets: Packets, duration: float | None) -> float | None:
-    if stream.bit_rate:
-        return float(stream.bit_rate)
+    if stated := _stated_bit_rate(stream):
+        return float(stated)
     return 8.0 * float(packets.sizes.sum()) / duration if duration else None
 
 

@@ -16,7 +16,7 @@ from fvc_exp.video.probe import Probe
 
 Change = Callable[[Iterator[Frame]], Iterator[Frame]]
 
-SCALE_VERSION = "2"  # change it with any change of the pixels that are written
+SCALE_VERSION = "3"  # change it with any change of the pixels that are written
 DEFAULT_FPS = 25.0  # of a file that states no rate; only players look at it
 _PRESET = "superfast"
 _SCALED_CRF = 18

@@ -4,12 +4,10 @@ Every worker has a pipe of its own: the item that a dead worker had is known, an
 """
 
 import errno
-import math
 import os
 import resource
 import signal
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -19,10 +17,11 @@ from enum import Enum, StrEnum
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import FvcError, VideoError
+from fvc_exp.video import time_limit
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -74,8 +73,8 @@ def run_in_workers(
 ) -> Generator[Outcome[Item, Value], None, None]:
     """Yield the outcome of each item as it comes, in no fixed order.
 
-    ``function`` must be importable by name, items and values must be picklable. An item may take
-    ``limits.wall_seconds`` and ``limits.cpu_seconds``, and its process ``limits.memory_mb`` of address space.
+    ``function`` must be importable by name, items and values must be picklable. An item may take the time of
+    ``time_limit``, which grows with what is decoded, and its process ``limits.memory_mb`` of address space.
     ``workers`` None means one per core that this process may use. When the iterator is closed or interrupted the
     workers are killed; they also end when this process dies.
 
@@ -95,7 +94,8 @@ def run_in_workers(
                     pool[position] = _Worker(function, limits)
                 elif worker.state is _State.idle and queue and worker.take(queue[0]):
                     queue.popleft()
-            _wait_for_news(pool)
+            if alive := [worker.connection for worker in pool if worker.state is not _State.ended]:
+                wait(alive)  # for what one sends, or for its end: the kernel ends those that are over their time
             yield from [outcome for worker in pool if (outcome := worker.outcome())]
     finally:
         for worker in pool:
@@ -116,7 +116,6 @@ class _Worker(Generic[Item, Value]):
         self.limits = limits
         self.state = _State.starting
         self.item: Item | None = None
-        self.deadline = math.inf
         # Not forked: the parent may hold threads (polars, OpenBLAS), whose locks a fork would copy in any state.
         context = get_context("spawn")
         self.connection, far_end = context.Pipe()
@@ -134,7 +133,6 @@ class _Worker(Generic[Item, Value]):
             self.kill()
             return False
         self.state, self.item = _State.busy, item
-        self.deadline = time.monotonic() + self.limits.wall_seconds
         return True
 
     def outcome(self) -> Outcome[Item, Value] | None:
@@ -152,10 +150,6 @@ class _Worker(Generic[Item, Value]):
                 self.state = _State.idle
                 return self._finish(message)
             self.state = _State.idle
-        elif time.monotonic() >= self.deadline:
-            self.kill()
-            limit = f"it took longer than limits.wall_seconds={self.limits.wall_seconds:g}"
-            return self._finish(Failed(WorkerFailure.timeout.value, limit))
         return None
 
     def kill(self) -> None:
@@ -165,7 +159,7 @@ class _Worker(Generic[Item, Value]):
         self.state = _State.ended
 
     def _finish(self, result: Value | Failed) -> Outcome[Item, Value] | None:
-        item, self.item, self.deadline = self.item, None, math.inf
+        item, self.item = self.item, None
         return None if item is None else Outcome(item, result)
 
     def _death(self) -> Failed:
@@ -179,19 +173,14 @@ class _Worker(Generic[Item, Value]):
                 f"a worker process ended with {how} before its first item; what it printed stands above, and "
                 f"limits.memory_mb={self.limits.memory_mb} may be too little"
             )
-        if code == -signal.SIGXCPU:
-            limit = f"it took more processor time than limits.cpu_seconds={self.limits.cpu_seconds:g}"
+        allowed = "and what its pixels allow in addition"
+        if code == -time_limit.CPU_SIGNAL:
+            limit = f"it took more processor time than limits.cpu_seconds={self.limits.cpu_seconds:g} {allowed}"
             return Failed(WorkerFailure.cpu_limit.value, limit)
+        if code == -time_limit.WALL_SIGNAL:
+            limit = f"it took longer than limits.wall_seconds={time_limit.wall_seconds(self.limits):g} {allowed}"
+            return Failed(WorkerFailure.timeout.value, limit)
         return Failed(WorkerFailure.worker_died.value, f"the worker process ended with {how}")
-
-
-def _wait_for_news(pool: Sequence[_Worker[Any, Any]]) -> None:
-    """Sleep until a worker sends, dies or is over its time."""
-    alive = [worker for worker in pool if worker.state is not _State.ended]
-    nearest = min((worker.deadline for worker in alive), default=math.inf)
-    timeout = None if nearest == math.inf else max(0.0, nearest - time.monotonic())
-    if alive:
-        wait([worker.connection for worker in alive], timeout)
 
 
 @contextmanager
@@ -234,7 +223,7 @@ def _die_with_parent() -> None:
 
 def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig) -> Value | Failed | _Halt:
     try:
-        with _processor_time(limits.cpu_seconds):
+        with time_limit.limited(limits):
             return function(item)
     except VideoError as error:
         return Failed(error.error_class, str(error))
@@ -255,16 +244,6 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, cv2.error):
         return error.code == cv2.Error.StsNoMem
     return isinstance(error, MemoryError)
-
-
-@contextmanager
-def _processor_time(seconds: float) -> Iterator[None]:
-    """Let the kernel end this process (SIGXCPU) once it has used that much more; it counts whole seconds."""
-    _set_soft_limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + seconds))
-    try:
-        yield
-    finally:
-        _set_soft_limit(resource.RLIMIT_CPU, resource.RLIM_INFINITY)
 
 
 def _set_soft_limit(kind: int, value: int) -> None:

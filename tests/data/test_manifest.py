@@ -75,6 +75,12 @@ def test_folders_give_labels(tmp_path: Path) -> None:
     assert manifest.counts == {"not_a_video_name": 1, "real": 1, "fake": 2}
 
 
+@pytest.mark.parametrize("suffix", [".ts", ".mts", ".m2ts", ".mpg", ".MPEG", ".flv", ".wmv", ".3gp", ".gif"])
+def test_every_container_that_is_read_is_listed(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path, f"real/a{suffix}", "fake/b.mp4")
+    assert rows(read_manifest(tmp_path, ".")) == [("fake/b.mp4", "fake"), (f"real/a{suffix}", "real")]
+
+
 def test_folders_below_a_relative_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "data/real/a.mp4", "data/fake/b.mp4")
     monkeypatch.chdir(tmp_path)

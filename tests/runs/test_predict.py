@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from fvc_exp.cli.app import app
 from fvc_exp.config.canonical import write_config
 from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.features.extract import FEATURE_VERSION
 from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import measured_frames, predict, run_videos
@@ -71,7 +72,7 @@ def test_warns_of_what_training_has_not_seen(outputs: Path, monkeypatch: pytest.
     assert not [text for text in predict(outputs / "stage2", [one])[0].warnings if "version" in text]
     monkeypatch.setattr(predict_module, "FEATURE_VERSION", "99")
     assert predict(outputs / "stage2", [one])[0].warnings[0] == (
-        "feature version of the training data: 1; of this program: 99"
+        f"feature version of the training data: {FEATURE_VERSION}; of this program: 99"
     )
     read = PortableModel.from_json
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import SMALL_DEMO
 from tests.shell import run_py
+from tests.video.clips import moving_frames, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,19 @@ def test_own_videos_in_folders(outputs: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "NO GROUPS" in done.stdout
     assert pl.read_parquet(tmp_path / "videos" / "features_stage2.parquet").height == 12
+
+
+def test_skipped_files_and_kept_failures_are_named(tmp_path: Path) -> None:
+    for label, name in (("real", "broken.mp4"), ("fake", "notes.vob")):
+        (tmp_path / "videos" / label).mkdir(parents=True)
+        (tmp_path / "videos" / label / name).write_text("this is no video")
+    write_clip(tmp_path / "videos" / "fake" / "clip.ts", moving_frames(6))
+    arguments = ("data=videos", "stage=features", f"data.root={tmp_path / 'videos'}", f"outputs={tmp_path / 'out'}")
+    first, second = run_py(*arguments), run_py(*arguments)
+    assert "videos: 1 files are skipped, as their names end in none of .3gp, .avi" in first.stdout + first.stderr
+    assert "1 done, 0 skipped, 1 failed, 1 not_a_video; " in first.stdout
+    kept = "0 done, 1 skipped, 1 failed, 1 not_a_video (1 kept, video.retry_failed=true tries again); "
+    assert kept in second.stdout
 
 
 @pytest.mark.parametrize(

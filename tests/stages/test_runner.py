@@ -61,13 +61,21 @@ def test_failed_rows_are_tried_again_only_when_wanted_or_changed(tmp_path: Path)
     good: dict[str, Work | Failed] = {"a": ("bug", 2), "b": ("bug", 4), "c": ("square", 99)}
     assert go(tmp_path, bad)["t"].failed == {"internal_error": 2}
     summary = go(tmp_path, good)["t"]
-    assert (summary.done, summary.skipped, summary.failed) == (0, 1, {"internal_error": 2})
+    assert (summary.done, summary.skipped, summary.failed, summary.kept) == (0, 1, {"internal_error": 2}, 2)
     (tmp_path / "a").write_text("changed")
     summary = go(tmp_path, good)["t"]
-    assert (summary.done, summary.skipped, summary.failed) == (1, 1, {"internal_error": 1})
+    assert (summary.done, summary.skipped, summary.failed, summary.kept) == (1, 1, {"internal_error": 1}, 1)
     summary = go(tmp_path, good, Options(retry_failed=True))["t"]
     assert (summary.done, summary.skipped, summary.failed) == (1, 2, {})
     assert read(tmp_path) == {"a": 0.5, "b": 0.25, "c": 4.0}
+
+
+def test_a_hang_is_tried_again_by_the_next_start(tmp_path: Path) -> None:
+    first = go(tmp_path, {"a": ("hang", None), "b": ("square", 2)})["t"]
+    assert (first.done, first.failed, first.kept, first.is_complete) == (1, {"timeout": 1}, 0, True)
+    second = go(tmp_path, {"a": ("square", 3), "b": ("square", 99)})["t"]
+    assert (second.done, second.skipped, second.failed) == (1, 1, {})
+    assert read(tmp_path) == {"a": 9.0, "b": 4.0}
 
 
 def test_shards_add_up_to_the_same_table_in_any_order(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from fvc_exp.stages.copies import run_augment, run_scale
 from fvc_exp.stages.features import run_features, run_scaled_features
 from fvc_exp.stages.runner import StageSummary
 from tests.stages.videos import LIMITS, SEED, VIDEO, make_videos, run_stage
+from tests.video.clips import moving_frames, repeat, write_clip, x264
 
 TWO_WORKERS = replace(VIDEO, workers=2)
 
@@ -166,6 +167,28 @@ def test_changed_settings_and_files_are_done_again(tmp_path: Path) -> None:
     (root / row["scaled_path"]).unlink()
     assert run_stage("scale", root, max_size=32).done == 1
     assert (root / row["scaled_path"]).is_file()
+
+
+@pytest.mark.parametrize("stage", ["features", "scale"])
+def test_other_limits_measure_again_what_was_refused_and_nothing_else(stage: str, tmp_path: Path) -> None:
+    root = make_videos(tmp_path / "data", 2)
+    small = replace(LIMITS, max_pixels=80 * 48 - 1)
+    refused = {"not_a_video": 1, "too_large": 1}
+    for done, kept in ((1, 0), (0, 2)):
+        summary = run_stage(stage, root, limits=small)
+        assert (summary.done, summary.skipped, summary.failed, summary.kept) == (done, 1 - done, refused, kept)
+    summary = run_stage(stage, root)
+    assert (summary.done, summary.skipped, summary.failed, summary.kept) == (1, 1, {"not_a_video": 1}, 0)
+
+
+@pytest.mark.slow
+def test_a_long_clip_may_take_more_than_the_limit_of_a_short_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "fake").mkdir()
+    short = write_clip(tmp_path / "short.mp4", moving_frames(40, 1080, 1920), x264("bframes=0"))
+    repeat(short, tmp_path / "real" / "long.mp4", 30)
+    limits = replace(LIMITS, cpu_seconds=25, wall_seconds=None)
+    assert run_stage("augment", tmp_path, augmentations=1, limits=limits).failed == {}
 
 
 def test_more_augmentations_keep_the_first(tmp_path: Path) -> None:

@@ -117,6 +117,21 @@ def turn(source: Path, target: Path, degrees: int) -> Path:
     return target
 
 
+def repeat(source: Path, target: Path, times: int) -> Path:
+    """The packets of a clip without B-frames again and again, each round beginning with a key frame."""
+    with av.open(str(source)) as container, av.open(str(target), "w") as copy:
+        stream = copy.add_stream_from_template(container.streams.video[0])
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        step = sum(packet.duration or 0 for packet in packets)
+        for number in range(times):
+            for packet in packets:
+                again = av.Packet(bytes(packet))
+                again.stream, again.time_base, again.is_keyframe = stream, packet.time_base, packet.is_keyframe
+                again.pts, again.dts = packet.pts + number * step, packet.dts + number * step
+                copy.mux(again)
+    return target
+
+
 def decode_rgb(source: Path | BinaryIO) -> list[NDArray[np.uint8]]:
     """All frames, in the order in which they are shown."""
     with av.open(source) as container:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fvc_exp.errors import VideoError
 from fvc_exp.video.container import Failure
 from fvc_exp.video.decode import Decoded, PixelReader, Sample, SampledFrames
-from fvc_exp.video.packets import decoding_runs, sample_indices
+from fvc_exp.video.packets import SeenFrame, decoding_runs, sample_indices, trusted_frames
 from tests.video import clips
 from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, x264
 
@@ -34,9 +34,19 @@ ENCODINGS = {
     "av1": Encoding("libsvtav1", options={"preset": "12", "svtav1-params": "lp=1:keyint=20"}),
     "mpeg4-avi": Encoding("mpeg4", ".avi"),
     "mpeg4-b-frames-avi": Encoding("mpeg4", ".avi", options={"bf": "2"}),
+    "mpeg4-3gp": Encoding("mpeg4", ".3gp"),
 }
-# AVI has no time stamps; intra refresh has no keyframe to start from without flagged frames.
-FULL_DECODE_ONLY = {"mpeg4-avi", "mpeg4-b-frames-avi", "h264-intra-refresh"}
+OTHER_CONTAINERS = {
+    **{f"h264-{suffix}": x264("bframes=3", suffix=f".{suffix}") for suffix in ("ts", "mts", "m2ts", "flv")},
+    "mpeg2-mpg": Encoding("mpeg2video", ".mpg", options={"bf": "2"}),
+    "mpeg1-mpeg": Encoding("mpeg1video", ".mpeg"),
+    "wmv": Encoding("wmv2", ".wmv"),
+    "gif": Encoding("gif", ".gif", "rgb8"),
+}
+ENCODINGS |= OTHER_CONTAINERS
+# AVI has no time stamps, and those of the others are not relied on; intra refresh has no keyframe to start from
+# without flagged frames.
+FULL_DECODE_ONLY = {"mpeg4-avi", "mpeg4-b-frames-avi", "h264-intra-refresh", *OTHER_CONTAINERS}
 
 
 def collect(samples: Iterator[Sample]) -> dict[int, NDArray[np.uint8]]:
@@ -116,30 +126,49 @@ def test_cut_file_uses_its_good_frames(whole: Path, tmp_path: Path) -> None:
 
 
 def test_flipped_bytes_are_counted_and_their_frames_left_out(whole: Path, tmp_path: Path) -> None:
-    path = clips.flip_bytes(whole, tmp_path / "flipped.mp4", 40)
+    path = clips.flip_bytes(whole, tmp_path / "flipped.mp4", 6)
     source = SampledFrames(path, SAMPLING, LIMITS)
     frames = source.read(collect)
-    result = outcome(source)
-    flagged = set()
     with av.open(str(path)) as container:
         container.streams.video[0].thread_count = 1
-        packets_lost = 0
-        frames_seen = 0
-        for packet in container.demux(video=0):
-            try:
-                decoded = container.streams.video[0].decode(packet if packet.size else None)
-            except av.error.InvalidDataError:
-                packets_lost += 1
-                continue
-            for frame in decoded:
-                if frame.is_corrupt:
-                    flagged.add(frames_seen)
-                frames_seen += 1
-    assert flagged
-    assert result.frames_corrupt == len(flagged) + packets_lost
-    assert result.frames_ok == frames_seen - len(flagged)
-    assert not flagged & set(frames)
-    assert 5 <= len(frames) == len(result.indices)
+        flagged = [number for number, frame in enumerate(container.decode(video=0)) if frame.is_corrupt]
+    untrusted = {number for fault in flagged for number in range(fault, fault // 20 * 20 + 20)}
+    assert (outcome(source).frames_corrupt, outcome(source).frames_ok) == (len(untrusted), 100 - len(untrusted))
+    assert 0 < len(flagged) < len(untrusted) < 60
+    assert not untrusted & set(frames)
+    assert 5 <= len(frames) == len(outcome(source).indices)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".ts"])
+def test_no_frame_after_damage_differs_from_the_original(suffix: str, tmp_path: Path) -> None:
+    encoding = Encoding("mpeg2video" if suffix == ".ts" else "mpeg4", suffix, options={"bf": "2"})
+    path = write_clip(tmp_path / f"clip{suffix}", moving_frames(120), encoding)
+    expected, content = decode_all(path), bytearray(path.read_bytes())
+    for start in (len(content) // 3, len(content) * 3 // 5):
+        content[start : start + 60] = np.random.default_rng(0).bytes(60)
+    path.write_bytes(content)
+    assert any((frame != good).any() for frame, good in zip(decode_all(path), expected, strict=False))
+    source = SampledFrames(path, SAMPLING, LIMITS)
+    frames = source.read(collect, every_frame=True)
+    assert 5 < outcome(source).frames_corrupt < 60
+    for index, frame in frames.items():
+        # A lost packet moves the frames after it.
+        assert any((frame == good).all() for good in expected[index : index + 3]), f"frame {index}"
+
+
+# The packets of a closed group, I P B B, then of an open one whose two B-frames are shown before its key frame.
+GROUPS = [(0, True), (2, False), (3, False), (1, False), (5, False), (6, False), (4, True), (7, False)]
+
+
+@pytest.mark.parametrize(
+    ("faulty", "trusted"),
+    [((), "01234567"), ((1,), "067"), ((2,), "0367"), ((4,), "0123"), ((5,), "01236")],
+    ids=["none", "P-frame", "B-frame", "key frame", "leading B-frame"],
+)
+def test_a_fault_reaches_what_is_decoded_from_it_on(faulty: tuple[int, ...], trusted: str) -> None:
+    good = [SeenFrame(packet, is_key, is_corrupt=False) for packet, is_key in GROUPS]
+    flagged = [SeenFrame(packet, is_key, is_corrupt=packet in faulty) for packet, is_key in GROUPS]
+    assert trusted_frames(good, faulty) == trusted_frames(flagged, ()) == list(map(int, trusted))
 
 
 def test_nothing_decodable_is_an_error(whole: Path, tmp_path: Path) -> None:
@@ -203,12 +232,6 @@ def test_full_range_is_left_alone() -> None:
     frame.color_range = ColorRange.JPEG
     frame.planes[0].update(bytes([16]) * frame.planes[0].buffer_size)
     assert set(PixelReader().luma(frame).ravel().tolist()) == {16}
-
-
-def test_ten_bit_luma_agrees_with_eight_bit() -> None:
-    eight, ten = PixelReader().luma(converted("yuv420p")), PixelReader().luma(converted("yuv420p10le"))
-    assert ten.dtype == np.uint8
-    assert np.abs(eight.astype(int) - ten).max() <= 2
 
 
 def test_luma_outlives_the_frame() -> None:

@@ -125,6 +125,12 @@ def test_stated_bit_rate_is_taken_first(clip: Path) -> None:
     assert facts.bit_rate == pytest.approx(facts.packets.sizes.sum() * 8 / (30 / 25), rel=0.05)
 
 
+def test_the_mark_of_a_variable_bit_rate_is_no_rate(tmp_path: Path) -> None:
+    facts = probe(write_clip(tmp_path / "clip.mpg", moving_frames(30), Encoding("mpeg1video", ".mpg")), LIMITS)
+    assert facts.stated_bit_rate is None
+    assert facts.bit_rate == pytest.approx(facts.packets.sizes.sum() * 8 / (30 / 25), rel=1e-2)
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_variable_rate(suffix: str, tmp_path: Path) -> None:
     pts = np.cumsum([0] + [20 if step % 2 else 200 for step in range(29)]).tolist()

@@ -11,10 +11,11 @@ import pytest
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import FvcError
+from fvc_exp.video import time_limit
 from fvc_exp.video.worker_pool import Failed, run_in_workers
 from tests.conftest import ROOT
 from tests.processes import is_alive, until
-from tests.video.worker_functions import work
+from tests.video.worker_functions import SHORT, work
 
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, memory_mb=2048)
 
@@ -68,6 +69,24 @@ def test_many_deaths_lose_no_item() -> None:
 def test_processor_time_is_counted_per_item() -> None:
     items = [("burn", 0.8 + n / 1000) for n in range(3)]
     assert results(items, replace(LIMITS, cpu_seconds=1)) == {item: item[1] for item in items}
+
+
+def test_processor_time_grows_with_what_is_decoded() -> None:
+    twice = 2 * time_limit.PIXELS_PER_LIMIT
+    fits, too_long, too_flat = (twice, 10**9, 1.0), (twice, 10**9, 5.0), (twice, 1000, 5.1)
+    found = results([("burn_as_decoder", each) for each in (fits, too_long, too_flat)], SHORT)
+    assert found[("burn_as_decoder", fits)] == 1.0
+    assert found[("burn_as_decoder", too_long)] == found[("burn_as_decoder", too_flat)]
+    assert found[("burn_as_decoder", too_flat)].error_class == "cpu_limit"
+    assert "limits.cpu_seconds=0.5 and what its pixels allow" in found[("burn_as_decoder", too_flat)].message
+    time_limit.allow_more(SHORT, twice, 10**9)
+    assert signal.getitimer(signal.ITIMER_PROF) == signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_the_clock_ends_a_hang_after_ten_times_the_processor_time() -> None:
+    found = results([("hang", None)], replace(SHORT, cpu_seconds=0.2))
+    assert found[("hang", None)].error_class == "timeout"
+    assert "limits.wall_seconds=2 " in found[("hang", None)].message
 
 
 def test_a_worker_that_dies_between_items_is_replaced() -> None:

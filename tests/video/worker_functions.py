@@ -11,10 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import VideoError
+from fvc_exp.video import time_limit
 
 if TYPE_CHECKING:
     from fvc_exp.stages.tasks import Task
+
+
+SHORT = LimitsConfig(max_pixels=8_847_360, cpu_seconds=0.5, wall_seconds=None, memory_mb=2048)
 
 
 def work(item: tuple[str, Any]) -> Any:
@@ -28,6 +33,13 @@ def burn(seconds: float) -> float:
     while time.process_time() < end:
         pass
     return seconds
+
+
+def burn_as_decoder(work: tuple[int, int, float]) -> float:
+    """Use processor time after decoding so many pixels of a file of so many bytes."""
+    pixels, size, seconds = work
+    time_limit.allow_more(SHORT, pixels, size)
+    return burn(seconds)
 
 
 def hang(path: str | None) -> None:
@@ -70,6 +82,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "square": lambda number: number**2,
     "pid": lambda _: os.getpid(),
     "burn": burn,
+    "burn_as_decoder": burn_as_decoder,
     "hang": hang,
     "refuse": refuse,
     "kill": lambda number: os.kill(os.getpid(), number),
