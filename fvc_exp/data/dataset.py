@@ -109,7 +109,9 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
 
 def _require_matches(patterns: Sequence[str], read: Mapping[str, FeatureTable], ignored: Mapping[str, str]) -> None:
     """Refuse a name or pattern of ``data.columns`` that matches no feature of any table."""
-    used = [(prefix, name) for prefix, found in read.items() for name in dict.fromkeys(found.names.values())]
+    used: dict[tuple[str, str], None] = {}  # in order, by the names in the file and by those of the features
+    for prefix, found in read.items():
+        used |= dict.fromkeys((prefix, name.removeprefix(prefix)) for name in (*found.names.values(), *found.names))
     for pattern in patterns:
         if not any(is_chosen(name, prefix, [pattern]) for prefix, name in used):
             there = [name if why == NOT_CHOSEN else f"{name} ({why})" for name, why in ignored.items()]

@@ -103,13 +103,13 @@ def _ignore_by_name(schema: pl.Schema, prefix: str, chosen: Sequence[str], index
     """Why columns are no features, as far as their names and types tell."""
     is_own, ignored = VERSION in schema, {}
     for name, kind in schema.items():
-        lower = name.lower()
+        lower, places = name.lower(), f"{name}_*" if isinstance(kind, pl.List | pl.Array) else name
         reasons = {
             "is the label": lower == columns.LABEL,
             "names groups": lower in columns.GROUP_COLUMNS,
             "about the video": name in (columns.PLATFORM, columns.MANIPULATION, columns.CONTENT, "video_url"),
             "about the file": is_own and (name in _OF_THE_FILE or kind == pl.String),
-            NOT_CHOSEN: bool(chosen) and not is_chosen(name, prefix, chosen),
+            NOT_CHOSEN: bool(chosen) and not any(is_chosen(each, prefix, chosen) for each in (name, places)),
             _INDEX_NAME: name in index,
         }
         if name not in (columns.KEY, VERSION) and any(reasons.values()):
@@ -134,10 +134,15 @@ def _parse(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Series
     is_cell = texts.is_not_null() & ~texts.is_in(_MISSING)
     numbers = texts.replace(_BOOLEANS).cast(pl.Float64, strict=False).fill_nan(None)
     n_cells, n_numbers = len(texts.filter(is_cell)), numbers.count()
-    if n_numbers < _FEWEST_NUMBERS * n_cells or not n_cells:
-        return "text" if n_cells else "no value"
+    is_word = is_cell & numbers.is_null()
+    if not n_cells:
+        return "no value"
+    if n_numbers < _FEWEST_NUMBERS * n_cells:
+        row = int(is_word.arg_true()[0])
+        words = f"text in {n_cells - n_numbers} of {n_cells} cells, first {column[row]!r} in row {row + 1}"
+        return words if n_numbers else "text"
     why = f"is no number ({n_cells - n_numbers} such cells of {n_cells}); leave empty what is not known; {_CHOOSE}"
-    columns.refuse_values(is_cell & numbers.is_null(), column, source, why, videos)
+    columns.refuse_values(is_word, column, source, why, videos)
     return [numbers]
 
 

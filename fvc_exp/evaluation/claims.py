@@ -77,7 +77,8 @@ def claims_against_floors(
     Groups are resampled, and model and floor scored on the same draws. The standard error of the difference is that
     under no signal, when the models follow nothing but their training rows (Nadeau and Bengio, see ``bootstrap``); of
     fewer replicates for many groups, so that it has an error of 2 % up to 50 groups, 4 % at 300, 10 %
-    from 2,000 on. Returns nothing where the groups are too few for an interval.
+    from 2,000 on. Returns nothing where the groups are too few for an interval, and no MCC where a fold has fewer than
+    ``FEWEST_GROUPS`` of a class: it has so few values there that its standard error comes out too small.
 
     Raises:
         ArtifactError: the predictions hold no row of this split, or not those of the floors.
@@ -92,8 +93,12 @@ def claims_against_floors(
     exact, drawn = scored.scores(np.ones((len(weights), 1)), names), scored.scores(weights, names)
     folds = predictions.filter(split=split)["fold"].n_unique()
     widening = np.sqrt(1 + bootstrap.no_signal_dependence(folds)) if folds > 1 else 1.0
+    parts = [scored.parts == part for part in np.unique(scored.parts)]
+    is_coarse = any(bootstrap.GroupCounts.of(scored.y[part], scored.groups[part]).reason for part in parts)
     found = {}
     for name in names:
+        if name == "mcc" and is_coarse:
+            continue
         sign, score = metrics.direction(name), float(exact[name][0])
         floor = max(floors, key=lambda rule: sign * floors[rule][name])
         # Chance has no rows of its own; what it varies with, the share of fakes, is what the prior's scores vary with.

@@ -98,15 +98,22 @@ def test_other_cells_are_refused(tmp_path: Path, cells: list[str], message: str)
 
 
 def test_columns_without_numbers_are_ignored(tmp_path: Path) -> None:
-    others = {"title": [*"abcdefghijk", "7"], "empty": [None] * N, "day": [date(2020, 1, 1)] * N}
-    why = {"title": "text", "empty": "no value", "day": "not numbers (Date)"}
+    others = {
+        "title": [*"abcdefghijkl"],
+        "few": ["7", *"bcdefghijk", ""],
+        "empty": [None] * N,
+        "day": [date(2020, 1, 1)] * N,
+    }
+    why = {"title": "text", "few": "text in 10 of 11 cells, first 'b' in row 2", "empty": "no value"}
+    why["day"] = "not numbers (Date)"
     assert read(tmp_path, others).ignored == why
 
 
 @pytest.mark.parametrize("kind", [pl.List(pl.Float32), pl.Array(pl.Int64, 2)])
-def test_lists_of_one_length_become_columns(tmp_path: Path, kind: Any) -> None:
+@pytest.mark.parametrize("chosen", ["emb", "emb_*", "stage2_e*"])
+def test_lists_of_one_length_become_columns(tmp_path: Path, kind: Any, chosen: str) -> None:
     rows = [None, *([row, row % 5] for row in range(1, N))]
-    found = read(tmp_path, {"emb": pl.Series(rows, dtype=kind)}, "emb")
+    found = read(tmp_path, {"emb": pl.Series(rows, dtype=kind)}, chosen)
     assert found.names == {"stage2_emb_0": "emb", "stage2_emb_1": "emb"}
     expected = np.array([[np.nan, np.nan], *rows[1:]])
     np.testing.assert_array_equal(found.frame.select(found.names.keys()).to_numpy(), expected)

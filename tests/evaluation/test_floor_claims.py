@@ -34,16 +34,17 @@ def noise(compose: Compose, copies: int, count: int) -> Iterator[RunResult]:
 def test_noise_is_seldom_better_than_the_best_floor(compose_config: Compose, copies: int) -> None:
     """At most 5 % of 300 data sets; the shares of all metrics are in ``docs/statistics.md``."""
     found = [claims_against_floors(result.predictions(), NAMES) for result in noise(compose_config, copies, 300)]
-    shares = {name: float(np.mean([claims[name].beats for claims in found])) for name in NAMES}
+    assert all(("mcc" in claims) == (copies == 1) for claims in found)  # folds of four groups are too few for it
+    shares = {name: float(np.mean([claims[name].beats for claims in found])) for name in found[0]}
     print(copies, {name: round(share, 3) for name, share in shares.items()})
-    assert max(shares["auc"], shares["average_precision"]) <= 0.05
-    assert max(shares.values()) <= 0.1  # MCC of folds of four groups
+    assert max(shares.values()) <= 0.05
 
 
 def test_the_claim_by_hand(compose_config: Compose) -> None:
     """The difference, and a p-value near that of resampling the groups one by one, without the folds' dependence."""
     result = run(compose_config("audit.permutations=0"), signal_dataset())
     claims = claims_against_floors(result.predictions(), NAMES)
+    assert set(claims) == set(NAMES) - {"mcc"}  # folds of eight groups are too few for it
     for name, claim in claims.items():
         sign, floors = direction(name), {rule: scores[name] for rule, scores in result.floors.items()}
         assert claim.score == pytest.approx(result.summary[name]["mean"])
@@ -71,6 +72,14 @@ def test_a_choice_between_models_makes_a_claim_harder(compose_config: Compose) -
     assert best.p_value == pytest.approx(min(1.0, 8 * one.p_value))
     assert best.low < one.low
     assert "as one of 8 configurations" in best.sentence
+
+
+@pytest.mark.parametrize(("copies", "is_judged"), [(1, True), (2, False)])
+def test_mcc_is_judged_only_in_folds_of_six_groups_per_class(
+    compose_config: Compose, copies: int, is_judged: bool
+) -> None:
+    (result,) = noise(compose_config, copies, 1)
+    assert ("mcc" in claims_against_floors(result.predictions(), NAMES)) == is_judged
 
 
 def test_few_groups_and_old_predictions(compose_config: Compose) -> None:

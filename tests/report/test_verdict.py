@@ -30,9 +30,9 @@ def test_the_word_is_that_of_the_comparison_with_the_best_floor(low: float, high
 
 
 def test_words_stand_only_where_more_is_more_skill(files: LoadedRun) -> None:
-    """``all_fake`` has a recall of 1 without any skill."""
+    """``all_fake`` has a recall of 1 without any skill; a fold of eight groups is too small for MCC."""
     judged = {row.name for row in metric_rows(files) if row.relation is not None}
-    assert judged == {"auc", "average_precision", "log_loss", "brier", "balanced_accuracy", "mcc"}
+    assert judged == {"auc", "average_precision", "log_loss", "brier", "balanced_accuracy"}
 
 
 def test_average_precision_is_compared_with_what_chance_has_at_this_size(files: LoadedRun) -> None:

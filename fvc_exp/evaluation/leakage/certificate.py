@@ -182,7 +182,8 @@ def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
     overlap = key_overlap(rows.ids, families, split)
     if not overlap.rows and not any(found.smallest_share.values()):
         too_few = len(np.unique(groups)) < FEWEST_GROUPS
-        why = f"there are fewer than {FEWEST_GROUPS} groups" if too_few else "the features are too coarse"
+        why = "the rows are too few, too coarse or nearly all copies of others"
+        why = f"there are fewer than {FEWEST_GROUPS} groups" if too_few else why
         return _not_possible("near_copies", f"{why} to tell copies from chance; exact ones were looked for")
     numbers = {"pairs": len(found.distances), "searched": found.searched, "smallest_share": found.smallest_share}
     distance = [float(found.distances.min()), float(found.distances.max())] if len(found.distances) else None

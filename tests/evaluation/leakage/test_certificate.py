@@ -94,7 +94,8 @@ UNKNOWN = "groups_unknown: no column names groups: copies of one video may stand
 UNCHECKED: dict[str, tuple[dict[str, Any], int, list[str]]] = {
     "coarse features": (
         {"X": np.sign(signal_dataset().X[:, :3])}, 49,
-        [NO_HASHES, "near_copies: the features are too coarse to tell copies from chance; exact ones were looked for"],
+        [NO_HASHES, "near_copies: the rows are too few, too coarse or nearly all copies of others to tell "
+         "copies from chance; exact ones were looked for"],
     ),
     "no groups": (
         {"group_column": None, "groups": np.arange(120), "X": np.random.default_rng(0).normal(size=(120, 5))}, 49,
