@@ -14,7 +14,8 @@ import yaml
 import fvc_exp
 from fvc_exp import api
 from fvc_exp.config.canonical import canonical
-from fvc_exp.config.hydra_app import compose_configs, setting
+from fvc_exp.config.hints import setting
+from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
