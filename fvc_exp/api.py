@@ -12,10 +12,9 @@ from typing import Any
 from fvc_exp.config import hydra_app, schema
 from fvc_exp.config.canonical import canonical, write_config
 from fvc_exp.config.hints import setting
-from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.io import console, files, run_folder
-from fvc_exp.runs.execute import prepared_dataset, run_on_one_thread, write_artifacts
+from fvc_exp.runs.execute import load_split, prepared_dataset, run_on_one_thread, write_artifacts
 from fvc_exp.runs.selection import Selection
 from fvc_exp.runs.show import print_selection
 from fvc_exp.training import experiment, split_dataset
@@ -55,8 +54,9 @@ def run(
     started = datetime.now(UTC)
     with _logged(composed.log_format) as logged:
         dataset = prepared_dataset(composed.config)
+        data = split_dataset.SplitDataset.of(composed.config, dataset)
         _make_room(folder, delete_existing=delete_existing)
-        result = run_on_one_thread(composed.config, split_dataset.SplitDataset.of(composed.config, dataset))
+        result = run_on_one_thread(composed.config, data)
     for name, text in {**composed.files, folder.log.name: logged.getvalue()}.items():
         path = folder.path / name
         path.parent.mkdir(exist_ok=True)
@@ -127,9 +127,9 @@ def train_sklearn_logreg(
     ]
     configs = documented_grid(shared)
     started = datetime.now(UTC)
-    dataset = load_dataset(configs[0].data, configs[0].features)
+    data = load_split(configs[0])
     _make_room(folder, delete_existing=delete_existing)
-    candidates, best = search(configs, dataset)
+    candidates, best = search(configs, data)
     found = _write_run(folder, best, started, candidates)
     print_selection(console.make_console(), found)
     return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+_MOST_SHOWN = 6
 
 
 class FvcError(Exception):
@@ -61,3 +63,11 @@ def did_you_mean(word: object, known: Iterable[str], before: str = "") -> str:
     lower = {name.lower(): name for name in known}
     near = [lower[name] for name in get_close_matches(str(word).lower(), lower)]
     return f"did you mean {' or '.join(before + name for name in near)}?" if near else ""
+
+
+def shown_names(word: str, known: Sequence[str]) -> str:
+    """The names as text; of many only those that are most like a word."""
+    if len(known) <= _MOST_SHOWN:
+        return ", ".join(known)
+    near = get_close_matches(word, known, _MOST_SHOWN, cutoff=0.0)
+    return f"{len(known)} others, the nearest {', '.join(near)}"

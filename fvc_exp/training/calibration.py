@@ -61,7 +61,7 @@ def fit_isotonic(y: Labels, probability: Array) -> IsotonicMap:
 
 
 def best_threshold(rule: str, y: Labels, probability: Array) -> float:
-    """The threshold: ``rule`` if it is a number, else that with the highest F1 (``f1``) or Youden's J (``youden``) here.
+    """The threshold: ``rule`` if it is a number, else that with the highest F1 (``f1``) or Youden's J (``youden``).
 
     That lies midway between two neighbouring probabilities (below all of them: half the lowest); of equally good ones
     the one nearest to 0.5 is taken. Youden's J is recall of fakes + recall of reals - 1.

@@ -16,7 +16,8 @@ from fvc_exp.config.schema import AuditConfig, Config, Penalty, PenaltyConfig
 from fvc_exp.config.validate import effective_c, effective_l1_ratio, looks_inside
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import CV, TEST, TRAIN, Split, count_shared_groups, inner_parts, make_split
+from fvc_exp.data.split_advice import split_or_advise
+from fvc_exp.data.splits import CV, TEST, TRAIN, Split, count_shared_groups, inner_parts
 from fvc_exp.evaluation.floors import COLUMN, floor_rules
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.io.tables import parquet_bytes
@@ -86,7 +87,9 @@ class SplitDataset:
         Raises:
             DataError: they cannot be split so.
         """
-        return cls(dataset, make_split(dataset, config.cv, config.seed), config.audit, config.seed)
+        inside = needs_inner_folds(candidates(config))
+        split = split_or_advise(dataset, config.cv, config.seed, inside=inside)
+        return cls(dataset, split, config.audit, config.seed)
 
     def without_price(self) -> Self:
         """The same for runs that need no price of a leak."""
