@@ -1,6 +1,5 @@
 """Split rows as configured, or say which numbers of folds these rows allow."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
@@ -41,7 +40,10 @@ def _advice(dataset: Dataset, cv: CVConfig, seed: int, *, inside: bool) -> str:
     least = min(len(np.unique(dataset.groups[dataset.y == label])) for label in range(len(CLASSES)))
     if least < 2:
         return "each class needs videos of at least 2 groups to be cross-validated"
-    for other in _smaller(cv, least, inside=inside):
+    tests = dict.fromkeys((cv.test_size, 0.0))  # fewer folds first, then no held-out test set
+    inner = range(min(cv.inner_splits, least), 1, -1) if inside else [cv.inner_splits]
+    for test_size, n_splits, n_inner in product(tests, range(min(cv.n_splits, least), 1, -1), inner):
+        other = replace(cv, test_size=test_size, n_splits=n_splits, inner_splits=n_inner)
         try:
             _split(dataset, replace(other, n_repeats=1), seed, inside=inside)
         except DataError:
@@ -50,12 +52,3 @@ def _advice(dataset: Dataset, cv: CVConfig, seed: int, *, inside: bool) -> str:
         changed = [f"cv.{name}={value:g}" for name, value in found.items() if value != getattr(cv, name)]
         return f"possible here: {' '.join(changed)}"
     return ""
-
-
-def _smaller(cv: CVConfig, least: int, *, inside: bool) -> Iterator[CVConfig]:
-    """Fewer folds, then no held-out test set: what takes least away comes first."""
-    inner = range(min(cv.inner_splits, least), 1, -1) if inside else [cv.inner_splits]
-    for test_size, n_splits, n_inner in product(
-        dict.fromkeys((cv.test_size, 0.0)), range(min(cv.n_splits, least), 1, -1), inner
-    ):
-        yield replace(cv, test_size=test_size, n_splits=n_splits, inner_splits=n_inner)

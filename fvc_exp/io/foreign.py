@@ -12,8 +12,6 @@ _MAGIC = {
     b"\xfe\xff": "is UTF-16 text; save it as CSV in UTF-8 (pandas: encoding='utf-8')",
     b"PK\x03\x04": f"is an Excel workbook or a zip archive; unpack it, or {_CSV} (pandas: read_excel, then to_csv)",
     b"\xd0\xcf\x11\xe0": f"is an Excel workbook; {_CSV} (pandas: read_excel, then to_csv)",
-    b"\x89HDF": f"is HDF5; {_CSV} (pandas: read_hdf, then to_parquet)",
-    b"\x93NUMPY": f"is an array of numpy, without names; {_CSV} with a column of labels",
     b"FEA1": "is a feather file of version 1; write it again as version 2, parquet or CSV",
     b"version https://git-lfs": "is a pointer of Git LFS and not the file; fetch it by: git lfs pull",
     **{bytes((0x80, version)): f"is a Python pickle, which is not opened as it may start programs; {_CSV} "

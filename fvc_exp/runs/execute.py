@@ -91,10 +91,9 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
                 found = pipeline.run_video_stage(config, each, console.progress_bar)
                 tables |= {name: asdict(summary) for name, summary in found.items()}
                 pipeline.print_stage(console.make_console(), each.name, found)
-        if stage is Stage.all:
-            pipeline.require_measured(config, scaled=False)
-            pipeline.require_measured(config, scaled=True)
-        elif stage is Stage.train:
+                if stage is Stage.all:
+                    pipeline.require_measured(found, config.data.max_unmatched)
+        if stage is Stage.train:
             pipeline.prepare_training(config, console.progress_bar)
     if stage in (Stage.train, Stage.all):
         train(config)

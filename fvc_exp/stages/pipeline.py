@@ -101,13 +101,9 @@ VIDEO_STAGES = tuple(_STAGES)
 def prepare_training(config: Config, show: ShowProgress) -> None:
     """Make the tables that training reads and that follow from the videos alone."""
     _write_inputs(config)
-    if _tables(config, scaled=False):
-        run_video_stage(config, Stage.features, show)
-        require_measured(config, scaled=False)
-    if _tables(config, scaled=True):
-        run_video_stage(config, Stage.scale, show)
-        run_video_stage(config, Stage.scaled_features, show)
-        require_measured(config, scaled=True)
+    for stage in (Stage.features, Stage.scale, Stage.scaled_features):
+        if _tables(config, scaled=stage is not Stage.features):
+            require_measured(run_video_stage(config, stage, show), config.data.max_unmatched)
 
 
 def require_split(config: Config) -> None:
@@ -131,25 +127,25 @@ def _write_inputs(config: Config) -> None:
         files.write_atomic(path, _inputs(config).write_parquet)
 
 
-def require_measured(config: Config, *, scaled: bool) -> None:
-    """Do nothing if enough videos could be measured for the tables of scaled or full-size videos.
+def require_measured(summaries: Mapping[str, runner.StageSummary], allowed: float) -> None:
+    """Do nothing if no more than this share of the videos failed in a stage.
 
     Raises:
-        DataError: more than the share ``data.max_unmatched`` could not; names some with their reasons.
+        DataError: more did; names some with their reasons.
     """
-    for table, path in _tables(config, scaled=scaled).items():
-        if not (path := path.with_name(f"{path.name.removesuffix('.parquet')}.parquet")).exists():  # another shard's
+    for each in summaries.values():
+        n_failed = sum(each.failed.values())
+        n = each.done + each.skipped + n_failed
+        if not each.is_complete or n_failed <= allowed * n:
             continue
-        rows = tables.collect(*tables.scan_table(path))
-        failed = rows.filter(pl.col("error_class").is_not_null())
-        if len(failed) <= config.data.max_unmatched * len(rows):
-            continue
-        named = [f"{key!r} ({why}: {text})" for key, why, text in failed.select(KEY, "error_class", "error").rows()]
-        share = math.ceil(100 * len(failed) / len(rows)) / 100
-        leave = f", or leave them out: data.max_unmatched={share:g}" if share < 1 else ""
+        rows = _read(each.table, "").filter(pl.col("error_class").is_not_null())
+        named = [f"{key!r} ({why}: {text})" for key, why, text in rows.select(KEY, "error_class", "error").rows()]
+        leave = (
+            f", or leave them out: data.max_unmatched={math.ceil(100 * n_failed / n) / 100:g}" if n_failed < n else ""
+        )
         raise DataError(
-            f"{table.name}: {len(failed)} of {len(rows)} videos could not be measured: "
-            f"{', '.join(named[:_MOST_NAMED])}{', ...' * (len(named) > _MOST_NAMED)}; mend or remove them{leave}"
+            f"{each.table}: {n_failed} of {n} videos could not be measured: {', '.join(named[:_MOST_NAMED])}"
+            f"{', ...' * (len(named) > _MOST_NAMED)}; mend or remove them{leave}"
         )
 
 
