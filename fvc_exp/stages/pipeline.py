@@ -112,6 +112,8 @@ def require_split(config: Config) -> None:
     Raises:
         DataError: they cannot, or their table cannot be used.
     """
+    for scaled in (False, True):
+        _tables(config, scaled=scaled)  # each has a place
     if config.stage is Stage.all:  # what it trains on is not there yet, but has the same groups
         if config.cv.scheme not in (Scheme.grouped, Scheme.leave_platform_out):
             return

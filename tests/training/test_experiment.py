@@ -273,8 +273,8 @@ def test_too_few_groups_for_the_inner_folds(compose_config: Compose) -> None:
 
 
 def test_unknown_threshold(compose_config: Compose) -> None:
-    with pytest.raises(ConfigError, match=r"threshold=0\.7 is not allowed: it must be one of 0\.5, f1, youden"):
-        compose_config("threshold=0.7")
+    with pytest.raises(ConfigError, match=r"threshold=1\.7 is not allowed: it must be a number above 0, below 1, or one of"):
+        compose_config("threshold=1.7")
 
 
 @pytest.mark.parametrize("override", ["threshold=f1", "calibration=sigmoid", "cv=nested", "cv=leave_platform_out"])
