@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,10 +11,10 @@ from typing import Any
 
 from fvc_exp.config import hydra_app, schema
 from fvc_exp.config.canonical import canonical, write_config
-from fvc_exp.data.dataset import load_dataset
+from fvc_exp.config.hints import setting
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.io import console, files, run_folder
-from fvc_exp.runs.execute import prepared_dataset, run_on_one_thread, write_artifacts
+from fvc_exp.runs.execute import load_split, prepared_dataset, run_on_one_thread, write_artifacts
 from fvc_exp.runs.selection import Selection
 from fvc_exp.runs.show import print_selection
 from fvc_exp.training import experiment, split_dataset
@@ -54,8 +54,9 @@ def run(
     started = datetime.now(UTC)
     with _logged(composed.log_format) as logged:
         dataset = prepared_dataset(composed.config)
+        data = split_dataset.SplitDataset.of(composed.config, dataset)
         _make_room(folder, delete_existing=delete_existing)
-        result = run_on_one_thread(composed.config, split_dataset.SplitDataset.of(composed.config, dataset))
+        result = run_on_one_thread(composed.config, data)
     for name, text in {**composed.files, folder.log.name: logged.getvalue()}.items():
         path = folder.path / name
         path.parent.mkdir(exist_ok=True)
@@ -91,13 +92,14 @@ def train_sklearn_logreg(
     output_dir: str | Path = "outputs/sklearn_logreg",
     n_splits: int = 5,
     delete_existing: bool = False,
-    class_weight: str | None = None,
+    class_weight: Mapping[Any, float] | str | None = None,
 ) -> dict[str, Any]:
     """Search the documented grid of 28 configurations by grouped cross-validation and save the best one.
 
     Paths are relative to ``project_root`` unless absolute; tables may be parquet, Arrow or CSV, with or without their
     extension. ``output_dir`` then holds ``model.joblib``, ``scaler.joblib``, ``metrics.json``, ``roc_pr_curves.png``,
-    ``results.json`` and everything else a run folder holds. ``class_weight`` is None or ``balanced``.
+    ``results.json`` and everything else a run folder holds. ``class_weight`` is None, ``balanced``, or
+    a number for each class, such as ``{0: 1, 1: 2}`` (1 = fake).
 
     Returns:
         The content of ``results.json``: ``parameters`` of the best configuration, ``cv`` (mean and standard deviation
@@ -115,23 +117,19 @@ def train_sklearn_logreg(
     tables = ["stage2"] if features_stage4_path is None else ["stage2", "stage4"]
     shared = [
         "data=fvc",
-        hydra_app.setting("data.root", root.resolve()),
-        hydra_app.setting("data.scaled_metadata", scaled_metadata_path),
-        hydra_app.setting("data.features_stage2", features_stage2_path),
-        *(
-            [hydra_app.setting("data.features_stage4", features_stage4_path)]
-            if features_stage4_path is not None
-            else []
-        ),
+        setting("data.root", root.resolve()),
+        setting("data.scaled_metadata", scaled_metadata_path),
+        setting("data.features_stage2", features_stage2_path),
+        *([setting("data.features_stage4", features_stage4_path)] if features_stage4_path is not None else []),
         f"features={'all' if len(tables) > 1 else 'stage2'}",
         f"cv.n_splits={n_splits}",
         f"class_weight={'null' if class_weight is None else class_weight}",
     ]
     configs = documented_grid(shared)
     started = datetime.now(UTC)
-    dataset = load_dataset(configs[0].data, configs[0].features)
+    data = load_split(configs[0])
     _make_room(folder, delete_existing=delete_existing)
-    candidates, best = search(configs, dataset)
+    candidates, best = search(configs, data)
     found = _write_run(folder, best, started, candidates)
     print_selection(console.make_console(), found)
     return found

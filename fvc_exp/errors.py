@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+_MOST_SHOWN = 6
+
 
 class FvcError(Exception):
     """Base of all errors that are the user's to mend."""
@@ -51,3 +56,18 @@ class MissingExtraError(FvcError):
     def __init__(self, extra: str, package: str) -> None:
         how = f"pip install 'fvc-exp[{extra}]', in a checkout pip install -e '.[{extra}]'"
         super().__init__(f"{package} is not installed: {how}")
+
+
+def did_you_mean(word: object, known: Iterable[str], before: str = "") -> str:
+    """A question with the names most like a word, ``before`` in front of each; empty where none is near."""
+    lower = {name.lower(): name for name in known}
+    near = [lower[name] for name in get_close_matches(str(word).lower(), lower)]
+    return f"did you mean {' or '.join(before + name for name in near)}?" if near else ""
+
+
+def shown_names(word: str, known: Sequence[str]) -> str:
+    """The names as text; of many only those that are most like a word."""
+    if len(known) <= _MOST_SHOWN:
+        return ", ".join(known)
+    near = get_close_matches(word, known, _MOST_SHOWN, cutoff=0.0)
+    return f"{len(known)} others, the nearest {', '.join(near)}"

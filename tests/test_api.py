@@ -14,7 +14,8 @@ import yaml
 import fvc_exp
 from fvc_exp import api
 from fvc_exp.config.canonical import canonical
-from fvc_exp.config.hydra_app import compose_configs, setting
+from fvc_exp.config.hints import setting
+from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
@@ -81,7 +82,7 @@ def test_returns_what_the_original_did_and_says_of_how_many_it_is_the_best(
         assert found["claim"]["sentence"] in text
     assert "one of 28 configurations" in found["claim"]["sentence"]
     with pytest.raises(ConfigError, match="class_weight"):
-        fvc_exp.train_sklearn_logreg(project, output_dir="out2", class_weight="heavy")
+        fvc_exp.train_sklearn_logreg(project, output_dir="out2", class_weight={0: 1, 1: -1})
 
 
 def test_a_finished_run_is_not_overwritten_unasked(project: Path) -> None:

@@ -144,29 +144,6 @@ def test_equal_runs_started_together_never_collide_and_agree(tables: Path, tmp_p
     assert (member / "metrics.json").read_bytes() == (found[0] / "metrics.json").read_bytes()
 
 
-REFUSED = {
-    "unknown option": (["penalty=ridge"], r"Could not find 'penalty/ridge'.*elasticnet, l1, l2, none"),
-    "unknown key": (["typo=1"], "Key 'typo' not in 'Config'"),
-    "wrong type": (["C=lots"], "C=lots; Value 'lots' of type 'str' could not be converted to Float"),
-    "illegal pair": (
-        ["penalty=elasticnet", "solver=liblinear"],
-        "penalty=elasticnet cannot be fitted by solver=liblinear",
-    ),
-    "grammar": (["C=[1"], r"no viable alternative at input '\[1'"),
-    "sweep without -m": (["C=1,2"], "multirun"),
-}
-
-
-@pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
-def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:
-    done = run_py(*arguments, f"outputs={tmp_path / 'out'}")
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ")
-    assert re.search(message, line), line
-    assert not (tmp_path / "out").exists()
-
-
 BAD_DATA = {
     "more folds than groups": (["cv.n_splits=50"], "cv.n_splits=50 needs at least 50 groups"),
     "unreadable": (["data.features_stage2=broken"], "broken: cannot be read"),

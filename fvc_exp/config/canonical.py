@@ -40,7 +40,7 @@ def canonical(config: schema.Config) -> dict[str, Any]:
         "solver": validate.resolved_solver(config.penalty.name, config.solver.name),
         "max_iter": config.solver.max_iter,
         "tol": config.solver.tol,
-        "class_weight": config.class_weight.name if config.class_weight else None,
+        "class_weight": str(config.class_weight) if config.class_weight else None,
         "features": [table.name for table in config.features.tables],
         "cv": _canonical_cv(config),
         **_decision(config),
@@ -55,7 +55,7 @@ def _canonical_cv(config: schema.Config) -> dict[str, Any]:
         known = {"folds_sha256": _file_hash(Path(str(cv.folds)))}
     if cv.c_grid:
         known["c_grid"] = " ".join(f"{c:g}" for c in sorted(set(cv.c_grid)))
-    if cv.c_grid or _decision(config):
+    if cv.c_grid or validate.looks_inside(config):
         known["inner_splits"] = cv.inner_splits
     return {**known, "scheme": cv.scheme.name}
 
@@ -63,7 +63,7 @@ def _canonical_cv(config: schema.Config) -> dict[str, Any]:
 def _decision(config: schema.Config) -> dict[str, Any]:
     """Threshold and calibration, where they differ from the defaults."""
     found = {}
-    if config.threshold != validate.THRESHOLDS[0]:
+    if config.threshold != validate.DEFAULT_THRESHOLD:
         found["threshold"] = config.threshold
     if config.calibration is not schema.Calibration.none:
         found["calibration"] = config.calibration.name

@@ -1,9 +1,8 @@
-"""Hydra: what it must know before it composes ``conf/``, at the shell or from Python, and its errors as one line."""
+"""Hydra: what it must know before it composes ``conf/``, at the shell or from Python."""
 
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config import schema, validate
+from fvc_exp.config import hints, schema, validate
 from fvc_exp.errors import ConfigError, FvcError
 
 NOT_TRACKED = 3  # exit code: everything is done and lies in its folder, but it was not imported as configured
@@ -44,12 +43,13 @@ def run_shell(main: Callable[[], object]) -> None:
     """Call Hydra's main; a user's error ends the process with one message on stderr and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
     try:
+        hints.refuse_other_than_one_choice(sys.argv[1:], conf_folder())
         with refuse_keys_below_null():
             main()
     except KeyboardInterrupt:
         sys.exit("interrupted")
     except (FvcError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {message_of(error)}")
+        sys.exit(f"error: {hints.message_of(error)}")
     except OSError as error:
         sys.exit(f"error: {error.filename or ''}: {error.strerror or error}")
 
@@ -69,18 +69,6 @@ def refuse_keys_below_null() -> Iterator[None]:
         raise ConfigError(
             "an override names a key below one that is null: data.demo.* exists in data=demo only"
         ) from error
-
-
-def message_of(error: BaseException) -> str:
-    """Hydra's message on one line, without its search path and without its advice to add the unknown key."""
-    text = str(error).split("\nConfig search path:")[0]
-    if isinstance(error.__cause__, OmegaConfBaseException):
-        cause = str(error.__cause__).splitlines()[0]
-        text += "" if cause in text else f"\n{cause}"
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("To append to your config")]
-    options = [line.strip() for line in lines if line.startswith("\t")]
-    sentences = [line.rstrip(" .") for line in lines if not line.startswith("\t")]
-    return "; ".join(sentences) + (f" {', '.join(options)}" if options else "")
 
 
 class CheckConfig(Callback):
@@ -131,7 +119,7 @@ def compose_configs(overrides: Sequence[Sequence[str]]) -> list[schema.Config]:
     Raises:
         ConfigError: an override names an unknown key or option, or a value that is not allowed.
     """
-    with _composing():
+    with _composing(word for each in overrides for word in each):
         return [validate.to_typed(compose("config", overrides=list(each))) for each in overrides]
 
 
@@ -141,7 +129,7 @@ def sweep_axes(overrides: Sequence[str]) -> dict[str, list[str]]:
     Raises:
         ConfigError: an override names an unknown key or option.
     """
-    with _composing():
+    with _composing(overrides):
         params = compose("config", overrides=list(overrides), return_hydra_config=True).hydra.sweeper.params
         return {key: str(values).split(",") for key, values in params.items()}
 
@@ -161,8 +149,8 @@ def compose_run(overrides: Sequence[str], folder: str | Path) -> Composed:
     Raises:
         ConfigError: an override names an unknown key or option, or a value that is not allowed.
     """
-    with _composing():
-        of_hydra = [setting("hydra.run.dir", folder), "hydra.mode=RUN"]
+    with _composing(overrides):
+        of_hydra = [hints.setting("hydra.run.dir", folder), "hydra.mode=RUN"]
         composed = compose("config", overrides=[*overrides, *of_hydra], return_hydra_config=True)
         with open_dict(composed):
             composed.hydra.runtime.output_dir = str(Path(folder).absolute())
@@ -173,16 +161,10 @@ def compose_run(overrides: Sequence[str], folder: str | Path) -> Composed:
         return Composed(validate.to_typed(task), texts, composed.hydra.job_logging.formatters.file.format)
 
 
-def setting(key: str, value: object) -> str:
-    """An override whose value may hold any character."""
-    # In Hydra's grammar backslashes count only in front of a quote, the closing one too.
-    quoted = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + (r"\'" if found[2] else ""), str(value))
-    return f"{key}='{quoted}'"
-
-
 @contextmanager
-def _composing() -> Iterator[None]:
+def _composing(overrides: Iterable[str]) -> Iterator[None]:
     """Hydra on ``conf/``, named as at the shell; its errors become ConfigError."""
+    hints.refuse_other_than_one_choice(overrides, conf_folder())
     try:
         with (
             refuse_keys_below_null(),
@@ -191,7 +173,7 @@ def _composing() -> Iterator[None]:
         ):
             yield
     except HydraException as error:
-        raise ConfigError(message_of(error)) from error
+        raise ConfigError(hints.message_of(error)) from error
 
 
 @contextmanager

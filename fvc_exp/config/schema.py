@@ -5,7 +5,7 @@ Hydra composes YAML against these dataclasses (``Config`` stands first in the de
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import cast
+from typing import Any, cast
 
 
 class Penalty(Enum):
@@ -61,12 +61,6 @@ class Table(Enum):
     forensic = "forensic_"
     original_stage2 = "original2_"
     original_stage4 = "original4_"
-
-
-class ClassWeight(Enum):
-    """Weights of the two classes in the loss; null in YAML means one each."""
-
-    balanced = "balanced"
 
 
 class Calibration(Enum):
@@ -260,7 +254,11 @@ class TrackingConfig:
 
 @dataclass
 class Config:
-    """The whole configuration of one run."""
+    """The whole configuration of one run.
+
+    ``class_weight`` are the weights of the classes in the loss: None (one each), ``balanced``, or a number each for 0
+    (real) and 1 (fake). ``threshold`` is a number as text, or a rule.
+    """
 
     data: DataConfig
     features: FeaturesConfig
@@ -273,7 +271,7 @@ class Config:
     search: SearchConfig
     sweep: SweepConfig
     C: float
-    class_weight: ClassWeight | None
+    class_weight: Any
     threshold: str
     calibration: Calibration
     seed: int

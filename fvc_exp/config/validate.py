@@ -10,10 +10,25 @@ from typing import cast, get_args, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config.schema import Config, DemoConfig, Penalty, Scheme, Search, Solver, Stage, Tracker, VideoConfig
+from fvc_exp.config.hints import at_shell, hint_of
+from fvc_exp.config.schema import (
+    Calibration,
+    Config,
+    DemoConfig,
+    Penalty,
+    Scheme,
+    Search,
+    Solver,
+    Stage,
+    Tracker,
+    VideoConfig,
+)
 from fvc_exp.errors import ConfigError, IncompatibleError, MissingExtraError
 
-THRESHOLDS = ("0.5", "f1", "youden")  # above which probability a video is called fake
+DEFAULT_THRESHOLD = "0.5"
+THRESHOLD_RULES = ("f1", "youden")  # by which the probability is chosen above which a video is called fake
+BALANCED = "balanced"
+_CLASS_CODES = {"0": 0, "real": 0, "1": 1, "fake": 1}
 MIN_PERMUTATIONS = 19  # with fewer, no p-value can be as low as 0.05
 SCALED_METADATA = "scaled_metadata"  # what stage=all trains on: the rows of its own stage scale
 
@@ -51,6 +66,8 @@ def to_typed(composed: DictConfig) -> Config:
     config = cast(Config, typed)
     if problems := list(_range_problems(config)):
         raise ConfigError("; ".join(problems))
+    config.threshold = str(fixed_threshold(config) or config.threshold)  # .50 is 0.5
+    config.class_weight = _class_weights(config.class_weight)
     _check_pair(config.penalty.name, config.solver.name)
     _check_cv(config)
     _check_search(config)
@@ -61,24 +78,25 @@ def to_typed(composed: DictConfig) -> Config:
 
 def _has_keys_of(schema: object, value: object) -> bool:
     """Whether a container has the fields of a dataclass and no other key, and so have those in it."""
-    if not isinstance(value, dict):
-        return True
     fields = _fields(schema)
+    if not isinstance(value, dict) or not fields:
+        return True
     return value.keys() == fields.keys() and all(_has_keys_of(fields[key], item) for key, item in value.items())
 
 
 @cache
 def _fields(schema: object) -> dict[str, object]:
-    """The types of a dataclass by field, that of an optional dataclass too."""
-    (dataclass,) = [kind for kind in (schema, *get_args(schema)) if is_dataclass(kind)]
-    return get_type_hints(dataclass)
+    """The types of a dataclass by field, that of an optional dataclass too; none of another type."""
+    kinds = [kind for kind in (schema, *get_args(schema)) if is_dataclass(kind)]
+    return get_type_hints(kinds[0]) if kinds else {}
 
 
 def _one_line(error: OmegaConfBaseException) -> str:
     """OmegaConf spreads a message over several lines; the first says what, ``full_key`` says where."""
     what = str(error).splitlines()[0]
     key = error.full_key or ""
-    return what if not key or key in what else f"{key}: {what}"
+    told = what if not key or key in what else f"{key}: {what}"
+    return "; ".join(filter(None, [told, hint_of(error)]))
 
 
 def _range_problems(config: Config) -> Iterator[str]:
@@ -115,7 +133,8 @@ def _number_rules(config: Config) -> list[Rule]:
         ("data.num_shards", data.num_shards, data.num_shards >= 1, "an integer of at least 1"),
         ("data.shard", data.shard, 0 <= data.shard < max(data.num_shards, 1),
          f"an integer from 0 to data.num_shards - 1 = {data.num_shards - 1}"),
-        ("threshold", config.threshold, config.threshold in THRESHOLDS, f"one of {', '.join(THRESHOLDS)}"),
+        ("threshold", config.threshold, config.threshold in THRESHOLD_RULES or 0 < (fixed_threshold(config) or 0) < 1,
+         f"a number above 0, below 1, or one of {', '.join(THRESHOLD_RULES)}"),
     ]  # fmt: skip
 
 
@@ -143,6 +162,22 @@ def _video_rules(video: VideoConfig) -> list[Rule]:
         ("video.max_size", size, size >= MIN_SCALED_SIZE and size % 2 == 0, f"even and at least {MIN_SCALED_SIZE}"),
         ("video.workers", workers, workers is None or workers >= 1, "an integer of at least 1, or null"),
     ]  # fmt: skip
+
+
+def _class_weights(value: object) -> dict[int, float] | str | None:
+    if value is None or value == BALANCED:
+        return value
+    named = value if isinstance(value, dict) else {}
+    try:
+        weights = {_CLASS_CODES[str(name).lower()]: float(weight) for name, weight in named.items()}
+    except (KeyError, TypeError, ValueError):
+        weights = {}
+    if len(weights) < len(named) or len(weights) < 2 or not all(0 < weight < math.inf for weight in weights.values()):
+        raise ConfigError(
+            f"class_weight={value} is not allowed: it must be null, {BALANCED}, or a finite number above 0 for each "
+            f"class, in quotes at the shell: {at_shell('class_weight={0:1,1:2}')} (0 = real, 1 = fake)"
+        )
+    return None if set(weights.values()) == {1.0} else dict(sorted(weights.items()))
 
 
 def _check_pair(penalty: Penalty, solver: Solver) -> None:
@@ -186,6 +221,19 @@ def _check_search(config: Config) -> None:
 def resolved_solver(penalty: Penalty, solver: Solver) -> str:
     """The solver's name; ``auto`` is the first legal solver of the penalty."""
     return LEGAL_SOLVERS[penalty][0] if solver.value == "auto" else str(solver.value)
+
+
+def fixed_threshold(config: Config) -> float | None:
+    """The threshold where it is a number; None where a rule finds it."""
+    try:
+        return float(config.threshold)
+    except ValueError:
+        return None
+
+
+def looks_inside(config: Config) -> bool:
+    """Whether calibration or threshold are learned from inner folds of a training part."""
+    return config.calibration is not Calibration.none or fixed_threshold(config) is None
 
 
 def effective_l1_ratio(config: Config) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fvc_exp.errors import DataError
+from fvc_exp.errors import DataError, shown_names
 
 KEY, LABEL = "video_path", "label"
 
@@ -38,6 +38,8 @@ _HOSTS = {
 
 _BANDS = ((360, "below 360p"), (720, "360p to 719p"), (1080, "720p to 1079p"))
 
+_LARGEST = 1e150  # its square, summed over 100 million rows, is still a number
+
 _HIGHEST_BAND = "1080p and above"
 
 
@@ -49,7 +51,7 @@ def require_columns(names: Sequence[str], found: Sequence[str], source: Path) ->
     """
     for name in names:
         if name not in found:
-            raise DataError(f"{source}: column {name!r} is missing; the table has {', '.join(found)}")
+            raise DataError(f"{source}: column {name!r} is missing; the table has {shown_names(name, found)}")
 
 
 def require_values(column: pl.Series, source: Path) -> None:
@@ -169,13 +171,16 @@ def join_equal_files(groups: pl.Series, content: pl.Series) -> pl.Series:
 
 
 def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:
-    """Do nothing if no number of a column is infinite; it may be missing.
+    """Do nothing if every number of a column can be standardised; it may be missing.
 
     Raises:
-        DataError: one is.
+        DataError: one is infinite, or so large that the variance overflows.
     """
-    why = "is not a finite number; use an empty value for what is not known"
-    refuse_values(column.is_infinite().fill_null(False), column, source, why, videos)
+    if (wrong := (column.abs() > _LARGEST).fill_null(False)).any():
+        why = "is not a finite number; use an empty value for what is not known"
+        refuse_values(column.is_infinite().fill_null(False), column, source, why, videos)
+        why = f"is too large to be standardised (above {_LARGEST:g}); nan_to_num writes infinity so: leave it empty"
+        refuse_values(wrong, column, source, why, videos)
 
 
 def find_slices(frame: pl.DataFrame) -> Slices:

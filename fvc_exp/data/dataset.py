@@ -13,7 +13,7 @@ from fvc_exp._typing import Array, Indices, Mask
 from fvc_exp.config.schema import DataConfig, FeaturesConfig
 from fvc_exp.data import columns
 from fvc_exp.data.feature_table import NOT_CHOSEN, FeatureTable, is_chosen, read_feature_table
-from fvc_exp.errors import DataError
+from fvc_exp.errors import DataError, shown_names
 from fvc_exp.io import tables
 
 
@@ -115,7 +115,7 @@ def _require_matches(patterns: Sequence[str], read: Mapping[str, FeatureTable], 
     for pattern in patterns:
         if not any(is_chosen(name, prefix, [pattern]) for prefix, name in used):
             there = [name if why == NOT_CHOSEN else f"{name} ({why})" for name, why in ignored.items()]
-            listed = ", ".join(dict.fromkeys([*(name for _, name in used), *there]))
+            listed = shown_names(pattern, list(dict.fromkeys([*(name for _, name in used), *there])))
             raise DataError(f"data.columns: {pattern!r} matches no column to learn from; the tables have {listed}")
 
 
@@ -148,9 +148,9 @@ def _to_dataset(frame: pl.DataFrame, names: list[str], source: Path) -> Dataset:
     y = frame[columns.LABEL].to_numpy()
     if len(set(y.tolist())) < len(columns.CLASSES):
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
-    values = frame.select(names).to_numpy()
+    values = frame.select(names).to_numpy().reshape(len(frame), len(names))  # without features, labels and groups alone
     constant = _constant_columns(values)
-    if constant.all():
+    if names and constant.all():
         raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
     content = frame[columns.CONTENT].cast(pl.String) if columns.CONTENT in frame.columns else None
     group_column, groups, notes = columns.find_groups(frame, source)

@@ -211,7 +211,7 @@ def _check_classes(dataset: Dataset, rows: Indices, where: str) -> None:
     counts = np.bincount(dataset.y[rows], minlength=len(CLASSES))
     for label, name in enumerate(CLASSES):
         if not counts[label]:
-            raise DataError(f"{where} has no {name!r} row; use fewer folds (cv.n_splits), or a larger cv.test_size")
+            raise DataError(f"{where} has no {name!r} row")
 
 
 def _others(n: int, rows: Indices) -> Indices:

@@ -9,10 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from fvc_exp.errors import DataError
+from fvc_exp.io import foreign
 
 EXTENSIONS = (".parquet", ".arrow", ".feather", ".csv")
 NULL_WORDS = ("", "NA", "N/A", "nan", "NaN", "null", "None")  # in CSV; else one of them makes a whole column text
-_MAGIC_LENGTH = 6
+_HEAD_LENGTH = 2**16  # bytes; they hold the first lines of a CSV
 
 
 def find_table(path: Path) -> Path:
@@ -103,7 +104,7 @@ def _reading(source: Path) -> Iterator[None]:
 
 def _scan(source: Path) -> pl.LazyFrame:
     with source.open("rb") as file:
-        head = file.read(_MAGIC_LENGTH)
+        head = file.read(_HEAD_LENGTH)
     if not head:
         raise DataError(f"{source}: the file is empty")
     if head.startswith(b"PAR1"):
@@ -112,8 +113,7 @@ def _scan(source: Path) -> pl.LazyFrame:
         return pl.scan_ipc(source, glob=False, hive_partitioning=False)
     if head.startswith(b"\xff\xff\xff\xff"):
         return pl.read_ipc_stream(source).lazy()
-    if head.startswith(b"FEA1"):
-        raise DataError(f"{source}: is a feather file of version 1; write it again as version 2, parquet or CSV")
-    if b"\0" in head:
-        raise DataError(f"{source}: is neither parquet, Arrow IPC (feather) nor CSV")
+    foreign.refuse_foreign(source, head)
+    with source.open("rb") as lines:
+        foreign.refuse_broken_lines(source, lines)
     return pl.scan_csv(source, glob=False, infer_schema_length=None, null_values=list(NULL_WORDS))

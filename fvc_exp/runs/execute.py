@@ -84,11 +84,15 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
     tables: dict[str, Any] = {}
     if config.data.prepare or stage is not Stage.train:
         config = pipeline.with_demo(config, console.progress_bar)
+        if stage in (Stage.train, Stage.all):
+            pipeline.require_split(config)
         for each in pipeline.VIDEO_STAGES:
             if stage in (each, Stage.all):
                 found = pipeline.run_video_stage(config, each, console.progress_bar)
                 tables |= {name: asdict(summary) for name, summary in found.items()}
                 pipeline.print_stage(console.make_console(), each.name, found)
+                if stage is Stage.all:
+                    pipeline.require_measured(found, config.data.max_unmatched)
         if stage is Stage.train:
             pipeline.prepare_training(config, console.progress_bar)
     if stage in (Stage.train, Stage.all):
@@ -100,6 +104,7 @@ def prepared_dataset(config: Config) -> Dataset:
     """The rows that a training run of this configuration would have, after making what is missing."""
     if config.data.prepare:
         config = pipeline.with_demo(config, console.progress_bar)
+        pipeline.require_split(config)
         pipeline.prepare_training(config, console.progress_bar)
     return load_rows(config)
 

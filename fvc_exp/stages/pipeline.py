@@ -1,6 +1,7 @@
 """The stages in their order, on one data set: what each reads and writes, and what training needs first."""
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -10,8 +11,12 @@ import polars as pl
 from rich.console import Console
 
 from fvc_exp._typing import Progress
-from fvc_exp.config.schema import Config, Stage, Table
+from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
+from fvc_exp.config.validate import looks_inside
 from fvc_exp.data import manifest
+from fvc_exp.data.columns import KEY
+from fvc_exp.data.dataset import load_dataset
+from fvc_exp.data.split_advice import split_or_advise
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
@@ -22,6 +27,7 @@ log = logging.getLogger(__name__)
 ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 
 INPUT_METADATA = "input_metadata"  # the videos that the user named, as a table; data=videos trains on it
+_MOST_NAMED = 5  # videos in a message
 SCALED_TABLES = (Table.stage4, Table.original_stage4)
 
 
@@ -96,14 +102,55 @@ VIDEO_STAGES = tuple(_STAGES)
 
 def prepare_training(config: Config, show: ShowProgress) -> None:
     """Make the tables that training reads and that follow from the videos alone."""
+    _write_inputs(config)
+    for stage in (Stage.features, Stage.scale, Stage.scaled_features):
+        if _tables(config, scaled=stage is not Stage.features):
+            require_measured(run_video_stage(config, stage, show), config.data.max_unmatched)
+
+
+def require_split(config: Config) -> None:
+    """Do nothing if the videos can be split as configured, by their labels and groups alone: before they are measured.
+
+    Raises:
+        DataError: they cannot, or their table cannot be used.
+    """
+    for scaled in (False, True):
+        _tables(config, scaled=scaled)  # each has a place
+    if config.stage is Stage.all:  # what it trains on is not there yet, but has the same groups
+        if config.cv.scheme not in (Scheme.grouped, Scheme.leave_platform_out):
+            return
+        config = replace(config, data=replace(config.data, scaled_metadata=INPUT_METADATA))
+    _write_inputs(config)
+    labels = load_dataset(replace(config.data, columns=[]), FeaturesConfig("labels", []))
+    split_or_advise(labels, config.cv, config.seed, inside=len(config.cv.c_grid) > 1 or looks_inside(config))
+
+
+def _write_inputs(config: Config) -> None:
     if config.data.scaled_metadata == INPUT_METADATA:
         path = Path(config.data.root) / f"{INPUT_METADATA}.parquet"
         files.write_atomic(path, _inputs(config).write_parquet)
-    if _tables(config, scaled=False):
-        run_video_stage(config, Stage.features, show)
-    if _tables(config, scaled=True):
-        run_video_stage(config, Stage.scale, show)
-        run_video_stage(config, Stage.scaled_features, show)
+
+
+def require_measured(summaries: Mapping[str, runner.StageSummary], allowed: float) -> None:
+    """Do nothing if no more than this share of the videos failed in a stage.
+
+    Raises:
+        DataError: more did; names some with their reasons.
+    """
+    for each in summaries.values():
+        n_failed = sum(each.failed.values())
+        n = each.done + each.skipped + n_failed
+        if not each.is_complete or n_failed <= allowed * n:
+            continue
+        rows = _read(each.table, "").filter(pl.col("error_class").is_not_null())
+        named = [f"{key!r} ({why}: {text})" for key, why, text in rows.select(KEY, "error_class", "error").rows()]
+        leave = (
+            f", or leave them out: data.max_unmatched={math.ceil(100 * n_failed / n) / 100:g}" if n_failed < n else ""
+        )
+        raise DataError(
+            f"{each.table}: {n_failed} of {n} videos could not be measured: {', '.join(named[:_MOST_NAMED])}"
+            f"{', ...' * (len(named) > _MOST_NAMED)}; mend or remove them{leave}"
+        )
 
 
 def _inputs(config: Config) -> pl.DataFrame:

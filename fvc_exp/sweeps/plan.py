@@ -42,6 +42,7 @@ class TrainingData:
         """
         key = json.dumps(files.plain([asdict(config.data), asdict(config.features), asdict(config.video)]))
         if key not in self._known:
+            self._require_split(config)  # not kept: other folds of the same videos may be possible
             try:
                 self._known[key] = self._find(config)
             except DataError as error:
@@ -50,6 +51,12 @@ class TrainingData:
         if isinstance(found, DataError):
             raise found
         return found
+
+    def _require_split(self, config: schema.Config) -> None:
+        if config.data.prepare and self._prepare:
+            from fvc_exp.stages import pipeline
+
+            pipeline.require_split(pipeline.with_demo(config, console.progress_bar))
 
     def _find(self, config: schema.Config) -> Prepared:
         if not config.data.prepare:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fvc_exp._typing import Array, Labels
+from fvc_exp.config.validate import THRESHOLD_RULES
 from fvc_exp.evaluation.metrics import THRESHOLD
 
 
@@ -60,13 +61,13 @@ def fit_isotonic(y: Labels, probability: Array) -> IsotonicMap:
 
 
 def best_threshold(rule: str, y: Labels, probability: Array) -> float:
-    """The threshold by a rule: 0.5, or the one with the highest F1 (``f1``) or Youden's J (``youden``) on these rows.
+    """The threshold: ``rule`` if it is a number, else that with the highest F1 (``f1``) or Youden's J (``youden``).
 
-    It lies midway between two neighbouring probabilities (below all of them: half the lowest); of equally good ones
+    That lies midway between two neighbouring probabilities (below all of them: half the lowest); of equally good ones
     the one nearest to 0.5 is taken. Youden's J is recall of fakes + recall of reals - 1.
     """
-    if rule == str(THRESHOLD):
-        return THRESHOLD
+    if rule not in THRESHOLD_RULES:
+        return float(rule)
     values, place = np.unique(probability, return_inverse=True)
     fakes = np.bincount(place, weights=y)
     reals = np.bincount(place) - fakes

@@ -6,7 +6,6 @@ from itertools import product
 
 from fvc_exp._typing import Progress
 from fvc_exp.config import hydra_app, schema, validate
-from fvc_exp.data.dataset import Dataset
 from fvc_exp.evaluation.metrics import Summary
 from fvc_exp.training.experiment import RunResult, cross_validate, run_experiment
 from fvc_exp.training.notes import raised_flags
@@ -46,17 +45,13 @@ def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
 
 
 def search(
-    configs: Sequence[schema.Config], dataset: Dataset, on_progress: Progress | None = None
+    configs: Sequence[schema.Config], data: SplitDataset, on_progress: Progress | None = None
 ) -> tuple[list[ScoredConfig], RunResult]:
-    """Cross-validate every configuration on the folds of the first; run the one with the best mean AUC.
+    """Cross-validate every configuration on the folds of ``data``; run the one with the best mean AUC.
 
     Equal scores go to the earlier configuration. The winner's cross-validated score is optimistic, since it was chosen
     by it; its held-out test score is not.
-
-    Raises:
-        DataError: the data cannot be split as configured.
     """
-    data = SplitDataset.of(configs[0], dataset)
     scored = []
     for done, config in enumerate(configs, start=1):
         found = cross_validate(config, data)

@@ -189,7 +189,7 @@ def fit_configuration(choices: Sequence[Config], data: SplitDataset, rows: Indic
         DataError: there are too few groups of a class for the inner folds.
     """
     if not needs_inner_folds(choices):
-        return data.fit(choices[0], rows)
+        return replace(data.fit(choices[0], rows), threshold=float(choices[0].threshold))
     X, y = data.dataset.X, data.dataset.y
     parts = inner_parts(data.dataset, rows, choices[0].cv.inner_splits, choices[0].seed)
     inner = [[data.fit(config, part) for part, _ in parts] for config in choices]

@@ -87,7 +87,7 @@ def build_pipeline(config: schema.Config) -> Pipeline:
         "l1_ratio": validate.effective_l1_ratio(config),
         "max_iter": config.solver.max_iter,
         "tol": config.solver.tol,
-        "class_weight": config.class_weight.value if config.class_weight else None,
+        "class_weight": config.class_weight,
     }
     solver = validate.resolved_solver(config.penalty.name, config.solver.name)
     if solver == validate.PROX_NEWTON:

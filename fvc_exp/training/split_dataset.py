@@ -12,14 +12,14 @@ from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 
 from fvc_exp._typing import Array, Indices, Progress
-from fvc_exp.config.schema import AuditConfig, Calibration, Config, Penalty, PenaltyConfig
-from fvc_exp.config.validate import effective_c, effective_l1_ratio
+from fvc_exp.config.schema import AuditConfig, Config, Penalty, PenaltyConfig
+from fvc_exp.config.validate import effective_c, effective_l1_ratio, looks_inside
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import CV, TEST, TRAIN, Split, count_shared_groups, inner_parts, make_split
+from fvc_exp.data.split_advice import split_or_advise
+from fvc_exp.data.splits import CV, TEST, TRAIN, Split, count_shared_groups, inner_parts
 from fvc_exp.evaluation.floors import COLUMN, floor_rules
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
-from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, build_pipeline, fit_pipeline
 from fvc_exp.training.solvers.estimator import to_logistic_regression
@@ -87,7 +87,9 @@ class SplitDataset:
         Raises:
             DataError: they cannot be split so.
         """
-        return cls(dataset, make_split(dataset, config.cv, config.seed), config.audit, config.seed)
+        inside = needs_inner_folds(candidates(config))
+        split = split_or_advise(dataset, config.cv, config.seed, inside=inside)
+        return cls(dataset, split, config.audit, config.seed)
 
     def without_price(self) -> Self:
         """The same for runs that need no price of a leak."""
@@ -247,8 +249,7 @@ def candidates(config: Config) -> list[Config]:
 
 def needs_inner_folds(choices: Sequence[Config]) -> bool:
     """Whether something is chosen inside a training part, beside the coefficients."""
-    looks_inside = choices[0].calibration is not Calibration.none or choices[0].threshold != str(THRESHOLD)
-    return len(choices) > 1 or looks_inside
+    return len(choices) > 1 or looks_inside(choices[0])
 
 
 def points_of(config: Config) -> tuple[Point, ...]:
@@ -279,7 +280,7 @@ def fit_together(
         dataset.y,
         parts,
         points,
-        class_weight=config.class_weight.value if config.class_weight else None,
+        class_weight=config.class_weight,
         tol=config.solver.tol,
         max_iter=config.solver.max_iter,
         n_threads=threads,

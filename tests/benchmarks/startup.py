@@ -71,7 +71,7 @@ def in_this_process(folder: Path, way: str) -> None:
         from fvc_exp.evaluation import claims
         from fvc_exp.runs import execute
         from fvc_exp.training import experiment, split_dataset
-    places = [(execute, "load_dataset", "load"), (split_dataset, "make_split", "split"),
+    places = [(execute, "load_dataset", "load"), (split_dataset, "split_or_advise", "split"),
               (experiment, "fit_configuration", "fits"),
               (split_dataset, "certify_run", "audit"), (claims, "floors_of", "floors"),
               (execute, "write_result", "artifacts")]  # fmt: skip

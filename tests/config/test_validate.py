@@ -115,7 +115,7 @@ def test_schema_stands_first_and_holds_no_values() -> None:
 
 
 def test_saved_configuration_is_plain_yaml_and_composes_again(compose_config: Compose, tmp_path: Path) -> None:
-    config = compose_config("penalty=elasticnet", "solver=saga", "class_weight=balanced")
+    config = compose_config("solver=saga", "threshold=0.3", "class_weight={0:1,1:2}")
     write_config(tmp_path / "config.yaml", config)
     assert to_typed(OmegaConf.create(yaml.safe_load((tmp_path / "config.yaml").read_text()))) == config
 
@@ -164,9 +164,14 @@ SAME = [
     (("penalty=elasticnet", "penalty.l1_ratio=1"), ("penalty=l1",)),
     (("penalty=elasticnet", "penalty.l1_ratio=0", "solver=saga"), ("penalty=l2", "solver=saga")),
     (("solver=prox-newton",), ()),
+    (("threshold=.50",), ()),
+    (("threshold=0.3", "cv.inner_splits=3"), ("threshold=0.30",)),
+    (("class_weight={0:1,1:1.0}",), ()),
+    (("class_weight={fake:2,real:1}",), ("class_weight={0:1,1:2}",)),
     (("outputs=elsewhere", "plots=false", "video.workers=1", "data.root=other"), ()),
 ]
 DIFFERENT = ["C=0.5", "penalty=l1", "seed=7", "cv=stratified", "cv.n_splits=3", "class_weight=balanced", "solver=saga",
+             "class_weight={0:1,1:2}", "threshold=0.3",
              "features=forensic", "solver.tol=1e-6"]  # fmt: skip
 
 

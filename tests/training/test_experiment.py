@@ -27,9 +27,11 @@ from tests.conftest import Compose, make_dataset, run, signal_dataset
 
 PAIRS = [(penalty, solver) for penalty, solvers in LEGAL_SOLVERS.items() for solver in solvers]
 
+WEIGHTS: dict[str, dict[int, float] | None] = {"null": None, "{0:1,1:3}": {0: 1, 1: 3}}
+
 
 @pytest.mark.parametrize(("penalty", "solver"), PAIRS, ids=[f"{p.name}-{s}" for p, s in PAIRS])
-@pytest.mark.parametrize("weight", ["null", "balanced"])
+@pytest.mark.parametrize("weight", ["null", "balanced", "{0:1,1:3}"])
 def test_equals_scikit_learn_by_hand(compose_config: Compose, penalty: Penalty, solver: str, weight: str) -> None:
     overrides = [f"penalty={penalty.name}", f"solver={solver}", "C=0.3", f"class_weight={weight}"]
     config = compose_config(*overrides, *(["solver.tol=1e-18"] if solver == PROX_NEWTON else []))
@@ -46,7 +48,7 @@ def test_equals_scikit_learn_by_hand(compose_config: Compose, penalty: Penalty, 
     for train, model in [*parts, (result.split.development, result.final)]:
         C = np.inf if penalty is Penalty.none else 0.3
         by_hand = LogisticRegression(
-            C=C, l1_ratio=ratio, random_state=config.seed, class_weight=None if weight == "null" else weight
+            C=C, l1_ratio=ratio, random_state=config.seed, class_weight=WEIGHTS.get(weight, weight)
         ).set_params(**settings)
         reference = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), by_hand)
         reference.fit(dataset.X[train], dataset.y[train])
@@ -201,6 +203,15 @@ def test_the_threshold_is_that_of_the_out_of_fold_rows(compose_config: Compose, 
     np.testing.assert_array_equal(fitted.classifier.coef_, alone.classifier.coef_)
 
 
+def test_a_threshold_that_is_a_number_is_that_of_every_model(compose_config: Compose) -> None:
+    usual, found = (run(compose_config(f"threshold={value}"), signal_dataset()) for value in (0.5, 0.3))
+    for one, other, record in zip(usual.fold_probabilities, found.fold_probabilities, found.fold_records, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert (record["threshold"], record["tp"] + record["fp"]) == (0.3, np.sum(one > 0.3))
+    assert found.final.threshold == 0.3
+    assert run(compose_config("threshold=0.3", "calibration=sigmoid"), signal_dataset()).final.threshold == 0.3
+
+
 def test_scores_decisions_and_records_use_the_fold_s_threshold(compose_config: Compose) -> None:
     result = run(compose_config("threshold=youden", "class_weight=balanced"), signal_dataset(n_groups=100))
     for record, model, probability, fold in zip(
@@ -262,8 +273,8 @@ def test_too_few_groups_for_the_inner_folds(compose_config: Compose) -> None:
 
 
 def test_unknown_threshold(compose_config: Compose) -> None:
-    with pytest.raises(ConfigError, match=r"threshold=0\.7 is not allowed: it must be one of 0\.5, f1, youden"):
-        compose_config("threshold=0.7")
+    with pytest.raises(ConfigError, match=r"threshold=1\.7 is not allowed: it must be a number above 0, below 1, or one of"):
+        compose_config("threshold=1.7")
 
 
 @pytest.mark.parametrize("override", ["threshold=f1", "calibration=sigmoid", "cv=nested", "cv=leave_platform_out"])

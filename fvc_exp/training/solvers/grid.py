@@ -11,6 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
 from fvc_exp.training.solvers import derivatives, newton, shared_newton
+from fvc_exp.training.solvers.estimator import ClassWeights
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
 _ROWS_PER_COLUMN, _POINTS = 3, 4
@@ -61,7 +62,7 @@ def fit_grid(
     parts: Sequence[Indices],
     points: Sequence[Point],
     *,
-    class_weight: str | None = None,
+    class_weight: ClassWeights = None,
     tol: float = 1e-9,
     max_iter: int = 1000,
     n_threads: int = 1,
@@ -74,7 +75,7 @@ def fit_grid(
         y: 0 or 1, (n,).
         parts: row numbers of each training part; any, in any order.
         points: the penalties.
-        class_weight: ``balanced`` or nothing, within each part.
+        class_weight: ``balanced`` within each part, a number by class, or nothing.
         tol: bound on (F - min F) / F that a fit must reach.
         max_iter: Newton steps of a fit.
         n_threads: parts fitted at a time (of a large X at most two), with one thread of BLAS each.

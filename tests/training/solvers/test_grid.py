@@ -40,9 +40,9 @@ def assert_equal(found: GridFit, X: Array, y: Array, parts: Parts, points: list[
             np.testing.assert_allclose(found.intercept[number, column], model.intercept_[0], atol=atol)
 
 
-@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("class_weight", [None, "balanced", {0: 1, 1: 3}])
 @pytest.mark.parametrize("missing", [False, True])
-def test_equals_pipelines_of_scikit_learn(class_weight: str | None, missing: bool) -> None:
+def test_equals_pipelines_of_scikit_learn(class_weight: dict[int, float] | str | None, missing: bool) -> None:
     X, y = table(150, 5, 0, rare=40)
     X = 3 * X + 100
     if missing:
