@@ -93,17 +93,16 @@ def test_a_finished_run_is_not_overwritten_unasked(project: Path) -> None:
     assert fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3, delete_existing=True) == first
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"scaled_metadata_path": "nothing"}, DataError, "nothing: no such file"),
-        ({"features_stage4_path": "nothing"}, DataError, "nothing: no such file"),
-        ({"n_splits": 1}, ConfigError, "cv.n_splits=1 is not allowed"),
-        ({"n_splits": "many"}, ConfigError, "could not be converted to Integer"),
-        ({"output_dir": "scaled_metadata.csv/out"}, ArtifactError, "cannot be made: Not a directory"),
-    ],
-    ids=["metadata", "stage 4", "folds", "type", "output"],
-)
+MISTAKES = {
+    "metadata": ({"scaled_metadata_path": "nothing"}, DataError, "nothing: no such file"),
+    "stage 4": ({"features_stage4_path": "nothing"}, DataError, "nothing: no such file"),
+    "folds": ({"n_splits": 1}, ConfigError, "cv.n_splits=1 is not allowed"),
+    "type": ({"n_splits": "many"}, ConfigError, "could not be converted to Integer"),
+    "output": ({"output_dir": "scaled_metadata.csv/out"}, ArtifactError, "cannot be made: Not a directory"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_mistakes_are_named_and_leave_nothing(
     project: Path, arguments: dict[str, object], error: type[Exception], message: str
 ) -> None:
@@ -177,15 +176,14 @@ def test_delete_existing_takes_all_of_the_old_run(tables: Path, monkeypatch: pyt
     assert {"notes/mine.txt", "mine.txt", ".hydra/overrides.yaml", "run.log"} <= names_in(Path("out"))
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["penalty=l1", "solver=lbfgs"], "penalty=l1 cannot be fitted by solver=lbfgs"),
-        ("penalty=l1", "is one text; allowed is a list"),
-        (["stage=features"], "stage=features is not allowed here, only train"),
-    ],
-    ids=["pair", "text", "stage"],
-)
+RUN_MISTAKES = {
+    "pair": (["penalty=l1", "solver=lbfgs"], "penalty=l1 cannot be fitted by solver=lbfgs"),
+    "text": ("penalty=l1", "is one text; allowed is a list"),
+    "stage": (["stage=features"], "stage=features is not allowed here, only train"),
+}
+
+
+@pytest.mark.parametrize(("overrides", "message"), RUN_MISTAKES.values(), ids=RUN_MISTAKES)
 def test_run_names_mistakes(tmp_path: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         fvc_exp.run(overrides, output_dir=tmp_path / "out")

@@ -55,16 +55,15 @@ def test_an_output_that_is_a_file(tmp_path: Path) -> None:
     assert "outputs=/elsewhere" in finding.advice
 
 
-@pytest.mark.parametrize(
-    ("script", "verdict", "found"),
-    [
-        ("echo 'main*'; echo short", Severity.ok, "partitions main*, short"),
-        ("echo 'slurm_load: no controller' >&2; exit 1", Severity.note, "no controller"),
-        ("exec sleep 60", Severity.note, "no answer in"),
-        (None, Severity.note, "no sbatch, squeue, sinfo"),
-    ],
-    ids=["answers", "refuses", "hangs", "absent"],
-)
+ANSWERS = {
+    "answers": ("echo 'main*'; echo short", Severity.ok, "partitions main*, short"),
+    "refuses": ("echo 'slurm_load: no controller' >&2; exit 1", Severity.note, "no controller"),
+    "hangs": ("exec sleep 60", Severity.note, "no answer in"),
+    "absent": (None, Severity.note, "no sbatch, squeue, sinfo"),
+}
+
+
+@pytest.mark.parametrize(("script", "verdict", "found"), ANSWERS.values(), ids=ANSWERS)
 def test_slurm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, verdict: Severity, found: str
 ) -> None:

@@ -19,18 +19,17 @@ from tests.runs.test_plots import lines, names
 Files = tuple[pl.DataFrame, dict[str, Any]]
 
 
-@pytest.mark.parametrize(
-    ("draw", "metric", "curve"),
-    [
-        (curves.draw_roc, "auc", lambda y, scores: np.column_stack(roc_curve(y, scores)[:2])),
-        (
-            curves.draw_precision_recall,
-            "average_precision",
-            lambda y, scores: np.column_stack(precision_recall_curve(y, scores)[1::-1])[::-1],
-        ),
-    ],
-    ids=["ROC", "precision-recall"],
-)
+CURVES = {
+    "ROC": (curves.draw_roc, "auc", lambda y, scores: np.column_stack(roc_curve(y, scores)[:2])),
+    "precision-recall": (
+        curves.draw_precision_recall,
+        "average_precision",
+        lambda y, scores: np.column_stack(precision_recall_curve(y, scores)[1::-1])[::-1],
+    ),
+}
+
+
+@pytest.mark.parametrize(("draw", "metric", "curve"), CURVES.values(), ids=CURVES)
 def test_curves_are_those_of_scikit_learn(
     result: RunResult, drawn_files: Files, axes: Axes, draw: Any, metric: str, curve: Callable[..., Any]
 ) -> None:

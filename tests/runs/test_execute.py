@@ -72,15 +72,14 @@ def test_one_changed_byte_of_data_is_named_first(copied_run: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "change", "message"),
-    [
-        ("config.yaml", ("seed: 42", "seed: 43"), r"folds\.parquet: record 1, "),
-        ("metrics.json", ('"n_iter": ', '"n_iter": 9'), r"metrics\.json: record 1, n_iter: was "),
-        ("coefficients.csv", ("(intercept)", "(Intercept)"), r"coefficients\.csv: record 6, feature: was "),
-    ],
-    ids=["seed", "metrics", "coefficients"],
-)
+CHANGES = {
+    "seed": ("config.yaml", ("seed: 42", "seed: 43"), r"folds\.parquet: record 1, "),
+    "metrics": ("metrics.json", ('"n_iter": ', '"n_iter": 9'), r"metrics\.json: record 1, n_iter: was "),
+    "coefficients": ("coefficients.csv", ("(intercept)", "(Intercept)"), r"coefficients\.csv: record 6, feature: was "),
+}
+
+
+@pytest.mark.parametrize(("name", "change", "message"), CHANGES.values(), ids=CHANGES)
 def test_what_differs_is_named(copied_run: Path, name: str, change: tuple[str, str], message: str) -> None:
     (copied_run / name).write_text((copied_run / name).read_text().replace(*change, 1))
     found = verify(copied_run)

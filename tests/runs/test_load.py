@@ -81,25 +81,24 @@ def sweep(run: RunFolder) -> None:
     write_json(run.path / "plan.json", {})
 
 
-@pytest.mark.parametrize(
-    ("break_it", "message"),
-    [
-        (lambda run: shutil.rmtree(run.path), "copy: no such folder"),
-        (only_status_missing, "the run is not finished: it holds no status.json yet"),
-        (lambda run: [path.unlink() for path in (run.status, run.config)], "is no run: it holds no status.json"),
-        (sweep, "is a sweep: name a run below its runs/, or read it with load_sweep"),
-        (failed, r"the run is failed \(DataError: no label\); only a finished one can be used"),
-        (lambda run: run.results.unlink(), "the run trained nothing: it holds no results.json"),
-        (lambda run: write_json(run.status, []), "status.json: was not written by fvc-exp: it is no object"),
-        (lambda run: write_json(run.status, {}), "status.json: was not written by fvc-exp: it holds no state"),
-        (lambda run: run.status.write_text("{"), "status.json: cannot be read"),
-        (lambda run: write_json(run.metrics, {}), "metrics.json: was not written by fvc-exp: it is no list of objects"),
-        (lambda run: run.predictions.write_bytes(b"PAR1 not really"), "predictions.parquet: cannot be read"),
-        (lambda run: run.folds.unlink(), "folds.parquet: is missing"),
-    ],
-    ids=["missing", "unfinished", "foreign", "sweep", "failed", "stage", "list", "no state", "torn", "metrics", "table",
-         "no folds"],
-)  # fmt: skip
+BROKEN = {
+    "missing": (lambda run: shutil.rmtree(run.path), "copy: no such folder"),
+    "unfinished": (only_status_missing, "the run is not finished: it holds no status.json yet"),
+    "foreign": (lambda run: [path.unlink() for path in (run.status, run.config)], "is no run: it holds no status.json"),
+    "sweep": (sweep, "is a sweep: name a run below its runs/, or read it with load_sweep"),
+    "failed": (failed, r"the run is failed \(DataError: no label\); only a finished one can be used"),
+    "stage": (lambda run: run.results.unlink(), "the run trained nothing: it holds no results.json"),
+    "list": (lambda run: write_json(run.status, []), "status.json: was not written by fvc-exp: it is no object"),
+    "no state": (lambda run: write_json(run.status, {}), "status.json: was not written by fvc-exp: it holds no state"),
+    "torn": (lambda run: run.status.write_text("{"), "status.json: cannot be read"),
+    "metrics": (lambda run: write_json(run.metrics, {}),
+                "metrics.json: was not written by fvc-exp: it is no list of objects"),
+    "table": (lambda run: run.predictions.write_bytes(b"PAR1 not really"), "predictions.parquet: cannot be read"),
+    "no folds": (lambda run: run.folds.unlink(), "folds.parquet: is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("break_it", "message"), BROKEN.values(), ids=BROKEN)
 def test_what_is_wrong_with_a_folder_is_named(
     copy: RunFolder, break_it: Callable[[RunFolder], object], message: str
 ) -> None:

@@ -125,14 +125,13 @@ def test_the_command_and_its_workers_load_no_scikit_learn(outputs: Path) -> None
     assert not loaded & {"sklearn", "scipy", "skops", "matplotlib"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["{run}", "{run}/nothing.mp4"], "no such file"),
-        (["{run}", "x.mp4", "--json", "--csv"], "exclude each other"),
-    ],
-    ids=["video", "format"],
-)
+MISTAKES = {
+    "video": (["{run}", "{run}/nothing.mp4"], "no such file"),
+    "format": (["{run}", "x.mp4", "--json", "--csv"], "exclude each other"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_command_names_mistakes_in_one_line(outputs: Path, arguments: list[str], message: str) -> None:
     done = fvc("predict", *(argument.format(run=outputs / "stage2") for argument in arguments))
     assert done.exit_code == 2

@@ -244,15 +244,14 @@ def test_a_host_name_off_loopback_is_refused_with_the_remedy(monkeypatch: pytest
         host.host_name()
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("x" * 120, "characters too long for the sockets"),
-        ("a b", r"may hold letters, digits and \._\+-/ only"),
-        ("", "is not empty; choose an empty or a new folder"),
-    ],
-    ids=["long", "blank", "used"],
-)
+UNUSABLE = {
+    "long": ("x" * 120, "characters too long for the sockets"),
+    "blank": ("a b", r"may hold letters, digits and \._\+-/ only"),
+    "used": ("", "is not empty; choose an empty or a new folder"),
+}
+
+
+@pytest.mark.parametrize(("name", "message"), UNUSABLE.values(), ids=UNUSABLE)
 def test_unusable_folders_are_refused(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LocalSlurmError, match=message), LocalSlurm(tmp_path / name):

@@ -77,17 +77,16 @@ def ranked(*rows: dict[str, Any]) -> pl.DataFrame:
     return rank(pl.DataFrame([{"run_id": name, **each} for name, each in zip("abc", rows, strict=False)]))
 
 
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        ([row(0.6), row(0.8), row(0.7)], "bca"),
-        ([row(0.6), row(0.6, C=None, nonzero=4), row(0.6, nonzero=None)], "bac"),
-        ([row(0.9, audit="FAIL"), row(0.5)], "b"),
-        ([row(0.9, audit="FAIL", audit_allow_fail=True), row(0.5)], "ab"),
-        ([row(None), row(0.5)], "b"),
-    ],
-    ids=["by AUC", "equal AUC: simpler", "no leaks", "leaks that are allowed", "nothing that failed"],
-)
+RANKED = {
+    "by AUC": ([row(0.6), row(0.8), row(0.7)], "bca"),
+    "equal AUC: simpler": ([row(0.6), row(0.6, C=None, nonzero=4), row(0.6, nonzero=None)], "bac"),
+    "no leaks": ([row(0.9, audit="FAIL"), row(0.5)], "b"),
+    "leaks that are allowed": ([row(0.9, audit="FAIL", audit_allow_fail=True), row(0.5)], "ab"),
+    "nothing that failed": ([row(None), row(0.5)], "b"),
+}
+
+
+@pytest.mark.parametrize(("rows", "expected"), RANKED.values(), ids=RANKED)
 def test_ranking(rows: list[dict[str, Any]], expected: str) -> None:
     found = ranked(*rows)
     assert "".join(found["run_id"]) == expected

@@ -111,18 +111,17 @@ def test_notes_name_what_the_files_do_not_share(tmp_path: Path) -> None:
     assert notes == (f"{ids}: 2 of its videos are in no fold", f"{folds}: 1 of its videos are not in the data")
 
 
-@pytest.mark.parametrize(
-    ("ids", "folds", "message"),
-    [
-        ({"name": ["a"]}, FOLDS, r"ids\.csv: column 'video_path' is missing"),
-        (IDS | {"video_path": list("abcdea")}, FOLDS, r"row 6: 'a' is in row 1 already"),
-        (IDS | {"label": ["fake", "odd"] * 3}, FOLDS, r"column 'label', row 2: 'odd' is not a label"),
-        (IDS | {"group": ["g", None, "h", "h", "i", "i"]}, FOLDS, r"column 'group': video 'b' has no group"),
-        (IDS, {"video_path": ["x"], "fold": [0]}, r"names none of the videos"),
-        (IDS, {"video_path": list("abcdef"), "split": ["train"] * 6}, r"no row is tested"),
-    ],
-    ids=["no videos", "twice", "label", "group", "strangers", "no test"],
-)
+WRONG_TABLES = {
+    "no videos": ({"name": ["a"]}, FOLDS, r"ids\.csv: column 'video_path' is missing"),
+    "twice": (IDS | {"video_path": list("abcdea")}, FOLDS, r"row 6: 'a' is in row 1 already"),
+    "label": (IDS | {"label": ["fake", "odd"] * 3}, FOLDS, r"column 'label', row 2: 'odd' is not a label"),
+    "group": (IDS | {"group": ["g", None, "h", "h", "i", "i"]}, FOLDS, r"column 'group': video 'b' has no group"),
+    "strangers": (IDS, {"video_path": ["x"], "fold": [0]}, r"names none of the videos"),
+    "no test": (IDS, {"video_path": list("abcdef"), "split": ["train"] * 6}, r"no row is tested"),
+}
+
+
+@pytest.mark.parametrize(("ids", "folds", "message"), WRONG_TABLES.values(), ids=WRONG_TABLES)
 def test_wrong_tables_are_refused(
     tmp_path: Path, ids: dict[str, list[object]], folds: dict[str, list[object]], message: str
 ) -> None:

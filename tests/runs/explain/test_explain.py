@@ -78,14 +78,13 @@ def test_without_a_penalty_there_is_everything_but_the_path(tables: Path, tmp_pa
     assert read_insight(run) is not None
 
 
-@pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        ({"working_folder": "/nowhere/at/all"}, ArtifactError, "/nowhere/at/all: the run was started"),
-        ({"data_sha256": "0a"}, DataError, "the data changed: sha256 was 0a, is "),
-    ],
-    ids=["folder gone", "other data"],
-)
+CHANGED = {
+    "folder gone": ({"working_folder": "/nowhere/at/all"}, ArtifactError, "/nowhere/at/all: the run was started"),
+    "other data": ({"data_sha256": "0a"}, DataError, "the data changed: sha256 was 0a, is "),
+}
+
+
+@pytest.mark.parametrize(("changes", "error", "message"), CHANGED.values(), ids=CHANGED)
 def test_a_run_that_cannot_be_repeated(
     run: Path, changes: dict[str, str], error: type[Exception], message: str
 ) -> None:
