@@ -14,7 +14,6 @@ from sklearn.preprocessing import StandardScaler
 from fvc_exp.config.canonical import canonical
 from fvc_exp.config.schema import Penalty
 from fvc_exp.config.validate import LEGAL_SOLVERS, PROX_NEWTON
-from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import inner_parts
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.runs.artifacts import portable_model
@@ -23,7 +22,7 @@ from fvc_exp.training.calibration import best_threshold
 from fvc_exp.training.experiment import fit_configuration
 from fvc_exp.training.pipeline import build_pipeline, fit_pipeline
 from fvc_exp.training.split_dataset import SplitDataset, candidates
-from tests.conftest import Compose, make_dataset, run, signal_dataset
+from tests.conftest import Compose, make_dataset, noise_dataset, run, signal_dataset
 
 PAIRS = [(penalty, solver) for penalty, solvers in LEGAL_SOLVERS.items() for solver in solvers]
 
@@ -55,27 +54,21 @@ def test_equals_scikit_learn_by_hand(compose_config: Compose, penalty: Penalty, 
         np.testing.assert_allclose(model.classifier.intercept_, by_hand.intercept_, rtol=0, atol=atol)
 
 
-def near_copies_with_random_labels(seed: int) -> Dataset:
-    """300 videos with 11 near-copies each, 26 features, and labels that mean nothing."""
-    random = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(300), 11)
-    labels = random.permutation(np.arange(300) % 2)
-    X = random.normal(size=(300, 26))[groups] + 0.3 * random.normal(size=(3300, 26))
-    return make_dataset(X, labels[groups], groups)
+NEAR_COPIES = (300, 11, 26)  # videos, copies of each, features
 
 
 def test_random_labels_score_nothing_when_grouped_and_leak_when_not(compose_config: Compose) -> None:
     means, errors = {}, {}
     for scheme in ("grouped", "stratified"):
         config = compose_config(f"cv={scheme}", "cv.test_size=0")
-        scores = [run(config, near_copies_with_random_labels(seed)).summary["auc"]["mean"] for seed in range(8)]
+        scores = [run(config, noise_dataset(*NEAR_COPIES, seed)).summary["auc"]["mean"] for seed in range(8)]
         means[scheme], errors[scheme] = np.mean(scores), np.std(scores, ddof=1) / np.sqrt(8)
     assert abs(means["grouped"] - 0.5) < 3 * errors["grouped"]
     assert means["stratified"] - 3 * errors["stratified"] > 0.6
 
 
 def test_the_held_out_set_exposes_a_leaking_split(compose_config: Compose) -> None:
-    result = run(compose_config("cv=stratified"), near_copies_with_random_labels(0))
+    result = run(compose_config("cv=stratified"), noise_dataset(*NEAR_COPIES, 0))
     assert result.test_scores is not None
     assert result.summary["auc"]["mean"] - result.test_scores["auc"] > 0.1
     assert result.floors["group_lookup"]["accuracy"] > 0.99
@@ -83,7 +76,7 @@ def test_the_held_out_set_exposes_a_leaking_split(compose_config: Compose) -> No
 
 
 def test_group_lookup_knows_nothing_across_groups(compose_config: Compose) -> None:
-    result = run(compose_config(), near_copies_with_random_labels(0))
+    result = run(compose_config(), noise_dataset(*NEAR_COPIES, 0))
     assert result.floors["group_lookup"] == result.floors["prior"]
     assert result.floors["prior"]["auc"] == 0.5
 

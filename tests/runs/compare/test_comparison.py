@@ -2,6 +2,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -11,7 +12,8 @@ from fvc_exp.cli.app import app
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.statistics import corrected_t_test
+from fvc_exp.evaluation.claims import claim_against_floor
+from fvc_exp.evaluation.statistics import corrected_t_test, holm
 from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
@@ -74,6 +76,10 @@ def test_the_comparison_of_a_sweep(sweep: Path) -> None:
         assert row["floor"] == 0.5
     beats = dict(zip(table["run"], table["beats_floor"], strict=True))
     assert beats == {"weak": True, "strong": True, "sparse": True, "null": False}
+    claims = [
+        claim_against_floor(pl.read_parquet(sweep / "runs" / name / "predictions.parquet")) for name in table["run"]
+    ]
+    assert table["floor_p_value"].to_list() == holm(np.array([claim.p_value for claim in claims])).tolist()
     assert found.sentences()[1].startswith("3 of 4 configurations are better than the floor")
 
 

@@ -19,7 +19,7 @@ from fvc_exp.runs.explain.analysis import (
     slice_scores,
 )
 from fvc_exp.training.experiment import RunResult
-from tests.conftest import Compose, make_dataset, run, signal_dataset
+from tests.conftest import Compose, run, signal_dataset
 
 RANDOM = np.random.default_rng(0)
 N = 240
@@ -46,17 +46,13 @@ TABLE = pl.DataFrame(
 CV = FOLDS < 4
 
 
-def dataset_with(shifts: tuple[float, ...], n_groups: int = 150, copies: int = 4) -> Dataset:
-    """Groups of near-copies; column k of a fake is shifted by ``shifts[k]``."""
-    random = np.random.default_rng(3)
-    groups = np.repeat(np.arange(n_groups), copies)
-    y = groups % 2
-    X = random.normal(size=(n_groups, len(shifts)))[groups] + 0.3 * random.normal(size=(len(y), len(shifts)))
-    return make_dataset(X + y[:, None] * np.array(shifts), y, groups)
-
-
 def trained(compose: Compose, dataset: Dataset, *overrides: str) -> RunResult:
     return run(compose("audit.permutations=0", *overrides), dataset)
+
+
+def dataset_with(shifts: tuple[float, ...], n_groups: int = 150, copies: int = 4) -> Dataset:
+    """Column k of a fake is shifted by ``shifts[k]``."""
+    return signal_dataset(n_groups, copies, len(shifts), seed=3, shift=shifts)
 
 
 def test_signal_keeps_its_sign_and_noise_does_not(compose_config: Compose) -> None:
