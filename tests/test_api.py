@@ -62,9 +62,7 @@ def test_trains_and_writes_the_documented_files(project: Path) -> None:
     assert joblib.load(project / "out" / "model.joblib").coef_.shape == (1, 5)
 
 
-def test_returns_what_the_original_did_and_says_of_how_many_it_is_the_best(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_returns_what_the_original_did_and_of_how_many(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3, class_weight="balanced")
     assert found["parameters"]["class_weight"] == "balanced"
     assert found["best_params"].items() <= {**found["parameters"]}.items()
@@ -128,9 +126,7 @@ def names_in(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def test_run_leaves_what_hydra_does_at_the_shell(
-    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_leaves_what_hydra_leaves(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished_run.parent)
     folder = tmp_path / "it's, a run=1"
     fvc_exp.run(["data=fvc", "data.root=.", "plots=false"], output_dir=folder)
@@ -144,7 +140,7 @@ def test_run_leaves_what_hydra_does_at_the_shell(
     assert ours == theirs
 
 
-def test_run_logs_into_its_folder_and_leaves_logging_alone(
+def test_run_leaves_logging_alone(
     tables: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A note in the log on the way, as any library may write one."""

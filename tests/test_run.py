@@ -174,9 +174,7 @@ BAD_DATA = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD_DATA.values(), ids=BAD_DATA)
-def test_bad_data_is_one_line_and_a_failed_status(
-    tables: Path, tmp_path: Path, arguments: list[str], message: str
-) -> None:
+def test_bad_data_is_one_line_and_a_status(tables: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     (tables / "broken").write_bytes(b"PAR1 and nothing else")
     done = run_py("data=fvc", f"data.root={tables}", f"outputs={tmp_path / 'out'}", *arguments)
     assert done.returncode == 1

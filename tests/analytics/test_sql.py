@@ -33,7 +33,7 @@ def analytics() -> Iterator[DuckDBAnalytics]:
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_documented_query_on_every_kind_of_file(
+def test_documented_query_on_all_files(
     analytics: DuckDBAnalytics, tmp_path: Path, write: Callable[[Path], object]
 ) -> None:
     write(tmp_path / "metrics.json")

@@ -24,9 +24,7 @@ def test_this_machine_can_run(tmp_path: Path) -> None:
     ("needed", "found"),
     [("numpy<1", "tested: <1"), ("no-such-package>=1", "not installed")],
 )
-def test_a_wrong_package_is_a_problem_and_says_how_to_mend_it(
-    monkeypatch: pytest.MonkeyPatch, needed: str, found: str
-) -> None:
+def test_a_wrong_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, needed: str, found: str) -> None:
     monkeypatch.setattr(doctor, "requires", lambda _name: [needed])
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == 1

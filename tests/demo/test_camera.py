@@ -78,7 +78,7 @@ GRAY = np.full((camera.HEIGHT, camera.WIDTH, 3), 100, np.uint8)
 
 @pytest.mark.parametrize(("kind", "change"), [("read", np.sqrt(2)), ("pattern", 0.0)])
 @pytest.mark.parametrize("sigma", [2.0, 5.0])
-def test_read_noise_is_new_in_every_frame_and_pattern_noise_stays(
+def test_read_noise_is_new_and_pattern_noise_stays(
     monkeypatch: pytest.MonkeyPatch, kind: str, change: float, sigma: float
 ) -> None:
     clip = filmed(monkeypatch, GRAY, STILL, **{f"{kind}_noise_sigma": sigma})

@@ -131,9 +131,7 @@ def test_changed_corpus_is_made_again(
     assert len(quick) == 4
 
 
-def test_corpus_that_another_process_finished_meanwhile_is_kept(
-    built: Path, tmp_path: Path, quick: list[EventTask]
-) -> None:
+def test_corpus_finished_by_another_process_is_kept(built: Path, tmp_path: Path, quick: list[EventTask]) -> None:
     folder = corpus_folder(tmp_path, DEMO)
 
     def finish_elsewhere(done: int, total: int) -> None:
@@ -148,7 +146,7 @@ def test_corpus_that_another_process_finished_meanwhile_is_kept(
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["killed", "ctrl-c"])
-def test_stopped_build_leaves_nothing_that_counts(
+def test_a_stopped_build_leaves_nothing(
     built: Path, tmp_path: Path, quick: list[EventTask], stop: signal.Signals
 ) -> None:
     process = start_build(tmp_path)

@@ -68,9 +68,7 @@ def test_tables_and_frames_measured_together_are_measured_as_alone(clip: Path, m
         assert together[table] == pytest.approx(alone[table], rel=1e-9, nan_ok=True), table
 
 
-def test_only_small_frames_of_one_size_are_measured_together(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_small_frames_of_one_size_are_one_batch(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strips, "BATCH_PIXELS", 3 * 160 * 120)
     small = write_clip(tmp_path / "small.mp4", [frame[:64, :64] for frame in moving_frames(20)])
     samples = [sample for path in (clip, small, clip) for sample in SampledFrames(path, SAMPLING, LIMITS).read(list)]

@@ -132,9 +132,7 @@ def test_an_absent_part_is_named(explained: Path, copy: Copy, missing: str, text
     ],
     ids=["no run", "broken", "foreign configuration"],
 )
-def test_what_cannot_be_reported_is_named(
-    leaking: Path, copy: Copy, change: Callable[[Path], object], message: str
-) -> None:
+def test_an_unusable_folder_is_named(leaking: Path, copy: Copy, change: Callable[[Path], object], message: str) -> None:
     folder = copy(leaking)
     change(folder)
     with pytest.raises(ArtifactError, match=message):

@@ -60,9 +60,7 @@ def test_results_summarise_the_run(folder: RunFolder, result: RunResult) -> None
     assert found["data"]["group_column"] == "group"
 
 
-def test_results_say_which_solver_fitted_the_model(
-    compose_config: Compose, folder: RunFolder, result: RunResult
-) -> None:
+def test_results_say_which_solver_was_used(compose_config: Compose, folder: RunFolder, result: RunResult) -> None:
     final = json.loads(folder.results.read_text())["final_model"]
     assert (final["solver"], final["shared_fit"]) == ("prox-newton", False)
     assert 0 <= final["bound"] <= 1e-9

@@ -56,7 +56,7 @@ def test_the_mean_roc_has_a_band_of_one_standard_deviation(result: RunResult, dr
 
 
 @pytest.mark.parametrize("most", [1001, 8], ids=["every recall", "a grid"])
-def test_below_the_mean_precision_lies_the_mean_average_precision(
+def test_below_the_mean_lies_the_average_precision(
     result: RunResult, drawn_files: Files, axes: Axes, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(curves, "_GRID", np.linspace(0.0, 1.0, most))

@@ -19,9 +19,7 @@ def threads() -> set[int]:
     return {library["num_threads"] for library in threadpool_info()}
 
 
-def test_a_run_takes_one_thread_of_the_numerical_libraries(
-    compose_config: Compose, tables: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_takes_one_thread(compose_config: Compose, tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workers of a sweep, one a core, must not start a thread a core each."""
     inside, run, write = [], execute.run_experiment, execute.write_result
 

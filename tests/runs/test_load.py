@@ -51,9 +51,7 @@ def test_the_pipeline_is_that_of_the_pickles_and_knows_its_features(finished_run
     assert np.isfinite(loaded.pipeline.predict_proba(one_missing)).all()
 
 
-def test_the_pipeline_of_a_search_has_the_c_that_was_chosen(
-    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pipeline_of_a_search_has_its_c(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tables)
     words = ["data=fvc", "data.root=.", "audit.permutations=0", "plots=false", "cv.c_grid=[0.003,0.01]"]
     chosen = fvc_exp.run([*words, "cv.inner_splits=2"], output_dir=tmp_path / "out").final.C
@@ -99,9 +97,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("break_it", "message"), BROKEN.values(), ids=BROKEN)
-def test_what_is_wrong_with_a_folder_is_named(
-    copy: RunFolder, break_it: Callable[[RunFolder], object], message: str
-) -> None:
+def test_a_broken_folder_is_named(copy: RunFolder, break_it: Callable[[RunFolder], object], message: str) -> None:
     break_it(copy)
     with pytest.raises(ArtifactError, match=message):
         fvc_exp.load_run(copy.path)

@@ -226,7 +226,7 @@ def test_sacct_answers_with_accounting() -> None:
     ],
     ids=["plain", "accounting"],
 )
-def test_missing_programs_are_named_with_their_packages(
+def test_missing_programs_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accounting: bool, message: str
 ) -> None:
     installed = ["setpriv", "slurmctld", "srun", "sbatch", "squeue", "scancel", "scontrol", "slurmdbd"]

@@ -36,7 +36,7 @@ def test_a_finished_member_is_not_run_again(sweep: SweepFolder, member: Member) 
     assert [path.name for path in folder.attempts.iterdir()] == ["1.claim"]
 
 
-def test_another_attempt_keeps_how_the_last_one_ended_and_nothing_else(
+def test_the_next_attempt_keeps_the_last_end(
     sweep: SweepFolder, member: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = sweep.member(member.run_id)
@@ -85,9 +85,7 @@ def test_one_that_fails_does_not_stop_the_others_of_its_job(sweep: SweepFolder, 
     assert [each["state"] for each in statuses] == ["done", "failed", "done"]
 
 
-def test_after_the_time_limit_nothing_is_begun(
-    sweep: SweepFolder, make: MakePlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_begins_after_the_limit(sweep: SweepFolder, make: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     def out_of_time(*arguments: object) -> None:
         raise TimeLimitError("over")
 

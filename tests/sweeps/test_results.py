@@ -184,7 +184,7 @@ def test_runs_without_groups_are_ranked_and_marked(
     )
 
 
-def test_a_leaking_sweep_has_no_winner(
+def test_leaks_never_win(
     finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame, tmp_path: Path
 ) -> None:
     plan, leaking = finished_sweep[1], table.with_columns(audit=pl.lit("FAIL"), audit_reasons=pl.lit("group_crossing"))

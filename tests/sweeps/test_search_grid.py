@@ -83,7 +83,7 @@ CASES: dict[str, Callable[[Path], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("arrange", CASES.values(), ids=CASES)
-def test_equals_configurations_fitted_one_by_one(
+def test_equals_single_fits(
     make: MakePlan, tables: Path, tmp_path: Path, arrange: Callable[[Path], tuple[str, ...]]
 ) -> None:
     more = arrange(tables)
@@ -121,9 +121,7 @@ def times(sweep: SweepFolder) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in [*sweep.runs.rglob("*"), *sweep.best.iterdir()]}
 
 
-def test_again_fits_nothing_and_writes_nothing(
-    tried: tuple[Plan, SweepFolder], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_again_fits_and_writes_nothing(tried: tuple[Plan, SweepFolder], monkeypatch: pytest.MonkeyPatch) -> None:
     plan, sweep = tried
     written = times(sweep)
     monkeypatch.setattr(split_dataset, "fit_grid", lambda *_, **__: pytest.fail("fitted again"))
@@ -175,9 +173,7 @@ def test_what_cannot_be_searched_is_refused(make: MakePlan, arguments: tuple[str
         make("search=grid", *arguments)
 
 
-def test_a_killed_driver_is_followed_by_one_that_comes_to_the_same_results(
-    tried: tuple[Plan, SweepFolder], tables: Path
-) -> None:
+def test_the_next_driver_after_a_killed_one_ends_the_same(tried: tuple[Plan, SweepFolder], tables: Path) -> None:
     words = ["search=grid", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *AXES]
     with subprocess.Popen([sys.executable, str(ROOT / "run.py"), *words], stderr=subprocess.DEVNULL) as driver:
         until(lambda: any(tables.glob("out/sweeps/*/runs/*/status.json")), every=0.01)

@@ -139,7 +139,7 @@ def test_lost_members(sweep: Path, begun: bool) -> None:
     assert child.metrics == []
 
 
-def test_the_default_store_lies_in_the_outputs_of_the_run(
+def test_the_default_store_is_of_the_outputs(
     ended_sweep: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs = ended_sweep.parents[1]

@@ -40,11 +40,6 @@ def pair_across(split: Split, dataset: Dataset) -> tuple[int, int]:
     return int(split.folds[0].test[0]), int(split.folds[0].train[0])
 
 
-def test_a_grouped_split_passes() -> None:
-    dataset = signal_dataset()
-    assert codes(dataset, grouped(dataset)) == []
-
-
 def test_a_stratified_split_fails_by_its_groups() -> None:
     dataset = signal_dataset()
     split = make_split(dataset, make_cv(Scheme.stratified, 5, 1, 0.2), 0)
@@ -120,14 +115,6 @@ def test_without_groups_the_p_value_is_withheld(column: str | None) -> None:
     found = certify_run(dataset, grouped(dataset), AUDIT, 0)
     assert (found.numbers("leaky_null")["p_value"] is None) == (column is None)
     assert any("p = " in line for line, _ in found.lines()) == (column is not None)
-
-
-def test_without_groups_copies_of_one_video_are_found() -> None:
-    rng = np.random.default_rng(0)
-    X = np.repeat(rng.normal(size=(30, 12)), 2, axis=0) + rng.normal(0, 0.05, size=(60, 12))
-    dataset = Dataset(X, np.arange(60) // 2 % 2, np.arange(60), tuple(f"v{row:02}" for row in range(60)),
-                      tuple(map(str, range(60))), tuple(f"f{i}" for i in range(12)), None)  # fmt: skip
-    assert codes(dataset, grouped(dataset)) == ["near_copies"]
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])

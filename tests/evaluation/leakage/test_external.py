@@ -94,7 +94,7 @@ def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> No
     ids = {"video_path": list("abcdef"), "content_sha256": ["1", "2", "1", "3", "4", None]}
     found, notes = audit_files(*write(tmp_path, ids, FOLDS))
     assert (found.numbers("group_crossing"), found.numbers("label_lookup"), notes) == (None, None, ())
-    assert [reason.split(":")[0] for reason in found.reasons] == ["same_file"]
+    assert ([reason.split(":")[0] for reason in found.reasons], found.verdict) == (["same_file"], "FAIL")
 
 
 def test_without_groups_the_verdict_is_unchecked_which_is_no_failure(tmp_path: Path) -> None:

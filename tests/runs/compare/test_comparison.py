@@ -76,10 +76,9 @@ def test_the_comparison_of_a_sweep(sweep: Path) -> None:
         assert row["floor"] == 0.5
     beats = dict(zip(table["run"], table["beats_floor"], strict=True))
     assert beats == {"weak": True, "strong": True, "sparse": True, "null": False}
-    claims = [
-        claim_against_floor(pl.read_parquet(sweep / "runs" / name / "predictions.parquet")) for name in table["run"]
-    ]
-    assert table["floor_p_value"].to_list() == holm(np.array([claim.p_value for claim in claims])).tolist()
+    files = [sweep / "runs" / name / "predictions.parquet" for name in table["run"]]
+    claims = [claim_against_floor(pl.read_parquet(file)) for file in files]
+    assert table["floor_p_value"].to_list() == holm(np.array([each.p_value for each in claims])).tolist()
     assert found.sentences()[1].startswith("3 of 4 configurations are better than the floor")
 
 

@@ -85,9 +85,7 @@ CHANGED = {
 
 
 @pytest.mark.parametrize(("changes", "error", "message"), CHANGED.values(), ids=CHANGED)
-def test_a_run_that_cannot_be_repeated(
-    run: Path, changes: dict[str, str], error: type[Exception], message: str
-) -> None:
+def test_a_run_that_is_not_repeatable(run: Path, changes: dict[str, str], error: type[Exception], message: str) -> None:
     edit_json(run / "provenance.json", **changes)
     with pytest.raises(error, match=message):
         explain(run, replicates=20)
