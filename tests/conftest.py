@@ -26,7 +26,7 @@ from fvc_exp.data.fvc import DUPLICATES, SEEDS
 from fvc_exp.io.files import exclusive_lock, write_json
 from fvc_exp.training.experiment import RunResult, run_experiment
 from fvc_exp.training.split_dataset import SplitDataset
-from tests.shell import ROOT, run_py
+from tests.shell import ROOT, run_py, succeeded
 
 Compose = Callable[..., Config]
 # The published id files are under a licence that does not let them be copied here.
@@ -135,8 +135,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody may change, started in the folder above it, where its tables lie."""
     folder = tmp_path_factory.mktemp("finished")
     write_tables(folder)
-    done = run_py("data=fvc", "data.root=.", "plots=false", "hydra.run.dir=run", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_py("data=fvc", "data.root=.", "plots=false", "hydra.run.dir=run", cwd=folder))
     return folder / "run"
 
 
@@ -151,8 +150,7 @@ def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with exclusive_lock(folder.with_suffix(".lock")):
         if not folder.exists():
             made = folder.with_suffix(".tmp")
-            done = run_py(*SMALL_DEMO, f"outputs={made}")
-            assert done.returncode == 0, done.stderr
+            succeeded(run_py(*SMALL_DEMO, f"outputs={made}"))
             made.rename(folder)
     return folder
 

@@ -2,7 +2,6 @@ import doctest
 import json
 import logging
 import re
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +22,7 @@ from fvc_exp.runs import execute
 from fvc_exp.runs.execute import verify
 from fvc_exp.training.documented_grid import documented_grid
 from tests.conftest import ROOT, run_py
+from tests.shell import run_process, succeeded
 
 PACKAGE = ROOT / "fvc_exp"
 WITH_EXAMPLES = sorted(path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text())
@@ -216,7 +216,7 @@ main()
 def test_inside_another_hydra_application(tables: Path) -> None:
     (tables / "application.py").write_text(APPLICATION)
     command = [sys.executable, "application.py", "hydra.run.dir=.", "hydra.output_subdir=null"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tables)
+    done = run_process(*command, cwd=tables)
     assert done.stdout.splitlines()[-1:] == ["kept"], done.stderr
 
 
@@ -242,8 +242,5 @@ def test_examples_in_the_readme(tables: Path) -> None:
     text = "\n".join(page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
     examples = re.findall(r"^```python\n(.+?)^```", text, re.DOTALL | re.MULTILINE)
     assert len(examples) >= 3
-    done = subprocess.run(
-        [sys.executable, "-"], input="\n".join(examples), capture_output=True, text=True, check=False, cwd=tables
-    )
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_process(sys.executable, "-", input="\n".join(examples), cwd=tables))
     assert "(2, " in done.stdout

@@ -16,7 +16,7 @@ import yaml
 
 from fvc_exp.data.fvc import SEEDS
 from tests.conftest import ROOT, run_py
-from tests.shell import fvc
+from tests.shell import fvc, succeeded
 
 ARTIFACTS = {
     "audit.json",
@@ -88,8 +88,7 @@ def test_without_groups_every_table_says_unchecked(tmp_path: Path) -> None:
     swept = run_py("-m", *data, "C=0.1,1", "sweep.name=s", cwd=tmp_path)
     assert "audit UNCHECKED, 1 warning; all of it in" in swept.stdout
     for command in (["leaderboard", "outputs/sweeps/s"], ["compare", "outputs/sweeps/s"], ["report", "single"]):
-        done = fvc(*command, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        done = succeeded(fvc(*command, cwd=tmp_path))
         shown = (tmp_path / "single" / "report.html").read_text() if command[0] == "report" else done.stdout
         assert "UNCHECKED" in shown
 
@@ -110,8 +109,7 @@ def test_separation_and_its_models_are_printed(tables: Path, tmp_path: Path) -> 
 
 def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "FVC_DATA": str(tables)}
-    done = run_py("data=fvc", "plots=false", f"outputs={tmp_path / 'out'}", env=environment)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_py("data=fvc", "plots=false", f"outputs={tmp_path / 'out'}", env=environment))
     (folder,) = folders(tmp_path / "out")
     assert not list(folder.glob("roc_pr_curves.*"))
     assert json.loads((folder / "results.json").read_text())["data"]["corpus"] is None
@@ -121,8 +119,7 @@ def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:
 def test_data_beside_the_id_lists_of_the_corpus_are_the_corpus(tables: Path, tmp_path: Path, videos: str) -> None:
     (tables / SEEDS).touch()
     words = ("data=fvc", f"data.root={tables}", f"data.videos={videos}", "plots=false", f"outputs={tmp_path / 'out'}")
-    done = run_py(*words)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_py(*words))
     results = json.loads((folders(tmp_path / "out")[0] / "results.json").read_text())
     assert results["data"]["corpus"] == "Fake Video Corpus"
 
@@ -137,8 +134,7 @@ def test_equal_runs_started_together_never_collide_and_agree(tables: Path, tmp_p
     names = ("metrics.json", "coefficients.csv", "results.json", "predictions.parquet", "folds.parquet", "model.json")
     for name in (*names, "model.joblib", "scaler.joblib"):
         assert len({(folder / name).read_bytes() for folder in found}) == 1
-    swept = run_py("-m", *words, "C=1,10")
-    assert swept.returncode == 0, swept.stderr
+    succeeded(run_py("-m", *words, "C=1,10"))
     run_id = json.loads((found[0] / "results.json").read_text())["run_id"]
     (member,) = (tmp_path / "out").glob(f"sweeps/*/runs/{run_id}")
     assert (member / "metrics.json").read_bytes() == (found[0] / "metrics.json").read_bytes()
@@ -220,8 +216,7 @@ def test_repeats_that_cannot_differ_are_said(tmp_path: Path) -> None:
     values = [f"v{number}.mp4,{number % 7},{number % 3}" for number in range(40)]
     (tmp_path / "features_stage2.csv").write_text("\n".join(["video_path,a,b", *values]))
     words = ("data=fvc", f"data.root={tmp_path}", "cv=repeated", "cv.n_splits=2", "cv.test_size=0", "plots=false")
-    done = run_py(*words, f"outputs={tmp_path / 'out'}")
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_py(*words, f"outputs={tmp_path / 'out'}"))
     assert (
         "note: 5 repeats, but only 2 different partitions of the groups as balanced as the first: tests" in done.stdout
     )

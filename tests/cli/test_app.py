@@ -1,6 +1,5 @@
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from typer.testing import CliRunner
 from fvc_exp import __version__
 from fvc_exp.cli.app import app
 from tests.conftest import ROOT
+from tests.shell import run_process, succeeded
 
 COMMANDS = get_command(app).commands
 SWEEP_COMMANDS = ["status", "retry", "collect", "leaderboard"]
@@ -58,9 +58,7 @@ def completed(words: str, source: str, function: str) -> set[str]:
     """
     folder = Path(sys.executable).parent
     environment = {"PATH": f"{folder}:/usr/bin:/bin", "HOME": "/nonexistent"}
-    done = subprocess.run(
-        ["bash", "--norc", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
-    )
+    done = succeeded(run_process("bash", "--norc", "-c", script, cwd=ROOT, env=environment))
     return set(done.stdout.split())
 
 

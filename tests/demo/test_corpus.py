@@ -23,6 +23,7 @@ from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.video import worker_pool
 from fvc_exp.video.worker_pool import Outcome
 from tests.conftest import ROOT, Compose
+from tests.shell import run_process, succeeded
 
 DEMO = DemoConfig(events=4, uploads=2, seed=3)
 VIDEOS = sorted(
@@ -168,7 +169,7 @@ def test_a_stopped_build_leaves_nothing(
 
 
 def test_only_temporary_folders_of_ended_processes_are_removed(tmp_path: Path, quick: list[EventTask]) -> None:
-    ended = subprocess.run(["sh", "-c", "echo $$"], check=True, capture_output=True, text=True).stdout.strip()
+    ended = succeeded(run_process("sh", "-c", "echo $$")).stdout.strip()
     here = socket.gethostname()
     for name in (f"{here}-{ended}.x", f"{here}-{os.getpid()}.x", f"elsewhere-{ended}.x"):
         (tmp_path / f".making-{name}").mkdir()

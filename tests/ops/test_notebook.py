@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import ROOT, SMALL_DEMO, run_py, skip_or_fail
+from tests.shell import run_process, succeeded
 
 pytestmark = pytest.mark.slow
 Notebook = dict[str, Any]
@@ -49,8 +50,7 @@ def demo_run(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A run with videos, started in the folder above it with paths relative to that."""
     folder = tmp_path_factory.mktemp("notebook")
     shutil.copytree(small_demo, folder, dirs_exist_ok=True)
-    done = run_py(*SMALL_DEMO, "outputs=.", "hydra.run.dir=run", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_py(*SMALL_DEMO, "outputs=.", "hydra.run.dir=run", cwd=folder))
     return folder / "run"
 
 
@@ -74,8 +74,7 @@ def executed(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Notebo
         "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
     }
     command = [sys.executable, "-W", "default", "-c", EXECUTE, str(SOURCE), "executed.ipynb"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_process(*command, cwd=folder, env=environment))
     notebook: dict[str, Any] = json.loads((folder / "executed.ipynb").read_text())
     return notebook
 
@@ -151,7 +150,7 @@ def as_script(folder: Path, run: Path, *hidden: str) -> subprocess.CompletedProc
     without = ("-c", WITHOUT) if hidden else ()
     command = [sys.executable, "-W", "error", *without, str(SOURCE), *hidden]
     environment = os.environ | {"FVC_RUN": str(run), "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+    return run_process(*command, cwd=folder, env=environment)
 
 
 def test_the_same_file_runs_as_a_script(executed: Notebook, demo_run: Path, tmp_path: Path) -> None:

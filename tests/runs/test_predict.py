@@ -2,7 +2,6 @@ import csv
 import io
 import json
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import measured_frames, predict, run_videos
 from tests.conftest import SMALL_DEMO, Compose, run_py
+from tests.shell import run_process, succeeded
 from tests.video.clips import moving_frames, write_clip, x264
 from tests.video.test_rewrite import rotated
 
@@ -119,7 +119,7 @@ def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None
 def test_the_command_and_its_workers_load_no_scikit_learn(outputs: Path) -> None:
     clip = sorted(videos(outputs).iterdir())[0]
     command = [sys.executable, "-X", "importtime", "-m", "fvc_exp.cli", "predict", str(outputs / "stage2"), str(clip)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = succeeded(run_process(*command))
     loaded = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
     assert "numpy" in loaded
     assert not loaded & {"sklearn", "scipy", "skops", "matplotlib"}

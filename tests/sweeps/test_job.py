@@ -1,6 +1,5 @@
 import json
 import pickle
-import subprocess
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from fvc_exp.sweeps.job import MemberBatch, SweepCache, TimeLimitError, run_memb
 from fvc_exp.training import split_dataset
 from fvc_exp.training.split_dataset import SplitDataset
 from tests.conftest import ROOT
+from tests.shell import run_process, succeeded
 from tests.sweeps.conftest import MakePlan
 
 
@@ -118,7 +118,7 @@ print(pack()[0]["reason"], round(time.monotonic() - began))
 def test_submitits_signal_becomes_a_time_limit_in_its_time(sweep: SweepFolder, member: Member, tmp_path: Path) -> None:
     (tmp_path / "pack").write_bytes(pickle.dumps(MemberBatch(str(sweep.path), (member,), 0.1)))
     command = [sys.executable, "-c", JOB, str(tmp_path / "pack"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    done = succeeded(run_process(*command, cwd=ROOT, timeout=60))
     reason, seconds = done.stdout.splitlines()[-1].split()
     assert reason == "TimeLimitError"
     assert 4 <= int(seconds) < 30  # the warning came at once, and three quarters of the 6 s were still the job's

@@ -22,7 +22,7 @@ from fvc_exp.sweeps.plan import sweep_path
 from fvc_exp.training import split_dataset
 from tests.conftest import ROOT, write_tables
 from tests.processes import until
-from tests.shell import fvc, run_py
+from tests.shell import fvc, run_py, succeeded
 from tests.sweeps.conftest import FAST, MakePlan, maker
 
 AXES = ("penalty=l2,l1,elasticnet", "C=0.1,1", "penalty.l1_ratio=0.5", "plots=false")
@@ -182,8 +182,7 @@ def test_the_next_driver_after_a_killed_one_ends_the_same(tried: tuple[Plan, Swe
     sweep = SweepFolder(path)
     written = {status: status.stat().st_mtime_ns for status in sweep.runs.glob("*/status.json")}
     assert not sweep.results.exists()
-    done = run_py(*words)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_py(*words))
     assert f"{len(written)} already done, {6 - len(written)} to run" in done.stderr
     assert {status: status.stat().st_mtime_ns for status in written} == written
     assert contents(sweep) == contents(tried[1])
