@@ -21,8 +21,7 @@ from fvc_exp.report.render import write_report
 from fvc_exp.runs import execute
 from fvc_exp.runs.execute import verify
 from fvc_exp.training.documented_grid import documented_grid
-from tests.conftest import ROOT, run_py
-from tests.shell import run_process, succeeded
+from tests.shell import ROOT, run_process, run_py, succeeded
 
 PACKAGE = ROOT / "fvc_exp"
 WITH_EXAMPLES = sorted(path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text())

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.shell import run_process, succeeded
+from tests.shell import ROOT, run_process, succeeded
 
 PACKAGE = ROOT / "fvc_exp"
 # Each layer may import those before it, and its own.

@@ -15,8 +15,7 @@ import pytest
 import yaml
 
 from fvc_exp.data.fvc import SEEDS
-from tests.conftest import ROOT, run_py
-from tests.shell import fvc, succeeded
+from tests.shell import ROOT, fvc, run_py, succeeded
 
 ARTIFACTS = {
     "audit.json",

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.shell import run_process, succeeded
+from tests.shell import ROOT, run_process, succeeded
 
 pytest.importorskip("hatchling", reason="pip install 'fvc-exp[test]'")
 SCRIPT = """

@@ -14,8 +14,7 @@ from fvc_exp.config.canonical import read_config
 from fvc_exp.io.files import read_json
 from fvc_exp.io.run_folder import RunFolder
 from tests.airflow.conftest import DAG_FILE, SMALL, STAGES, Airflow
-from tests.conftest import ROOT, run_py
-from tests.shell import run_process, succeeded
+from tests.shell import ROOT, run_process, run_py, succeeded
 
 pytestmark = pytest.mark.airflow
 # Loads the file as Airflow does, but with warnings as errors; prints also the modules that it loaded.

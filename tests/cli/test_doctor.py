@@ -4,17 +4,16 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from typer.testing import CliRunner
 
 from fvc_exp.cli import doctor
-from fvc_exp.cli.app import app
 from fvc_exp.cli.doctor import Severity
+from tests.shell import fvc
 
 
 def test_this_machine_can_run(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["doctor", "--json", "--outputs", str(tmp_path / "not" / "yet")])
+    done = fvc("doctor", "--json", "--outputs", tmp_path / "not" / "yet")
     found = {each["subject"]: each for each in json.loads(done.stdout)}
-    assert done.exit_code == 0, done.stdout
+    assert done.returncode == 0, done.stdout
     assert found["scikit-learn"]["found"] == version("scikit-learn")
     assert {"python", "codecs", "threads", "slurm", "outputs", "temporary files", "extra analytics"} <= set(found)
     assert not list(tmp_path.iterdir())
@@ -26,8 +25,8 @@ def test_this_machine_can_run(tmp_path: Path) -> None:
 )
 def test_a_wrong_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, needed: str, found: str) -> None:
     monkeypatch.setattr(doctor, "requires", lambda _name: [needed])
-    done = CliRunner().invoke(app, ["doctor"])
-    assert done.exit_code == 1
+    done = fvc("doctor")
+    assert done.returncode == 1
     line = next(line for line in done.stdout.splitlines() if line.startswith("problem"))
     assert found in line
     assert line.endswith(f"-> pip install '{Requirement(needed).name}{Requirement(needed).specifier}'")

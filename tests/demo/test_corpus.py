@@ -22,8 +22,8 @@ from fvc_exp.demo.event import Clip
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.video import worker_pool
 from fvc_exp.video.worker_pool import Outcome
-from tests.conftest import ROOT, Compose
-from tests.shell import run_process, succeeded
+from tests.conftest import Compose
+from tests.shell import ROOT, run_process, succeeded
 
 DEMO = DemoConfig(events=4, uploads=2, seed=3)
 VIDEOS = sorted(

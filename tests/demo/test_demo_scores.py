@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_py
+from tests.shell import run_py
 
 
 @pytest.mark.slow

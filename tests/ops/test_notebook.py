@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.conftest import ROOT, SMALL_DEMO, run_py, skip_or_fail
-from tests.shell import run_process, succeeded
+from tests.conftest import SMALL_DEMO, skip_or_fail
+from tests.shell import ROOT, run_process, run_py, succeeded
 
 pytestmark = pytest.mark.slow
 Notebook = dict[str, Any]

@@ -7,12 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.errors import ArtifactError
 from fvc_exp.report.render import write_report
 from tests.report.folders import FEATURE, PLATFORM, SCRIPT, VIDEO
+from tests.shell import fvc
 
 
 class Page(HTMLParser):
@@ -142,8 +141,8 @@ def test_an_unusable_folder_is_named(leaking: Path, copy: Copy, change: Callable
 
 def test_the_command_writes_where_it_is_told(explained: Path, copy: Copy, tmp_path: Path) -> None:
     folder, output = copy(explained), tmp_path / "page.html"
-    done = CliRunner().invoke(app, ["report", str(folder), "--output", str(output)])
-    assert (done.exit_code, done.stdout.split()) == (0, [str(output), str(folder / "MODEL_CARD.md")])
+    done = fvc("report", folder, "--output", output)
+    assert (done.returncode, done.stdout.split()) == (0, [str(output), str(folder / "MODEL_CARD.md")])
     assert not (folder / "report.html").exists()
     again = write_report(folder, tmp_path / "again.html")[0]
     assert output.read_bytes() == again.read_bytes(), "equal folders give equal pages"

@@ -7,12 +7,11 @@ from typing import Any
 import polars as pl
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.runs import execute
 from fvc_exp.runs.execute import verify
 from tests.conftest import Compose, edit_json
+from tests.shell import fvc
 
 
 def threads() -> set[int]:
@@ -53,8 +52,8 @@ def copied_run(finished_run: Path, tmp_path: Path) -> Path:
 def test_a_run_repeats_bit_for_bit(copied_run: Path) -> None:
     found = verify(copied_run)
     assert found.identical, found
-    done = CliRunner().invoke(app, ["verify", str(copied_run)])
-    assert (done.exit_code, done.stdout.split(":")[0]) == (0, "identical")
+    done = fvc("verify", copied_run)
+    assert (done.returncode, done.stdout.split(":")[0]) == (0, "identical")
 
 
 def test_one_changed_byte_of_data_is_named_first(copied_run: Path) -> None:

@@ -7,15 +7,14 @@ import joblib
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
 import fvc_exp
-from fvc_exp.cli.app import app
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.execute import dataset_of
 from fvc_exp.runs.load import LoadedRun, newest_run, require_finished
+from tests.shell import fvc
 
 
 @pytest.fixture
@@ -107,9 +106,9 @@ def test_a_broken_folder_is_named(copy: RunFolder, break_it: Callable[[RunFolder
 def test_every_command_says_the_same_of_a_failed_run(copy: RunFolder, command: str) -> None:
     failed(copy)
     more = {"predict": ["x.mp4"], "export": ["--to", "skops"]}.get(command, [])
-    done = CliRunner().invoke(app, [command, str(copy.path), *more])
+    done = fvc(command, copy.path, *more)
     expected = f"error: {copy.path}: the run is failed (DataError: no label); only a finished one can be used"
-    assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, expected)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, expected)
 
 
 def test_results_of_another_version_are_named(copy: RunFolder) -> None:

@@ -5,21 +5,18 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.config.canonical import write_config
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import measured_frames, predict, run_videos
-from tests.conftest import SMALL_DEMO, Compose, run_py
-from tests.shell import run_process, succeeded
+from tests.conftest import SMALL_DEMO, Compose
+from tests.shell import fvc, run_process, run_py, succeeded
 from tests.video.clips import moving_frames, write_clip, x264
 from tests.video.test_rewrite import rotated
 
@@ -99,15 +96,11 @@ def test_a_model_of_other_features_is_refused(outputs: Path, tmp_path: Path) -> 
         predict(tmp_path, [str(sorted(videos(outputs).iterdir())[0])])
 
 
-def fvc(*arguments: str) -> Any:
-    return CliRunner().invoke(app, arguments)
-
-
 def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None:
     (tmp_path / 'odd, "name".mp4').write_text("not a video")
     arguments = ("predict", str(outputs / "stage2"), str(sorted(videos(outputs).iterdir())[0]), str(tmp_path))
     text, as_json, as_csv = fvc(*arguments), fvc(*arguments, "--json"), fvc(*arguments, "--csv")
-    assert [done.exit_code for done in (text, as_json, as_csv)] == [1, 1, 1]
+    assert [done.returncode for done in (text, as_json, as_csv)] == [1, 1, 1]
     good, bad = json.loads(as_json.stdout)
     assert f"{good['decision']}, probability of fake {good['probability']:.3f}" in text.stdout
     assert (bad["probability"], bad["error_class"]) == (None, "not_a_video")
@@ -134,7 +127,7 @@ MISTAKES = {
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_command_names_mistakes_in_one_line(outputs: Path, arguments: list[str], message: str) -> None:
     done = fvc("predict", *(argument.format(run=outputs / "stage2") for argument in arguments))
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert message in done.stderr.splitlines()[-1]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.processes import is_alive, until
+from tests.shell import ROOT
 from tests.slurm.conftest import Cluster, started
 from tests.slurm.local_slurm import LocalSlurm, LocalSlurmError, UnavailableError, host
 

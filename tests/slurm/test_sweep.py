@@ -16,9 +16,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.conftest import ROOT, write_tables
+from tests.conftest import write_tables
 from tests.processes import SABOTAGE, until
-from tests.shell import run_process, succeeded
+from tests.shell import ROOT, run_process, succeeded
 from tests.slurm.conftest import Cluster, started
 from tests.sweeps.conftest import FAST
 from tests.sweeps.sabotage import sitecustomize as broken

@@ -51,8 +51,7 @@ def test_status_of_a_failed_sweep(sweep: SweepFolder, plan: Plan) -> None:
 
 def test_leaderboard_writes_nothing(sweep: SweepFolder, plan: Plan) -> None:
     before = {path: path.stat().st_mtime_ns for path in sweep.path.rglob("*")}
-    done = fvc("leaderboard", sweep.path, "--json")
-    assert done.returncode == 0
+    done = succeeded(fvc("leaderboard", sweep.path, "--json"))
     assert [each["run_id"] for each in json.loads(done.stdout)["ranking"]] == [plan.members[0].run_id]
     assert {path: path.stat().st_mtime_ns for path in sweep.path.rglob("*")} == before
 

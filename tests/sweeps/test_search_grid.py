@@ -20,9 +20,9 @@ from fvc_exp.sweeps.job import SweepCache
 from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import sweep_path
 from fvc_exp.training import split_dataset
-from tests.conftest import ROOT, write_tables
+from tests.conftest import write_tables
 from tests.processes import until
-from tests.shell import fvc, run_py, succeeded
+from tests.shell import ROOT, fvc, run_py, succeeded
 from tests.sweeps.conftest import FAST, MakePlan, maker
 
 AXES = ("penalty=l2,l1,elasticnet", "C=0.1,1", "penalty.l1_ratio=0.5", "plots=false")

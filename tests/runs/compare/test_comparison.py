@@ -6,9 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError
@@ -20,6 +18,7 @@ from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.compare.comparison import compare
 from fvc_exp.runs.compare.scored_run import compare_runs, read_scored_run, runs_of
 from tests.conftest import edit_json, run, signal_dataset
+from tests.shell import fvc, succeeded
 
 GRID = {"weak": ["C=0.0001"], "strong": ["C=1"], "sparse": ["penalty=l1", "C=0.3"], "null": ["penalty=l1", "C=0.0001"]}
 
@@ -164,12 +163,11 @@ def test_an_unknown_metric_and_an_unfinished_sweep(sweep: Path) -> None:
 
 
 def test_the_command(sweep: Path) -> None:
-    done = CliRunner().invoke(app, ["compare", str(sweep), "--json"])
-    assert done.exit_code == 0, done.output
+    done = succeeded(fvc("compare", sweep, "--json"))
     found = json.loads(done.stdout)
     assert {each["run"] for each in found["configurations"]} == set(GRID)
     assert found["simplest_tied"] in GRID
-    shown = CliRunner().invoke(app, ["compare", str(sweep)])
+    shown = fvc("compare", sweep)
     assert "configurations tie with the best" in shown.stdout
-    wrong = CliRunner().invoke(app, ["compare", str(sweep / "nothing")])
-    assert wrong.exit_code == 2
+    wrong = fvc("compare", sweep / "nothing")
+    assert wrong.returncode == 2
