@@ -59,6 +59,11 @@ def test_trains_and_writes_the_documented_files(project: Path) -> None:
     assert results["cv"]["auc"]["mean"] == best["auc_mean"]
     assert results["parameters"]["penalty"] == best["penalty"]
     assert joblib.load(project / "out" / "model.joblib").coef_.shape == (1, 5)
+    before = (project / "out" / "results.json").stat().st_mtime_ns
+    with pytest.raises(ArtifactError, match=r"already holds a run.*delete_existing=True"):
+        fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3)
+    assert (project / "out" / "results.json").stat().st_mtime_ns == before
+    assert fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3, delete_existing=True) == results
 
 
 def test_returns_what_the_original_did_and_of_how_many(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,15 +84,6 @@ def test_returns_what_the_original_did_and_of_how_many(project: Path, capsys: py
     assert "one of 28 configurations" in found["claim"]["sentence"]
     with pytest.raises(ConfigError, match="class_weight"):
         fvc_exp.train_sklearn_logreg(project, output_dir="out2", class_weight="heavy")
-
-
-def test_a_finished_run_is_not_overwritten_unasked(project: Path) -> None:
-    first = fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3)
-    before = (project / "out" / "results.json").stat().st_mtime_ns
-    with pytest.raises(ArtifactError, match=r"already holds a run.*delete_existing=True"):
-        fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3)
-    assert (project / "out" / "results.json").stat().st_mtime_ns == before
-    assert fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3, delete_existing=True) == first
 
 
 MISTAKES = {

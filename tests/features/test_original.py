@@ -9,17 +9,12 @@ SIZES = [(64, 96), (71, 93), (130, 201), (9, 200), (33, 17)]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_stage2_agrees_with_second_implementation(size: tuple[int, int]) -> None:
+def test_features_agree_with_second_implementation(size: tuple[int, int]) -> None:
     rgb = synthetic_rgb(*size)
     measured = original.original_stage2_features(rgb)
     expected = reference.original_base(reference.original_gray(rgb))
     assert measured == pytest.approx(expected, rel=1e-6)
     assert tuple(measured) == scaled.BASE_NAMES
-
-
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_stage4_agrees_with_second_implementation(size: tuple[int, int]) -> None:
-    rgb = synthetic_rgb(*size)
     assert original.original_stage4_features(rgb) == pytest.approx(reference.original_stage4(rgb), rel=1e-6)
 
 

@@ -25,15 +25,10 @@ SIZES = [(64, 96), (71, 93), (130, 201), (9, 200), (33, 17)]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_base_features_agree_with_second_implementation(size: tuple[int, int]) -> None:
-    gray = synthetic(*size)
+def test_features_agree_with_second_implementation(size: tuple[int, int]) -> None:
+    gray, rgb = synthetic(*size), synthetic_rgb(*size)
     assert base_features(gray) == pytest.approx(reference.base(gray), rel=1e-6)
     assert tuple(base_features(gray)) == tuple(reference.base(gray)) == scaled.BASE_NAMES
-
-
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_stage4_features_agree_with_second_implementation(size: tuple[int, int]) -> None:
-    gray, rgb = synthetic(*size), synthetic_rgb(*size)
     measured = stage4_features(gray, rgb, None)
     assert measured == pytest.approx(reference.stage4(gray, rgb), rel=1e-6)
     assert tuple(measured) == (*scaled.BASE_NAMES, *scaled.ADDED_NAMES)
