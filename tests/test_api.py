@@ -168,7 +168,6 @@ def test_delete_existing_takes_all_of_the_old_run(tables: Path, monkeypatch: pyt
 
 
 RUN_MISTAKES = {
-    "pair": (["penalty=l1", "solver=lbfgs"], "penalty=l1 cannot be fitted by solver=lbfgs"),
     "text": ("penalty=l1", "is one text; allowed is a list"),
     "stage": (["stage=features"], "stage=features is not allowed here, only train"),
 }

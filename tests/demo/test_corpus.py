@@ -110,16 +110,16 @@ def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[EventTask]:
     return made
 
 
-@pytest.mark.parametrize(
-    ("name", "break_file"),
-    [
-        (VIDEOS[5], flip_a_bit),
-        (VIDEOS[5], Path.unlink),
-        ("metadata.parquet", flip_a_bit),
-        ("manifest.json", Path.unlink),
-        ("manifest.json", lambda path: path.write_text('{"sha256": 1}')),
-    ],
-)
+CHANGES = [
+    (VIDEOS[5], flip_a_bit),
+    (VIDEOS[5], Path.unlink),
+    ("metadata.parquet", flip_a_bit),
+    ("manifest.json", Path.unlink),
+    ("manifest.json", lambda path: path.write_text('{"sha256": 1}')),
+]
+
+
+@pytest.mark.parametrize(("name", "break_file"), CHANGES)
 def test_changed_corpus_is_made_again(
     built: Path, tmp_path: Path, quick: list[EventTask], name: str, break_file: Callable[[Path], None]
 ) -> None:

@@ -107,16 +107,16 @@ def test_a_failed_audit_stands_first(leaking: Path, copy: Copy) -> None:
     assert "(docs/checks.md#group_crossing)" in words
 
 
-@pytest.mark.parametrize(
-    ("missing", "text"),
-    [
-        ("predictions.parquet", "No ROC and precision-recall curves: predictions.parquet is missing."),
-        ("predictions.parquet", "no interval: predictions.parquet is missing"),
-        ("coefficients.csv", "coefficients.csv is missing."),
-        ("audit.json", "No details: audit.json is missing"),
-        ("insight.json", "are not computed yet: run fvc explain "),
-    ],
-)
+ABSENT = [
+    ("predictions.parquet", "No ROC and precision-recall curves: predictions.parquet is missing."),
+    ("predictions.parquet", "no interval: predictions.parquet is missing"),
+    ("coefficients.csv", "coefficients.csv is missing."),
+    ("audit.json", "No details: audit.json is missing"),
+    ("insight.json", "are not computed yet: run fvc explain "),
+]
+
+
+@pytest.mark.parametrize(("missing", "text"), ABSENT)
 def test_an_absent_part_is_named(explained: Path, copy: Copy, missing: str, text: str) -> None:
     report, _ = write_report(copy(explained, missing))
     assert text in Page(report.read_text()).words()

@@ -68,21 +68,6 @@ def test_impossible_jobs_are_refused_at_once(cluster: Cluster, option: str, mess
     assert message in done.stderr
 
 
-def test_requeue_runs_the_job_again_soon(cluster: Cluster, tmp_path: Path) -> None:
-    job = cluster.submit(f"touch {tmp_path}/run$SLURM_RESTART_COUNT; sleep 100")
-    until((tmp_path / "run").exists, 10, "the first run")
-    cluster.run("scontrol", "requeue", job)
-    until((tmp_path / "run1").exists, 15, "the second run")
-
-
-def test_time_limit_ends_a_job(cluster: Cluster, tmp_path: Path) -> None:
-    job = cluster.submit("echo $$; sleep 300", "--time=1", output=tmp_path / "out")
-    began, pid = time.monotonic(), int(written(tmp_path / "out"))
-    cluster.wait_for(job, "TIMEOUT", timeout=110)
-    assert time.monotonic() - began > 50
-    until(lambda: not is_alive(pid), 10, "the job's process to end")
-
-
 def test_jobs_outlive_slurmctld(cluster: Cluster, tmp_path: Path) -> None:
     running = cluster.submit("sleep 30; echo restarts=$SLURM_RESTART_COUNT", output=tmp_path / "out")
     waiting = cluster.submit("true", "--array=0-2", "--begin=now+30")
@@ -99,25 +84,6 @@ def test_jobs_outlive_slurmctld(cluster: Cluster, tmp_path: Path) -> None:
     cluster.wait_for(running, "COMPLETED", timeout=60)
     cluster.wait_for(waiting, "COMPLETED", timeout=60)
     assert (tmp_path / "out").read_text() == "restarts=\n"
-
-
-def test_jobs_outlive_slurmd(cluster: Cluster, tmp_path: Path) -> None:
-    job = cluster.submit("sleep 5; echo restarts=$SLURM_RESTART_COUNT", output=tmp_path / "out")
-    cluster.wait_for(job, "RUNNING")
-    cluster.kill("slurmd")
-    cluster.restart()
-    cluster.wait_for(job, "COMPLETED")
-    assert (tmp_path / "out").read_text() == "restarts=\n"
-
-
-def test_a_crashed_node_makes_its_job_run_again(cluster: Cluster, tmp_path: Path) -> None:
-    job = cluster.submit(f"echo $$ > {tmp_path}/run$SLURM_RESTART_COUNT; sleep 100")
-    pid = int(written(tmp_path / "run"))
-    cluster.kill("node")
-    assert not is_alive(pid)
-    cluster.wait_for(job, "PENDING", timeout=60)
-    cluster.restart()
-    written(tmp_path / "run1")
 
 
 def test_restart_starts_only_what_ended(cluster: Cluster) -> None:

@@ -1,6 +1,6 @@
-import json
 import warnings
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -16,8 +16,6 @@ from fvc_exp.config.schema import Penalty
 from fvc_exp.config.validate import LEGAL_SOLVERS, PROX_NEWTON
 from fvc_exp.data.splits import inner_parts
 from fvc_exp.errors import ConfigError, DataError
-from fvc_exp.runs.artifacts import portable_model
-from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.training.calibration import best_threshold
 from fvc_exp.training.experiment import fit_configuration
 from fvc_exp.training.pipeline import build_pipeline, fit_pipeline
@@ -131,16 +129,13 @@ def test_a_column_that_is_empty_in_one_training_part(compose_config: Compose) ->
     assert result.fold_models[0].classifier.coef_[0, 2] == 0
 
 
-CHOICES = [
-    (calibration, threshold) for calibration in ("none", "sigmoid", "isotonic") for threshold in ("0.5", "f1", "youden")
-]
-IDS = ["-".join(choice) for choice in CHOICES]
+CHOICES = list(product(("none", "sigmoid", "isotonic"), ("0.5", "f1", "youden")))
 
 
 @pytest.mark.parametrize(
     "overrides",
     [*((f"calibration={calibration}", f"threshold={rule}") for calibration, rule in CHOICES), ("cv=nested",)],
-    ids=[*IDS, "nested"],
+    ids=" ".join,
 )
 def test_test_rows_decide_nothing(compose_config: Compose, overrides: tuple[str, ...]) -> None:
     """Neither features nor labels of test rows change medians, scales, coefficients, C, calibration or threshold."""
@@ -205,15 +200,6 @@ def test_scores_decisions_and_records_use_the_fold_s_threshold(compose_config: C
     assert len({model.threshold for model in result.fold_models}) > 1
     test = result.predictions().filter(split="test")
     assert (test["predicted"] == (test["probability"] > result.final.threshold).cast(int)).all()
-
-
-@pytest.mark.parametrize(("calibration", "threshold"), CHOICES, ids=IDS)
-def test_the_portable_model_decides_as_the_model(compose_config: Compose, calibration: str, threshold: str) -> None:
-    result = run(compose_config(f"calibration={calibration}", f"threshold={threshold}"), signal_dataset())
-    portable = PortableModel.from_json(json.loads(json.dumps(portable_model(result).to_json())), "x")
-    X = result.dataset.X
-    np.testing.assert_allclose(portable.probability(X), result.final.probability(X), rtol=0, atol=1e-12)
-    assert portable.threshold == result.final.threshold
 
 
 def test_sigmoid_calibration_is_in_the_coefficients(compose_config: Compose) -> None:

@@ -12,6 +12,7 @@ from fvc_exp.errors import IncompatibleError
 from fvc_exp.runs.explain import analysis
 from fvc_exp.training.experiment import RunResult
 from tests.conftest import Compose, run, signal_dataset
+from tests.evaluation.test_bootstrap import predictions_of
 
 RANDOM = np.random.default_rng(0)
 N = 240
@@ -22,19 +23,8 @@ PROBABILITY = np.clip(0.3 * Y + 0.7 * RANDOM.random(N) + 0.02 * FOLDS, 0, 1)
 IDS = [f"{row}.mp4" for row in range(N)]
 PLATFORM = [("youtube", "facebook", None)[row % 3] for row in range(N)]
 MANIPULATION = [("splice" if group % 4 == 1 else "blur") if y else "none" for group, y in zip(GROUPS, Y, strict=True)]
-TABLE = pl.DataFrame(
-    {
-        "video_path": IDS,
-        "group": [f"g{code}" for code in GROUPS],
-        "label": np.where(Y == 1, "fake", "real"),
-        "split": np.where(FOLDS == 4, "test", "cv"),
-        "repeat": [None if fold == 4 else 0 for fold in FOLDS],
-        "fold": [None if fold == 4 else fold for fold in FOLDS],
-        "probability": PROBABILITY,
-        "predicted": (PROBABILITY > 0.5).astype(np.int64),
-    },
-    schema_overrides={"repeat": pl.Int64, "fold": pl.Int64},
-)
+IN_TEST = pl.when(pl.col("fold") == 4).then(pl.lit("test")).otherwise(pl.lit("cv"))
+TABLE = predictions_of(Y, GROUPS, FOLDS, PROBABILITY).with_columns(split=IN_TEST)
 CV = FOLDS < 4
 
 

@@ -83,14 +83,14 @@ def test_warm_start_ends_at_once() -> None:
     assert model.fit(X, y).n_iter_[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("y", "s", "message"),
-    [
-        ([1, 1, 1, 1], None, "all rows are of one class: 1"),
-        ([0, 0, 1, 1], [1, 1, 0, 0], "the rows of positive weight are of one class"),
-        ([0, 1, 2, 0], None, "Only binary classification is supported"),
-    ],
-)
+ONE_OR_THREE = [
+    ([1, 1, 1, 1], None, "all rows are of one class: 1"),
+    ([0, 0, 1, 1], [1, 1, 0, 0], "the rows of positive weight are of one class"),
+    ([0, 1, 2, 0], None, "Only binary classification is supported"),
+]
+
+
+@pytest.mark.parametrize(("y", "s", "message"), ONE_OR_THREE)
 def test_other_than_two_classes_are_refused(y: list[int], s: list[float] | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ProxNewtonLogisticRegression().fit(np.arange(8.0).reshape(4, 2), y, s)
