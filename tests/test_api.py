@@ -96,9 +96,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes_are_named_and_leave_nothing(
-    project: Path, arguments: dict[str, object], error: type[Exception], message: str
-) -> None:
+def test_mistakes_are_named(project: Path, arguments: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         fvc_exp.train_sklearn_logreg(project, **{"output_dir": "out"} | arguments)
     assert not (project / "out").exists()
@@ -135,9 +133,7 @@ def test_run_leaves_what_hydra_leaves(finished_run: Path, tmp_path: Path, monkey
     assert ours == theirs
 
 
-def test_run_leaves_logging_alone(
-    tables: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_run_leaves_logging(tables: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A note in the log on the way, as any library may write one."""
 
     def prepared(config: Config) -> Dataset:
@@ -229,10 +225,8 @@ def test_examples_in_the_readme(tables: Path) -> None:
     (tables / "data").mkdir()
     for name in ("scaled_metadata.csv", "features_stage2.parquet"):
         (tables / name).rename(tables / "data" / name)
-    done = run_py(
-        "-m", "data=fvc", "data.root=data", "penalty=l1,l2", "sweep.name=penalties", "plots=false", cwd=tables
-    )
-    assert done.returncode == 0, done.stderr
+    words = ("data=fvc", "data.root=data", "penalty=l1,l2", "sweep.name=penalties", "plots=false")
+    succeeded(run_py("-m", *words, cwd=tables))
     text = "\n".join(page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
     examples = re.findall(r"^```python\n(.+?)^```", text, re.DOTALL | re.MULTILINE)
     assert len(examples) >= 3

@@ -57,10 +57,8 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
 
 
 def test_what_a_run_learned_from_is_printed_and_kept(tables: Path) -> None:
-    metadata, features = (
-        pl.read_csv(tables / "scaled_metadata.csv"),
-        pl.read_parquet(tables / "features_stage2.parquet"),
-    )
+    metadata = pl.read_csv(tables / "scaled_metadata.csv")
+    features = pl.read_parquet(tables / "features_stage2.parquet")
     labelled = features.join(metadata.drop("group"), on="video_path").sort("label")  # with its index, as pandas writes
     labelled.with_columns(y=pl.col("label") == "fake", width="f0").with_row_index("").write_csv(tables / "f.csv")
     words = (f"data.root={tables}", "data.features_stage2=f")

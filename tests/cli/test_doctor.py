@@ -19,10 +19,7 @@ def test_this_machine_can_run(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("needed", "found"),
-    [("numpy<1", "tested: <1"), ("no-such-package>=1", "not installed")],
-)
+@pytest.mark.parametrize(("needed", "found"), [("numpy<1", "tested: <1"), ("no-such-package>=1", "not installed")])
 def test_a_wrong_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, needed: str, found: str) -> None:
     monkeypatch.setattr(doctor, "requires", lambda _name: [needed])
     done = fvc("doctor")

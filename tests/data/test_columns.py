@@ -70,9 +70,7 @@ GROUPS: dict[str, tuple[dict[str, list[str | None]], str | None, list[str]]] = {
 
 
 @pytest.mark.parametrize(("found", "column", "names"), GROUPS.values(), ids=GROUPS)
-def test_the_first_shared_column_names_the_groups(
-    found: dict[str, list[str | None]], column: str | None, names: list[str]
-) -> None:
+def test_the_first_shared_column_wins(found: dict[str, list[str | None]], column: str | None, names: list[str]) -> None:
     table = pl.DataFrame({"video_path": ["x/a", "x/b", "x/c"], **found})
     chosen, groups, notes = columns.find_groups(table, Path("x"))
     assert (chosen, groups.to_list()) == (column, names)

@@ -157,10 +157,7 @@ IDS = ("a", "b", "c", "d", "e", "f")
 
 
 def with_platforms() -> Dataset:
-    dataset = signal_dataset(n_groups=60)
-    return replace(
-        dataset, slices={"platform": tuple(("youtube", "twitter", "facebook")[row % 3] for row in range(180))}
-    )
+    return on_platforms(signal_dataset(n_groups=60), ["youtube", "twitter", "facebook"] * 60)
 
 
 def write(path: Path, **columns: list[object]) -> Path:

@@ -147,9 +147,7 @@ def test_corpus_finished_by_another_process_is_kept(built: Path, tmp_path: Path,
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["killed", "ctrl-c"])
-def test_a_stopped_build_leaves_nothing(
-    built: Path, tmp_path: Path, quick: list[EventTask], stop: signal.Signals
-) -> None:
+def test_a_stopped_build_is_undone(built: Path, tmp_path: Path, quick: list[EventTask], stop: signal.Signals) -> None:
     process = start_build(tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "1 4\n"

@@ -232,9 +232,7 @@ def test_weights_mean_that_rows_are_repeated(probability: np.ndarray) -> None:
 
 @PROBABILITIES
 @pytest.mark.parametrize("most", [30, 29], ids=["by groups", "by rows"])
-def test_fractional_weights_of_the_auc_are_those_of_scikit_learn(
-    probability: np.ndarray, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fractional_weights_of_the_auc(probability: np.ndarray, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "_MOST_GROUPS", most)
     weights = RANDOM.random((30, 10))
     expected = [roc_auc_score(Y, probability, sample_weight=column[GROUPS]) for column in weights.T]
@@ -246,9 +244,8 @@ def test_a_class_without_weight_gives_no_number() -> None:
     lost = {name for name, values in found.items() if np.isnan(values[1])}
     assert lost == {"accuracy", "balanced_accuracy", "recall", "recall_real", "auc", "average_precision",
                     "log_loss", "brier"}  # fmt: skip
-    fakes_only = bootstrap.part_scores(
-        np.ones(4, int), DISTINCT[:4], np.ones(4, int), np.arange(4), np.ones((4, 1)), METRICS
-    )
+    ones = np.ones(4, int)
+    fakes_only = bootstrap.part_scores(ones, DISTINCT[:4], ones, np.arange(4), np.ones((4, 1)), METRICS)
     assert np.isnan([fakes_only["auc"][0], fakes_only["recall_real"][0]]).all()
     assert fakes_only["recall"][0] == 1.0
 

@@ -93,9 +93,8 @@ def text_of(notebook: Notebook, marker: str = "") -> str:
 def test_pictures_stand_where_they_are_expected(executed: Notebook) -> None:
     found = {}
     for marker in PICTURES:
-        coded = [
-            each["data"]["image/png"] for each in outputs_of(executed, marker) if "image/png" in each.get("data", {})
-        ]
+        data = [each.get("data", {}) for each in outputs_of(executed, marker)]
+        coded = [each["image/png"] for each in data if "image/png" in each]
         images = [cv2.imdecode(np.frombuffer(base64.b64decode(each), np.uint8), cv2.IMREAD_COLOR) for each in coded]
         assert all(image.std() > 1 for image in images), f"a blank picture: {marker}"
         found[marker] = len(images)
@@ -128,9 +127,7 @@ def test_held_out_videos_are_predicted_as_in_the_run(executed: Notebook, demo_ru
     lines = [line for line in text_of(executed, "videos = run_videos(RUN)").splitlines() if not line.startswith("  ")]
     found = {Path(line.split(": ")[0]).name: line.split(": ")[1] for line in lines}
     test = pl.read_parquet(demo_run / "predictions.parquet").filter(split="test")
-    stored = {
-        Path(path).name: ("real", "fake")[choice] for path, choice in test.select("video_path", "predicted").rows()
-    }
+    stored = {Path(path).name: ("real", "fake")[code] for path, code in test.select("video_path", "predicted").rows()}
     assert len(found) == 4
     held_out = set(found) & set(stored)
     assert held_out

@@ -88,12 +88,8 @@ def test_at_most_50_folds_are_drawn_and_no_test_curve_without_a_test_set(drawn_f
     cv = predictions.filter(split="cv")
     many = pl.concat([cv.with_columns(pl.lit(each, cv["repeat"].dtype).alias("repeat")) for each in range(20)])
     curves.draw_roc(axes, many, {**numbers, "test": None})
-    assert [name.split(",")[0] for name in names(axes)] == [
-        "50 of 100 folds",
-        "mean of folds",
-        "± 1 sd of the folds",
-        "guessing",
-    ]
+    shown = [name.split(",")[0] for name in names(axes)]
+    assert shown == ["50 of 100 folds", "mean of folds", "± 1 sd of the folds", "guessing"]
     assert len(axes.lines) == 52
 
 

@@ -67,9 +67,8 @@ def test_warns_of_what_training_has_not_seen(outputs: Path, monkeypatch: pytest.
     one = str(sorted(videos(outputs).iterdir())[0])
     assert not [text for text in predict(outputs / "stage2", [one])[0].warnings if "version" in text]
     monkeypatch.setattr(predict_module, "FEATURE_VERSION", "99")
-    assert predict(outputs / "stage2", [one])[0].warnings[0] == (
-        "feature version of the training data: 1; of this program: 99"
-    )
+    warned = predict(outputs / "stage2", [one])[0].warnings
+    assert warned[0] == "feature version of the training data: 1; of this program: 99"
     read = PortableModel.from_json
 
     def narrow(content: dict[str, object], where: object) -> PortableModel:

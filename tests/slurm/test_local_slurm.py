@@ -192,9 +192,7 @@ def test_sacct_answers_with_accounting() -> None:
     ],
     ids=["plain", "accounting"],
 )
-def test_missing_programs_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accounting: bool, message: str
-) -> None:
+def test_missing_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accounting: bool, message: str) -> None:
     installed = ["setpriv", "slurmctld", "srun", "sbatch", "squeue", "scancel", "scontrol", "slurmdbd"]
     for name in [*installed, "mariadb-install-db"]:
         shutil.copy("/bin/true", tmp_path / name)

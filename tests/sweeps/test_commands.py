@@ -17,9 +17,8 @@ def plan(make: MakePlan, sweep: SweepFolder) -> Plan:
     """Two members, the first of which is done."""
     plan = make("penalty=l2", "C=0.1,1")
     sweep.write_plan(plan)
-    write_submission(
-        sweep, Submission.new(Cluster.local, str(sweep.path), [[plan.members[0].run_id]]).with_jobs(["1.1"])
-    )
+    submission = Submission.new(Cluster.local, str(sweep.path), [[plan.members[0].run_id]])
+    write_submission(sweep, submission.with_jobs(["1.1"]))
     run_members(sweep, plan.members[:1], "1")
     return plan
 

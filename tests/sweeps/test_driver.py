@@ -122,10 +122,8 @@ def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> No
 
 def test_a_killed_driver_leaves_local_jobs_that_the_next_one_waits_for(tables: Path) -> None:
     command = sweep_arguments(tables, "penalty=l2", "C=0.1", "hydra/launcher=submitit_local")
-    environment = os.environ | SABOTAGE | {"ALL_SLOW": "12"}
-    with subprocess.Popen(
-        [sys.executable, "run.py", *command], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
-    ) as driver:
+    words, env = [sys.executable, "run.py", *command], os.environ | SABOTAGE | {"ALL_SLOW": "12"}
+    with subprocess.Popen(words, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as driver:
         until(lambda: any(tables.glob("out/sweeps/*/runs/*/attempts/1.claim")))
         driver.kill()
     done = succeeded(run_py(*command))

@@ -35,9 +35,7 @@ def test_a_finished_member_is_not_run_again(sweep: SweepFolder, member: Member) 
     assert [path.name for path in folder.attempts.iterdir()] == ["1.claim"]
 
 
-def test_the_next_attempt_keeps_the_last_end(
-    sweep: SweepFolder, member: Member, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_attempt_keeps_the_last_end(sweep: SweepFolder, member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = sweep.member(member.run_id)
 
     def fail_late(path: object, result: object) -> None:

@@ -179,14 +179,11 @@ def test_runs_without_groups_are_ranked_and_marked(
 ) -> None:
     unchecked = table.with_columns(audit=pl.lit("UNCHECKED"), audit_mark=pl.lit("UNCHECKED, 1 warning"))
     assert len(rank(unchecked)) == len(rank(table)) > 0
-    assert shown(finished_sweep[1], states, unchecked, tmp_path / "shown").count("UNCHECKED") == len(
-        unchecked.drop_nulls("auc_mean")
-    )
+    text = shown(finished_sweep[1], states, unchecked, tmp_path / "shown")
+    assert text.count("UNCHECKED") == len(unchecked.drop_nulls("auc_mean"))
 
 
-def test_leaks_never_win(
-    finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame, tmp_path: Path
-) -> None:
+def test_no_leak_wins(finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame, tmp_path: Path) -> None:
     plan, leaking = finished_sweep[1], table.with_columns(audit=pl.lit("FAIL"), audit_reasons=pl.lit("group_crossing"))
     assert len(rank(leaking)) == 0
     member = plan.members[0]

@@ -137,10 +137,7 @@ def test_one_that_began_without_the_grid_is_finished_with_it(tried: tuple[Plan, 
     before = contents(finished(tmp_path / "begun", begun))
     assert len(before) == 4
     after = contents(finished(tmp_path / "begun", plan))
-    assert {name: content for name, content in after.items() if name in before} == before
-    assert {name: after[name] for name in after if name not in before} == {
-        name: whole[name] for name in whole if name not in before
-    }
+    assert after == whole | before
 
 
 def test_data_that_cannot_be_used_is_the_reason_of_each_member(make: MakePlan, tables: Path, tmp_path: Path) -> None:

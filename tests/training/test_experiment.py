@@ -214,20 +214,6 @@ def test_sigmoid_calibration_is_in_the_coefficients(compose_config: Compose) -> 
     np.testing.assert_allclose(scaled.probability(X), expit(log_odds), atol=1e-12)
 
 
-def test_calibration_corrects_overfitted_probabilities(compose_config: Compose) -> None:
-    rng = np.random.default_rng(0)
-    groups = np.arange(150)
-    y = rng.permutation(groups % 2)
-    dataset = make_dataset(rng.normal(size=(150, 25)) + 0.3 * y[:, None] * (np.arange(25) < 3), y, groups)
-    overrides = ("penalty=none", "cv.test_size=0")
-    errors = {
-        method: run(compose_config(*overrides, f"calibration={method}"), dataset).reliability.ece
-        for method in ("none", "sigmoid", "isotonic")
-    }
-    assert errors["sigmoid"] < 0.7 * errors["none"]
-    assert errors["isotonic"] < 0.9 * errors["none"]
-
-
 def test_inner_fits_that_do_not_converge_give_a_warning(compose_config: Compose) -> None:
     config = compose_config("threshold=f1", "solver=saga", "solver.max_iter=1")
     fitted = fit_configuration([config], SplitDataset.of(config, signal_dataset()), np.arange(90))

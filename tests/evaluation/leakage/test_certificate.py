@@ -140,9 +140,8 @@ def test_a_feature_that_is_the_label_is_warned_of(noise: float, warns: bool, sig
     known = ~np.isnan(dataset.X[:, 3])
     area = roc_auc_score(dataset.y[known], sign * dataset.X[known, 3])
     assert (area > 0.99) == warns
-    assert found.numbers("single_feature")["features"] == (
-        {dataset.feature_names[3]: pytest.approx(area)} if warns else {}
-    )
+    expected = {dataset.feature_names[3]: pytest.approx(area)} if warns else {}
+    assert found.numbers("single_feature")["features"] == expected
     assert [text.partition(":")[0] for text in found.warnings] == ["single_feature"] * warns
     assert next(found.lines())[0] == ("audit: PASS, 1 warning" if warns else "audit: PASS")
 

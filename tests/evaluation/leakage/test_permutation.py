@@ -18,9 +18,8 @@ def test_ridge_is_that_of_scikit_learn() -> None:
     dataset = signal_dataset()
     dataset.X[::7, 1] = np.nan
     split = make_split(dataset, CV, 0)
-    labels = np.column_stack(
-        [dataset.y, GroupedLabels.of(dataset.y, dataset.groups).permuted(np.random.default_rng(0))]
-    )
+    permuted = GroupedLabels.of(dataset.y, dataset.groups).permuted(np.random.default_rng(0))
+    labels = np.column_stack([dataset.y, permuted])
     model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), Ridge(4.0))
     for column, found in enumerate(ridge_aucs(dataset.X, labels, split)):
         y = labels[:, column]

@@ -169,5 +169,4 @@ def test_the_command(sweep: Path) -> None:
     assert found["simplest_tied"] in GRID
     shown = fvc("compare", sweep)
     assert "configurations tie with the best" in shown.stdout
-    wrong = fvc("compare", sweep / "nothing")
-    assert wrong.returncode == 2
+    assert fvc("compare", sweep / "nothing").returncode == 2

@@ -213,7 +213,3 @@ def test_a_slice_of_few_groups_has_no_interval() -> None:
         assert (row["auc_low"], row["auc_high"]) == (None, None)
         assert row["auc"] is not None
     assert found["common", "cv"]["auc_low"] is not None
-
-
-def test_no_slices_give_an_empty_table() -> None:
-    assert analysis.slice_scores(TABLE, IDS, {}, 0.0).is_empty()
