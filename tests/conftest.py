@@ -26,7 +26,7 @@ from fvc_exp.data.fvc import DUPLICATES, SEEDS
 from fvc_exp.io.files import exclusive_lock, write_json
 from fvc_exp.training.experiment import RunResult, run_experiment
 from fvc_exp.training.split_dataset import SplitDataset
-from tests.shell import ROOT, run_py
+from tests.shell import ROOT, run_py, succeeded
 
 Compose = Callable[..., Config]
 # The published id files are under a licence that does not let them be copied here.
@@ -86,14 +86,22 @@ def make_cv(scheme: Scheme = Scheme.grouped, n_splits: int = 5, n_repeats: int =
     return CVConfig(scheme, n_splits, n_repeats, test_size, inner_splits=5, c_grid=[], folds=None)
 
 
-def signal_dataset(n_groups: int = 40, copies: int = 3, n_features: int = 5, seed: int = 0) -> Dataset:
-    """Groups of near-copies with some signal in every feature."""
+def signal_dataset(
+    n_groups: int = 40, copies: int = 3, n_features: int = 5, seed: int = 0,
+    *, shift: float | tuple[float, ...] = 0.6, between: float = 1.0, shuffled: bool = False,
+) -> Dataset:  # fmt: skip
+    """Groups of near-copies; ``shift`` is added to the features of fakes, ``between`` is what copies of one share."""
     random = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(n_groups), copies)
-    y = groups % 2
-    centres = random.normal(size=(n_groups, n_features))
-    X = centres[groups] + 0.3 * random.normal(size=(len(y), n_features)) + 0.6 * y[:, None]
+    groups, labels = np.repeat(np.arange(n_groups), copies), np.arange(n_groups) % 2
+    y = (random.permutation(labels) if shuffled else labels)[groups]
+    centres = between * random.normal(size=(n_groups, n_features))
+    X = centres[groups] + 0.3 * random.normal(size=(len(y), n_features)) + y[:, None] * np.asarray(shift)
     return make_dataset(X, y, groups)
+
+
+def noise_dataset(n_groups: int, copies: int, n_features: int, seed: int) -> Dataset:
+    """Groups of near-copies with labels that mean nothing."""
+    return signal_dataset(n_groups, copies, n_features, seed, shift=0.0, shuffled=True)
 
 
 def edit_json(path: Path, **changes: object) -> None:
@@ -127,8 +135,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody may change, started in the folder above it, where its tables lie."""
     folder = tmp_path_factory.mktemp("finished")
     write_tables(folder)
-    done = run_py("data=fvc", "data.root=.", "plots=false", "hydra.run.dir=run", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_py("data=fvc", "data.root=.", "plots=false", "hydra.run.dir=run", cwd=folder))
     return folder / "run"
 
 
@@ -143,8 +150,7 @@ def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with exclusive_lock(folder.with_suffix(".lock")):
         if not folder.exists():
             made = folder.with_suffix(".tmp")
-            done = run_py(*SMALL_DEMO, f"outputs={made}")
-            assert done.returncode == 0, done.stderr
+            succeeded(run_py(*SMALL_DEMO, f"outputs={made}"))
             made.rename(folder)
     return folder
 

@@ -17,9 +17,7 @@ T = TypeVar("T")
 SABOTAGE = {"PYTHONPATH": f"{ROOT / 'tests' / 'sweeps' / 'sabotage'}{os.pathsep}{ROOT}"}
 
 
-def until(
-    condition: Callable[[], T], seconds: float = 60.0, what: str = "what is waited for", *, every: float = 0.1
-) -> T:
+def until(condition: Callable[[], T], seconds: float = 60.0, what: str = "the condition", *, every: float = 0.1) -> T:
     """Wait until the condition holds, and return its value; an OSError says that it does not hold yet."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

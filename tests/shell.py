@@ -28,8 +28,18 @@ def run_py(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] | No
 
 def run_py_process(*arguments: str, **options: object) -> CompletedProcess[str]:
     """``python run.py arguments`` in a process of its own, for what starts processes itself."""
-    command = [sys.executable, str(ROOT / "run.py"), *arguments]
+    return run_process(sys.executable, str(ROOT / "run.py"), *arguments, **options)
+
+
+def run_process(*command: str, **options: object) -> CompletedProcess[str]:
+    """Any command in a process of its own: its exit code, and what it prints."""
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def succeeded(done: CompletedProcess[str]) -> CompletedProcess[str]:
+    """What a command printed, which must have ended well."""
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def fvc(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:

@@ -2,7 +2,6 @@ import doctest
 import json
 import logging
 import re
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +22,7 @@ from fvc_exp.report.render import write_report
 from fvc_exp.runs import execute
 from fvc_exp.runs.execute import verify
 from fvc_exp.training.documented_grid import documented_grid
-from tests.conftest import ROOT, run_py
+from tests.shell import ROOT, run_process, run_py, succeeded
 
 PACKAGE = ROOT / "fvc_exp"
 WITH_EXAMPLES = sorted(path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text())
@@ -61,11 +60,14 @@ def test_trains_and_writes_the_documented_files(project: Path) -> None:
     assert results["cv"]["auc"]["mean"] == best["auc_mean"]
     assert results["parameters"]["penalty"] == best["penalty"]
     assert joblib.load(project / "out" / "model.joblib").coef_.shape == (1, 5)
+    before = (project / "out" / "results.json").stat().st_mtime_ns
+    with pytest.raises(ArtifactError, match=r"already holds a run.*delete_existing=True"):
+        fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3)
+    assert (project / "out" / "results.json").stat().st_mtime_ns == before
+    assert fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3, delete_existing=True) == results
 
 
-def test_returns_what_the_original_did_and_says_of_how_many_it_is_the_best(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_returns_what_the_original_did_and_of_how_many(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3, class_weight="balanced")
     assert found["parameters"]["class_weight"] == "balanced"
     assert found["best_params"].items() <= {**found["parameters"]}.items()
@@ -85,29 +87,17 @@ def test_returns_what_the_original_did_and_says_of_how_many_it_is_the_best(
         fvc_exp.train_sklearn_logreg(project, output_dir="out2", class_weight={0: 1, 1: -1})
 
 
-def test_a_finished_run_is_not_overwritten_unasked(project: Path) -> None:
-    first = fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3)
-    before = (project / "out" / "results.json").stat().st_mtime_ns
-    with pytest.raises(ArtifactError, match=r"already holds a run.*delete_existing=True"):
-        fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3)
-    assert (project / "out" / "results.json").stat().st_mtime_ns == before
-    assert fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3, delete_existing=True) == first
+MISTAKES = {
+    "metadata": ({"scaled_metadata_path": "nothing"}, DataError, "nothing: no such file"),
+    "stage 4": ({"features_stage4_path": "nothing"}, DataError, "nothing: no such file"),
+    "folds": ({"n_splits": 1}, ConfigError, "cv.n_splits=1 is not allowed"),
+    "type": ({"n_splits": "many"}, ConfigError, "could not be converted to Integer"),
+    "output": ({"output_dir": "scaled_metadata.csv/out"}, ArtifactError, "cannot be made: Not a directory"),
+}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"scaled_metadata_path": "nothing"}, DataError, "nothing: no such file"),
-        ({"features_stage4_path": "nothing"}, DataError, "nothing: no such file"),
-        ({"n_splits": 1}, ConfigError, "cv.n_splits=1 is not allowed"),
-        ({"n_splits": "many"}, ConfigError, "could not be converted to Integer"),
-        ({"output_dir": "scaled_metadata.csv/out"}, ArtifactError, "cannot be made: Not a directory"),
-    ],
-    ids=["metadata", "stage 4", "folds", "type", "output"],
-)
-def test_mistakes_are_named_and_leave_nothing(
-    project: Path, arguments: dict[str, object], error: type[Exception], message: str
-) -> None:
+@pytest.mark.parametrize(("arguments", "error", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_named(project: Path, arguments: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         fvc_exp.train_sklearn_logreg(project, **{"output_dir": "out"} | arguments)
     assert not (project / "out").exists()
@@ -130,9 +120,7 @@ def names_in(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def test_run_leaves_what_hydra_does_at_the_shell(
-    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_leaves_what_hydra_leaves(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished_run.parent)
     folder = tmp_path / "it's, a run=1"
     fvc_exp.run(["data=fvc", "data.root=.", "plots=false"], output_dir=folder)
@@ -146,9 +134,7 @@ def test_run_leaves_what_hydra_does_at_the_shell(
     assert ours == theirs
 
 
-def test_run_logs_into_its_folder_and_leaves_logging_alone(
-    tables: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_run_leaves_logging(tables: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A note in the log on the way, as any library may write one."""
 
     def prepared(config: Config) -> Dataset:
@@ -178,15 +164,13 @@ def test_delete_existing_takes_all_of_the_old_run(tables: Path, monkeypatch: pyt
     assert {"notes/mine.txt", "mine.txt", ".hydra/overrides.yaml", "run.log"} <= names_in(Path("out"))
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["penalty=l1", "solver=lbfgs"], "penalty=l1 cannot be fitted by solver=lbfgs"),
-        ("penalty=l1", "is one text; allowed is a list"),
-        (["stage=features"], "stage=features is not allowed here, only train"),
-    ],
-    ids=["pair", "text", "stage"],
-)
+RUN_MISTAKES = {
+    "text": ("penalty=l1", "is one text; allowed is a list"),
+    "stage": (["stage=features"], "stage=features is not allowed here, only train"),
+}
+
+
+@pytest.mark.parametrize(("overrides", "message"), RUN_MISTAKES.values(), ids=RUN_MISTAKES)
 def test_run_names_mistakes(tmp_path: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         fvc_exp.run(overrides, output_dir=tmp_path / "out")
@@ -223,7 +207,7 @@ main()
 def test_inside_another_hydra_application(tables: Path) -> None:
     (tables / "application.py").write_text(APPLICATION)
     command = [sys.executable, "application.py", "hydra.run.dir=.", "hydra.output_subdir=null"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tables)
+    done = run_process(*command, cwd=tables)
     assert done.stdout.splitlines()[-1:] == ["kept"], done.stderr
 
 
@@ -242,15 +226,10 @@ def test_examples_in_the_readme(tables: Path) -> None:
     (tables / "data").mkdir()
     for name in ("scaled_metadata.csv", "features_stage2.parquet"):
         (tables / name).rename(tables / "data" / name)
-    done = run_py(
-        "-m", "data=fvc", "data.root=data", "penalty=l1,l2", "sweep.name=penalties", "plots=false", cwd=tables
-    )
-    assert done.returncode == 0, done.stderr
+    words = ("data=fvc", "data.root=data", "penalty=l1,l2", "sweep.name=penalties", "plots=false")
+    succeeded(run_py("-m", *words, cwd=tables))
     text = "\n".join(page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
     examples = re.findall(r"^```python\n(.+?)^```", text, re.DOTALL | re.MULTILINE)
     assert len(examples) >= 3
-    done = subprocess.run(
-        [sys.executable, "-"], input="\n".join(examples), capture_output=True, text=True, check=False, cwd=tables
-    )
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_process(sys.executable, "-", input="\n".join(examples), cwd=tables))
     assert "(2, " in done.stdout

@@ -1,12 +1,11 @@
 import ast
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.shell import ROOT, run_process, succeeded
 
 PACKAGE = ROOT / "fvc_exp"
 # Each layer may import those before it, and its own.
@@ -85,7 +84,7 @@ runpy.run_path("run.py", run_name="__main__")
 
 
 def test_start_up_is_light() -> None:
-    done = subprocess.run([sys.executable, "-c", START_UP], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = succeeded(run_process(sys.executable, "-c", START_UP, cwd=ROOT))
     assert "penalty: elasticnet, l1, l2, none" in done.stdout
     loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
     assert "fvc_exp" in loaded

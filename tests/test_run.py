@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,8 +16,7 @@ import pytest
 import yaml
 
 from fvc_exp.data.fvc import SEEDS
-from tests.conftest import ROOT, run_py
-from tests.shell import fvc
+from tests.shell import ROOT, fvc, run_py, succeeded
 
 ARTIFACTS = {
     "audit.json",
@@ -31,6 +31,12 @@ def folders(outputs: Path) -> list[Path]:
     return sorted(outputs.glob("runs/*"))
 
 
+def trained(tables: Path, *words: str, **options: Any) -> tuple[str, dict[str, Any]]:
+    """What a run on these tables prints, and its ``results.json``."""
+    done = succeeded(run_py("data=fvc", f"outputs={tables / 'out'}", "plots=false", *words, **options))
+    return done.stdout, json.loads((folders(tables / "out")[-1] / "results.json").read_text())
+
+
 def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_path: Path) -> None:
     done = run_py("data=fvc", f"data.root={tables}", "penalty=elasticnet", "C=0.1", f"outputs={tmp_path / 'out'}")
     assert done.returncode == 0, done.stderr
@@ -43,30 +49,22 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     assert "all_fake" in done.stdout
     assert "audit: PASS" in done.stdout
     assert re.search(r"solver: prox-newton, \d+ iterations, converged, bound \d\.\de-\d+ on the", done.stdout)
-    assert re.search(
-        r"^price of a leak: AUC with rows dealt at random 0\.\d{3}, groups kept", done.stdout, re.MULTILINE
-    )
+    assert re.search(r"^price of a leak: AUC with rows dealt at random 0\.\d{3}, groups kept", done.stdout, re.M)
     calibration = r"ECE 0\.\d{3} \(0\.\d{3} if it were calibrated perfectly\); slope \d\.\d{3}, intercept -?\d\.\d{3}"
     assert re.search(calibration, done.stdout)
     assert str(folder) in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if "──" in line) <= 120
 
 
-def test_what_a_run_learned_from_is_printed_and_kept(tables: Path, tmp_path: Path) -> None:
-    metadata, features = (
-        pl.read_csv(tables / "scaled_metadata.csv"),
-        pl.read_parquet(tables / "features_stage2.parquet"),
-    )
+def test_what_a_run_learned_from_is_printed_and_kept(tables: Path) -> None:
+    metadata = pl.read_csv(tables / "scaled_metadata.csv")
+    features = pl.read_parquet(tables / "features_stage2.parquet")
     labelled = features.join(metadata.drop("group"), on="video_path").sort("label")  # with its index, as pandas writes
     labelled.with_columns(y=pl.col("label") == "fake", width="f0").with_row_index("").write_csv(tables / "f.csv")
-    words = ("data=fvc", f"data.root={tables}", "data.features_stage2=f", "plots=false", f"outputs={tmp_path / 'out'}")
-    done = run_py(*words)
-    line = (
-        "columns: 6 used, 3 ignored ('': index; label: is the label; y: equals the label), 0 constant; all in results"
-    )
-    assert line in done.stdout, done.stderr
-    assert run_py(*words, "data.columns=[width,f1]").returncode == 0
-    first, second = (json.loads((folder / "results.json").read_text()) for folder in folders(tmp_path / "out"))
+    words = (f"data.root={tables}", "data.features_stage2=f")
+    text, first = trained(tables, *words)
+    assert "columns: 6 used, 3 ignored ('': index; label: is the label; y: equals the label), 0 constant; all" in text
+    second = trained(tables, *words, "data.columns=[width,f1]")[1]
     assert first["data"]["columns"]["ignored"] == {"": "index", "label": "is the label", "y": "equals the label"}
     assert first["notes"][0] == "f.csv: not learned from: '' (index), 'y' (equals the label)"
     assert second["data"]["columns"]["used"] == ["stage2_f1", "stage2_width"]
@@ -88,42 +86,33 @@ def test_without_groups_every_table_says_unchecked(tmp_path: Path) -> None:
     swept = run_py("-m", *data, "C=0.1,1", "sweep.name=s", cwd=tmp_path)
     assert "audit UNCHECKED, 1 warning; all of it in" in swept.stdout
     for command in (["leaderboard", "outputs/sweeps/s"], ["compare", "outputs/sweeps/s"], ["report", "single"]):
-        done = fvc(*command, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        done = succeeded(fvc(*command, cwd=tmp_path))
         shown = (tmp_path / "single" / "report.html").read_text() if command[0] == "report" else done.stdout
         assert "UNCHECKED" in shown
 
 
-def test_separation_and_its_models_are_printed(tables: Path, tmp_path: Path) -> None:
+def test_separation_and_its_models_are_printed(tables: Path) -> None:
     features, path = pl.read_parquet(tables / "features_stage2.parquet"), tables / "features_stage2.parquet"
     is_fake = pl.read_csv(tables / "scaled_metadata.csv")["label"] == "fake"
     features.with_columns(f0=(is_fake & (features["f0"] > 0)).cast(pl.Float64)).write_parquet(path)
-    words = ("penalty=none", "solver=lbfgs", "audit.permutations=0", "plots=false", f"outputs={tmp_path / 'out'}")
-    done = run_py("data=fvc", f"data.root={tables}", *words)
-    assert re.search(
-        r"flag: not_converged: .* \(the final model and 5 of 5 fold models: a plane separates", done.stdout
-    )
-    assert re.search(r"solver: scikit-learn's lbfgs, \d+ iterations, not converged\n", done.stdout)
-    results = json.loads((folders(tmp_path / "out")[0] / "results.json").read_text())
+    words = ("penalty=none", "solver=lbfgs", "audit.permutations=0")
+    printed, results = trained(tables, f"data.root={tables}", *words)
+    assert re.search(r"flag: not_converged: .* \(the final model and 5 of 5 fold models: a plane separates", printed)
+    assert re.search(r"solver: scikit-learn's lbfgs, \d+ iterations, not converged\n", printed)
     assert results["flag_details"]["not_converged"].startswith("the final model and 5 of 5 fold models: a plane")
 
 
-def test_data_root_from_the_environment(tables: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "FVC_DATA": str(tables)}
-    done = run_py("data=fvc", "plots=false", f"outputs={tmp_path / 'out'}", env=environment)
-    assert done.returncode == 0, done.stderr
-    (folder,) = folders(tmp_path / "out")
+def test_data_root_from_the_environment(tables: Path) -> None:
+    _, results = trained(tables, env={**os.environ, "FVC_DATA": str(tables)})
+    (folder,) = folders(tables / "out")
     assert not list(folder.glob("roc_pr_curves.*"))
-    assert json.loads((folder / "results.json").read_text())["data"]["corpus"] is None
+    assert results["data"]["corpus"] is None
 
 
 @pytest.mark.parametrize("videos", [".", "FVC.csv"])
-def test_data_beside_the_id_lists_of_the_corpus_are_the_corpus(tables: Path, tmp_path: Path, videos: str) -> None:
+def test_data_beside_the_id_lists_of_the_corpus_are_the_corpus(tables: Path, videos: str) -> None:
     (tables / SEEDS).touch()
-    words = ("data=fvc", f"data.root={tables}", f"data.videos={videos}", "plots=false", f"outputs={tmp_path / 'out'}")
-    done = run_py(*words)
-    assert done.returncode == 0, done.stderr
-    results = json.loads((folders(tmp_path / "out")[0] / "results.json").read_text())
+    _, results = trained(tables, f"data.root={tables}", f"data.videos={videos}")
     assert results["data"]["corpus"] == "Fake Video Corpus"
 
 
@@ -137,8 +126,7 @@ def test_equal_runs_started_together_never_collide_and_agree(tables: Path, tmp_p
     names = ("metrics.json", "coefficients.csv", "results.json", "predictions.parquet", "folds.parquet", "model.json")
     for name in (*names, "model.joblib", "scaler.joblib"):
         assert len({(folder / name).read_bytes() for folder in found}) == 1
-    swept = run_py("-m", *words, "C=1,10")
-    assert swept.returncode == 0, swept.stderr
+    succeeded(run_py("-m", *words, "C=1,10"))
     run_id = json.loads((found[0] / "results.json").read_text())["run_id"]
     (member,) = (tmp_path / "out").glob(f"sweeps/*/runs/{run_id}")
     assert (member / "metrics.json").read_bytes() == (found[0] / "metrics.json").read_bytes()
@@ -151,9 +139,7 @@ BAD_DATA = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD_DATA.values(), ids=BAD_DATA)
-def test_bad_data_is_one_line_and_a_failed_status(
-    tables: Path, tmp_path: Path, arguments: list[str], message: str
-) -> None:
+def test_bad_data_is_one_line_and_a_status(tables: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     (tables / "broken").write_bytes(b"PAR1 and nothing else")
     done = run_py("data=fvc", f"data.root={tables}", f"outputs={tmp_path / 'out'}", *arguments)
     assert done.returncode == 1
@@ -198,11 +184,6 @@ def test_repeats_that_cannot_differ_are_said(tmp_path: Path) -> None:
     (tmp_path / "scaled_metadata.csv").write_text("\n".join(["video_path,label,group", *rows]))
     values = [f"v{number}.mp4,{number % 7},{number % 3}" for number in range(40)]
     (tmp_path / "features_stage2.csv").write_text("\n".join(["video_path,a,b", *values]))
-    words = ("data=fvc", f"data.root={tmp_path}", "cv=repeated", "cv.n_splits=2", "cv.test_size=0", "plots=false")
-    done = run_py(*words, f"outputs={tmp_path / 'out'}")
-    assert done.returncode == 0, done.stderr
-    assert (
-        "note: 5 repeats, but only 2 different partitions of the groups as balanced as the first: tests" in done.stdout
-    )
-    results = json.loads((folders(tmp_path / "out")[0] / "results.json").read_text())
+    printed, results = trained(tmp_path, f"data.root={tmp_path}", "cv=repeated", "cv.n_splits=2", "cv.test_size=0")
+    assert "note: 5 repeats, but only 2 different partitions of the groups as balanced as the first: tests" in printed
     assert results["repeats"] == {"asked": 5, "distinct": 2}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.shell import ROOT, run_process, succeeded
 
 pytest.importorskip("hatchling", reason="pip install 'fvc-exp[test]'")
 SCRIPT = """
@@ -64,8 +64,7 @@ load_run("mine").metric
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout, unpacked as an installer would; to build it needs no network."""
     folder = tmp_path_factory.mktemp("wheel")
-    built = python("-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder), cwd=ROOT)
-    assert built.returncode == 0, built.stderr
+    succeeded(python("-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder), cwd=ROOT))
     (wheel,) = folder.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(folder / "site")
     return folder / "site"
@@ -74,9 +73,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(*arguments: str, cwd: Path, site: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Python, with an unpacked wheel in front of whatever is installed."""
     environment = os.environ | ({"PYTHONPATH": str(site)} if site else {})
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=environment
-    )
+    return run_process(sys.executable, *arguments, cwd=cwd, env=environment)
 
 
 def test_it_holds_all_that_is_no_code(site: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, skip_or_fail
+from tests.shell import run_process, succeeded
 
 DAG_FILE = ROOT / "ops" / "fvc_pipeline_dag.py"
 DAG_ID = "fvc_pipeline"
@@ -45,7 +46,7 @@ class Airflow:
     def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run one of its programs to the end."""
         command = self.command(*arguments)
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=self.env | env, cwd=self.home)
+        return run_process(*command, env=self.env | env, cwd=self.home)
 
     def test_dag(self, conf: dict[str, Any], **env: str) -> subprocess.CompletedProcess[str]:
         """Run the DAG in one process, with the params of ``conf``."""
@@ -79,8 +80,7 @@ def make_airflow(airflow_python: str, tmp_path_factory: pytest.TempPathFactory) 
 
     def make(name: str) -> Airflow:
         airflow = Airflow(airflow_python, tmp_path_factory.mktemp(name))
-        done = airflow.run("db", "migrate")
-        assert done.returncode == 0, done.stderr
+        succeeded(airflow.run("db", "migrate"))
         return airflow
 
     return make

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from fvc_exp.config.canonical import read_config
 from fvc_exp.io.files import read_json
 from fvc_exp.io.run_folder import RunFolder
 from tests.airflow.conftest import DAG_FILE, SMALL, STAGES, Airflow
-from tests.conftest import ROOT, run_py
+from tests.shell import ROOT, run_process, run_py, succeeded
 
 pytestmark = pytest.mark.airflow
 # Loads the file as Airflow does, but with warnings as errors; prints also the modules that it loaded.
@@ -64,10 +63,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def facts(airflow: Airflow) -> dict[str, Any]:
-    done = subprocess.run(
-        [airflow.python, "-c", FACTS, str(DAG_FILE)], capture_output=True, text=True, check=False, env=airflow.env
-    )
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_process(airflow.python, "-c", FACTS, str(DAG_FILE), env=airflow.env))
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -112,8 +108,7 @@ print(json.dumps(answers))
 def overrides(airflow: Airflow, values: list[tuple[str, Any]]) -> list[str | None]:
     """What each value becomes for run.py; None where it is refused."""
     command = [airflow.python, "-c", CHECK, str(DAG_FILE), json.dumps(values)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=airflow.env)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_process(*command, env=airflow.env))
     answers: list[str | None] = json.loads(done.stdout.splitlines()[-1])
     return answers
 

@@ -20,6 +20,7 @@ import pytest
 
 from tests.airflow.conftest import DAG_ID, SMALL, STAGES, Airflow
 from tests.processes import free_port, is_alive, until
+from tests.shell import run_process, succeeded
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -108,8 +109,7 @@ def finished(web_ui: WebUI, tmp_path_factory: pytest.TempPathFactory) -> str:
     until(lambda: web_ui.get(f"/api/v2/dags/{DAG_ID}"), PATIENCE, "the DAG to be found", every=0.5)
     conf = SMALL | {"outputs": str(tmp_path_factory.mktemp("outputs")), "augmentations": 0}
     command = web_ui.airflow.command("dags", "trigger", DAG_ID, "--run-id", "seen", "--conf", json.dumps(conf))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=web_ui.env, cwd=web_ui.airflow.home)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_process(*command, env=web_ui.env, cwd=web_ui.airflow.home))
 
     def state() -> str | None:
         found: str = web_ui.get(f"/api/v2/dags/{DAG_ID}/dagRuns/seen")["state"]
@@ -138,7 +138,7 @@ def test_run_and_its_five_tasks_are_shown(web_ui: WebUI, finished: str, browser:
 
 def test_nothing_listens_beyond_the_loopback_interface(web_ui: WebUI, finished: str) -> None:
     ours = with_descendants(web_ui.pids)
-    lines = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = succeeded(run_process("ss", "-ltnpH")).stdout.splitlines()
     addresses = [line.split()[3] for line in lines if ours & {int(pid) for pid in re.findall(r"pid=(\d+)", line)}]
     assert f"{web_ui.url.removeprefix('http://')}" in addresses
     assert [address for address in addresses if not address.startswith(("127.", "[::1]"))] == []

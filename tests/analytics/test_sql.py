@@ -33,9 +33,7 @@ def analytics() -> Iterator[DuckDBAnalytics]:
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_documented_query_on_every_kind_of_file(
-    analytics: DuckDBAnalytics, tmp_path: Path, write: Callable[[Path], object]
-) -> None:
+def test_documented_query_on_files(analytics: DuckDBAnalytics, tmp_path: Path, write: Callable[[Path], object]) -> None:
     write(tmp_path / "metrics.json")
     analytics.register_parquet("results", tmp_path / "metrics.json")
     assert analytics.query(DOCUMENTED)["avg_f1"].to_list() == [0.5, 0.75]
@@ -103,9 +101,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize(("name", "content", "message"), BAD_FILES.values(), ids=BAD_FILES)
-def test_bad_files_are_named(
-    analytics: DuckDBAnalytics, tmp_path: Path, name: str, content: str | None, message: str
-) -> None:
+def test_bad_files(analytics: DuckDBAnalytics, tmp_path: Path, name: str, content: str | None, message: str) -> None:
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=re.escape(f"{tmp_path / name}: {message}")):

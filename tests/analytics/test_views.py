@@ -11,7 +11,7 @@ from fvc_exp.errors import ArtifactError, QueryError
 from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.load import runs_below
-from tests.shell import fvc
+from tests.shell import fvc, succeeded
 
 pytest.importorskip("duckdb")
 
@@ -78,8 +78,7 @@ def test_command_prints_a_table_json_csv_and_parquet(outputs: Path, tmp_path: Pa
     assert "0.1" in table.stdout
     assert [row["C"] for row in json.loads(as_json.stdout)] == [0.1, 1.0]
     assert as_csv.stdout.splitlines()[0] == "C,auc"
-    done = fvc("query", sql, str(outputs), "--parquet", str(tmp_path / "out.parquet"))
-    assert done.returncode == 0, done.stderr
+    succeeded(fvc("query", sql, str(outputs), "--parquet", str(tmp_path / "out.parquet")))
     assert pl.read_parquet(tmp_path / "out.parquet")["C"].to_list() == [0.1, 1.0]
 
 

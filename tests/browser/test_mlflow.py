@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import write_tables
-from tests.shell import ROOT, run_py_process
+from tests.shell import ROOT, run_py_process, succeeded
 from tests.sweeps.conftest import FAST
 from tests.tracking.conftest import skip_without_mlflow
 from tests.tracking.servers import mlflow_command
@@ -24,8 +24,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     skip_without_mlflow(fail_in_ci=True)
     folder = tmp_path_factory.mktemp("pages")
     write_tables(folder)
-    done = run_py_process("-m", "data=fvc", f"data.root={folder}", FAST, *SWEEP, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_py_process("-m", "data=fvc", f"data.root={folder}", FAST, *SWEEP, cwd=folder))
     with mlflow_command(*STORE, cwd=folder) as url:
         yield url
 

@@ -51,16 +51,13 @@ WIDE_BOXES = """return [...document.querySelectorAll('.scroll')].filter(box => b
 
 
 def column(browser: WebDriver, table: str, number: int) -> list[str]:
-    script = (
-        "return [...document.querySelectorAll(arguments[0] + ' tbody tr')].map(r => r.cells[arguments[1]].innerText)"
-    )
-    return list(browser.execute_script(script, table, number))
+    rows = "return [...document.querySelectorAll(arguments[0] + ' tbody tr')].map(r => r.cells[arguments[1]].innerText)"
+    return list(browser.execute_script(rows, table, number))
 
 
 def header(browser: WebDriver, table: str, text: str) -> Any:
-    script = (
-        "return [...document.querySelectorAll(arguments[0] + ' thead button')].find(b => b.innerText === arguments[1])"
-    )
+    script = """return [...document.querySelectorAll(arguments[0] + ' thead button')]
+                .find(button => button.innerText === arguments[1])"""
     return browser.execute_script(script, table, text)
 
 

@@ -1,16 +1,14 @@
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
-from typer.testing import CliRunner
 
 from fvc_exp import __version__
 from fvc_exp.cli.app import app
-from tests.conftest import ROOT
+from tests.shell import ROOT, fvc, run_process, succeeded
 
 COMMANDS = get_command(app).commands
 SWEEP_COMMANDS = ["status", "retry", "collect", "leaderboard"]
@@ -18,8 +16,8 @@ SWEEP_COMMANDS = ["status", "retry", "collect", "leaderboard"]
 
 @pytest.mark.parametrize("name", SWEEP_COMMANDS)
 def test_a_folder_that_is_no_sweep_is_one_line(tmp_path: Path, name: str) -> None:
-    done = CliRunner().invoke(app, [name, str(tmp_path / "nothing")])
-    assert done.exit_code == 2
+    done = fvc(name, tmp_path / "nothing")
+    assert done.returncode == 2
     assert done.stderr == f"error: {tmp_path / 'nothing'}: no such folder\n"
     assert done.stdout == ""
     assert not list(tmp_path.iterdir())
@@ -27,8 +25,7 @@ def test_a_folder_that_is_no_sweep_is_one_line(tmp_path: Path, name: str) -> Non
 
 @pytest.mark.parametrize("name", SWEEP_COMMANDS)
 def test_help_says_what_the_exit_code_means(name: str) -> None:
-    done = CliRunner().invoke(app, [name, "--help"])
-    assert done.exit_code == 0
+    done = succeeded(fvc(name, "--help"))
     assert "Exit code" in done.stdout
 
 
@@ -43,8 +40,8 @@ def test_help_shows_an_example_that_parses(name: str) -> None:
 
 
 def test_version() -> None:
-    done = CliRunner().invoke(app, ["--version"])
-    assert (done.exit_code, done.stdout) == (0, f"fvc-exp {__version__}\n")
+    done = fvc("--version")
+    assert (done.returncode, done.stdout) == (0, f"fvc-exp {__version__}\n")
 
 
 def completed(words: str, source: str, function: str) -> set[str]:
@@ -58,9 +55,7 @@ def completed(words: str, source: str, function: str) -> set[str]:
     """
     folder = Path(sys.executable).parent
     environment = {"PATH": f"{folder}:/usr/bin:/bin", "HOME": "/nonexistent"}
-    done = subprocess.run(
-        ["bash", "--norc", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
-    )
+    done = succeeded(run_process("bash", "--norc", "-c", script, cwd=ROOT, env=environment))
     return set(done.stdout.split())
 
 

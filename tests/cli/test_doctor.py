@@ -4,32 +4,26 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from typer.testing import CliRunner
 
 from fvc_exp.cli import doctor
-from fvc_exp.cli.app import app
 from fvc_exp.cli.doctor import Severity
+from tests.shell import fvc
 
 
 def test_this_machine_can_run(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["doctor", "--json", "--outputs", str(tmp_path / "not" / "yet")])
+    done = fvc("doctor", "--json", "--outputs", tmp_path / "not" / "yet")
     found = {each["subject"]: each for each in json.loads(done.stdout)}
-    assert done.exit_code == 0, done.stdout
+    assert done.returncode == 0, done.stdout
     assert found["scikit-learn"]["found"] == version("scikit-learn")
     assert {"python", "codecs", "threads", "slurm", "outputs", "temporary files", "extra analytics"} <= set(found)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("needed", "found"),
-    [("numpy<1", "tested: <1"), ("no-such-package>=1", "not installed")],
-)
-def test_a_wrong_package_is_a_problem_and_says_how_to_mend_it(
-    monkeypatch: pytest.MonkeyPatch, needed: str, found: str
-) -> None:
+@pytest.mark.parametrize(("needed", "found"), [("numpy<1", "tested: <1"), ("no-such-package>=1", "not installed")])
+def test_a_wrong_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, needed: str, found: str) -> None:
     monkeypatch.setattr(doctor, "requires", lambda _name: [needed])
-    done = CliRunner().invoke(app, ["doctor"])
-    assert done.exit_code == 1
+    done = fvc("doctor")
+    assert done.returncode == 1
     line = next(line for line in done.stdout.splitlines() if line.startswith("problem"))
     assert found in line
     assert line.endswith(f"-> pip install '{Requirement(needed).name}{Requirement(needed).specifier}'")
@@ -55,16 +49,15 @@ def test_an_output_that_is_a_file(tmp_path: Path) -> None:
     assert "outputs=/elsewhere" in finding.advice
 
 
-@pytest.mark.parametrize(
-    ("script", "verdict", "found"),
-    [
-        ("echo 'main*'; echo short", Severity.ok, "partitions main*, short"),
-        ("echo 'slurm_load: no controller' >&2; exit 1", Severity.note, "no controller"),
-        ("exec sleep 60", Severity.note, "no answer in"),
-        (None, Severity.note, "no sbatch, squeue, sinfo"),
-    ],
-    ids=["answers", "refuses", "hangs", "absent"],
-)
+ANSWERS = {
+    "answers": ("echo 'main*'; echo short", Severity.ok, "partitions main*, short"),
+    "refuses": ("echo 'slurm_load: no controller' >&2; exit 1", Severity.note, "no controller"),
+    "hangs": ("exec sleep 60", Severity.note, "no answer in"),
+    "absent": (None, Severity.note, "no sbatch, squeue, sinfo"),
+}
+
+
+@pytest.mark.parametrize(("script", "verdict", "found"), ANSWERS.values(), ids=ANSWERS)
 def test_slurm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, verdict: Severity, found: str
 ) -> None:

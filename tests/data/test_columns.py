@@ -39,17 +39,17 @@ def test_a_platform_column_comes_before_the_address() -> None:
     assert columns.find_slices(frame)["platform"] == ("youtube", None)
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "band"),
-    [
-        (480, 270, "below 360p"),
-        (640, 360, "360p to 719p"),
-        (720, 1280, "720p to 1079p"),
-        (1919, 1079, "720p to 1079p"),
-        (1080, 1920, "1080p and above"),
-        (None, 360, None),
-    ],
-)
+BANDS = [
+    (480, 270, "below 360p"),
+    (640, 360, "360p to 719p"),
+    (720, 1280, "720p to 1079p"),
+    (1919, 1079, "720p to 1079p"),
+    (1080, 1920, "1080p and above"),
+    (None, 360, None),
+]
+
+
+@pytest.mark.parametrize(("width", "height", "band"), BANDS)
 def test_resolution_band_is_that_of_the_shorter_side(width: int | None, height: int, band: str | None) -> None:
     frame = pl.DataFrame({"width": [width, 10], "height": [height, 10]}, schema_overrides={"width": pl.Int64})
     assert columns.find_slices(frame)["resolution"] == (band, "below 360p")
@@ -70,9 +70,7 @@ GROUPS: dict[str, tuple[dict[str, list[str | None]], str | None, list[str]]] = {
 
 
 @pytest.mark.parametrize(("found", "column", "names"), GROUPS.values(), ids=GROUPS)
-def test_the_first_column_that_puts_videos_together_names_the_groups(
-    found: dict[str, list[str | None]], column: str | None, names: list[str]
-) -> None:
+def test_the_first_shared_column_wins(found: dict[str, list[str | None]], column: str | None, names: list[str]) -> None:
     table = pl.DataFrame({"video_path": ["x/a", "x/b", "x/c"], **found})
     chosen, groups, notes = columns.find_groups(table, Path("x"))
     assert (chosen, groups.to_list()) == (column, names)

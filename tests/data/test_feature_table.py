@@ -82,10 +82,7 @@ def test_words_for_missing_and_blanks_around_numbers(tmp_path: Path, cell: str) 
 
 
 BAD_CELLS = {
-    "word": (
-        ["1", "broken", "1.5"],
-        r"table.csv: column 'x', row 2 \(v01\): 'broken' is no number \(1 such cells of 12",
-    ),
+    "word": (["1", "broken", "1.5"], r"csv: column 'x', row 2 \(v01\): 'broken' is no number \(1 such cells of 12"),
     "unit": (["12%", "7", "9%"], r"row 1 \(v00\): '12%' is no number \(2 such .*data\.columns=\[NAME,PATTERN\*\]"),
     "infinity": (["1", " inf", "?"], r"column 'x', row 2 \(v01\): inf is not a finite number"),
 }

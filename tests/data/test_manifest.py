@@ -95,15 +95,14 @@ def test_a_table_is_preferred_to_the_folder_of_its_files(tmp_path: Path) -> None
     assert rows(read_manifest(tmp_path, "augmented"), "video_path") == [("augmented/a_aug0.mp4",)]
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["v/real/a.mp4"], "'fake' is missing"),
-        (["v/real/a.txt", "v/fake/b.txt"], "no video below real or fake"),
-        (["w/a.mp4"], "v: no such file"),
-    ],
-    ids=["one class", "no videos", "nothing there"],
-)
+WRONG_FOLDERS = {
+    "one class": (["v/real/a.mp4"], "'fake' is missing"),
+    "no videos": (["v/real/a.txt", "v/fake/b.txt"], "no video below real or fake"),
+    "nothing there": (["w/a.mp4"], "v: no such file"),
+}
+
+
+@pytest.mark.parametrize(("names", "message"), WRONG_FOLDERS.values(), ids=WRONG_FOLDERS)
 def test_wrong_folders_are_refused(tmp_path: Path, names: list[str], message: str) -> None:
     touch(tmp_path, *names)
     with pytest.raises(DataError, match=message):
@@ -187,15 +186,14 @@ def test_wrong_corpus_files_are_refused(corpus: Path, name: str, text: str, mess
         read_manifest(corpus, ".")
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["videos/nothing.mp4"], "no video file is named after one of the 6 videos"),
-        (["videos/AAAAAAAAAAA CCCCCCCCCCC.mp4"], "the name holds several video ids"),
-        (["videos/AAAAAAAAAAAB.mp4"], "no video file is named"),
-    ],
-    ids=["none", "two ids", "longer word"],
-)
+WRONG_NAMES = {
+    "none": (["videos/nothing.mp4"], "no video file is named after one of the 6 videos"),
+    "two ids": (["videos/AAAAAAAAAAA CCCCCCCCCCC.mp4"], "the name holds several video ids"),
+    "longer word": (["videos/AAAAAAAAAAAB.mp4"], "no video file is named"),
+}
+
+
+@pytest.mark.parametrize(("names", "message"), WRONG_NAMES.values(), ids=WRONG_NAMES)
 def test_corpus_needs_files_that_can_be_told_apart(corpus: Path, names: list[str], message: str) -> None:
     touch(corpus, *names)
     with pytest.raises(DataError, match=message):

@@ -73,18 +73,14 @@ def test_equal_repeats_are_counted_and_said(scheme: Scheme) -> None:
     assert (enough.repeats, enough.notes) == ({"asked": 5, "distinct": 5}, ())
 
 
-@pytest.mark.parametrize(
-    ("cv", "message"),
-    [
-        (
-            make_cv(Scheme.grouped, 9, 1, 0.2),
-            r"cv\.n_splits=9 needs at least 9 groups.*only 8 groups are 'real'",
-        ),
-        (make_cv(Scheme.grouped, 2, 1, 0.05), r"cv\.test_size=0\.05 needs at least 20 groups"),
-        (make_cv(Scheme.stratified, 25, 1, 0.2), r"at least 25 rows of each class, but only 24 rows"),
-    ],
-    ids=["folds", "test set", "rows"],
-)
+TOO_MANY = {
+    "folds": (make_cv(Scheme.grouped, 9, 1, 0.2), r"cv\.n_splits=9 needs at least 9 groups.*only 8 groups are 'real'"),
+    "test set": (make_cv(Scheme.grouped, 2, 1, 0.05), r"cv\.test_size=0\.05 needs at least 20 groups"),
+    "rows": (make_cv(Scheme.stratified, 25, 1, 0.2), r"at least 25 rows of each class, but only 24 rows"),
+}
+
+
+@pytest.mark.parametrize(("cv", "message"), TOO_MANY.values(), ids=TOO_MANY)
 def test_too_many_folds(cv: CVConfig, message: str) -> None:
     with pytest.raises(DataError, match=message):
         make_split(signal_dataset(n_groups=20), cv, seed=0)
@@ -131,16 +127,15 @@ def test_a_small_platform_has_fewer_parts() -> None:
     assert [fold.held_out for fold in split.folds] == ["twitter"] * 3 + ["youtube"] * 5
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        ([], r"needs the column 'platform'"),
-        (["youtube", None] * 60, r"the platform of video 'video00001\.mp4' is not known"),
-        (["youtube"] * 120, r"videos of two platforms, but all are of 'youtube'"),
-        (["twitter"] * 3 + ["youtube"] * 117, r"platform twitter has no 'fake' row"),
-    ],
-    ids=["no column", "unknown", "one platform", "one class"],
-)
+WRONG_PLATFORMS = {
+    "no column": ([], r"needs the column 'platform'"),
+    "unknown": (["youtube", None] * 60, r"the platform of video 'video00001\.mp4' is not known"),
+    "one platform": (["youtube"] * 120, r"videos of two platforms, but all are of 'youtube'"),
+    "one class": (["twitter"] * 3 + ["youtube"] * 117, r"platform twitter has no 'fake' row"),
+}
+
+
+@pytest.mark.parametrize(("names", "message"), WRONG_PLATFORMS.values(), ids=WRONG_PLATFORMS)
 def test_platforms_that_cannot_be_left_out(names: list[str | None], message: str) -> None:
     dataset = signal_dataset()
     dataset = on_platforms(dataset, names) if names else dataset
@@ -162,10 +157,7 @@ IDS = ("a", "b", "c", "d", "e", "f")
 
 
 def with_platforms() -> Dataset:
-    dataset = signal_dataset(n_groups=60)
-    return replace(
-        dataset, slices={"platform": tuple(("youtube", "twitter", "facebook")[row % 3] for row in range(180))}
-    )
+    return on_platforms(signal_dataset(n_groups=60), ["youtube", "twitter", "facebook"] * 60)
 
 
 def write(path: Path, **columns: list[object]) -> Path:

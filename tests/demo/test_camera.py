@@ -78,9 +78,7 @@ GRAY = np.full((camera.HEIGHT, camera.WIDTH, 3), 100, np.uint8)
 
 @pytest.mark.parametrize(("kind", "change"), [("read", np.sqrt(2)), ("pattern", 0.0)])
 @pytest.mark.parametrize("sigma", [2.0, 5.0])
-def test_read_noise_is_new_in_every_frame_and_pattern_noise_stays(
-    monkeypatch: pytest.MonkeyPatch, kind: str, change: float, sigma: float
-) -> None:
+def test_read_noise_and_pattern_noise(monkeypatch: pytest.MonkeyPatch, kind: str, change: float, sigma: float) -> None:
     clip = filmed(monkeypatch, GRAY, STILL, **{f"{kind}_noise_sigma": sigma})
     expected = sigma * np.hypot(32, 14) / 32  # gray and colour part of the noise field
     assert clip[0].std() == pytest.approx(expected, rel=0.05)

@@ -22,7 +22,8 @@ from fvc_exp.demo.event import Clip
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.video import worker_pool
 from fvc_exp.video.worker_pool import Outcome
-from tests.conftest import ROOT, Compose
+from tests.conftest import Compose
+from tests.shell import ROOT, run_process, succeeded
 
 DEMO = DemoConfig(events=4, uploads=2, seed=3)
 VIDEOS = sorted(
@@ -109,16 +110,16 @@ def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[EventTask]:
     return made
 
 
-@pytest.mark.parametrize(
-    ("name", "break_file"),
-    [
-        (VIDEOS[5], flip_a_bit),
-        (VIDEOS[5], Path.unlink),
-        ("metadata.parquet", flip_a_bit),
-        ("manifest.json", Path.unlink),
-        ("manifest.json", lambda path: path.write_text('{"sha256": 1}')),
-    ],
-)
+CHANGES = [
+    (VIDEOS[5], flip_a_bit),
+    (VIDEOS[5], Path.unlink),
+    ("metadata.parquet", flip_a_bit),
+    ("manifest.json", Path.unlink),
+    ("manifest.json", lambda path: path.write_text('{"sha256": 1}')),
+]
+
+
+@pytest.mark.parametrize(("name", "break_file"), CHANGES)
 def test_changed_corpus_is_made_again(
     built: Path, tmp_path: Path, quick: list[EventTask], name: str, break_file: Callable[[Path], None]
 ) -> None:
@@ -131,9 +132,7 @@ def test_changed_corpus_is_made_again(
     assert len(quick) == 4
 
 
-def test_corpus_that_another_process_finished_meanwhile_is_kept(
-    built: Path, tmp_path: Path, quick: list[EventTask]
-) -> None:
+def test_corpus_finished_by_another_process_is_kept(built: Path, tmp_path: Path, quick: list[EventTask]) -> None:
     folder = corpus_folder(tmp_path, DEMO)
 
     def finish_elsewhere(done: int, total: int) -> None:
@@ -148,9 +147,7 @@ def test_corpus_that_another_process_finished_meanwhile_is_kept(
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["killed", "ctrl-c"])
-def test_stopped_build_leaves_nothing_that_counts(
-    built: Path, tmp_path: Path, quick: list[EventTask], stop: signal.Signals
-) -> None:
+def test_a_stopped_build_is_undone(built: Path, tmp_path: Path, quick: list[EventTask], stop: signal.Signals) -> None:
     process = start_build(tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "1 4\n"
@@ -170,7 +167,7 @@ def test_stopped_build_leaves_nothing_that_counts(
 
 
 def test_only_temporary_folders_of_ended_processes_are_removed(tmp_path: Path, quick: list[EventTask]) -> None:
-    ended = subprocess.run(["sh", "-c", "echo $$"], check=True, capture_output=True, text=True).stdout.strip()
+    ended = succeeded(run_process("sh", "-c", "echo $$")).stdout.strip()
     here = socket.gethostname()
     for name in (f"{here}-{ended}.x", f"{here}-{os.getpid()}.x", f"elsewhere-{ended}.x"):
         (tmp_path / f".making-{name}").mkdir()

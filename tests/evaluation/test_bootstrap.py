@@ -1,7 +1,5 @@
 """The intervals must cover the truth as often as they say, also where models learn from correlated groups."""
 
-import time
-
 import numpy as np
 import polars as pl
 import pytest
@@ -12,16 +10,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap
-from fvc_exp.evaluation.bootstrap import (
-    Interval,
-    auc_parts,
-    cluster_weights,
-    fold_dependence,
-    intervals,
-    mean_of_parts,
-    no_signal_dependence,
-    part_scores,
-)
 from fvc_exp.evaluation.metrics import METRICS, score
 
 FOLDS = 5
@@ -65,7 +53,7 @@ class Simulation:
             log_odds.append(model.decision_function(X))
             direction = model.coef_[0] / np.linalg.norm(model.coef_[0])
             truths.append(norm.cdf(direction @ centre / np.sqrt(2 * 1.09)))
-        self.dependence = fold_dependence(log_odds)
+        self.dependence = bootstrap.fold_dependence(log_odds)
         self.truth = float(np.mean(truths))
 
     def table(self, copies: int = 1) -> pl.DataFrame:
@@ -73,8 +61,8 @@ class Simulation:
         columns = (self.y, self.groups, self.folds, self.probability)
         return predictions_of(*(np.repeat(column, copies) for column in columns))
 
-    def auc(self, dependence: float, replicates: int) -> Interval:
-        return intervals(self.table(), "cv", dependence, metrics=("auc",), replicates=replicates)["auc"]
+    def auc(self, dependence: float, replicates: int) -> bootstrap.Interval:
+        return bootstrap.intervals(self.table(), "cv", dependence, metrics=("auc",), replicates=replicates)["auc"]
 
 
 # The shares that were found are in the docstring of fvc_exp.evaluation.bootstrap.
@@ -102,17 +90,6 @@ def test_intervals_cover_the_truth_in_95_percent_of_data_sets(design: tuple[int,
     assert 0.93 - error <= share <= 0.97 + error, (share, without)
 
 
-@pytest.mark.slow
-def test_intervals_cover_the_truth_more_or_less() -> None:
-    """The quick one: what an interval of half or twice the width would not pass."""
-    found = [(s.truth, s.auc(s.dependence, 200)) for s in (Simulation(seed, 60, 3, 5, 0.5) for seed in range(60))]
-    covered = sum(each.low <= truth <= each.high for truth, each in found)
-    assert covered >= 52  # of 95 %, two binomial errors below
-    width = np.mean([each.high - each.low for _, each in found])
-    spread = np.std([each.estimate - truth for truth, each in found], ddof=1)
-    assert width / (2 * 1.96 * spread) == pytest.approx(1.0, abs=0.3)
-
-
 SIZES = {"equal sizes": (3,), "sizes 1 to 8": (1, 1, 2, 3, 5, 8)}
 
 
@@ -133,7 +110,7 @@ def coverage(per_class: int, sizes: tuple[int, ...], signal: float, count: int) 
     drawn = [held_out(random, per_class, sizes, signal) for _ in range(4 * count)]
     labels = [(table["label"] == "fake").to_numpy().astype(int) for table in drawn]
     exact = [score(y, table["probability"].to_numpy()) for y, table in zip(labels, drawn, strict=True)]
-    found = [intervals(table, "test", 0.0, metrics=names, replicates=300) for table in drawn[:count]]
+    found = [bootstrap.intervals(table, "test", 0.0, metrics=names, replicates=300) for table in drawn[:count]]
     shares = {}
     for name in names:
         truth = np.mean([each[name] for each in exact])
@@ -144,28 +121,21 @@ def coverage(per_class: int, sizes: tuple[int, ...], signal: float, count: int) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
-@pytest.mark.parametrize("per_class", [8, 12, 24, 60])
+@pytest.mark.parametrize("per_class", [6, 8, 12, 24, 60])
 def test_intervals_of_few_held_out_groups_cover(per_class: int, sizes: tuple[int, ...]) -> None:
-    """At least 93 % for every signal, at most 97 % on average over them, with two binomial errors."""
+    """At least 93 % for every signal, from 8 groups on at most 97 % on average over them, with two binomial errors."""
     found = [coverage(per_class, sizes, signal, 1000) for signal in (0.0, 1.0, 2.0)]
     error = 2 * np.sqrt(0.05 * 0.95 / 1000)
     for name in found[0]:
         shares = [each[name] for each in found]
         assert min(shares) >= 0.93 - error, (name, shares)
-        assert np.mean(shares) <= 0.97 + error / np.sqrt(3), (name, shares)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("signal", [0.0, 1.0, 2.0])
-@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
-def test_intervals_of_the_fewest_groups_are_rather_too_wide(sizes: tuple[int, ...], signal: float) -> None:
-    assert min(coverage(6, sizes, signal, 600).values()) >= 0.93 - 2 * np.sqrt(0.05 * 0.95 / 600)
+        assert per_class == 6 or np.mean(shares) <= 0.97 + error / np.sqrt(3), (name, shares)
 
 
 @pytest.mark.parametrize("per_class", [1, 5, 6])
 def test_below_six_groups_of_a_class_there_is_no_interval(per_class: int) -> None:
     table = held_out(np.random.default_rng(0), per_class, (3,), 1.0)
-    for each in intervals(table, "test", 0.0, replicates=50).values():
+    for each in bootstrap.intervals(table, "test", 0.0, replicates=50).values():
         assert (each.low is None) == (each.high is None) == (per_class < 6)
         if per_class < 6:
             assert each.reason == f"{per_class} groups of fakes and {per_class} of reals: an interval needs 6 of each"
@@ -176,7 +146,7 @@ def test_perfect_scores_of_few_groups_are_not_certain() -> None:
     """Every resampled AUC is 1, so percentiles gave an interval from 1 to 1."""
     table = held_out(np.random.default_rng(0), 8, (3,), 1.0)
     table = table.with_columns(pl.when(pl.col("label") == "fake").then(0.9).otherwise(0.1).alias("probability"))
-    found = intervals(table, "test", 0.0, replicates=50)["auc"]
+    found = bootstrap.intervals(table, "test", 0.0, replicates=50)["auc"]
     assert found.standard_error == pytest.approx(0.0, abs=1e-12)
     assert 0.6 < found.low < 0.9
     assert found.high == 1.0
@@ -184,7 +154,7 @@ def test_perfect_scores_of_few_groups_are_not_certain() -> None:
 
 def test_estimates_are_the_means_of_the_folds() -> None:
     simulated = Simulation(0, 60, 3, 5, 0.5)
-    found = intervals(simulated.table(), "cv", 0.0, replicates=50)
+    found = bootstrap.intervals(simulated.table(), "cv", 0.0, replicates=50)
     by_fold = [score(simulated.y[rows], simulated.probability[rows])
                for rows in (simulated.folds == fold for fold in range(FOLDS))]  # fmt: skip
     for name in METRICS:
@@ -195,32 +165,28 @@ def test_estimates_are_the_means_of_the_folds() -> None:
 def test_near_copies_make_nothing_surer() -> None:
     """Every row ten times over must not change an interval; resampling rows would make it 3 times narrower."""
     one = Simulation(0, 80, 1, 5, 0.5)
-    pair = [intervals(one.table(copies), "cv", 0.0, replicates=200) for copies in (1, 10)]
+    pair = [bootstrap.intervals(one.table(copies), "cv", 0.0, replicates=200) for copies in (1, 10)]
     for name in METRICS:
         assert vars(pair[0][name]) == pytest.approx(vars(pair[1][name]), abs=1e-9)
 
 
 def test_the_predicted_column_decides_not_a_threshold() -> None:
     everything_fake = Simulation(0, 60, 3, 5, 0.5).table().with_columns(pl.lit(1).alias("predicted"))
-    assert intervals(everything_fake, "cv", 0.0, metrics=("recall",), replicates=20)["recall"].estimate == 1.0
+    assert bootstrap.intervals(everything_fake, "cv", 0.0, metrics=("recall",), replicates=20)["recall"].estimate == 1.0
 
 
 @pytest.mark.parametrize("sizes", [(3, 7, 40), (2,), (1, 5)], ids=str)
 def test_weights_have_the_mean_and_variance_of_a_sample(sizes: tuple[int, ...]) -> None:
     strata = np.repeat(np.arange(len(sizes)), sizes)
-    weights = cluster_weights(strata, 40_000, np.random.default_rng(0))
+    weights = bootstrap.cluster_weights(strata, 40_000, np.random.default_rng(0))
     values = np.random.default_rng(1).normal(size=len(strata))
     for stratum, size in enumerate(sizes):
         rows = strata == stratum
         np.testing.assert_allclose(weights[rows].sum(axis=0), size)
         if size == 1:
-            continue
+            continue  # it cannot vary, and keeps its weight
         means = values[rows] @ weights[rows] / size
         assert means.var() == pytest.approx(values[rows].var(ddof=1) / size, rel=0.05)
-
-
-def test_a_group_that_cannot_vary_keeps_its_weight() -> None:
-    assert (cluster_weights(np.array([0, 1, 1]), 50, np.random.default_rng(0))[0] == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -229,27 +195,17 @@ def test_a_group_that_cannot_vary_keeps_its_weight() -> None:
 def test_dependence_follows_the_signal(shift: float, low: float, high: float) -> None:
     found = [Simulation(seed, 200, 2, 20, shift).dependence for seed in range(5)]
     assert low <= np.mean(found) <= high
-    assert max(found) <= no_signal_dependence(FOLDS) == 1.25
+    assert max(found) <= bootstrap.no_signal_dependence(FOLDS) == 1.25
 
 
 def test_dependence_of_models_without_a_coefficient_is_the_largest() -> None:
-    assert fold_dependence([np.zeros(9)] * 5) == 1.25
-    assert fold_dependence([np.arange(9.0)]) == 0.0
+    assert bootstrap.fold_dependence([np.zeros(9)] * 5) == 1.25
+    assert bootstrap.fold_dependence([np.arange(9.0)]) == 0.0
 
 
 def test_a_split_without_rows_is_named() -> None:
     with pytest.raises(ArtifactError, match="no row of split 'test'"):
-        intervals(Simulation(0, 60, 1, 5, 0.5).table(), "test", 0.0)
-
-
-def test_2000_replicates_of_3278_rows_are_fast() -> None:
-    groups = np.arange(3278) % 298
-    y, folds = groups % 2, groups // 2 % FOLDS
-    probability = np.random.default_rng(0).random(3278)
-    table = predictions_of(y, groups, folds, probability)
-    started = time.process_time()
-    intervals(table, "cv", 0.0, metrics=("auc",))
-    assert time.process_time() - started < 1.0
+        bootstrap.intervals(Simulation(0, 60, 1, 5, 0.5).table(), "test", 0.0)
 
 
 RANDOM = np.random.default_rng(0)
@@ -261,7 +217,7 @@ PROBABILITIES = pytest.mark.parametrize("probability", [TIED, DISTINCT], ids=["t
 
 
 def scores(probability: np.ndarray, weights: np.ndarray, groups: np.ndarray = GROUPS) -> dict[str, np.ndarray]:
-    return part_scores(Y, probability, (probability > 0.5).astype(int), groups, weights, METRICS)
+    return bootstrap.part_scores(Y, probability, (probability > 0.5).astype(int), groups, weights, METRICS)
 
 
 @PROBABILITIES
@@ -275,21 +231,12 @@ def test_weights_mean_that_rows_are_repeated(probability: np.ndarray) -> None:
 
 
 @PROBABILITIES
-def test_fractional_weights_of_the_auc_are_those_of_scikit_learn(probability: np.ndarray) -> None:
+@pytest.mark.parametrize("most", [30, 29], ids=["by groups", "by rows"])
+def test_fractional_weights_of_the_auc(probability: np.ndarray, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "_MOST_GROUPS", most)
     weights = RANDOM.random((30, 10))
     expected = [roc_auc_score(Y, probability, sample_weight=column[GROUPS]) for column in weights.T]
     np.testing.assert_allclose(scores(probability, weights)["auc"], expected, atol=1e-12)
-
-
-@PROBABILITIES
-def test_many_groups_take_the_other_way_to_the_same_auc(
-    probability: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = RANDOM.random((30, 10))
-    by_groups = auc_parts(Y, probability, GROUPS, weights)
-    monkeypatch.setattr(bootstrap, "_MOST_GROUPS", 29)
-    by_rows = auc_parts(Y, probability, GROUPS, weights)
-    np.testing.assert_allclose(by_groups, by_rows, rtol=1e-12)
 
 
 def test_a_class_without_weight_gives_no_number() -> None:
@@ -297,11 +244,12 @@ def test_a_class_without_weight_gives_no_number() -> None:
     lost = {name for name, values in found.items() if np.isnan(values[1])}
     assert lost == {"accuracy", "balanced_accuracy", "recall", "recall_real", "auc", "average_precision",
                     "log_loss", "brier"}  # fmt: skip
-    fakes_only = part_scores(np.ones(4, int), DISTINCT[:4], np.ones(4, int), np.arange(4), np.ones((4, 1)), METRICS)
+    ones = np.ones(4, int)
+    fakes_only = bootstrap.part_scores(ones, DISTINCT[:4], ones, np.arange(4), np.ones((4, 1)), METRICS)
     assert np.isnan([fakes_only["auc"][0], fakes_only["recall_real"][0]]).all()
     assert fakes_only["recall"][0] == 1.0
 
 
 def test_the_mean_of_parts_leaves_out_what_is_unknown() -> None:
-    found = mean_of_parts([np.array([0.2, np.nan, np.nan]), np.array([0.4, 0.6, np.nan])])
+    found = bootstrap.mean_of_parts([np.array([0.2, np.nan, np.nan]), np.array([0.4, 0.6, np.nan])])
     np.testing.assert_allclose(found, [0.3, 0.6, np.nan])

@@ -62,10 +62,7 @@ def test_ranked_metrics_equal_those_of_scikit_learn_to_the_bit(decimals: int) ->
 def test_summary_is_mean_and_sample_deviation() -> None:
     records = [dict.fromkeys(METRICS, value) for value in (0.2, 0.4, 0.9)]
     assert summarise(records)["f1"] == pytest.approx({"mean": 0.5, "std": 0.36055512754639896})
-
-
-def test_one_fold_has_no_deviation() -> None:
-    assert summarise([dict.fromkeys(METRICS, 0.3)])["auc"] == {"mean": 0.3, "std": None}
+    assert summarise(records[:1])["f1"] == {"mean": 0.2, "std": None}
 
 
 def sample(seed: int, n: int = 500) -> tuple[np.ndarray, np.ndarray]:
@@ -98,14 +95,6 @@ def test_terms_are_those_of_the_papers() -> None:
     assert found.brier == pytest.approx(brier_score_loss(y, probability))
     within = sum(np.sum((p - p.mean()) ** 2) - 2 * np.sum((p - p.mean()) * (o - o.mean())) for p, o in pairs) / len(y)
     assert found.within_bins == pytest.approx(within)
-
-
-def test_calibrated_probabilities_have_a_small_error_and_inflated_ones_a_large_one() -> None:
-    rng = np.random.default_rng(2)
-    probability = rng.random(20000)
-    y = (rng.random(20000) < probability).astype(int)
-    assert reliability(y, probability).ece < 0.02
-    assert reliability(y, probability**3).ece > 0.2
 
 
 @pytest.mark.parametrize(

@@ -22,16 +22,15 @@ def test_differences_that_do_not_vary(values: np.ndarray, expected: float) -> No
     assert corrected_t_test(values, 0.25) == expected
 
 
-@pytest.mark.parametrize(
-    ("raw", "adjusted"),
-    [
-        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # the example of R's p.adjust
-        ([0.5, 0.9], [1.0, 1.0]),
-        ([0.02], [0.02]),
-        ([], []),
-    ],
-    ids=["four", "capped", "one", "none"],
-)
+ADJUSTED = {
+    "four": ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),
+    "capped": ([0.5, 0.9], [1.0, 1.0]),
+    "one": ([0.02], [0.02]),
+    "none": ([], []),
+}
+
+
+@pytest.mark.parametrize(("raw", "adjusted"), ADJUSTED.values(), ids=ADJUSTED)
 def test_holm(raw: list[float], adjusted: list[float]) -> None:
     np.testing.assert_allclose(holm(np.array(raw)), adjusted)
 

@@ -42,9 +42,7 @@ def test_stage2_is_the_mean_over_the_sampled_frames(clip: Path) -> None:
 
 def test_original_stage2_is_the_mean_over_rgb_frames(clip: Path) -> None:
     source = SampledFrames(clip, SAMPLING, LIMITS)
-    rows = source.read(
-        lambda samples: [reference.original_base(reference.original_gray(sample.rgb)) for sample in samples]
-    )
+    rows = source.read(lambda samples: [reference.original_base(reference.original_gray(each.rgb)) for each in samples])
     features = extract(clip, [Table.original_stage2], SAMPLING, LIMITS).features[Table.original_stage2]
     for name in rows[0]:
         assert features[name] == pytest.approx(np.mean([row[name] for row in rows]), rel=1e-6, abs=1e-9), name
@@ -68,9 +66,7 @@ def test_tables_and_frames_measured_together_are_measured_as_alone(clip: Path, m
         assert together[table] == pytest.approx(alone[table], rel=1e-9, nan_ok=True), table
 
 
-def test_only_small_frames_of_one_size_are_measured_together(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_small_frames_of_one_size_are_one_batch(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strips, "BATCH_PIXELS", 3 * 160 * 120)
     small = write_clip(tmp_path / "small.mp4", [frame[:64, :64] for frame in moving_frames(20)])
     samples = [sample for path in (clip, small, clip) for sample in SampledFrames(path, SAMPLING, LIMITS).read(list)]

@@ -17,9 +17,7 @@ def test_a_frame_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1].index("10") + 1 == lines[-2].index("9")
 
 
-def test_in_a_pipe_progress_is_one_line_per_half_minute(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_in_a_pipe_is_seldom(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter([0.0, 0.0, 10.0, 31.0, 31.0])  # each line that is due asks for the time twice
     monkeypatch.setattr("time.monotonic", lambda: next(seconds))
     with progress_bar("videos") as on_progress:

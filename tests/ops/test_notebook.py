@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.conftest import ROOT, SMALL_DEMO, run_py, skip_or_fail
+from tests.conftest import SMALL_DEMO, skip_or_fail
+from tests.shell import ROOT, run_process, run_py, succeeded
 
 pytestmark = pytest.mark.slow
 Notebook = dict[str, Any]
@@ -49,8 +50,7 @@ def demo_run(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A run with videos, started in the folder above it with paths relative to that."""
     folder = tmp_path_factory.mktemp("notebook")
     shutil.copytree(small_demo, folder, dirs_exist_ok=True)
-    done = run_py(*SMALL_DEMO, "outputs=.", "hydra.run.dir=run", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_py(*SMALL_DEMO, "outputs=.", "hydra.run.dir=run", cwd=folder))
     return folder / "run"
 
 
@@ -74,8 +74,7 @@ def executed(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Notebo
         "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
     }
     command = [sys.executable, "-W", "default", "-c", EXECUTE, str(SOURCE), "executed.ipynb"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_process(*command, cwd=folder, env=environment))
     notebook: dict[str, Any] = json.loads((folder / "executed.ipynb").read_text())
     return notebook
 
@@ -94,9 +93,8 @@ def text_of(notebook: Notebook, marker: str = "") -> str:
 def test_pictures_stand_where_they_are_expected(executed: Notebook) -> None:
     found = {}
     for marker in PICTURES:
-        coded = [
-            each["data"]["image/png"] for each in outputs_of(executed, marker) if "image/png" in each.get("data", {})
-        ]
+        data = [each.get("data", {}) for each in outputs_of(executed, marker)]
+        coded = [each["image/png"] for each in data if "image/png" in each]
         images = [cv2.imdecode(np.frombuffer(base64.b64decode(each), np.uint8), cv2.IMREAD_COLOR) for each in coded]
         assert all(image.std() > 1 for image in images), f"a blank picture: {marker}"
         found[marker] = len(images)
@@ -129,9 +127,7 @@ def test_held_out_videos_are_predicted_as_in_the_run(executed: Notebook, demo_ru
     lines = [line for line in text_of(executed, "videos = run_videos(RUN)").splitlines() if not line.startswith("  ")]
     found = {Path(line.split(": ")[0]).name: line.split(": ")[1] for line in lines}
     test = pl.read_parquet(demo_run / "predictions.parquet").filter(split="test")
-    stored = {
-        Path(path).name: ("real", "fake")[choice] for path, choice in test.select("video_path", "predicted").rows()
-    }
+    stored = {Path(path).name: ("real", "fake")[code] for path, code in test.select("video_path", "predicted").rows()}
     assert len(found) == 4
     held_out = set(found) & set(stored)
     assert held_out
@@ -151,7 +147,7 @@ def as_script(folder: Path, run: Path, *hidden: str) -> subprocess.CompletedProc
     without = ("-c", WITHOUT) if hidden else ()
     command = [sys.executable, "-W", "error", *without, str(SOURCE), *hidden]
     environment = os.environ | {"FVC_RUN": str(run), "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+    return run_process(*command, cwd=folder, env=environment)
 
 
 def test_the_same_file_runs_as_a_script(executed: Notebook, demo_run: Path, tmp_path: Path) -> None:

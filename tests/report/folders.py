@@ -5,12 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-
 from fvc_exp.config.canonical import canonical, write_config
-from fvc_exp.config.hydra_app import register
+from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.config.schema import Config
-from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.io.files import read_json, write_json
 from fvc_exp.io.run_folder import RunFolder, write_status
@@ -19,7 +16,7 @@ from fvc_exp.runs.explain.explain import InsightFolder, insight_of, write_insigh
 from fvc_exp.runs.selection import Selection
 from fvc_exp.sweeps.driver import copy_best
 from fvc_exp.sweeps.folder import Member, Plan, Refused, SweepFolder
-from tests.conftest import ROOT, run, signal_dataset
+from tests.conftest import run, signal_dataset
 
 SCRIPT = "<script>document.title='owned'</script>"
 FEATURE = f"f|0`{SCRIPT}"
@@ -29,9 +26,8 @@ PLATFORM = "tube</svg></title><b>"
 
 def make_config(*overrides: str) -> Config:
     """The elastic net of conf/, changed as told."""
-    register()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return to_typed(compose("config", overrides=["penalty=elasticnet", "C=0.1", *overrides]))
+    (config,) = compose_configs([["penalty=elasticnet", "C=0.1", *overrides]])
+    return config
 
 
 def hostile_dataset(n_groups: int = 40) -> Dataset:

@@ -5,15 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.errors import ArtifactError
 from fvc_exp.report.render import write_report
 from fvc_exp.report.run_page import count_test_uses
 from fvc_exp.runs.load import LoadedRun
 from tests.conftest import edit_json
 from tests.report.folders import SCRIPT
+from tests.shell import fvc, succeeded
 
 ITEMS = {1: "abc", 2: "abcde", 3: "abcdefg", 4: "abc", 5: "abcdef", 6: "abc", 7: "abc", 8: "ab"}
 ALL = [f"{module}{letter}" for module, letters in ITEMS.items() for letter in letters]
@@ -22,8 +21,7 @@ ALL = [f"{module}{letter}" for module, letters in ITEMS.items() for letter in le
 @pytest.fixture(scope="module")
 def items(explained: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = shutil.copytree(explained, tmp_path_factory.mktemp("checked") / "copy")
-    done = CliRunner().invoke(app, ["report", str(folder), "--checklist"])
-    assert done.exit_code == 0, done.output
+    done = succeeded(fvc("report", folder, "--checklist"))
     assert done.stdout.split()[-1] == str(folder / "checklist.md")
     text = (folder / "checklist.md").read_text()
     assert "Science Advances" in text

@@ -23,18 +23,17 @@ SENTENCES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("features", "corpus", "name", "said"),
-    [
-        (STAGE2, NAME, "fvc", "frames blind encoded corpus"),
-        (STAGE2, None, "demo", "frames blind encoded demo"),
-        (FORENSIC, None, "videos", "traces encoded"),
-        (STAGE2 + FORENSIC, None, "videos", "frames traces encoded"),
-        (["stage2_f1"], None, "fvc", "own"),
-        (["stage2_f1", *STAGE2], None, "fvc", "own frames encoded"),
-    ],
-    ids=["corpus", "demo", "forensic", "both", "own tables", "own and documented"],
-)
+SAID = {
+    "corpus": (STAGE2, NAME, "fvc", "frames blind encoded corpus"),
+    "demo": (STAGE2, None, "demo", "frames blind encoded demo"),
+    "forensic": (FORENSIC, None, "videos", "traces encoded"),
+    "both": (STAGE2 + FORENSIC, None, "videos", "frames traces encoded"),
+    "own tables": (["stage2_f1"], None, "fvc", "own"),
+    "own and documented": (["stage2_f1", *STAGE2], None, "fvc", "own frames encoded"),
+}
+
+
+@pytest.mark.parametrize(("features", "corpus", "name", "said"), SAID.values(), ids=SAID)
 def test_limits_know_features_and_data(
     leaking: Path, tmp_path: Path, features: list[str], corpus: str | None, name: str, said: str
 ) -> None:

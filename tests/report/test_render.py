@@ -7,12 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.errors import ArtifactError
 from fvc_exp.report.render import write_report
 from tests.report.folders import FEATURE, PLATFORM, SCRIPT, VIDEO
+from tests.shell import fvc
 
 
 class Page(HTMLParser):
@@ -108,16 +107,16 @@ def test_a_failed_audit_stands_first(leaking: Path, copy: Copy) -> None:
     assert "(docs/checks.md#group_crossing)" in words
 
 
-@pytest.mark.parametrize(
-    ("missing", "text"),
-    [
-        ("predictions.parquet", "No ROC and precision-recall curves: predictions.parquet is missing."),
-        ("predictions.parquet", "no interval: predictions.parquet is missing"),
-        ("coefficients.csv", "coefficients.csv is missing."),
-        ("audit.json", "No details: audit.json is missing"),
-        ("insight.json", "are not computed yet: run fvc explain "),
-    ],
-)
+ABSENT = [
+    ("predictions.parquet", "No ROC and precision-recall curves: predictions.parquet is missing."),
+    ("predictions.parquet", "no interval: predictions.parquet is missing"),
+    ("coefficients.csv", "coefficients.csv is missing."),
+    ("audit.json", "No details: audit.json is missing"),
+    ("insight.json", "are not computed yet: run fvc explain "),
+]
+
+
+@pytest.mark.parametrize(("missing", "text"), ABSENT)
 def test_an_absent_part_is_named(explained: Path, copy: Copy, missing: str, text: str) -> None:
     report, _ = write_report(copy(explained, missing))
     assert text in Page(report.read_text()).words()
@@ -132,9 +131,7 @@ def test_an_absent_part_is_named(explained: Path, copy: Copy, missing: str, text
     ],
     ids=["no run", "broken", "foreign configuration"],
 )
-def test_what_cannot_be_reported_is_named(
-    leaking: Path, copy: Copy, change: Callable[[Path], object], message: str
-) -> None:
+def test_an_unusable_folder_is_named(leaking: Path, copy: Copy, change: Callable[[Path], object], message: str) -> None:
     folder = copy(leaking)
     change(folder)
     with pytest.raises(ArtifactError, match=message):
@@ -144,8 +141,8 @@ def test_what_cannot_be_reported_is_named(
 
 def test_the_command_writes_where_it_is_told(explained: Path, copy: Copy, tmp_path: Path) -> None:
     folder, output = copy(explained), tmp_path / "page.html"
-    done = CliRunner().invoke(app, ["report", str(folder), "--output", str(output)])
-    assert (done.exit_code, done.stdout.split()) == (0, [str(output), str(folder / "MODEL_CARD.md")])
+    done = fvc("report", folder, "--output", output)
+    assert (done.returncode, done.stdout.split()) == (0, [str(output), str(folder / "MODEL_CARD.md")])
     assert not (folder / "report.html").exists()
     again = write_report(folder, tmp_path / "again.html")[0]
     assert output.read_bytes() == again.read_bytes(), "equal folders give equal pages"

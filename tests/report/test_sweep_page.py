@@ -1,5 +1,4 @@
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,8 @@ def content(sweep: Path) -> SweepContent:
 
 
 @pytest.mark.slow
-def test_300_configurations_fit_in_a_megabyte_and_a_few_seconds(sweep: Path, tmp_path: Path) -> None:
-    began = time.process_time()
+def test_300_configurations_fit_in_a_megabyte(sweep: Path, tmp_path: Path) -> None:
     report, card = write_report(sweep, tmp_path / "page.html")
-    assert time.process_time() - began < 10
     assert report.stat().st_size < 1_000_000
     assert card == sweep / "best" / "MODEL_CARD.md"
     page = Page(report.read_text())

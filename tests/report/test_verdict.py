@@ -115,14 +115,13 @@ def test_no_claim_of_few_groups() -> None:
     assert "fewer than 6 groups of a class" in graded(None)[1]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["/a b/run.py", "C=1", "data.root='x y'"], "python run.py C=1 'data.root='\"'\"'x y'\"'\"''"),
-        (["-c"], None),
-        ([], None),
-    ],
-    ids=["run.py", "another process", "nothing"],
-)
+TYPED = {
+    "run.py": (["/a b/run.py", "C=1", "data.root='x y'"], "python run.py C=1 'data.root='\"'\"'x y'\"'\"''"),
+    "another process": (["-c"], None),
+    "nothing": ([], None),
+}
+
+
+@pytest.mark.parametrize(("arguments", "line"), TYPED.values(), ids=TYPED)
 def test_only_a_command_that_can_be_typed_again_is_shown(arguments: list[str], line: str | None) -> None:
     assert shell_command(arguments) == line

@@ -1,6 +1,5 @@
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from fvc_exp.runs.load import require_finished
 from fvc_exp.training.experiment import RunResult, run_experiment
 from fvc_exp.training.split_dataset import points_of
 from tests.conftest import Compose, run, signal_dataset
+from tests.shell import run_process
 
 
 @pytest.fixture
@@ -60,9 +60,7 @@ def test_results_summarise_the_run(folder: RunFolder, result: RunResult) -> None
     assert found["data"]["group_column"] == "group"
 
 
-def test_results_say_which_solver_fitted_the_model(
-    compose_config: Compose, folder: RunFolder, result: RunResult
-) -> None:
+def test_results_say_which_solver_was_used(compose_config: Compose, folder: RunFolder, result: RunResult) -> None:
     final = json.loads(folder.results.read_text())["final_model"]
     assert (final["solver"], final["shared_fit"]) == ("prox-newton", False)
     assert 0 <= final["bound"] <= 1e-9
@@ -81,7 +79,7 @@ model, scaler = joblib.load('model.joblib'), joblib.load('scaler.joblib').set_ou
 rows = scaler.transform(polars.DataFrame({name: [0.5] for name in scaler.feature_names_in_}))
 print(list(model.feature_names_in_) == list(scaler.feature_names_in_) == json.load(open('feature_names.json')), model)
 print(model.predict_proba(rows)[0, 1])"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder.path, capture_output=True, text=True, check=False)
+    done = run_process(sys.executable, "-c", code, cwd=folder.path)
     assert re.match(r"True LogisticRegression\(C=0.1,[^)]*solver='prox-newton'", done.stdout), done.stderr
     expected = result.final.probability(np.full((1, len(result.dataset.feature_names)), 0.5))[0]
     assert float(done.stdout.split()[-1]) == pytest.approx(expected, abs=1e-12)

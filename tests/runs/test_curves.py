@@ -19,18 +19,17 @@ from tests.runs.test_plots import lines, names
 Files = tuple[pl.DataFrame, dict[str, Any]]
 
 
-@pytest.mark.parametrize(
-    ("draw", "metric", "curve"),
-    [
-        (curves.draw_roc, "auc", lambda y, scores: np.column_stack(roc_curve(y, scores)[:2])),
-        (
-            curves.draw_precision_recall,
-            "average_precision",
-            lambda y, scores: np.column_stack(precision_recall_curve(y, scores)[1::-1])[::-1],
-        ),
-    ],
-    ids=["ROC", "precision-recall"],
-)
+CURVES = {
+    "ROC": (curves.draw_roc, "auc", lambda y, scores: np.column_stack(roc_curve(y, scores)[:2])),
+    "precision-recall": (
+        curves.draw_precision_recall,
+        "average_precision",
+        lambda y, scores: np.column_stack(precision_recall_curve(y, scores)[1::-1])[::-1],
+    ),
+}
+
+
+@pytest.mark.parametrize(("draw", "metric", "curve"), CURVES.values(), ids=CURVES)
 def test_curves_are_those_of_scikit_learn(
     result: RunResult, drawn_files: Files, axes: Axes, draw: Any, metric: str, curve: Callable[..., Any]
 ) -> None:
@@ -57,7 +56,7 @@ def test_the_mean_roc_has_a_band_of_one_standard_deviation(result: RunResult, dr
 
 
 @pytest.mark.parametrize("most", [1001, 8], ids=["every recall", "a grid"])
-def test_below_the_mean_precision_lies_the_mean_average_precision(
+def test_below_the_mean_lies_the_average_precision(
     result: RunResult, drawn_files: Files, axes: Axes, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(curves, "_GRID", np.linspace(0.0, 1.0, most))
@@ -89,12 +88,8 @@ def test_at_most_50_folds_are_drawn_and_no_test_curve_without_a_test_set(drawn_f
     cv = predictions.filter(split="cv")
     many = pl.concat([cv.with_columns(pl.lit(each, cv["repeat"].dtype).alias("repeat")) for each in range(20)])
     curves.draw_roc(axes, many, {**numbers, "test": None})
-    assert [name.split(",")[0] for name in names(axes)] == [
-        "50 of 100 folds",
-        "mean of folds",
-        "± 1 sd of the folds",
-        "guessing",
-    ]
+    shown = [name.split(",")[0] for name in names(axes)]
+    assert shown == ["50 of 100 folds", "mean of folds", "± 1 sd of the folds", "guessing"]
     assert len(axes.lines) == 52
 
 

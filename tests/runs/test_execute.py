@@ -7,21 +7,18 @@ from typing import Any
 import polars as pl
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.runs import execute
 from fvc_exp.runs.execute import verify
 from tests.conftest import Compose, edit_json
+from tests.shell import fvc
 
 
 def threads() -> set[int]:
     return {library["num_threads"] for library in threadpool_info()}
 
 
-def test_a_run_takes_one_thread_of_the_numerical_libraries(
-    compose_config: Compose, tables: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_takes_one_thread(compose_config: Compose, tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workers of a sweep, one a core, must not start a thread a core each."""
     inside, run, write = [], execute.run_experiment, execute.write_result
 
@@ -55,32 +52,28 @@ def copied_run(finished_run: Path, tmp_path: Path) -> Path:
 def test_a_run_repeats_bit_for_bit(copied_run: Path) -> None:
     found = verify(copied_run)
     assert found.identical, found
-    done = CliRunner().invoke(app, ["verify", str(copied_run)])
-    assert (done.exit_code, done.stdout.split(":")[0]) == (0, "identical")
+    done = fvc("verify", copied_run)
+    assert (done.returncode, done.stdout.split(":")[0]) == (0, "identical")
 
 
 def test_one_changed_byte_of_data_is_named_first(copied_run: Path) -> None:
     path = copied_run.parent / "features_stage2.parquet"
     frame = pl.read_parquet(path)
-    frame.with_columns(
-        f3=pl.when(pl.col("video_path") == frame["video_path"][7]).then(0.0).otherwise("f3")
-    ).write_parquet(path)
+    changed = pl.when(pl.col("video_path") == frame["video_path"][7]).then(0.0).otherwise("f3")
+    frame.with_columns(f3=changed).write_parquet(path)
     found = verify(copied_run)
     assert found.differences[0].startswith("data: sha256 was ")
-    assert (
-        any(each.startswith("metrics.json: record 1, ") for each in found.differences) or len(found.differences) == 10
-    )
+    assert len(found.differences) == 10 or any(one.startswith("metrics.json: record 1, ") for one in found.differences)
 
 
-@pytest.mark.parametrize(
-    ("name", "change", "message"),
-    [
-        ("config.yaml", ("seed: 42", "seed: 43"), r"folds\.parquet: record 1, "),
-        ("metrics.json", ('"n_iter": ', '"n_iter": 9'), r"metrics\.json: record 1, n_iter: was "),
-        ("coefficients.csv", ("(intercept)", "(Intercept)"), r"coefficients\.csv: record 6, feature: was "),
-    ],
-    ids=["seed", "metrics", "coefficients"],
-)
+CHANGES = {
+    "seed": ("config.yaml", ("seed: 42", "seed: 43"), r"folds\.parquet: record 1, "),
+    "metrics": ("metrics.json", ('"n_iter": ', '"n_iter": 9'), r"metrics\.json: record 1, n_iter: was "),
+    "coefficients": ("coefficients.csv", ("(intercept)", "(Intercept)"), r"coefficients\.csv: record 6, feature: was "),
+}
+
+
+@pytest.mark.parametrize(("name", "change", "message"), CHANGES.values(), ids=CHANGES)
 def test_what_differs_is_named(copied_run: Path, name: str, change: tuple[str, str], message: str) -> None:
     (copied_run / name).write_text((copied_run / name).read_text().replace(*change, 1))
     found = verify(copied_run)

@@ -7,9 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
+from tests.shell import fvc
 
 
 class Payload:
@@ -43,8 +42,7 @@ def test_the_payload_would_run(run: Path, tmp_path: Path) -> None:
 def test_no_command_runs_it(run: Path, tmp_path: Path, command: str) -> None:
     (tmp_path / "x.mp4").write_text("x")
     more = {"predict": [str(tmp_path / "x.mp4")], "export": ["--to", "skops"]}.get(command, [])
-    done = CliRunner().invoke(app, [command, str(run), *more])
+    done = fvc(command, run, *more)
     assert not (tmp_path / "ran").exists()
-    assert isinstance(done.exception, SystemExit | None)
     if command in ("predict", "export"):
-        assert (done.exit_code, "model.json: is not a model of ours: intercept=" in done.stderr) == (2, True)
+        assert (done.returncode, "model.json: is not a model of ours: intercept=" in done.stderr) == (2, True)

@@ -7,15 +7,14 @@ import joblib
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
 import fvc_exp
-from fvc_exp.cli.app import app
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.execute import dataset_of
 from fvc_exp.runs.load import LoadedRun, newest_run, require_finished
+from tests.shell import fvc
 
 
 @pytest.fixture
@@ -51,9 +50,7 @@ def test_the_pipeline_is_that_of_the_pickles_and_knows_its_features(finished_run
     assert np.isfinite(loaded.pipeline.predict_proba(one_missing)).all()
 
 
-def test_the_pipeline_of_a_search_has_the_c_that_was_chosen(
-    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pipeline_of_a_search_has_its_c(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tables)
     words = ["data=fvc", "data.root=.", "audit.permutations=0", "plots=false", "cv.c_grid=[0.003,0.01]"]
     chosen = fvc_exp.run([*words, "cv.inner_splits=2"], output_dir=tmp_path / "out").final.C
@@ -81,28 +78,25 @@ def sweep(run: RunFolder) -> None:
     write_json(run.path / "plan.json", {})
 
 
-@pytest.mark.parametrize(
-    ("break_it", "message"),
-    [
-        (lambda run: shutil.rmtree(run.path), "copy: no such folder"),
-        (only_status_missing, "the run is not finished: it holds no status.json yet"),
-        (lambda run: [path.unlink() for path in (run.status, run.config)], "is no run: it holds no status.json"),
-        (sweep, "is a sweep: name a run below its runs/, or read it with load_sweep"),
-        (failed, r"the run is failed \(DataError: no label\); only a finished one can be used"),
-        (lambda run: run.results.unlink(), "the run trained nothing: it holds no results.json"),
-        (lambda run: write_json(run.status, []), "status.json: was not written by fvc-exp: it is no object"),
-        (lambda run: write_json(run.status, {}), "status.json: was not written by fvc-exp: it holds no state"),
-        (lambda run: run.status.write_text("{"), "status.json: cannot be read"),
-        (lambda run: write_json(run.metrics, {}), "metrics.json: was not written by fvc-exp: it is no list of objects"),
-        (lambda run: run.predictions.write_bytes(b"PAR1 not really"), "predictions.parquet: cannot be read"),
-        (lambda run: run.folds.unlink(), "folds.parquet: is missing"),
-    ],
-    ids=["missing", "unfinished", "foreign", "sweep", "failed", "stage", "list", "no state", "torn", "metrics", "table",
-         "no folds"],
-)  # fmt: skip
-def test_what_is_wrong_with_a_folder_is_named(
-    copy: RunFolder, break_it: Callable[[RunFolder], object], message: str
-) -> None:
+BROKEN = {
+    "missing": (lambda run: shutil.rmtree(run.path), "copy: no such folder"),
+    "unfinished": (only_status_missing, "the run is not finished: it holds no status.json yet"),
+    "foreign": (lambda run: [path.unlink() for path in (run.status, run.config)], "is no run: it holds no status.json"),
+    "sweep": (sweep, "is a sweep: name a run below its runs/, or read it with load_sweep"),
+    "failed": (failed, r"the run is failed \(DataError: no label\); only a finished one can be used"),
+    "stage": (lambda run: run.results.unlink(), "the run trained nothing: it holds no results.json"),
+    "list": (lambda run: write_json(run.status, []), "status.json: was not written by fvc-exp: it is no object"),
+    "no state": (lambda run: write_json(run.status, {}), "status.json: was not written by fvc-exp: it holds no state"),
+    "torn": (lambda run: run.status.write_text("{"), "status.json: cannot be read"),
+    "metrics": (lambda run: write_json(run.metrics, {}),
+                "metrics.json: was not written by fvc-exp: it is no list of objects"),
+    "table": (lambda run: run.predictions.write_bytes(b"PAR1 not really"), "predictions.parquet: cannot be read"),
+    "no folds": (lambda run: run.folds.unlink(), "folds.parquet: is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("break_it", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_folder_is_named(copy: RunFolder, break_it: Callable[[RunFolder], object], message: str) -> None:
     break_it(copy)
     with pytest.raises(ArtifactError, match=message):
         fvc_exp.load_run(copy.path)
@@ -112,9 +106,9 @@ def test_what_is_wrong_with_a_folder_is_named(
 def test_every_command_says_the_same_of_a_failed_run(copy: RunFolder, command: str) -> None:
     failed(copy)
     more = {"predict": ["x.mp4"], "export": ["--to", "skops"]}.get(command, [])
-    done = CliRunner().invoke(app, [command, str(copy.path), *more])
+    done = fvc(command, copy.path, *more)
     expected = f"error: {copy.path}: the run is failed (DataError: no label); only a finished one can be used"
-    assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, expected)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, expected)
 
 
 def test_results_of_another_version_are_named(copy: RunFolder) -> None:

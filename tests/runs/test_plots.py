@@ -79,16 +79,15 @@ def test_the_path_shows_every_coefficient_the_score_and_the_c_of_the_run(result:
     assert (upper.get_xscale(), lower.get_xscale()) == ("log", "log")
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [
-        (0.01, 10.0, ["0.01", "0.1", "1", "10"]),
-        (1e-6, 1e6, ["1e-06", "0.0001", "0.01", "1", "100", "10000", "1e+06"]),
-        (2.0, 5.0, ["2", "5"]),
-        (3.0, 3.0, ["3"]),
-    ],
-    ids=["decades", "many decades", "inside a decade", "one value"],
-)
+TICKS = {
+    "decades": (0.01, 10.0, ["0.01", "0.1", "1", "10"]),
+    "many decades": (1e-6, 1e6, ["1e-06", "0.0001", "0.01", "1", "100", "10000", "1e+06"]),
+    "inside a decade": (2.0, 5.0, ["2", "5"]),
+    "one value": (3.0, 3.0, ["3"]),
+}
+
+
+@pytest.mark.parametrize(("low", "high", "ticks"), TICKS.values(), ids=TICKS)
 def test_c_has_round_ticks_and_the_best_auc_per_penalty(axes: Axes, low: float, high: float, ticks: list[str]) -> None:
     runs = pl.DataFrame({"penalty": ["l1", "l1", "l2", "l1"], "C": [low, low, high, high], "auc": [0.4, 0.5, 0.6, 0.7],
                          "low": [0.1, 0.2, None, 0.3], "high": [0.5, 0.8, None, 0.9]})  # fmt: skip

@@ -18,7 +18,11 @@ CONTENT = {
 }
 
 
-@pytest.fixture(params=["penalty=l2", "penalty=l1 C=0.1", "penalty=none", "penalty=elasticnet class_weight=balanced"])
+FITTED = ("penalty=l2", "penalty=l1 C=0.1", "penalty=none", "penalty=elasticnet class_weight=balanced",
+          "calibration=sigmoid threshold=f1", "calibration=isotonic threshold=youden", "threshold=f1")  # fmt: skip
+
+
+@pytest.fixture(params=FITTED)
 def result(request: pytest.FixtureRequest, compose_config: Compose) -> RunResult:
     dataset = signal_dataset()
     dataset.X[::9, 2] = np.nan
@@ -32,6 +36,7 @@ def read_back(result: RunResult) -> PortableModel:
 def test_predicts_as_scikit_learn(result: RunResult) -> None:
     X = np.vstack([result.dataset.X, 100 * result.dataset.X, np.full((1, result.dataset.X.shape[1]), np.nan)])
     np.testing.assert_allclose(read_back(result).probability(X), result.final.probability(X), rtol=0, atol=1e-12)
+    assert read_back(result).threshold == result.final.threshold
 
 
 def test_survives_json(result: RunResult) -> None:
@@ -59,26 +64,26 @@ def test_a_row_needs_all_features_of_the_model() -> None:
         model.row({"x": 1.0})
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"format": 99}, "model format 99 is not known"),
-        ({"features": [{"name": "x"}]}, "is not a model of ours"),
-        ({"features": []}, "features must be one or more"),
-        ({"features": 3}, "is not a model of ours"),
-        ({"features": [{**FEATURE, "coefficient": "1"}]}, "x: coefficient='1' is no number"),
-        ({"features": [{**FEATURE, "fill": None}]}, "x: fill=None is no number"),
-        ({"features": [{**FEATURE, "scale": 0.0}]}, "x: scale=0.0 must be above 0"),
-        ({"features": [{**FEATURE, "name": 3}]}, "each with its name as text"),
-        ({"features": [FEATURE, FEATURE]}, "two features have the same name"),
-        ({"intercept": math.inf}, "intercept=inf is no number"),
-        ({"threshold": [0.5]}, r"threshold=\[0.5\] is no number"),
-        ({"classes": ["fake", "real"]}, "they must be"),
-        ({"calibration": {"x": [0.1], "y": []}}, "x and y must be of equal length"),
-        ({"calibration": {"x": ["a"], "y": [0.5]}}, "calibration: knot 0='a' is no number"),
-        ({"surprise": 1}, "is not a model of ours.*surprise"),
-    ],
-)
+WRONG = [
+    ({"format": 99}, "model format 99 is not known"),
+    ({"features": [{"name": "x"}]}, "is not a model of ours"),
+    ({"features": []}, "features must be one or more"),
+    ({"features": 3}, "is not a model of ours"),
+    ({"features": [{**FEATURE, "coefficient": "1"}]}, "x: coefficient='1' is no number"),
+    ({"features": [{**FEATURE, "fill": None}]}, "x: fill=None is no number"),
+    ({"features": [{**FEATURE, "scale": 0.0}]}, "x: scale=0.0 must be above 0"),
+    ({"features": [{**FEATURE, "name": 3}]}, "each with its name as text"),
+    ({"features": [FEATURE, FEATURE]}, "two features have the same name"),
+    ({"intercept": math.inf}, "intercept=inf is no number"),
+    ({"threshold": [0.5]}, r"threshold=\[0.5\] is no number"),
+    ({"classes": ["fake", "real"]}, "they must be"),
+    ({"calibration": {"x": [0.1], "y": []}}, "x and y must be of equal length"),
+    ({"calibration": {"x": ["a"], "y": [0.5]}}, "calibration: knot 0='a' is no number"),
+    ({"surprise": 1}, "is not a model of ours.*surprise"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG)
 def test_other_files_are_refused(change: dict[str, object], message: str) -> None:
     assert PortableModel.from_json(CONTENT, "model.json").names == ("x",)
     with pytest.raises(ArtifactError, match=f"model.json: .*{message}"):

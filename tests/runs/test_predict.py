@@ -2,25 +2,22 @@ import csv
 import io
 import json
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.config.canonical import write_config
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.features.extract import FEATURE_VERSION
 from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import measured_frames, predict, run_videos
-from tests.conftest import SMALL_DEMO, Compose, run_py
+from tests.conftest import SMALL_DEMO, Compose
+from tests.shell import fvc, run_process, run_py, succeeded
 from tests.video.clips import moving_frames, write_clip, x264
 from tests.video.test_rewrite import rotated
 
@@ -71,9 +68,8 @@ def test_warns_of_what_training_has_not_seen(outputs: Path, monkeypatch: pytest.
     one = str(sorted(videos(outputs).iterdir())[0])
     assert not [text for text in predict(outputs / "stage2", [one])[0].warnings if "version" in text]
     monkeypatch.setattr(predict_module, "FEATURE_VERSION", "99")
-    assert predict(outputs / "stage2", [one])[0].warnings[0] == (
-        f"feature version of the training data: {FEATURE_VERSION}; of this program: 99"
-    )
+    warned = predict(outputs / "stage2", [one])[0].warnings
+    assert warned[0] == f"feature version of the training data: {FEATURE_VERSION}; of this program: 99"
     read = PortableModel.from_json
 
     def narrow(content: dict[str, object], where: object) -> PortableModel:
@@ -100,15 +96,11 @@ def test_a_model_of_other_features_is_refused(outputs: Path, tmp_path: Path) -> 
         predict(tmp_path, [str(sorted(videos(outputs).iterdir())[0])])
 
 
-def fvc(*arguments: str) -> Any:
-    return CliRunner().invoke(app, arguments)
-
-
 def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None:
     (tmp_path / 'odd, "name".mp4').write_text("not a video")
     arguments = ("predict", str(outputs / "stage2"), str(sorted(videos(outputs).iterdir())[0]), str(tmp_path))
     text, as_json, as_csv = fvc(*arguments), fvc(*arguments, "--json"), fvc(*arguments, "--csv")
-    assert [done.exit_code for done in (text, as_json, as_csv)] == [1, 1, 1]
+    assert [done.returncode for done in (text, as_json, as_csv)] == [1, 1, 1]
     good, bad = json.loads(as_json.stdout)
     assert f"{good['decision']}, probability of fake {good['probability']:.3f}" in text.stdout
     assert (bad["probability"], bad["error_class"]) == (None, "not_a_video")
@@ -120,23 +112,22 @@ def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None
 def test_the_command_and_its_workers_load_no_scikit_learn(outputs: Path) -> None:
     clip = sorted(videos(outputs).iterdir())[0]
     command = [sys.executable, "-X", "importtime", "-m", "fvc_exp.cli", "predict", str(outputs / "stage2"), str(clip)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = succeeded(run_process(*command))
     loaded = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
     assert "numpy" in loaded
     assert not loaded & {"sklearn", "scipy", "skops", "matplotlib"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["{run}", "{run}/nothing.mp4"], "no such file"),
-        (["{run}", "x.mp4", "--json", "--csv"], "exclude each other"),
-    ],
-    ids=["video", "format"],
-)
+MISTAKES = {
+    "video": (["{run}", "{run}/nothing.mp4"], "no such file"),
+    "format": (["{run}", "x.mp4", "--json", "--csv"], "exclude each other"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_command_names_mistakes_in_one_line(outputs: Path, arguments: list[str], message: str) -> None:
     done = fvc("predict", *(argument.format(run=outputs / "stage2") for argument in arguments))
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert message in done.stderr.splitlines()[-1]
 
 

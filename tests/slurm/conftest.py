@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import skip_or_fail
 from tests.processes import until
+from tests.shell import run_process
 from tests.slurm.local_slurm import LocalSlurm, UnavailableError
 
 HERE = Path(__file__).parent
@@ -29,7 +30,7 @@ class Cluster(LocalSlurm):
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a program on this cluster."""
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, timeout=120)
+        done = run_process(*command, env=self.env, timeout=120)
         if check and done.returncode:
             pytest.fail(f"{command} exited with {done.returncode}: {done.stderr}")
         return done

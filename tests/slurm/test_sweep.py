@@ -16,8 +16,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.conftest import ROOT, write_tables
+from tests.conftest import write_tables
 from tests.processes import SABOTAGE, until
+from tests.shell import ROOT, run_process, succeeded
 from tests.slurm.conftest import Cluster, started
 from tests.sweeps.conftest import FAST
 from tests.sweeps.sabotage import sitecustomize as broken
@@ -51,9 +52,7 @@ class Project:
     def fvc(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run fvc on the only sweep, or the named one."""
         command = [sys.executable, "-c", "from fvc_exp.cli import app; app()", *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=self.cluster.env, capture_output=True, text=True, check=False, timeout=timeout
-        )
+        return run_process(*command, cwd=ROOT, env=self.cluster.env, timeout=timeout)
 
     @property
     def path(self) -> Path:
@@ -215,11 +214,9 @@ def test_launch_and_leave(project: Project) -> None:
     assert code == 0, printed
     assert not (project.path / "results.parquet").exists()
     assert project.fvc("status", str(project.path)).returncode == 3
-    watched = project.fvc("status", str(project.path), "--watch", "--json")
-    assert watched.returncode == 0, watched.stderr
+    watched = succeeded(project.fvc("status", str(project.path), "--watch", "--json"))
     assert {each["state"] for each in json.loads(watched.stdout)["members"]} == {"done"}
-    collected = project.fvc("collect", str(project.path))
-    assert collected.returncode == 0, collected.stderr
+    succeeded(project.fvc("collect", str(project.path)))
     assert len(pl.read_parquet(project.path / "results.parquet")) == 6
 
 
@@ -290,9 +287,7 @@ def sbatch(project: Project, script: str, *arguments: str) -> str:
     log = project.folder / "log"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = ["sbatch", "--parsable", f"--output={log}", f"ops/{script}", *data, *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env=project.cluster.env | {"PATH": path}, capture_output=True, text=True, check=True
-    )
+    done = succeeded(run_process(*command, cwd=ROOT, env=project.cluster.env | {"PATH": path}))
     job = done.stdout.strip()
     project.cluster.wait_for(job, "COMPLETED", "FAILED", timeout=180)
     printed = log.read_text()

@@ -8,7 +8,7 @@ from fvc_exp.io.files import write_json
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.schedulers import Cluster, Submission, write_submission
-from tests.shell import fvc
+from tests.shell import fvc, succeeded
 from tests.sweeps.conftest import MakePlan
 
 
@@ -17,9 +17,8 @@ def plan(make: MakePlan, sweep: SweepFolder) -> Plan:
     """Two members, the first of which is done."""
     plan = make("penalty=l2", "C=0.1,1")
     sweep.write_plan(plan)
-    write_submission(
-        sweep, Submission.new(Cluster.local, str(sweep.path), [[plan.members[0].run_id]]).with_jobs(["1.1"])
-    )
+    submission = Submission.new(Cluster.local, str(sweep.path), [[plan.members[0].run_id]])
+    write_submission(sweep, submission.with_jobs(["1.1"]))
     run_members(sweep, plan.members[:1], "1")
     return plan
 
@@ -51,8 +50,7 @@ def test_status_of_a_failed_sweep(sweep: SweepFolder, plan: Plan) -> None:
 
 def test_leaderboard_writes_nothing(sweep: SweepFolder, plan: Plan) -> None:
     before = {path: path.stat().st_mtime_ns for path in sweep.path.rglob("*")}
-    done = fvc("leaderboard", sweep.path, "--json")
-    assert done.returncode == 0
+    done = succeeded(fvc("leaderboard", sweep.path, "--json"))
     assert [each["run_id"] for each in json.loads(done.stdout)["ranking"]] == [plan.members[0].run_id]
     assert {path: path.stat().st_mtime_ns for path in sweep.path.rglob("*")} == before
 
@@ -67,8 +65,7 @@ def test_collect_then_retry_then_collect(sweep: SweepFolder, plan: Plan) -> None
     assert fvc("collect", sweep.path).returncode == 1
     for path in (sweep.results, sweep.results_csv, sweep.folds, sweep.leaderboard, sweep.best / "results.json"):
         assert path.exists()
-    again = fvc("retry", sweep.path)
-    assert again.returncode == 0, again.stderr
+    again = succeeded(fvc("retry", sweep.path))
     assert "1 already done, 1 to run" in again.stderr
     assert fvc("collect", sweep.path).returncode == 0
     assert fvc("retry", sweep.path, "--no-wait").returncode == 2

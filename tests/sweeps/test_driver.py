@@ -23,7 +23,7 @@ from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.states import State, member_states
 from tests.processes import SABOTAGE, until
-from tests.shell import ROOT, run_py, run_py_process
+from tests.shell import ROOT, run_process, run_py, run_py_process, succeeded
 from tests.sweeps.conftest import MakePlan, sweep_arguments
 from tests.sweeps.sabotage import sitecustomize as broken
 
@@ -41,8 +41,7 @@ def states(tables: Path) -> dict[str, tuple[State, str]]:
 
 def test_a_sweep_in_process_and_again(tables: Path) -> None:
     command = sweep_arguments(tables, "penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.1,1")
-    first = run_py(*command)
-    assert first.returncode == 0, first.stderr
+    first = succeeded(run_py(*command))
     assert "12 requested: 2 invalid, 0 duplicates, 0 already done, 10 to run" in first.stderr
     sweep = sweep_of(tables)
     assert len(pl.read_parquet(sweep / "results.parquet")) == 10
@@ -54,8 +53,7 @@ def test_a_sweep_in_process_and_again(tables: Path) -> None:
     written = {path: path.stat().st_mtime_ns for path in (sweep / "best").iterdir()}
 
     # What does not change a number does not make another sweep either.
-    again = run_py(*command, "sweep.pack=4", "video.workers=2")
-    assert again.returncode == 0, again.stderr
+    again = succeeded(run_py(*command, "sweep.pack=4", "video.workers=2"))
     assert "10 already done, 0 to run" in again.stderr
     assert sweep_of(tables) == sweep
     assert {path: path.stat().st_mtime_ns for path in (sweep / "best").iterdir()} == written
@@ -117,22 +115,18 @@ def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> No
         "C=1": (State.done, ""),
     }
     assert "ValueError: boom" in done.stdout
-    again = run_py(*command)
-    assert again.returncode == 0, again.stderr
+    again = succeeded(run_py(*command))
     assert "1 already done, 2 to run" in again.stderr
     assert set(states(tables).values()) == {(State.done, "")}
 
 
 def test_a_killed_driver_leaves_local_jobs_that_the_next_one_waits_for(tables: Path) -> None:
     command = sweep_arguments(tables, "penalty=l2", "C=0.1", "hydra/launcher=submitit_local")
-    environment = os.environ | SABOTAGE | {"ALL_SLOW": "12"}
-    with subprocess.Popen(
-        [sys.executable, "run.py", *command], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
-    ) as driver:
+    words, env = [sys.executable, "run.py", *command], os.environ | SABOTAGE | {"ALL_SLOW": "12"}
+    with subprocess.Popen(words, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as driver:
         until(lambda: any(tables.glob("out/sweeps/*/runs/*/attempts/1.claim")))
         driver.kill()
-    done = run_py(*command)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_py(*command))
     assert "1 still queued or running, 0 to run" in done.stderr
     assert [path.name for path in sweep_of(tables).glob("runs/*/attempts/*")] == ["1.claim"]
 
@@ -188,6 +182,6 @@ def test_planning_for_slurm_loads_no_scikit_learn(tables: Path) -> None:
         f"sys.argv = {['run.py', *sweep_arguments(tables, 'C=0.1,1', 'sweep.dry=true')]!r}\n"
         "runpy.run_path('run.py', run_name='__main__')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = succeeded(run_process(sys.executable, "-c", code, cwd=ROOT))
     loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
     assert not loaded & {"sklearn", "scipy", "matplotlib", "av", "cv2"}

@@ -1,6 +1,5 @@
 import json
 import pickle
-import subprocess
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ from fvc_exp.sweeps.folder import Member, SweepFolder
 from fvc_exp.sweeps.job import MemberBatch, SweepCache, TimeLimitError, run_member, run_members
 from fvc_exp.training import split_dataset
 from fvc_exp.training.split_dataset import SplitDataset
-from tests.conftest import ROOT
+from tests.shell import ROOT, run_process, succeeded
 from tests.sweeps.conftest import MakePlan
 
 
@@ -36,9 +35,7 @@ def test_a_finished_member_is_not_run_again(sweep: SweepFolder, member: Member) 
     assert [path.name for path in folder.attempts.iterdir()] == ["1.claim"]
 
 
-def test_another_attempt_keeps_how_the_last_one_ended_and_nothing_else(
-    sweep: SweepFolder, member: Member, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_attempt_keeps_the_last_end(sweep: SweepFolder, member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = sweep.member(member.run_id)
 
     def fail_late(path: object, result: object) -> None:
@@ -85,9 +82,7 @@ def test_one_that_fails_does_not_stop_the_others_of_its_job(sweep: SweepFolder, 
     assert [each["state"] for each in statuses] == ["done", "failed", "done"]
 
 
-def test_after_the_time_limit_nothing_is_begun(
-    sweep: SweepFolder, make: MakePlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_begins_after_the_limit(sweep: SweepFolder, make: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     def out_of_time(*arguments: object) -> None:
         raise TimeLimitError("over")
 
@@ -120,7 +115,7 @@ print(pack()[0]["reason"], round(time.monotonic() - began))
 def test_submitits_signal_becomes_a_time_limit_in_its_time(sweep: SweepFolder, member: Member, tmp_path: Path) -> None:
     (tmp_path / "pack").write_bytes(pickle.dumps(MemberBatch(str(sweep.path), (member,), 0.1)))
     command = [sys.executable, "-c", JOB, str(tmp_path / "pack"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    done = succeeded(run_process(*command, cwd=ROOT, timeout=60))
     reason, seconds = done.stdout.splitlines()[-1].split()
     assert reason == "TimeLimitError"
     assert 4 <= int(seconds) < 30  # the warning came at once, and three quarters of the 6 s were still the job's

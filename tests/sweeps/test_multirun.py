@@ -37,16 +37,15 @@ def test_composes_what_hydra_composes(grid: Grid, loader: ConfigLoader, master: 
         assert OmegaConf.to_container(grid.compose(point)) == expected
 
 
-@pytest.mark.parametrize(
-    ("point", "message"),
-    [
-        (["penalty=ridge"], "Could not find 'penalty/ridge'"),
-        (["typo=1"], "Could not override 'typo'"),
-        (["C=lots"], "Error merging override C=lots"),
-        (["penalty=l1", "penalty.typo=1"], "Could not override 'penalty.typo'"),
-    ],
-    ids=["option", "key", "type", "nested key"],
-)
+MISTAKES = {
+    "option": (["penalty=ridge"], "Could not find 'penalty/ridge'"),
+    "key": (["typo=1"], "Could not override 'typo'"),
+    "type": (["C=lots"], "Error merging override C=lots"),
+    "nested key": (["penalty=l1", "penalty.typo=1"], "Could not override 'penalty.typo'"),
+}
+
+
+@pytest.mark.parametrize(("point", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_reported_in_hydras_words(grid: Grid, point: list[str], message: str) -> None:
     with pytest.raises(HydraException, match=message):
         grid.compose(point)

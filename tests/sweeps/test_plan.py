@@ -81,14 +81,13 @@ def test_values_out_of_range_and_missing_tables_are_invalid(make: MakePlan) -> N
     assert [reason.split(" ")[0] for reason in reasons] == ["C=-1.0", "C=-1.0", "features=stage4"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        (("C=-1,0",), ConfigError, r"none of 2 configurations can run, the first because C=-1\.0 is not allowed"),
-        (("data.root=/nowhere", "C=1,2"), DataError, "none of 2 .* /nowhere/scaled_metadata: no such file"),
-    ],
-    ids=["values", "data"],
-)
+NOTHING = {
+    "values": (("C=-1,0",), ConfigError, r"none of 2 configurations can run, the first because C=-1\.0 is not allowed"),
+    "data": (("data.root=/nowhere", "C=1,2"), DataError, "none of 2 .* /nowhere/scaled_metadata: no such file"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), NOTHING.values(), ids=NOTHING)
 def test_nothing_can_run(make: MakePlan, arguments: tuple[str, ...], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make(*arguments)

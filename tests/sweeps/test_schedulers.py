@@ -7,15 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fvc_exp.sweeps import schedulers
 from fvc_exp.sweeps.claims import process_start
-from fvc_exp.sweeps.schedulers import (
-    LocalQueue,
-    NoSchedulerError,
-    SchedulerError,
-    SlurmQueue,
-    find_array,
-    max_array_size,
-)
 
 
 class Programs:
@@ -41,25 +34,25 @@ def test_states_of_the_queue(programs: Programs) -> None:
     states = ["PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "COMPLETED", "FAILED", "NODE_FAIL"]
     programs.add("squeue", "".join(f"5_{task}|{state}\n" for task, state in enumerate(states)))
     jobs = [f"5_{task}" for task in range(9)]
-    assert SlurmQueue().active(jobs) == {
+    assert schedulers.SlurmQueue().active(jobs) == {
         "5_0": "pending", "5_1": "running", "5_2": "running", "5_3": "pending", "5_4": "running",
     }  # fmt: skip
 
 
 def test_a_forgotten_job_is_not_active(programs: Programs) -> None:
     programs.add("squeue", stderr="slurm_load_jobs error: Invalid job id specified\n", code=1)
-    assert SlurmQueue().active(["5"]) == {}
+    assert schedulers.SlurmQueue().active(["5"]) == {}
 
 
 def test_no_answer_is_not_taken_for_an_empty_queue(programs: Programs) -> None:
     programs.add("squeue", stderr="slurm_load_jobs error: Unable to contact slurm controller\n", code=1)
-    with pytest.raises(SchedulerError, match="squeue failed: slurm_load_jobs error: Unable to contact"):
-        SlurmQueue().active(["5"])
+    with pytest.raises(schedulers.SchedulerError, match="squeue failed: slurm_load_jobs error: Unable to contact"):
+        schedulers.SlurmQueue().active(["5"])
 
 
 def test_no_squeue_at_all(programs: Programs) -> None:
-    with pytest.raises(NoSchedulerError, match="squeue is not on the PATH"):
-        SlurmQueue().active(["5"])
+    with pytest.raises(schedulers.NoSchedulerError, match="squeue is not on the PATH"):
+        schedulers.SlurmQueue().active(["5"])
 
 
 ENDS = [
@@ -87,7 +80,7 @@ def test_why_a_job_ended(programs: Programs, source: str, state: str, code: str,
     else:
         programs.add("scontrol", stderr="slurm_load_jobs error: Invalid job id specified\n", code=1)
         programs.add("sacct", f"{state}{' by 1000' if state == 'CANCELLED' else ''}|{code}\n")
-    assert SlurmQueue().end_of("5_1", had_started=started) == reason
+    assert schedulers.SlurmQueue().end_of("5_1", had_started=started) == reason
 
 
 @pytest.mark.parametrize(
@@ -96,25 +89,25 @@ def test_why_a_job_ended(programs: Programs, source: str, state: str, code: str,
 def test_a_job_without_any_record(programs: Programs, started: bool, reason: str) -> None:
     programs.add("scontrol", stderr="slurm_load_jobs error: Invalid job id specified\n", code=1)
     programs.add("sacct", stderr="Slurm accounting storage is disabled\n", code=1)
-    assert SlurmQueue().end_of("5_1", had_started=started) == reason
+    assert schedulers.SlurmQueue().end_of("5_1", had_started=started) == reason
 
 
 def test_largest_array(programs: Programs) -> None:
     programs.add("scontrol", "Configuration data as of now\nMaxArraySize            = 1001\nMaxJobCount = 10000\n")
-    assert max_array_size() == 1001
+    assert schedulers.max_array_size() == 1001
     programs.add("scontrol", stderr="slurm_load_ctl_conf error: Unable to contact slurm controller\n", code=1)
-    with pytest.raises(SchedulerError, match=r"SLURM does not answer: .*Unable to contact"):
-        max_array_size()
+    with pytest.raises(schedulers.SchedulerError, match=r"SLURM does not answer: .*Unable to contact"):
+        schedulers.max_array_size()
 
 
 def test_a_job_is_found_by_its_script(programs: Programs) -> None:
     programs.add("squeue", "4|/other/.submission_file_1.sh\n8|/sweep/.submitit/abc/.submission_file_2.sh\n")
-    assert find_array("abc") == "8"
-    assert find_array("xyz") is None
+    assert schedulers.find_array("abc") == "8"
+    assert schedulers.find_array("xyz") is None
 
 
 def test_local_processes() -> None:
     own = f"{os.getpid()}.{process_start(os.getpid())}"
     with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
         ended = f"{process.pid}.{process_start(process.pid)}"
-    assert LocalQueue().active([own, ended, f"{os.getpid()}.1"]) == {own: "running"}
+    assert schedulers.LocalQueue().active([own, ended, f"{os.getpid()}.1"]) == {own: "running"}

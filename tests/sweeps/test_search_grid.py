@@ -20,9 +20,9 @@ from fvc_exp.sweeps.job import SweepCache
 from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import sweep_path
 from fvc_exp.training import split_dataset
-from tests.conftest import ROOT, write_tables
+from tests.conftest import write_tables
 from tests.processes import until
-from tests.shell import fvc, run_py
+from tests.shell import ROOT, fvc, run_py, succeeded
 from tests.sweeps.conftest import FAST, MakePlan, maker
 
 AXES = ("penalty=l2,l1,elasticnet", "C=0.1,1", "penalty.l1_ratio=0.5", "plots=false")
@@ -83,7 +83,7 @@ CASES: dict[str, Callable[[Path], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("arrange", CASES.values(), ids=CASES)
-def test_equals_configurations_fitted_one_by_one(
+def test_equals_single_fits(
     make: MakePlan, tables: Path, tmp_path: Path, arrange: Callable[[Path], tuple[str, ...]]
 ) -> None:
     more = arrange(tables)
@@ -121,9 +121,7 @@ def times(sweep: SweepFolder) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in [*sweep.runs.rglob("*"), *sweep.best.iterdir()]}
 
 
-def test_again_fits_nothing_and_writes_nothing(
-    tried: tuple[Plan, SweepFolder], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_again_fits_and_writes_nothing(tried: tuple[Plan, SweepFolder], monkeypatch: pytest.MonkeyPatch) -> None:
     plan, sweep = tried
     written = times(sweep)
     monkeypatch.setattr(split_dataset, "fit_grid", lambda *_, **__: pytest.fail("fitted again"))
@@ -139,10 +137,7 @@ def test_one_that_began_without_the_grid_is_finished_with_it(tried: tuple[Plan, 
     before = contents(finished(tmp_path / "begun", begun))
     assert len(before) == 4
     after = contents(finished(tmp_path / "begun", plan))
-    assert {name: content for name, content in after.items() if name in before} == before
-    assert {name: after[name] for name in after if name not in before} == {
-        name: whole[name] for name in whole if name not in before
-    }
+    assert after == whole | before
 
 
 def test_data_that_cannot_be_used_is_the_reason_of_each_member(make: MakePlan, tables: Path, tmp_path: Path) -> None:
@@ -175,9 +170,7 @@ def test_what_cannot_be_searched_is_refused(make: MakePlan, arguments: tuple[str
         make("search=grid", *arguments)
 
 
-def test_a_killed_driver_is_followed_by_one_that_comes_to_the_same_results(
-    tried: tuple[Plan, SweepFolder], tables: Path
-) -> None:
+def test_the_next_driver_after_a_killed_one_ends_the_same(tried: tuple[Plan, SweepFolder], tables: Path) -> None:
     words = ["search=grid", "data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *AXES]
     with subprocess.Popen([sys.executable, str(ROOT / "run.py"), *words], stderr=subprocess.DEVNULL) as driver:
         until(lambda: any(tables.glob("out/sweeps/*/runs/*/status.json")), every=0.01)
@@ -186,8 +179,7 @@ def test_a_killed_driver_is_followed_by_one_that_comes_to_the_same_results(
     sweep = SweepFolder(path)
     written = {status: status.stat().st_mtime_ns for status in sweep.runs.glob("*/status.json")}
     assert not sweep.results.exists()
-    done = run_py(*words)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_py(*words))
     assert f"{len(written)} already done, {6 - len(written)} to run" in done.stderr
     assert {status: status.stat().st_mtime_ns for status in written} == written
     assert contents(sweep) == contents(tried[1])

@@ -8,29 +8,21 @@ import pytest
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps import schedulers, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.schedulers import (
-    Cluster,
-    SchedulerError,
-    Submission,
-    latest_jobs,
-    read_submissions,
-    write_submission,
-)
 from fvc_exp.sweeps.states import MemberState, State, Watch, member_states, wait
 from tests.sweeps.conftest import MakePlan, write_claim
 
 OLD, NEW = "5_0", "6_0"  # jobs
-ASLEEP = SchedulerError("asleep")
+ASLEEP = schedulers.SchedulerError("asleep")
 NO_REASON = "cancelled while pending"
 
 
 class FakeQueue:
     """A scheduler that says what the test tells it."""
 
-    answer: dict[str, str] | SchedulerError = {}  # noqa: RUF012 - replaced, never changed
+    answer: dict[str, str] | schedulers.SchedulerError = {}  # noqa: RUF012 - replaced, never changed
 
     def active(self, _jobs: object) -> dict[str, str]:
-        if isinstance(self.answer, SchedulerError):
+        if isinstance(self.answer, schedulers.SchedulerError):
             raise self.answer
         return self.answer
 
@@ -41,7 +33,7 @@ class FakeQueue:
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> FakeQueue:
     queue = FakeQueue()
-    monkeypatch.setattr(schedulers, "QUEUES", {Cluster.slurm: queue})
+    monkeypatch.setattr(schedulers, "QUEUES", {schedulers.Cluster.slurm: queue})
     return queue
 
 
@@ -61,8 +53,10 @@ def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
     folder = sweep.member(run_id)
     folder.path.mkdir()
     for job in left.get("jobs", [OLD]):
-        submission = Submission.new(Cluster.slurm, str(sweep.path / ".submitit" / "%j"), [[run_id]])
-        write_submission(sweep, submission.with_jobs([job]))
+        submission = schedulers.Submission.new(
+            schedulers.Cluster.slurm, str(sweep.path / ".submitit" / "%j"), [[run_id]]
+        )
+        schedulers.write_submission(sweep, submission.with_jobs([job]))
     for number, (job, age) in enumerate(left.get("claims", []), start=1):
         write_claim(folder, number, age=age, job=job)
     if "metrics" in left:
@@ -121,7 +115,7 @@ def test_a_failure_in_one_line(sweep: SweepFolder, plan: Plan, queue: FakeQueue)
 
 def test_the_last_line_of_a_job_that_never_began(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
     leave(sweep, plan)
-    log = latest_jobs(read_submissions(sweep))[plan.members[0].run_id].log
+    log = schedulers.latest_jobs(schedulers.read_submissions(sweep))[plan.members[0].run_id].log
     log.parent.mkdir(parents=True)
     log.write_text("Traceback\nModuleNotFoundError: No module named 'fvc_exp'\nsrun: error: vm: task 0: Exited\n")
     assert look(sweep, plan).message == "ModuleNotFoundError: No module named 'fvc_exp'"
@@ -178,5 +172,5 @@ def test_a_scheduler_without_an_answer_is_asked_again(sweep: SweepFolder, plan: 
 
 
 def test_the_log_of_a_job_is_below_the_token(tmp_path: Path) -> None:
-    submission = Submission.new(Cluster.slurm, str(tmp_path / "x" / "%j"), [["a"]])
+    submission = schedulers.Submission.new(schedulers.Cluster.slurm, str(tmp_path / "x" / "%j"), [["a"]])
     assert submission.log_of("5_0") == tmp_path / "x" / submission.token / "5_0_0_log.err"

@@ -139,9 +139,7 @@ def test_lost_members(sweep: Path, begun: bool) -> None:
     assert child.metrics == []
 
 
-def test_the_default_store_lies_in_the_outputs_of_the_run(
-    ended_sweep: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_default_store_of_outputs(ended_sweep: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = ended_sweep.parents[1]
     member = next((ended_sweep / "runs").iterdir())
     for path in (ended_sweep, member, ended_sweep / "best", outputs / "runs" / "some"):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from fvc_exp.config.canonical import run_id
 from fvc_exp.config.schema import Tracker, TrackingConfig
 from fvc_exp.sweeps.plan import _member_id
 from tests.conftest import Compose
-from tests.shell import ROOT, run_py, run_py_process
+from tests.shell import ROOT, run_process, run_py, run_py_process, succeeded
 from tests.sweeps.conftest import sweep_arguments
 from tests.tracking.conftest import SPY, family, runs_of
 
@@ -30,8 +29,7 @@ def test_the_driver_of_a_sweep_imports_it_and_no_job_loads_mlflow(tables: Path, 
     (spy := tmp_path / "spy").mkdir()
     environment = {**os.environ, "PYTHONPATH": SPY, "SPY": str(spy)}
     command = sweep_arguments(tables, "C=0.1", "plots=false", "hydra/launcher=local", "tracking=mlflow")
-    done = run_py_process(*command, env=environment)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_py_process(*command, env=environment))
     assert "mlflow: 1 imported, 0 already there; experiment 'fvc-exp'" in done.stderr
     noted = [path.read_text() for path in spy.iterdir()]
     assert noted.count("job spares it") == 1
@@ -66,20 +64,18 @@ def test_a_missing_extra_is_one_line_before_any_work(tables: Path, more: list[st
 
 def test_commands_without_the_extra_are_one_line(finished_run: Path, tables: Path) -> None:
     sweep = tables / "out" / "sweeps" / "mine"
-    done = run_py(*sweep_arguments(tables, "C=0.1", "plots=false", "sweep.name=mine"))
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_py(*sweep_arguments(tables, "C=0.1", "plots=false", "sweep.name=mine")))
     plan = json.loads((sweep / "plan.json").read_text())
     plan["members"][0]["config"]["tracking"]["name"] = "mlflow"
     (sweep / "plan.json").write_text(json.dumps(plan))
     for arguments in (("track", str(finished_run)), ("retry", str(sweep))):
         command = [sys.executable, "-m", "fvc_exp.cli", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=HIDDEN)
+        done = run_process(*command, cwd=ROOT, env=HIDDEN)
         assert (done.returncode, done.stderr) == (2, f"error: mlflow 3 is not installed: {INSTALL}\n")
 
 
 def test_a_sweep_works_without_the_extra(tables: Path) -> None:
-    done = run_py_process(*sweep_arguments(tables, "plots=false"), env=HIDDEN)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(run_py_process(*sweep_arguments(tables, "plots=false"), env=HIDDEN))
     assert "mlflow" not in done.stderr
 
 

@@ -1,6 +1,6 @@
-import json
 import warnings
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,16 +14,13 @@ from sklearn.preprocessing import StandardScaler
 from fvc_exp.config.canonical import canonical
 from fvc_exp.config.schema import Penalty
 from fvc_exp.config.validate import LEGAL_SOLVERS, PROX_NEWTON
-from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import inner_parts
 from fvc_exp.errors import ConfigError, DataError
-from fvc_exp.runs.artifacts import portable_model
-from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.training.calibration import best_threshold
 from fvc_exp.training.experiment import fit_configuration
 from fvc_exp.training.pipeline import build_pipeline, fit_pipeline
 from fvc_exp.training.split_dataset import SplitDataset, candidates
-from tests.conftest import Compose, make_dataset, run, signal_dataset
+from tests.conftest import Compose, make_dataset, noise_dataset, run, signal_dataset
 
 PAIRS = [(penalty, solver) for penalty, solvers in LEGAL_SOLVERS.items() for solver in solvers]
 
@@ -57,27 +54,21 @@ def test_equals_scikit_learn_by_hand(compose_config: Compose, penalty: Penalty, 
         np.testing.assert_allclose(model.classifier.intercept_, by_hand.intercept_, rtol=0, atol=atol)
 
 
-def near_copies_with_random_labels(seed: int) -> Dataset:
-    """300 videos with 11 near-copies each, 26 features, and labels that mean nothing."""
-    random = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(300), 11)
-    labels = random.permutation(np.arange(300) % 2)
-    X = random.normal(size=(300, 26))[groups] + 0.3 * random.normal(size=(3300, 26))
-    return make_dataset(X, labels[groups], groups)
+NEAR_COPIES = (300, 11, 26)  # videos, copies of each, features
 
 
 def test_random_labels_score_nothing_when_grouped_and_leak_when_not(compose_config: Compose) -> None:
     means, errors = {}, {}
     for scheme in ("grouped", "stratified"):
         config = compose_config(f"cv={scheme}", "cv.test_size=0")
-        scores = [run(config, near_copies_with_random_labels(seed)).summary["auc"]["mean"] for seed in range(8)]
+        scores = [run(config, noise_dataset(*NEAR_COPIES, seed)).summary["auc"]["mean"] for seed in range(8)]
         means[scheme], errors[scheme] = np.mean(scores), np.std(scores, ddof=1) / np.sqrt(8)
     assert abs(means["grouped"] - 0.5) < 3 * errors["grouped"]
     assert means["stratified"] - 3 * errors["stratified"] > 0.6
 
 
 def test_the_held_out_set_exposes_a_leaking_split(compose_config: Compose) -> None:
-    result = run(compose_config("cv=stratified"), near_copies_with_random_labels(0))
+    result = run(compose_config("cv=stratified"), noise_dataset(*NEAR_COPIES, 0))
     assert result.test_scores is not None
     assert result.summary["auc"]["mean"] - result.test_scores["auc"] > 0.1
     assert result.floors["group_lookup"]["accuracy"] > 0.99
@@ -85,7 +76,7 @@ def test_the_held_out_set_exposes_a_leaking_split(compose_config: Compose) -> No
 
 
 def test_group_lookup_knows_nothing_across_groups(compose_config: Compose) -> None:
-    result = run(compose_config(), near_copies_with_random_labels(0))
+    result = run(compose_config(), noise_dataset(*NEAR_COPIES, 0))
     assert result.floors["group_lookup"] == result.floors["prior"]
     assert result.floors["prior"]["auc"] == 0.5
 
@@ -140,16 +131,13 @@ def test_a_column_that_is_empty_in_one_training_part(compose_config: Compose) ->
     assert result.fold_models[0].classifier.coef_[0, 2] == 0
 
 
-CHOICES = [
-    (calibration, threshold) for calibration in ("none", "sigmoid", "isotonic") for threshold in ("0.5", "f1", "youden")
-]
-IDS = ["-".join(choice) for choice in CHOICES]
+CHOICES = list(product(("none", "sigmoid", "isotonic"), ("0.5", "f1", "youden")))
 
 
 @pytest.mark.parametrize(
     "overrides",
     [*((f"calibration={calibration}", f"threshold={rule}") for calibration, rule in CHOICES), ("cv=nested",)],
-    ids=[*IDS, "nested"],
+    ids=" ".join,
 )
 def test_test_rows_decide_nothing(compose_config: Compose, overrides: tuple[str, ...]) -> None:
     """Neither features nor labels of test rows change medians, scales, coefficients, C, calibration or threshold."""
@@ -225,15 +213,6 @@ def test_scores_decisions_and_records_use_the_fold_s_threshold(compose_config: C
     assert (test["predicted"] == (test["probability"] > result.final.threshold).cast(int)).all()
 
 
-@pytest.mark.parametrize(("calibration", "threshold"), CHOICES, ids=IDS)
-def test_the_portable_model_decides_as_the_model(compose_config: Compose, calibration: str, threshold: str) -> None:
-    result = run(compose_config(f"calibration={calibration}", f"threshold={threshold}"), signal_dataset())
-    portable = PortableModel.from_json(json.loads(json.dumps(portable_model(result).to_json())), "x")
-    X = result.dataset.X
-    np.testing.assert_allclose(portable.probability(X), result.final.probability(X), rtol=0, atol=1e-12)
-    assert portable.threshold == result.final.threshold
-
-
 def test_sigmoid_calibration_is_in_the_coefficients(compose_config: Compose) -> None:
     plain, scaled = (
         run(compose_config("C=100", f"calibration={method}"), signal_dataset()).final for method in ("none", "sigmoid")
@@ -244,20 +223,6 @@ def test_sigmoid_calibration_is_in_the_coefficients(compose_config: Compose) -> 
     X = signal_dataset().X
     log_odds = scaled.pipeline.decision_function(X)
     np.testing.assert_allclose(scaled.probability(X), expit(log_odds), atol=1e-12)
-
-
-def test_calibration_corrects_overfitted_probabilities(compose_config: Compose) -> None:
-    rng = np.random.default_rng(0)
-    groups = np.arange(150)
-    y = rng.permutation(groups % 2)
-    dataset = make_dataset(rng.normal(size=(150, 25)) + 0.3 * y[:, None] * (np.arange(25) < 3), y, groups)
-    overrides = ("penalty=none", "cv.test_size=0")
-    errors = {
-        method: run(compose_config(*overrides, f"calibration={method}"), dataset).reliability.ece
-        for method in ("none", "sigmoid", "isotonic")
-    }
-    assert errors["sigmoid"] < 0.7 * errors["none"]
-    assert errors["isotonic"] < 0.9 * errors["none"]
 
 
 def test_inner_fits_that_do_not_converge_give_a_warning(compose_config: Compose) -> None:
@@ -273,7 +238,7 @@ def test_too_few_groups_for_the_inner_folds(compose_config: Compose) -> None:
 
 
 def test_unknown_threshold(compose_config: Compose) -> None:
-    with pytest.raises(ConfigError, match=r"threshold=1\.7 is not allowed: it must be a number above 0, below 1, or one of"):
+    with pytest.raises(ConfigError, match=r"threshold=1\.7 is not allowed: it must be a number above 0, below 1"):
         compose_config("threshold=1.7")
 
 

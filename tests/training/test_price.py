@@ -19,15 +19,7 @@ from fvc_exp.runs.artifacts import write_result
 from fvc_exp.training import price
 from fvc_exp.training.experiment import cross_validate, leak_price
 from fvc_exp.training.split_dataset import SplitDataset
-from tests.conftest import Compose, make_dataset, run, signal_dataset
-
-
-def copies(between: float, n_groups: int = 60, n_features: int = 26, seed: int = 0) -> Dataset:
-    """Groups of five rows that share ``between`` of their features, with labels that mean nothing."""
-    random = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(n_groups), 5)
-    X = between * random.normal(size=(n_groups, n_features))[groups] + random.normal(size=(len(groups), n_features))
-    return make_dataset(X, groups % 2, groups)
+from tests.conftest import Compose, run, signal_dataset
 
 
 def test_equals_scikit_learn_by_hand(compose_config: Compose) -> None:
@@ -48,9 +40,9 @@ def test_equals_scikit_learn_by_hand(compose_config: Compose) -> None:
     assert (found.price.rows, found.price.of_rows) == (len(rows), len(rows))
 
 
-@pytest.mark.parametrize(("between", "claim"), [(3.0, "of it is recognition"), (0.0, "no recognition shown")])
+@pytest.mark.parametrize(("between", "claim"), [(1.0, "of it is recognition"), (0.0, "no recognition shown")])
 def test_recognition_is_claimed_where_copies_agree(compose_config: Compose, between: float, claim: str) -> None:
-    found = run(compose_config(), copies(between)).price
+    found = run(compose_config(), signal_dataset(60, 5, 26, shift=0.0, between=between)).price
     assert found is not None
     assert (found.low > 0) == (between > 0)
     assert found.low < found.difference < found.high
@@ -58,14 +50,14 @@ def test_recognition_is_claimed_where_copies_agree(compose_config: Compose, betw
 
 
 def test_four_groups_are_enough(compose_config: Compose) -> None:
-    found = run(compose_config("cv.n_splits=2", "cv.test_size=0"), copies(1.0, n_groups=4)).price
+    found = run(compose_config("cv.n_splits=2", "cv.test_size=0"), signal_dataset(4, 5, 26, shift=0.0)).price
     assert found is not None
     assert np.isfinite([found.low, found.high]).all()
 
 
 def test_a_huge_table_is_sampled_in_whole_groups(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(price, "MOST_ROWS", 150)
-    found = run(compose_config(), copies(3.0)).price
+    found = run(compose_config(), signal_dataset(60, 5, 26, shift=0.0)).price
     assert found is not None
     assert (found.rows, found.of_rows) == (150, 240)
     assert "on 150 of 240 videos" in found.sentence
@@ -107,7 +99,7 @@ def test_nothing_shared_is_no_recognition(compose_config: Compose) -> None:
     config = compose_config("cv.test_size=0", "audit.permutations=0")
     claims = 0
     for seed in range(300):
-        data = SplitDataset.of(config, copies(0.0, seed=seed))
+        data = SplitDataset.of(config, signal_dataset(60, 5, 26, seed, shift=0.0, between=0.0))
         found = leak_price(config, data, cross_validate(config, data).probabilities)
         claims += found is not None and found.low > 0
     assert claims <= 13

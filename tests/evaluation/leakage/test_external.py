@@ -6,13 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.data.fvc import DUPLICATES, SEEDS, read_corpus
 from fvc_exp.errors import DataError
 from fvc_exp.evaluation.leakage.external import audit_files
 from tests.conftest import CORPUS, needs_corpus
+from tests.shell import fvc
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +46,9 @@ def test_published_corpus(published: pl.DataFrame, tmp_path: Path, seed: int, sp
     published.write_csv(tmp_path / "ids.csv")
     assign_folds(published, splitter(5, shuffle=True, random_state=seed)).write_parquet(tmp_path / "folds.parquet")
     arguments = ["audit", "--ids", str(tmp_path / "ids.csv"), "--folds", str(tmp_path / "folds"), "--json"]
-    done = CliRunner().invoke(app, arguments)
+    done = fvc(*arguments)
     found = json.loads(done.stdout)
-    assert (found["verdict"], done.exit_code) == (("FAIL", 1) if leaks else ("PASS", 0))
+    assert (found["verdict"], done.returncode) == (("FAIL", 1) if leaks else ("PASS", 0))
     lookup = found["checks"]["probes"]["cv"]
     assert lookup["accuracy"] == (pytest.approx(0.977, abs=0.005) if leaks else pytest.approx(0.574, abs=0.0005))
     assert lookup["base_rate"] == pytest.approx(0.574, abs=0.0005)
@@ -83,8 +82,8 @@ def write(folder: Path, ids: dict[str, list[object]], folds: dict[str, list[obje
 def test_command_prints_verdict_and_reasons(tmp_path: Path) -> None:
     for folds, verdict, code in ((FOLDS, "PASS", 0), (FOLDS | {"fold": [0, 1, 2, 0, 1, 2]}, "FAIL", 1)):
         ids, folds_file = write(tmp_path, IDS, folds)
-        done = CliRunner().invoke(app, ["audit", "--ids", str(ids), "--folds", str(folds_file)])
-        assert done.exit_code == code
+        done = fvc("audit", "--ids", ids, "--folds", folds_file)
+        assert done.returncode == code
         assert f"audit: {verdict}" in done.stdout
         assert ("group_crossing" in done.stdout) == (verdict == "FAIL")
         assert "not checked: leaky_null: there are no features" in done.stdout
@@ -94,13 +93,13 @@ def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> No
     ids = {"video_path": list("abcdef"), "content_sha256": ["1", "2", "1", "3", "4", None]}
     found, notes = audit_files(*write(tmp_path, ids, FOLDS))
     assert (found.numbers("group_crossing"), found.numbers("label_lookup"), notes) == (None, None, ())
-    assert [reason.split(":")[0] for reason in found.reasons] == ["same_file"]
+    assert ([reason.split(":")[0] for reason in found.reasons], found.verdict) == (["same_file"], "FAIL")
 
 
 def test_without_groups_the_verdict_is_unchecked_which_is_no_failure(tmp_path: Path) -> None:
     ids, folds = write(tmp_path, {"video_path": list("abcdef")}, FOLDS)
-    done = CliRunner().invoke(app, ["audit", "--ids", str(ids), "--folds", str(folds)])
-    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "audit: UNCHECKED")
+    done = fvc("audit", "--ids", ids, "--folds", folds)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "audit: UNCHECKED")
     assert "not checked: groups_unknown: no column names groups" in done.stdout
 
 
@@ -111,18 +110,17 @@ def test_notes_name_what_the_files_do_not_share(tmp_path: Path) -> None:
     assert notes == (f"{ids}: 2 of its videos are in no fold", f"{folds}: 1 of its videos are not in the data")
 
 
-@pytest.mark.parametrize(
-    ("ids", "folds", "message"),
-    [
-        ({"name": ["a"]}, FOLDS, r"ids\.csv: column 'video_path' is missing"),
-        (IDS | {"video_path": list("abcdea")}, FOLDS, r"row 6: 'a' is in row 1 already"),
-        (IDS | {"label": ["fake", "odd"] * 3}, FOLDS, r"column 'label', row 2: 'odd' is not a label"),
-        (IDS | {"group": ["g", None, "h", "h", "i", "i"]}, FOLDS, r"column 'group': video 'b' has no group"),
-        (IDS, {"video_path": ["x"], "fold": [0]}, r"names none of the videos"),
-        (IDS, {"video_path": list("abcdef"), "split": ["train"] * 6}, r"no row is tested"),
-    ],
-    ids=["no videos", "twice", "label", "group", "strangers", "no test"],
-)
+WRONG_TABLES = {
+    "no videos": ({"name": ["a"]}, FOLDS, r"ids\.csv: column 'video_path' is missing"),
+    "twice": (IDS | {"video_path": list("abcdea")}, FOLDS, r"row 6: 'a' is in row 1 already"),
+    "label": (IDS | {"label": ["fake", "odd"] * 3}, FOLDS, r"column 'label', row 2: 'odd' is not a label"),
+    "group": (IDS | {"group": ["g", None, "h", "h", "i", "i"]}, FOLDS, r"column 'group': video 'b' has no group"),
+    "strangers": (IDS, {"video_path": ["x"], "fold": [0]}, r"names none of the videos"),
+    "no test": (IDS, {"video_path": list("abcdef"), "split": ["train"] * 6}, r"no row is tested"),
+}
+
+
+@pytest.mark.parametrize(("ids", "folds", "message"), WRONG_TABLES.values(), ids=WRONG_TABLES)
 def test_wrong_tables_are_refused(
     tmp_path: Path, ids: dict[str, list[object]], folds: dict[str, list[object]], message: str
 ) -> None:

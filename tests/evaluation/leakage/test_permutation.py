@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from fvc_exp.config.schema import Scheme
 from fvc_exp.data.splits import Fold, Split, make_split
 from fvc_exp.evaluation.leakage.permutation import GroupedLabels, null_distribution, ridge_aucs
-from tests.conftest import make_cv, make_dataset, signal_dataset
+from tests.conftest import make_cv, make_dataset, noise_dataset, signal_dataset
 
 CV = make_cv(Scheme.grouped, n_splits=5, n_repeats=1, test_size=0.0)
 
@@ -18,9 +18,8 @@ def test_ridge_is_that_of_scikit_learn() -> None:
     dataset = signal_dataset()
     dataset.X[::7, 1] = np.nan
     split = make_split(dataset, CV, 0)
-    labels = np.column_stack(
-        [dataset.y, GroupedLabels.of(dataset.y, dataset.groups).permuted(np.random.default_rng(0))]
-    )
+    permuted = GroupedLabels.of(dataset.y, dataset.groups).permuted(np.random.default_rng(0))
+    labels = np.column_stack([dataset.y, permuted])
     model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), Ridge(4.0))
     for column, found in enumerate(ridge_aucs(dataset.X, labels, split)):
         y = labels[:, column]
@@ -64,10 +63,7 @@ def test_p_values_of_noise_are_uniform() -> None:
     """Of 120 noise data sets about one in five has a p-value up to 0.2; the bounds are four standard errors."""
     values = []
     for seed in range(120):
-        rng = np.random.default_rng(seed)
-        groups = np.repeat(np.arange(30), 2)
-        y = rng.permutation(np.arange(30) % 2)[groups]
-        dataset = make_dataset(rng.normal(size=(30, 3))[groups], y, groups)
+        dataset = noise_dataset(30, 2, 3, seed)
         split = make_split(dataset, make_cv(Scheme.grouped, 3, 1, 0.0), seed)
         values.append(null_distribution(dataset, split, 19, seed).p_value)
     assert abs(np.mean(np.array(values) <= 0.2) - 0.2) < 4 * np.sqrt(0.2 * 0.8 / 120)
@@ -75,10 +71,7 @@ def test_p_values_of_noise_are_uniform() -> None:
 
 
 def test_a_leaking_split_learns_random_labels() -> None:
-    rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(100), 8)
-    dataset = make_dataset(rng.normal(size=(100, 20))[groups] + 0.1 * rng.normal(size=(800, 20)), groups % 2, groups)
-    means = {}
+    dataset, means = noise_dataset(100, 8, 20, 0), {}
     for scheme in (Scheme.grouped, Scheme.stratified):
         found = null_distribution(dataset, make_split(dataset, make_cv(scheme, 5, 1, 0.0), 0), 99, 0)
         assert found.leaks == (scheme is Scheme.stratified)

@@ -2,22 +2,23 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.statistics import corrected_t_test
+from fvc_exp.evaluation.claims import claim_against_floor
+from fvc_exp.evaluation.statistics import corrected_t_test, holm
 from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.compare.comparison import compare
 from fvc_exp.runs.compare.scored_run import compare_runs, read_scored_run, runs_of
 from tests.conftest import edit_json, run, signal_dataset
+from tests.shell import fvc, succeeded
 
 GRID = {"weak": ["C=0.0001"], "strong": ["C=1"], "sparse": ["penalty=l1", "C=0.3"], "null": ["penalty=l1", "C=0.0001"]}
 
@@ -74,6 +75,9 @@ def test_the_comparison_of_a_sweep(sweep: Path) -> None:
         assert row["floor"] == 0.5
     beats = dict(zip(table["run"], table["beats_floor"], strict=True))
     assert beats == {"weak": True, "strong": True, "sparse": True, "null": False}
+    files = [sweep / "runs" / name / "predictions.parquet" for name in table["run"]]
+    claims = [claim_against_floor(pl.read_parquet(file)) for file in files]
+    assert table["floor_p_value"].to_list() == holm(np.array([each.p_value for each in claims])).tolist()
     assert found.sentences()[1].startswith("3 of 4 configurations are better than the floor")
 
 
@@ -159,12 +163,10 @@ def test_an_unknown_metric_and_an_unfinished_sweep(sweep: Path) -> None:
 
 
 def test_the_command(sweep: Path) -> None:
-    done = CliRunner().invoke(app, ["compare", str(sweep), "--json"])
-    assert done.exit_code == 0, done.output
+    done = succeeded(fvc("compare", sweep, "--json"))
     found = json.loads(done.stdout)
     assert {each["run"] for each in found["configurations"]} == set(GRID)
     assert found["simplest_tied"] in GRID
-    shown = CliRunner().invoke(app, ["compare", str(sweep)])
+    shown = fvc("compare", sweep)
     assert "configurations tie with the best" in shown.stdout
-    wrong = CliRunner().invoke(app, ["compare", str(sweep / "nothing")])
-    assert wrong.exit_code == 2
+    assert fvc("compare", sweep / "nothing").returncode == 2

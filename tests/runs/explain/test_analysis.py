@@ -9,17 +9,10 @@ from sklearn.preprocessing import StandardScaler
 
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import IncompatibleError
-from fvc_exp.runs.explain.analysis import (
-    C_VALUES,
-    SLICE_SCHEMA,
-    coefficient_stability,
-    feature_importance,
-    group_samples,
-    regularisation_path,
-    slice_scores,
-)
+from fvc_exp.runs.explain import analysis
 from fvc_exp.training.experiment import RunResult
-from tests.conftest import Compose, make_dataset, run, signal_dataset
+from tests.conftest import Compose, run, signal_dataset
+from tests.evaluation.test_bootstrap import predictions_of
 
 RANDOM = np.random.default_rng(0)
 N = 240
@@ -30,38 +23,23 @@ PROBABILITY = np.clip(0.3 * Y + 0.7 * RANDOM.random(N) + 0.02 * FOLDS, 0, 1)
 IDS = [f"{row}.mp4" for row in range(N)]
 PLATFORM = [("youtube", "facebook", None)[row % 3] for row in range(N)]
 MANIPULATION = [("splice" if group % 4 == 1 else "blur") if y else "none" for group, y in zip(GROUPS, Y, strict=True)]
-TABLE = pl.DataFrame(
-    {
-        "video_path": IDS,
-        "group": [f"g{code}" for code in GROUPS],
-        "label": np.where(Y == 1, "fake", "real"),
-        "split": np.where(FOLDS == 4, "test", "cv"),
-        "repeat": [None if fold == 4 else 0 for fold in FOLDS],
-        "fold": [None if fold == 4 else fold for fold in FOLDS],
-        "probability": PROBABILITY,
-        "predicted": (PROBABILITY > 0.5).astype(np.int64),
-    },
-    schema_overrides={"repeat": pl.Int64, "fold": pl.Int64},
-)
+IN_TEST = pl.when(pl.col("fold") == 4).then(pl.lit("test")).otherwise(pl.lit("cv"))
+TABLE = predictions_of(Y, GROUPS, FOLDS, PROBABILITY).with_columns(split=IN_TEST)
 CV = FOLDS < 4
-
-
-def dataset_with(shifts: tuple[float, ...], n_groups: int = 150, copies: int = 4) -> Dataset:
-    """Groups of near-copies; column k of a fake is shifted by ``shifts[k]``."""
-    random = np.random.default_rng(3)
-    groups = np.repeat(np.arange(n_groups), copies)
-    y = groups % 2
-    X = random.normal(size=(n_groups, len(shifts)))[groups] + 0.3 * random.normal(size=(len(y), len(shifts)))
-    return make_dataset(X + y[:, None] * np.array(shifts), y, groups)
 
 
 def trained(compose: Compose, dataset: Dataset, *overrides: str) -> RunResult:
     return run(compose("audit.permutations=0", *overrides), dataset)
 
 
+def dataset_with(shifts: tuple[float, ...], n_groups: int = 150, copies: int = 4) -> Dataset:
+    """Column k of a fake is shifted by ``shifts[k]``."""
+    return signal_dataset(n_groups, copies, len(shifts), seed=3, shift=shifts)
+
+
 def test_signal_keeps_its_sign_and_noise_does_not(compose_config: Compose) -> None:
     result = trained(compose_config, dataset_with((1.5, -1.5, 0.0)))
-    found = coefficient_stability(result, replicates=60)
+    found = analysis.coefficient_stability(result, replicates=60)
     assert found["feature"].to_list() == ["stage2_f0", "stage2_f1", "stage2_f2", "(intercept)"]
     np.testing.assert_array_equal(found["coefficient"][:3], result.final.classifier.coef_[0])
     up, down, noise, _ = found.to_dicts()
@@ -75,7 +53,7 @@ def test_signal_keeps_its_sign_and_noise_does_not(compose_config: Compose) -> No
 
 def test_l1_drops_noise_in_some_samples(compose_config: Compose) -> None:
     result = trained(compose_config, dataset_with((1.5, 0.0, 0.0)), "penalty=l1", "C=0.05")
-    found = coefficient_stability(result, replicates=40)
+    found = analysis.coefficient_stability(result, replicates=40)
     assert found["selected"][0] == 1.0
     assert found["selected"][1:3].max() < 1.0
 
@@ -84,7 +62,7 @@ def test_groups_are_the_unit(compose_config: Compose) -> None:
     """The standard error is that of refitting new groups, some five times that of resampling rows of 25 copies."""
     dataset = dataset_with((0.7, 0.0), n_groups=60, copies=25)
     result = trained(compose_config, dataset, "cv.test_size=0")
-    found = coefficient_stability(result, replicates=100)["standard_error"][0]
+    found = analysis.coefficient_stability(result, replicates=100)["standard_error"][0]
     random = np.random.default_rng(0)
 
     def refitted(rows: np.ndarray) -> float:
@@ -98,7 +76,7 @@ def test_groups_are_the_unit(compose_config: Compose) -> None:
 def test_samples_hold_whole_groups_of_each_kind() -> None:
     dataset = signal_dataset(n_groups=20, copies=3)
     rows = np.arange(12, 60)
-    for sample in group_samples(dataset, rows, 5, seed=0):
+    for sample in analysis.group_samples(dataset, rows, 5, seed=0):
         assert set(sample.tolist()) <= set(rows.tolist())
         counts = np.bincount(sample, minlength=60).reshape(20, 3)
         assert (counts == counts[:, :1]).all()
@@ -107,7 +85,7 @@ def test_samples_hold_whole_groups_of_each_kind() -> None:
 
 def test_equal_seeds_give_equal_samples() -> None:
     dataset = signal_dataset()
-    one, two, other = (np.array(list(group_samples(dataset, np.arange(120), 3, seed))) for seed in (0, 0, 1))
+    one, two, other = (np.array(list(analysis.group_samples(dataset, np.arange(120), 3, seed))) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, other)
 
@@ -115,19 +93,19 @@ def test_equal_seeds_give_equal_samples() -> None:
 @pytest.mark.parametrize("calibration", ["none", "sigmoid"])
 def test_the_interval_is_of_the_uncalibrated_model(compose_config: Compose, calibration: str) -> None:
     result = trained(compose_config, signal_dataset(), f"calibration={calibration}")
-    found = coefficient_stability(result, replicates=30)
+    found = analysis.coefficient_stability(result, replicates=30)
     assert (found["low"] <= found["coefficient"]).all()
     assert (found["coefficient"] <= found["high"]).all()
 
 
 def test_what_the_model_needs_is_important_and_noise_is_not(compose_config: Compose) -> None:
     result = trained(compose_config, dataset_with((0.0, 2.0, 0.0), n_groups=120, copies=2))
-    found = feature_importance(result)
+    found = analysis.feature_importance(result)
     assert found["feature"][0] == "stage2_f1"
     assert found["importance"][0] > 0.3
     assert found["importance"][1:].abs().max() < 0.03
     assert (found["std"] > 0).all()
-    assert found.equals(feature_importance(result))
+    assert found.equals(analysis.feature_importance(result))
 
 
 def test_shuffling_the_only_feature_leaves_nothing(compose_config: Compose) -> None:
@@ -137,17 +115,18 @@ def test_shuffling_the_only_feature_leaves_nothing(compose_config: Compose) -> N
         roc_auc_score(result.dataset.y[fold.test], probability)
         for fold, probability in zip(result.split.folds, result.fold_probabilities, strict=True)
     ]
-    assert feature_importance(result, repeats=100)["importance"][0] == pytest.approx(np.mean(aucs) - 0.5, abs=0.01)
+    found = analysis.feature_importance(result, repeats=100)["importance"][0]
+    assert found == pytest.approx(np.mean(aucs) - 0.5, abs=0.01)
 
 
 def test_the_default_values_are_two_a_decade() -> None:
-    np.testing.assert_allclose(np.diff(np.log10(C_VALUES)), 0.5, atol=1e-3)
-    assert (C_VALUES[0], C_VALUES[-1]) == (0.0001, 100.0)
+    np.testing.assert_allclose(np.diff(np.log10(analysis.C_VALUES)), 0.5, atol=1e-3)
+    assert (analysis.C_VALUES[0], analysis.C_VALUES[-1]) == (0.0001, 100.0)
 
 
 def test_the_point_of_the_run_is_the_run(compose_config: Compose) -> None:
     result = run(compose_config("audit.permutations=0", "C=0.2"), signal_dataset())
-    path = regularisation_path(result, [0.01, 1.0])
+    path = analysis.regularisation_path(result, [0.01, 1.0])
     assert path.scores["C"].to_list() == [0.01, 0.2, 1.0]
     row = path.scores.row(1, named=True)
     assert (row["mean"], row["std"]) == pytest.approx(tuple(result.summary["auc"].values()), abs=1e-12)
@@ -157,7 +136,7 @@ def test_the_point_of_the_run_is_the_run(compose_config: Compose) -> None:
 
 def test_l1_frees_one_feature_after_the_other(compose_config: Compose) -> None:
     result = run(compose_config("audit.permutations=0", "penalty=l1"), signal_dataset())
-    path = regularisation_path(result, [0.0001, 0.03, 1.0, 100.0])
+    path = analysis.regularisation_path(result, [0.0001, 0.03, 1.0, 100.0])
     counts = path.scores["nonzero"].to_list()
     assert counts[0] == 0
     assert counts == sorted(counts)
@@ -170,12 +149,12 @@ def test_l1_frees_one_feature_after_the_other(compose_config: Compose) -> None:
 def test_without_a_penalty_there_is_no_path(compose_config: Compose) -> None:
     result = run(compose_config("audit.permutations=0", "penalty=none"), signal_dataset())
     with pytest.raises(IncompatibleError, match="penalty=none has no path over C: choose a run with penalty=l1"):
-        regularisation_path(result)
+        analysis.regularisation_path(result)
 
 
 def scores(**slices: list[str | None]) -> dict[tuple[str, str], dict[str, object]]:
-    found = slice_scores(TABLE, IDS, slices, 0.2, replicates=300)
-    assert dict(found.schema) == SLICE_SCHEMA
+    found = analysis.slice_scores(TABLE, IDS, slices, 0.2, replicates=300)
+    assert dict(found.schema) == analysis.SLICE_SCHEMA
     return {(row["value"], row["split"]): row for row in found.to_dicts()}
 
 
@@ -215,7 +194,9 @@ def test_a_slice_of_one_class_is_scored_against_the_other_class() -> None:
 
 
 def test_the_folds_dependence_widens_the_intervals_of_cv_alone() -> None:
-    narrow, wide = (slice_scores(TABLE, IDS, {"p": PLATFORM}, dependence, replicates=300) for dependence in (0.0, 1.25))
+    narrow, wide = (
+        analysis.slice_scores(TABLE, IDS, {"p": PLATFORM}, dependence, replicates=300) for dependence in (0.0, 1.25)
+    )
     widths = (wide["auc_high"] - wide["auc_low"]) / (narrow["auc_high"] - narrow["auc_low"])
     by_split = dict(zip(zip(wide["split"], wide["value"], strict=True), widths, strict=True))
     assert by_split["cv", "youtube"] == pytest.approx(1.5, rel=0.03)  # of the error; limits bend near 0 and 1
@@ -232,7 +213,3 @@ def test_a_slice_of_few_groups_has_no_interval() -> None:
         assert (row["auc_low"], row["auc_high"]) == (None, None)
         assert row["auc"] is not None
     assert found["common", "cv"]["auc_low"] is not None
-
-
-def test_no_slices_give_an_empty_table() -> None:
-    assert slice_scores(TABLE, IDS, {}, 0.0).is_empty()

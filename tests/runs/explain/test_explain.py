@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
-from fvc_exp.cli.app import app
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs.execute import execute
 from fvc_exp.runs.explain.explain import Insight, InsightFolder, explain, read_insight
 from tests.conftest import edit_json, write_tables
+from tests.shell import fvc, succeeded
 
 
 def trained(path: Path, tables: Path, *overrides: str) -> Path:
@@ -78,17 +77,14 @@ def test_without_a_penalty_there_is_everything_but_the_path(tables: Path, tmp_pa
     assert read_insight(run) is not None
 
 
-@pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        ({"working_folder": "/nowhere/at/all"}, ArtifactError, "/nowhere/at/all: the run was started"),
-        ({"data_sha256": "0a"}, DataError, "the data changed: sha256 was 0a, is "),
-    ],
-    ids=["folder gone", "other data"],
-)
-def test_a_run_that_cannot_be_repeated(
-    run: Path, changes: dict[str, str], error: type[Exception], message: str
-) -> None:
+CHANGED = {
+    "folder gone": ({"working_folder": "/nowhere/at/all"}, ArtifactError, "/nowhere/at/all: the run was started"),
+    "other data": ({"data_sha256": "0a"}, DataError, "the data changed: sha256 was 0a, is "),
+}
+
+
+@pytest.mark.parametrize(("changes", "error", "message"), CHANGED.values(), ids=CHANGED)
+def test_a_run_that_is_not_repeatable(run: Path, changes: dict[str, str], error: type[Exception], message: str) -> None:
     edit_json(run / "provenance.json", **changes)
     with pytest.raises(error, match=message):
         explain(run, replicates=20)
@@ -97,13 +93,12 @@ def test_a_run_that_cannot_be_repeated(
 def test_the_command_writes_the_same_files_again(explained: tuple[Path, Insight], run: Path) -> None:
     before = {path.name: path.read_bytes() for path in InsightFolder(run).path.iterdir()}
     shutil.rmtree(InsightFolder(run).path)
-    done = CliRunner().invoke(app, ["explain", str(run), "--replicates", "20", "--json"])
-    assert done.exit_code == 0, done.output
+    done = succeeded(fvc("explain", run, "--replicates", "20", "--json"))
     assert {path.name: path.read_bytes() for path in InsightFolder(run).path.iterdir()} == before
     found = json.loads(done.stdout)
     assert [each["feature"] for each in found["coefficients"]] == [*(f"stage2_f{n}" for n in range(5)), "(intercept)"]
     assert found["cv"]["auc"]["low"] < found["cv"]["auc"]["estimate"]
-    shown = CliRunner().invoke(app, ["explain", str(run), "--replicates", "20"])
+    shown = fvc("explain", run, "--replicates", "20")
     for text in ("95 % intervals by groups", "stage2_f0", "youtube", "regularisation path"):
         assert text in shown.stdout
-    assert CliRunner().invoke(app, ["explain", str(run / "nothing")]).exit_code == 2
+    assert fvc("explain", run / "nothing").returncode == 2

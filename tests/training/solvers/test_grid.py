@@ -18,11 +18,9 @@ def complements(n: int, k: int = 3) -> Parts:
     return [np.flatnonzero(np.arange(n) % k != fold) for fold in range(k)] + [np.arange(n)]
 
 
-def reference(point: Point, X: Array, y: Array, **parameters: object) -> Pipeline:
+def reference(point: Point, X: Array, y: Array, **more: object) -> Pipeline:
     solver = "saga" if point.l1_ratio else "newton-cholesky"
-    model = LogisticRegression(
-        C=point.C, l1_ratio=point.l1_ratio, solver=solver, tol=1e-10, max_iter=100_000, **parameters
-    )
+    model = LogisticRegression(C=point.C, l1_ratio=point.l1_ratio, solver=solver, tol=1e-10, max_iter=100_000, **more)
     return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), model).fit(X, y)
 
 

@@ -41,9 +41,8 @@ def check_conditions(problem: tuple[Array, Array, Array, float, float], model: P
     curvature = C * s @ (X * X) / 4 + 1 - ratio
     allowed = np.sqrt(2 * curvature * objective(X, y, w, b, C, ratio, s) * TOL) + 1e-9 * (ratio + C * s @ np.abs(X))
     assert (np.abs(left) <= allowed).all()
-    assert (
-        abs(residual.sum()) <= np.sqrt(C * s.sum() / 2 * objective(X, y, w, b, C, ratio, s) * TOL) + 1e-9 * C * s.sum()
-    )
+    total = C * s.sum()
+    assert abs(residual.sum()) <= np.sqrt(total / 2 * objective(X, y, w, b, C, ratio, s) * TOL) + 1e-9 * total
 
 
 def check_is_best(problem: tuple[Array, Array, Array, float, float]) -> None:
