@@ -44,7 +44,8 @@ EVIDENCE = {
     "3d": "60 real, 60 fake", "3e": r"\| 0 \| 4 \| \d+ \| \d+ \|", "3f": r"fake: 0 of 300 values \(0\.00 %\)",
     "4a": "0 videos without features", "5d": "no choice among configurations", "5e": "C is fixed at 0.1",
     "6b": r"\*\*PASS\*\*(.|\n)*Price of a leak: AUC with rows dealt at random 0\.\d{3}", "7a": r"slope \d\.\d{3}",
-    "7b": "resampling whole groups", "8b": "what they measure, and what they cannot show", "1a": r"\*\*You must write this\*\*",
+    "7b": "resampling whole groups", "8b": "what they measure, and what they cannot show",
+    "1a": r"\*\*You must write this\*\*",
 }  # fmt: skip
 
 
