@@ -50,7 +50,7 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     assert re.search(calibration, done.stdout)
     assert str(folder) in done.stdout
     lines = done.stdout.splitlines()
-    assert max(len(line) for line in lines if "──" in line) <= 80
+    assert max(len(line) for line in lines if "──" in line) <= 100
     assert sum("This p-value asks" in line for line in lines) == 1
     assert len(lines) - lines.count("") <= 32, "short enough to be read"
 

@@ -55,15 +55,11 @@ class Verdict:
     """
 
     audit: str
-    reasons: tuple[str, ...]
-    warnings: tuple[str, ...]
-    not_checked: tuple[str, ...]
     probes: dict[str, dict[str, float]]
     null: dict[str, Any] | None
     grade: str
     claim: str
     flags: dict[str, str]
-    notes: tuple[str, ...]
 
 
 def metric_rows(files: LoadedRun) -> list[MetricRow]:
@@ -98,20 +94,13 @@ def verdict_of(files: LoadedRun) -> Verdict:
     """The audit of a run and what may be claimed of its scores."""
     results = files.results
     audit, claim, selection = results["audit"], results["claim"], results["selection"]
+    details = dict.fromkeys(results["flags"], "") | results["flag_details"]
     checks = files.audit.get("checks", {}) if files.has("audit") else {}
     return Verdict(
         audit=audit["verdict"],
-        reasons=tuple(audit["reasons"]),
-        warnings=tuple(audit["warnings"]),
-        not_checked=tuple(audit["not_checked"]),
         probes=checks.get("probes") or {},
         null=checks.get("null"),
         grade="bad" if audit["verdict"] == "FAIL" else _GRADES[claim["beats"]],
         claim=f"{selection['sentence']} {claim['sentence']}" if selection else claim["sentence"],
-        flags={code: _flag_text(code, results["flag_details"].get(code)) for code in results["flags"]},
-        notes=tuple(results["notes"]),
+        flags={code: f"{FLAGS[code]} {models and f'({models})'}".strip() for code, models in details.items()},
     )
-
-
-def _flag_text(code: str, models: str | None) -> str:
-    return FLAGS.get(code, "") + (f" ({models})" if models else "")

@@ -19,6 +19,7 @@ from fvc_exp.training import experiment, notes
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
          "log_loss", "brier")  # fmt: skip
+_WIDE = 90  # columns, from which on the names of floors fit into one line
 _CODE = re.compile(r"\s*(?:(?:flag|warning|not checked): )?(\w+):")
 _EXPLAINED = (*CODES, *notes.FLAGS, GROUPS_UNKNOWN.partition(":")[0])  # in docs/checks.md
 _STYLES = {
@@ -50,7 +51,7 @@ def print_result(console: Console, result: experiment.RunResult, folder: Path) -
         _print_sentence(console, with_page(f"flag: {flag}: {notes.FLAGS[flag]} ({models})"), "red")
     _print_sentence(console, notes.columns_line(result.data.data_facts["columns"]))
     _print_sentence(console, result.final.solver_line())
-    console.print(_metric_table(result))
+    console.print(_metric_table(result, "" if console.width >= _WIDE else "\n"))
     print_certificate(console, result.certificate)
     for text in _conclusions(result):
         _print_sentence(console, text)
@@ -96,7 +97,7 @@ def print_selection(console: Console, results: Mapping[str, Any]) -> None:
         console.print(f"{found['sentence']} {results['claim']['sentence']}", markup=False, soft_wrap=True)
 
 
-def _metric_table(result: experiment.RunResult) -> Table:
+def _metric_table(result: experiment.RunResult, after_underscore: str) -> Table:
     config, dataset, split = result.config, result.dataset, result.split
     title = (
         f"{config.data.name}: {len(dataset.y)} videos in {dataset.n_groups} groups, "
@@ -108,7 +109,10 @@ def _metric_table(result: experiment.RunResult) -> Table:
             "metric": name,
             "CV mean ± sd": _mean_and_deviation(**result.summary[name]),
             "held-out\ntest": result.test_scores[name] if result.test_scores else None,
-            **{"floor:\n" + floor.replace("_", "_\n"): scores[name] for floor, scores in result.floors.items()},
+            **{
+                "floor:\n" + floor.replace("_", "_" + after_underscore): scores[name]
+                for floor, scores in result.floors.items()
+            },
         }
         for name in SHOWN
     ]
