@@ -79,7 +79,9 @@ def test_returns_what_the_original_did_and_of_how_many(project: Path, capsys: py
     lowest, highest = found["best_params"]["C"] == 0.01, found["best_params"]["C"] == 10
     assert found["selection"]["edge_of_grid"] == ("edge_of_grid" in found["flags"]) == (lowest or highest)
     (card,) = [path for path in write_report(project / "out") if path.suffix == ".md"]
-    for text in (capsys.readouterr().out, card.read_text()):
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    for text in (printed, card.read_text()):
         assert f"Held-out AUC {found['test_auc']:.3f}, not used for the choice. Best of 28 configurations" in text
         assert found["claim"]["sentence"] in text
     assert "one of 28 configurations" in found["claim"]["sentence"]

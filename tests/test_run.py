@@ -53,7 +53,10 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     calibration = r"ECE 0\.\d{3} \(0\.\d{3} if it were calibrated perfectly\); slope \d\.\d{3}, intercept -?\d\.\d{3}"
     assert re.search(calibration, done.stdout)
     assert str(folder) in done.stdout
-    assert max(len(line) for line in done.stdout.splitlines() if "──" in line) <= 120
+    lines = done.stdout.splitlines()
+    assert max(len(line) for line in lines if "──" in line) <= 100
+    assert sum("This p-value asks" in line for line in lines) == 1
+    assert len(lines) - lines.count("") <= 32, "short enough to be read"
 
 
 def test_what_a_run_learned_from_is_printed_and_kept(tables: Path) -> None:
@@ -81,14 +84,19 @@ def test_without_groups_every_table_says_unchecked(tmp_path: Path) -> None:
     single = run_py(*data, "hydra.run.dir=single", cwd=tmp_path)
     audit = json.loads((tmp_path / "single" / "results.json").read_text())["audit"]
     assert "audit: UNCHECKED, 1 warning\n  warning: single_feature: " in single.stdout
+    assert "(docs/checks.md#single_feature)" in single.stdout
+    assert "(docs/checks.md#groups_unknown)" in single.stdout
+    assert single.stdout.count("No claim is made about its scores: groups are unknown.") == 1
     assert [text.partition(":")[0] for text in audit["warnings"]] == ["single_feature"]
     assert json.loads((tmp_path / "single" / "audit.json").read_text())["checks"]["null"]["p_value"] is None
     swept = run_py("-m", *data, "C=0.1,1", "sweep.name=s", cwd=tmp_path)
     assert "audit UNCHECKED, 1 warning; all of it in" in swept.stdout
+    assert "optimistic. No claim is made about its scores: groups are unknown." in swept.stdout
     for command in (["leaderboard", "outputs/sweeps/s"], ["compare", "outputs/sweeps/s"], ["report", "single"]):
         done = succeeded(fvc(*command, cwd=tmp_path))
         shown = (tmp_path / "single" / "report.html").read_text() if command[0] == "report" else done.stdout
         assert "UNCHECKED" in shown
+        assert not re.search("[Bb]etter than (rules|the floor)", shown)
 
 
 def test_separation_and_its_models_are_printed(tables: Path) -> None:

@@ -19,8 +19,12 @@ from fvc_exp.evaluation.statistics import ALPHA, difference_test
 
 QUESTIONS = (
     "This p-value asks whether the model is better than the best floor; that of random labels, in the audit, asks "
-    "whether ridge regression finds more in the labels than in permuted ones."
+    "whether ridge regression learns more from the real labels than from permuted ones."
 )
+_UNPROVEN = {
+    "FAIL": "its audit failed, training and test data are linked, so its scores prove nothing",
+    "UNCHECKED": "groups are unknown",
+}
 _CELLS = 100_000  # groups times replicates
 
 
@@ -63,10 +67,6 @@ class FloorClaim:
         numbers = f"{title} {self.score:.3f} against {self.floor_score:.3f} of {self.floor}"
         found = f"difference {self.difference:+.3f}, one-sided {p_text}{chosen}"
         return f"{start} rules that use no feature ({numbers}; {found})."
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for ``results.json``."""
-        return {**asdict(self), "beats": self.beats, "sentence": self.sentence}
 
 
 def claims_against_floors(
@@ -117,11 +117,27 @@ def claim_against_floor(
     return claims_against_floors(predictions, (metric,), split, selected_from=selected_from).get(metric)
 
 
-def sentence_of(claim: FloorClaim | None) -> str:
-    """What may be claimed, in words."""
-    if claim is not None:
-        return claim.sentence
-    return f"No claim is made about its scores: fewer than {bootstrap.FEWEST_GROUPS} groups of a class were scored."
+def refusal(claim: FloorClaim | None, verdict: str) -> str:
+    """Why nothing may be claimed of scores whose audit had this verdict; empty if something may."""
+    if verdict in _UNPROVEN:
+        return _UNPROVEN[verdict]
+    if claim is None:
+        return f"fewer than {bootstrap.FEWEST_GROUPS} groups of a class were scored"
+    if claim.difference > 0 and claim.low == claim.high:
+        return f"{metrics.TITLES[claim.metric]} is {claim.score:.3f} in every resample, so there is no p-value"
+    return ""
+
+
+def claim_json(claim: FloorClaim | None, verdict: str) -> dict[str, Any]:
+    """Plain values for ``results.json``: the numbers if there are any, and what may be claimed under this verdict.
+
+    ``beats`` is None, and ``sentence`` says why, where nothing may be claimed.
+    """
+    why = refusal(claim, verdict)
+    if claim is None or why:
+        numbers = asdict(claim) if claim else {}
+        return {**numbers, "beats": None, "sentence": f"No claim is made about its scores: {why}."}
+    return {**asdict(claim), "beats": claim.beats, "sentence": claim.sentence}
 
 
 def floors_of(predictions: pl.DataFrame, split: str) -> dict[str, metrics.Scores]:

@@ -13,6 +13,8 @@ from fvc_exp.data.columns import LABEL
 from fvc_exp.data.splits import TEST
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval
+from fvc_exp.evaluation.claims import QUESTIONS
+from fvc_exp.evaluation.leakage.codes import GROUPS_UNKNOWN, audit_mark
 from fvc_exp.io import files, run_folder
 from fvc_exp.report import run_page, sweep_page
 from fvc_exp.runs import load, plots
@@ -94,7 +96,11 @@ def _markdown(template: str, **content: Any) -> str:
 
 def _environment(**settings: Any) -> Environment:
     environment = Environment(loader=PackageLoader("fvc_exp.report"), undefined=StrictUndefined, **settings)
-    environment.globals["smallest_bin"] = plots.SMALLEST_BIN
+    environment.globals |= {
+        "smallest_bin": plots.SMALLEST_BIN,
+        "questions": QUESTIONS,
+        "groups_unknown": GROUPS_UNKNOWN,
+    }
     environment.filters |= {
         "score": _score,
         "span": _span,
@@ -102,6 +108,7 @@ def _environment(**settings: Any) -> Environment:
         "setting": sweep_page.setting_text,
         "sentence": _sentence,
         "with_page": with_page,
+        "audit_mark": audit_mark,
         "indented": _indented,
     }
     return environment

@@ -18,6 +18,7 @@ from fvc_exp.features.extract import COLUMNS
 from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
 from fvc_exp.runs import curves, load, plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
+from fvc_exp.training.notes import columns_line
 
 P = ParamSpec("P")
 Facts = tuple[tuple[str, str], ...]
@@ -155,16 +156,17 @@ def _data(files: load.LoadedRun) -> Facts:
     data = files.results["data"]
     counts = ", ".join(f"{count} {name}" for name, count in data["class_counts"].items())
     column = data["group_column"]
-    cv = files.results["parameters"]["cv"]
+    cv, repeats = files.results["parameters"]["cv"], files.results["repeats"]
     return (
         *([("collection", data["corpus"])] if data["corpus"] else []),
         ("videos", f"{data['rows']} ({counts})"),
         ("groups", f"{data['groups']}, by the column {column!r}" if column else "none: no column names them"),
-        ("features", str(len(data["features"]))),
+        ("columns", columns_line(data["columns"]).removeprefix("columns: ")),
         ("cross-validation", f"{len(files.fold_records)} folds on {data['development_rows']} videos, {_named(cv)}"),
+        *([("repeats", f"{repeats['asked']}, {repeats['distinct']} of them distinct")] if repeats["asked"] > 1 else []),
         ("held-out test", f"{data['test_rows']} videos{_uses(files)}" if data["test_rows"] else "none"),
         ("missing values", str(sum(data["missing_values"].values()))),
-        ("left out", f"{len(data['constant_features'])} constant features, {len(data['unmatched'])} unmatched videos"),
+        ("left out", f"{len(data['unmatched'])} videos without features"),
         ("sha256", data["sha256"]),
     )
 

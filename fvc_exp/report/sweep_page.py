@@ -20,9 +20,9 @@ from fvc_exp.sweeps import results, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 
 _SHOWN_AT_TOP = 15
-_PARAMETERS = ("penalty", "C", "l1_ratio", "solver")
+_PARAMETERS = ("penalty", "C", "l1_ratio")
 _COMPARED = ("low", "high", "tied", "beats_floor")
-_VARYING = ("features", "class_weight", "threshold", "calibration", "seed")
+_VARYING = ("solver", "features", "class_weight", "threshold", "calibration", "seed")
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.evaluation.claims import FloorClaim, claim_against_floor, claims_against_floors, sentence_of
+from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors
 from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, TITLES
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import SHOWN
 from fvc_exp.training.notes import FLAGS
 
+_GRADES = {True: "good", False: "bad", None: "open"}
 JUDGED = ("auc", "average_precision", "log_loss", "brier", "balanced_accuracy", "mcc")  # against floors in words
 
 
@@ -49,17 +49,17 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The audit's verdict, and what may be claimed; ``grade`` is good, bad or open."""
+    """The audit's verdict, and what may be claimed; ``grade`` is good, bad or open.
+
+    ``flags`` has for each code what it means and which models raise it.
+    """
 
     audit: str
-    reasons: tuple[str, ...]
-    not_checked: tuple[str, ...]
     probes: dict[str, dict[str, float]]
     null: dict[str, Any] | None
     grade: str
     claim: str
     flags: dict[str, str]
-    notes: tuple[str, ...]
 
 
 def metric_rows(files: LoadedRun) -> list[MetricRow]:
@@ -92,36 +92,15 @@ def metric_rows(files: LoadedRun) -> list[MetricRow]:
 
 def verdict_of(files: LoadedRun) -> Verdict:
     """The audit of a run and what may be claimed of its scores."""
-    summary = files.results["audit"]
+    results = files.results
+    audit, claim, selection = results["audit"], results["claim"], results["selection"]
+    details = dict.fromkeys(results["flags"], "") | results["flag_details"]
     checks = files.audit.get("checks", {}) if files.has("audit") else {}
-    grade, claim = _claim(files)
-    if selection := files.results.get("selection"):
-        claim = f"{selection['sentence']} {claim}"
     return Verdict(
-        audit=summary["verdict"],
-        reasons=tuple(summary["reasons"]),
-        not_checked=tuple(summary["not_checked"]),
+        audit=audit["verdict"],
         probes=checks.get("probes") or {},
         null=checks.get("null"),
-        grade=grade,
-        claim=claim,
-        flags={code: FLAGS.get(code, "") for code in files.results["flags"]},
-        notes=tuple(files.results["notes"]),
+        grade="bad" if audit["verdict"] == "FAIL" else _GRADES[claim["beats"]],
+        claim=f"{selection['sentence']} {claim['sentence']}" if selection else claim["sentence"],
+        flags={code: f"{FLAGS[code]} {models and f'({models})'}".strip() for code, models in details.items()},
     )
-
-
-def _claim(files: LoadedRun) -> tuple[str, str]:
-    if files.results["audit"]["verdict"] == "FAIL":
-        return "bad", "Its audit failed: training and test data are linked, so its scores prove nothing."
-    if len(files.fold_records) < 2 or not files.has("predictions", "coefficients"):
-        return "open", "No claim is made about its scores: it has a single fold, or files are missing."
-    try:
-        return graded(claim_against_floor(files.predictions, selected_from=files.selected_from))
-    except ArtifactError as error:
-        return "open", f"No claim is made about its scores: {error}"
-
-
-def graded(claim: FloorClaim | None) -> tuple[str, str]:
-    """Grade and sentence of a comparison with the best floor."""
-    grade = "open" if claim is None else "good" if claim.beats else "bad"
-    return grade, sentence_of(claim)

@@ -20,6 +20,7 @@ from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.data import fvc
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.evaluation.bootstrap import fold_dependence
+from fvc_exp.evaluation.claims import claim_json
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.portable_model import Feature, PortableModel
@@ -84,7 +85,7 @@ def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
         "selection": None,
         "test": result.test_scores,
         "floors": {"cv": result.floors, "test": result.test_floors},
-        "claim": result.claim.to_json() if result.claim else None,
+        "claim": claim_json(result.claim, result.certificate.verdict),
         "audit": {**result.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
         "calibration": {
             "method": result.config.calibration.name,
@@ -119,6 +120,7 @@ def _final_model(model: pipeline.FittedModel) -> dict[str, Any]:
         "converged": model.converged,
         "C": model.C if np.isfinite(model.C) else None,
         "nonzero": int(np.count_nonzero(model.classifier.coef_)),
+        "sentence": model.solver_line(),
     }
 
 

@@ -22,15 +22,16 @@ class Selection:
 
         Nothing changes where there was nothing to choose from.
         """
-        from fvc_exp.evaluation.claims import claim_against_floor  # scikit-learn, which planning a sweep has no use for
+        from fvc_exp.evaluation import claims  # scikit-learn, which planning a sweep has no use for
 
         if self.of == 1:
             return dict(results)
-        claim = claim_against_floor(predictions, "auc", selected_from=self.of)
+        claim = claims.claim_against_floor(predictions, "auc", selected_from=self.of)
         flags = dict.fromkeys((*results["flags"], *(["edge_of_grid"] if self.edge_of_grid else [])))
         found = {"of": self.of, "by": "auc", "p_value": claim.p_value if claim else None}
         found |= {"edge_of_grid": self.edge_of_grid, "sentence": self._sentence(results)}
-        return {**results, "claim": claim.to_json() if claim else None, "flags": list(flags), "selection": found}
+        made = claims.claim_json(claim, results["audit"]["verdict"])
+        return {**results, "claim": made, "flags": list(flags), "selection": found}
 
     def _sentence(self, results: Mapping[str, Any]) -> str:
         test, mean = results["test"], results["cv"]["auc"]["mean"]

@@ -1,6 +1,6 @@
 """Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from fvc_exp.config import canonical, schema
@@ -63,9 +63,11 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
         chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name
         selection = Selection(len(ranked), results.at_edge(ranked, chosen), choice)
         copy_best(sweep, chosen, selection, plots=plan.plots)
-        for line in _best_lines(sweep, plan):
-            console.print(line, soft_wrap=True, markup=False)
-        print_selection(console, files.read_json(run_folder.RunFolder(sweep.best).results))
+        best = files.read_json(run_folder.RunFolder(sweep.best).results)
+        console.print(_best_line(sweep, plan, best), soft_wrap=True, markup=False)
+        print_selection(console, best)
+        if best["price"]:
+            console.print(f"price of a leak: {best['price']['sentence']}", soft_wrap=True)
     console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
 
 
@@ -118,14 +120,11 @@ def _is_copy(best: run_folder.RunFolder, run: run_folder.RunFolder, results: dic
     return bool(before == {**results, "price": before["price"]})
 
 
-def _best_lines(sweep: folder.SweepFolder, plan: folder.Plan) -> Iterator[str]:
-    found = files.read_json(run_folder.RunFolder(sweep.best).results)
-    overrides = next(member.overrides for member in plan.members if member.run_id == found["run_id"])
-    test = f"; held-out test AUC {found['test']['auc']:.3f}, F1 {found['test']['f1']:.3f}" if found["test"] else ""
-    words = " ".join([found["run_id"], *overrides])
-    yield f"best: {words}{test}; audit {audit_mark(found['audit'])}; all of it in {sweep.best}"
-    if found["price"]:
-        yield f"price of a leak: {found['price']['sentence']}"
+def _best_line(sweep: folder.SweepFolder, plan: folder.Plan, best: Mapping[str, Any]) -> str:
+    overrides = next(member.overrides for member in plan.members if member.run_id == best["run_id"])
+    words = " ".join([best["run_id"], *overrides])
+    test = "" if best["selection"] or not best["test"] else f"; held-out AUC {best['test']['auc']:.3f}"
+    return f"best: {words}{test}; audit {audit_mark(best['audit'])}; all of it in {sweep.best}"
 
 
 def _runs_again(found: MemberState) -> bool:

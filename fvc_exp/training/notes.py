@@ -85,25 +85,25 @@ def columns_line(columns: Mapping[str, Any]) -> str:
     """How many columns a run used, ignored (and why) and dropped as constant; ``data.columns`` of ``results.json``."""
     used, ignored, constant = columns["used"], columns["ignored"], columns["constant"]
     named = {why: [name or "''" for name in ignored if ignored[name] == why] for why in ignored.values()}
-    reasons = "; ".join(f"{shorten(', '.join(names), _LONGEST_LIST)}: {why}" for why, names in named.items())
-    return (
-        f"columns: {len(used)} used, {len(ignored)} ignored{reasons and f' ({reasons})'}, {len(constant)} constant; "
-        "all in results.json"
-    )
+    reasons = [f"{len(names)} {why}" if why.startswith("about the") else f"{_shortened(names)}: {why}"
+               for why, names in named.items()]  # fmt: skip
+    parts = {"ignored": "; ".join(reasons), "constant": _shortened(constant)}
+    counts = [f"{len(columns[name])} {name}{text and f' ({text})'}" for name, text in parts.items()]
+    return f"columns: {len(used)} used, {', '.join(counts)}; all in results.json"
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return shorten(", ".join(names), _LONGEST_LIST)
 
 
 def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]:
     """Sentences the reader must not miss: about the data, the split and the final model, then its warnings."""
     is_grouped, has_penalty = dataset.group_column is not None, config.penalty.name is not Penalty.none
-    constant, missing = dataset.constant_features, sum(dataset.missing_values.values())
+    missing = sum(dataset.missing_values.values())
     notes = {
-        "NO GROUPS: the metadata names no group column, so near-copies of one video may leak between folds": (
-            not is_grouped
-        ),
         "LEAKING SPLIT: cv=stratified splits rows, so near-copies are in both training and test; use cv=grouped": (
             is_grouped and config.cv.scheme is Scheme.stratified
         ),
-        f"dropped {len(constant)} constant features: {', '.join(constant)}": bool(constant),
         f"left out {len(dataset.unmatched)} videos without features": bool(dataset.unmatched),
         f"{missing} missing values filled with the median of each training fold": missing > 0,
         "solver=liblinear penalises the intercept as well; the other solvers do not": (

@@ -43,7 +43,7 @@ class Price:
         part = "" if self.rows == self.of_rows else f", on {self.rows} of {self.of_rows} videos"
         return (
             f"AUC with rows dealt at random {self.auc_rows:.3f}, groups kept together {self.auc_groups:.3f}: {claim} "
-            f"(95 % interval of the difference {self.low:.3f} to {self.high:.3f}{part})"
+            f"(95 % interval of the difference {self.low:z.3f} to {self.high:z.3f}{part})"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.claims import claim_against_floor, claims_against_floors
+from fvc_exp.evaluation.claims import FloorClaim, claim_against_floor, claim_json, claims_against_floors
 from fvc_exp.evaluation.metrics import direction
 from tests.conftest import Compose, noise_dataset, run, signal_dataset
 
@@ -56,6 +56,27 @@ def test_pairing_leaves_out_what_model_and_floor_share(compose_config: Compose) 
     claim = claim_against_floor(same, "log_loss")
     assert claim is not None
     assert (claim.difference, claim.low, claim.high, claim.p_value) == pytest.approx((0.0, 0.0, 0.0, 1.0), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("p_value", "low", "verdict", "beats", "text"),
+    [
+        (0.0123, 0.1, "PASS", True, "Better than rules that use no feature (AUC 0.700 against 0.500 of prior; "),
+        (0.00001, 0.1, "PASS", True, "p < 0.001 as one of 9 configurations)"),
+        (0.4, 0.1, "PASS", False, "Not shown to be better"),
+        (0.0123, 0.1, "UNCHECKED", None, "No claim is made about its scores: groups are unknown."),
+        (0.0123, 0.1, "FAIL", None, "so its scores prove nothing."),
+        (1.0, 0.3, "PASS", None, "AUC is 0.700 in every resample, so there is no p-value."),
+        (None, 0.1, "PASS", None, "fewer than 6 groups of a class"),
+    ],
+)
+def test_what_may_be_claimed(p_value: float | None, low: float, verdict: str, beats: bool | None, text: str) -> None:
+    claim = None if p_value is None else FloorClaim("auc", 0.7, "prior", 0.5, 0.2, low, 0.3, p_value, selected_from=9)
+    found = claim_json(claim, verdict)
+    assert found["beats"] is beats
+    assert text in found["sentence"]
+    assert beats is not None or "p = " not in found["sentence"]
+    assert found.get("p_value") == p_value, "the numbers stay"
 
 
 def test_a_choice_between_models_makes_a_claim_harder(compose_config: Compose) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation.claims import claim_json
+from fvc_exp.evaluation.leakage.codes import GROUPS_UNKNOWN
+from fvc_exp.io.files import read_json, write_json
 from fvc_exp.report.render import write_report
 from tests.report.folders import FEATURE, PLATFORM, SCRIPT, VIDEO
 from tests.shell import fvc
@@ -157,6 +160,35 @@ def test_the_model_card_agrees_with_the_run(explained: Path, copy: Copy) -> None
              "120 (60 real, 60 fake)", f"    fvc verify {folder}\n")  # fmt: skip
     for text in parts:
         assert text in card
+
+
+def test_page_and_card_show_what_the_results_hold(explained: Path, copy: Copy) -> None:
+    folder = copy(explained)
+    found = read_json(folder / "results.json")
+    warning, claim = "single_feature: x (AUC 1.000)", claim_json(None, "UNCHECKED")
+    columns = {"used": ["a1"], "ignored": {"": "index", "y": "equals the label"}, "constant": ["c1"]}
+    found["audit"] |= {"verdict": "UNCHECKED", "warnings": [warning], "not_checked": [GROUPS_UNKNOWN]}
+    found["data"]["columns"] = columns
+    changed = {"claim": claim, "repeats": {"asked": 5, "distinct": 2}}
+    changed |= {"flags": ["null_model"], "flag_details": {"null_model": "the final model"}}
+    changed |= {"selection": {"of": 28, "sentence": "Best of 28."}, "price": {"sentence": "recognition 0.1"}}
+    write_json(folder / "results.json", {**found, **changed})
+    report, card = write_report(folder)
+    page = Page(report.read_text()).words()
+    slope, ece = (f"{found['calibration']['cv'][name]:.3f}" for name in ("slope", "ece_floor"))
+    for text in (page, " ".join(card.read_text().replace("\\", "").split())):
+        for part in (
+            *("UNCHECKED, 1 warning", f"Warning: {warning} (docs/checks.md#single_feature)", "5, 2 of them distinct"),
+            *("(docs/checks.md#groups_unknown)", "Best of 28. No claim is made about its scores: groups are unknown."),
+            *("has learned nothing (the final model) (docs/checks.md#null_model)", "recognition 0.1", f"slope {slope}"),
+            *(f"size has {ece}", "Solver: prox-newton, ", "c1", "y: equals the label", "(nameless): index", "a1"),
+        ):
+            assert part in text, part
+        assert "Better than" not in text
+        assert "one-sided p" not in text
+    assert page.index("AUC, held-out test") < page.index("AUC, cross-validated: best of 28, optimistic")
+    assert "groups unknown" in page
+    assert "unclear" not in page
 
 
 def test_names_stay_text_in_the_model_card(leaking: Path, copy: Copy) -> None:

@@ -87,6 +87,16 @@ def test_failed_leaking_and_uncomparable_runs_are_named(sweep: Path, tmp_path: P
     assert write_report(folder)[0].exists()
 
 
+def test_the_ranking_marks_what_is_unchecked(sweep: Path, tmp_path: Path) -> None:
+    folder = small(sweep, tmp_path / "sweep", 2)
+    path = folder / "runs" / f"{1:012x}" / "results.json"
+    found = read_json(path)
+    write_json(path, {**found, "audit": {**found["audit"], "verdict": "UNCHECKED", "warnings": ["blank_rows: x"]}})
+    words = Page(write_report(folder)[0].read_text()).words()
+    assert words.count("UNCHECKED, 1 warning") == 1
+    assert "(docs/checks.md#groups_unknown)" in words
+
+
 def test_a_sweep_without_results_says_so(sweep: Path, tmp_path: Path) -> None:
     folder = small(sweep, tmp_path / "sweep", 1)
     shutil.rmtree(folder / "runs")

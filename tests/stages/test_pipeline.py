@@ -71,7 +71,7 @@ def test_own_videos_in_folders(outputs: Path, tmp_path: Path) -> None:
         (folder / source.name).write_bytes(source.read_bytes())
     done = run_py("data=videos", f"data.root={tmp_path / 'videos'}", "cv.n_splits=2", f"outputs={tmp_path / 'out'}")
     assert done.returncode == 0, done.stderr
-    assert "NO GROUPS" in done.stdout
+    assert "audit: UNCHECKED" in done.stdout
     assert pl.read_parquet(tmp_path / "videos" / "features_stage2.parquet").height == 12
 
 

@@ -198,10 +198,10 @@ def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
 def _visibility(copies: Mapping[str, Any]) -> str:
     """The smallest share of copies that could have been seen, as words."""
     seen = [
-        ("no share" if share is None else f"{share:.1%} of the rows") + f" with noise of {noise} sd"
+        f"{'never' if share is None else f'from {100 * share:.1f} %'} (noise of {noise} sd)"
         for noise, share in copies["smallest_share"].items()
     ]
-    return f"{copies['pairs']} pairs, {copies['searched']} rows searched; would be seen from {', '.join(seen)}"
+    return f"{copies['pairs']} pairs among {copies['searched']} rows; a share of copies would show {', '.join(seen)}"
 
 
 def _check_lookup(rows: AuditedRows, split: Split) -> Check:

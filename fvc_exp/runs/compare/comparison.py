@@ -10,7 +10,7 @@ import polars as pl
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, statistics
 from fvc_exp.evaluation.bootstrap import Interval, Scored
-from fvc_exp.evaluation.claims import FloorClaim, claim_against_floor
+from fvc_exp.evaluation.claims import FloorClaim, claim_against_floor, refusal
 from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.evaluation.statistics import ALPHA
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
@@ -23,7 +23,7 @@ _SEED = 0  # equal runs get equal intervals
 class ComparedRun:
     """One ranked configuration: its interval, its comparison with the best floor, and the adjusted p-value of that.
 
-    ``audit`` is its verdict and number of warnings.
+    ``audit`` is its verdict and number of warnings, ``refusal`` why nothing may be claimed of it (else empty).
     """
 
     ranked: RankedCandidate
@@ -31,11 +31,12 @@ class ComparedRun:
     claim: FloorClaim | None
     floor_p_value: float
     audit: str
+    refusal: str
 
     @property
-    def beats_floor(self) -> bool:
-        """Whether it is better than guessing, at 5 % for all configurations together."""
-        return self.floor_p_value < ALPHA
+    def beats_floor(self) -> bool | None:
+        """Whether it is better than guessing, at 5 % for all configurations together; None if it may not be claimed."""
+        return None if self.refusal else self.floor_p_value < ALPHA
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -69,10 +70,12 @@ class Comparison:
     @property
     def n_beat_floor(self) -> int:
         """How many configurations are better than guessing."""
-        return sum(row.beats_floor for row in self.rows)
+        return sum(row.beats_floor or False for row in self.rows)
 
     def sentences(self) -> list[str]:
         """The conclusions, as sentences."""
+        if all(row.refusal for row in self.rows):
+            return [self.ties.sentence(), f"no claim against the floor is made: {self.rows[0].refusal}"]
         beat = "no configuration is shown to beat the floor"
         if self.n_beat_floor:
             beat = f"{self.n_beat_floor} of {len(self.rows)} configurations are better than the floor"
@@ -112,13 +115,15 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     scored = {name: Scored.from_predictions(run.run.predictions, "cv") for name, run in trusted.items()}
     strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
     weights = bootstrap.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
-    intervals, claims = [], []
+    intervals, claims, refusals = [], [], []
     for each in ties.ranking:
         run = trusted[each.candidate.name]
         dependence = run.results["fold_dependence"]
         interval = bootstrap.weighted_intervals(scored[run.name], weights, dependence, (metric,))[metric]
         intervals.append(interval)
         claims.append(claim_against_floor(run.run.predictions, metric, selected_from=run.run.selected_from))
+        refusals.append(refusal(claims[-1], run.results["audit"]["verdict"]))
     marks = [audit_mark(trusted[each.candidate.name].results["audit"]) for each in ties.ranking]
     adjusted = statistics.holm(np.array([claim.p_value if claim else 1.0 for claim in claims])).tolist()
-    return Comparison(ties, tuple(map(ComparedRun, ties.ranking, intervals, claims, adjusted, marks)), leaking)
+    rows = map(ComparedRun, ties.ranking, intervals, claims, adjusted, marks, refusals)
+    return Comparison(ties, tuple(rows), leaking)

@@ -81,6 +81,14 @@ def test_the_comparison_of_a_sweep(sweep: Path) -> None:
     assert found.sentences()[1].startswith("3 of 4 configurations are better than the floor")
 
 
+def test_nothing_is_better_where_groups_are_unknown(sweep: Path) -> None:
+    for path in (sweep / "runs").glob("*/results.json"):
+        edit_json(path, audit={**json.loads(path.read_text())["audit"], "verdict": "UNCHECKED"})
+    found = compare(runs_of([sweep]), replicates=50)
+    assert found.to_frame()["beats_floor"].null_count() == len(GRID)
+    assert found.sentences()[1] == "no claim against the floor is made: groups are unknown"
+
+
 def test_two_copies_never_differ_whatever_the_order_of_rows(sweep: Path) -> None:
     copied = RunFolder(Path(shutil.copytree(sweep / "runs" / "strong", sweep / "runs" / "strong_again")))
     for path in (copied.predictions, copied.folds):
