@@ -167,6 +167,5 @@ def test_the_command(sweep: Path) -> None:
     found = json.loads(done.stdout)
     assert {each["run"] for each in found["configurations"]} == set(GRID)
     assert found["simplest_tied"] in GRID
-    shown = fvc("compare", sweep)
-    assert "configurations tie with the best" in shown.stdout
+    assert "configurations tie with the best" in fvc("compare", sweep).stdout
     assert fvc("compare", sweep / "nothing").returncode == 2
