@@ -192,9 +192,8 @@ def test_stages_leave_their_tables_and_a_run(chain: tuple[Airflow, Path]) -> Non
     results = read_json(trained.results)
     assert (results["parameters"]["penalty"], results["parameters"]["C"]) == ("l1", 0.25)
     assert (results["data"]["rows"], results["data"]["groups"]) == (24, 12)
-    assert any(
-        name.startswith("stage4_") for name in results["data"]["features"] + results["data"]["constant_features"]
-    )
+    names = results["data"]["features"] + results["data"]["constant_features"]
+    assert any(name.startswith("stage4_") for name in names)
 
 
 def test_nothing_in_a_name_was_run(chain: tuple[Airflow, Path]) -> None:

@@ -46,8 +46,7 @@ def test_names_and_texts_that_mlflow_takes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "expected"),
-    [("done", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED"), ("lost", "KILLED")],
+    ("state", "expected"), [("done", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED"), ("lost", "KILLED")]
 )
 def test_endings(state: str, expected: str) -> None:
     found = ending_of({"state": state, "reason": "ValueError", "message": "boom", "attempt": 3, **TIMES})

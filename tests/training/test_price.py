@@ -79,7 +79,7 @@ def test_no_price_without_groups_of_several_rows(compose_config: Compose, overri
 def test_nothing_else_depends_on_it(compose_config: Compose, tmp_path: Path) -> None:
     folders = {}
     for price_is in ("true", "false"):
-        config = compose_config(f"audit.price={price_is}", "cv=nested", "threshold=f1")
+        config = compose_config(f"audit.price={price_is}", "cv=nested", "cv.c_grid=[0.1,1]", "threshold=f1")
         folder = folders[price_is] = RunFolder(tmp_path / price_is)
         folder.path.mkdir()
         write_result(folder, run(config, signal_dataset()))

@@ -171,10 +171,8 @@ def test_an_unknown_metric_and_an_unfinished_sweep(sweep: Path) -> None:
 
 
 def test_the_command(sweep: Path) -> None:
-    done = succeeded(fvc("compare", sweep, "--json"))
-    found = json.loads(done.stdout)
+    found = json.loads(succeeded(fvc("compare", sweep, "--json")).stdout)
     assert {each["run"] for each in found["configurations"]} == set(GRID)
     assert found["simplest_tied"] in GRID
-    shown = fvc("compare", sweep)
-    assert "configurations tie with the best" in shown.stdout
+    assert "configurations tie with the best" in fvc("compare", sweep).stdout
     assert fvc("compare", sweep / "nothing").returncode == 2
