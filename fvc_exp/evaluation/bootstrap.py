@@ -227,7 +227,8 @@ def interval_of(name: str, estimate: float, drawn: Array, dependence: float, cou
         low, high = _loss_limits(estimate, error, counts)
     else:
         width = highest - lowest
-        freedom = counts.effective - 2 if name == "average_precision" else np.inf
+        fewest = min(counts.effective - 2, counts.reals - 1, counts.fakes - 1)
+        freedom = fewest if name == "average_precision" else np.inf
         limits = _share_limits((estimate - lowest) / width, error / width, counts.effective, freedom)
         low, high = (lowest + width * limit for limit in limits)
     return Interval(estimate, max(min(low, estimate), lowest), min(max(high, estimate), highest), error, LEVEL)
