@@ -119,7 +119,8 @@ class DataConfig:
     ``path`` is one table with labels and features. ``columns`` are names and patterns (``dct_*``) of the columns to
     learn from; none means all. ``label``, ``key`` and ``group`` name columns that are not called as usual, ``positive``
     the labels that mean fake; the last two are a name or a list of names, and lists when they are checked. All of these
-    have defaults, so that folders from before there was a choice can still be read.
+    have defaults, so that folders from before there was a choice can still be read. ``made`` is the folder of what is
+    made from the videos, if not ``root``; with ``prepare``, and if it is not named, one below ``outputs``.
     """
 
     name: str
@@ -142,6 +143,7 @@ class DataConfig:
     key: str | None = None
     group: Any = field(default_factory=list)
     positive: Any = field(default_factory=list)
+    made: str | None = None
 
     def table(self, table: Table) -> str | None:
         """The configured path of a feature table, or None where the data set has none."""

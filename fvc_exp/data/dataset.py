@@ -122,7 +122,8 @@ def _read_one_table(data: DataConfig, path: str) -> _Joined:
     )
     about = [name for name in columns.SLICE_SOURCES if name in table.columns and name not in features.frame.columns]
     rows = features.frame.with_columns(labels, *table.select(*found.groups, *about))
-    note = f"{source.name}: labels from {found.label!r}, rows named by {found.key or 'their number, from 1'!r}"
+    named = repr(found.key) if found.key else "their number, from 1"
+    note = f"{source.name}: labels from {found.label!r}, rows named by {named}"
     matched = pl.repeat(True, len(table), eager=True)
     read = {Table.table.value: features}
     return _Joined(rows.sort(columns.KEY), matched, read, source, found, (note,))

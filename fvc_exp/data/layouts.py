@@ -64,7 +64,9 @@ def _require_classes(folder: Path, layout: Layout, *, has_videos: bool) -> None:
             f"{folder}: {why} is labelled: move them into folders real and fake, or have the word real or fake in each "
             "name, or write a table with video_path,label and name it: data.videos=TABLE"
         )
-    if absent := set(columns.CLASSES) - there:
+    empty = {part.name.lower() for part in folder.iterdir() if part.is_dir()} & columns.LABEL_WORDS.keys()
+    there_or_empty = there | {columns.CLASSES[columns.LABEL_WORDS[word]] for word in empty}
+    if absent := set(columns.CLASSES) - there_or_empty:
         raise DataError(
             f"{folder}: taken as {layout.name}, it has {len(layout.videos)} videos, all {there.pop()!r}; "
             f"{absent.pop()!r} is missing"

@@ -11,11 +11,13 @@ from rich.console import Console
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, Stage, Table
+from fvc_exp.data import columns, roles
 from fvc_exp.data.manifest import read_manifest
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
 from fvc_exp.stages import copies, features, runner, tasks
+from fvc_exp.stages.table_store import fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +40,42 @@ def print_stage(console: Console, name: str, summaries: Mapping[str, runner.Stag
         )
 
 
-def with_demo(config: Config, show: ShowProgress) -> Config:
-    """The configuration with the data root at the demo corpus, made now if it is not there; others as they are."""
+def with_place(config: Config, show: ShowProgress) -> Config:
+    """The configuration with the places of what is made from its videos.
+
+    The demo corpus is made now if it is not there. What is made from a user's videos lies in ``data.made``, or in a
+    folder below ``outputs/data`` that belongs to the folder of the videos and to their names, labels and groups.
+    """
     data = config.data
-    if data.demo is None:
+    if data.demo is not None:
+        with show("demo corpus") as on_progress:
+            folder = ensure_demo(Path(data.root), data.demo, workers=config.video.workers, on_progress=on_progress)
+        return replace(config, data=replace(data, root=str(folder)))
+    if not data.prepare:
         return config
-    with show("demo corpus") as on_progress:
-        folder = ensure_demo(Path(data.root), data.demo, workers=config.video.workers, on_progress=on_progress)
-    return replace(config, data=replace(data, root=str(folder)))
+    videos = _read_manifest(config)
+    made = _make_place(Path(config.outputs), Path(data.root), videos) if data.made is None else Path(data.made)
+    made = made.absolute()
+    files.write_bytes(made / f"{INPUT_METADATA}.parquet", tables.parquet_bytes(videos))
+    # The columns of these tables have the usual names.
+    ready = replace(data, made=str(made), label=None, key=None, group=[], positive=[])
+    for name in ("scaled_metadata", *(f"features_{table.name}" for table in Table if table is not Table.table)):
+        if (path := getattr(data, name)) is not None:
+            setattr(ready, name, str(made / path))
+    return replace(config, data=ready)
+
+
+def _make_place(outputs: Path, root: Path, videos: pl.DataFrame) -> Path:
+    """The folder for these videos; a new one begins with the features of the folder's earlier list of videos."""
+    parent = outputs / "data" / tasks.file_stem(str(root.resolve()))
+    place = parent / fingerprint(videos=videos.write_csv())
+    if not place.is_dir():
+        earlier = max(parent.glob("*/"), key=lambda path: path.stat().st_mtime_ns, default=None)
+        known = earlier.glob("features_*.parquet") if earlier else ()
+        place.mkdir(parents=True, exist_ok=True)
+        for table in known:
+            files.write_bytes(place / table.name, table.read_bytes())
+    return place
 
 
 def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping[str, runner.StageSummary]:
@@ -61,25 +91,31 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
 
 
 def _augment(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    videos, root = _inputs(config), Path(config.data.root)
-    return [copies.run_augment(videos, root=root, video=config.video, seed=config.seed, options=options)]
+    root, made = _places(config)
+    summary = copies.run_augment(
+        _inputs(config), root=root, made=made, video=config.video, seed=config.seed, options=options
+    )
+    return [summary]
 
 
 def _features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-    root = Path(config.data.root)
-    return features.run_features(_videos(config), chosen, root=root, video=config.video, options=options).values()
+    root, made = _places(config)
+    found = features.run_features(_videos(config), chosen, root=root, made=made, video=config.video, options=options)
+    return found.values()
 
 
 def _scale(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    return [copies.run_scale(_videos(config), root=Path(config.data.root), video=config.video, options=options)]
+    root, made = _places(config)
+    return [copies.run_scale(_videos(config), root=root, made=made, video=config.video, options=options)]
 
 
 def _scaled_features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
-    root = Path(config.data.root)
-    scaled = _read(root / f"{tasks.SCALED}.parquet", "stage=scale writes it")
-    return features.run_scaled_features(scaled, chosen, root=root, video=config.video, options=options).values()
+    root, made = _places(config)
+    scaled = _read(made / f"{tasks.SCALED}.parquet", "stage=scale writes it")
+    found = features.run_scaled_features(scaled, chosen, root=root, made=made, video=config.video, options=options)
+    return found.values()
 
 
 # The stages before training, in their order.
@@ -94,9 +130,8 @@ VIDEO_STAGES = tuple(_STAGES)
 
 def prepare_training(config: Config, show: ShowProgress) -> None:
     """Make the tables that training reads and that follow from the videos alone."""
-    if config.data.scaled_metadata == INPUT_METADATA:
-        path = Path(config.data.root) / f"{INPUT_METADATA}.parquet"
-        files.write_atomic(path, _inputs(config).write_parquet)
+    source = Path(config.data.root) / str(config.data.videos)
+    columns.two_class_codes(_inputs(config)[columns.LABEL], source)  # before minutes of measuring
     if _tables(config, scaled=False):
         run_video_stage(config, Stage.features, show)
     if _tables(config, scaled=True):
@@ -104,11 +139,23 @@ def prepare_training(config: Config, show: ShowProgress) -> None:
         run_video_stage(config, Stage.scaled_features, show)
 
 
+def _places(config: Config) -> tuple[Path, Path]:
+    """The folders of the videos, and of what is made from them."""
+    return Path(config.data.root), Path(config.data.made or config.data.root)
+
+
 def _inputs(config: Config) -> pl.DataFrame:
-    """The videos that the user named."""
-    if config.data.videos is None:
-        raise DataError(f"data={config.data.name} names no videos: set data.videos to a table or folder in data.root")
-    manifest = read_manifest(Path(config.data.root), config.data.videos)
+    """The videos that the user named; their table lies in the place that ``with_place`` made."""
+    if config.data.prepare and config.data.made is not None:
+        return _read(Path(config.data.made) / f"{INPUT_METADATA}.parquet", "a run with data=videos writes it")
+    return _read_manifest(config)
+
+
+def _read_manifest(config: Config) -> pl.DataFrame:
+    data = config.data
+    if data.videos is None:
+        raise DataError(f"data={data.name} names no videos: set data.videos to a table or folder in data.root")
+    manifest = read_manifest(Path(data.root), data.videos, wanted=roles.Wanted.of(data))
     for what, count in manifest.counts.items():
         log.debug("%s: %s: %d", manifest.source, what, count)
     return manifest.videos
@@ -116,7 +163,8 @@ def _inputs(config: Config) -> pl.DataFrame:
 
 def _videos(config: Config) -> pl.DataFrame:
     """What stages 2 and 3 work on: the table of stage 1 where there is one, else the input videos."""
-    augmented = Path(config.data.root) / f"{tasks.AUGMENTED}.parquet"
+    made = _places(config)[1]
+    augmented = made / f"{tasks.AUGMENTED}.parquet"
     return _read(augmented, "stage=augment writes it") if augmented.exists() else _inputs(config)
 
 
