@@ -266,12 +266,12 @@ def lay_out(folder: Path, names: list[str], clips: list[Path]) -> None:
     for number, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(clips[number % len(clips)], folder / name)
-    if names[0].startswith("part/"):
+    if names and names[0].startswith("part/"):
         fakes = dict(zip("efgh", "abcd", strict=True))
         rows = {f"{name}.mp4": {"label": "FAKE", "original": f"{fakes[name]}.mp4"} for name in fakes}
         reals = {f"{name}.mp4": {"label": "REAL", "split": "train", "original": None} for name in "abcd"}
         (folder / "part" / "metadata.json").write_text(json.dumps(rows | reals))
-    if names[0] == "0.mp4":
+    if names and names[0] == "0.mp4":
         who = {"Filename": names, "Class": ["real", "fake"] * 4, "who": [f"w{row // 2}" for row in range(8)]}
         pl.DataFrame(who).write_csv(folder / "list.csv")
 
@@ -293,7 +293,7 @@ def test_folders_of_videos_as_they_are_on_disk(
 def test_an_added_video_is_measured_alone_and_nothing_twice(mine: Path, clips: list[Path]) -> None:
     names = [f"{label}/{number}.mp4" for label in ("real", "fake") for number in range(4)]
     counts = []
-    for some in (names[1:], names[1:], names):
+    for some in (names[1:], [], names[:1]):
         lay_out(mine, some, clips)
         code, printed = typed(mine, "data=videos", "data.root=mine", "stage=features")
         assert code == 0, printed
