@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -155,18 +156,7 @@ def _scan_csv(source: Path, head: str, is_text: Callable[[str], bool] | None) ->
     separator = max(_SEPARATORS, key=unquoted.count)  # the comma where there is none at all
     decimal_comma = separator == ";" and _DECIMAL_COMMA.search(rows) is not None
 
-    def scan(rows: int | None, texts: dict[str, type[pl.String]] | None = None) -> pl.LazyFrame:
-        return pl.scan_csv(
-            source,
-            separator=separator,
-            decimal_comma=decimal_comma,
-            schema_overrides=texts,
-            glob=False,
-            infer_schema_length=rows,
-            null_values=list(NULL_WORDS),
-        )
-
-    if is_text is None:
-        return scan(None)
-    names = scan(0).collect_schema().names()
-    return scan(None, {name: pl.String for name in names if is_text(name)})
+    options: dict[str, Any] = {"separator": separator, "decimal_comma": decimal_comma, "null_values": list(NULL_WORDS)}
+    names = pl.scan_csv(source, infer_schema_length=0, glob=False, **options).collect_schema().names()
+    texts = {name: pl.String for name in names if is_text and is_text(name)}
+    return pl.scan_csv(source, infer_schema_length=None, glob=False, schema_overrides=texts, **options)

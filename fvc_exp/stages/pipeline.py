@@ -91,31 +91,25 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
 
 
 def _augment(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    root, made = _places(config)
-    summary = copies.run_augment(
-        _inputs(config), root=root, made=made, video=config.video, seed=config.seed, options=options
-    )
-    return [summary]
+    places, video = _places(config), config.video
+    return [copies.run_augment(_inputs(config), **places, video=video, seed=config.seed, options=options)]
 
 
 def _features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-    root, made = _places(config)
-    found = features.run_features(_videos(config), chosen, root=root, made=made, video=config.video, options=options)
-    return found.values()
+    places, video = _places(config), config.video
+    return features.run_features(_videos(config), chosen, **places, video=video, options=options).values()
 
 
 def _scale(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    root, made = _places(config)
-    return [copies.run_scale(_videos(config), root=root, made=made, video=config.video, options=options)]
+    return [copies.run_scale(_videos(config), **_places(config), video=config.video, options=options)]
 
 
 def _scaled_features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
-    root, made = _places(config)
-    scaled = _read(made / f"{tasks.SCALED}.parquet", "stage=scale writes it")
-    found = features.run_scaled_features(scaled, chosen, root=root, made=made, video=config.video, options=options)
-    return found.values()
+    places, video = _places(config), config.video
+    scaled = _read(places["made"] / f"{tasks.SCALED}.parquet", "stage=scale writes it")
+    return features.run_scaled_features(scaled, chosen, **places, video=video, options=options).values()
 
 
 # The stages before training, in their order.
@@ -139,9 +133,9 @@ def prepare_training(config: Config, show: ShowProgress) -> None:
         run_video_stage(config, Stage.scaled_features, show)
 
 
-def _places(config: Config) -> tuple[Path, Path]:
+def _places(config: Config) -> dict[str, Path]:
     """The folders of the videos, and of what is made from them."""
-    return Path(config.data.root), Path(config.data.made or config.data.root)
+    return {"root": Path(config.data.root), "made": Path(config.data.made or config.data.root)}
 
 
 def _inputs(config: Config) -> pl.DataFrame:
@@ -163,8 +157,7 @@ def _read_manifest(config: Config) -> pl.DataFrame:
 
 def _videos(config: Config) -> pl.DataFrame:
     """What stages 2 and 3 work on: the table of stage 1 where there is one, else the input videos."""
-    made = _places(config)[1]
-    augmented = made / f"{tasks.AUGMENTED}.parquet"
+    augmented = _places(config)["made"] / f"{tasks.AUGMENTED}.parquet"
     return _read(augmented, "stage=augment writes it") if augmented.exists() else _inputs(config)
 
 
