@@ -54,13 +54,17 @@ class Stage(Enum):
 
 
 class Table(Enum):
-    """The feature tables; the value is the prefix that their columns carry in a Dataset."""
+    """The feature tables; the value is the prefix that their columns carry in a Dataset.
+
+    ``table`` is the one of ``data.path``, which holds labels, too.
+    """
 
     stage2 = "stage2_"
     stage4 = "stage4_"
     forensic = "forensic_"
     original_stage2 = "original2_"
     original_stage4 = "original4_"
+    table = ""
 
 
 class Calibration(Enum):
@@ -104,10 +108,13 @@ class DemoConfig:
 
 @dataclass
 class DataConfig:
-    """Where videos and tables lie. Relative paths are below ``root``.
+    """Where videos and tables lie, and which columns to take. Relative paths are below ``root``.
 
-    ``columns`` are names and patterns (``dct_*``) of the columns to learn from; none means all. It has a default, so
-    that folders from before there was a choice can still be read.
+    ``path`` is one table with labels and features. ``columns`` are names and patterns (``dct_*``) of the columns to
+    learn from; none means all. ``label``, ``key`` and ``group`` name columns that are not called as usual, ``positive``
+    the labels that mean fake; the last two are a name or a list of names, and lists when they are checked. All of these
+    have defaults, so that folders from before there was a choice can still be read. ``made`` is the folder of what is
+    made from the videos, if not ``root``; with ``prepare``, and if it is not named, one below ``outputs``.
     """
 
     name: str
@@ -125,9 +132,17 @@ class DataConfig:
     num_shards: int
     demo: DemoConfig | None
     columns: list[str] = field(default_factory=list)
+    path: str | None = None
+    label: str | None = None
+    key: str | None = None
+    group: Any = field(default_factory=list)
+    positive: Any = field(default_factory=list)
+    made: str | None = None
 
     def table(self, table: Table) -> str | None:
         """The configured path of a feature table, or None where the data set has none."""
+        if table is Table.table:
+            return self.path
         return cast("str | None", getattr(self, f"features_{table.name}"))
 
 

@@ -20,6 +20,7 @@ from fvc_exp.config.schema import (
     Search,
     Solver,
     Stage,
+    Table,
     Tracker,
     VideoConfig,
 )
@@ -64,16 +65,25 @@ def to_typed(composed: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error)) from error
     config = cast(Config, typed)
+    data = config.data
+    data.root, data.group, data.positive = data.root or ".", _texts(data.group), _texts(data.positive)
     if problems := list(_range_problems(config)):
         raise ConfigError("; ".join(problems))
     config.threshold = str(fixed_threshold(config) or config.threshold)  # .50 is 0.5
     config.class_weight = _class_weights(config.class_weight)
     _check_pair(config.penalty.name, config.solver.name)
+    _check_data(config)
     _check_cv(config)
     _check_search(config)
     if config.stage is Stage.all:
         config.data.scaled_metadata = SCALED_METADATA
     return config
+
+
+def _texts(value: object) -> list[str]:
+    """One name or a list of them; an empty one or null is none."""
+    values = value if isinstance(value, list) else [] if value in (None, "") else [value]
+    return [str(each) for each in values]
 
 
 def _has_keys_of(schema: object, value: object) -> bool:
@@ -130,6 +140,7 @@ def _number_rules(config: Config) -> list[Rule]:
         ("data.max_unmatched", data.max_unmatched, 0 <= data.max_unmatched < 1, "a share of at least 0, below 1"),
         ("data.columns", data.columns, all(map(str.strip, data.columns)),
          "a list of names and patterns, none of them empty"),
+        ("data.group", data.group, all(map(str.strip, data.group)), "a name or a list of names, none of them empty"),
         ("data.num_shards", data.num_shards, data.num_shards >= 1, "an integer of at least 1"),
         ("data.shard", data.shard, 0 <= data.shard < max(data.num_shards, 1),
          f"an integer from 0 to data.num_shards - 1 = {data.num_shards - 1}"),
@@ -189,6 +200,17 @@ def _check_pair(penalty: Penalty, solver: Solver) -> None:
         f"solver={'|'.join(('auto', *LEGAL_SOLVERS[penalty]))}, and solver={solver.value} allows "
         f"penalty={'|'.join(penalties)}"
     )
+
+
+def _check_data(config: Config) -> None:
+    data, tables = config.data, config.features.tables
+    if data.path is None and Table.table in tables:
+        raise ConfigError("data=table needs data.path=FILE, the table with labels and features")
+    if data.path is not None and tables != [Table.table]:
+        raise IncompatibleError(
+            f"features={config.features.name} does not fit data.path={data.path}: the features are the columns of that "
+            "table; use data=table without features, and data.columns=[NAME,PATTERN*] to choose among them"
+        )
 
 
 def _check_cv(config: Config) -> None:

@@ -4,7 +4,7 @@ Every error names the file, the column, the row and the value.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -14,8 +14,6 @@ from fvc_exp.errors import DataError, shown_names
 KEY, LABEL = "video_path", "label"
 
 GROUP_COLUMNS = ("group", "cascade_id", "dup_group", "original_video", "original", "video_id")  # in any case
-
-_ORIGINALS = ("original_video", "original")  # which video it was made from; of an original itself they may be empty
 
 CLASSES = ("real", "fake")
 
@@ -28,7 +26,12 @@ SLICE_SOURCES = (PLATFORM, MANIPULATION, RESOLUTION, "video_url", "width", "heig
 
 Slices = dict[str, tuple[str | None, ...]]
 
-_LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+LABEL_WORDS = {
+    **dict.fromkeys(("real", "original", "pristine", "bonafide", "bona-fide", "genuine", "authentic"), 0),
+    **dict.fromkeys(("fake", "manipulated", "spoof", "spoofed", "forged", "forgery", "deepfake"), 1),
+}
+_CODES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "-1": 0, "-1.0": 0, "false": 0, "true": 1}
+_OF_REAL = re.compile(r"(is[_ -]?)?(real|original|pristine|bona[_ -]?fide|genuine|authentic)")
 
 _HOSTS = {
     "youtube": r"youtube\.com|youtu\.be",
@@ -43,7 +46,7 @@ _LARGEST = 1e150  # its square, summed over 100 million rows, is still a number
 _HIGHEST_BAND = "1080p and above"
 
 
-def require_columns(names: Sequence[str], found: Sequence[str], source: Path) -> None:
+def require_columns(names: Sequence[str], found: Sequence[str], source: Path, hint: str = "") -> None:
     """Do nothing if a table has all of these columns.
 
     Raises:
@@ -51,7 +54,7 @@ def require_columns(names: Sequence[str], found: Sequence[str], source: Path) ->
     """
     for name in names:
         if name not in found:
-            raise DataError(f"{source}: column {name!r} is missing; the table has {shown_names(name, found)}")
+            raise DataError(f"{source}: column {name!r} is missing; the table has {shown_names(name, found)}{hint}")
 
 
 def require_values(column: pl.Series, source: Path) -> None:
@@ -80,25 +83,46 @@ def require_videos(videos: pl.Series, source: Path) -> None:
         )
 
 
-def label_codes(column: pl.Series, source: Path) -> pl.Series:
-    """Labels as 0 (real) and 1 (fake).
+def label_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -> pl.Series:
+    """Labels as 0 (real) and 1 (fake). With ``positive`` these values are fake, in any case, and all others real.
 
     Raises:
-        DataError: a value is no label.
+        DataError: a value is missing or no label, -1 stands beside 0, a value of ``positive`` is not in the column, or
+            the column is called like what is real and holds 0 and 1.
     """
-    texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-    codes = texts.replace_strict(_LABELS, default=None, return_dtype=pl.Int64)
-    refuse_values(codes.is_null(), column, source, "is not a label; allowed are real/fake or 0/1 (1 = fake)")
+    texts = column.cast(pl.String).str.strip_chars().str.to_lowercase().replace("", None)
+    found = texts.unique().drop_nulls().sort().to_list()
+    if positive:
+        return _codes_of(texts, found, column, source, {each.strip().lower() for each in positive})
+    if _OF_REAL.fullmatch(column.name.lower()) and set(found) <= _CODES.keys():
+        raise DataError(
+            f"{source}: column {column.name!r}: its name says that 1 may be real; say which value is fake: "
+            f"data.positive={found[0] if found else 0}"
+        )
+    codes = texts.replace_strict({**LABEL_WORDS, **_CODES}, default=None, return_dtype=pl.Int64)
+    is_three = {float(each) for each in found if each in _CODES and each not in ("false", "true")} == {-1, 0, 1}
+    why = "is not a label; allowed are real/fake or 0/1 (1 = fake)"
+    if len(found) == len(CLASSES):
+        why += f"; if fakes are {found[0]!r}: data.positive={found[0]}"
+    refuse_values(codes.is_null() | (texts.is_in(["-1", "-1.0"]) & is_three), column, source, why)
     return codes
 
 
-def two_class_codes(column: pl.Series, source: Path) -> pl.Series:
+def _codes_of(texts: pl.Series, found: list[str], column: pl.Series, source: Path, positive: set[str]) -> pl.Series:
+    if absent := positive - set(found):
+        shown = ", ".join(map(repr, found[:10]))
+        raise DataError(f"{source}: column {column.name!r}: data.positive={min(absent)} is no value; there are {shown}")
+    refuse_values(texts.is_null(), column, source, "is not a label; the value is missing")
+    return texts.is_in(list(positive)).cast(pl.Int64).alias(column.name)
+
+
+def two_class_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -> pl.Series:
     """``label_codes`` of a table to learn from or to judge.
 
     Raises:
         DataError: a value is no label, or all are of one class.
     """
-    codes = label_codes(column, source)
+    codes = label_codes(column, source, positive)
     if codes.n_unique() == 1:
         label = CLASSES[codes[0]]
         raise DataError(f"{source}: column {codes.name!r}: every row is {label!r}; two classes are needed")
@@ -116,58 +140,6 @@ def refuse_values(wrong: pl.Series, column: pl.Series, source: Path, why: str, v
 def group_columns(names: Sequence[str]) -> list[str]:
     """The columns of a table that are named like ``GROUP_COLUMNS``, in their order."""
     return [name for known in GROUP_COLUMNS for name in names if name.lower() == known]
-
-
-def find_groups(table: pl.DataFrame, source: Path) -> tuple[str | None, pl.Series, tuple[str, ...]]:
-    """The first group column in which two videos are together, the group of each video as text, and notes.
-
-    Without such a column it is None, and each video is its own group.
-
-    Raises:
-        DataError: a video has no group.
-    """
-    notes: list[str] = []
-    for column in group_columns(table.columns):
-        groups = _read_groups(table, column, source)
-        if groups.n_unique() < len(groups):
-            return column, groups, tuple(notes)
-        notes.append(f"column {column!r} names no groups: it has a different value in every row")
-    return None, table[KEY], tuple(notes)
-
-
-def _read_groups(table: pl.DataFrame, column: str, source: Path) -> pl.Series:
-    groups = table[column].cast(pl.String).str.strip_chars().replace("", None)
-    if column.lower() in _ORIGINALS:
-        has_folders = groups.str.contains("/", literal=True).any()
-        groups = groups.fill_null(table[KEY] if has_folders else table[KEY].str.split("/").list.last())
-    if (missing := groups.is_null()).any():
-        name = table.filter(missing)[KEY][0]
-        raise DataError(
-            f"{source}: column {column!r}: video {name!r} has no group; give every row one, or drop the column"
-        )
-    return groups
-
-
-def merge_groups(links: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The new name of each group: the first, in natural order, of all that are connected to it.
-
-    ``links`` are pairs of a group and something in it. Groups that hold the same thing are connected.
-    """
-    from scipy.cluster.hierarchy import DisjointSet  # slow to import, and rarely needed
-
-    merged, first = DisjointSet(), dict[str, str]()
-    for group, member in links:
-        merged.add(group)
-        merged.merge(group, first.setdefault(member, group))
-    names = ((min(subset, key=_natural), subset) for subset in merged.subsets())
-    return {group: name for name, subset in names for group in subset}
-
-
-def join_equal_files(groups: pl.Series, content: pl.Series) -> pl.Series:
-    """The groups with those made one that hold files of equal content (a hash per video, or null)."""
-    is_copy = content.is_duplicated() & content.is_not_null()
-    links = zip(groups.filter(is_copy), content.filter(is_copy), strict=True)
-    return groups.replace(merge_groups(links)) if is_copy.any() else groups
 
 
 def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:
@@ -202,11 +174,6 @@ def find_slices(frame: pl.DataFrame) -> Slices:
     elif {"width", "height"} <= set(frame.columns):
         found[RESOLUTION] = _band(frame)
     return {name: tuple(values) for name, values in found.items() if values.drop_nulls().len()}
-
-
-def _natural(name: str) -> tuple[tuple[int, str], ...]:
-    """Sort key that puts f9 before f10."""
-    return tuple((int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", name))
 
 
 def _first_row(mask: pl.Series) -> int:

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from fvc_exp._typing import Array, Indices, Mask
-from fvc_exp.config.schema import DataConfig, FeaturesConfig
-from fvc_exp.data import columns
-from fvc_exp.data.feature_table import NOT_CHOSEN, FeatureTable, is_chosen, read_feature_table
+from fvc_exp.config.schema import DataConfig, FeaturesConfig, Table
+from fvc_exp.data import columns, grouping, roles
+from fvc_exp.data.feature_table import NOT_CHOSEN, FeatureTable, find_features, is_chosen, read_feature_table
 from fvc_exp.errors import DataError, shown_names
 from fvc_exp.io import tables
 
@@ -69,14 +69,71 @@ class Dataset:
 
 
 def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
-    """Join the metadata with the configured feature tables on ``video_path``.
+    """The one table of ``data.path``, or the metadata joined with the configured feature tables on ``video_path``.
 
     Raises:
         DataError: a file or column is missing, no feature is numeric, a label is not binary, only one class is there,
             a video is repeated, too many rows have no features, or a value is infinite. Names file, column and row.
     """
-    metadata_path = Path(data.root) / data.scaled_metadata
-    joined = _read_metadata(metadata_path)
+    joined = _join_tables(data, features) if data.path is None else _read_one_table(data, data.path)
+    read = joined.read
+    ignored = {name: why for found in read.values() for name, why in found.ignored.items()}
+    _require_matches(data.columns, read, ignored)
+    kept = _without_unmatched(joined, data.max_unmatched)
+    dataset = _to_dataset(kept, [name for found in read.values() for name in found.names], joined)
+    return replace(
+        dataset,
+        unmatched=tuple(joined.frame.filter(~joined.matched)[columns.KEY]),
+        feature_versions=tuple(sorted(frozenset().union(*(found.versions for found in read.values())))),
+        ignored_columns=ignored,
+        notes=(*(note for found in read.values() for note in found.notes), *joined.notes, *dataset.notes),
+    )
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """The rows of all tables, which of them have features, what each table gave, and what the columns are for."""
+
+    frame: pl.DataFrame
+    matched: pl.Series
+    read: Mapping[str, FeatureTable]
+    source: Path
+    roles: roles.Roles
+    notes: tuple[str, ...] = ()
+
+
+def _read_one_table(data: DataConfig, path: str) -> _Joined:
+    wanted = roles.Wanted.of(data)
+    lazy, source = tables.scan_table(Path(data.root) / path, wanted.is_text)
+    found = roles.find_roles(lazy, source, wanted)
+    table = tables.collect(lazy, source)
+    _require_rows(table, source)
+    if found.key:
+        keys = roles.read_keys(table[found.key], source)
+    else:  # in the order of the table, as text
+        keys = pl.int_range(1, len(table) + 1, eager=True).cast(pl.String).str.zfill(len(str(len(table))))
+        keys = keys.alias(columns.KEY)
+    labels = columns.two_class_codes(table[found.label], source, data.positive).alias(columns.LABEL)
+    known = {found.label: "is the label", **dict.fromkeys(found.groups, "names groups")}
+    features = find_features(
+        table.drop(found.key or (), columns.KEY, strict=False).lazy(),
+        *(keys, source, Table.table.value, data.columns, pl.DataFrame([keys, labels])),
+        known,
+    )
+    about = [name for name in columns.SLICE_SOURCES if name in table.columns and name not in features.frame.columns]
+    rows = features.frame.with_columns(labels, *table.select(*found.groups, *about))
+    named = repr(found.key) if found.key else "their number, from 1"
+    note = f"{source.name}: labels from {found.label!r}, rows named by {named}"
+    matched = pl.repeat(True, len(table), eager=True)
+    read = {Table.table.value: features}
+    return _Joined(rows.sort(columns.KEY), matched, read, source, found, (note,))
+
+
+def _join_tables(data: DataConfig, features: FeaturesConfig) -> _Joined:
+    root = Path(data.root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; set data.root=FOLDER")
+    joined, source, found_roles = _read_metadata(root / data.scaled_metadata, data)
     labels = joined.select(columns.KEY, columns.LABEL)
     matched = pl.repeat(True, len(joined), eager=True)
     read: dict[str, FeatureTable] = {}
@@ -87,24 +144,14 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
                 f"features={features.name} needs the table data.features_{table.name}, "
                 f"but data={data.name} has none: set data.features_{table.name}=PATH or choose other features"
             )
-        found = read_feature_table(Path(data.root) / configured, table.value, data.columns, labels)
+        found = read_feature_table(root / configured, table.value, data.columns, labels, key=data.key, root=root)
         read[table.value] = found
         # What the metadata or an earlier table says of the video itself comes first.
         known = [name for name in columns.SLICE_SOURCES if name in joined.columns and name in found.frame.columns]
         joined = joined.join(found.frame.drop(known), on=columns.KEY, how="left", maintain_order="left")
         if found.names:  # a video that could not be measured has a row without any value: as good as no row
             matched &= joined.select(pl.any_horizontal(pl.col(list(found.names)).is_not_null())).to_series()
-    ignored = {name: why for found in read.values() for name, why in found.ignored.items()}
-    _require_matches(data.columns, read, ignored)
-    kept = _without_unmatched(joined, matched, data.max_unmatched, metadata_path)
-    dataset = _to_dataset(kept, [name for found in read.values() for name in found.names], metadata_path)
-    return replace(
-        dataset,
-        unmatched=tuple(joined.filter(~matched)[columns.KEY]),
-        feature_versions=tuple(sorted(frozenset().union(*(found.versions for found in read.values())))),
-        ignored_columns=ignored,
-        notes=(*(note for found in read.values() for note in found.notes), *dataset.notes),
-    )
+    return _Joined(joined, matched, read, source, found_roles)
 
 
 def _require_matches(patterns: Sequence[str], read: Mapping[str, FeatureTable], ignored: Mapping[str, str]) -> None:
@@ -119,33 +166,44 @@ def _require_matches(patterns: Sequence[str], read: Mapping[str, FeatureTable], 
             raise DataError(f"data.columns: {pattern!r} matches no column to learn from; the tables have {listed}")
 
 
-def _read_metadata(path: Path) -> pl.DataFrame:
-    frame, source = tables.scan_table(path)
-    names = frame.collect_schema().names()
-    columns.require_columns((columns.KEY, columns.LABEL), names, source)
-    known = [name for name in (columns.LABEL, *columns.SLICE_SOURCES) if name in names]
-    metadata = tables.collect(
-        frame.select(pl.col(columns.KEY).cast(pl.String), *known, *columns.group_columns(names)), source
-    )
-    if metadata.is_empty():
+def _read_metadata(path: Path, data: DataConfig) -> tuple[pl.DataFrame, Path, roles.Roles]:
+    wanted = roles.Wanted.of(data)
+    lazy, source = tables.scan_table(path, wanted.is_text)
+    names = lazy.collect_schema().names()
+    found = roles.find_roles(lazy, source, wanted)
+    if found.key is None:
+        columns.require_columns([columns.KEY], names, source)
+    usual = tuple(name for name in columns.group_columns(names) if name in found.usual)
+    about = [name for name in (found.key, found.label, *columns.SLICE_SOURCES) if name in names]
+    table = tables.collect(lazy.select(list(dict.fromkeys((*about, *(found.named or usual))))), source)
+    _require_rows(table, source)
+    keys = roles.read_keys(table[str(found.key)], source, Path(data.root))
+    labels = columns.two_class_codes(table[found.label], source, data.positive).alias(columns.LABEL)
+    return table.with_columns(keys, labels).sort(columns.KEY), source, replace(found, usual=usual)
+
+
+def _require_rows(table: pl.DataFrame, source: Path) -> None:
+    if table.is_empty():
         raise DataError(f"{source}: the table has no rows")
-    columns.require_videos(metadata[columns.KEY], source)
-    return metadata.with_columns(columns.two_class_codes(metadata[columns.LABEL], source)).sort(columns.KEY)
 
 
-def _without_unmatched(joined: pl.DataFrame, matched: pl.Series, allowed: float, metadata: Path) -> pl.DataFrame:
-    missing = joined.filter(~matched)[columns.KEY]
-    if len(missing) > allowed * len(joined):
+def _without_unmatched(joined: _Joined, allowed: float) -> pl.DataFrame:
+    missing = joined.frame.filter(~joined.matched)[columns.KEY]
+    if len(missing) > allowed * len(joined.frame):
         shown = ", ".join(repr(name) for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        measured = pl.concat(found.frame[columns.KEY] for found in joined.read.values()).unique(maintain_order=True)
+        others = measured.filter(~measured.is_in(joined.frame[columns.KEY].to_list()))
+        near = roles.nearest(missing[0], others, 1)
+        also = f"; of the rows with features {len(others)} are not in it, the nearest is {near[0]!r}" if near else ""
         raise DataError(
-            f"{metadata}: {len(missing)} of {len(joined)} rows have no features ({shown}); "
+            f"{joined.source}: {len(missing)} of {len(joined.frame)} rows have no features ({shown}){also}; "
             f"allowed is a share of data.max_unmatched={allowed}"
         )
-    return joined.filter(matched)
+    return joined.frame.filter(joined.matched)
 
 
-def _to_dataset(frame: pl.DataFrame, names: list[str], source: Path) -> Dataset:
-    y = frame[columns.LABEL].to_numpy()
+def _to_dataset(frame: pl.DataFrame, names: list[str], joined: _Joined) -> Dataset:
+    y, source = frame[columns.LABEL].to_numpy(), joined.source
     if len(set(y.tolist())) < len(columns.CLASSES):
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
     values = frame.select(names).to_numpy().reshape(len(frame), len(names))  # without features, labels and groups alone
@@ -153,9 +211,9 @@ def _to_dataset(frame: pl.DataFrame, names: list[str], source: Path) -> Dataset:
     if names and constant.all():
         raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
     content = frame[columns.CONTENT].cast(pl.String) if columns.CONTENT in frame.columns else None
-    group_column, groups, notes = columns.find_groups(frame, source)
+    group_column, groups, notes = grouping.find_groups(frame, source, joined.roles.usual, joined.roles.named)
     if content is not None:
-        n_before, groups = groups.n_unique(), columns.join_equal_files(groups, content)
+        n_before, groups = groups.n_unique(), grouping.join_equal_files(groups, content)
         if n_before > (n_groups := groups.n_unique()):
             notes = (*notes, f"videos whose files are equal stay together: {n_before} groups became {n_groups}")
     codes = groups.rank("dense").cast(pl.Int64) - 1

@@ -1,14 +1,14 @@
 """Which columns of a feature table are learned from, why the others are not, and how a cell becomes a number."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import polars as pl
 
-from fvc_exp.data import columns
+from fvc_exp.data import columns, roles
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -48,31 +48,59 @@ class FeatureTable:
     versions: frozenset[str]
 
 
-def read_feature_table(path: Path, prefix: str, chosen: Sequence[str], labels: pl.DataFrame) -> FeatureTable:
-    """Read a table whose features get ``prefix``.
+def read_feature_table(
+    path: Path,
+    prefix: str,
+    chosen: Sequence[str],
+    labels: pl.DataFrame,
+    *,
+    key: str | None = None,
+    root: Path | None = None,
+) -> FeatureTable:
+    """Read a table whose features get ``prefix``; its rows are named by ``key``, else by ``video_path`` or the like.
 
-    ``chosen`` are names and patterns of the columns to learn from (see ``is_chosen``); none means all. A column that
-    is named there without a pattern may look like an index. ``labels`` has ``video_path`` and ``label`` (0 or 1).
+    Paths below ``root`` are taken as relative to it. The other arguments and errors are those of ``find_features``.
 
     Raises:
-        DataError: the table is missing or broken, a video is repeated, no column is a feature, or a cell is no finite
+        DataError: also if the table is missing or broken, or no column names its rows.
+    """
+    lazy, source = tables.scan_table(path, roles.Wanted(key=key).is_text)
+    found = roles.find_key(lazy, source, key)
+    if found is None:
+        columns.require_columns([columns.KEY], lazy.collect_schema().names(), source, "; name yours: data.key=COLUMN")
+    keys = roles.read_keys(tables.collect(lazy.select(found), source).to_series(), source, root)
+    return find_features(lazy.drop(str(found)), keys, source, prefix, chosen, labels)
+
+
+def find_features(
+    lazy: pl.LazyFrame,
+    videos: pl.Series,
+    source: Path,
+    prefix: str,
+    chosen: Sequence[str],
+    labels: pl.DataFrame,
+    known: Mapping[str, str] | None = None,
+) -> FeatureTable:
+    """Find what there is to learn from in a scanned table whose rows are named by ``videos``.
+
+    ``chosen`` are names and patterns of the columns to learn from (see ``is_chosen``); none means all. A column that
+    is named there without a pattern may look like an index. ``labels`` has ``video_path`` and ``label`` (0 or 1),
+    ``known`` says why some columns are no features.
+
+    Raises:
+        DataError: a video is repeated, no column is a feature, or a cell is no finite
             number. Names file, column and row.
     """
-    lazy, source = tables.scan_table(path)
     schema = lazy.collect_schema()
-    columns.require_columns([columns.KEY], schema.names(), source)
     named = {name for name in schema if name in chosen or prefix + name in chosen}
     index = {*tables.pandas_index(source), *(name for name in schema if _INDEX.fullmatch(name.lower()))} - named
-    ignored = _ignore_by_name(schema, prefix, chosen, index)
+    ignored = {**_ignore_by_name(schema, prefix, chosen, index), **(known or {})}
     about = [name for name in columns.SLICE_SOURCES if name in schema]
     table = tables.collect(lazy.drop([name for name in ignored if name not in about]), source)
-    table = table.with_columns(pl.col(columns.KEY).cast(pl.String))
-    videos = table[columns.KEY]
-    columns.require_videos(videos, source)
-    label = table.select(columns.KEY).join(labels, on=columns.KEY, how="left", maintain_order="left")[columns.LABEL]
+    label = videos.to_frame().join(labels, on=columns.KEY, how="left", maintain_order="left")[columns.LABEL]
     features: list[pl.Series] = []
     names: dict[str, str] = {}
-    for column in table.drop(columns.KEY, VERSION, *ignored, strict=False):
+    for column in table.drop(VERSION, *ignored, strict=False):
         found = _to_numbers(column, videos, source)
         if not isinstance(found, str):
             found = _find_leak(found[0], label, is_named=column.name in named) or found
@@ -89,7 +117,7 @@ def read_feature_table(path: Path, prefix: str, chosen: Sequence[str], labels: p
     if not names and not chosen:
         listed = ", ".join(f"{name} ({why})" for name, why in ignored.items())
         raise DataError(f"{source}: no numeric feature column; the table has {listed or 'no other column'}")
-    frame = table.select(columns.KEY, *(name for name in about if name not in names.values()), *features)
+    frame = table.select(videos, *(name for name in about if name not in names.values()), *features)
     versions = table[VERSION].drop_nulls().cast(pl.String) if VERSION in schema else ()
     return FeatureTable(frame, names, ignored, _notes(names, ignored, source), frozenset(versions))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fvc_exp.data import columns
+from fvc_exp.data import columns, grouping
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -131,4 +131,4 @@ def _merge_cascades(lines: pl.DataFrame, titles: Iterable[tuple[str, str]]) -> d
     links = [(cascade, f"video {video}") for cascade, video in lines.select("cascade_id", "video_id").iter_rows()]
     known = set(lines["cascade_id"])
     links += [(cascade, f"title {title}") for cascade, title in titles if cascade in known and title]
-    return columns.merge_groups(links)
+    return grouping.merge_groups(links)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from fvc_exp.data import columns, fvc
+from fvc_exp.data import columns, fvc, grouping, layouts, roles
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -40,42 +40,47 @@ class Manifest:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_manifest(root: Path, videos: str, *, video_folders: Sequence[Path] | None = None) -> Manifest:
+def read_manifest(
+    root: Path, videos: str, *, video_folders: Sequence[Path] | None = None, wanted: roles.Wanted | None = None
+) -> Manifest:
     """Read the input videos from ``videos``, a path below ``root`` (or an absolute one).
 
-    It is a table (parquet, Arrow, CSV) with ``video_path`` and ``label``, a folder with ``real`` and ``fake`` below it,
-    or a folder with the corpus files FVC.csv and FVC_dup.csv. Of the corpus the videos with a local file are taken;
-    the files lie at any depth below ``video_folders``, by default ``videos`` beside the corpus files, with the
-    platform's video id in their names.
+    It is a table (parquet, Arrow, CSV) with ``video_path`` and ``label``, a folder of videos in a known layout (see
+    ``layouts``), or a folder with the corpus files FVC.csv and FVC_dup.csv. Of the corpus the videos with a local file
+    are taken; the files lie at any depth below ``video_folders``, by default ``videos`` beside the corpus files, with
+    the platform's video id in their names. ``wanted`` names columns that are not called as usual; its groups may also
+    be what a layout tells of a video, such as ``folder``.
 
     Raises:
         DataError: nothing usable is there, or a value is not allowed; names file, column, row, value.
     """
-    source = root / videos
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; set data.root=FOLDER, the folder of the videos")
+    source, wanted = root / videos, wanted or roles.Wanted()
     if (corpus := fvc.folder_of_id_lists(source)) is not None:
         return _from_corpus(root, corpus, video_folders or (corpus / _FOLDER_OF_VIDEOS,))
     # A stage writes the folder "augmented" and the table "augmented.parquet": that name means the table.
     if source.is_dir() and not _has_table(source):
-        return _from_folders(root, source)
-    return _from_table(root, source)
+        return _from_folders(root, source, wanted.group)
+    return _from_table(root, source, wanted)
 
 
-def _from_table(root: Path, path: Path) -> Manifest:
-    frame, source = tables.scan_table(path)
-    names = frame.collect_schema().names()
-    columns.require_columns((columns.KEY, columns.LABEL), names, source)
-    table = tables.collect(frame, source)
+def _from_table(root: Path, path: Path, wanted: roles.Wanted) -> Manifest:
+    lazy, source = tables.scan_table(path, wanted.is_text)
+    found = roles.find_roles(lazy, source, wanted)
+    if found.key is None:
+        hint = "; name yours: data.key=COLUMN"
+        columns.require_columns([columns.KEY], lazy.collect_schema().names(), source, hint)
+    table = tables.collect(lazy, source)
     if table.is_empty():
         raise DataError(f"{source}: the table has no rows")
-    texts = [columns.KEY, columns.LABEL, *([GROUP] if GROUP in names else [])]
-    table = table.with_columns(pl.col(texts).cast(pl.String).str.strip_chars(" \t"))
-    for name in texts:
-        columns.require_values(table[name], source)
-    labels = columns.label_codes(table[columns.LABEL], source)
-    paths = pl.Series(columns.KEY, [_below(root, PurePosixPath(name)) for name in table[columns.KEY]], pl.String)
-    table = table.with_columns(paths, labels.replace_strict(dict(enumerate(columns.CLASSES)), return_dtype=pl.String))
-    columns.require_videos(table[columns.KEY], source)
-    return _manifest(table, source, {})
+    keys = roles.read_keys(table[str(found.key)], source, root)
+    columns.require_values(table[found.label].cast(pl.String).str.strip_chars(), source)
+    codes = columns.label_codes(table[found.label], source, wanted.positive).alias(columns.LABEL)
+    words = codes.replace_strict(dict(enumerate(columns.CLASSES)), return_dtype=pl.String)
+    table = table.drop(str(found.key), found.label).with_columns(keys, words)
+    column, groups, _ = grouping.find_groups(table, source, found.usual, found.named)
+    return _manifest(table.with_columns(groups.alias(GROUP)) if column else table, source, {})
 
 
 def _has_table(folder: Path) -> bool:
@@ -83,24 +88,19 @@ def _has_table(folder: Path) -> bool:
     return not is_folder_of_videos and any(folder.with_name(folder.name + end).is_file() for end in tables.EXTENSIONS)
 
 
-def _from_folders(root: Path, folder: Path) -> Manifest:
-    rows: list[dict[str, str]] = []
-    ignored = 0
-    for label in columns.CLASSES:
-        if not (folder / label).is_dir():
-            raise DataError(
-                f"{folder}: a folder of videos holds the folders {' and '.join(columns.CLASSES)}, or {fvc.SEEDS}; "
-                f"{label!r} is missing"
-            )
-        for path in _files(folder / label):
-            if path.suffix.lower() in VIDEO_EXTENSIONS:
-                rows.append({columns.KEY: _below(root, path), columns.LABEL: label})
-            else:
-                ignored += 1
-    if not rows:
-        extensions = ", ".join(sorted(VIDEO_EXTENSIONS))
-        raise DataError(f"{folder}: no video below {' or '.join(columns.CLASSES)} ({extensions})")
-    return _manifest(pl.DataFrame(rows), folder, {SKIPPED: ignored})
+def _from_folders(root: Path, folder: Path, wanted: Sequence[str]) -> Manifest:
+    files = [path.relative_to(folder) for path in _files(folder)]
+    layout = layouts.read_layout(folder, files, lambda path: path.suffix.lower() in VIDEO_EXTENSIONS)
+    rows = [{columns.KEY: _below(root, folder / video), **facts} for video, facts in layout.videos.items()]
+    table = pl.DataFrame(rows, {name: pl.String for row in rows for name in row})
+    named = [str(roles.named_column(name, table.columns, "data.group", folder)) for name in wanted]
+    if groups := named or list(layout.groups):
+        # A video about which nothing is known is its own group; what no video was made from is found by its name.
+        own = [pl.coalesce(groups[0], columns.KEY)] if groups[0] != layouts.ORIGINAL else []
+        table = table.with_columns(grouping.join_columns(table.with_columns(own), groups, folder).alias(GROUP))
+    n_videos = sum(path.suffix.lower() in VIDEO_EXTENSIONS for path in files)
+    counts = {SKIPPED: len(files) - n_videos, "without_label": n_videos - len(rows)}
+    return _manifest(table.drop(layouts.FOLDER, layouts.ORIGINAL, strict=False), folder, counts)
 
 
 def _from_corpus(root: Path, folder: Path, video_folders: Sequence[Path]) -> Manifest:

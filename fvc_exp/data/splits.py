@@ -13,6 +13,7 @@ import polars as pl
 
 from fvc_exp._typing import Indices
 from fvc_exp.config.schema import CVConfig, Scheme
+from fvc_exp.data import roles
 from fvc_exp.data.columns import CLASSES, KEY, PLATFORM, refuse_values
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.group_folds import repeated_group_folds, stratified_group_folds
@@ -229,7 +230,7 @@ def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
     Raises:
         DataError: a column is missing, or a value is not allowed; names file, column, row.
     """
-    lazy, source = tables.scan_table(path)
+    lazy, source = tables.scan_table(path, roles.Wanted().is_text)
     table = tables.collect(lazy, source)
     if KEY not in table.columns or not {"fold", "split"} & set(table.columns):
         raise DataError(
@@ -255,6 +256,7 @@ def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
         known.alias("split"),
     )
     refuse_values((table["split"] == CV) & table["fold"].is_null(), table["fold"], source, "is missing in a cv row")
+    table = table.with_columns(roles.to_paths(table[KEY], source))
     return table.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items()), source
 
 

@@ -28,6 +28,8 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+_NOT_MEASURED = "the columns of a user's table are not measured here"
+
 # How much of the memory of freed arrays the C library may keep, in bytes; see _keep_freed_memory.
 KEPT_MEMORY = 24 * 2**20
 
@@ -154,6 +156,8 @@ def _frame_features(table: Table, batch: Sequence[Sample], scaling: Scaling | No
             return _frame_by_frame(original.original_stage2_features, (sample.rgb for sample in batch))
         case Table.original_stage4:
             return _frame_by_frame(original.original_stage4_features, (sample.rgb for sample in batch))
+        case Table.table:
+            raise ValueError(_NOT_MEASURED)
 
 
 def _frame_by_frame(measure: Callable[[Frame], dict[str, float]], images: Iterable[Frame]) -> Columns:
@@ -188,6 +192,8 @@ def _video_features(table: Table, probe: Probe, scaling: Scaling | None) -> dict
             return codec.original_codec_features(probe)
         case Table.original_stage4:
             return codec.original_codec_features(probe) | flags
+        case Table.table:
+            raise ValueError(_NOT_MEASURED)
 
 
 def _provenance(source: SampledFrames, path: Path) -> Provenance:

@@ -83,7 +83,7 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
     stage = config.stage
     tables: dict[str, Any] = {}
     if config.data.prepare or stage is not Stage.train:
-        config = pipeline.with_demo(config, console.progress_bar)
+        config = pipeline.with_place(config, console.progress_bar)
         if stage in (Stage.train, Stage.all):
             pipeline.require_split(config)
         for each in pipeline.VIDEO_STAGES:
@@ -103,7 +103,7 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
 def prepared_dataset(config: Config) -> Dataset:
     """The rows that a training run of this configuration would have, after making what is missing."""
     if config.data.prepare:
-        config = pipeline.with_demo(config, console.progress_bar)
+        config = pipeline.with_place(config, console.progress_bar)
         pipeline.require_split(config)
         pipeline.prepare_training(config, console.progress_bar)
     return load_rows(config)

@@ -61,6 +61,8 @@ def predict(run_folder: Path, videos: Sequence[str], on_progress: Progress | Non
         DataError: a name matches nothing, or the model was trained on features that no video gives.
     """
     run = load.require_finished(run_folder)
+    if Table.table in run.config.features.tables:
+        raise DataError(f"{run_folder}: the model was trained on columns of a user's table, which no video gives")
     model, files = run.model, list(dict.fromkeys(_expand(videos)))
     rows = _measured(run.config, files, on_progress)
     general = _version_warnings(model)

@@ -10,7 +10,7 @@ import polars as pl
 from fvc_exp.config.schema import VideoConfig
 from fvc_exp.data import columns, manifest
 from fvc_exp.stages import tasks
-from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, earlier_failure, run_units
+from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, earlier_failure, file_of, run_units
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
 from fvc_exp.video import perturb, rewrite
 
@@ -32,43 +32,56 @@ SCALED_COLUMNS: Schema = {
 
 
 def run_augment(
-    videos: pl.DataFrame, *, root: Path, video: VideoConfig, seed: int, options: Options | None = None
+    videos: pl.DataFrame,
+    *,
+    root: Path,
+    made: Path | None = None,
+    video: VideoConfig,
+    seed: int,
+    options: Options | None = None,
 ) -> StageSummary:
-    """Write ``video.augmentations`` files per video below ``root/augmented``, and ``root/augmented.parquet``.
+    """Write ``video.augmentations`` files per video below ``made/augmented``, and ``made/augmented.parquet``.
+
+    ``made`` is ``root``, the folder of the videos, if it is not given.
 
     The table has the originals too. It repeats the input columns and adds ``original_video``, ``augmentation`` (from 0;
     null for the original), ``operations``, and ``group``, which keeps copies of a video together: the input's, else the
     original's path. What is done to a video depends on ``seed`` and its path alone.
     """
+    made = made or root
     rows = _rows(videos, video.augmentations)
     units = [_unit(row) for row in rows.iter_rows(named=True)]
     settings = fingerprint(version=perturb.AUGMENT_VERSION, seed=seed)
-    path = root / f"{tasks.AUGMENTED}.parquet"
-    store = TableStore(path, AUGMENTED_COLUMNS, settings, limits=video.limits, root=root, output=columns.KEY)
+    path = made / f"{tasks.AUGMENTED}.parquet"
+    store = TableStore(path, AUGMENTED_COLUMNS, settings, limits=video.limits, root=made, output=columns.KEY)
     summaries = run_units(
         {tasks.AUGMENTED: store},
         units,
         carried_columns(rows, tuple(AUGMENTED_COLUMNS)),
-        partial(tasks.write_augmented, seed, video.limits, tasks.Destination(root, store.scratch)),
+        partial(tasks.write_augmented, seed, video.limits, tasks.Destination(made, store.scratch)),
         root=root,
+        made=made,
         video=video,
         options=options,
     )
     return summaries[tasks.AUGMENTED]
 
 
-def run_scale(videos: pl.DataFrame, *, root: Path, video: VideoConfig, options: Options | None = None) -> StageSummary:
-    """Write each video as a square of ``video.max_size`` pixels below ``root/scaled``, and their table beside it.
+def run_scale(
+    videos: pl.DataFrame, *, root: Path, made: Path | None = None, video: VideoConfig, options: Options | None = None
+) -> StageSummary:
+    """Write each video as a square of ``video.max_size`` pixels below ``made/scaled``, and their table beside it.
 
-    ``root/scaled_metadata.parquet`` repeats the input columns; ``video_path`` stays the name of the source and
-    ``scaled_path`` is the file. ``original_*`` is the upright size in square pixels, ``box_*`` the picture inside the
-    square, ``source_codec_*`` the bit rate (bit/s), average frame rate (1/s) and pixels per frame of the source, null
-    where unknown.
+    ``made`` is ``root`` if it is not given. ``made/scaled_metadata.parquet`` repeats the input columns; ``video_path``
+    stays the name of the source and ``scaled_path`` is the file. ``original_*`` is the upright size in square pixels,
+    ``box_*`` the picture inside the square, ``source_codec_*`` the bit rate (bit/s), average frame rate (1/s) and
+    pixels per frame of the source, null where unknown.
     """
+    made = made or root
     units = [
         Unit(
             row[columns.KEY],
-            row[columns.KEY],
+            file_of(row, made),
             payload=f"scaled/{tasks.file_stem(row[columns.KEY])}.mp4",
             failed=earlier_failure(row),
         )
@@ -76,15 +89,16 @@ def run_scale(videos: pl.DataFrame, *, root: Path, video: VideoConfig, options: 
     ]
     # The sampled frames are key frames, so copies made for another sampling hold other pixels.
     settings = fingerprint(version=rewrite.SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
-    path = root / f"{tasks.SCALED}.parquet"
-    store = TableStore(path, SCALED_COLUMNS, settings, limits=video.limits, root=root, output="scaled_path")
-    destination = tasks.Destination(root, store.scratch)
+    path = made / f"{tasks.SCALED}.parquet"
+    store = TableStore(path, SCALED_COLUMNS, settings, limits=video.limits, root=made, output="scaled_path")
+    destination = tasks.Destination(made, store.scratch)
     summaries = run_units(
         {tasks.SCALED: store},
         units,
         carried_columns(videos, tuple(SCALED_COLUMNS)),
         partial(tasks.write_scaled, video.max_size, video.sampling, video.limits, destination),
         root=root,
+        made=made,
         video=video,
         options=options,
     )

@@ -12,7 +12,7 @@ from fvc_exp.config.schema import Table, VideoConfig
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, PROVENANCE_COLUMNS
-from fvc_exp.stages.runner import Options, StageSummary, Unit, earlier_failure, run_units
+from fvc_exp.stages.runner import Options, StageSummary, Unit, earlier_failure, file_of, run_units
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
 from fvc_exp.stages.tasks import SCALING, SOURCE_CODEC, measure, scaled_file
 
@@ -30,6 +30,7 @@ def run_features(
     tables: Mapping[Table, Path],
     *,
     root: Path,
+    made: Path | None = None,
     video: VideoConfig,
     options: Options | None = None,
 ) -> dict[Table, StageSummary]:
@@ -41,8 +42,10 @@ def run_features(
     Raises:
         DataError: a file at the path of a table was not written by this stage.
     """
-    units = [Unit(row[KEY], row[KEY], failed=earlier_failure(row)) for row in videos.iter_rows(named=True)]
-    return _run(units, tables, root, video, options)
+    places = (root, made or root)
+    rows = videos.iter_rows(named=True)
+    units = [Unit(row[KEY], file_of(row, places[1]), failed=earlier_failure(row)) for row in rows]
+    return _run(units, tables, places, video, options)
 
 
 def run_scaled_features(
@@ -50,6 +53,7 @@ def run_scaled_features(
     tables: Mapping[Table, Path],
     *,
     root: Path,
+    made: Path | None = None,
     video: VideoConfig,
     options: Options | None = None,
 ) -> dict[Table, StageSummary]:
@@ -66,23 +70,29 @@ def run_scaled_features(
                 f"scaled_metadata: column {name!r} is missing; the table has {', '.join(scaled.columns)} "
                 "(stage=scale writes it)"
             )
-    units = [_scaled_unit(row) for row in scaled.iter_rows(named=True)]
-    return _run(units, tables, root, video, options)
+    places = (root, made or root)
+    units = [_scaled_unit(row, places[1]) for row in scaled.iter_rows(named=True)]
+    return _run(units, tables, places, video, options)
 
 
-def _scaled_unit(row: Mapping[str, Any]) -> Unit:
+def _scaled_unit(row: Mapping[str, Any], made: Path) -> Unit:
     if failed := earlier_failure(row):
-        return Unit(row[KEY], row[KEY], failed=failed)
-    return Unit(row[KEY], row["scaled_path"], scaled_file(row))
+        return Unit(row[KEY], file_of(row, made), failed=failed)
+    return Unit(row[KEY], str(made.absolute() / row["scaled_path"]), scaled_file(row))
 
 
 def _run(
-    units: Sequence[Unit], tables: Mapping[Table, Path], root: Path, video: VideoConfig, options: Options | None
+    units: Sequence[Unit],
+    tables: Mapping[Table, Path],
+    places: tuple[Path, Path],
+    video: VideoConfig,
+    options: Options | None,
 ) -> dict[Table, StageSummary]:
     stores = {table.name: _store(table, path, video) for table, path in tables.items()}
     keys = pl.DataFrame({KEY: [unit.key for unit in units]}, schema={KEY: pl.String})
     function = partial(measure, video.sampling, video.limits)
-    summaries = run_units(stores, units, keys, function, root=root, video=video, options=options)
+    root, made = places
+    summaries = run_units(stores, units, keys, function, root=root, made=made, video=video, options=options)
     return {table: summaries[table.name] for table in tables}
 
 

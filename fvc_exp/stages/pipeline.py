@@ -13,7 +13,7 @@ from rich.console import Console
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
 from fvc_exp.config.validate import looks_inside
-from fvc_exp.data import manifest
+from fvc_exp.data import manifest, roles
 from fvc_exp.data.columns import KEY
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.data.split_advice import split_or_advise
@@ -21,6 +21,7 @@ from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
 from fvc_exp.stages import copies, features, runner, tasks
+from fvc_exp.stages.table_store import fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +47,42 @@ def print_stage(console: Console, name: str, summaries: Mapping[str, runner.Stag
         )
 
 
-def with_demo(config: Config, show: ShowProgress) -> Config:
-    """The configuration with the data root at the demo corpus, made now if it is not there; others as they are."""
+def with_place(config: Config, show: ShowProgress) -> Config:
+    """The configuration with the places of what is made from its videos.
+
+    The demo corpus is made now if it is not there. What is made from a user's videos lies in ``data.made``, or in a
+    folder below ``outputs/data`` that belongs to the folder of the videos and to their names, labels and groups.
+    """
     data = config.data
-    if data.demo is None:
+    if data.demo is not None:
+        with show("demo corpus") as on_progress:
+            folder = ensure_demo(Path(data.root), data.demo, workers=config.video.workers, on_progress=on_progress)
+        return replace(config, data=replace(data, root=str(folder)))
+    if not data.prepare:
         return config
-    with show("demo corpus") as on_progress:
-        folder = ensure_demo(Path(data.root), data.demo, workers=config.video.workers, on_progress=on_progress)
-    return replace(config, data=replace(data, root=str(folder)))
+    videos = _read_manifest(config)
+    made = _make_place(Path(config.outputs), Path(data.root), videos) if data.made is None else Path(data.made)
+    made = made.absolute()
+    files.write_bytes(made / f"{INPUT_METADATA}.parquet", tables.parquet_bytes(videos))
+    # The columns of these tables have the usual names.
+    ready = replace(data, made=str(made), label=None, key=None, group=[], positive=[])
+    for name in ("scaled_metadata", *(f"features_{table.name}" for table in Table if table is not Table.table)):
+        if (path := getattr(data, name)) is not None:
+            setattr(ready, name, str(made / path))
+    return replace(config, data=ready)
+
+
+def _make_place(outputs: Path, root: Path, videos: pl.DataFrame) -> Path:
+    """The folder for these videos; a new one begins with the features of the folder's earlier list of videos."""
+    parent = outputs / "data" / tasks.file_stem(str(root.resolve()))
+    place = parent / fingerprint(videos=videos.write_csv())
+    if not place.is_dir():
+        earlier = max(parent.glob("*/"), key=lambda path: path.stat().st_mtime_ns, default=None)
+        known = earlier.glob("features_*.parquet") if earlier else ()
+        place.mkdir(parents=True, exist_ok=True)
+        for table in known:
+            files.write_bytes(place / table.name, table.read_bytes())
+    return place
 
 
 def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping[str, runner.StageSummary]:
@@ -69,25 +98,25 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
 
 
 def _augment(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    videos, root = _inputs(config), Path(config.data.root)
-    return [copies.run_augment(videos, root=root, video=config.video, seed=config.seed, options=options)]
+    places, video = _places(config), config.video
+    return [copies.run_augment(_inputs(config), **places, video=video, seed=config.seed, options=options)]
 
 
 def _features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-    root = Path(config.data.root)
-    return features.run_features(_videos(config), chosen, root=root, video=config.video, options=options).values()
+    places, video = _places(config), config.video
+    return features.run_features(_videos(config), chosen, **places, video=video, options=options).values()
 
 
 def _scale(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    return [copies.run_scale(_videos(config), root=Path(config.data.root), video=config.video, options=options)]
+    return [copies.run_scale(_videos(config), **_places(config), video=config.video, options=options)]
 
 
 def _scaled_features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
-    root = Path(config.data.root)
-    scaled = _read(root / f"{tasks.SCALED}.parquet", "stage=scale writes it")
-    return features.run_scaled_features(scaled, chosen, root=root, video=config.video, options=options).values()
+    places, video = _places(config), config.video
+    scaled = _read(places["made"] / f"{tasks.SCALED}.parquet", "stage=scale writes it")
+    return features.run_scaled_features(scaled, chosen, **places, video=video, options=options).values()
 
 
 # The stages before training, in their order.
@@ -102,7 +131,6 @@ VIDEO_STAGES = tuple(_STAGES)
 
 def prepare_training(config: Config, show: ShowProgress) -> None:
     """Make the tables that training reads and that follow from the videos alone."""
-    _write_inputs(config)
     for stage in (Stage.features, Stage.scale, Stage.scaled_features):
         if _tables(config, scaled=stage is not Stage.features):
             require_measured(run_video_stage(config, stage, show), config.data.max_unmatched)
@@ -116,19 +144,14 @@ def require_split(config: Config) -> None:
     """
     for scaled in (False, True):
         _tables(config, scaled=scaled)  # each has a place
+    data = replace(config.data, columns=[])
     if config.stage is Stage.all:  # what it trains on is not there yet, but has the same groups
         if config.cv.scheme not in (Scheme.grouped, Scheme.leave_platform_out):
             return
-        config = replace(config, data=replace(config.data, scaled_metadata=INPUT_METADATA))
-    _write_inputs(config)
-    labels = load_dataset(replace(config.data, columns=[]), FeaturesConfig("labels", []))
+        if data.made is not None:
+            data.scaled_metadata = str(Path(data.made) / INPUT_METADATA)
+    labels = load_dataset(data, FeaturesConfig("labels", []))
     split_or_advise(labels, config.cv, config.seed, inside=len(config.cv.c_grid) > 1 or looks_inside(config))
-
-
-def _write_inputs(config: Config) -> None:
-    if config.data.scaled_metadata == INPUT_METADATA:
-        path = Path(config.data.root) / f"{INPUT_METADATA}.parquet"
-        files.write_atomic(path, _inputs(config).write_parquet)
 
 
 def require_measured(summaries: Mapping[str, runner.StageSummary], allowed: float) -> None:
@@ -153,11 +176,23 @@ def require_measured(summaries: Mapping[str, runner.StageSummary], allowed: floa
         )
 
 
+def _places(config: Config) -> dict[str, Path]:
+    """The folders of the videos, and of what is made from them."""
+    return {"root": Path(config.data.root), "made": Path(config.data.made or config.data.root)}
+
+
 def _inputs(config: Config) -> pl.DataFrame:
-    """The videos that the user named."""
-    if config.data.videos is None:
-        raise DataError(f"data={config.data.name} names no videos: set data.videos to a table or folder in data.root")
-    found = manifest.read_manifest(Path(config.data.root), config.data.videos)
+    """The videos that the user named; their table lies in the place that ``with_place`` made."""
+    if config.data.prepare and config.data.made is not None:
+        return _read(Path(config.data.made) / f"{INPUT_METADATA}.parquet", "a run with data=videos writes it")
+    return _read_manifest(config)
+
+
+def _read_manifest(config: Config) -> pl.DataFrame:
+    data = config.data
+    if data.videos is None:
+        raise DataError(f"data={data.name} names no videos: set data.videos to a table or folder in data.root")
+    found = manifest.read_manifest(Path(data.root), data.videos, wanted=roles.Wanted.of(data))
     for what, count in found.counts.items():
         log.debug("%s: %s: %d", found.source, what, count)
     if skipped := found.counts.get(manifest.SKIPPED):
@@ -168,7 +203,7 @@ def _inputs(config: Config) -> pl.DataFrame:
 
 def _videos(config: Config) -> pl.DataFrame:
     """What stages 2 and 3 work on: the table of stage 1 where there is one, else the input videos."""
-    augmented = Path(config.data.root) / f"{tasks.AUGMENTED}.parquet"
+    augmented = _places(config)["made"] / f"{tasks.AUGMENTED}.parquet"
     return _read(augmented, "stage=augment writes it") if augmented.exists() else _inputs(config)
 
 

@@ -51,7 +51,7 @@ class StageSummary:
 
 @dataclass(frozen=True)
 class Unit:
-    """One row to make: its key, the file to open (below the data root), and what else the work needs.
+    """One row to make: its key, the file to open (below the data root or ``made``), and what else the work needs.
 
     ``known`` is the row where no work is needed for it; ``failed`` carries the failure of an earlier stage.
     """
@@ -80,10 +80,13 @@ def run_units(
     function: Callable[[Task], Rows],
     *,
     root: Path,
+    made: Path | None = None,
     video: VideoConfig,
     options: Options | None = None,
 ) -> dict[str, StageSummary]:
     """Give every unit of this shard its row in every store, and merge the stores that are complete then.
+
+    Files are below ``root``, or below ``made`` if our stages made them.
 
     ``function`` runs in the workers. ``carried`` has the key and the input columns that the merged tables repeat.
     """
@@ -91,7 +94,7 @@ def run_units(
     with ExitStack() as stack:
         for store in stores.values():
             stack.enter_context(store)
-        plan = _plan(stores, units, root, options)
+        plan = _plan(stores, units, (root, made), options)
         pending = {name: {task.key for task in plan.tasks if name in task.tables} for name in stores}
         for unit, row, names in plan.known:
             for name in names:
@@ -110,15 +113,23 @@ def carried_columns(videos: pl.DataFrame, computed: Sequence[str]) -> pl.DataFra
     return videos.select(KEY, pl.exclude(KEY, *computed, *OWN_COLUMNS))
 
 
+def file_of(row: Mapping[str, Any], made: Path) -> str:
+    """The file of an input video: a copy that stage=augment wrote lies below ``made``."""
+    key = str(row[KEY])
+    return key if row.get("augmentation") is None else str(made.absolute() / key)
+
+
 def earlier_failure(row: Mapping[str, Any]) -> Failed | None:
     """The failure that an earlier stage wrote into this row of its table."""
     error_class = row.get("error_class")
     return Failed(str(error_class), str(row.get("error"))) if error_class is not None else None
 
 
-def _plan(stores: Mapping[str, TableStore], units: Sequence[Unit], root: Path, options: Options) -> _Plan:
+def _plan(
+    stores: Mapping[str, TableStore], units: Sequence[Unit], places: tuple[Path, Path | None], options: Options
+) -> _Plan:
     ordered = sorted(units, key=lambda unit: unit.key)
-    looked_at = {name: find_source(root, name) for name in {unit.file for unit in ordered}}
+    looked_at = {name: find_source(places[0], name, places[1]) for name in {unit.file for unit in ordered}}
     plan = _Plan({unit.key: looked_at[unit.file] for unit in ordered}, ordered[options.shard :: options.num_shards])
     current = states(plan.sources)
     kept = {}

@@ -52,15 +52,16 @@ class Source:
     failed: worker_pool.Failed | None = None
 
 
-def find_source(root: Path, name: str) -> Source:
+def find_source(root: Path, name: str, made: Path | None = None) -> Source:
     """Find the file called ``name`` below the data root, with every symbolic link followed.
 
-    Nothing outside the root is opened, and nothing that is not a regular file: a pipe or device could block for ever.
+    It may also be the path of a file below ``made``, the folder of our own copies. Nothing outside the two is
+    opened, and nothing that is not a regular file: a pipe or device could block for ever.
     """
     if "\0" in name:
         return _refused(container.Failure.missing, "a file name cannot hold a NUL character")
     path = Path(os.path.realpath(root / name))
-    if not path.is_relative_to(os.path.realpath(root)):
+    if not any(path.is_relative_to(os.path.realpath(base)) for base in (root, made or root)):
         return _refused(OUTSIDE_ROOT, "the file lies outside the data root; only files below data.root are opened")
     try:
         facts = path.stat()

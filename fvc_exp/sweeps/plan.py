@@ -19,7 +19,7 @@ from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused
 _ID_LENGTH = 12
 _INERT = ("search", "sweep", "plots", "tracking")  # these change nothing that a stage writes
 _UNKNOWN = ""  # the hash of rows that were not made yet; such a plan is shown, never run
-Prepared = tuple[str, str | None]  # the data root, and the content hash of the rows
+Prepared = tuple[schema.DataConfig, str | None]  # where the rows are now, and their content hash
 
 
 class TrainingData:
@@ -35,7 +35,7 @@ class TrainingData:
         self._known: dict[str, Prepared | DataError] = {}
 
     def of(self, config: schema.Config) -> Prepared:
-        """Root and content hash of what this configuration trains on.
+        """Place and content hash of what this configuration trains on.
 
         Raises:
             DataError: it cannot be made or read; raised again for every configuration with the same data.
@@ -56,7 +56,7 @@ class TrainingData:
         if config.data.prepare and self._prepare:
             from fvc_exp.stages import pipeline
 
-            pipeline.require_split(pipeline.with_demo(config, console.progress_bar))
+            pipeline.require_split(pipeline.with_place(config, console.progress_bar))
 
     def _find(self, config: schema.Config) -> Prepared:
         if not config.data.prepare:
@@ -65,25 +65,28 @@ class TrainingData:
             return self._read_if_made(config)
         from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
-        ready = pipeline.with_demo(config, console.progress_bar)
+        ready = pipeline.with_place(config, console.progress_bar)
         pipeline.prepare_training(ready, console.progress_bar)
         return self._read(ready)
 
     def _read(self, config: schema.Config) -> Prepared:
         dataset = load_dataset(config.data, config.features)
         self.values = max(self.values, dataset.X.size)
-        return config.data.root, dataset.content_hash()
+        return config.data, dataset.content_hash()
 
     def _read_if_made(self, config: schema.Config) -> Prepared:
         from fvc_exp.demo.corpus import corpus_folder
+        from fvc_exp.stages import pipeline
 
         data = config.data
-        if data.demo is not None:
-            data = replace(data, root=str(corpus_folder(Path(data.root), data.demo)))
         try:
+            if data.demo is not None:
+                data = replace(data, root=str(corpus_folder(Path(data.root), data.demo)))
+            else:
+                data = pipeline.with_place(config, console.progress_bar).data
             return self._read(replace(config, data=data))
         except DataError:
-            return data.root, None
+            return data, None
 
 
 def make_plan(
@@ -153,13 +156,13 @@ def sweep_path(config: schema.Config, plan: Plan) -> Path:
 
 
 def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> Member:
-    root, data_hash = data.of(config) if config.stage is schema.Stage.train else (config.data.root, None)
+    place, data_hash = data.of(config) if config.stage is schema.Stage.train else (config.data, None)
     made = data_hash is not None
     ready = replace(
         config,
         plots=False,  # the best configuration gets its pictures at the end
         search=schema.SearchConfig(schema.Search.none),  # that of the sweep, not of its members
-        data=replace(config.data, root=str(Path(root).resolve()), prepare=config.data.prepare and not made),
+        data=replace(place, root=str(Path(place.root).resolve()), prepare=place.prepare and not made),
     )
     return Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, ready)
 

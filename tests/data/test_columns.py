@@ -3,7 +3,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fvc_exp.data import columns
+from fvc_exp.data import columns, grouping
 
 URLS = {
     "https://www.youtube.com/watch?v=abcdefghijk": "youtube",
@@ -72,11 +72,11 @@ GROUPS: dict[str, tuple[dict[str, list[str | None]], str | None, list[str]]] = {
 @pytest.mark.parametrize(("found", "column", "names"), GROUPS.values(), ids=GROUPS)
 def test_the_first_shared_column_wins(found: dict[str, list[str | None]], column: str | None, names: list[str]) -> None:
     table = pl.DataFrame({"video_path": ["x/a", "x/b", "x/c"], **found})
-    chosen, groups, notes = columns.find_groups(table, Path("x"))
+    chosen, groups, notes = grouping.find_groups(table, Path("x"))
     assert (chosen, groups.to_list()) == (column, names)
     assert [note.split("'")[1] for note in notes] == [name for name in found if name != column]
 
 
 def test_groups_with_equal_files_are_joined_along_chains_and_named_after_the_first() -> None:
     groups, files = ["g10", "g2", "g2", "g3", "g4", "g4"], ["x", "x", "y", "y", None, None]
-    assert columns.join_equal_files(pl.Series(groups), pl.Series(files)).to_list() == ["g2"] * 4 + ["g4"] * 2
+    assert grouping.join_equal_files(pl.Series(groups), pl.Series(files)).to_list() == ["g2"] * 4 + ["g4"] * 2

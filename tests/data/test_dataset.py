@@ -26,7 +26,7 @@ def load(folder: Path, metadata: Any = None, features: Any = None, stage4: Any =
     settings: dict[str, Any] = dict.fromkeys(each.name for each in fields(DataConfig))
     settings |= {"name": "fvc", "root": str(folder), "scaled_metadata": "scaled_metadata", "max_unmatched": 0.0}
     settings |= {"features_stage2": "features_stage2", "features_stage4": "features_stage4" if stage4 else None}
-    settings["columns"] = []
+    settings |= {"columns": [], "group": [], "positive": []}
     return load_dataset(DataConfig(**(settings | options)), FeaturesConfig("some", tables))
 
 

@@ -53,7 +53,7 @@ def test_odd_names_and_paths_that_leave_the_root_are_kept_as_they_are(tmp_path: 
         ("video_path,label\na.mp4,real\nb.mp4,maybe\n", "row 2: 'maybe' is not a label; allowed are real/fake"),
         ("video_path,label\na.mp4,\n", "column 'label', row 1: the value is missing"),
         ("video_path,label\n ,real\n", "column 'video_path', row 1: the value is missing"),
-        ("video_path,label,group\na.mp4,real,g\nb.mp4,real,\n", "column 'group', row 2: the value is missing"),
+        ("video_path,label,group\na.mp4,real,g\nb.mp4,real,\n", "column 'group': video 'b.mp4' has no group"),
         ("video_path,label\na.mp4,real\n./a.mp4,fake\n", r"row 2: 'a\.mp4' is in row 1 already"),
     ],
     ids=["no label", "no rows", "bad label", "empty label", "empty path", "empty group", "repeated"],
@@ -72,7 +72,7 @@ def test_folders_give_labels(tmp_path: Path) -> None:
     touch(tmp_path, "v/real/notes.txt", "v/other/e.mp4")
     manifest = read_manifest(tmp_path, "v")
     assert rows(manifest) == [("v/fake/a.webm", "fake"), ("v/fake/x/b.MP4", "fake"), ("v/real/c.Mov", "real")]
-    assert manifest.counts == {"not_a_video_name": 1, "real": 1, "fake": 2}
+    assert manifest.counts == {"not_a_video_name": 1, "without_label": 1, "real": 1, "fake": 2}
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".mts", ".m2ts", ".mpg", ".MPEG", ".flv", ".wmv", ".3gp", ".gif"])

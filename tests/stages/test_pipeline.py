@@ -72,7 +72,9 @@ def test_own_videos_in_folders(outputs: Path, tmp_path: Path) -> None:
     done = run_py("data=videos", f"data.root={tmp_path / 'videos'}", "cv.n_splits=2", f"outputs={tmp_path / 'out'}")
     assert done.returncode == 0, done.stderr
     assert "audit: UNCHECKED" in done.stdout
-    assert pl.read_parquet(tmp_path / "videos" / "features_stage2.parquet").height == 12
+    assert sorted(path.name for path in (tmp_path / "videos").iterdir()) == ["fake", "real"]
+    (table,) = (tmp_path / "out" / "data").glob("videos_*/*/features_stage2.parquet")
+    assert pl.read_parquet(table).height == 12
 
 
 def test_skipped_files_and_kept_failures_are_named(tmp_path: Path) -> None:

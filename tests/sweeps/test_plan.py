@@ -83,7 +83,7 @@ def test_values_out_of_range_and_missing_tables_are_invalid(make: MakePlan) -> N
 
 NOTHING = {
     "values": (("C=-1,0",), ConfigError, r"none of 2 configurations can run, the first because C=-1\.0 is not allowed"),
-    "data": (("data.root=/nowhere", "C=1,2"), DataError, "none of 2 .* /nowhere/scaled_metadata: no such file"),
+    "data": (("data.root=/nowhere", "C=1,2"), DataError, "none of 2 .* /nowhere: no such folder"),
 }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fvc_exp.data import columns, splits
+from fvc_exp.data import columns, grouping, roles, splits
 from fvc_exp.errors import DataError
 from fvc_exp.evaluation.leakage.certificate import AuditedRows, Certificate, certify
 from fvc_exp.io import tables
@@ -18,10 +18,10 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     Raises:
         DataError: a column is missing, a value is not allowed, a video is repeated, or the files share no video.
     """
-    lazy, source = tables.scan_table(ids)
+    lazy, source = tables.scan_table(ids, roles.Wanted().is_text)
     table = tables.collect(lazy, source)
     columns.require_columns([columns.KEY], table.columns, source)
-    table = table.with_columns(pl.col(columns.KEY).cast(pl.String))
+    table = table.with_columns(roles.to_paths(table[columns.KEY], source))
     columns.require_videos(table[columns.KEY], source)
     assigned, folds_source = splits.read_folds(folds)
     known = table.join(assigned, on=columns.KEY, how="semi", maintain_order="left")
@@ -37,7 +37,7 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
 
 
 def _audited_rows(table: pl.DataFrame, source: Path) -> AuditedRows:
-    column, names, _ = columns.find_groups(table, source)
+    column, names, _ = grouping.find_groups(table, source)
     groups = names.rank("dense").cast(pl.Int64).to_numpy() if column else None
     has_labels = columns.LABEL in table.columns
     labels = columns.two_class_codes(table[columns.LABEL], source).to_numpy() if has_labels else None

@@ -1,0 +1,172 @@
+"""Which column of a table names its rows, which is the label and which are groups; keys and groups as text."""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+
+from fvc_exp.config.schema import DataConfig
+from fvc_exp.data import columns
+from fvc_exp.errors import DataError
+from fvc_exp.io import tables
+
+# Usual names in any case, with blanks and hyphens as _, the likeliest first.
+_PATHS = ("video_path", "path", "file_path", "filepath", "file", "filename", "file_name", "video", "clip")
+_KEYS = (*_PATHS, "video_name", "video_id", "sample_id", "key", "name", "id", "uuid")
+_LABELS = (
+    *("label", "labels", "class", "target", "is_fake", "isfake", "fake", "is_deepfake", "deepfake"),
+    *("ground_truth", "gt", "truth", "y", "category", "is_real", "isreal", "real"),
+)
+_GROUPS = (
+    *columns.GROUP_COLUMNS,
+    *("groups", "group_id", "source_video", "source_id", "event", "event_id"),
+    *("identity", "subject", "subject_id", "speaker", "speaker_id", "person_id", "folder"),
+)
+_MOST_IN_FLOAT = 2**53  # above it, neighbouring integers are one float
+_LONG_FLOAT = r"^\d\.\d{5,}[eE]\+?(1[5-9]|[2-9]\d)$"
+_ROUNDED = (
+    "is a rounded number: an id this long was read as a float before the table was written; read it as text "
+    "(pandas: dtype=str) and write the table again"
+)
+_SEARCHED = 2000  # names that a nearest one is looked for among
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user says of the columns: their names where they are not the usual ones, and the labels of fakes."""
+
+    label: str | None = None
+    key: str | None = None
+    group: Sequence[str] = ()
+    positive: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, data: DataConfig) -> Self:
+        """As configured."""
+        return cls(data.label, data.key, data.group, data.positive)
+
+    def is_text(self, name: str) -> bool:
+        """Whether a column of a CSV is read as text: it may be the key or name groups."""
+        named = [each.lower() for each in (self.key, *self.group) if each]
+        return _plain(name) in (*_KEYS, *_GROUPS) or name.lower() in named
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns of a table by what they are for. ``named`` are the group columns that the user named, else none."""
+
+    key: str | None
+    label: str
+    named: tuple[str, ...]
+    usual: tuple[str, ...]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The columns that groups come from."""
+        return self.named or self.usual
+
+
+def find_roles(frame: pl.LazyFrame, source: Path, wanted: Wanted) -> Roles:
+    """The key, label and group columns of a table: as ``wanted`` names them, else by their usual names in any case.
+
+    Raises:
+        DataError: a named column is not there, or no column is a label.
+    """
+    names = frame.collect_schema().names()
+    label = named_column(wanted.label, names, "data.label", source) or next(iter(_usual(_LABELS, names)), None)
+    if label is None:
+        columns.require_columns([columns.LABEL], names, source, "; name yours: data.label=COLUMN")
+    groups = tuple(str(named_column(name, names, "data.group", source)) for name in wanted.group)
+    key = find_key(frame, source, wanted.key, {label or "", *groups})
+    usual = (name for name in _usual(_GROUPS, names) if name not in (key, label))
+    return Roles(key, str(label), groups, tuple(usual))
+
+
+def find_key(frame: pl.LazyFrame, source: Path, wanted: str | None, taken: Collection[str] = ()) -> str | None:
+    """The column that names the rows: the one named ``video_path``, else the first of a usual name without repeats."""
+    names = [name for name in frame.collect_schema().names() if name not in taken]
+    if wanted or columns.KEY in names:
+        return named_column(wanted, names, "data.key", source) or columns.KEY
+    for name in _usual(_KEYS, names):
+        values = tables.collect(frame.select(name), source)[name]
+        if values.null_count() == 0 and values.n_unique() == len(values):
+            return name
+        if _plain(name) in _PATHS:
+            raise DataError(
+                f"{source}: column {name!r} does not name one row each: a value is missing or repeated; where a video "
+                f"has several rows, keep them together: data.group={name}; another column may be data.key=COLUMN"
+            )
+    return None
+
+
+def read_keys(column: pl.Series, source: Path, root: Path | None = None) -> pl.Series:
+    """The names of the rows, ``video_path``: text, a different one in each row; those below ``root`` relative to it.
+
+    Raises:
+        DataError: a name is missing or repeated, or was rounded.
+    """
+    keys = to_paths(column, source, root)
+    columns.require_videos(keys.alias(column.name), source)
+    return keys
+
+
+def named_column(wanted: str | None, names: Sequence[str], setting: str, source: Path) -> str | None:
+    """The column of this name, else the one that has it in another case; None if nothing is wanted.
+
+    Raises:
+        DataError: there is none, or there are several that differ in case.
+    """
+    if not wanted or wanted in names:
+        return wanted or None
+    found = [name for name in names if name.lower() == wanted.lower()]
+    if len(found) != 1:
+        near = ", ".join(map(repr, found or nearest(wanted, names)))
+        raise DataError(f"{source}: {setting}={wanted}: no such column; nearest are {near}")
+    return found[0]
+
+
+def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """The names most like this one, the nearest first; of very many only the first few thousand are looked at."""
+    return difflib.get_close_matches(name, list(names)[:_SEARCHED], n=count, cutoff=0)
+
+
+def to_text(column: pl.Series, source: Path) -> pl.Series:
+    """Keys or groups as text without blanks around it; what is empty, NaN or a word for nothing is null.
+
+    Whole floats, which pandas makes of integers beside a missing one, are written as integers.
+
+    Raises:
+        DataError: a value is a float too long to hold every digit of an id.
+    """
+    if column.dtype.is_float():
+        numbers = column.cast(pl.Float64).fill_nan(None)
+        columns.refuse_values((numbers.abs() >= _MOST_IN_FLOAT).fill_null(False), column, source, _ROUNDED)
+        is_whole = (numbers == numbers.round()).fill_null(True).all()
+        return (numbers.cast(pl.Int64) if is_whole else numbers).cast(pl.String).alias(column.name)
+    texts = column.cast(pl.String).str.strip_chars()
+    texts = texts.set(texts.is_in(tables.NULL_WORDS).fill_null(False), None)
+    columns.refuse_values(texts.str.contains(_LONG_FLOAT).fill_null(False), texts, source, _ROUNDED)
+    if texts.str.contains(r"^\d+\.0$").fill_null(True).all():  # the same floats, in a CSV
+        return texts.str.strip_suffix(".0")
+    return texts
+
+
+def to_paths(column: pl.Series, source: Path, root: Path | None = None) -> pl.Series:
+    """Keys as text that is equal for one video: relative to the root where it lies below it, / between folders."""
+    plain = to_text(column, source).str.replace_all("\\", "/", literal=True)
+    plain = plain.str.replace_all(r"/(\./|/)+", "/").str.replace(r"^(\./)+", "")
+    for base in (f"{root.absolute()}/", f"{root}/") if root else ():
+        plain = plain.str.strip_prefix(base)
+    return plain.str.replace(r"^(\./)+", "").alias(columns.KEY)
+
+
+def _usual(usual: Sequence[str], names: Sequence[str]) -> Iterable[str]:
+    return (name for each in usual for name in names if _plain(name) == each)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
