@@ -150,18 +150,22 @@ def to_text(column: pl.Series, source: Path) -> pl.Series:
     texts = column.cast(pl.String).str.strip_chars()
     texts = texts.set(texts.is_in(tables.NULL_WORDS).fill_null(False), None)
     columns.refuse_values(texts.str.contains(_LONG_FLOAT).fill_null(False), texts, source, _ROUNDED)
-    if texts.str.contains(r"^\d+\.0$").fill_null(True).all():  # the same floats, in a CSV
+    if (
+        texts.str.ends_with(".0").fill_null(True).all() and texts.str.contains(r"^\d+\.0$").fill_null(True).all()
+    ):  # the same floats, in a CSV
         return texts.str.strip_suffix(".0")
     return texts
 
 
 def to_paths(column: pl.Series, source: Path, root: Path | None = None) -> pl.Series:
     """Keys as text that is equal for one video: relative to the root where it lies below it, / between folders."""
-    plain = to_text(column, source).str.replace_all("\\", "/", literal=True)
-    plain = plain.str.replace_all(r"/(\./|/)+", "/").str.replace(r"^(\./)+", "")
+    plain = to_text(column, source)
+    if plain.str.contains(r"\\|/\.?/|^\./").any():  # of many rows rewriting takes longer than looking
+        plain = plain.str.replace_all("\\", "/", literal=True).str.replace_all(r"/(\./|/)+", "/")
+        plain = plain.str.replace(r"^(\./)+", "")
     for base in (f"{root.absolute()}/", f"{root}/") if root else ():
         plain = plain.str.strip_prefix(base)
-    return plain.str.replace(r"^(\./)+", "").alias(columns.KEY)
+    return plain.alias(columns.KEY)
 
 
 def _usual(usual: Sequence[str], names: Sequence[str]) -> Iterable[str]:
