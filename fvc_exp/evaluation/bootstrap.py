@@ -12,8 +12,8 @@ without signal 95.0 % (82.8), with signal 95.6 % (91.6), with a strong one 95.6 
 (92.4).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Self
 
@@ -23,7 +23,8 @@ import polars as pl
 from fvc_exp._typing import Array, Indices, Labels, Mask
 from fvc_exp.data.columns import LABEL
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS, log_losses, metrics_from_counts, safe_ratio
+from fvc_exp.evaluation.floors import COLUMN
+from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS, is_fake, log_losses, metrics_from_counts, safe_ratio
 
 REPLICATES = 2000
 LEVEL = 0.95
@@ -86,7 +87,8 @@ class Scored:
     """The rows of one split of ``predictions.parquet``, each (n,).
 
     ``groups`` are codes from 0 on and ``strata`` (groups,) codes of the labels that a group has; ``parts`` number the
-    folds (of all repeats) that a score is the mean of.
+    folds (of all repeats) that a score is the mean of, ``folds`` is how many each repeat has. ``rules`` are the
+    probabilities of each floor by its name.
     """
 
     y: Labels
@@ -95,6 +97,8 @@ class Scored:
     groups: Indices
     strata: Indices
     parts: Indices
+    folds: int
+    rules: Mapping[str, Array]
 
     @classmethod
     def from_predictions(cls, predictions: pl.DataFrame, split: str) -> Self:
@@ -119,7 +123,16 @@ class Scored:
             groups=codes["group"].to_numpy(),
             strata=labels["stratum"].to_numpy(),
             parts=codes["part"].to_numpy(),
+            folds=rows["fold"].n_unique(),
+            rules={
+                name.removeprefix(COLUMN): rows[name].to_numpy() for name in rows.columns if name.startswith(COLUMN)
+            },
         )
+
+    def by_rule(self, name: str) -> Self:
+        """The same rows with the probabilities of a floor."""
+        probability = self.rules[name]
+        return replace(self, probability=probability, predicted=is_fake(probability).astype(np.int64))
 
     @property
     def group_counts(self) -> GroupCounts:
@@ -140,12 +153,13 @@ class Scored:
 
 
 def cluster_weights(strata: Indices, replicates: int, random: np.random.Generator) -> Array:
-    """Weights of groups, shape (groups, replicates), of mean 1; ``strata`` (groups,) names the stratum of each group.
+    """Weights of groups, shape (groups, 1 + replicates); ``strata`` (groups,) names the stratum of each group.
 
-    In a stratum of m groups, m - 1 are drawn with replacement and each draw weighs m / (m - 1). A stratum of one
-    group keeps weight 1: nothing shows how it varies.
+    All weights of the first column are 1, so that it gives the score of the rows themselves; those of each other one
+    have the mean 1. In a stratum of m groups, m - 1 are drawn with replacement and each draw weighs m / (m - 1). A
+    stratum of one group keeps weight 1: nothing shows how it varies.
     """
-    weights = np.ones((len(strata), replicates))
+    weights = np.ones((len(strata), 1 + replicates))
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
         size = len(members)
@@ -153,8 +167,13 @@ def cluster_weights(strata: Indices, replicates: int, random: np.random.Generato
             continue
         cells = random.integers(size, size=(size - 1, replicates)) * replicates + np.arange(replicates)
         drawn = np.bincount(cells.ravel(), minlength=size * replicates).reshape(size, replicates)
-        weights[members] = drawn * (size / (size - 1))
+        weights[members, 1:] = drawn * (size / (size - 1))
     return weights
+
+
+def replicate_error(scores: Array) -> float:
+    """Standard deviation of the scores (1 + replicates,) under ``cluster_weights``, but for the first."""
+    return float(np.nanstd(scores[1:], ddof=1))
 
 
 def fold_dependence(log_odds: Sequence[Array]) -> float:
@@ -166,11 +185,9 @@ def fold_dependence(log_odds: Sequence[Array]) -> float:
     by the jackknife over folds, in the variance of the log odds. Its bound gives the variance of Nadeau and Bengio.
     """
     k = len(log_odds)
-    if k == 1:
-        return 0.0
     bound = no_signal_dependence(k)
     spread = float(np.mean([np.var(values) for values in log_odds]))
-    if spread == 0.0:
+    if k == 1 or spread == 0.0:
         return bound
     between = float(np.mean([np.var(one - other) for one, other in combinations(log_odds, 2)]))
     return min((k - 1) / 2 * between / spread, bound)
@@ -178,7 +195,7 @@ def fold_dependence(log_odds: Sequence[Array]) -> float:
 
 def no_signal_dependence(folds: int) -> float:
     """``fold_dependence`` of models that have nothing to follow but their training rows."""
-    return folds / (folds - 1)
+    return folds / (folds - 1) if folds > 1 else 0.0
 
 
 def intervals(
@@ -206,20 +223,20 @@ def intervals(
 def weighted_intervals(
     scored: Scored, weights: Array, dependence: float, metrics: Sequence[str] = METRICS
 ) -> dict[str, Interval]:
-    """``intervals`` under given group weights."""
-    exact = scored.scores(np.ones((len(scored.strata), 1)), metrics)
-    drawn, counts = scored.scores(weights, metrics), scored.group_counts
-    return {name: interval_of(name, float(exact[name][0]), drawn[name], dependence, counts) for name in metrics}
+    """``intervals`` under given ``cluster_weights``."""
+    counts = scored.group_counts
+    found = scored.scores(weights, metrics)
+    return {name: interval_of(name, found[name], dependence, counts) for name in metrics}
 
 
-def interval_of(name: str, estimate: float, drawn: Array, dependence: float, counts: GroupCounts) -> Interval:
-    """The interval of one metric from its scores under resampled groups, ``drawn`` (replicates,).
+def interval_of(name: str, scores: Array, dependence: float, counts: GroupCounts) -> Interval:
+    """The interval of one metric from its ``scores`` (1 + replicates,) under ``cluster_weights``.
 
-    The standard error is theirs, widened for the ``dependence`` of the folds. Percentiles of the draws would cover too
-    seldom with few groups (``docs/statistics.md`` has the coverage), so the interval is symmetric after a
-    transformation: see ``_share_limits`` and ``_loss_limits``. It always holds the estimate.
+    The standard error is that of the replicates, widened for the ``dependence`` of the folds. Percentiles of the draws
+    would cover too seldom with few groups (``docs/statistics.md`` has the coverage), so the interval is symmetric after
+    a transformation: see ``_share_limits`` and ``_loss_limits``. It always holds the estimate.
     """
-    error = float(np.sqrt(1.0 + dependence) * np.nanstd(drawn, ddof=1))
+    estimate, error = float(scores[0]), float(np.sqrt(1.0 + dependence)) * replicate_error(scores)
     if counts.reason:
         return Interval(estimate, None, None, error, LEVEL, counts.reason)
     lowest, highest = _BOUNDS.get(name, (0.0, 1.0))

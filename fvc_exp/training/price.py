@@ -12,7 +12,7 @@ from fvc_exp._typing import Array, Indices
 from fvc_exp.config.schema import Config, Scheme
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.data.splits import CV, Fold, Split
-from fvc_exp.evaluation.bootstrap import LEVEL, Scored, cluster_weights
+from fvc_exp.evaluation.bootstrap import LEVEL, Scored, cluster_weights, replicate_error
 from fvc_exp.training.split_dataset import SplitDataset
 
 MOST_ROWS = 20_000
@@ -95,11 +95,10 @@ def price_of(
     parts = [_scored(each, found, rows) for each, found in ((dealt, dealt_probabilities), (data, probabilities))]
     strata = parts[0].strata
     weights = cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
-    weights = np.column_stack([np.ones(len(strata)), weights])  # the first column gives the scores themselves
     by_rows, by_groups = (part.scores(weights, ("auc",))["auc"] for part in parts)
     difference = by_rows - by_groups
     folds = len(dealt.split.folds)
-    error = np.nanstd(difference[1:], ddof=1) * np.sqrt(folds / (folds - 1))
+    error = replicate_error(difference) * np.sqrt(folds / (folds - 1))
     reach = error * stats.t.ppf((1 + LEVEL) / 2, max(len(strata) - 2, 1))
     scores = (by_rows[0], by_groups[0], difference[0], difference[0] - reach, difference[0] + reach)
     return Price(len(rows), len(data.split.development), *map(float, scores))

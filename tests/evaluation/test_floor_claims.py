@@ -8,6 +8,7 @@ import pytest
 
 from fvc_exp.data.splits import make_split
 from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation.bootstrap import Scored
 from fvc_exp.evaluation.claims import claim_against_floor, claims_against_floors
 from fvc_exp.evaluation.metrics import direction
 from fvc_exp.training.experiment import RunResult, run_experiment
@@ -33,7 +34,10 @@ def noise(compose: Compose, copies: int, count: int) -> Iterator[RunResult]:
 @pytest.mark.parametrize("copies", [1, 3], ids=["60 groups", "20 groups of 3"])
 def test_noise_is_seldom_better_than_the_best_floor(compose_config: Compose, copies: int) -> None:
     """At most 5 % of 300 data sets; the shares of all metrics are in ``docs/statistics.md``."""
-    found = [claims_against_floors(result.predictions(), NAMES) for result in noise(compose_config, copies, 300)]
+    found = [
+        claims_against_floors(Scored.from_predictions(result.predictions(), "cv"), NAMES)
+        for result in noise(compose_config, copies, 300)
+    ]
     shares = {name: float(np.mean([claims[name].beats for claims in found])) for name in NAMES}
     print(copies, {name: round(share, 3) for name, share in shares.items()})
     assert max(shares["auc"], shares["average_precision"]) <= 0.05
@@ -43,7 +47,7 @@ def test_noise_is_seldom_better_than_the_best_floor(compose_config: Compose, cop
 def test_the_claim_by_hand(compose_config: Compose) -> None:
     """The difference, and a p-value near that of resampling the groups one by one, without the folds' dependence."""
     result = run(compose_config("audit.permutations=0"), signal_dataset())
-    claims = claims_against_floors(result.predictions(), NAMES)
+    claims = claims_against_floors(Scored.from_predictions(result.predictions(), "cv"), NAMES)
     for name, claim in claims.items():
         sign, floors = direction(name), {rule: scores[name] for rule, scores in result.floors.items()}
         assert claim.score == pytest.approx(result.summary[name]["mean"])

@@ -221,11 +221,11 @@ def _auc(scored: bootstrap.Scored, here: Mask, weights: Array, dependence: float
     if len(labels) == 1:
         against = "all real" if labels[0] else "all fake"
         rows = here | (scored.y != labels[0])
-    exact = _within_parts(scored, rows, np.ones((len(weights), 1)))
-    if np.isnan(exact[0]):
+    scores = _within_parts(scored, rows, weights)
+    if np.isnan(scores[0]):
         return {"auc_against": against}
-    drawn, counts = _within_parts(scored, rows, weights), bootstrap.GroupCounts.of(scored.y[rows], scored.groups[rows])
-    found = bootstrap.interval_of("auc", float(exact[0]), drawn, dependence, counts)
+    counts = bootstrap.GroupCounts.of(scored.y[rows], scored.groups[rows])
+    found = bootstrap.interval_of("auc", scores, dependence, counts)
     return {"auc": found.estimate, "auc_low": found.low, "auc_high": found.high, "auc_against": against}
 
 
