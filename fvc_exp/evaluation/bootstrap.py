@@ -304,7 +304,7 @@ def part_scores(
         found |= _threshold_scores(y, probability, predicted, codes, weights)
     if "auc" in metrics:
         won, pairs = auc_parts(y, probability, codes, weights)
-        found["auc"] = _divide(won, pairs)
+        found["auc"] = divide_or_nan(won, pairs)
     if "average_precision" in metrics:
         found["average_precision"] = _average_precision(y, probability, weights[codes])
     return {name: found[name] for name in metrics}
@@ -315,6 +315,8 @@ def auc_parts(y: Labels, probability: Array, codes: Labels, weights: Array) -> t
 
     ``codes`` (n,) are rows of ``weights`` (groups, replicates); both results are (replicates,).
     """
+    known, codes = np.unique(codes, return_inverse=True)
+    weights = weights[known]
     fakes, reals = (np.bincount(codes[y == label], minlength=len(weights)) @ weights for label in (1, 0))
     if np.ptp(probability) == 0:
         return fakes * reals / 2, fakes * reals
@@ -335,7 +337,7 @@ def mean_of_parts(parts: Sequence[Array]) -> Array:
     """Mean over the parts (replicates,) that are not NaN; NaN where all are."""
     table = np.stack(parts)
     known = ~np.isnan(table)
-    return _divide(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64))
+    return divide_or_nan(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64))
 
 
 def _auc_parts_by_rows(y: Labels, probability: Array, weights: Array) -> tuple[Array, Array]:
@@ -348,7 +350,7 @@ def _average_precision(y: Labels, probability: Array, weights: Array) -> Array:
     fake, real = _tied_weights(y, probability, weights)
     fake_above = np.cumsum(fake, axis=0)
     precision = _ratio(fake_above, fake_above + np.cumsum(real, axis=0))
-    return _divide((fake * precision).sum(axis=0), fake_above[-1])
+    return divide_or_nan((fake * precision).sum(axis=0), fake_above[-1])
 
 
 def _tied_weights(y: Labels, probability: Array, weights: Array) -> tuple[Array, Array]:
@@ -369,9 +371,9 @@ def _threshold_scores(
     fp, tn = total((y == 0) & (predicted == 1)), total((y == 0) & (predicted == 0))
     everything = tp + fn + fp + tn
     return {
-        **metrics_from_counts(tp, fp, fn, tn, rate=_divide, ratio=_ratio),
-        "log_loss": _divide(total(log_losses(y, probability)), everything),
-        "brier": _divide(total((probability - y) ** 2), everything),
+        **metrics_from_counts(tp, fp, fn, tn, rate=divide_or_nan, ratio=_ratio),
+        "log_loss": divide_or_nan(total(log_losses(y, probability)), everything),
+        "brier": divide_or_nan(total((probability - y) ** 2), everything),
     }
 
 
@@ -379,5 +381,6 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
     return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator != 0)
 
 
-def _divide(numerator: Array, denominator: Array) -> Array:
+def divide_or_nan(numerator: Array, denominator: Array) -> Array:
+    """The quotients, NaN where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.full_like(denominator, np.nan), where=denominator != 0)

@@ -234,7 +234,6 @@ def _within_parts(scored: bootstrap.Scored, here: Mask, weights: Array) -> Array
     won, pairs = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
     for part in np.unique(scored.parts[here]):
         rows = here & (scored.parts == part)
-        known, codes = np.unique(scored.groups[rows], return_inverse=True)
-        found = bootstrap.auc_parts(scored.y[rows], scored.probability[rows], codes, weights[known])
+        found = bootstrap.auc_parts(scored.y[rows], scored.probability[rows], scored.groups[rows], weights)
         won, pairs = won + found[0], pairs + found[1]
-    return np.divide(won, pairs, out=np.full_like(won, np.nan), where=pairs != 0)
+    return bootstrap.divide_or_nan(won, pairs)
