@@ -200,8 +200,8 @@ def reliability(y: Labels, probability: Array, groups: Indices | None = None, bi
 def _calibrated_ece(y: Labels, probability: Array, groups: Indices, bins: Indices) -> float:
     """Mean ``ece`` of labels drawn with these probabilities, all (n,); ``bins`` number the rows' bins.
 
-    Rows of a group whose labels are equal are drawn together. The standard error of the mean is 1.5 % of it with 300
-    draws, as of up to 1,000 rows, 3 % at 5,000, and 5 % from 15,000 rows on.
+    Rows of a group whose labels are equal are drawn together. The standard error of the mean is about 2 % of it with
+    300 draws, as of up to 1,000 rows, 4 % at 5,000, and 7 % from 15,000 rows on.
     """
     _, codes = np.unique(groups, return_inverse=True)
     sizes, fakes = np.bincount(codes), np.bincount(codes, weights=y)
