@@ -12,14 +12,7 @@ from fvc_exp._typing import Array, Indices
 from fvc_exp.config.schema import Config, Scheme
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.data.splits import Fold, Split
-from fvc_exp.evaluation.bootstrap import (
-    LEVEL,
-    auc_parts,
-    cluster_weights,
-    divide_or_nan,
-    mean_of_parts,
-    replicate_error,
-)
+from fvc_exp.evaluation import bootstrap
 from fvc_exp.training.split_dataset import SplitDataset
 
 MOST_ROWS = 20_000
@@ -102,7 +95,7 @@ def price_of(
     _, groups = np.unique(data.dataset.groups[rows], return_inverse=True)
     sizes, fakes = np.bincount(groups), np.bincount(groups, weights=y[rows])
     strata = np.where(fakes == 0, 0, np.where(fakes == sizes, 2, 1))
-    weights = cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
+    weights = bootstrap.cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
     codes = np.full(len(y), -1)
     codes[rows] = groups
     by_rows, by_groups = (
@@ -110,8 +103,8 @@ def price_of(
     )
     difference = by_rows - by_groups
     folds = len(dealt.split.folds)
-    error = replicate_error(difference) * np.sqrt(folds / (folds - 1))
-    reach = error * stats.t.ppf((1 + LEVEL) / 2, max(len(sizes) - 2, 1))
+    error = bootstrap.replicate_error(difference) * np.sqrt(folds / (folds - 1))
+    reach = error * stats.t.ppf((1 + bootstrap.LEVEL) / 2, max(len(sizes) - 2, 1))
     scores = (by_rows[0], by_groups[0], difference[0], difference[0] - reach, difference[0] + reach)
     return Price(len(rows), len(data.split.development), *map(float, scores))
 
@@ -123,5 +116,9 @@ def _mean_aucs(data: SplitDataset, probabilities: Sequence[Array], codes: Indice
         if fold.repeat == data.split.folds[0].repeat:
             used = codes[fold.test] >= 0
             rows = fold.test[used]
-            found.append(divide_or_nan(*auc_parts(data.dataset.y[rows], probability[used], codes[rows], weights)))
-    return mean_of_parts(found)
+            found.append(
+                bootstrap.divide_or_nan(
+                    *bootstrap.auc_parts(data.dataset.y[rows], probability[used], codes[rows], weights)
+                )
+            )
+    return bootstrap.mean_of_parts(found)

@@ -109,7 +109,7 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     if leaking and not trusted:
         raise ArtifactError(f"the audit of every run failed ({', '.join(leaking)}): their splits leak")
     ties = compare_runs(list(trusted.values()), metric)
-    scored = {name: Scored.from_predictions(run.run.predictions, "cv") for name, run in trusted.items()}
+    scored = {name: Scored.from_predictions(run.predictions, "cv") for name, run in trusted.items()}
     strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
     weights = bootstrap.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
     intervals, claims = [], []
@@ -117,7 +117,7 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
         run = trusted[each.candidate.name]
         rows, dependence = scored[run.name], run.results["fold_dependence"]
         intervals.append(bootstrap.weighted_intervals(rows, weights, dependence, (metric,))[metric])
-        found = claims_against_floors(rows, (metric,), selected_from=run.run.selected_from)
+        found = claims_against_floors(rows, (metric,), selected_from=run.selected_from)
         claims.append(found.get(metric))
     marks = [audit_mark(trusted[each.candidate.name].results["audit"]) for each in ties.ranking]
     adjusted = statistics.holm(np.array([claim.p_value if claim else 1.0 for claim in claims])).tolist()
