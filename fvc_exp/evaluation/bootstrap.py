@@ -320,17 +320,19 @@ def auc_parts(y: Labels, probability: Array, codes: Labels, weights: Array) -> t
     fakes, reals = (np.bincount(codes[y == label], minlength=len(weights)) @ weights for label in (1, 0))
     if np.ptp(probability) == 0:
         return fakes * reals / 2, fakes * reals
-    if len(weights) > _MOST_GROUPS:  # a matrix of all pairs of groups would not fit in memory
-        return _auc_parts_by_rows(y, probability, weights[codes])
-    won = np.zeros((len(weights), len(weights)))
-    real = np.zeros((len(y), len(weights)))
-    order = np.argsort(probability, kind="stable")
-    real[np.arange(len(y)), codes[order]] = 1 - y[order]
-    below = np.vstack([np.zeros(len(weights)), np.cumsum(real, axis=0)])
-    values, fake = probability[order], probability[y == 1]
-    first, last = np.searchsorted(values, fake, side="left"), np.searchsorted(values, fake, side="right")
-    np.add.at(won, codes[y == 1], (below[first] + below[last]) / 2)
-    return np.einsum("gb,gb->b", weights, won @ weights), fakes * reals
+    fake, real = (rows[np.argsort(probability[rows], kind="stable")] for rows in map(np.flatnonzero, (y == 1, y == 0)))
+    first, last = (np.searchsorted(probability[real], probability[fake], side=side) for side in ("left", "right"))
+    by_rows = len(weights) > _MOST_GROUPS  # a matrix of all pairs of groups would not fit in memory
+    below = np.zeros((len(real) + 1, weights.shape[1] if by_rows else len(weights)))
+    if by_rows:
+        np.cumsum(weights[codes[real]], axis=0, out=below[1:])
+        won = np.einsum("ib,ib->b", weights[codes[fake]], below[first] + below[last]) / 2
+        return won, fakes * reals
+    below[np.arange(1, len(real) + 1), codes[real]] = 1
+    np.cumsum(below, axis=0, out=below)
+    pairs = np.zeros((len(weights), len(weights)))
+    np.add.at(pairs, codes[fake], (below[first] + below[last]) / 2)
+    return np.einsum("gb,gb->b", weights, pairs @ weights), fakes * reals
 
 
 def mean_of_parts(parts: Sequence[Array]) -> Array:
@@ -338,12 +340,6 @@ def mean_of_parts(parts: Sequence[Array]) -> Array:
     table = np.stack(parts)
     known = ~np.isnan(table)
     return divide_or_nan(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64))
-
-
-def _auc_parts_by_rows(y: Labels, probability: Array, weights: Array) -> tuple[Array, Array]:
-    fake, real = _tied_weights(y, probability, weights)
-    fake_above = np.cumsum(fake, axis=0)
-    return (real * (fake_above - fake / 2)).sum(axis=0), fake_above[-1] * real.sum(axis=0)
 
 
 def _average_precision(y: Labels, probability: Array, weights: Array) -> Array:
