@@ -114,17 +114,17 @@ def train_sklearn_logreg(
     """
     root = Path(project_root)
     folder = run_folder.RunFolder(root / output_dir)
-    tables = ["stage2"] if features_stage4_path is None else ["stage2", "stage4"]
     shared = [
         "data=fvc",
         setting("data.root", root.resolve()),
         setting("data.scaled_metadata", scaled_metadata_path),
         setting("data.features_stage2", features_stage2_path),
-        *([setting("data.features_stage4", features_stage4_path)] if features_stage4_path is not None else []),
-        f"features={'all' if len(tables) > 1 else 'stage2'}",
+        f"features={'stage2' if features_stage4_path is None else 'all'}",
         f"cv.n_splits={n_splits}",
         f"class_weight={'null' if class_weight is None else class_weight}",
     ]
+    if features_stage4_path is not None:
+        shared.append(setting("data.features_stage4", features_stage4_path))
     configs = documented_grid(shared)
     started = datetime.now(UTC)
     data = load_split(configs[0])
@@ -178,27 +178,26 @@ def _with_search(
     selection = Selection(len(candidates), edge_of_grid(best.config.C, tried))
     return selection.applied(found, best.predictions()) | {
         "search": [_record(each) for each in candidates],
-        "best_params": _parameters(best.config),
+        "best_params": _with_effect(best.config),
         "cv_val_f1": found["cv"]["f1"]["mean"],
         "test_f1": found["test"]["f1"],
         "test_auc": found["test"]["auc"],
         "grid_results": [
-            {"params": _parameters(each.config), "val_f1": each.summary["f1"]["mean"]} for each in candidates
+            {"params": _with_effect(each.config), "val_f1": each.summary["f1"]["mean"]} for each in candidates
         ],
     }
 
 
 def _parameters(config: schema.Config) -> dict[str, Any]:
-    """Those of the grid that have an effect: ``l1_ratio`` only with elastic net."""
+    """Those of the grid; None where one has no effect: ``l1_ratio`` but with elastic net."""
     known = canonical(config)
-    return {name: known[name] for name in ("penalty", "C", "l1_ratio", "solver") if known.get(name) is not None}
+    return {name: known.get(name) for name in ("penalty", "C", "l1_ratio", "solver")}
+
+
+def _with_effect(config: schema.Config) -> dict[str, Any]:
+    return {name: value for name, value in _parameters(config).items() if value is not None}
 
 
 def _record(candidate: ScoredConfig) -> dict[str, Any]:
-    auc = candidate.summary["auc"]
-    f1 = candidate.summary["f1"]
-    return {
-        **{name: canonical(candidate.config).get(name) for name in ("penalty", "C", "l1_ratio", "solver")},
-        **{"auc_mean": auc["mean"], "auc_std": auc["std"], "f1_mean": f1["mean"], "f1_std": f1["std"]},
-        "flags": list(candidate.flags),
-    }
+    means = {f"{name}_{key}": value for name in ("auc", "f1") for key, value in candidate.summary[name].items()}
+    return {**_parameters(candidate.config), **means, "flags": list(candidate.flags)}

@@ -12,8 +12,8 @@ without signal 95.0 % (82.8), with signal 95.6 % (91.6), with a strong one 95.6 
 (92.4).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Self
 
@@ -23,7 +23,8 @@ import polars as pl
 from fvc_exp._typing import Array, Indices, Labels, Mask
 from fvc_exp.data.columns import LABEL
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS, log_losses, metrics_from_counts, safe_ratio
+from fvc_exp.evaluation.floors import COLUMN
+from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS, is_fake, log_losses, metrics_from_counts, safe_ratio
 
 REPLICATES = 2000
 LEVEL = 0.95
@@ -86,7 +87,8 @@ class Scored:
     """The rows of one split of ``predictions.parquet``, each (n,).
 
     ``groups`` are codes from 0 on and ``strata`` (groups,) codes of the labels that a group has; ``parts`` number the
-    folds (of all repeats) that a score is the mean of.
+    folds (of all repeats) that a score is the mean of, ``folds`` is how many each repeat has. ``rules`` are the
+    probabilities of each floor by its name.
     """
 
     y: Labels
@@ -95,6 +97,8 @@ class Scored:
     groups: Indices
     strata: Indices
     parts: Indices
+    folds: int
+    rules: Mapping[str, Array]
 
     @classmethod
     def from_predictions(cls, predictions: pl.DataFrame, split: str) -> Self:
@@ -119,7 +123,16 @@ class Scored:
             groups=codes["group"].to_numpy(),
             strata=labels["stratum"].to_numpy(),
             parts=codes["part"].to_numpy(),
+            folds=rows["fold"].n_unique(),
+            rules={
+                name.removeprefix(COLUMN): rows[name].to_numpy() for name in rows.columns if name.startswith(COLUMN)
+            },
         )
+
+    def by_rule(self, name: str) -> Self:
+        """The same rows with the probabilities of a floor."""
+        probability = self.rules[name]
+        return replace(self, probability=probability, predicted=is_fake(probability).astype(np.int64))
 
     @property
     def group_counts(self) -> GroupCounts:
@@ -140,12 +153,13 @@ class Scored:
 
 
 def cluster_weights(strata: Indices, replicates: int, random: np.random.Generator) -> Array:
-    """Weights of groups, shape (groups, replicates), of mean 1; ``strata`` (groups,) names the stratum of each group.
+    """Weights of groups, shape (groups, 1 + replicates); ``strata`` (groups,) names the stratum of each group.
 
-    In a stratum of m groups, m - 1 are drawn with replacement and each draw weighs m / (m - 1). A stratum of one
-    group keeps weight 1: nothing shows how it varies.
+    All weights of the first column are 1, so that it gives the score of the rows themselves; those of each other one
+    have the mean 1. In a stratum of m groups, m - 1 are drawn with replacement and each draw weighs m / (m - 1). A
+    stratum of one group keeps weight 1: nothing shows how it varies.
     """
-    weights = np.ones((len(strata), replicates))
+    weights = np.ones((len(strata), 1 + replicates))
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
         size = len(members)
@@ -153,8 +167,13 @@ def cluster_weights(strata: Indices, replicates: int, random: np.random.Generato
             continue
         cells = random.integers(size, size=(size - 1, replicates)) * replicates + np.arange(replicates)
         drawn = np.bincount(cells.ravel(), minlength=size * replicates).reshape(size, replicates)
-        weights[members] = drawn * (size / (size - 1))
+        weights[members, 1:] = drawn * (size / (size - 1))
     return weights
+
+
+def replicate_error(scores: Array) -> float:
+    """Standard deviation of the scores (1 + replicates,) under ``cluster_weights``, but for the first."""
+    return float(np.nanstd(scores[1:], ddof=1))
 
 
 def fold_dependence(log_odds: Sequence[Array]) -> float:
@@ -166,11 +185,9 @@ def fold_dependence(log_odds: Sequence[Array]) -> float:
     by the jackknife over folds, in the variance of the log odds. Its bound gives the variance of Nadeau and Bengio.
     """
     k = len(log_odds)
-    if k == 1:
-        return 0.0
     bound = no_signal_dependence(k)
     spread = float(np.mean([np.var(values) for values in log_odds]))
-    if spread == 0.0:
+    if k == 1 or spread == 0.0:
         return bound
     between = float(np.mean([np.var(one - other) for one, other in combinations(log_odds, 2)]))
     return min((k - 1) / 2 * between / spread, bound)
@@ -178,7 +195,7 @@ def fold_dependence(log_odds: Sequence[Array]) -> float:
 
 def no_signal_dependence(folds: int) -> float:
     """``fold_dependence`` of models that have nothing to follow but their training rows."""
-    return folds / (folds - 1)
+    return folds / (folds - 1) if folds > 1 else 0.0
 
 
 def intervals(
@@ -206,20 +223,20 @@ def intervals(
 def weighted_intervals(
     scored: Scored, weights: Array, dependence: float, metrics: Sequence[str] = METRICS
 ) -> dict[str, Interval]:
-    """``intervals`` under given group weights."""
-    exact = scored.scores(np.ones((len(scored.strata), 1)), metrics)
-    drawn, counts = scored.scores(weights, metrics), scored.group_counts
-    return {name: interval_of(name, float(exact[name][0]), drawn[name], dependence, counts) for name in metrics}
+    """``intervals`` under given ``cluster_weights``."""
+    counts = scored.group_counts
+    found = scored.scores(weights, metrics)
+    return {name: interval_of(name, found[name], dependence, counts) for name in metrics}
 
 
-def interval_of(name: str, estimate: float, drawn: Array, dependence: float, counts: GroupCounts) -> Interval:
-    """The interval of one metric from its scores under resampled groups, ``drawn`` (replicates,).
+def interval_of(name: str, scores: Array, dependence: float, counts: GroupCounts) -> Interval:
+    """The interval of one metric from its ``scores`` (1 + replicates,) under ``cluster_weights``.
 
-    The standard error is theirs, widened for the ``dependence`` of the folds. Percentiles of the draws would cover too
-    seldom with few groups (``docs/statistics.md`` has the coverage), so the interval is symmetric after a
-    transformation: see ``_share_limits`` and ``_loss_limits``. It always holds the estimate.
+    The standard error is that of the replicates, widened for the ``dependence`` of the folds. Percentiles of the draws
+    would cover too seldom with few groups (``docs/statistics.md`` has the coverage), so the interval is symmetric after
+    a transformation: see ``_share_limits`` and ``_loss_limits``. It always holds the estimate.
     """
-    error = float(np.sqrt(1.0 + dependence) * np.nanstd(drawn, ddof=1))
+    estimate, error = float(scores[0]), float(np.sqrt(1.0 + dependence)) * replicate_error(scores)
     if counts.reason:
         return Interval(estimate, None, None, error, LEVEL, counts.reason)
     lowest, highest = _BOUNDS.get(name, (0.0, 1.0))
@@ -288,7 +305,7 @@ def part_scores(
         found |= _threshold_scores(y, probability, predicted, codes, weights)
     if "auc" in metrics:
         won, pairs = auc_parts(y, probability, codes, weights)
-        found["auc"] = _divide(won, pairs)
+        found["auc"] = divide_or_nan(won, pairs)
     if "average_precision" in metrics:
         found["average_precision"] = _average_precision(y, probability, weights[codes])
     return {name: found[name] for name in metrics}
@@ -299,40 +316,38 @@ def auc_parts(y: Labels, probability: Array, codes: Labels, weights: Array) -> t
 
     ``codes`` (n,) are rows of ``weights`` (groups, replicates); both results are (replicates,).
     """
+    known, codes = np.unique(codes, return_inverse=True)
+    weights = weights[known]
     fakes, reals = (np.bincount(codes[y == label], minlength=len(weights)) @ weights for label in (1, 0))
     if np.ptp(probability) == 0:
         return fakes * reals / 2, fakes * reals
-    if len(weights) > _MOST_GROUPS:  # a matrix of all pairs of groups would not fit in memory
-        return _auc_parts_by_rows(y, probability, weights[codes])
-    won = np.zeros((len(weights), len(weights)))
-    real = np.zeros((len(y), len(weights)))
-    order = np.argsort(probability, kind="stable")
-    real[np.arange(len(y)), codes[order]] = 1 - y[order]
-    below = np.vstack([np.zeros(len(weights)), np.cumsum(real, axis=0)])
-    values, fake = probability[order], probability[y == 1]
-    first, last = np.searchsorted(values, fake, side="left"), np.searchsorted(values, fake, side="right")
-    np.add.at(won, codes[y == 1], (below[first] + below[last]) / 2)
-    return np.einsum("gb,gb->b", weights, won @ weights), fakes * reals
+    fake, real = (rows[np.argsort(probability[rows], kind="stable")] for rows in map(np.flatnonzero, (y == 1, y == 0)))
+    first, last = (np.searchsorted(probability[real], probability[fake], side=side) for side in ("left", "right"))
+    by_rows = len(weights) > _MOST_GROUPS  # a matrix of all pairs of groups would not fit in memory
+    below = np.zeros((len(real) + 1, weights.shape[1] if by_rows else len(weights)))
+    if by_rows:
+        np.cumsum(weights[codes[real]], axis=0, out=below[1:])
+        won = np.einsum("ib,ib->b", weights[codes[fake]], below[first] + below[last]) / 2
+        return won, fakes * reals
+    below[np.arange(1, len(real) + 1), codes[real]] = 1
+    np.cumsum(below, axis=0, out=below)
+    pairs = np.zeros((len(weights), len(weights)))
+    np.add.at(pairs, codes[fake], (below[first] + below[last]) / 2)
+    return np.einsum("gb,gb->b", weights, pairs @ weights), fakes * reals
 
 
 def mean_of_parts(parts: Sequence[Array]) -> Array:
     """Mean over the parts (replicates,) that are not NaN; NaN where all are."""
     table = np.stack(parts)
     known = ~np.isnan(table)
-    return _divide(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64))
-
-
-def _auc_parts_by_rows(y: Labels, probability: Array, weights: Array) -> tuple[Array, Array]:
-    fake, real = _tied_weights(y, probability, weights)
-    fake_above = np.cumsum(fake, axis=0)
-    return (real * (fake_above - fake / 2)).sum(axis=0), fake_above[-1] * real.sum(axis=0)
+    return divide_or_nan(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64))
 
 
 def _average_precision(y: Labels, probability: Array, weights: Array) -> Array:
     fake, real = _tied_weights(y, probability, weights)
     fake_above = np.cumsum(fake, axis=0)
     precision = _ratio(fake_above, fake_above + np.cumsum(real, axis=0))
-    return _divide((fake * precision).sum(axis=0), fake_above[-1])
+    return divide_or_nan((fake * precision).sum(axis=0), fake_above[-1])
 
 
 def _tied_weights(y: Labels, probability: Array, weights: Array) -> tuple[Array, Array]:
@@ -353,9 +368,9 @@ def _threshold_scores(
     fp, tn = total((y == 0) & (predicted == 1)), total((y == 0) & (predicted == 0))
     everything = tp + fn + fp + tn
     return {
-        **metrics_from_counts(tp, fp, fn, tn, rate=_divide, ratio=_ratio),
-        "log_loss": _divide(total(log_losses(y, probability)), everything),
-        "brier": _divide(total((probability - y) ** 2), everything),
+        **metrics_from_counts(tp, fp, fn, tn, rate=divide_or_nan, ratio=_ratio),
+        "log_loss": divide_or_nan(total(log_losses(y, probability)), everything),
+        "brier": divide_or_nan(total((probability - y) ** 2), everything),
     }
 
 
@@ -363,5 +378,6 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
     return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator != 0)
 
 
-def _divide(numerator: Array, denominator: Array) -> Array:
+def divide_or_nan(numerator: Array, denominator: Array) -> Array:
+    """The quotients, NaN where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.full_like(denominator, np.nan), where=denominator != 0)

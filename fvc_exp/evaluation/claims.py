@@ -6,21 +6,23 @@ question: whether ridge regression on these features and folds finds more in the
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from fvc_exp.data.splits import CV
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, metrics
-from fvc_exp.evaluation.floors import COLUMN, chance_scores
+from fvc_exp.evaluation.floors import chance_scores
 from fvc_exp.evaluation.statistics import ALPHA, difference_test
 
 QUESTIONS = (
     "This p-value asks whether the model is better than the best floor; that of random labels, in the audit, asks "
     "whether ridge regression learns more from the real labels than from permuted ones."
 )
+CHANCE = "chance"
 _UNPROVEN = {
     "FAIL": "its audit failed, training and test data are linked, so its scores prove nothing",
     "UNCHECKED": "groups are unknown",
@@ -70,9 +72,9 @@ class FloorClaim:
 
 
 def claims_against_floors(
-    predictions: pl.DataFrame, names: Sequence[str], split: str = "cv", *, selected_from: int = 1, seed: int = 0
+    scored: bootstrap.Scored, names: Sequence[str], *, selected_from: int = 1
 ) -> dict[str, FloorClaim]:
-    """Compare each metric of a model with the best floor by the rows of one split of its ``predictions.parquet``.
+    """Compare each metric of a model with the best floor by its scored rows.
 
     Groups are resampled, and model and floor scored on the same draws. The standard error of the difference is that
     under no signal, when the models follow nothing but their training rows (Nadeau and Bengio, see ``bootstrap``); of
@@ -81,40 +83,42 @@ def claims_against_floors(
     ``FEWEST_GROUPS`` of a class: it has so few values there that its standard error comes out too small.
 
     Raises:
-        ArtifactError: the predictions hold no row of this split, or not those of the floors.
+        ArtifactError: the rows lack the probabilities of the floors.
     """
-    scored = bootstrap.Scored.from_predictions(predictions, split)
     counts = scored.group_counts
     if counts.reason:
         return {}
-    floors, rules = floors_of(predictions, split), _rules(scored, predictions.filter(split=split))
+    floors = floors_of(scored, names)
     replicates = int(np.clip(_CELLS // len(scored.strata), 50, bootstrap.REPLICATES))
-    weights = bootstrap.cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
-    exact, drawn = scored.scores(np.ones((len(weights), 1)), names), scored.scores(weights, names)
-    folds = predictions.filter(split=split)["fold"].n_unique()
-    widening = np.sqrt(1 + bootstrap.no_signal_dependence(folds)) if folds > 1 else 1.0
+    weights = bootstrap.cluster_weights(scored.strata, replicates, np.random.default_rng(0))
+    drawn = scored.scores(weights, names)
+    widening = np.sqrt(1 + bootstrap.no_signal_dependence(scored.folds))
     parts = [scored.parts == part for part in np.unique(scored.parts)]
     is_coarse = any(bootstrap.GroupCounts.of(scored.y[part], scored.groups[part]).reason for part in parts)
     found = {}
     for name in names:
         if name == "mcc" and is_coarse:
             continue
-        sign, score = metrics.direction(name), float(exact[name][0])
+        sign, score = metrics.direction(name), float(drawn[name][0])
         floor = max(floors, key=lambda rule: sign * floors[rule][name])
+        floor_score = floors[floor][name]
         # Chance has no rows of its own; what it varies with, the share of fakes, is what the prior's scores vary with.
-        of_floor = rules.get(floor, rules["prior"]).scores(weights, (name,))[name]
-        error = widening * float(np.nanstd(drawn[name] - of_floor, ddof=1))
-        difference = sign * (score - floors[floor][name])
+        of_floor = scored.by_rule("prior" if floor == CHANCE else floor).scores(weights, (name,))[name]
+        error = float(widening * bootstrap.replicate_error(drawn[name] - of_floor))
+        difference = sign * (score - floor_score)
         test = difference_test(difference, error, counts.effective - 2, selected_from)
-        found[name] = FloorClaim(name, score, floor, floors[floor][name], difference, *test, selected_from)
+        found[name] = FloorClaim(name, score, floor, floor_score, difference, *test, selected_from)
     return found
 
 
-def claim_against_floor(
-    predictions: pl.DataFrame, metric: str = "auc", split: str = "cv", *, selected_from: int = 1
-) -> FloorClaim | None:
-    """``claims_against_floors`` of one metric; None where the groups are too few for an interval."""
-    return claims_against_floors(predictions, (metric,), split, selected_from=selected_from).get(metric)
+def claim_against_floor(predictions: pl.DataFrame, metric: str = "auc", *, selected_from: int = 1) -> FloorClaim | None:
+    """``claims_against_floors`` of one metric and the out-of-fold rows of ``predictions.parquet``; None without one.
+
+    Raises:
+        ArtifactError: the predictions hold no such row, or not those of the floors.
+    """
+    scored = bootstrap.Scored.from_predictions(predictions, CV)
+    return claims_against_floors(scored, (metric,), selected_from=selected_from).get(metric)
 
 
 def refusal(claim: FloorClaim | None, verdict: str) -> str:
@@ -140,25 +144,22 @@ def claim_json(claim: FloorClaim | None, verdict: str) -> dict[str, Any]:
     return {**asdict(claim), "beats": claim.beats, "sentence": claim.sentence}
 
 
-def floors_of(predictions: pl.DataFrame, split: str) -> dict[str, metrics.Scores]:
+def floors_of(scored: bootstrap.Scored, names: Sequence[str] = metrics.METRICS) -> dict[str, metrics.Scores]:
     """Mean metrics over the parts of each baseline rule, on the rows that the model was scored on.
 
     The last one, ``chance``, is what the model's own scores reach on permuted labels: see ``chance_scores``.
+
+    Raises:
+        ArtifactError: the rows lack the probabilities of the floors.
     """
-    scored = bootstrap.Scored.from_predictions(predictions, split)
-    parts = [scored.parts == part for part in np.unique(scored.parts)]
-    found = {name: [metrics.score(rule.y[part], rule.probability[part]) for part in parts]
-             for name, rule in _rules(scored, predictions.filter(split=split)).items()}  # fmt: skip
-    columns = (scored.y, scored.probability, scored.predicted, scored.groups)
-    found["chance"] = [chance_scores(*(column[part] for column in columns)) for part in parts]
-    return {name: {metric: value["mean"] for metric, value in metrics.summarise(records).items()}
-            for name, records in found.items()}  # fmt: skip
-
-
-def _rules(scored: bootstrap.Scored, rows: pl.DataFrame) -> dict[str, bootstrap.Scored]:
-    """The same rows with the probabilities of each baseline rule."""
-    columns = {name.removeprefix(COLUMN): rows[name].to_numpy() for name in rows.columns if name.startswith(COLUMN)}
-    if not columns:
+    if not scored.rules:
         raise ArtifactError("the predictions hold no floors; another version wrote them, run again")
-    return {rule: replace(scored, probability=values, predicted=metrics.is_fake(values).astype(np.int64))
-            for rule, values in columns.items()}  # fmt: skip
+    alone = np.ones((len(scored.strata), 1))
+    found = {}
+    for rule in scored.rules:
+        exact = scored.by_rule(rule).scores(alone, names)
+        found[rule] = {name: float(exact[name][0]) for name in names}
+    columns = (scored.y, scored.probability, scored.predicted, scored.groups)
+    parts = [scored.parts == part for part in np.unique(scored.parts)]
+    by_chance = metrics.summarise([chance_scores(*(column[part] for column in columns)) for part in parts])
+    return found | {CHANCE: {name: by_chance[name]["mean"] for name in names}}

@@ -17,7 +17,7 @@ Division = Callable[[Number, Number], Number]
 
 THRESHOLD = 0.5
 BINS = 10  # of a reliability curve
-_CELLS = 1_000_000  # rows times drawn label sets of a calibrated model
+_CELLS = 300_000  # rows times drawn label sets of a calibrated model
 
 METRICS = (
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
@@ -105,6 +105,14 @@ def metrics_from_counts(
 def auc(y: Labels, scores: Array) -> float:
     """Area under the ROC curve of labels (n,) of both classes and scores (n,), higher for fakes."""
     return _Curve.of(y, scores).area()
+
+
+def share_in_order(y: Labels, scores: Array) -> float:
+    """``auc`` to rounding, in a third of its time: the share of pairs in which the fake has the higher score."""
+    is_fake_row = y == 1
+    fakes, reals = np.sort(scores[is_fake_row]), np.sort(scores[~is_fake_row])
+    below, not_above = (np.searchsorted(reals, fakes, side).sum() for side in ("left", "right"))
+    return float(below + not_above) / (2 * len(fakes) * len(reals))
 
 
 def log_losses(y: Labels, probability: Array) -> Array:
@@ -200,16 +208,21 @@ def reliability(y: Labels, probability: Array, groups: Indices | None = None, bi
 def _calibrated_ece(y: Labels, probability: Array, groups: Indices, bins: Indices) -> float:
     """Mean ``ece`` of labels drawn with these probabilities, all (n,); ``bins`` number the rows' bins.
 
-    Rows of a group whose labels are equal are drawn together. At most 300 draws, fewer of a large table: the error of
-    the mean is below 2 % of it.
+    Rows of a group whose labels are equal are drawn together. The standard error of the mean is about 2 % of it with
+    300 draws, as of up to 1,000 rows, 4 % at 5,000, and 7 % from 15,000 rows on.
     """
     _, codes = np.unique(groups, return_inverse=True)
     sizes, fakes = np.bincount(codes), np.bincount(codes, weights=y)
-    units = np.where((fakes % sizes == 0)[codes], codes, len(sizes) + np.arange(len(y)))
+    apart = (fakes % sizes != 0)[codes]
+    _, units = np.unique(np.where(apart, len(sizes) + np.arange(len(y)), codes), return_inverse=True)
+    order = np.argsort(bins, kind="stable")
+    units, probability = units[order], probability[order]
+    starts = np.flatnonzero(np.r_[True, np.diff(bins[order]) > 0])
+    expected = np.add.reduceat(probability, starts)
     random, errors = np.random.default_rng(0), []
     for _ in range(int(np.clip(_CELLS // len(y), 20, 300))):
-        drawn = random.random(len(sizes) + len(y))[units] < probability
-        errors.append(np.abs(np.bincount(bins, weights=drawn - probability)).sum() / len(y))
+        drawn = np.add.reduceat(random.random(units.max() + 1)[units] < probability, starts, dtype=np.int64)
+        errors.append(np.abs(drawn - expected).sum() / len(y))
     return float(np.mean(errors))
 
 

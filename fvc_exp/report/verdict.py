@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fvc_exp.evaluation.bootstrap import Interval, intervals
+from fvc_exp.evaluation.bootstrap import Interval, Scored, intervals
 from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors
 from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, TITLES
 from fvc_exp.runs.load import LoadedRun
@@ -72,7 +72,9 @@ def metric_rows(files: LoadedRun) -> list[MetricRow]:
     if predictions is not None:
         cv = intervals(predictions, "cv", results["fold_dependence"], metrics=SHOWN)
         test = intervals(predictions, "test", 0.0, metrics=SHOWN) if held_out else {}
-        claims = claims_against_floors(predictions, JUDGED, selected_from=files.selected_from)
+        claims = claims_against_floors(
+            Scored.from_predictions(predictions, "cv"), JUDGED, selected_from=files.selected_from
+        )
     return [
         MetricRow(
             name=name,

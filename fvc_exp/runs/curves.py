@@ -19,7 +19,7 @@ _GRID = np.linspace(0.0, 1.0, 1001)
 _PLACE = {"left": 0.06, "right": 0.985, "bottom": 0.285, "top": 0.865, "wspace": 0.15}
 _MOST_FOLDS = 50  # more grey lines tell nothing more
 _MOST_WEIGHTS = 4_000_000  # held-out rows x replicates of the interval in the label
-_FEWEST_REPLICATES = 200
+_FEWEST_REPLICATES = 50
 
 
 def write_curves(
@@ -156,7 +156,7 @@ def _label(results: Mapping[str, Any], metric: str, short: str) -> str:
 def _auc_interval(predictions: pl.DataFrame) -> str:
     """The interval of the held-out AUC, where there is one; of many rows it has fewer replicates.
 
-    The standard deviation of an end is 1.5 % of the width of the interval with 2,000 replicates, 5 % with 200.
+    The standard deviation of an end is 1 % of the width of the interval with 2,000 replicates, 5 % with 50.
     """
     rows = len(predictions.filter(split="test"))
     replicates = min(max(_MOST_WEIGHTS // rows, _FEWEST_REPLICATES), REPLICATES)

@@ -172,7 +172,10 @@ def _ranking_table(ranked: pl.DataFrame) -> Table:
         rows.append(blank | floor)
         styles.append("dim")
     return frame_table(
-        pl.DataFrame(rows), "ranked by the mean AUC of the folds; mean ± sd", right=_NUMBERS, styles=styles
+        pl.DataFrame(rows, infer_schema_length=None),
+        "ranked by the mean AUC of the folds; mean ± sd",
+        right=_NUMBERS,
+        styles=styles,
     )
 
 

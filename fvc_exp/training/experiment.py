@@ -14,6 +14,7 @@ from fvc_exp.config.schema import Calibration, Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import CV, TEST, Split, inner_parts
 from fvc_exp.evaluation import claims, metrics
+from fvc_exp.evaluation.bootstrap import Scored
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, raised_flags, run_notes
@@ -91,19 +92,25 @@ class RunResult:
         return tuple(self.flag_details)
 
     @cached_property
+    def _scored(self) -> Scored:
+        return Scored.from_predictions(self.predictions(), CV)
+
+    @cached_property
     def floors(self) -> dict[str, metrics.Scores]:
         """What the cross-validated scores have to beat."""
-        return claims.floors_of(self.predictions(), CV)
+        return claims.floors_of(self._scored)
 
     @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        return claims.floors_of(self.predictions(), TEST) if len(self.split.test) else None
+        if not len(self.split.test):
+            return None
+        return claims.floors_of(Scored.from_predictions(self.predictions(), TEST))
 
     @cached_property
     def claim(self) -> claims.FloorClaim | None:
         """The cross-validated AUC compared with the best floor; None where the groups are too few."""
-        return claims.claim_against_floor(self.predictions())
+        return claims.claims_against_floors(self._scored, ("auc",)).get("auc")
 
     def predictions(self) -> pl.DataFrame:
         """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows.

@@ -11,8 +11,8 @@ from sklearn.model_selection import StratifiedKFold
 from fvc_exp._typing import Array, Indices
 from fvc_exp.config.schema import Config, Scheme
 from fvc_exp.data.columns import CLASSES
-from fvc_exp.data.splits import CV, Fold, Split
-from fvc_exp.evaluation.bootstrap import LEVEL, Scored, cluster_weights
+from fvc_exp.data.splits import Fold, Split
+from fvc_exp.evaluation import bootstrap
 from fvc_exp.training.split_dataset import SplitDataset
 
 MOST_ROWS = 20_000
@@ -91,25 +91,34 @@ def price_of(
     one of paired differences. It does not see that other folds would give other models; the factor sqrt(k / (k - 1))
     for k folds stands for that, and gives the coverage in ``docs/statistics.md``.
     """
-    rows = dealt.split.development
-    parts = [_scored(each, found, rows) for each, found in ((dealt, dealt_probabilities), (data, probabilities))]
-    strata = parts[0].strata
-    weights = cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
-    weights = np.column_stack([np.ones(len(strata)), weights])  # the first column gives the scores themselves
-    by_rows, by_groups = (part.scores(weights, ("auc",))["auc"] for part in parts)
+    rows, y = dealt.split.development, data.dataset.y
+    _, groups = np.unique(data.dataset.groups[rows], return_inverse=True)
+    sizes, fakes = np.bincount(groups), np.bincount(groups, weights=y[rows])
+    strata = np.where(fakes == 0, 0, np.where(fakes == sizes, 2, 1))
+    weights = bootstrap.cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
+    codes = np.full(len(y), -1)
+    codes[rows] = groups
+    by_rows, by_groups = (
+        _mean_aucs(each, found, codes, weights) for each, found in ((dealt, dealt_probabilities), (data, probabilities))
+    )
     difference = by_rows - by_groups
     folds = len(dealt.split.folds)
-    error = np.nanstd(difference[1:], ddof=1) * np.sqrt(folds / (folds - 1))
-    reach = error * stats.t.ppf((1 + LEVEL) / 2, max(len(strata) - 2, 1))
+    error = bootstrap.replicate_error(difference) * np.sqrt(folds / (folds - 1))
+    reach = error * stats.t.ppf((1 + bootstrap.LEVEL) / 2, max(len(sizes) - 2, 1))
     scores = (by_rows[0], by_groups[0], difference[0], difference[0] - reach, difference[0] + reach)
     return Price(len(rows), len(data.split.development), *map(float, scores))
 
 
-def _scored(data: SplitDataset, probabilities: Sequence[Array], rows: Indices) -> Scored:
-    """Those of ``rows`` in the first repeat, with their real groups."""
-    folds = [fold for fold in data.split.folds if fold.repeat == data.split.folds[0].repeat]
-    tested = np.concatenate([fold.test for fold in folds])
-    frame = data.scored_rows.head(len(tested)).with_columns(
-        probability=np.concatenate(probabilities[: len(folds)]), predicted=np.zeros(len(tested), dtype=np.int64)
-    )
-    return Scored.from_predictions(frame.filter(np.isin(tested, rows)), CV)
+def _mean_aucs(data: SplitDataset, probabilities: Sequence[Array], codes: Indices, weights: Array) -> Array:
+    """Mean AUC over the first repeat's folds, by group weights; rows whose code (n,) is -1 are left out."""
+    found = []
+    for fold, probability in zip(data.split.folds, probabilities, strict=True):
+        if fold.repeat == data.split.folds[0].repeat:
+            used = codes[fold.test] >= 0
+            rows = fold.test[used]
+            found.append(
+                bootstrap.divide_or_nan(
+                    *bootstrap.auc_parts(data.dataset.y[rows], probability[used], codes[rows], weights)
+                )
+            )
+    return bootstrap.mean_of_parts(found)

@@ -7,11 +7,18 @@ import polars as pl
 import pytest
 
 from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation.bootstrap import Scored
 from fvc_exp.evaluation.claims import FloorClaim, claim_against_floor, claim_json, claims_against_floors
 from fvc_exp.evaluation.metrics import direction
+from fvc_exp.training.experiment import RunResult
 from tests.conftest import Compose, noise_dataset, run, signal_dataset
 
 NAMES = ("auc", "average_precision", "log_loss", "brier", "balanced_accuracy", "mcc")
+
+
+def judged(result: RunResult) -> dict[str, FloorClaim]:
+    """The claims of all judged metrics, by the out-of-fold rows."""
+    return claims_against_floors(Scored.from_predictions(result.predictions(), "cv"), NAMES)
 
 
 @pytest.mark.slow
@@ -21,7 +28,7 @@ def test_noise_is_seldom_better_than_the_best_floor(compose_config: Compose, cop
     config, found = compose_config("cv.test_size=0", "audit.permutations=0", "audit.price=false"), []
     for seed in range(300):
         result = run(replace(config, seed=seed), noise_dataset(60 // copies, copies, 5, seed))
-        found.append(claims_against_floors(result.predictions(), NAMES))
+        found.append(judged(result))
     assert all(("mcc" in claims) == (copies == 1) for claims in found)  # folds of four groups are too few for it
     shares = {name: float(np.mean([claims[name].beats for claims in found])) for name in found[0]}
     print(copies, {name: round(share, 3) for name, share in shares.items()})
@@ -37,7 +44,7 @@ def test_signal_is_mostly_better(compose_config: Compose) -> None:
 def test_the_claim_by_hand(compose_config: Compose) -> None:
     """The difference, and a p-value near that of resampling the groups one by one, without the folds' dependence."""
     result = run(compose_config("audit.permutations=0"), signal_dataset())
-    claims = claims_against_floors(result.predictions(), NAMES)
+    claims = judged(result)
     assert set(claims) == set(NAMES) - {"mcc"}  # folds of eight groups are too few for it
     for name, claim in claims.items():
         sign, floors = direction(name), {rule: scores[name] for rule, scores in result.floors.items()}
@@ -95,7 +102,7 @@ def test_mcc_is_judged_only_in_folds_of_six_groups_per_class(
 ) -> None:
     config = compose_config("cv.test_size=0", "audit.permutations=0", "audit.price=false")
     result = run(config, noise_dataset(60 // copies, copies, 5, 0))
-    assert ("mcc" in claims_against_floors(result.predictions(), NAMES)) == is_judged
+    assert ("mcc" in judged(result)) == is_judged
 
 
 def test_few_groups_and_old_predictions(compose_config: Compose) -> None:

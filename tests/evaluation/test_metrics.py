@@ -7,7 +7,16 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from fvc_exp.evaluation.metrics import METRICS, auc, confusion, recalibration, reliability, score, summarise
+from fvc_exp.evaluation.metrics import (
+    METRICS,
+    auc,
+    confusion,
+    recalibration,
+    reliability,
+    score,
+    share_in_order,
+    summarise,
+)
 
 CASES = {
     "mixed": (np.array([0, 0, 1, 1, 1, 0, 1]), np.array([0.1, 0.6, 0.7, 0.4, 0.9, 0.5, 0.51])),
@@ -107,6 +116,11 @@ def test_equal_probabilities_share_a_bin(probability: np.ndarray, counts: list[i
     found = reliability(y, probability)
     assert [each.count for each in found.curve] == counts
     assert found.within_bins == pytest.approx(0)
+
+
+@pytest.mark.parametrize(("y", "probability"), CASES.values(), ids=CASES)
+def test_the_share_of_pairs_in_order_is_the_auc(y: np.ndarray, probability: np.ndarray) -> None:
+    assert share_in_order(y, probability) == pytest.approx(auc(y, probability), abs=1e-15)
 
 
 @pytest.mark.parametrize("copies", [1, 4])

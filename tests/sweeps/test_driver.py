@@ -83,7 +83,7 @@ def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFol
     assert made["price"]["low"] <= 1, "only best/ has the price of a leak"
     assert found == expected
     assert len(runs_of([sweep.path, sweep.best])) == len(runs_of([sweep.path])) == 2
-    assert runs_of([sweep.best])[0].run.selected_from == 2
+    assert runs_of([sweep.best])[0].selected_from == 2
     assert not list(sweep.path.glob(".best*"))
 
 

@@ -5,7 +5,7 @@ if random labels can be learned under it. What else is worth knowing is a warnin
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
@@ -185,14 +185,10 @@ def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
         why = "the rows are too few, too coarse or nearly all copies of others"
         why = f"there are fewer than {FEWEST_GROUPS} groups" if too_few else why
         return _not_possible("near_copies", f"{why} to tell copies from chance; exact ones were looked for")
-    numbers = {"pairs": len(found.distances), "searched": found.searched, "smallest_share": found.smallest_share}
-    distance = [float(found.distances.min()), float(found.distances.max())] if len(found.distances) else None
-    check = _judge_overlap("near_copies", overlap, numbers | {"distance": distance})
-    if not overlap.rows:
-        return check
-    low, high = found.distances.min(), found.distances.max()
-    apart = f"; {len(found.distances)} pairs, {low:.2g} to {high:.2g} sd per feature apart"
-    return replace(check, message=check.message + apart)
+    pairs, distance = len(found.distances), found.range
+    numbers = {"pairs": pairs, "searched": found.searched, "smallest_share": found.smallest_share, "distance": distance}
+    apart = f"; {pairs} pairs, {distance[0]:.2g} to {distance[1]:.2g} sd per feature apart" if distance else ""
+    return _judge_overlap("near_copies", overlap, numbers, apart)
 
 
 def _visibility(copies: Mapping[str, Any]) -> str:
@@ -253,11 +249,11 @@ def _not_possible(code: str, why: str) -> Check:
     return Check(code, CheckOutcome.unchecked, f"{code}: {why}")
 
 
-def _judge_overlap(code: str, overlap: Overlap, numbers: dict[str, Any] | None = None) -> Check:
+def _judge_overlap(code: str, overlap: Overlap, more: Mapping[str, Any] | None = None, end: str = "") -> Check:
     trouble = ""
     if overlap.rows:
-        trouble = f"in {overlap.rows} of the tests ({overlap.share:.1%}), e.g. {overlap.examples[0]}"
-    return _judge(code, trouble, asdict(overlap) | (numbers or {}))
+        trouble = f"in {overlap.rows} of the tests ({overlap.share:.1%}), e.g. {overlap.examples[0]}{end}"
+    return _judge(code, trouble, {**asdict(overlap), **(more or {})})
 
 
 def _judge(code: str, trouble: str, numbers: dict[str, Any], bad: CheckOutcome = CheckOutcome.failed) -> Check:

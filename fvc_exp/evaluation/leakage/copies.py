@@ -46,6 +46,11 @@ class NearCopies:
     searched: int
     smallest_share: dict[str, float | None]
 
+    @property
+    def range(self) -> list[float] | None:
+        """The smallest and largest distance; None without a pair."""
+        return [float(self.distances.min()), float(self.distances.max())] if len(self.distances) else None
+
 
 @dataclass(frozen=True)
 class _Rows:
@@ -119,7 +124,9 @@ def find_near_copies(X: Array, groups: Indices, seed: int = 0) -> NearCopies:
         searched = np.sort(rng.permutation(len(kept))[: min(SEARCHED, _PAIRS // len(kept))])
         distances = rows.group_distances(searched)
         one, other = _near_pairs(rows, searched, distances)
-        believed[:SEARCHED] |= _is_unexpected(rows, doubled[:SEARCHED], np.sqrt(blur[doubled[:SEARCHED]]))
+        if len(some := doubled[:SEARCHED]):  # their equals lie as far from them as ties were spread
+            chances = rows.chances(rows.group_distances(some), np.sqrt(blur[some]))
+            believed[: len(some)] |= chances < FALSE_ALARMS / len(kept)
         for noise in NOISES:
             pair = np.sqrt(noise**2 * X.shape[1] + blur[searched])
             shares[str(noise)] = _smallest_share(rows.chances(distances, pair))
@@ -169,13 +176,6 @@ def _too_many(searched: int) -> Array:
     """How many pairs below each level are too many for chance, and for data that are slightly uneven."""
     expected = searched * _LEVELS
     return np.asarray(np.maximum(poisson.isf(FALSE_ALARMS / len(_LEVELS), expected) + 1, np.ceil(_EXCESS * expected)))
-
-
-def _is_unexpected(rows: _Rows, places: Indices, pair: Array) -> Mask:
-    """Whether rows at ``places`` and their equals, ``pair`` apart with ties spread, agree other than by chance."""
-    if not len(places):
-        return np.zeros(0, dtype=bool)
-    return np.asarray(rows.chances(rows.group_distances(places), pair) < FALSE_ALARMS / len(rows.X))
 
 
 def _shares_fine_values(X: Array, places: Indices) -> Mask:

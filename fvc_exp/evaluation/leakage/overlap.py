@@ -9,8 +9,6 @@ from fvc_exp.data.splits import Split
 
 _EXAMPLES = 3  # pairs of videos that are named
 
-Pairs = list[tuple[int, int]]
-
 
 @dataclass(frozen=True)
 class Overlap:
@@ -25,16 +23,12 @@ def key_overlap(ids: Sequence[str], keys: Sequence[object], split: Split) -> Ove
     """Rows with the same key, such as a group or a hash; a row without one (None) has no counterpart."""
     known = np.array([key is not None for key in keys])
     _, codes = np.unique([str(key) for key in keys], return_inverse=True)
-    pairs: Pairs = []
+    pairs: list[tuple[int, int]] = []
     for _, train, test in split.parts():
-        seen, first = np.unique(codes[train[known[train]]], return_index=True)
+        train = train[known[train]]  # noqa: PLW2901
+        seen, first = np.unique(codes[train], return_index=True)
         found = test[known[test] & np.isin(codes[test], seen)]
-        place = np.searchsorted(seen, codes[found])
-        pairs += zip(found.tolist(), train[known[train]][first[place]].tolist(), strict=True)
-    return _overlap(ids, split, pairs)
-
-
-def _overlap(ids: Sequence[str], split: Split, pairs: Pairs) -> Overlap:
+        pairs += zip(found.tolist(), train[first[np.searchsorted(seen, codes[found])]].tolist(), strict=True)
     tested = sum(len(test) for _, _, test in split.parts())
     examples = tuple(f"{ids[one]} and {ids[other]}" for one, other in pairs[:_EXAMPLES])
     return Overlap(len(pairs), len(pairs) / tested, examples)

@@ -9,7 +9,7 @@ from scipy.linalg import cho_factor, cho_solve
 from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import Split
-from fvc_exp.evaluation.metrics import auc
+from fvc_exp.evaluation.metrics import share_in_order
 
 _DRAWS = 20  # tries per permutation; some leave a fold without one of the classes
 
@@ -118,7 +118,8 @@ def _fold_aucs(X: Array, labels: Labels, train: Indices, test: Indices) -> list[
         part = labels[:, first : first + at_once]
         targets = part[train] - part[train].mean(axis=0)
         scores = outer @ cho_solve(factor, inner.T @ targets)
-        found += [auc(*column) for column in zip(part[test].T, scores.T, strict=True)]
+        columns = zip(part[test].T, np.ascontiguousarray(scores.T), strict=True)
+        found += [share_in_order(*column) for column in columns]
     return found
 
 

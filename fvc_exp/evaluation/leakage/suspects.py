@@ -3,7 +3,7 @@
 import numpy as np
 
 from fvc_exp._typing import Array, Labels, Mask
-from fvc_exp.evaluation.metrics import auc
+from fvc_exp.evaluation.metrics import share_in_order
 
 SINGLE_AUC = 0.99  # of one feature, above which it is warned of
 _SCREENED = 2000  # rows that each feature is first tried on
@@ -34,5 +34,5 @@ def _separation(column: Array, y: Labels) -> float:
     known = ~np.isnan(column)
     if not 0 < y[known].sum() < known.sum():
         return 0.5
-    area = auc(y[known], column[known])
+    area = share_in_order(y[known], column[known])
     return max(area, 1 - area)

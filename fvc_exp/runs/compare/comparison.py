@@ -10,7 +10,7 @@ import polars as pl
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, statistics
 from fvc_exp.evaluation.bootstrap import Interval, Scored
-from fvc_exp.evaluation.claims import FloorClaim, claim_against_floor, refusal
+from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors, refusal
 from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.evaluation.statistics import ALPHA
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
@@ -112,18 +112,18 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     if leaking and not trusted:
         raise ArtifactError(f"the audit of every run failed ({', '.join(leaking)}): their splits leak")
     ties = compare_runs(list(trusted.values()), metric)
-    scored = {name: Scored.from_predictions(run.run.predictions, "cv") for name, run in trusted.items()}
+    scored = {name: Scored.from_predictions(run.predictions, "cv") for name, run in trusted.items()}
     strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
     weights = bootstrap.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
     intervals, claims, refusals = [], [], []
     for each in ties.ranking:
         run = trusted[each.candidate.name]
-        dependence = run.results["fold_dependence"]
-        interval = bootstrap.weighted_intervals(scored[run.name], weights, dependence, (metric,))[metric]
-        intervals.append(interval)
-        claims.append(claim_against_floor(run.run.predictions, metric, selected_from=run.run.selected_from))
+        rows, dependence = scored[run.name], run.results["fold_dependence"]
+        intervals.append(bootstrap.weighted_intervals(rows, weights, dependence, (metric,))[metric])
+        found = claims_against_floors(rows, (metric,), selected_from=run.selected_from)
+        claims.append(found.get(metric))
         refusals.append(refusal(claims[-1], run.results["audit"]["verdict"]))
     marks = [audit_mark(trusted[each.candidate.name].results["audit"]) for each in ties.ranking]
     adjusted = statistics.holm(np.array([claim.p_value if claim else 1.0 for claim in claims])).tolist()
-    rows = map(ComparedRun, ties.ranking, intervals, claims, adjusted, marks, refusals)
-    return Comparison(ties, tuple(rows), leaking)
+    compared = map(ComparedRun, ties.ranking, intervals, claims, adjusted, marks, refusals)
+    return Comparison(ties, tuple(compared), leaking)

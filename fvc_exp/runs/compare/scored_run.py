@@ -1,9 +1,7 @@
 """Finished runs as candidates: read from their folders, and refused where their folds differ."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,21 +17,8 @@ _MODEL = (*_LABEL, "features", "class_weight", "threshold", "calibration", "seed
 _FOLD_COLUMNS = ["split", "repeat", "fold", KEY, "group", "label"]
 
 
-@dataclass(frozen=True)
-class ScoredRun:
-    """What a comparison needs of a finished run."""
-
-    run: LoadedRun
-
-    @property
-    def name(self) -> str:
-        """The name of the folder; in a sweep that is the run id."""
-        return self.run.name
-
-    @property
-    def results(self) -> Mapping[str, Any]:
-        """The content of ``results.json``."""
-        return self.run.results
+class ScoredRun(LoadedRun):
+    """A finished run, with what a comparison needs of it."""
 
     @property
     def fails_audit(self) -> bool:
@@ -42,20 +27,20 @@ class ScoredRun:
         return bool(audit["verdict"] == "FAIL" and not audit["allow_fail"])
 
     @property
-    def folds(self) -> int:
-        """Folds per repeat."""
-        return len({record["fold"] for record in self.run.fold_records})
+    def folds_per_repeat(self) -> int:
+        """How many folds each repeat has."""
+        return len({record["fold"] for record in self.fold_records})
 
     @property
     def distinct_folds(self) -> int:
         """Folds of all repeats, without repeats that are equal to another one."""
         repeats = self.results.get("repeats", {"distinct": 1, "asked": 1})  # an older version wrote none
-        return len(self.run.fold_records) * int(repeats["distinct"]) // int(repeats["asked"])
+        return len(self.fold_records) * int(repeats["distinct"]) // int(repeats["asked"])
 
     @property
     def test_train_ratio(self) -> float:
         """Mean ratio of test rows to training rows of the folds."""
-        return float(np.mean([record["n_test"] / record["n_train"] for record in self.run.fold_records]))
+        return float(np.mean([record["n_test"] / record["n_train"] for record in self.fold_records]))
 
     def candidate(self, metric: str, extra: Sequence[str] = ()) -> Candidate:
         """The run as a candidate; its label also holds the parameters named in ``extra``."""
@@ -64,7 +49,7 @@ class ScoredRun:
         return Candidate(
             name=self.name,
             label=" ".join(f"{name}={_text(parameters[name])}" for name in shown),
-            scores=np.array([record[f"test_{metric}"] for record in self.run.fold_records]),
+            scores=np.array([record[f"test_{metric}"] for record in self.fold_records]),
             nonzero=final["nonzero"],
             C=final["C"],
             penalty=parameters["penalty"],
@@ -77,11 +62,12 @@ def read_scored_run(path: Path) -> ScoredRun:
     Raises:
         ArtifactError: it is not finished, is no training run, or was written by another version.
     """
-    run = require_finished(path)
+    require_finished(path)
+    run = ScoredRun(path)
     run.require_results("audit", "fold_dependence")
     if "nonzero" not in run.results["final_model"]:
         raise ArtifactError(f"{run.folder.results}: 'nonzero' is missing; another version wrote it, run again")
-    return ScoredRun(run)
+    return run
 
 
 def runs_of(paths: Sequence[Path]) -> list[ScoredRun]:
@@ -117,7 +103,7 @@ def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
                     for one, two in ((first, other), (other, first))]  # fmt: skip
         video = pl.concat(only_one)[KEY][0]
         raise ArtifactError(
-            f"{runs[0].run.path} and {run.run.path} were scored on different folds (video {video!r} for one): "
+            f"{runs[0].path} and {run.path} were scored on different folds (video {video!r} for one): "
             "only runs with equal data, cv and seed can be compared"
         )
 
@@ -138,14 +124,14 @@ def compare_runs(runs: Sequence[ScoredRun], metric: str = "auc") -> TieSummary:
     return tie_summary(
         candidates,
         metric=metric,
-        folds=runs[0].folds,
+        folds=runs[0].folds_per_repeat,
         test_train_ratio=runs[0].test_train_ratio,
         distinct=runs[0].distinct_folds,
     )
 
 
 def _folds(run: ScoredRun) -> pl.DataFrame:
-    return run.run.folds.select(_FOLD_COLUMNS).sort(_FOLD_COLUMNS)
+    return run.folds.select(_FOLD_COLUMNS).sort(_FOLD_COLUMNS)
 
 
 def _varies(runs: Sequence[ScoredRun], name: str) -> bool:

@@ -221,11 +221,11 @@ def _auc(scored: bootstrap.Scored, here: Mask, weights: Array, dependence: float
     if len(labels) == 1:
         against = "all real" if labels[0] else "all fake"
         rows = here | (scored.y != labels[0])
-    exact = _within_parts(scored, rows, np.ones((len(weights), 1)))
-    if np.isnan(exact[0]):
+    scores = _within_parts(scored, rows, weights)
+    if np.isnan(scores[0]):
         return {"auc_against": against}
-    drawn, counts = _within_parts(scored, rows, weights), bootstrap.GroupCounts.of(scored.y[rows], scored.groups[rows])
-    found = bootstrap.interval_of("auc", float(exact[0]), drawn, dependence, counts)
+    counts = bootstrap.GroupCounts.of(scored.y[rows], scored.groups[rows])
+    found = bootstrap.interval_of("auc", scores, dependence, counts)
     return {"auc": found.estimate, "auc_low": found.low, "auc_high": found.high, "auc_against": against}
 
 
@@ -234,7 +234,6 @@ def _within_parts(scored: bootstrap.Scored, here: Mask, weights: Array) -> Array
     won, pairs = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
     for part in np.unique(scored.parts[here]):
         rows = here & (scored.parts == part)
-        known, codes = np.unique(scored.groups[rows], return_inverse=True)
-        found = bootstrap.auc_parts(scored.y[rows], scored.probability[rows], codes, weights[known])
+        found = bootstrap.auc_parts(scored.y[rows], scored.probability[rows], scored.groups[rows], weights)
         won, pairs = won + found[0], pairs + found[1]
-    return np.divide(won, pairs, out=np.full_like(won, np.nan), where=pairs != 0)
+    return bootstrap.divide_or_nan(won, pairs)
