@@ -11,7 +11,7 @@ always in the first fold. And no fold lacks a class that enough groups have.
 
 Where all groups have other sizes, the order of their size is one and gives one partition, whatever the seed. So the
 repeats after the first vary the sizes at random before they sort by them, and keep the first draw that is as balanced
-as the first repeat and differs from all before it.
+as the first repeat, within a row per fold and class, and differs from all before it.
 """
 
 import math
@@ -37,7 +37,7 @@ def stratified_group_folds(y: Indices, groups: Indices, n_folds: int, seed: int)
 
 
 def repeated_group_folds(y: Indices, groups: Indices, n_folds: int, repeats: int, seed: int) -> list[list[Indices]]:
-    """Several times such folds: the first as ``stratified_group_folds``, each other no less balanced than that.
+    """Several times such folds: the first as ``stratified_group_folds``, each other as balanced within one row.
 
     No two are the same partition, unless none was found that is new and as balanced; then the first is repeated.
     """
@@ -57,7 +57,7 @@ def repeated_group_folds(y: Indices, groups: Indices, n_folds: int, repeats: int
 def _other_partitions(first: Indices, counts: Indices, n_folds: int, seeds: Iterable[int]) -> Iterator[Indices]:
     """A new one for each seed, or the first again; the folds of the groups, as ``_folds_of`` gives them."""
     known = {_partition(first)}
-    one_row = [0.0, 1 / counts.sum()]  # that folds may differ in size, which is not what they are balanced by
+    one_row = np.sum(1 / np.maximum(counts.sum(axis=0), 1))  # a deviation of one row per fold in each class
     limit = np.maximum(_unevenness(first, counts, n_folds), one_row)
     for seed in seeds:
         rng = np.random.default_rng(seed)
