@@ -2,10 +2,12 @@
 
 import logging
 import math
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from rich.console import Console
@@ -29,6 +31,7 @@ ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 
 INPUT_METADATA = "input_metadata"  # the videos that the user named, as a table; data=videos trains on it
 _MOST_NAMED = 5  # videos in a message
+_USUAL_NAMES: Mapping[str, Any] = {"label": None, "key": None, "group": [], "positive": []}  # of columns made here
 SCALED_TABLES = (Table.stage4, Table.original_stage4)
 
 
@@ -64,8 +67,7 @@ def with_place(config: Config, show: ShowProgress) -> Config:
     made = _make_place(Path(config.outputs), Path(data.root), videos) if data.made is None else Path(data.made)
     made = made.absolute()
     files.write_bytes(made / f"{INPUT_METADATA}.parquet", tables.parquet_bytes(videos))
-    # The columns of these tables have the usual names.
-    ready = replace(data, made=str(made), label=None, key=None, group=[], positive=[])
+    ready = replace(data, made=str(made), **_USUAL_NAMES)
     for name in ("scaled_metadata", *(f"features_{table.name}" for table in Table if table is not Table.table)):
         if (path := getattr(data, name)) is not None:
             setattr(ready, name, str(made / path))
@@ -148,9 +150,12 @@ def require_split(config: Config) -> None:
     if config.stage is Stage.all:  # what it trains on is not there yet, but has the same groups
         if config.cv.scheme not in (Scheme.grouped, Scheme.leave_platform_out):
             return
-        if data.made is not None:
-            data.scaled_metadata = str(Path(data.made) / INPUT_METADATA)
-    labels = load_dataset(data, FeaturesConfig("labels", []))
+        with tempfile.TemporaryDirectory(prefix="fvc-videos-") as folder:
+            data = replace(data, scaled_metadata=str(Path(folder) / f"{INPUT_METADATA}.parquet"), **_USUAL_NAMES)
+            _inputs(config).write_parquet(data.scaled_metadata)
+            labels = load_dataset(data, FeaturesConfig("labels", []))
+    else:
+        labels = load_dataset(data, FeaturesConfig("labels", []))
     split_or_advise(labels, config.cv, config.seed, inside=len(config.cv.c_grid) > 1 or looks_inside(config))
 
 
