@@ -1,9 +1,6 @@
 """How sure a score is: intervals by resampling whole groups of its out-of-fold or held-out rows.
 
-Rows of one group are near-copies, so the group is the unit that varies. Groups are resampled within strata of equal
-labels, with the rescaled weights of Rao and Wu (J. Amer. Statist. Assoc. 83, 1988), which keep the variance right where
-a stratum is small. The models are not fitted again; ``fold_dependence`` adds the variance that the folds share.
-``part_scores`` has the metrics under many weights at once; ``metrics.score`` gives the same numbers one by one.
+The models are not fitted again; ``fold_dependence`` adds the variance that the folds share.
 
 Coverage of the 95 % interval of a cross-validated AUC in 500 simulated data sets each
 (``tests/evaluation/test_bootstrap.py``), in brackets without the dependence: 100 groups of 5 copies and 5 features
@@ -12,26 +9,20 @@ without signal 95.0 % (82.8), with signal 95.6 % (91.6), with a strong one 95.6 
 (92.4).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Self
 
 import numpy as np
 import polars as pl
 
-from fvc_exp._typing import Array, Indices, Labels, Mask
-from fvc_exp.data.columns import LABEL
-from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.floors import COLUMN
-from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS, is_fake, log_losses, metrics_from_counts, safe_ratio
+from fvc_exp._typing import Array
+from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS
+from fvc_exp.evaluation.resampled import GroupCounts, Scored, cluster_weights, replicate_error
 
 REPLICATES = 2000
 LEVEL = 0.95
-FEWEST_GROUPS = 6  # of each class, for an interval
 _BOUNDS = {"log_loss": (0.0, np.inf), "mcc": (-1.0, 1.0)}  # all other metrics lie from 0 to 1
-_RANKED = frozenset(("auc", "average_precision"))
-_MOST_GROUPS = 2000  # whose pairs are counted in one matrix
 
 
 @dataclass(frozen=True)
@@ -52,128 +43,6 @@ class Interval:
         if self.low is None or self.high is None:
             return f"{self.estimate:.3f} [-] ({self.reason})"
         return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-@dataclass(frozen=True)
-class GroupCounts:
-    """How many groups have rows of each class, and of how many groups of equal size the information is worth.
-
-    ``effective`` is the number of Kish (1965), (sum of sizes)^2 / sum of sizes^2, of all rows; ``effective_class`` the
-    smaller one of the two classes.
-    """
-
-    reals: int
-    fakes: int
-    effective: float
-    effective_class: float
-
-    @classmethod
-    def of(cls, y: Labels, groups: Indices) -> Self:
-        """Count those of labels and group codes, both (n,)."""
-        sizes = np.array([np.bincount(groups[y == label], minlength=groups.max() + 1) for label in (0, 1)], dtype=float)
-        reals, fakes = np.count_nonzero(sizes, axis=1).tolist()
-        return cls(reals, fakes, _kish(sizes.sum(axis=0)), min(_kish(sizes[0]), _kish(sizes[1])))
-
-    @property
-    def reason(self) -> str | None:
-        """Why there is no interval; None where there is one."""
-        if min(self.reals, self.fakes) >= FEWEST_GROUPS:
-            return None
-        return f"{self.fakes} groups of fakes and {self.reals} of reals: an interval needs {FEWEST_GROUPS} of each"
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The rows of one split of ``predictions.parquet``, each (n,).
-
-    ``groups`` are codes from 0 on and ``strata`` (groups,) codes of the labels that a group has; ``parts`` number the
-    folds (of all repeats) that a score is the mean of, ``folds`` is how many each repeat has. ``rules`` are the
-    probabilities of each floor by its name.
-    """
-
-    y: Labels
-    probability: Array
-    predicted: Labels
-    groups: Indices
-    strata: Indices
-    parts: Indices
-    folds: int
-    rules: Mapping[str, Array]
-
-    @classmethod
-    def from_predictions(cls, predictions: pl.DataFrame, split: str) -> Self:
-        """The rows of ``split`` (cv or test).
-
-        Raises:
-            ArtifactError: there are none.
-        """
-        rows = predictions.filter(split=split)
-        if rows.is_empty():
-            raise ArtifactError(f"the predictions hold no row of split {split!r}")
-        codes = rows.select(
-            (pl.col(LABEL) == "fake").cast(pl.Int64).alias("y"),
-            (pl.col("group").rank("dense").cast(pl.Int64) - 1).alias("group"),
-            (pl.struct("repeat", "fold").rank("dense").cast(pl.Int64) - 1).alias("part"),
-        )
-        labels = codes.group_by("group").agg((pl.col("y").min() + pl.col("y").max()).alias("stratum")).sort("group")
-        return cls(
-            y=codes["y"].to_numpy(),
-            probability=rows["probability"].to_numpy(),
-            predicted=rows["predicted"].to_numpy(),
-            groups=codes["group"].to_numpy(),
-            strata=labels["stratum"].to_numpy(),
-            parts=codes["part"].to_numpy(),
-            folds=rows["fold"].n_unique(),
-            rules={
-                name.removeprefix(COLUMN): rows[name].to_numpy() for name in rows.columns if name.startswith(COLUMN)
-            },
-        )
-
-    def by_rule(self, name: str) -> Self:
-        """The same rows with the probabilities of a floor."""
-        probability = self.rules[name]
-        return replace(self, probability=probability, predicted=is_fake(probability).astype(np.int64))
-
-    @property
-    def group_counts(self) -> GroupCounts:
-        """How many groups the rows come from."""
-        return GroupCounts.of(self.y, self.groups)
-
-    def scores(self, weights: Array, metrics: Sequence[str]) -> dict[str, Array]:
-        """Each metric, as the mean over the parts, under each column of group ``weights`` (groups, replicates).
-
-        A part without any weight of a class is left out of the mean; where no part is left, the score is NaN.
-        """
-        found = []
-        for part in np.unique(self.parts):
-            rows = self.parts == part
-            row = (self.y[rows], self.probability[rows], self.predicted[rows], self.groups[rows])
-            found.append(part_scores(*row, weights, metrics))
-        return {name: mean_of_parts([each[name] for each in found]) for name in metrics}
-
-
-def cluster_weights(strata: Indices, replicates: int, random: np.random.Generator) -> Array:
-    """Weights of groups, shape (groups, 1 + replicates); ``strata`` (groups,) names the stratum of each group.
-
-    All weights of the first column are 1, so that it gives the score of the rows themselves; those of each other one
-    have the mean 1. In a stratum of m groups, m - 1 are drawn with replacement and each draw weighs m / (m - 1). A
-    stratum of one group keeps weight 1: nothing shows how it varies.
-    """
-    weights = np.ones((len(strata), 1 + replicates))
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
-        size = len(members)
-        if size == 1:
-            continue
-        cells = random.integers(size, size=(size - 1, replicates)) * replicates + np.arange(replicates)
-        drawn = np.bincount(cells.ravel(), minlength=size * replicates).reshape(size, replicates)
-        weights[members, 1:] = drawn * (size / (size - 1))
-    return weights
-
-
-def replicate_error(scores: Array) -> float:
-    """Standard deviation of the scores (1 + replicates,) under ``cluster_weights``, but for the first."""
-    return float(np.nanstd(scores[1:], ddof=1))
 
 
 def fold_dependence(log_odds: Sequence[Array]) -> float:
@@ -285,99 +154,3 @@ def _quantile(freedom: float) -> float:
     from scipy import stats
 
     return float(stats.t.ppf(0.5 + LEVEL / 2, max(freedom, 1.0)))
-
-
-def _kish(sizes: Array) -> float:
-    return safe_ratio(float(sizes.sum() ** 2), float(sizes @ sizes))
-
-
-def part_scores(
-    y: Labels, probability: Array, predicted: Labels, groups: Labels, weights: Array, metrics: Sequence[str]
-) -> dict[str, Array]:
-    """Metrics of labels, probabilities, decisions and group codes (n,) under ``weights`` (groups, replicates).
-
-    NaN where a metric needs a class that has no weight. As in ``metrics.score``, another empty ratio is 0.
-    """
-    known, codes = np.unique(groups, return_inverse=True)
-    weights = weights[known]
-    found: dict[str, Array] = {}
-    if not _RANKED.issuperset(metrics):
-        found |= _threshold_scores(y, probability, predicted, codes, weights)
-    if "auc" in metrics:
-        won, pairs = auc_parts(y, probability, codes, weights)
-        found["auc"] = divide_or_nan(won, pairs)
-    if "average_precision" in metrics:
-        found["average_precision"] = _average_precision(y, probability, weights[codes])
-    return {name: found[name] for name in metrics}
-
-
-def auc_parts(y: Labels, probability: Array, codes: Labels, weights: Array) -> tuple[Array, Array]:
-    """Weights of the (fake, real) pairs in which the fake has the higher probability (ties half), and of all pairs.
-
-    ``codes`` (n,) are rows of ``weights`` (groups, replicates); both results are (replicates,).
-    """
-    known, codes = np.unique(codes, return_inverse=True)
-    weights = weights[known]
-    fakes, reals = (np.bincount(codes[y == label], minlength=len(weights)) @ weights for label in (1, 0))
-    if np.ptp(probability) == 0:
-        return fakes * reals / 2, fakes * reals
-    fake, real = (rows[np.argsort(probability[rows], kind="stable")] for rows in map(np.flatnonzero, (y == 1, y == 0)))
-    first, last = (np.searchsorted(probability[real], probability[fake], side=side) for side in ("left", "right"))
-    by_rows = len(weights) > _MOST_GROUPS  # a matrix of all pairs of groups would not fit in memory
-    below = np.zeros((len(real) + 1, weights.shape[1] if by_rows else len(weights)))
-    if by_rows:
-        np.cumsum(weights[codes[real]], axis=0, out=below[1:])
-        won = np.einsum("ib,ib->b", weights[codes[fake]], below[first] + below[last]) / 2
-        return won, fakes * reals
-    below[np.arange(1, len(real) + 1), codes[real]] = 1
-    np.cumsum(below, axis=0, out=below)
-    pairs = np.zeros((len(weights), len(weights)))
-    np.add.at(pairs, codes[fake], (below[first] + below[last]) / 2)
-    return np.einsum("gb,gb->b", weights, pairs @ weights), fakes * reals
-
-
-def mean_of_parts(parts: Sequence[Array]) -> Array:
-    """Mean over the parts (replicates,) that are not NaN; NaN where all are."""
-    table = np.stack(parts)
-    known = ~np.isnan(table)
-    return divide_or_nan(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64))
-
-
-def _average_precision(y: Labels, probability: Array, weights: Array) -> Array:
-    fake, real = _tied_weights(y, probability, weights)
-    fake_above = np.cumsum(fake, axis=0)
-    precision = _ratio(fake_above, fake_above + np.cumsum(real, axis=0))
-    return divide_or_nan((fake * precision).sum(axis=0), fake_above[-1])
-
-
-def _tied_weights(y: Labels, probability: Array, weights: Array) -> tuple[Array, Array]:
-    """Weights of fakes and of reals at each distinct probability, from the highest down; rows have their weights."""
-    order = np.argsort(-probability, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(probability[order]) != 0])
-    ordered, fake = weights[order], y[order][:, None]
-    return np.add.reduceat(ordered * fake, starts, axis=0), np.add.reduceat(ordered * (1 - fake), starts, axis=0)
-
-
-def _threshold_scores(
-    y: Labels, probability: Array, predicted: Labels, codes: Labels, weights: Array
-) -> dict[str, Array]:
-    def total(values: Array | Mask) -> Array:
-        return np.asarray(np.bincount(codes, weights=values, minlength=len(weights)) @ weights)
-
-    tp, fn = total((y == 1) & (predicted == 1)), total((y == 1) & (predicted == 0))
-    fp, tn = total((y == 0) & (predicted == 1)), total((y == 0) & (predicted == 0))
-    everything = tp + fn + fp + tn
-    return {
-        **metrics_from_counts(tp, fp, fn, tn, rate=divide_or_nan, ratio=_ratio),
-        "log_loss": divide_or_nan(total(log_losses(y, probability)), everything),
-        "brier": divide_or_nan(total((probability - y) ** 2), everything),
-    }
-
-
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator != 0)
-
-
-def divide_or_nan(numerator: Array, denominator: Array) -> Array:
-    """The quotients, NaN where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.full_like(denominator, np.nan), where=denominator != 0)

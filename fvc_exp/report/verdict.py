@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fvc_exp.evaluation.bootstrap import Interval, Scored, intervals
+from fvc_exp.evaluation.bootstrap import Interval, intervals
 from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors
 from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, TITLES
+from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import SHOWN
 from fvc_exp.training.notes import FLAGS

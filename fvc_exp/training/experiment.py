@@ -14,8 +14,8 @@ from fvc_exp.config.schema import Calibration, Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.splits import CV, TEST, Split, inner_parts
 from fvc_exp.evaluation import claims, metrics
-from fvc_exp.evaluation.bootstrap import Scored
 from fvc_exp.evaluation.leakage.certificate import Certificate
+from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel

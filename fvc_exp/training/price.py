@@ -12,7 +12,7 @@ from fvc_exp._typing import Array, Indices
 from fvc_exp.config.schema import Config, Scheme
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.data.splits import Fold, Split
-from fvc_exp.evaluation import bootstrap
+from fvc_exp.evaluation import bootstrap, resampled
 from fvc_exp.training.split_dataset import SplitDataset
 
 MOST_ROWS = 20_000
@@ -95,7 +95,7 @@ def price_of(
     _, groups = np.unique(data.dataset.groups[rows], return_inverse=True)
     sizes, fakes = np.bincount(groups), np.bincount(groups, weights=y[rows])
     strata = np.where(fakes == 0, 0, np.where(fakes == sizes, 2, 1))
-    weights = bootstrap.cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
+    weights = resampled.cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
     codes = np.full(len(y), -1)
     codes[rows] = groups
     by_rows, by_groups = (
@@ -103,7 +103,7 @@ def price_of(
     )
     difference = by_rows - by_groups
     folds = len(dealt.split.folds)
-    error = bootstrap.replicate_error(difference) * np.sqrt(folds / (folds - 1))
+    error = resampled.replicate_error(difference) * np.sqrt(folds / (folds - 1))
     reach = error * stats.t.ppf((1 + bootstrap.LEVEL) / 2, max(len(sizes) - 2, 1))
     scores = (by_rows[0], by_groups[0], difference[0], difference[0] - reach, difference[0] + reach)
     return Price(len(rows), len(data.split.development), *map(float, scores))
@@ -117,8 +117,8 @@ def _mean_aucs(data: SplitDataset, probabilities: Sequence[Array], codes: Indice
             used = codes[fold.test] >= 0
             rows = fold.test[used]
             found.append(
-                bootstrap.divide_or_nan(
-                    *bootstrap.auc_parts(data.dataset.y[rows], probability[used], codes[rows], weights)
+                resampled.divide_or_nan(
+                    *resampled.auc_parts(data.dataset.y[rows], probability[used], codes[rows], weights)
                 )
             )
-    return bootstrap.mean_of_parts(found)
+    return resampled.mean_of_parts(found)

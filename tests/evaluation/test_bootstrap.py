@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation import bootstrap
+from fvc_exp.evaluation import bootstrap, resampled
 from fvc_exp.evaluation.metrics import METRICS, score
 
 FOLDS = 5
@@ -178,7 +178,7 @@ def test_the_predicted_column_decides_not_a_threshold() -> None:
 @pytest.mark.parametrize("sizes", [(3, 7, 40), (2,), (1, 5)], ids=str)
 def test_weights_have_the_mean_and_variance_of_a_sample(sizes: tuple[int, ...]) -> None:
     strata = np.repeat(np.arange(len(sizes)), sizes)
-    weights = bootstrap.cluster_weights(strata, 40_000, np.random.default_rng(0))
+    weights = resampled.cluster_weights(strata, 40_000, np.random.default_rng(0))
     values = np.random.default_rng(1).normal(size=len(strata))
     for stratum, size in enumerate(sizes):
         rows = strata == stratum
@@ -217,7 +217,7 @@ PROBABILITIES = pytest.mark.parametrize("probability", [TIED, DISTINCT], ids=["t
 
 
 def scores(probability: np.ndarray, weights: np.ndarray, groups: np.ndarray = GROUPS) -> dict[str, np.ndarray]:
-    return bootstrap.part_scores(Y, probability, (probability > 0.5).astype(int), groups, weights, METRICS)
+    return resampled.part_scores(Y, probability, (probability > 0.5).astype(int), groups, weights, METRICS)
 
 
 @PROBABILITIES
@@ -233,7 +233,7 @@ def test_weights_mean_that_rows_are_repeated(probability: np.ndarray) -> None:
 @PROBABILITIES
 @pytest.mark.parametrize("most", [30, 29], ids=["by groups", "by rows"])
 def test_fractional_weights_of_the_auc(probability: np.ndarray, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "_MOST_GROUPS", most)
+    monkeypatch.setattr(resampled, "_MOST_GROUPS", most)
     weights = RANDOM.random((30, 10))
     expected = [roc_auc_score(Y, probability, sample_weight=column[GROUPS]) for column in weights.T]
     np.testing.assert_allclose(scores(probability, weights)["auc"], expected, atol=1e-12)
@@ -245,11 +245,11 @@ def test_a_class_without_weight_gives_no_number() -> None:
     assert lost == {"accuracy", "balanced_accuracy", "recall", "recall_real", "auc", "average_precision",
                     "log_loss", "brier"}  # fmt: skip
     ones = np.ones(4, int)
-    fakes_only = bootstrap.part_scores(ones, DISTINCT[:4], ones, np.arange(4), np.ones((4, 1)), METRICS)
+    fakes_only = resampled.part_scores(ones, DISTINCT[:4], ones, np.arange(4), np.ones((4, 1)), METRICS)
     assert np.isnan([fakes_only["auc"][0], fakes_only["recall_real"][0]]).all()
     assert fakes_only["recall"][0] == 1.0
 
 
 def test_the_mean_of_parts_leaves_out_what_is_unknown() -> None:
-    found = bootstrap.mean_of_parts([np.array([0.2, np.nan, np.nan]), np.array([0.4, 0.6, np.nan])])
+    found = resampled.mean_of_parts([np.array([0.2, np.nan, np.nan]), np.array([0.4, 0.6, np.nan])])
     np.testing.assert_allclose(found, [0.3, 0.6, np.nan])

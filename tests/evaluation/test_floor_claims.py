@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.bootstrap import Scored
 from fvc_exp.evaluation.claims import FloorClaim, claim_against_floor, claim_json, claims_against_floors
 from fvc_exp.evaluation.metrics import direction
+from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.training.experiment import RunResult
 from tests.conftest import Compose, noise_dataset, run, signal_dataset
 

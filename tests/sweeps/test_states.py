@@ -19,7 +19,8 @@ NO_REASON = "cancelled while pending"
 class FakeQueue:
     """A scheduler that says what the test tells it."""
 
-    answer: dict[str, str] | schedulers.SchedulerError = {}  # noqa: RUF012 - replaced, never changed
+    def __init__(self) -> None:
+        self.answer: dict[str, str] | schedulers.SchedulerError = {}
 
     def active(self, _jobs: object) -> dict[str, str]:
         if isinstance(self.answer, schedulers.SchedulerError):

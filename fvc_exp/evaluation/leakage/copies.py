@@ -72,11 +72,11 @@ class _Rows:
 
     def group_distances(self, rows: Indices) -> Array:
         """Ascending distances (rows, k) to the nearest other groups."""
-        found = []
-        for block in self._squared_distances(rows):
-            if len(self.starts) < len(self.X):
-                block = np.minimum.reduceat(block, self.starts, axis=1)  # noqa: PLW2901
-            found.append(np.sort(np.partition(block, self.far - 1, axis=1)[:, : self.far], axis=1))
+        found: list[Array] = []
+        for of_rows in self._squared_distances(rows):
+            is_grouped = len(self.starts) < len(self.X)
+            of_groups = np.minimum.reduceat(of_rows, self.starts, axis=1) if is_grouped else of_rows
+            found.append(np.sort(np.partition(of_groups, self.far - 1, axis=1)[:, : self.far], axis=1))
         return np.sqrt(np.maximum(np.vstack(found), 0))
 
     def nearest(self, rows: Indices) -> Indices:

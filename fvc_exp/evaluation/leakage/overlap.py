@@ -25,10 +25,10 @@ def key_overlap(ids: Sequence[str], keys: Sequence[object], split: Split) -> Ove
     _, codes = np.unique([str(key) for key in keys], return_inverse=True)
     pairs: list[tuple[int, int]] = []
     for _, train, test in split.parts():
-        train = train[known[train]]  # noqa: PLW2901
-        seen, first = np.unique(codes[train], return_index=True)
+        keyed = train[known[train]]
+        seen, first = np.unique(codes[keyed], return_index=True)
         found = test[known[test] & np.isin(codes[test], seen)]
-        pairs += zip(found.tolist(), train[first[np.searchsorted(seen, codes[found])]].tolist(), strict=True)
+        pairs += zip(found.tolist(), keyed[first[np.searchsorted(seen, codes[found])]].tolist(), strict=True)
     tested = sum(len(test) for _, _, test in split.parts())
     examples = tuple(f"{ids[one]} and {ids[other]}" for one, other in pairs[:_EXAMPLES])
     return Overlap(len(pairs), len(pairs) / tested, examples)

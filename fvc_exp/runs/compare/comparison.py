@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation import bootstrap, statistics
-from fvc_exp.evaluation.bootstrap import Interval, Scored
+from fvc_exp.evaluation import bootstrap, resampled, statistics
+from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors, refusal
 from fvc_exp.evaluation.leakage.codes import audit_mark
+from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.evaluation.statistics import ALPHA
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
 from fvc_exp.runs.compare.ties import RankedCandidate, TieSummary
@@ -114,15 +116,16 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     ties = compare_runs(list(trusted.values()), metric)
     scored = {name: Scored.from_predictions(run.predictions, "cv") for name, run in trusted.items()}
     strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
-    weights = bootstrap.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
+    weights = resampled.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
     intervals, claims, refusals = [], [], []
-    for each in ties.ranking:
-        run = trusted[each.candidate.name]
-        rows, dependence = scored[run.name], run.results["fold_dependence"]
-        intervals.append(bootstrap.weighted_intervals(rows, weights, dependence, (metric,))[metric])
-        found = claims_against_floors(rows, (metric,), selected_from=run.selected_from)
-        claims.append(found.get(metric))
-        refusals.append(refusal(claims[-1], run.results["audit"]["verdict"]))
+    with threadpool_limits(limits=1):  # its matrices are small: more threads cost CPU and save no time
+        for each in ties.ranking:
+            run = trusted[each.candidate.name]
+            rows, dependence = scored[run.name], run.results["fold_dependence"]
+            intervals.append(bootstrap.weighted_intervals(rows, weights, dependence, (metric,))[metric])
+            found = claims_against_floors(rows, (metric,), selected_from=run.selected_from)
+            claims.append(found.get(metric))
+            refusals.append(refusal(claims[-1], run.results["audit"]["verdict"]))
     marks = [audit_mark(trusted[each.candidate.name].results["audit"]) for each in ties.ranking]
     adjusted = statistics.holm(np.array([claim.p_value if claim else 1.0 for claim in claims])).tolist()
     compared = map(ComparedRun, ties.ranking, intervals, claims, adjusted, marks, refusals)

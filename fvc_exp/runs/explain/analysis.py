@@ -12,7 +12,7 @@ from fvc_exp.config.schema import Config, Penalty
 from fvc_exp.data.columns import KEY
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import IncompatibleError
-from fvc_exp.evaluation import bootstrap, metrics, statistics
+from fvc_exp.evaluation import bootstrap, metrics, resampled, statistics
 from fvc_exp.training import experiment, pipeline
 
 _TAILS = (0.025, 0.975)
@@ -189,8 +189,8 @@ def slice_scores(
         rows = table.filter(split=split)
         if rows.is_empty():
             continue
-        scored = bootstrap.Scored.from_predictions(rows, split)
-        weights = bootstrap.cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
+        scored = resampled.Scored.from_predictions(rows, split)
+        weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
         shared = dependence if split == "cv" else 0.0
         for name in slices:
             for value in sorted(set(rows[name].drop_nulls())):
@@ -200,7 +200,7 @@ def slice_scores(
     return pl.DataFrame(records, SLICE_SCHEMA)
 
 
-def _scores(scored: bootstrap.Scored, here: Mask, weights: Array, dependence: float) -> dict[str, object]:
+def _scores(scored: resampled.Scored, here: Mask, weights: Array, dependence: float) -> dict[str, object]:
     y, predicted = scored.y[here], scored.predicted[here]
     count = metrics.confusion(y, predicted.astype(np.float64))  # decisions as probabilities 0 and 1
     fakes, reals = count["tp"] + count["fn"], count["tn"] + count["fp"]
@@ -216,7 +216,7 @@ def _scores(scored: bootstrap.Scored, here: Mask, weights: Array, dependence: fl
     }
 
 
-def _auc(scored: bootstrap.Scored, here: Mask, weights: Array, dependence: float) -> dict[str, object]:
+def _auc(scored: resampled.Scored, here: Mask, weights: Array, dependence: float) -> dict[str, object]:
     against, rows, labels = "own rows", here, np.unique(scored.y[here])
     if len(labels) == 1:
         against = "all real" if labels[0] else "all fake"
@@ -224,16 +224,16 @@ def _auc(scored: bootstrap.Scored, here: Mask, weights: Array, dependence: float
     scores = _within_parts(scored, rows, weights)
     if np.isnan(scores[0]):
         return {"auc_against": against}
-    counts = bootstrap.GroupCounts.of(scored.y[rows], scored.groups[rows])
+    counts = resampled.GroupCounts.of(scored.y[rows], scored.groups[rows])
     found = bootstrap.interval_of("auc", scores, dependence, counts)
     return {"auc": found.estimate, "auc_low": found.low, "auc_high": found.high, "auc_against": against}
 
 
-def _within_parts(scored: bootstrap.Scored, here: Mask, weights: Array) -> Array:
+def _within_parts(scored: resampled.Scored, here: Mask, weights: Array) -> Array:
     """Share of the pairs of the same part that are in order, of all such pairs (replicates,); NaN without a pair."""
     won, pairs = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
     for part in np.unique(scored.parts[here]):
         rows = here & (scored.parts == part)
-        found = bootstrap.auc_parts(scored.y[rows], scored.probability[rows], scored.groups[rows], weights)
+        found = resampled.auc_parts(scored.y[rows], scored.probability[rows], scored.groups[rows], weights)
         won, pairs = won + found[0], pairs + found[1]
-    return bootstrap.divide_or_nan(won, pairs)
+    return resampled.divide_or_nan(won, pairs)

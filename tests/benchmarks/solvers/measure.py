@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -73,7 +74,7 @@ def climb(
     last, best, spent = Rung(None, "not reached"), float("inf"), 0.0
     for tol in TOLS:
         try:
-            result, cost = measure(lambda tol=tol: fit(tol))  # type: ignore[misc]  # lambdas with defaults
+            result, cost = measure(partial(fit, tol))
             reached = suboptimality(result)
         except FAILURES as error:
             last = failed(error)

@@ -23,6 +23,11 @@ def minimum(problem: Problem) -> Minimum:
     return Minimum(problem, measure(lambda: OURS.fit(problem, [problem.C], 1e-15)[0])[0])
 
 
+def _of_point(least: Minimum, fitted: tuple[Any, ...]) -> float:
+    """How far the point of a fit, its first value, is above the minimum."""
+    return least.suboptimality(fitted[0])
+
+
 def cell(problem: Problem, methods: Sequence[Method], job: Job) -> Iterator[dict[str, Any]]:
     """One row per method and target."""
     entries, minima = [], {"": minimum(problem)}
@@ -32,9 +37,8 @@ def cell(problem: Problem, methods: Sequence[Method], job: Job) -> Iterator[dict
         if not refusal:
             if method.own not in minima:
                 minima[method.own] = minimum(method.judged(problem))
-            judge = minima[method.own].suboptimality
-            # mypy cannot type a lambda with a default
-            rungs = climb(lambda tol, fit=fit: fit(tol)[0], judge, TARGETS, job.limit)  # type: ignore[misc]
+            judge = partial(_of_point, minima[method.own])
+            rungs = climb(fit, judge, TARGETS, job.limit)
         entries.append((method, fit, rungs))
     for target in TARGETS:
         field = []
