@@ -8,7 +8,8 @@ import numpy as np
 from fvc_exp.config.schema import CVConfig, Scheme
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import Split, inner_parts, make_split
+from fvc_exp.data.folds import Split
+from fvc_exp.data.splits import inner_parts, make_split
 from fvc_exp.errors import DataError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fvc_exp.data.splits import CV
+from fvc_exp.data.folds import CV
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, metrics, resampled
 from fvc_exp.evaluation.floors import chance_scores

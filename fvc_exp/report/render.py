@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fvc_exp.data.columns import LABEL
-from fvc_exp.data.splits import TEST
+from fvc_exp.data.folds import TEST
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.evaluation.claims import QUESTIONS

@@ -18,7 +18,7 @@ from fvc_exp._typing import Progress
 from fvc_exp.config.canonical import write_config
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.data.dataset import Dataset, load_dataset
-from fvc_exp.data.splits import CV
+from fvc_exp.data.folds import CV
 from fvc_exp.errors import ArtifactError, DataError, FvcError
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.artifacts import provenance, write_result
@@ -26,7 +26,8 @@ from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.show import print_result
 from fvc_exp.stages import pipeline
 from fvc_exp.training.experiment import RunResult, leak_price, run_experiment
-from fvc_exp.training.split_dataset import SplitDataset, read_points
+from fvc_exp.training.shared_fits import read_points
+from fvc_exp.training.split_dataset import SplitDataset
 
 log = logging.getLogger(__name__)
 

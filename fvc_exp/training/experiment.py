@@ -12,7 +12,8 @@ from scipy.special import expit
 from fvc_exp._typing import Array, Indices, Labels, Progress
 from fvc_exp.config.schema import Calibration, Config
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import CV, TEST, Split, inner_parts
+from fvc_exp.data.folds import CV, TEST, Split
+from fvc_exp.data.splits import inner_parts
 from fvc_exp.evaluation import claims, metrics
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.evaluation.resampled import Scored
@@ -20,7 +21,8 @@ from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.price import Price, price_of, row_folds
-from fvc_exp.training.split_dataset import SplitDataset, candidates, needs_inner_folds
+from fvc_exp.training.shared_fits import candidates, needs_inner_folds
+from fvc_exp.training.split_dataset import SplitDataset
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class FittedModel:
 
     A probability above ``threshold`` means fake. ``isotonic`` calibrates the pipeline's probabilities; Platt scaling is
     in the pipeline's coefficients. ``C`` is the inverse regularisation strength it was fitted with, infinite without a
-    penalty. ``fitted_with`` names the penalties that were fitted together with it (see ``split_dataset.write_point``):
+    penalty. ``fitted_with`` names the penalties that were fitted together with it (see ``shared_fits.write_point``):
     they decide the last digits. ``solver`` is the name of our solver or of scikit-learn's, and ``is_shared`` tells
     whether it took this fit from those of a grid. ``gap`` is our solver's bound on (F - min F) / F, None of others.
     """

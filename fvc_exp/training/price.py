@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold
 from fvc_exp._typing import Array, Indices
 from fvc_exp.config.schema import Config, Scheme
 from fvc_exp.data.columns import CLASSES
-from fvc_exp.data.splits import Fold, Split
+from fvc_exp.data.folds import Fold, Split
 from fvc_exp.evaluation import bootstrap, resampled
 from fvc_exp.training.split_dataset import SplitDataset
 

@@ -9,7 +9,8 @@ import pytest
 from fvc_exp.config.canonical import canonical
 from fvc_exp.config.schema import CVConfig, Scheme
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import Split, count_shared_groups, inner_parts, make_split, read_folds, split_from_table
+from fvc_exp.data.folds import Split, read_folds, split_from_table
+from fvc_exp.data.splits import count_shared_groups, inner_parts, make_split
 from fvc_exp.errors import DataError, IncompatibleError
 from tests.conftest import Compose, make_cv, make_dataset, run, signal_dataset
 

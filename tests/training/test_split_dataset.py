@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from joblib import cpu_count
 
-from fvc_exp.training import split_dataset
+from fvc_exp.training import shared_fits
+from fvc_exp.training.shared_fits import grid_key, points_of, read_points, write_point
 from fvc_exp.training.solvers.grid import Point
-from fvc_exp.training.split_dataset import SplitDataset, grid_key, points_of, read_points, write_point
+from fvc_exp.training.split_dataset import SplitDataset
 from tests.conftest import Compose, signal_dataset
 
 
@@ -50,13 +51,13 @@ def test_what_did_not_reach_the_tolerance_together_is_fitted_alone(compose_confi
 def test_no_digit_depends_on_the_number_of_threads(compose_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     config, dataset = compose_config("penalty=elasticnet"), signal_dataset()
     data = SplitDataset.of(config, dataset)
-    threads, fit_grid = [], split_dataset.fit_grid
+    threads, fit_grid = [], shared_fits.fit_grid
     monkeypatch.setattr(
-        split_dataset, "fit_grid", lambda *a, **named: threads.append(named["n_threads"]) or fit_grid(*a, **named)
+        shared_fits, "fit_grid", lambda *a, **named: threads.append(named["n_threads"]) or fit_grid(*a, **named)
     )
     found = []
     for limit in (0, dataset.X.nbytes):
-        monkeypatch.setattr(split_dataset, "THREADS_PAY", limit)
+        monkeypatch.setattr(shared_fits, "THREADS_PAY", limit)
         data.fit_together(config, [Point(C, ratio) for C in (0.01, 0.1, 1.0) for ratio in (0.0, 0.5, 1.0)])
         found.append(data.shared_fits[grid_key(config)].grid.coef)
     assert threads == [min(cpu_count(), len(data.split.folds) + 1), 1]

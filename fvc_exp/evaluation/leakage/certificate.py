@@ -14,7 +14,7 @@ import numpy as np
 from fvc_exp._typing import Array, Indices, Labels, Mask
 from fvc_exp.config.schema import AuditConfig
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import Split
+from fvc_exp.data.folds import Split
 from fvc_exp.evaluation.floors import fake_share_by_key
 from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN, audit_mark
 from fvc_exp.evaluation.leakage.copies import FEWEST_GROUPS, find_near_copies

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
-from fvc_exp.data import columns, grouping, roles, splits
+from fvc_exp.data import columns, grouping, roles
+from fvc_exp.data.folds import read_folds, split_from_table
 from fvc_exp.errors import DataError
 from fvc_exp.evaluation.leakage.certificate import AuditedRows, Certificate, certify
 from fvc_exp.io import tables
@@ -23,11 +24,11 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     columns.require_columns([columns.KEY], table.columns, source)
     table = table.with_columns(roles.to_paths(table[columns.KEY], source))
     columns.require_videos(table[columns.KEY], source)
-    assigned, folds_source = splits.read_folds(folds)
+    assigned, folds_source = read_folds(folds)
     known = table.join(assigned, on=columns.KEY, how="semi", maintain_order="left")
     if known.is_empty():
         raise DataError(f"{folds_source}: names none of the videos of {source}")
-    split = splits.split_from_table(assigned, known[columns.KEY].to_list(), folds_source)
+    split = split_from_table(assigned, known[columns.KEY].to_list(), folds_source)
     if not any(split.parts()):
         raise DataError(f"{folds_source}: no row is tested: none is of split cv, val or test")
     rows = _audited_rows(known, source)

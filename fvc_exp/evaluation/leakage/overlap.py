@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fvc_exp.data.splits import Split
+from fvc_exp.data.folds import Split
 
 _EXAMPLES = 3  # pairs of videos that are named
 

@@ -8,7 +8,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import Split
+from fvc_exp.data.folds import Split
 from fvc_exp.evaluation.metrics import share_in_order
 
 _DRAWS = 20  # tries per permutation; some leave a fold without one of the classes

@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 
 from fvc_exp.config.schema import AuditConfig, Scheme
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.splits import Split, make_split
+from fvc_exp.data.folds import Split
+from fvc_exp.data.splits import make_split
 from fvc_exp.evaluation.leakage.certificate import CheckOutcome, certify_run
 from fvc_exp.evaluation.leakage.codes import CODES
 from fvc_exp.io.run_folder import RunFolder

@@ -7,7 +7,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fvc_exp.config.schema import Scheme
-from fvc_exp.data.splits import Fold, Split, make_split
+from fvc_exp.data.folds import Fold, Split
+from fvc_exp.data.splits import make_split
 from fvc_exp.evaluation.leakage.permutation import GroupedLabels, null_distribution, ridge_aucs
 from tests.conftest import make_cv, make_dataset, noise_dataset, signal_dataset
 
