@@ -2,12 +2,10 @@
 
 import logging
 import math
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from rich.console import Console
@@ -16,7 +14,7 @@ from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
 from fvc_exp.data import manifest, roles
 from fvc_exp.data.columns import KEY
-from fvc_exp.data.dataset import load_dataset
+from fvc_exp.data.dataset import load_dataset, unmeasured
 from fvc_exp.data.split_advice import split_or_advise
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
@@ -30,7 +28,6 @@ ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 
 INPUT_METADATA = "input_metadata"  # the videos that the user named, as a table; data=videos trains on it
 _MOST_NAMED = 5  # videos in a message
-_USUAL_NAMES: Mapping[str, Any] = {"label": None, "key": None, "group": [], "positive": []}  # of columns made here
 SCALED_TABLES = (Table.stage4, Table.original_stage4)
 
 
@@ -66,7 +63,7 @@ def with_place(config: Config, show: ShowProgress) -> Config:
     made = _make_place(Path(config.outputs), Path(data.root), videos) if data.made is None else Path(data.made)
     made = made.absolute()
     files.write_bytes(made / f"{INPUT_METADATA}.parquet", tables.parquet_bytes(videos))
-    ready = replace(data, made=str(made), **_USUAL_NAMES)
+    ready = replace(data, made=str(made), label=None, key=None, group=[], positive=[])  # as it was written
     for name in ("scaled_metadata", *(f"features_{table.name}" for table in Table if table is not Table.table)):
         if (path := getattr(data, name)) is not None:
             setattr(ready, name, str(made / path))
@@ -145,16 +142,13 @@ def require_split(config: Config) -> None:
     """
     for scaled in (False, True):
         _tables(config, scaled=scaled)  # each has a place
-    data = replace(config.data, columns=[])
-    if config.stage is Stage.all:  # what it trains on is not there yet, but has the same groups
-        if config.cv.scheme not in (Scheme.grouped, Scheme.leave_platform_out):
-            return
-        with tempfile.TemporaryDirectory(prefix="fvc-videos-") as folder:
-            data = replace(data, scaled_metadata=str(Path(folder) / f"{INPUT_METADATA}.parquet"), **_USUAL_NAMES)
-            _inputs(config).write_parquet(data.scaled_metadata)
-            labels = load_dataset(data, FeaturesConfig("labels", []))
+    if config.stage is not Stage.all:
+        labels = load_dataset(replace(config.data, columns=[]), FeaturesConfig("labels", []))
+    elif config.cv.scheme in (Scheme.grouped, Scheme.leave_platform_out):
+        # What it trains on is not there yet, but has the same groups.
+        labels = unmeasured(_inputs(config), Path(config.data.root, str(config.data.videos)))
     else:
-        labels = load_dataset(data, FeaturesConfig("labels", []))
+        return
     split_or_advise(labels, config)
 
 
