@@ -3,8 +3,9 @@
 import re
 import shlex
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -67,14 +68,14 @@ def message_of(error: BaseException) -> str:
     text = str(error).split("\nConfig search path:")[0]
     if found := re.match(r"Ambiguous value for argument '([^=]*)=(.*)'", text):
         return _of_several_values(*found.groups())
-    hints = [hint_of(error.__cause__ or error)]
     if isinstance(error.__cause__, OmegaConfBaseException):
         cause = str(error.__cause__).splitlines()[0]
         text += "" if cause in text else f"\n{cause}"
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("To append to your config")]
     options = ", ".join(line.strip() for line in lines if line.startswith("\t"))
     sentences = [line.rstrip(" .") for line in lines if not line.startswith("\t")]
-    return "; ".join(filter(None, [" ".join(filter(None, ["; ".join(sentences), options])), *hints]))
+    told = " ".join(filter(None, ["; ".join(sentences), options]))
+    return "; ".join(filter(None, [told, hint_of(error.__cause__ or error)]))
 
 
 def hint_of(error: BaseException) -> str:
@@ -95,7 +96,8 @@ def hint_of(error: BaseException) -> str:
 
 
 def _near_keys(error: OmegaConfBaseException, key: str) -> str:
-    names = [field.name for field in fields(error.object_type)] if is_dataclass(error.object_type) else []
+    kind: Any = error.object_type
+    names = list(field_types(kind))
     above = key.rpartition(".")[0]
     near = did_you_mean(error.key, names, f"{above}." if above else "") or _near_anywhere(str(error.key))
     return "; ".join(filter(None, [f"keys{above and f' of {above}'}: {', '.join(names)}", near]))
@@ -110,12 +112,17 @@ def _near_anywhere(word: str) -> str:
 
 def key_types(kind: Any, above: str = "") -> dict[str, Any]:
     """The type of every key of a dataclass and of those in it, by its name with dots."""
-    found = {}
-    for name, hint in get_type_hints(kind).items():
-        found[above + name] = hint
-        for each in (hint, *get_args(hint)):
-            found |= key_types(each, f"{above}{name}.") if is_dataclass(each) else {}
+    found: dict[str, Any] = {}
+    for name, hint in field_types(kind).items():
+        found |= {above + name: hint, **key_types(hint, f"{above}{name}.")}
     return found
+
+
+@cache
+def field_types(kind: Any) -> dict[str, Any]:
+    """The types of a dataclass by field, that of an optional dataclass too; none of another type."""
+    dataclasses = [each for each in (kind, *get_args(kind)) if is_dataclass(each)]
+    return get_type_hints(dataclasses[0]) if dataclasses else {}
 
 
 def _of_several_values(key: str, values: str) -> str:

@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import is_dataclass
-from functools import cache
 from importlib import metadata, util
-from typing import cast, get_args, get_type_hints
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config.hints import at_shell, hint_of
+from fvc_exp.config.hints import at_shell, field_types, hint_of
 from fvc_exp.config.schema import (
     Calibration,
     Config,
@@ -88,17 +86,10 @@ def _texts(value: object) -> list[str]:
 
 def _has_keys_of(schema: object, value: object) -> bool:
     """Whether a container has the fields of a dataclass and no other key, and so have those in it."""
-    fields = _fields(schema)
+    fields = field_types(schema)
     if not isinstance(value, dict) or not fields:
         return True
     return value.keys() == fields.keys() and all(_has_keys_of(fields[key], item) for key, item in value.items())
-
-
-@cache
-def _fields(schema: object) -> dict[str, object]:
-    """The types of a dataclass by field, that of an optional dataclass too; none of another type."""
-    kinds = [kind for kind in (schema, *get_args(schema)) if is_dataclass(kind)]
-    return get_type_hints(kinds[0]) if kinds else {}
 
 
 def _one_line(error: OmegaConfBaseException) -> str:
@@ -256,6 +247,11 @@ def fixed_threshold(config: Config) -> float | None:
 def looks_inside(config: Config) -> bool:
     """Whether calibration or threshold are learned from inner folds of a training part."""
     return config.calibration is not Calibration.none or fixed_threshold(config) is None
+
+
+def needs_inner_folds(config: Config) -> bool:
+    """Whether something is chosen inside a training part, beside the coefficients."""
+    return len(config.cv.c_grid) > 1 or looks_inside(config)
 
 
 def effective_l1_ratio(config: Config) -> float:

@@ -57,6 +57,16 @@ def require_columns(names: Sequence[str], found: Sequence[str], source: Path, hi
             raise DataError(f"{source}: column {name!r} is missing; the table has {shown_names(name, found)}{hint}")
 
 
+def require_rows(table: pl.DataFrame, source: Path) -> None:
+    """Do nothing if a table has rows.
+
+    Raises:
+        DataError: it has none.
+    """
+    if table.is_empty():
+        raise DataError(f"{source}: the table has no rows")
+
+
 def require_values(column: pl.Series, source: Path) -> None:
     """Do nothing if no value of a column of text is missing or empty.
 

@@ -76,18 +76,18 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
             a video is repeated, too many rows have no features, or a value is infinite. Names file, column and row.
     """
     joined = _join_tables(data, features) if data.path is None else _read_one_table(data, data.path)
-    read = joined.read
-    ignored = {name: why for found in read.values() for name, why in found.ignored.items()}
-    _require_matches(data.columns, read, ignored)
-    kept = _without_unmatched(joined, data.max_unmatched)
-    dataset = _to_dataset(kept, [name for found in read.values() for name in found.names], joined)
-    return replace(
-        dataset,
-        unmatched=tuple(joined.frame.filter(~joined.matched)[columns.KEY]),
-        feature_versions=tuple(sorted(frozenset().union(*(found.versions for found in read.values())))),
-        ignored_columns=ignored,
-        notes=(*(note for found in read.values() for note in found.notes), *joined.notes, *dataset.notes),
-    )
+    _require_matches(data.columns, joined)
+    _require_features(joined, data.max_unmatched)
+    return _to_dataset(joined)
+
+
+def unmeasured(videos: pl.DataFrame, source: Path) -> Dataset:
+    """Labels and groups alone of a table of videos whose columns are called as usual.
+
+    Raises:
+        DataError: as ``load_dataset``.
+    """
+    return _to_dataset(_labelled_rows(videos.lazy(), source, roles.Wanted()))
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,18 @@ class _Joined:
     roles: roles.Roles
     notes: tuple[str, ...] = ()
 
+    @property
+    def ignored(self) -> dict[str, str]:
+        """Why some columns of the tables are no features."""
+        return {name: why for found in self.read.values() for name, why in found.ignored.items()}
+
 
 def _read_one_table(data: DataConfig, path: str) -> _Joined:
     wanted = roles.Wanted.of(data)
     lazy, source = tables.scan_table(Path(data.root) / path, wanted.is_text)
-    found = roles.find_roles(lazy, source, wanted)
+    found = roles.find_roles(lazy, source, wanted, needs_key=False)
     table = tables.collect(lazy, source)
-    _require_rows(table, source)
+    columns.require_rows(table, source)
     if found.key:
         keys = roles.read_keys(table[found.key], source)
     else:  # in the order of the table, as text
@@ -133,9 +138,10 @@ def _join_tables(data: DataConfig, features: FeaturesConfig) -> _Joined:
     root = Path(data.root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; set data.root=FOLDER")
-    joined, source, found_roles = _read_metadata(root / data.scaled_metadata, data)
+    wanted = roles.Wanted.of(data)
+    metadata = _labelled_rows(*tables.scan_table(root / data.scaled_metadata, wanted.is_text), wanted, root)
+    joined, matched = metadata.frame, metadata.matched
     labels = joined.select(columns.KEY, columns.LABEL)
-    matched = pl.repeat(True, len(joined), eager=True)
     read: dict[str, FeatureTable] = {}
     for table in features.tables:
         configured = data.table(table)
@@ -151,43 +157,35 @@ def _join_tables(data: DataConfig, features: FeaturesConfig) -> _Joined:
         joined = joined.join(found.frame.drop(known), on=columns.KEY, how="left", maintain_order="left")
         if found.names:  # a video that could not be measured has a row without any value: as good as no row
             matched &= joined.select(pl.any_horizontal(pl.col(list(found.names)).is_not_null())).to_series()
-    return _Joined(joined, matched, read, source, found_roles)
+    return replace(metadata, frame=joined, matched=matched, read=read)
 
 
-def _require_matches(patterns: Sequence[str], read: Mapping[str, FeatureTable], ignored: Mapping[str, str]) -> None:
+def _require_matches(patterns: Sequence[str], joined: _Joined) -> None:
     """Refuse a name or pattern of ``data.columns`` that matches no feature of any table."""
     used: dict[tuple[str, str], None] = {}  # in order, by the names in the file and by those of the features
-    for prefix, found in read.items():
+    for prefix, found in joined.read.items():
         used |= dict.fromkeys((prefix, name.removeprefix(prefix)) for name in (*found.names.values(), *found.names))
     for pattern in patterns:
         if not any(is_chosen(name, prefix, [pattern]) for prefix, name in used):
-            there = [name if why == NOT_CHOSEN else f"{name} ({why})" for name, why in ignored.items()]
+            there = [name if why == NOT_CHOSEN else f"{name} ({why})" for name, why in joined.ignored.items()]
             listed = shown_names(pattern, list(dict.fromkeys([*(name for _, name in used), *there])))
             raise DataError(f"data.columns: {pattern!r} matches no column to learn from; the tables have {listed}")
 
 
-def _read_metadata(path: Path, data: DataConfig) -> tuple[pl.DataFrame, Path, roles.Roles]:
-    wanted = roles.Wanted.of(data)
-    lazy, source = tables.scan_table(path, wanted.is_text)
+def _labelled_rows(lazy: pl.LazyFrame, source: Path, wanted: roles.Wanted, root: Path | None = None) -> _Joined:
     names = lazy.collect_schema().names()
     found = roles.find_roles(lazy, source, wanted)
-    if found.key is None:
-        columns.require_columns([columns.KEY], names, source)
     usual = tuple(name for name in columns.group_columns(names) if name in found.usual)
     about = [name for name in (found.key, found.label, *columns.SLICE_SOURCES) if name in names]
     table = tables.collect(lazy.select(list(dict.fromkeys((*about, *(found.named or usual))))), source)
-    _require_rows(table, source)
-    keys = roles.read_keys(table[str(found.key)], source, Path(data.root))
-    labels = columns.two_class_codes(table[found.label], source, data.positive).alias(columns.LABEL)
-    return table.with_columns(keys, labels).sort(columns.KEY), source, replace(found, usual=usual)
+    columns.require_rows(table, source)
+    keys = roles.read_keys(table[str(found.key)], source, root)
+    labels = columns.two_class_codes(table[found.label], source, wanted.positive).alias(columns.LABEL)
+    rows = table.with_columns(keys, labels).sort(columns.KEY)
+    return _Joined(rows, pl.repeat(True, len(rows), eager=True), {}, source, replace(found, usual=usual))
 
 
-def _require_rows(table: pl.DataFrame, source: Path) -> None:
-    if table.is_empty():
-        raise DataError(f"{source}: the table has no rows")
-
-
-def _without_unmatched(joined: _Joined, allowed: float) -> pl.DataFrame:
+def _require_features(joined: _Joined, allowed: float) -> None:
     missing = joined.frame.filter(~joined.matched)[columns.KEY]
     if len(missing) > allowed * len(joined.frame):
         shown = ", ".join(repr(name) for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
@@ -199,10 +197,11 @@ def _without_unmatched(joined: _Joined, allowed: float) -> pl.DataFrame:
             f"{joined.source}: {len(missing)} of {len(joined.frame)} rows have no features ({shown}){also}; "
             f"allowed is a share of data.max_unmatched={allowed}"
         )
-    return joined.frame.filter(joined.matched)
 
 
-def _to_dataset(frame: pl.DataFrame, names: list[str], joined: _Joined) -> Dataset:
+def _to_dataset(joined: _Joined) -> Dataset:
+    frame, read = joined.frame.filter(joined.matched), joined.read.values()
+    names = [name for found in read for name in found.names]
     y, source = frame[columns.LABEL].to_numpy(), joined.source
     if len(set(y.tolist())) < len(columns.CLASSES):
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
@@ -226,9 +225,12 @@ def _to_dataset(frame: pl.DataFrame, names: list[str], joined: _Joined) -> Datas
         feature_names=tuple(name for name, drop in zip(names, constant, strict=True) if not drop),
         group_column=group_column,
         constant_features=tuple(name for name, drop in zip(names, constant, strict=True) if drop),
+        unmatched=tuple(joined.frame.filter(~joined.matched)[columns.KEY]),
+        feature_versions=tuple(sorted(frozenset().union(*(found.versions for found in read)))),
         slices=columns.find_slices(frame),
         content_sha256=None if content is None else tuple(content),
-        notes=notes,
+        ignored_columns=joined.ignored,
+        notes=(*(note for found in read for note in found.notes), *joined.notes, *notes),
     )
 
 

@@ -66,8 +66,6 @@ def read_feature_table(
     """
     lazy, source = tables.scan_table(path, roles.Wanted(key=key).is_text)
     found = roles.find_key(lazy, source, key)
-    if found is None:
-        columns.require_columns([columns.KEY], lazy.collect_schema().names(), source, "; name yours: data.key=COLUMN")
     keys = roles.read_keys(tables.collect(lazy.select(found), source).to_series(), source, root)
     return find_features(lazy.drop(str(found)), keys, source, prefix, chosen, labels)
 

@@ -14,7 +14,6 @@ from fvc_exp.data import columns
 from fvc_exp.errors import DataError
 
 FOLDER, ORIGINAL, TARGET, SOURCE = "folder", "original", "target", "source"
-FACTS = (FOLDER, ORIGINAL, TARGET, SOURCE, columns.MANIPULATION)
 
 _REAL, _FAKE = columns.CLASSES
 _DFDC = "metadata.json"
@@ -34,13 +33,12 @@ class Layout:
     groups: tuple[str, ...] = ()
 
 
-def read_layout(folder: Path, files: Sequence[PurePath], is_video: Callable[[PurePath], bool]) -> Layout:
-    """The layout of a folder from its files, by paths below it.
+def read_layout(folder: Path, files: Sequence[PurePath], videos: Sequence[PurePath]) -> Layout:
+    """The layout of a folder from its files, and the videos among them, by paths below it.
 
     Raises:
         DataError: no layout is known that has both classes here, or ``metadata.json`` is not as in DFDC.
     """
-    videos = [file for file in files if is_video(file)]
     tops = {file.parts[0].lower() for file in files if len(file.parts) > 1}
     if tops & _FACE_FORENSICS.keys():
         layout = Layout("FaceForensics++", _by_top(videos, _FACE_FORENSICS, _face_forensics), (TARGET, SOURCE))

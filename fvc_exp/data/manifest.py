@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 
 import polars as pl
 
@@ -68,12 +68,8 @@ def read_manifest(
 def _from_table(root: Path, path: Path, wanted: roles.Wanted) -> Manifest:
     lazy, source = tables.scan_table(path, wanted.is_text)
     found = roles.find_roles(lazy, source, wanted)
-    if found.key is None:
-        hint = "; name yours: data.key=COLUMN"
-        columns.require_columns([columns.KEY], lazy.collect_schema().names(), source, hint)
     table = tables.collect(lazy, source)
-    if table.is_empty():
-        raise DataError(f"{source}: the table has no rows")
+    columns.require_rows(table, source)
     keys = roles.read_keys(table[str(found.key)], source, root)
     columns.require_values(table[found.label].cast(pl.String).str.strip_chars(), source)
     codes = columns.label_codes(table[found.label], source, wanted.positive).alias(columns.LABEL)
@@ -90,7 +86,8 @@ def _has_table(folder: Path) -> bool:
 
 def _from_folders(root: Path, folder: Path, wanted: Sequence[str]) -> Manifest:
     files = [path.relative_to(folder) for path in _files(folder)]
-    layout = layouts.read_layout(folder, files, lambda path: path.suffix.lower() in VIDEO_EXTENSIONS)
+    videos = [file for file in files if _is_video(file)]
+    layout = layouts.read_layout(folder, files, videos)
     rows = [{columns.KEY: _below(root, folder / video), **facts} for video, facts in layout.videos.items()]
     table = pl.DataFrame(rows, {name: pl.String for row in rows for name in row})
     named = [str(roles.named_column(name, table.columns, "data.group", folder)) for name in wanted]
@@ -98,8 +95,7 @@ def _from_folders(root: Path, folder: Path, wanted: Sequence[str]) -> Manifest:
         # A video about which nothing is known is its own group; what no video was made from is found by its name.
         own = [pl.coalesce(groups[0], columns.KEY)] if groups[0] != layouts.ORIGINAL else []
         table = table.with_columns(grouping.join_columns(table.with_columns(own), groups, folder).alias(GROUP))
-    n_videos = sum(path.suffix.lower() in VIDEO_EXTENSIONS for path in files)
-    counts = {SKIPPED: len(files) - n_videos, "without_label": n_videos - len(rows)}
+    counts = {SKIPPED: len(files) - len(videos), "without_label": len(videos) - len(rows)}
     return _manifest(table.drop(layouts.FOLDER, layouts.ORIGINAL, strict=False), folder, counts)
 
 
@@ -127,9 +123,7 @@ def _local_files(folders: Sequence[Path], wanted: set[str]) -> dict[str, list[Pa
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; the videos of the corpus are looked for there")
-        for path in _files(folder):
-            if path.suffix.lower() not in VIDEO_EXTENSIONS:
-                continue
+        for path in filter(_is_video, _files(folder)):
             ids = [path.stem] if path.stem in wanted else sorted(_ids_in(path.stem) & wanted)
             if len(ids) > 1:
                 raise DataError(f"{path}: the name holds several video ids ({', '.join(ids)}); rename it after one")
@@ -159,18 +153,19 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(where, name)
 
 
-def _below(root: Path, path: PurePosixPath | Path) -> str:
+def _is_video(path: PurePath) -> bool:
+    return path.suffix.lower() in VIDEO_EXTENSIONS
+
+
+def _below(root: Path, path: Path) -> str:
     """The path as stored: relative to the root where it lies below it, else unchanged, and refused once opened."""
-    pure = PurePosixPath(path)
-    for base in (PurePosixPath(root), PurePosixPath(root.absolute())):
-        if pure.is_relative_to(base):
-            pure = pure.relative_to(base)
-            break
+    base = next((base for base in (root, root.absolute()) if path.is_relative_to(base)), None)
+    text = str(path.relative_to(base) if base else path)
     try:
-        str(pure).encode()
+        text.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"{str(pure)!r}: the file name is not UTF-8; rename the file") from error
-    return str(pure)
+        raise DataError(f"{text!r}: the file name is not UTF-8; rename the file") from error
+    return text
 
 
 def _manifest(table: pl.DataFrame, source: Path, counts: dict[str, int]) -> Manifest:

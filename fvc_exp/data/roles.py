@@ -70,24 +70,30 @@ class Roles:
         return self.named or self.usual
 
 
-def find_roles(frame: pl.LazyFrame, source: Path, wanted: Wanted) -> Roles:
+def find_roles(frame: pl.LazyFrame, source: Path, wanted: Wanted, *, needs_key: bool = True) -> Roles:
     """The key, label and group columns of a table: as ``wanted`` names them, else by their usual names in any case.
 
     Raises:
-        DataError: a named column is not there, or no column is a label.
+        DataError: a named column is not there, no column is a label, or none is the key that is needed.
     """
     names = frame.collect_schema().names()
     label = named_column(wanted.label, names, "data.label", source) or next(iter(_usual(_LABELS, names)), None)
     if label is None:
         columns.require_columns([columns.LABEL], names, source, "; name yours: data.label=COLUMN")
     groups = tuple(str(named_column(name, names, "data.group", source)) for name in wanted.group)
-    key = find_key(frame, source, wanted.key, {label or "", *groups})
+    key = find_key(frame, source, wanted.key, {label or "", *groups}, is_needed=needs_key)
     usual = (name for name in _usual(_GROUPS, names) if name not in (key, label))
     return Roles(key, str(label), groups, tuple(usual))
 
 
-def find_key(frame: pl.LazyFrame, source: Path, wanted: str | None, taken: Collection[str] = ()) -> str | None:
-    """The column that names the rows: the one named ``video_path``, else the first of a usual name without repeats."""
+def find_key(
+    frame: pl.LazyFrame, source: Path, wanted: str | None, taken: Collection[str] = (), *, is_needed: bool = True
+) -> str | None:
+    """The column that names the rows: the one named ``video_path``, else the first of a usual name without repeats.
+
+    Raises:
+        DataError: there is none, and it ``is_needed``; or a column of paths has repeats.
+    """
     names = [name for name in frame.collect_schema().names() if name not in taken]
     if wanted or columns.KEY in names:
         return named_column(wanted, names, "data.key", source) or columns.KEY
@@ -100,6 +106,9 @@ def find_key(frame: pl.LazyFrame, source: Path, wanted: str | None, taken: Colle
                 f"{source}: column {name!r} does not name one row each: a value is missing or repeated; where a video "
                 f"has several rows, keep them together: data.group={name}; another column may be data.key=COLUMN"
             )
+    if is_needed:
+        all_names = frame.collect_schema().names()
+        columns.require_columns([columns.KEY], all_names, source, "; name yours: data.key=COLUMN")
     return None
 
 
@@ -150,11 +159,8 @@ def to_text(column: pl.Series, source: Path) -> pl.Series:
     texts = column.cast(pl.String).str.strip_chars()
     texts = texts.set(texts.is_in(tables.NULL_WORDS).fill_null(False), None)
     columns.refuse_values(texts.str.contains(_LONG_FLOAT).fill_null(False), texts, source, _ROUNDED)
-    if (
-        texts.str.ends_with(".0").fill_null(True).all() and texts.str.contains(r"^\d+\.0$").fill_null(True).all()
-    ):  # the same floats, in a CSV
-        return texts.str.strip_suffix(".0")
-    return texts
+    are_whole = texts.str.contains(r"^\d+\.0$").fill_null(True).all()  # the same floats, in a CSV
+    return texts.str.strip_suffix(".0") if are_whole else texts
 
 
 def to_paths(column: pl.Series, source: Path, root: Path | None = None) -> pl.Series:

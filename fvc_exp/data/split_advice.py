@@ -5,7 +5,8 @@ from itertools import product
 
 import numpy as np
 
-from fvc_exp.config.schema import CVConfig, Scheme
+from fvc_exp.config.schema import Config, CVConfig, Scheme
+from fvc_exp.config.validate import needs_inner_folds
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split
@@ -13,14 +14,15 @@ from fvc_exp.data.splits import inner_parts, make_split
 from fvc_exp.errors import DataError
 
 
-def split_or_advise(dataset: Dataset, cv: CVConfig, seed: int, *, inside: bool) -> Split:
-    """``make_split``, with inner folds tried in every training part if something is to be chosen ``inside``.
+def split_or_advise(dataset: Dataset, config: Config) -> Split:
+    """``make_split``, with inner folds tried in every training part if something is to be chosen inside.
 
     Features are not looked at, so that it also tells of videos that are not measured yet.
 
     Raises:
         DataError: as ``make_split`` and ``inner_parts``; ends with the overrides that make a split possible, if any do.
     """
+    cv, seed, inside = config.cv, config.seed, needs_inner_folds(config)
     try:
         return _split(dataset, cv, seed, inside=inside)
     except DataError as error:

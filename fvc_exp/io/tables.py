@@ -162,4 +162,5 @@ def _scan_csv(source: Path, head: str, is_text: Callable[[str], bool] | None) ->
     options: dict[str, Any] = {"separator": separator, "decimal_comma": decimal_comma, "null_values": list(NULL_WORDS)}
     names = pl.scan_csv(source, infer_schema_length=0, glob=False, **options).collect_schema().names()
     texts = {name: pl.String for name in names if is_text and is_text(name)}
-    return pl.scan_csv(source, infer_schema_length=None, glob=False, schema_overrides=texts, **options)
+    # Read once: to know the types is to read every cell, and each later look at a column would do so again.
+    return pl.scan_csv(source, infer_schema_length=None, glob=False, schema_overrides=texts, **options).collect().lazy()

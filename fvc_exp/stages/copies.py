@@ -32,23 +32,17 @@ SCALED_COLUMNS: Schema = {
 
 
 def run_augment(
-    videos: pl.DataFrame,
-    *,
-    root: Path,
-    made: Path | None = None,
-    video: VideoConfig,
-    seed: int,
-    options: Options | None = None,
+    videos: pl.DataFrame, *, root: Path, video: VideoConfig, seed: int, options: Options | None = None
 ) -> StageSummary:
     """Write ``video.augmentations`` files per video below ``made/augmented``, and ``made/augmented.parquet``.
 
-    ``made`` is ``root``, the folder of the videos, if it is not given.
+    ``made`` is that of the options, or ``root``, the folder of the videos.
 
     The table has the originals too. It repeats the input columns and adds ``original_video``, ``augmentation`` (from 0;
     null for the original), ``operations``, and ``group``, which keeps copies of a video together: the input's, else the
     original's path. What is done to a video depends on ``seed`` and its path alone.
     """
-    made = made or root
+    made = (options or Options()).made or root
     rows = _rows(videos, video.augmentations)
     units = [_unit(row) for row in rows.iter_rows(named=True)]
     settings = fingerprint(version=perturb.AUGMENT_VERSION, seed=seed)
@@ -60,24 +54,21 @@ def run_augment(
         carried_columns(rows, tuple(AUGMENTED_COLUMNS)),
         partial(tasks.write_augmented, seed, video.limits, tasks.Destination(made, store.scratch)),
         root=root,
-        made=made,
         video=video,
         options=options,
     )
     return summaries[tasks.AUGMENTED]
 
 
-def run_scale(
-    videos: pl.DataFrame, *, root: Path, made: Path | None = None, video: VideoConfig, options: Options | None = None
-) -> StageSummary:
+def run_scale(videos: pl.DataFrame, *, root: Path, video: VideoConfig, options: Options | None = None) -> StageSummary:
     """Write each video as a square of ``video.max_size`` pixels below ``made/scaled``, and their table beside it.
 
-    ``made`` is ``root`` if it is not given. ``made/scaled_metadata.parquet`` repeats the input columns; ``video_path``
+    ``made`` is as in ``run_augment``. ``made/scaled_metadata.parquet`` repeats the input columns; ``video_path``
     stays the name of the source and ``scaled_path`` is the file. ``original_*`` is the upright size in square pixels,
     ``box_*`` the picture inside the square, ``source_codec_*`` the bit rate (bit/s), average frame rate (1/s) and
     pixels per frame of the source, null where unknown.
     """
-    made = made or root
+    made = (options or Options()).made or root
     units = [
         Unit(
             row[columns.KEY],
@@ -98,7 +89,6 @@ def run_scale(
         carried_columns(videos, tuple(SCALED_COLUMNS)),
         partial(tasks.write_scaled, video.max_size, video.sampling, video.limits, destination),
         root=root,
-        made=made,
         video=video,
         options=options,
     )

@@ -30,7 +30,6 @@ def run_features(
     tables: Mapping[Table, Path],
     *,
     root: Path,
-    made: Path | None = None,
     video: VideoConfig,
     options: Options | None = None,
 ) -> dict[Table, StageSummary]:
@@ -42,10 +41,10 @@ def run_features(
     Raises:
         DataError: a file at the path of a table was not written by this stage.
     """
-    places = (root, made or root)
+    made = (options or Options()).made or root
     rows = videos.iter_rows(named=True)
-    units = [Unit(row[KEY], file_of(row, places[1]), failed=earlier_failure(row)) for row in rows]
-    return _run(units, tables, places, video, options)
+    units = [Unit(row[KEY], file_of(row, made), failed=earlier_failure(row)) for row in rows]
+    return _run(units, tables, root, video, options)
 
 
 def run_scaled_features(
@@ -53,7 +52,6 @@ def run_scaled_features(
     tables: Mapping[Table, Path],
     *,
     root: Path,
-    made: Path | None = None,
     video: VideoConfig,
     options: Options | None = None,
 ) -> dict[Table, StageSummary]:
@@ -70,9 +68,9 @@ def run_scaled_features(
                 f"scaled_metadata: column {name!r} is missing; the table has {', '.join(scaled.columns)} "
                 "(stage=scale writes it)"
             )
-    places = (root, made or root)
-    units = [_scaled_unit(row, places[1]) for row in scaled.iter_rows(named=True)]
-    return _run(units, tables, places, video, options)
+    made = (options or Options()).made or root
+    units = [_scaled_unit(row, made) for row in scaled.iter_rows(named=True)]
+    return _run(units, tables, root, video, options)
 
 
 def _scaled_unit(row: Mapping[str, Any], made: Path) -> Unit:
@@ -82,17 +80,12 @@ def _scaled_unit(row: Mapping[str, Any], made: Path) -> Unit:
 
 
 def _run(
-    units: Sequence[Unit],
-    tables: Mapping[Table, Path],
-    places: tuple[Path, Path],
-    video: VideoConfig,
-    options: Options | None,
+    units: Sequence[Unit], tables: Mapping[Table, Path], root: Path, video: VideoConfig, options: Options | None
 ) -> dict[Table, StageSummary]:
     stores = {table.name: _store(table, path, video) for table, path in tables.items()}
     keys = pl.DataFrame({KEY: [unit.key for unit in units]}, schema={KEY: pl.String})
     function = partial(measure, video.sampling, video.limits)
-    root, made = places
-    summaries = run_units(stores, units, keys, function, root=root, made=made, video=video, options=options)
+    summaries = run_units(stores, units, keys, function, root=root, video=video, options=options)
     return {table: summaries[table.name] for table in tables}
 
 

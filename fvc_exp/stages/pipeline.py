@@ -2,22 +2,19 @@
 
 import logging
 import math
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from rich.console import Console
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
-from fvc_exp.config.validate import looks_inside
 from fvc_exp.data import manifest, roles
 from fvc_exp.data.columns import KEY
-from fvc_exp.data.dataset import load_dataset
+from fvc_exp.data.dataset import load_dataset, unmeasured
 from fvc_exp.data.split_advice import split_or_advise
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
@@ -31,7 +28,6 @@ ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 
 INPUT_METADATA = "input_metadata"  # the videos that the user named, as a table; data=videos trains on it
 _MOST_NAMED = 5  # videos in a message
-_USUAL_NAMES: Mapping[str, Any] = {"label": None, "key": None, "group": [], "positive": []}  # of columns made here
 SCALED_TABLES = (Table.stage4, Table.original_stage4)
 
 
@@ -67,7 +63,7 @@ def with_place(config: Config, show: ShowProgress) -> Config:
     made = _make_place(Path(config.outputs), Path(data.root), videos) if data.made is None else Path(data.made)
     made = made.absolute()
     files.write_bytes(made / f"{INPUT_METADATA}.parquet", tables.parquet_bytes(videos))
-    ready = replace(data, made=str(made), **_USUAL_NAMES)
+    ready = replace(data, made=str(made), label=None, key=None, group=[], positive=[])  # as it was written
     for name in ("scaled_metadata", *(f"features_{table.name}" for table in Table if table is not Table.table)):
         if (path := getattr(data, name)) is not None:
             setattr(ready, name, str(made / path))
@@ -94,31 +90,31 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
         DataError: the input table is missing or wrong, or a table in the way was not written by this stage.
     """
     with show(stage.name) as on_progress:
-        options = runner.Options(config.data.shard, config.data.num_shards, config.video.retry_failed, on_progress)
+        data = config.data
+        options = runner.Options(data.shard, data.num_shards, config.video.retry_failed, on_progress, _made(config))
         found = _STAGES[stage](config, options)
     return {summary.table.name: summary for summary in found}
 
 
 def _augment(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    places, video = _places(config), config.video
-    return [copies.run_augment(_inputs(config), **places, video=video, seed=config.seed, options=options)]
+    videos, root = _inputs(config), Path(config.data.root)
+    return [copies.run_augment(videos, root=root, video=config.video, seed=config.seed, options=options)]
 
 
 def _features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-    places, video = _places(config), config.video
-    return features.run_features(_videos(config), chosen, **places, video=video, options=options).values()
+    root = Path(config.data.root)
+    return features.run_features(_videos(config), chosen, root=root, video=config.video, options=options).values()
 
 
 def _scale(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    return [copies.run_scale(_videos(config), **_places(config), video=config.video, options=options)]
+    return [copies.run_scale(_videos(config), root=Path(config.data.root), video=config.video, options=options)]
 
 
 def _scaled_features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
-    places, video = _places(config), config.video
-    scaled = _read(places["made"] / f"{tasks.SCALED}.parquet", "stage=scale writes it")
-    return features.run_scaled_features(scaled, chosen, **places, video=video, options=options).values()
+    root, scaled = Path(config.data.root), _read(_made(config) / f"{tasks.SCALED}.parquet", "stage=scale writes it")
+    return features.run_scaled_features(scaled, chosen, root=root, video=config.video, options=options).values()
 
 
 # The stages before training, in their order.
@@ -146,17 +142,14 @@ def require_split(config: Config) -> None:
     """
     for scaled in (False, True):
         _tables(config, scaled=scaled)  # each has a place
-    data = replace(config.data, columns=[])
-    if config.stage is Stage.all:  # what it trains on is not there yet, but has the same groups
-        if config.cv.scheme not in (Scheme.grouped, Scheme.leave_platform_out):
-            return
-        with tempfile.TemporaryDirectory(prefix="fvc-videos-") as folder:
-            data = replace(data, scaled_metadata=str(Path(folder) / f"{INPUT_METADATA}.parquet"), **_USUAL_NAMES)
-            _inputs(config).write_parquet(data.scaled_metadata)
-            labels = load_dataset(data, FeaturesConfig("labels", []))
+    if config.stage is not Stage.all:
+        labels = load_dataset(replace(config.data, columns=[]), FeaturesConfig("labels", []))
+    elif config.cv.scheme in (Scheme.grouped, Scheme.leave_platform_out):
+        # What it trains on is not there yet, but has the same groups.
+        labels = unmeasured(_inputs(config), Path(config.data.root, str(config.data.videos)))
     else:
-        labels = load_dataset(data, FeaturesConfig("labels", []))
-    split_or_advise(labels, config.cv, config.seed, inside=len(config.cv.c_grid) > 1 or looks_inside(config))
+        return
+    split_or_advise(labels, config)
 
 
 def require_measured(summaries: Mapping[str, runner.StageSummary], allowed: float) -> None:
@@ -181,9 +174,9 @@ def require_measured(summaries: Mapping[str, runner.StageSummary], allowed: floa
         )
 
 
-def _places(config: Config) -> dict[str, Path]:
-    """The folders of the videos, and of what is made from them."""
-    return {"root": Path(config.data.root), "made": Path(config.data.made or config.data.root)}
+def _made(config: Config) -> Path:
+    """The folder of what is made from the videos."""
+    return Path(config.data.made or config.data.root)
 
 
 def _inputs(config: Config) -> pl.DataFrame:
@@ -208,14 +201,14 @@ def _read_manifest(config: Config) -> pl.DataFrame:
 
 def _videos(config: Config) -> pl.DataFrame:
     """What stages 2 and 3 work on: the table of stage 1 where there is one, else the input videos."""
-    augmented = _places(config)["made"] / f"{tasks.AUGMENTED}.parquet"
+    augmented = _made(config) / f"{tasks.AUGMENTED}.parquet"
     return _read(augmented, "stage=augment writes it") if augmented.exists() else _inputs(config)
 
 
 def _read(path: Path, hint: str) -> pl.DataFrame:
     if not path.exists():
         raise DataError(f"{path}: no such file; {hint}")
-    return tables.collect(*tables.scan_table(tables.find_table(path)))
+    return tables.collect(*tables.scan_table(path))
 
 
 def _tables(config: Config, *, scaled: bool) -> dict[Table, Path]:

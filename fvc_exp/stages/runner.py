@@ -24,13 +24,15 @@ _HANG = WorkerFailure.timeout.value
 class Options:
     """How much of a stage to run: every ``num_shards``-th video from ``shard`` on, failed ones again if wanted.
 
-    ``on_progress`` is called with the videos that have their rows and with all that are to get one.
+    ``on_progress`` is called with the videos that have their rows and with all that are to get one. ``made`` is the
+    folder of what is made from the videos, if it is not that of the videos.
     """
 
     shard: int = 0
     num_shards: int = 1
     retry_failed: bool = False
     on_progress: Progress | None = None
+    made: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,12 @@ def run_units(
     function: Callable[[Task], Rows],
     *,
     root: Path,
-    made: Path | None = None,
     video: VideoConfig,
     options: Options | None = None,
 ) -> dict[str, StageSummary]:
     """Give every unit of this shard its row in every store, and merge the stores that are complete then.
 
-    Files are below ``root``, or below ``made`` if our stages made them.
+    Files are below ``root``, or below ``made`` of the options if our stages made them.
 
     ``function`` runs in the workers. ``carried`` has the key and the input columns that the merged tables repeat.
     """
@@ -94,7 +95,7 @@ def run_units(
     with ExitStack() as stack:
         for store in stores.values():
             stack.enter_context(store)
-        plan = _plan(stores, units, (root, made), options)
+        plan = _plan(stores, units, root, options)
         pending = {name: {task.key for task in plan.tasks if name in task.tables} for name in stores}
         for unit, row, names in plan.known:
             for name in names:
@@ -125,11 +126,9 @@ def earlier_failure(row: Mapping[str, Any]) -> Failed | None:
     return Failed(str(error_class), str(row.get("error"))) if error_class is not None else None
 
 
-def _plan(
-    stores: Mapping[str, TableStore], units: Sequence[Unit], places: tuple[Path, Path | None], options: Options
-) -> _Plan:
+def _plan(stores: Mapping[str, TableStore], units: Sequence[Unit], root: Path, options: Options) -> _Plan:
     ordered = sorted(units, key=lambda unit: unit.key)
-    looked_at = {name: find_source(places[0], name, places[1]) for name in {unit.file for unit in ordered}}
+    looked_at = {name: find_source(root, name, options.made) for name in {unit.file for unit in ordered}}
     plan = _Plan({unit.key: looked_at[unit.file] for unit in ordered}, ordered[options.shard :: options.num_shards])
     current = states(plan.sources)
     kept = {}

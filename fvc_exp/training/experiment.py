@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from fvc_exp._typing import Array, Indices, Labels, Progress
 from fvc_exp.config.schema import Calibration, Config
+from fvc_exp.config.validate import looks_inside
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, Split
 from fvc_exp.data.splits import inner_parts
@@ -21,7 +22,7 @@ from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.price import Price, price_of, row_folds
-from fvc_exp.training.shared_fits import candidates, needs_inner_folds
+from fvc_exp.training.shared_fits import candidates
 from fvc_exp.training.split_dataset import SplitDataset
 
 
@@ -197,7 +198,7 @@ def fit_configuration(choices: Sequence[Config], data: SplitDataset, rows: Indic
     Raises:
         DataError: there are too few groups of a class for the inner folds.
     """
-    if not needs_inner_folds(choices):
+    if len(choices) == 1 and not looks_inside(choices[0]):
         return replace(data.fit(choices[0], rows), threshold=float(choices[0].threshold))
     X, y = data.dataset.X, data.dataset.y
     parts = inner_parts(data.dataset, rows, choices[0].cv.inner_splits, choices[0].seed)

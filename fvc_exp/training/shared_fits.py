@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from fvc_exp._typing import Array, Indices, Progress
 from fvc_exp.config.schema import Config, Penalty, PenaltyConfig
-from fvc_exp.config.validate import effective_c, effective_l1_ratio, looks_inside
+from fvc_exp.config.validate import effective_c, effective_l1_ratio, needs_inner_folds
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split
@@ -64,11 +64,6 @@ def candidates(config: Config) -> list[Config]:
     return [replace(config, C=c) for c in sorted(config.cv.c_grid)] or [config]
 
 
-def needs_inner_folds(choices: Sequence[Config]) -> bool:
-    """Whether something is chosen inside a training part, beside the coefficients."""
-    return len(choices) > 1 or looks_inside(choices[0])
-
-
 def points_of(config: Config) -> tuple[Point, ...]:
     """Penalty and strength of all fits that a configuration needs: several where C is searched, none without a penalty.
 
@@ -109,7 +104,7 @@ def fit_together(
 def _training_parts(config: Config, dataset: Dataset, split: Split) -> list[Indices]:
     """Each fold's training rows, all development rows, and the inner parts of both where something needs them."""
     outer = [*(fold.train for fold in split.folds), split.development]
-    if not needs_inner_folds(candidates(config)):
+    if not needs_inner_folds(config):
         return outer
     inner = (inner_parts(dataset, rows, config.cv.inner_splits, config.seed) for rows in outer)
     return [*outer, *(train for parts in inner for train, _ in parts)]

@@ -20,7 +20,7 @@ from fvc_exp.evaluation.floors import COLUMN, floor_rules
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
-from fvc_exp.training.shared_fits import SharedFits, candidates, fit_together, grid_key, needs_inner_folds
+from fvc_exp.training.shared_fits import SharedFits, fit_together, grid_key
 from fvc_exp.training.solvers.grid import Point
 
 
@@ -45,9 +45,7 @@ class SplitDataset:
         Raises:
             DataError: they cannot be split so.
         """
-        inside = needs_inner_folds(candidates(config))
-        split = split_or_advise(dataset, config.cv, config.seed, inside=inside)
-        return cls(dataset, split, config.audit, config.seed)
+        return cls(dataset, split_or_advise(dataset, config), config.audit, config.seed)
 
     def without_price(self) -> Self:
         """The same for runs that need no price of a leak."""

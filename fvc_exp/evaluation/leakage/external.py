@@ -22,8 +22,7 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     lazy, source = tables.scan_table(ids, roles.Wanted().is_text)
     table = tables.collect(lazy, source)
     columns.require_columns([columns.KEY], table.columns, source)
-    table = table.with_columns(roles.to_paths(table[columns.KEY], source))
-    columns.require_videos(table[columns.KEY], source)
+    table = table.with_columns(roles.read_keys(table[columns.KEY], source))
     assigned, folds_source = read_folds(folds)
     known = table.join(assigned, on=columns.KEY, how="semi", maintain_order="left")
     if known.is_empty():
