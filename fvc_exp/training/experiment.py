@@ -17,7 +17,7 @@ from fvc_exp.evaluation import claims, metrics
 from fvc_exp.evaluation.bootstrap import Scored
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
-from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, raised_flags, run_notes
+from fvc_exp.training.notes import edge_of_grid, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.price import Price, price_of, row_folds
 from fvc_exp.training.split_dataset import SplitDataset, candidates, needs_inner_folds
@@ -221,12 +221,23 @@ def _calibrated(config: Config, fitted: FittedModel, y: Labels, log_odds: Array)
 
 
 def _fold_records(config: Config, data: SplitDataset, cv: CrossValidation) -> tuple[dict[str, Any], ...]:
-    parts = zip(data.fold_facts, data.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
-    records = []
+    """The records in ``metrics.json``; with C and threshold where they may differ between folds."""
+    records, parts = [], zip(data.fold_facts, data.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
     for facts, fold, model, probability, scores in parts:
-        counts = metrics.confusion(data.dataset.y[fold.test], probability, model.threshold)
-        record = fold_record(config, facts, model, scores, counts)
-        records.append(record if fold.held_out is None else {**record, "held_out": fold.held_out})
+        record: dict[str, Any] = {
+            **facts,
+            **{f"test_{name}": value for name, value in scores.items()},
+            **metrics.confusion(data.dataset.y[fold.test], probability, model.threshold),
+            "n_iter": model.n_iter,
+            "converged": model.converged,
+        }
+        if config.cv.c_grid:
+            record["C"] = model.C
+        if config.threshold != str(metrics.THRESHOLD):
+            record["threshold"] = model.threshold
+        if fold.held_out is not None:
+            record["held_out"] = fold.held_out
+        records.append(record)
     return tuple(records)
 
 
