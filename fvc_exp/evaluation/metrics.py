@@ -198,10 +198,7 @@ def reliability(y: Labels, probability: Array, groups: Indices | None = None, bi
         ece_floor=_calibrated_ece(y, probability, np.arange(len(y)) if groups is None else groups, number),
         slope=slope,
         intercept=intercept,
-        curve=tuple(
-            Bin(int(count), float(mean), float(fakes))
-            for count, mean, fakes in zip(counts, predicted, observed, strict=True)
-        ),
+        curve=tuple(map(Bin, counts.tolist(), predicted.tolist(), observed.tolist())),
     )
 
 

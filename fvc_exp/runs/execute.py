@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from fvc_exp._typing import Progress
@@ -146,9 +145,8 @@ def price_of_run(run: LoadedRun) -> dict[str, Any] | None:
         return None
     data = same_rows(run)
     probability = run.predictions.filter(split=CV)["probability"].to_numpy()
-    ends = np.cumsum([len(fold.test) for fold in data.split.folds])
     with threadpool_limits(limits=1):
-        found = leak_price(run.config, data, np.split(probability, ends[:-1]))
+        found = leak_price(run.config, data, probability)
     return found.to_json() if found else None
 
 

@@ -19,7 +19,7 @@ from fvc_exp.evaluation import claims, metrics
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
-from fvc_exp.training.notes import edge_of_grid, fold_record, model_flags, raised_flags, run_notes
+from fvc_exp.training.notes import edge_of_grid, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.price import Price, price_of, row_folds
 from fvc_exp.training.shared_fits import candidates
@@ -143,15 +143,13 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
     dataset, split = data.dataset, data.split
     cv = cross_validate(config, data, on_progress)
     final = fit_configuration(candidates(config), data, split.development)
-    test_y, test_probability = dataset.y[split.test], np.empty(0)
-    if len(split.test):
-        test_probability = final.probability(dataset.X[split.test])
+    test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
     # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
     judged = test_probability if len(split.test) else final.probability(dataset.X)
     flags = model_flags(final, judged)
     if edge_of_grid(final.C, config.cv.c_grid):
         flags["edge_of_grid"] = f"C={final.C:g}"
-    scored = np.concatenate([fold.test for fold in split.folds])
+    scored, probability = np.concatenate([fold.test for fold in split.folds]), np.concatenate(cv.probabilities)
     groups = dataset.groups
     return RunResult(
         config=config,
@@ -166,10 +164,10 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
         flag_details=raised_flags(cv.flags, flags),
         notes=(*run_notes(config, dataset, final), *split.notes),
         certificate=data.certificate,
-        reliability=metrics.reliability(dataset.y[scored], np.concatenate(cv.probabilities), groups[scored]),
+        reliability=metrics.reliability(dataset.y[scored], probability, groups[scored]),
         test_reliability=metrics.reliability(test_y, test_probability, groups[split.test]) if len(split.test) else None,
         nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
-        price=leak_price(config, data, cv.probabilities),
+        price=leak_price(config, data, probability),
     )
 
 
@@ -226,12 +224,23 @@ def _calibrated(config: Config, fitted: FittedModel, y: Labels, log_odds: Array)
 
 
 def _fold_records(config: Config, data: SplitDataset, cv: CrossValidation) -> tuple[dict[str, Any], ...]:
-    parts = zip(data.fold_facts, data.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
-    records = []
+    """The records in ``metrics.json``; with C and threshold where they may differ between folds."""
+    records, parts = [], zip(data.fold_facts, data.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
     for facts, fold, model, probability, scores in parts:
-        counts = metrics.confusion(data.dataset.y[fold.test], probability, model.threshold)
-        record = fold_record(config, facts, model, scores, counts)
-        records.append(record if fold.held_out is None else {**record, "held_out": fold.held_out})
+        record: dict[str, Any] = {
+            **facts,
+            **{f"test_{name}": value for name, value in scores.items()},
+            **metrics.confusion(data.dataset.y[fold.test], probability, model.threshold),
+            "n_iter": model.n_iter,
+            "converged": model.converged,
+        }
+        if config.cv.c_grid:
+            record["C"] = model.C
+        if config.threshold != str(metrics.THRESHOLD):
+            record["threshold"] = model.threshold
+        if fold.held_out is not None:
+            record["held_out"] = fold.held_out
+        records.append(record)
     return tuple(records)
 
 
@@ -243,13 +252,14 @@ def nested_result(config: Config, data: SplitDataset, cv: CrossValidation, final
     return Nested(plain, best, tuple(model.C for model in cv.models), final.C, auc, plain[best] - auc)
 
 
-def leak_price(config: Config, data: SplitDataset, probabilities: Sequence[Array]) -> Price | None:
-    """Cross-validate once more on folds of single rows; ``probabilities`` are those of each fold of ``data``.
+def leak_price(config: Config, data: SplitDataset, probability: Array) -> Price | None:
+    """Cross-validate once more on folds of single rows; ``probability`` (rows,) is of all folds of ``data`` in turn.
 
     None where that shows nothing, see ``row_folds``.
     """
-    dealt = row_folds(config, data)
-    return price_of(data, probabilities, dealt, cross_validate(config, dealt).probabilities) if dealt else None
+    if (dealt := row_folds(config, data)) is None:
+        return None
+    return price_of(data, probability, dealt, np.concatenate(cross_validate(config, dealt).probabilities))
 
 
 def mean_auc(config: Config, data: SplitDataset) -> float:

@@ -1,4 +1,4 @@
-"""The record of each fold, the flags of a run, and the notes that its reader must not miss."""
+"""The flags of a run, and the notes that its reader must not miss."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import shorten
@@ -9,7 +9,7 @@ import numpy as np
 from fvc_exp._typing import Array
 from fvc_exp.config.schema import Calibration, Config, Penalty, Scheme, Solver
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.evaluation.metrics import THRESHOLD, Scores, is_fake
+from fvc_exp.evaluation.metrics import is_fake
 from fvc_exp.training.pipeline import FittedModel
 
 FLAGS = {
@@ -58,27 +58,6 @@ def edge_of_grid(chosen: float, tried: Sequence[float]) -> bool:
     """Whether the chosen value is the smallest or largest of at least three different ones that were tried."""
     values = set(tried)
     return len(values) >= _SMALLEST_GRID and chosen in (min(values), max(values))
-
-
-def fold_record(
-    config: Config, facts: Mapping[str, Any], fitted: FittedModel, scores: Scores, counts: Mapping[str, int]
-) -> dict[str, Any]:
-    """One fold's record in ``metrics.json``; with C and threshold where they may differ between folds.
-
-    ``facts`` are its name and sizes, ``scores`` and ``counts`` the metrics and the confusion of its test rows.
-    """
-    record: dict[str, Any] = {
-        **facts,
-        **{f"test_{name}": value for name, value in scores.items()},
-        **counts,
-        "n_iter": fitted.n_iter,
-        "converged": fitted.converged,
-    }
-    if config.cv.c_grid:
-        record["C"] = fitted.C
-    if config.threshold != str(THRESHOLD):
-        record["threshold"] = fitted.threshold
-    return record
 
 
 def columns_line(columns: Mapping[str, Any]) -> str:

@@ -1,18 +1,19 @@
 """The price of a leak: what cross-validation would gain if copies of one video could be in training and test."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 from scipy import stats
 from sklearn.model_selection import StratifiedKFold
 
 from fvc_exp._typing import Array, Indices
 from fvc_exp.config.schema import Config, Scheme
-from fvc_exp.data.columns import CLASSES
-from fvc_exp.data.folds import Fold, Split
+from fvc_exp.data.columns import CLASSES, KEY
+from fvc_exp.data.folds import CV, Fold, Split
 from fvc_exp.evaluation import bootstrap, resampled
+from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.training.split_dataset import SplitDataset
 
 MOST_ROWS = 20_000
@@ -82,43 +83,22 @@ def _sample(groups: Indices) -> Indices:
     return np.flatnonzero(np.isin(codes, order[np.cumsum(sizes[order]) <= MOST_ROWS]))
 
 
-def price_of(
-    data: SplitDataset, probabilities: Sequence[Array], dealt: SplitDataset, dealt_probabilities: Sequence[Array]
-) -> Price:
+def price_of(data: SplitDataset, probability: Array, dealt: SplitDataset, dealt_probability: Array) -> Price:
     """Compare out-of-fold probabilities of one configuration: of the first repeat of ``data``, and of ``row_folds``.
 
-    Both are lists with one array per fold. Each replicate weighs the groups equally in both, so that the interval is
-    one of paired differences. It does not see that other folds would give other models; the factor sqrt(k / (k - 1))
+    Both are (rows,), those of all folds in turn. Each replicate weighs the groups equally in both, so that the interval
+    is one of paired differences. It does not see that other folds would give other models; the factor sqrt(k / (k - 1))
     for k folds stands for that, and gives the coverage in ``docs/statistics.md``.
     """
-    rows, y = dealt.split.development, data.dataset.y
-    _, groups = np.unique(data.dataset.groups[rows], return_inverse=True)
-    sizes, fakes = np.bincount(groups), np.bincount(groups, weights=y[rows])
-    strata = np.where(fakes == 0, 0, np.where(fakes == sizes, 2, 1))
+    parts = dealt.scored_rows.with_columns(pl.Series("probability", dealt_probability))
+    whole = data.scored_rows.filter(split=CV).with_columns(pl.Series("probability", probability))
+    whole = whole.filter(repeat=data.split.folds[0].repeat).join(parts, on=KEY, how="semi", maintain_order="left")
+    scored = [Scored.from_predictions(rows.with_columns(predicted=pl.lit(0)), CV) for rows in (parts, whole)]
+    folds, strata = scored[0].folds, scored[0].strata
     weights = resampled.cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
-    codes = np.full(len(y), -1)
-    codes[rows] = groups
-    by_rows, by_groups = (
-        _mean_aucs(each, found, codes, weights) for each, found in ((dealt, dealt_probabilities), (data, probabilities))
-    )
+    by_rows, by_groups = (each.scores(weights, ("auc",))["auc"] for each in scored)
     difference = by_rows - by_groups
-    folds = len(dealt.split.folds)
     error = resampled.replicate_error(difference) * np.sqrt(folds / (folds - 1))
-    reach = error * stats.t.ppf((1 + bootstrap.LEVEL) / 2, max(len(sizes) - 2, 1))
+    reach = error * stats.t.ppf((1 + bootstrap.LEVEL) / 2, max(len(strata) - 2, 1))
     scores = (by_rows[0], by_groups[0], difference[0], difference[0] - reach, difference[0] + reach)
-    return Price(len(rows), len(data.split.development), *map(float, scores))
-
-
-def _mean_aucs(data: SplitDataset, probabilities: Sequence[Array], codes: Indices, weights: Array) -> Array:
-    """Mean AUC over the first repeat's folds, by group weights; rows whose code (n,) is -1 are left out."""
-    found = []
-    for fold, probability in zip(data.split.folds, probabilities, strict=True):
-        if fold.repeat == data.split.folds[0].repeat:
-            used = codes[fold.test] >= 0
-            rows = fold.test[used]
-            found.append(
-                resampled.divide_or_nan(
-                    *resampled.auc_parts(data.dataset.y[rows], probability[used], codes[rows], weights)
-                )
-            )
-    return resampled.mean_of_parts(found)
+    return Price(len(parts), len(data.split.development), *map(float, scores))

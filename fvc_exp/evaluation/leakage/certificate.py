@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from fvc_exp._typing import Array, Indices, Labels, Mask
 from fvc_exp.config.schema import AuditConfig
@@ -18,7 +19,6 @@ from fvc_exp.data.folds import Split
 from fvc_exp.evaluation.floors import fake_share_by_key
 from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN, audit_mark
 from fvc_exp.evaluation.leakage.copies import FEWEST_GROUPS, find_near_copies
-from fvc_exp.evaluation.leakage.overlap import Overlap, key_overlap
 from fvc_exp.evaluation.leakage.permutation import Null, null_distribution
 from fvc_exp.evaluation.leakage.suspects import blank_rows, separating_features
 
@@ -39,6 +39,15 @@ class AuditedRows:
     X: Array | None = None
     feature_names: Sequence[str] = ()
     content_sha256: Sequence[str | None] | None = None
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Test rows with a counterpart in training: how many, their share of all test rows, and a few pairs by name."""
+
+    rows: int
+    share: float
+    examples: tuple[str, ...]
 
 
 class CheckOutcome(Enum):
@@ -115,13 +124,8 @@ class Certificate:
             yield f"  labels looked up in the group ({part}): {numbers}", None
         if (null := self.numbers("leaky_null")) is not None:
             p_text = "" if null["p_value"] is None else f", p = {null['p_value']:.3f}"
-            yield (
-                (
-                    f"  random labels ({null['scorer']}, {null['permutations']} permutations): "
-                    f"AUC {null['mean']:.3f} ± {null['std']:.3f}; real labels: {null['observed']:.3f}{p_text}"
-                ),
-                None,
-            )
+            scores = f"AUC {null['mean']:.3f} ± {null['std']:.3f}; real labels: {null['observed']:.3f}{p_text}"
+            yield f"  random labels ({null['scorer']}, {null['permutations']} permutations): {scores}", None
         if (copies := self.numbers("near_copies")) is not None:
             yield f"  near-copies: {_visibility(copies)}", None
         yield from ((f"  not checked: {reason}", CheckOutcome.unchecked) for reason in self.not_checked)
@@ -160,13 +164,14 @@ def certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -
 def _check_groups(rows: AuditedRows, split: Split) -> Check:
     if rows.groups is None:
         return Check("group_crossing", CheckOutcome.unchecked, GROUPS_UNKNOWN)
-    return _judge_overlap("group_crossing", key_overlap(rows.ids, rows.groups.tolist(), split))
+    return _judge_overlap("group_crossing", _find_overlap(rows.ids, rows.groups, split))
 
 
 def _check_files(rows: AuditedRows, split: Split) -> Check:
     if rows.content_sha256 is None or not any(rows.content_sha256):
         return _not_possible("same_file", "no column content_sha256")
-    return _judge_overlap("same_file", key_overlap(rows.ids, rows.content_sha256, split))
+    files = pl.Series(rows.content_sha256, dtype=pl.String).rank("dense").cast(pl.Int64).fill_null(-1)
+    return _judge_overlap("same_file", _find_overlap(rows.ids, files.to_numpy(), split))
 
 
 def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
@@ -176,16 +181,16 @@ def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
     told = np.flatnonzero(~blank)
     groups = told if rows.groups is None else rows.groups[told]
     found = find_near_copies(rows.X[told], groups)
-    families: list[int | None] = [None] * len(rows.ids)
-    for row, family in zip(told.tolist(), found.families.tolist(), strict=True):
-        families[row] = None if family < 0 else family
-    overlap = key_overlap(rows.ids, families, split)
+    families = np.full(len(rows.ids), -1)
+    families[told] = found.families
+    overlap = _find_overlap(rows.ids, families, split)
     if not overlap.rows and not any(found.smallest_share.values()):
         too_few = len(np.unique(groups)) < FEWEST_GROUPS
         why = "the rows are too few, too coarse or nearly all copies of others"
         why = f"there are fewer than {FEWEST_GROUPS} groups" if too_few else why
         return _not_possible("near_copies", f"{why} to tell copies from chance; exact ones were looked for")
-    pairs, distance = len(found.distances), found.range
+    pairs = len(found.distances)
+    distance = [float(found.distances.min()), float(found.distances.max())] if pairs else None
     numbers = {"pairs": pairs, "searched": found.searched, "smallest_share": found.smallest_share, "distance": distance}
     apart = f"; {pairs} pairs, {distance[0]:.2g} to {distance[1]:.2g} sd per feature apart" if distance else ""
     return _judge_overlap("near_copies", overlap, numbers, apart)
@@ -207,9 +212,8 @@ def _check_lookup(rows: AuditedRows, split: Split) -> Check:
     """
     if rows.groups is None or rows.y is None:
         return _not_possible("label_lookup", "it needs labels and groups")
-    parts = {"cv": [(fold.train, fold.test) for fold in split.folds], "test": []}
-    if len(split.test):
-        parts["test"].append((split.development, split.test))
+    test = [(split.development, split.test)] if len(split.test) else []
+    parts = {"cv": [(fold.train, fold.test) for fold in split.folds], "test": test}
     found = {name: _lookup_accuracy(rows.groups, rows.y, sides) for name, sides in parts.items() if sides}
     better = [
         f"{part} accuracy {each['accuracy']:.3f}, base rate {each['base_rate']:.3f}"
@@ -247,6 +251,19 @@ def _check_blank_rows(rows: AuditedRows, blank: Mask) -> Check:
 
 def _not_possible(code: str, why: str) -> Check:
     return Check(code, CheckOutcome.unchecked, f"{code}: {why}")
+
+
+def _find_overlap(ids: Sequence[str], codes: Indices, split: Split) -> Overlap:
+    """Rows with the same code (n,), such as that of a group; a row with a negative one has no counterpart."""
+    pairs: list[tuple[int, int]] = []
+    tested = 0
+    for _, train, test in split.parts():
+        tested += len(test)
+        seen, first = np.unique(codes[train], return_index=True)
+        found = test[(codes[test] >= 0) & np.isin(codes[test], seen)]
+        pairs += zip(found.tolist(), train[first[np.searchsorted(seen, codes[found])]].tolist(), strict=True)
+    examples = tuple(f"{ids[one]} and {ids[other]}" for one, other in pairs[:_EXAMPLES])
+    return Overlap(len(pairs), len(pairs) / tested, examples)
 
 
 def _judge_overlap(code: str, overlap: Overlap, more: Mapping[str, Any] | None = None, end: str = "") -> Check:

@@ -46,11 +46,6 @@ class NearCopies:
     searched: int
     smallest_share: dict[str, float | None]
 
-    @property
-    def range(self) -> list[float] | None:
-        """The smallest and largest distance; None without a pair."""
-        return [float(self.distances.min()), float(self.distances.max())] if len(self.distances) else None
-
 
 @dataclass(frozen=True)
 class _Rows:
@@ -118,9 +113,10 @@ def find_near_copies(X: Array, groups: Indices, seed: int = 0) -> NearCopies:
     believed = _shares_fine_values(standard[kept], doubled)
     one = other = searched = np.arange(0)
     shares: dict[str, float | None] = dict.fromkeys(map(str, NOISES))
-    if len(np.unique(groups[kept])) >= FEWEST_GROUPS:
+    _, starts, codes = np.unique(groups[kept], return_index=True, return_inverse=True)
+    if len(starts) >= FEWEST_GROUPS:
         spread, blur = _spread_ties(standard[kept], rng)
-        rows = _Rows(spread, *np.unique(groups[kept], return_index=True, return_inverse=True)[:0:-1])
+        rows = _Rows(spread, codes, starts)
         searched = np.sort(rng.permutation(len(kept))[: min(SEARCHED, _PAIRS // len(kept))])
         distances = rows.group_distances(searched)
         one, other = _near_pairs(rows, searched, distances)

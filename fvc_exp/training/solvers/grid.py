@@ -28,8 +28,11 @@ class Point:
 
 
 @dataclass(frozen=True)
-class PartFit:
-    """Fits of m points on one part: ``coef`` (m, p), the others (m,); see ``GridFit``."""
+class PointFits:
+    """Fits of every point on one part: ``coef`` (n_points, p) is of standardised features, the others are (n_points,).
+
+    ``gap`` bounds (F - min F) / F, and ``converged`` tells where it is at most ``tol``.
+    """
 
     coef: Array
     intercept: Array
@@ -39,21 +42,14 @@ class PartFit:
 
 
 @dataclass(frozen=True)
-class GridFit:
-    """Fits of every point on every part; coefficients are of standardised features.
+class GridFit(PointFits):
+    """Fits of every point on every part: all of ``PointFits`` with one more first axis, of n_parts.
 
-    ``mean`` and ``scale`` (n_parts, p) are StandardScaler's, to rounding, of the imputed rows of the part, ``coef`` is
-    (n_parts, n_points, p), ``intercept``, ``n_iter``, ``gap`` and ``converged`` are (n_parts, n_points); ``gap`` bounds
-    (F - min F) / F, and ``converged`` tells where it is at most ``tol``.
+    ``mean`` and ``scale`` (n_parts, p) are StandardScaler's, to rounding, of the imputed rows of the part.
     """
 
     mean: Array
     scale: Array
-    coef: Array
-    intercept: Array
-    n_iter: Indices
-    gap: Array
-    converged: Mask
 
 
 def fit_grid(
@@ -85,7 +81,7 @@ def fit_grid(
         ValueError: a part has rows of one class only.
     """
 
-    def fit(rows: Indices) -> tuple[Array, Array, PartFit]:
+    def fit(rows: Indices) -> tuple[Array, Array, PointFits]:
         labels = y[rows]
         if not 0 < labels.sum() < len(labels):
             raise ValueError("two classes are needed, but the rows of a part are of one class")
@@ -96,22 +92,22 @@ def fit_grid(
 
     most = 2 if X.nbytes > _LARGE else len(parts)
     workers = max(1, min(n_threads, most))
-    found: list[tuple[Array, Array, PartFit]] = []
+    found: list[tuple[Array, Array, PointFits]] = []
     with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
             if on_progress:
                 on_progress(len(found), len(parts))
     means, scales, fits = zip(*found, strict=True)
-    columns = {name: np.stack([getattr(each, name) for each in fits]) for name in PartFit.__dataclass_fields__}
-    return GridFit(np.stack(means), np.stack(scales), **columns)
+    columns = {name: np.stack([getattr(each, name) for each in fits]) for name in PointFits.__dataclass_fields__}
+    return GridFit(mean=np.stack(means), scale=np.stack(scales), **columns)
 
 
-def _fit_points(rows: derivatives.WeightedRows, points: Sequence[Point], tol: float, max_iter: int) -> PartFit:
+def _fit_points(rows: derivatives.WeightedRows, points: Sequence[Point], tol: float, max_iter: int) -> PointFits:
     """Fit every point to standardised rows: together where that pays, the rest one after the other."""
     m, (n, p) = len(points), rows.Z.shape
     done, n_iter, gap = np.zeros(m, np.bool_), np.zeros(m, np.int64), np.full(m, np.inf)
-    fits = PartFit(np.zeros((m, p)), np.zeros(m), n_iter, gap, np.zeros(m, np.bool_))
+    fits = PointFits(np.zeros((m, p)), np.zeros(m), n_iter, gap, np.zeros(m, np.bool_))
     if n > _ROWS_PER_COLUMN * p and m >= _POINTS:
         mix, C = (np.array([getattr(point, name) for point in points]) for name in ("l1_ratio", "C"))
         l1, l2 = (np.repeat((each / C)[:, None], p, axis=1) for each in (mix, 1 - mix))
@@ -124,7 +120,7 @@ def _fit_points(rows: derivatives.WeightedRows, points: Sequence[Point], tol: fl
 
 
 def _fit_path(
-    fits: PartFit, rows: derivatives.WeightedRows, points: Sequence[Point], chosen: Indices, tol: float, max_iter: int
+    fits: PointFits, rows: derivatives.WeightedRows, points: Sequence[Point], chosen: Indices, tol: float, max_iter: int
 ) -> None:
     """Fit the chosen points one after the other, by mix and then from the strongest penalty to the weakest."""
     p, mix = rows.Z.shape[1], np.nan

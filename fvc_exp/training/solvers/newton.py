@@ -59,13 +59,13 @@ class Iterate:
 
 @dataclass(frozen=True)
 class NewtonStep:
-    """A step: ``u`` (n,) in log odds, ``size`` = sum d u^2, ``residual`` (p,) what its optimality misses."""
+    """A step: ``u`` (n,) in log odds, ``size`` = sum d u^2, ``z`` (p,) minus the gradient of theta."""
 
     dw: Array
     db: float
     u: Array
     size: float
-    residual: Array
+    z: Array
 
 
 @dataclass(frozen=True)
@@ -171,13 +171,11 @@ def _newton_step(problem: Problem, model: derivatives.QuadraticModel, point: Ite
     gradient = theta @ problem.X
     intercept_gradient = float(theta.sum()) if problem.intercept else 0.0
     g = (gradient - model.h * (intercept_gradient / model.total))[None]
-    l1, l2, start = problem.l1[None], problem.l2[None], point.w[None]
-    steps = subproblem.solve(model.A, g, l1, l2, start)
-    residual, dw = subproblem.min_norm_subgradient(model.A, g, l1, l2, start, steps)[0], steps[0]
+    dw = subproblem.solve(model.A, g, problem.l1[None], problem.l2[None], point.w[None])[0]
     db = -(intercept_gradient + float(model.h @ dw)) / model.total
     u = problem.X @ dw
     u += db
-    return NewtonStep(dw, db, u, float(model.d @ (u * u)), residual)
+    return NewtonStep(dw, db, u, float(model.d @ (u * u)), -(dw @ model.A + g[0]))
 
 
 def _line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[Iterate | None, float]:
@@ -200,20 +198,8 @@ def _duality_gap(
         return float(np.inf)
     distance = wrong - following.wrong
     loss = float(problem.s @ (distance * distance / np.maximum(following.wrong * following.right, derivatives.TINY)))
-    return (loss + _residual_gap(step.residual, following.w, problem.l1, problem.l2)) / max(
-        following.value, derivatives.TINY
-    )
-
-
-def _residual_gap(residual: Array, w: Array, l1: Array, l2: Array) -> float:
-    """What the residual (p,) of a step's own problem adds to the gap at ``w``.
-
-    Where there is l2: |r|^2 / (2 l2), the conjugate of the penalty. Else theta is shrunk by max |r| / l1, which costs
-    that share of l1'|w|; without any penalty r is the rounding error of a direct solve, and |r|'|w| is its first order.
-    """
-    if l2.all():
-        return float(np.sum(residual * residual / (2 * l2)))
-    return float(np.max(np.abs(residual) / l1) * (l1 @ np.abs(w))) if l1.all() else float(np.abs(residual) @ np.abs(w))
+    penalty = penalty_gap(step.z[None], following.w[None], problem.l1[None], problem.l2[None])[0]
+    return (loss + max(float(penalty), 0.0)) / max(following.value, derivatives.TINY)
 
 
 def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:

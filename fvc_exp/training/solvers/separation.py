@@ -6,13 +6,13 @@ logistic regression models").
 """
 
 import numpy as np
+from scipy.linalg import null_space
 from scipy.optimize import linprog
 
 from fvc_exp._typing import Array, Mask
 
-_SMALLEST = (
-    1e-5  # distance from the plane that counts, in a direction of entries from -1 to 1; linprog is exact to 1e-7
-)
+# Distance from the plane that counts, in a direction of entries from -1 to 1; linprog is exact to 1e-7.
+_SMALLEST = 1e-5
 
 
 def is_separated(X: Array, y: Array, may_be_off: Mask, intercept: bool) -> bool:
@@ -24,19 +24,11 @@ def is_separated(X: Array, y: Array, may_be_off: Mask, intercept: bool) -> bool:
     if not may_be_off.any():
         return False
     rows = np.column_stack([X, np.ones(len(X))]) if intercept else X
-    directions = _null_space(rows[~may_be_off])
+    on = rows[~may_be_off]
+    # R has the same null space as the rows, and only as many rows as columns.
+    directions = null_space(np.linalg.qr(on, mode="r"), rcond=max(on.shape) * np.finfo(float).eps)
     sides = np.where(y > 0, 1.0, -1.0)[may_be_off, None] * (rows[may_be_off] @ directions)
     if not directions.size or np.abs(sides).max() < _SMALLEST:
         return False
     found = linprog(-sides.sum(axis=0), A_ub=-sides, b_ub=np.zeros(len(sides)), bounds=(-1, 1), method="highs")
     return bool(found.x is not None and (sides @ found.x).max() > _SMALLEST)
-
-
-def _null_space(rows: Array) -> Array:
-    """Orthonormal directions (p, k) that are 0 on every row (n, p)."""
-    p = rows.shape[1]
-    if not len(rows):
-        return np.eye(p)
-    _, sizes, directions = np.linalg.svd(np.linalg.qr(rows, mode="r"))
-    rank = int(np.sum(sizes > max(rows.shape) * np.finfo(float).eps * sizes[0]))
-    return np.asarray(directions[rank:].T)

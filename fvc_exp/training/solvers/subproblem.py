@@ -68,13 +68,6 @@ def _active_set(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> tuple
     return steps, open_
 
 
-def min_norm_subgradient(A: Array, g: Array, l1: Array, l2: Array, start: Array, step: Array) -> Array:
-    """The smallest r in A step + g + l2 x + l1 d|x| at x = start + step, for each row; zero at a minimiser."""
-    x = start + step
-    gradient = step @ A + g + l2 * x
-    return np.where(x != 0, gradient + l1 * np.sign(x), np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0))
-
-
 def _active_set_step(
     A: Array, g: Array, l1: Array, l2: Array, start: Array, sign: Array, active: Mask
 ) -> tuple[Array, Mask, Array, Mask]:
