@@ -89,6 +89,18 @@ def frame_table(
     return table
 
 
+def setting_text(value: object) -> str:
+    """A parameter's value as it is shown: a number in short, a list joined by ``+``."""
+    if isinstance(value, list):
+        return "+".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def mean_and_deviation(mean: float, std: float | None) -> str:
+    """A score over folds, such as ``0.713 ± 0.042``; a single fold has no deviation."""
+    return f"{mean:.3f}" + ("" if std is None else f" ± {std:.3f}")
+
+
 def _cell(value: object, floats: str) -> str:
     if value is None:
         return "-"

@@ -16,6 +16,7 @@ from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.evaluation.claims import QUESTIONS
 from fvc_exp.evaluation.leakage.codes import GROUPS_UNKNOWN, audit_mark
 from fvc_exp.io import files, run_folder
+from fvc_exp.io.console import setting_text
 from fvc_exp.report import run_page, sweep_page
 from fvc_exp.runs import load, plots
 from fvc_exp.runs.show import with_page
@@ -85,8 +86,7 @@ def reforms_checklist(run: run_page.RunContent) -> str:
         ArtifactError: ``folds.parquet`` of the run is missing or broken.
     """
     held_out = run.files.folds.filter(split=TEST)[LABEL].value_counts().sort(LABEL)
-    uses = run_page.count_test_uses(run.files)
-    return _markdown("checklist.md.j2", run=run, held_out=dict(held_out.iter_rows()), uses=uses)
+    return _markdown("checklist.md.j2", run=run, held_out=dict(held_out.iter_rows()))
 
 
 def _markdown(template: str, **content: Any) -> str:
@@ -105,7 +105,7 @@ def _environment(**settings: Any) -> Environment:
         "score": _score,
         "span": _span,
         "key": _key,
-        "setting": sweep_page.setting_text,
+        "setting": _setting,
         "sentence": _sentence,
         "with_page": with_page,
         "audit_mark": audit_mark,
@@ -125,6 +125,10 @@ def _source_hash(source: str) -> str:
 
 def _score(value: float | None) -> str:
     return _MISSING if value is None else f"{value:z.3f}"
+
+
+def _setting(value: object) -> str:
+    return _MISSING if value is None else setting_text(value)
 
 
 def _span(interval: Interval | None) -> str:

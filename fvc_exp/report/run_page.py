@@ -33,7 +33,6 @@ class RunContent:
     """One run. A picture or table that is None could not be made, and the page tells why."""
 
     files: load.LoadedRun
-    command: str | None
     verdict: Verdict
     metrics: tuple[MetricRow, ...]
     curves: tuple[Markup, ...]
@@ -44,6 +43,7 @@ class RunContent:
     insight: Insight | None
     path: tuple[Markup, ...]
     slices: tuple[Markup, ...]
+    test_uses: int | None
     data: Facts
     provenance: Facts
     commands: tuple[str, ...]
@@ -86,12 +86,11 @@ def run_content(files: load.LoadedRun, command: str | None = None) -> RunContent
     Raises:
         ArtifactError: a file of its insight is missing or broken.
     """
-    insight, command = read_insight(files.path), command or files.command
+    insight, uses = read_insight(files.path), count_test_uses(files)
     predictions = files.predictions if files.has("predictions") else None
     coefficients = files.coefficients if files.has("coefficients") else None
     return RunContent(
         files=files,
-        command=command,
         verdict=verdict_of(files),
         metrics=tuple(metric_rows(files)),
         curves=() if predictions is None else tuple(_curves(predictions, files.results)),
@@ -102,9 +101,10 @@ def run_content(files: load.LoadedRun, command: str | None = None) -> RunContent
         insight=insight,
         path=tuple(_path(insight)) if insight else (),
         slices=tuple(_slices(insight.slices)) if insight else (),
-        data=_data(files),
+        test_uses=uses,
+        data=_data(files, uses),
         provenance=_provenance(files),
-        commands=_commands(files, command),
+        commands=_commands(files, command or files.command),
     )
 
 
@@ -152,28 +152,25 @@ def _mistakes(predictions: pl.DataFrame) -> pl.DataFrame:
     return worst.select(KEY, "group", LABEL, "probability")
 
 
-def _data(files: load.LoadedRun) -> Facts:
+def _data(files: load.LoadedRun, uses: int | None) -> Facts:
     data = files.results["data"]
     counts = ", ".join(f"{count} {name}" for name, count in data["class_counts"].items())
     column = data["group_column"]
-    cv, repeats = files.results["parameters"]["cv"], files.results["repeats"]
+    repeats = files.results["repeats"]
+    cv = ", ".join(f"{name}={value}" for name, value in files.results["parameters"]["cv"].items())
+    scored = f", scored by {uses} finished runs below {files.outputs}, this one included" if uses else ""
     return (
         *([("collection", data["corpus"])] if data["corpus"] else []),
         ("videos", f"{data['rows']} ({counts})"),
         ("groups", f"{data['groups']}, by the column {column!r}" if column else "none: no column names them"),
         ("columns", columns_line(data["columns"]).removeprefix("columns: ")),
-        ("cross-validation", f"{len(files.fold_records)} folds on {data['development_rows']} videos, {_named(cv)}"),
+        ("cross-validation", f"{len(files.fold_records)} folds on {data['development_rows']} videos, {cv}"),
         *([("repeats", f"{repeats['asked']}, {repeats['distinct']} of them distinct")] if repeats["asked"] > 1 else []),
-        ("held-out test", f"{data['test_rows']} videos{_uses(files)}" if data["test_rows"] else "none"),
+        ("held-out test", f"{data['test_rows']} videos{scored}" if data["test_rows"] else "none"),
         ("missing values", str(sum(data["missing_values"].values()))),
         ("left out", f"{len(data['unmatched'])} videos without features"),
         ("sha256", data["sha256"]),
     )
-
-
-def _uses(files: load.LoadedRun) -> str:
-    uses = count_test_uses(files)
-    return f", scored by {uses} finished runs below {files.outputs}, this one included" if uses else ""
 
 
 def count_test_uses(files: load.LoadedRun) -> int | None:
@@ -214,10 +211,6 @@ def _commands(files: load.LoadedRun, command: str | None) -> tuple[str, ...]:
         *([command] if command else []),
         shlex.join(["fvc", "verify", str(files.path)]),
     )
-
-
-def _named(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def picture(name: str, draw: Callable[Concatenate[Axes, P], None], *args: P.args, **kwargs: P.kwargs) -> Markup:

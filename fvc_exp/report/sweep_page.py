@@ -11,6 +11,7 @@ from markupsafe import Markup
 from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
+from fvc_exp.io.console import setting_text
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.report import run_page
 from fvc_exp.runs import load, plots
@@ -59,9 +60,7 @@ def sweep_content(path: Path) -> SweepContent:
     Raises:
         ArtifactError: this is no sweep, or a file of a finished run is missing or broken.
     """
-    folder = SweepFolder(path)
-    plan = folder.read_plan()
-    members = states.member_states(folder, plan)
+    folder, plan, members = states.open_sweep(path)
     table = results.table_of(folder, members)
     ranked = results.rank(table)
     comparison, sentences = _compared(path) if len(ranked) else (None, ("No configuration can be ranked yet.",))
@@ -89,13 +88,6 @@ def sweep_content(path: Path) -> SweepContent:
         command=load.shell_command(plan.command),
         best=_best(folder, plan),
     )
-
-
-def setting_text(value: object) -> str:
-    """A parameter's value as it is shown."""
-    if value is None:
-        return "–"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _compared(path: Path) -> tuple[Comparison | None, tuple[str, ...]]:

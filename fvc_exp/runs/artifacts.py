@@ -37,9 +37,8 @@ _SOURCE = Path(__file__).resolve().parents[1]
 
 def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> None:
     """Write all files of a run except the plot and the status."""
-    data_hash = result.data.data_sha256
     files.write_json(folder.metrics, result.fold_records)
-    files.write_json(folder.results, results(result, data_hash))
+    files.write_json(folder.results, results(result))
     files.write_json(folder.audit, {**result.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
     files.write_bytes(folder.predictions, tables.parquet_bytes(result.predictions()))
     files.write_bytes(folder.folds, result.data.folds_parquet)
@@ -50,8 +49,8 @@ def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> 
         files.write_atomic(path, partial(joblib.dump, named))
     files.write_json(folder.feature_names, result.dataset.feature_names)
     files.write_json(folder.portable_model, portable_model(result).to_json())
-    fitted = {"fitted_with": result.final.fitted_with}
-    files.write_json(folder.provenance, {**provenance(data_hash, result.config.seed), **fitted})
+    found = provenance(result.data.data_sha256, result.config.seed)
+    files.write_json(folder.provenance, {**found, "fitted_with": result.final.fitted_with})
 
 
 def portable_model(result: experiment.RunResult) -> PortableModel:
@@ -72,12 +71,12 @@ def portable_model(result: experiment.RunResult) -> PortableModel:
     )
 
 
-def results(result: experiment.RunResult, data_hash: str) -> dict[str, Any]:
+def results(result: experiment.RunResult) -> dict[str, Any]:
     """The content of ``results.json``."""
     data = result.config.data
     is_corpus = data.videos is not None and fvc.folder_of_id_lists(Path(data.root) / data.videos)
     return {
-        "run_id": run_id(result.config, data_hash),
+        "run_id": run_id(result.config, result.data.data_sha256),
         "parameters": canonical(result.config),
         "cv": result.summary,
         "fold_dependence": _fold_dependence(result),
@@ -178,20 +177,14 @@ def _own_git_state() -> dict[str, Any] | None:
 
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and whether the tree differs from it; None outside a git checkout or without git."""
-    status = _git(folder, "status", "--porcelain=v2", "--branch")  # the commit as well, in one call
-    if status is None:
-        return None
-    about = [line for line in status.splitlines() if line.startswith("# ")]
-    commit = next(line.removeprefix(_COMMIT) for line in about if line.startswith(_COMMIT))
-    return {"commit": commit, "dirty": len(status.splitlines()) > len(about)}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch"]  # the commit as well, in one call
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+        status = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    about = [line for line in status if line.startswith("# ")]
+    commit = next(line.removeprefix(_COMMIT) for line in about if line.startswith(_COMMIT))
+    return {"commit": commit, "dirty": len(status) > len(about)}
 
 
 @cache  # reading one takes milliseconds, and what is loaded stays

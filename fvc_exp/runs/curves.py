@@ -13,6 +13,7 @@ from fvc_exp._typing import Array
 from fvc_exp.data.columns import LABEL
 from fvc_exp.evaluation.bootstrap import LEVEL, REPLICATES, intervals
 from fvc_exp.io import files, run_folder
+from fvc_exp.io.console import mean_and_deviation
 from fvc_exp.runs import plots
 
 _GRID = np.linspace(0.0, 1.0, 1001)
@@ -149,8 +150,7 @@ def _draw_mean(axes: Axes, x: Array, heights: Array, drawstyle: str, label: str)
 
 
 def _label(results: Mapping[str, Any], metric: str, short: str) -> str:
-    mean, deviation = results["cv"][metric]["mean"], results["cv"][metric]["std"]
-    return f"mean of folds, {short} {mean:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}")
+    return f"mean of folds, {short} {mean_and_deviation(**results['cv'][metric])}"
 
 
 def _auc_interval(predictions: pl.DataFrame) -> str:

@@ -34,14 +34,9 @@ _MOST_DIFFERENCES = 10
 _COMPARED = ("folds", "metrics", "coefficients", "predictions")
 
 
-def load_rows(config: Config) -> Dataset:
-    """The rows that a configuration trains on."""
-    return load_dataset(config.data, config.features)
-
-
 def load_split(config: Config) -> SplitDataset:
-    """The same rows, split as configured."""
-    return SplitDataset.of(config, load_rows(config))
+    """The rows that a configuration trains on, split as configured."""
+    return SplitDataset.of(config, load_dataset(config.data, config.features))
 
 
 def execute(
@@ -106,7 +101,7 @@ def prepared_dataset(config: Config) -> Dataset:
         config = pipeline.with_place(config, console.progress_bar)
         pipeline.require_split(config)
         pipeline.prepare_training(config, console.progress_bar)
-    return load_rows(config)
+    return load_dataset(config.data, config.features)
 
 
 def dataset_of(run: LoadedRun) -> Dataset:

@@ -50,8 +50,9 @@ class LoadedRun:
     @property
     def outputs(self) -> Path | None:
         """The folder that holds ``runs/`` or ``sweeps/`` with this run in it; None if it lies elsewhere."""
-        above = [each for each in self.path.resolve().parents[:3] if each.name in ("runs", "sweeps")]
-        return above[-1].parent if above else None
+        holders = (each.parent for each in self.path.resolve().parents if each.name in ("runs", "sweeps"))
+        # A sweep has a folder runs/ of its own, too.
+        return next((each for each in holders if not (each / "plan.json").exists()), None)
 
     def has(self, *names: str) -> bool:
         """Whether all of these files are there, by their names in ``RunFolder``."""

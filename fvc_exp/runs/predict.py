@@ -23,8 +23,6 @@ from fvc_exp.stages import table_store, tasks
 from fvc_exp.video import decode, worker_pool
 from fvc_exp.video.worker_pool import Failed
 
-SCALED_TABLES = frozenset({Table.stage4, Table.original_stage4})
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -111,8 +109,8 @@ def measure_video(video: VideoConfig, scratch: Path, task: tasks.Task) -> dict[s
 
     For tables of scaled videos a scaled copy is made in ``scratch`` and removed again.
     """
-    full = tuple(name for name in task.tables if Table[name] not in SCALED_TABLES)
-    scaled = tuple(name for name in task.tables if Table[name] in SCALED_TABLES)
+    full = tuple(name for name in task.tables if Table[name] not in tasks.SCALED_TABLES)
+    scaled = tuple(name for name in task.tables if Table[name] in tasks.SCALED_TABLES)
     rows: dict[str, dict[str, Any]] = {}
     if full:
         rows |= tasks.measure(video.sampling, video.limits, replace(task, tables=full))

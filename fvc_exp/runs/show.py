@@ -13,7 +13,7 @@ from fvc_exp.config.schema import Table as Features
 from fvc_exp.evaluation import claims
 from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
 from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN
-from fvc_exp.io.console import frame_table
+from fvc_exp.io.console import frame_table, mean_and_deviation
 from fvc_exp.runs.compare.comparison import Comparison
 from fvc_exp.training import experiment, notes
 
@@ -107,7 +107,7 @@ def _metric_table(result: experiment.RunResult, after_underscore: str) -> Table:
     rows = [
         {
             "metric": name,
-            "CV mean ± sd": _mean_and_deviation(**result.summary[name]),
+            "CV mean ± sd": mean_and_deviation(**result.summary[name]),
             "held-out\ntest": result.test_scores[name] if result.test_scores else None,
             **{
                 "floor:\n" + floor.replace("_", "_" + after_underscore): scores[name]
@@ -117,10 +117,6 @@ def _metric_table(result: experiment.RunResult, after_underscore: str) -> Table:
         for name in SHOWN
     ]
     return frame_table(pl.DataFrame(rows), title, floats=".3f", right=("CV mean ± sd", "held-out\ntest"))
-
-
-def _mean_and_deviation(mean: float, std: float | None) -> str:
-    return f"{mean:.3f}" + ("" if std is None else f" ± {std:.3f}")
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:

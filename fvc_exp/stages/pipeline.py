@@ -28,7 +28,6 @@ ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 
 INPUT_METADATA = "input_metadata"  # the videos that the user named, as a table; data=videos trains on it
 _MOST_NAMED = 5  # videos in a message
-SCALED_TABLES = (Table.stage4, Table.original_stage4)
 
 
 def print_stage(console: Console, name: str, summaries: Mapping[str, runner.StageSummary]) -> None:
@@ -213,7 +212,7 @@ def _read(path: Path, hint: str) -> pl.DataFrame:
 
 def _tables(config: Config, *, scaled: bool) -> dict[Table, Path]:
     """The configured feature tables of scaled (stage 4) or full-size videos (stage 2), by their paths."""
-    chosen = [table for table in config.features.tables if (table in SCALED_TABLES) == scaled]
+    chosen = [table for table in config.features.tables if (table in tasks.SCALED_TABLES) == scaled]
     return {table: _path(config, table) for table in chosen}
 
 

@@ -15,6 +15,7 @@ from fvc_exp.video import perturb, rewrite
 
 _LONGEST_STEM = 60
 
+SCALED_TABLES = (Table.stage4, Table.original_stage4)  # features of scaled videos
 AUGMENTED, SCALED = "augmented", "scaled_metadata"
 SCALING = tuple(field.name for field in fields(Scaling))
 SOURCE_CODEC = tuple(f"source_{name}" for name in codec.NAMES)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fvc_exp.config import canonical, schema
+from fvc_exp.config import schema
 from fvc_exp.errors import ConfigError, FvcError
 from fvc_exp.evaluation.leakage.codes import audit_mark
-from fvc_exp.io import files, run_folder, tables
+from fvc_exp.io import files, run_folder
 from fvc_exp.io.console import make_console
+from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.selection import Selection
 from fvc_exp.sweeps import folder, launchers, results, schedulers, show
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States, Watch, wait
@@ -63,7 +64,7 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
         chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name
         selection = Selection(len(ranked), results.at_edge(ranked, chosen), choice)
         copy_best(sweep, chosen, selection, plots=plan.plots)
-        best = files.read_json(run_folder.RunFolder(sweep.best).results)
+        best = LoadedRun(sweep.best).results
         console.print(_best_line(sweep, plan, best), soft_wrap=True, markup=False)
         print_selection(console, best)
         if best["price"]:
@@ -79,45 +80,39 @@ def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, p
     Raises:
         ArtifactError: a file of the run is missing or broken, or the folder cannot be written.
     """
-    run, best = run_folder.RunFolder(sweep.member(run_id).path), run_folder.RunFolder(sweep.best)
-    found = selection.applied(files.read_json(run.results), tables.read_run_table(run.predictions))
+    run, best = LoadedRun(sweep.member(run_id).path), LoadedRun(sweep.best)
+    found = selection.applied(run.results, run.predictions)
     with files.exclusive_lock(sweep.lock):
-        if _is_copy(best, run, found) and (best.plot.exists() or not plots):
+        if _is_copy(best, run, found) and (best.has("plot") or not plots):
             return
         with files.atomic_folder(best.path) as path:
             if plots:
-                _write_pictures(run, run_folder.RunFolder(path))
-            for file in reversed(run.files()):  # the status last: what a killed process leaves counts as no run
-                if file == run.results:
+                from fvc_exp.runs.curves import write_curves  # matplotlib
+
+                write_curves(run_folder.RunFolder(path), run.predictions, run.results, run.data_name)
+            for file in reversed(run.folder.files()):  # the status last: what a killed process leaves counts as no run
+                if file == run.folder.results:
                     files.write_json(path / file.name, {**found, "price": _price(run)})
                 elif file.exists():
                     files.write_bytes(path / file.name, file.read_bytes())
 
 
-def _price(run: run_folder.RunFolder) -> dict[str, Any] | None:
+def _price(run: LoadedRun) -> dict[str, Any] | None:
     """The price of a leak, which members are made without; None where the data cannot be used any more."""
-    from fvc_exp.runs import execute, load
+    from fvc_exp.runs import execute
 
     try:
-        return execute.price_of_run(load.LoadedRun(run.path))
+        return execute.price_of_run(run)
     except FvcError as error:
         make_console(stderr=True).print(f"best/ has no price of a leak: {error}", soft_wrap=True, markup=False)
         return None
 
 
-def _write_pictures(run: run_folder.RunFolder, target: run_folder.RunFolder) -> None:
-    from fvc_exp.runs.curves import write_curves
-
-    data_name = canonical.read_config(run.config).data.name
-    write_curves(target, tables.read_run_table(run.predictions), files.read_json(run.results), data_name)
-
-
-def _is_copy(best: run_folder.RunFolder, run: run_folder.RunFolder, results: dict[str, Any]) -> bool:
+def _is_copy(best: LoadedRun, run: LoadedRun, results: dict[str, Any]) -> bool:
     """Whether both are the same attempt at the same configuration, and ``best`` holds these results."""
-    if not (best.status.exists() and best.results.exists()) or best.status.read_bytes() != run.status.read_bytes():
+    if not best.has("status", "results") or best.status != run.status:
         return False
-    before = files.read_json(best.results)
-    return bool(before == {**results, "price": before["price"]})
+    return best.results == {**results, "price": best.results["price"]}
 
 
 def _best_line(sweep: folder.SweepFolder, plan: folder.Plan, best: Mapping[str, Any]) -> str:

@@ -42,9 +42,9 @@ class TrainingData:
         """
         key = json.dumps(files.plain([asdict(config.data), asdict(config.features), asdict(config.video)]))
         if key not in self._known:
-            placed = self._placed(config)  # its errors are not kept: other folds of the same videos may be possible
+            ready = self._ready(config)  # an error is not kept: other folds of the same videos may be possible
             try:
-                self._known[key] = self._find(placed)
+                self._known[key] = self._find(ready)
             except DataError as error:
                 self._known[key] = error
         found = self._known[key]
@@ -52,23 +52,22 @@ class TrainingData:
             raise found
         return found
 
-    def _placed(self, config: schema.Config) -> schema.Config:
-        if not (config.data.prepare and self._prepare):
-            return config
-        from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
+    def _ready(self, config: schema.Config) -> schema.Config:
+        """With the place of what is to be made from its videos, after a look whether they can be split."""
+        if config.data.prepare and self._prepare:
+            from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
-        placed = pipeline.with_place(config, console.progress_bar)
-        pipeline.require_split(placed)
-        return placed
+            config = pipeline.with_place(config, console.progress_bar)
+            pipeline.require_split(config)
+        return config
 
     def _find(self, config: schema.Config) -> Prepared:
-        if not config.data.prepare:
-            return self._read(config)
-        if not self._prepare:
+        if config.data.prepare and not self._prepare:
             return self._read_if_made(config)
-        from fvc_exp.stages import pipeline
+        if config.data.prepare:
+            from fvc_exp.stages import pipeline
 
-        pipeline.prepare_training(config, console.progress_bar)
+            pipeline.prepare_training(config, console.progress_bar)
         return self._read(config)
 
     def _read(self, config: schema.Config) -> Prepared:

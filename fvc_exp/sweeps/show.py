@@ -10,7 +10,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from fvc_exp.io.console import frame_table, progress_bar
+from fvc_exp.io.console import frame_table, mean_and_deviation, progress_bar, setting_text
 from fvc_exp.runs.compare.ties import TieSummary
 from fvc_exp.sweeps import folder, results
 from fvc_exp.sweeps.states import AT_REST, TO_RUN, MemberState, State
@@ -157,9 +157,9 @@ def _ranking_table(ranked: pl.DataFrame) -> Table:
     settings = ("rank", "penalty", "C", "l1_ratio", "solver", *varying)
     rows = [
         {
-            **{name: _text(row[name]) for name in settings},
-            "AUC": _score(row, "auc"),
-            "F1": _score(row, "f1"),
+            **{name: None if row[name] is None else setting_text(row[name]) for name in settings},
+            "AUC": mean_and_deviation(row["auc_mean"], row["auc_std"]),
+            "F1": mean_and_deviation(row["f1_mean"], row["f1_std"]),
             "audit": row["audit_mark"],
             "flags": row["flags"],
         }
@@ -177,14 +177,3 @@ def _ranking_table(ranked: pl.DataFrame) -> Table:
         right=_NUMBERS,
         styles=styles,
     )
-
-
-def _score(row: dict[str, Any], metric: str) -> str:
-    deviation = row[f"{metric}_std"]
-    return f"{row[f'{metric}_mean']:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}")
-
-
-def _text(value: object) -> str | None:
-    if value is None:
-        return None
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -11,7 +11,6 @@ from fvc_exp.config.validate import require_mlflow
 from fvc_exp.errors import ArtifactError, TrackingError
 from fvc_exp.io.files import exclusive_lock
 from fvc_exp.runs.load import LoadedRun
-from fvc_exp.sweeps.folder import SweepFolder
 
 _SQLITE = "sqlite:///"
 
@@ -36,12 +35,10 @@ def default_uri(path: Path) -> str:
     """
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         return absolute_uri(uri)
-    holders = (each.parent for each in path.resolve().parents if each.name in ("runs", "sweeps"))
-    # A sweep has a folder runs/ of its own, too.
-    outputs = next((each for each in holders if not SweepFolder(each).plan.exists()), None)
-    if outputs is None:
+    run = LoadedRun(path)
+    if (outputs := run.outputs) is None:
         try:
-            outputs = Path(LoadedRun(path).config.outputs)
+            outputs = Path(run.config.outputs)
         except ArtifactError:  # a run that failed before it had a configuration
             outputs = Path("outputs")
     return absolute_uri(f"{_SQLITE}{outputs / 'mlflow' / 'mlflow.db'}")

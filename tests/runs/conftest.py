@@ -19,7 +19,7 @@ def result() -> RunResult:
 @pytest.fixture(scope="module")
 def drawn_files(result: RunResult) -> tuple[pl.DataFrame, dict[str, Any]]:
     """What its predictions.parquet and results.json hold."""
-    return result.predictions(), results(result, "hash")
+    return result.predictions(), results(result)
 
 
 @pytest.fixture

@@ -64,11 +64,11 @@ def test_results_say_which_solver_was_used(compose_config: Compose, folder: RunF
     final = json.loads(folder.results.read_text())["final_model"]
     assert (final["solver"], final["shared_fit"]) == ("prox-newton", False)
     assert 0 <= final["bound"] <= 1e-9
-    theirs = results(run(compose_config("solver=saga"), signal_dataset()), "")["final_model"]
+    theirs = results(run(compose_config("solver=saga"), signal_dataset()))["final_model"]
     assert (theirs["solver"], theirs["shared_fit"], theirs["bound"]) == ("saga", False, None)
     result.data.fit_together(result.config, points_of(result.config))
     shared = run_experiment(result.config, result.data)
-    assert results(shared, "")["final_model"]["shared_fit"]
+    assert results(shared)["final_model"]["shared_fit"]
     line = r"solver: prox-newton, shared by a grid of 1 penalties, \d+ iterations, converged, bound \d.*"
     assert re.fullmatch(line, shared.final.solver_line())
 

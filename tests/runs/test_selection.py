@@ -21,7 +21,7 @@ def result(compose_config: Compose) -> RunResult:
 
 
 def chosen(result: RunResult, selection: Selection) -> dict[str, Any]:
-    return selection.applied(results(result, result.data.data_sha256), result.predictions())
+    return selection.applied(results(result), result.predictions())
 
 
 def test_the_p_value_knows_of_how_many_it_is_the_best(result: RunResult) -> None:
@@ -39,7 +39,7 @@ def test_the_p_value_knows_of_how_many_it_is_the_best(result: RunResult) -> None
 
 def test_what_was_not_chosen_stays_as_it_is(result: RunResult) -> None:
     found = chosen(result, Selection(1, edge_of_grid=True))
-    assert found == results(result, result.data.data_sha256)
+    assert found == results(result)
     assert found["selection"] is None
 
 

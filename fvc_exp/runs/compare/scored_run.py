@@ -9,6 +9,7 @@ import polars as pl
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.metrics import METRICS
+from fvc_exp.io.console import setting_text
 from fvc_exp.runs.compare.ties import Candidate, TieSummary, tie_summary
 from fvc_exp.runs.load import LoadedRun, require_finished
 
@@ -48,7 +49,7 @@ class ScoredRun(LoadedRun):
         shown = [name for name in (*_LABEL, *extra) if parameters.get(name) is not None]
         return Candidate(
             name=self.name,
-            label=" ".join(f"{name}={_text(parameters[name])}" for name in shown),
+            label=" ".join(f"{name}={setting_text(parameters[name])}" for name in shown),
             scores=np.array([record[f"test_{metric}"] for record in self.fold_records]),
             nonzero=final["nonzero"],
             C=final["C"],
@@ -136,9 +137,3 @@ def _folds(run: ScoredRun) -> pl.DataFrame:
 
 def _varies(runs: Sequence[ScoredRun], name: str) -> bool:
     return len({repr(run.results["parameters"].get(name)) for run in runs}) > 1
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list):
-        return "+".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)

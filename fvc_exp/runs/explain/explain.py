@@ -97,7 +97,8 @@ def explain(path: Path, *, replicates: int, on_progress: Progress | None = None)
     """
     run = load.require_finished(path)
     results = run.require_results("fold_dependence")
-    found = insight_of(_again(run), results, replicates, on_progress)
+    again = execute.run_on_one_thread(run.config, execute.same_rows(run).without_price())
+    found = insight_of(again, results, replicates, on_progress)
     write_insight(InsightFolder(path), found)
     return found
 
@@ -160,11 +161,6 @@ def read_insight(path: Path) -> Insight | None:
         path_of_c = analysis.RegularisationPath(c, scores, coefficients)
     cv, test = ({name: Interval(**each) for name, each in summary[split].items()} for split in ("cv", "test"))
     return Insight(summary["run_id"], cv, test, **frames, path=path_of_c)
-
-
-def _again(run: load.LoadedRun) -> experiment.RunResult:
-    """The run's result once more, on its data and folds."""
-    return execute.run_on_one_thread(run.config, execute.same_rows(run).without_price())
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
