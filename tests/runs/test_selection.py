@@ -10,6 +10,7 @@ from fvc_exp.runs.artifacts import results
 from fvc_exp.runs.selection import Selection
 from fvc_exp.training.documented_grid import search
 from fvc_exp.training.experiment import RunResult
+from fvc_exp.training.split_dataset import SplitDataset
 from tests.conftest import Compose, noise_dataset, run, signal_dataset
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
@@ -57,7 +58,8 @@ def test_the_best_of_eight_on_noise_is_seldom_better_than_the_floor(compose_conf
     grid += [replace(compose_config(*words, "penalty=l1"), C=c) for c in (0.3, 3.0)]
     found = np.zeros(2)  # claims that know of the choice, and those that do not
     for seed in range(300):
-        _, best = search(grid, noise_dataset(60 // copies, copies, 8, seed))
+        dataset = noise_dataset(60 // copies, copies, 8, seed)
+        _, best = search(grid, SplitDataset.of(grid[0], dataset))
         claims = [claim_against_floor(best.predictions(), selected_from=of) for of in (len(grid), 1)]
         found += [claim is not None and claim.beats for claim in claims]
     print(f"best of 8, groups of {copies}: {found} claims (and not knowing of the choice)")
