@@ -8,20 +8,8 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fvc_exp.config import schema
 from fvc_exp.config.hints import at_shell, field_types, hint_of
-from fvc_exp.config.schema import (
-    Calibration,
-    Config,
-    DemoConfig,
-    Penalty,
-    Scheme,
-    Search,
-    Solver,
-    Stage,
-    Table,
-    Tracker,
-    VideoConfig,
-)
 from fvc_exp.errors import ConfigError, IncompatibleError, MissingExtraError
 
 DEFAULT_THRESHOLD = "0.5"
@@ -36,17 +24,17 @@ _OLDEST_MLFLOW = 3  # major version; some resolutions of other packages bring 1.
 PROX_NEWTON = "prox-newton"  # our own (fvc_exp.training.solvers); every penalty
 
 # scikit-learn's own rules (LogisticRegression, "solver"), checked against it by a test. Order = preference for auto.
-LEGAL_SOLVERS: dict[Penalty, tuple[str, ...]] = {
-    Penalty.l2: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "liblinear", "sag", "saga"),
-    Penalty.none: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "sag", "saga"),
-    Penalty.l1: (PROX_NEWTON, "saga", "liblinear"),
-    Penalty.elasticnet: (PROX_NEWTON, "saga"),
+LEGAL_SOLVERS: dict[schema.Penalty, tuple[str, ...]] = {
+    schema.Penalty.l2: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "liblinear", "sag", "saga"),
+    schema.Penalty.none: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "sag", "saga"),
+    schema.Penalty.l1: (PROX_NEWTON, "saga", "liblinear"),
+    schema.Penalty.elasticnet: (PROX_NEWTON, "saga"),
 }
 
 Rule = tuple[str, object, bool, str]  # key, value, whether it is allowed, what is allowed
 
 
-def to_typed(composed: DictConfig) -> Config:
+def to_typed(composed: DictConfig) -> schema.Config:
     """Turn Hydra's composed configuration into a checked ``Config``.
 
     Values go through a plain container, so that a key added with ``+`` is refused like any other unknown key.
@@ -58,11 +46,13 @@ def to_typed(composed: DictConfig) -> Config:
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
         # What Hydra composed on the schema has its types; merging checks them again, which takes many times as long.
-        is_typed = OmegaConf.get_type(composed) is Config and _has_keys_of(Config, plain)
-        typed = OmegaConf.to_object(composed if is_typed else OmegaConf.merge(OmegaConf.structured(Config), plain))
+        is_typed = OmegaConf.get_type(composed) is schema.Config and _has_keys_of(schema.Config, plain)
+        typed = OmegaConf.to_object(
+            composed if is_typed else OmegaConf.merge(OmegaConf.structured(schema.Config), plain)
+        )
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error)) from error
-    config = cast(Config, typed)
+    config = cast(schema.Config, typed)
     data = config.data
     data.root, data.group, data.positive = data.root or ".", _texts(data.group), _texts(data.positive)
     if problems := list(_range_problems(config)):
@@ -73,7 +63,7 @@ def to_typed(composed: DictConfig) -> Config:
     _check_data(config)
     _check_cv(config)
     _check_search(config)
-    if config.stage is Stage.all:
+    if config.stage is schema.Stage.all:
         config.data.scaled_metadata = SCALED_METADATA
     return config
 
@@ -84,9 +74,9 @@ def _texts(value: object) -> list[str]:
     return [str(each) for each in values]
 
 
-def _has_keys_of(schema: object, value: object) -> bool:
+def _has_keys_of(kind: object, value: object) -> bool:
     """Whether a container has the fields of a dataclass and no other key, and so have those in it."""
-    fields = field_types(schema)
+    fields = field_types(kind)
     if not isinstance(value, dict) or not fields:
         return True
     return value.keys() == fields.keys() and all(_has_keys_of(fields[key], item) for key, item in value.items())
@@ -100,7 +90,7 @@ def _one_line(error: OmegaConfBaseException) -> str:
     return "; ".join(filter(None, [told, hint_of(error)]))
 
 
-def _range_problems(config: Config) -> Iterator[str]:
+def _range_problems(config: schema.Config) -> Iterator[str]:
     for key, value, allowed, meaning in (
         *_number_rules(config),
         *_demo_rules(config.data.demo),
@@ -112,7 +102,7 @@ def _range_problems(config: Config) -> Iterator[str]:
         yield f"cv.c_grid={config.cv.c_grid} is not allowed: {wrong[0]} must be a finite number above 0"
 
 
-def _number_rules(config: Config) -> list[Rule]:
+def _number_rules(config: schema.Config) -> list[Rule]:
     cv, data, audit = config.cv, config.data, config.audit
     return [
         ("C", config.C, 0 < config.C < math.inf, "a finite number above 0 (no regularisation: penalty=none)"),
@@ -140,7 +130,7 @@ def _number_rules(config: Config) -> list[Rule]:
     ]  # fmt: skip
 
 
-def _demo_rules(demo: DemoConfig | None) -> list[Rule]:
+def _demo_rules(demo: schema.DemoConfig | None) -> list[Rule]:
     if demo is None:
         return []
     least = {"events": 2, "uploads": 1, "seed": 0}
@@ -151,7 +141,7 @@ def _demo_rules(demo: DemoConfig | None) -> list[Rule]:
     ]
 
 
-def _video_rules(video: VideoConfig) -> list[Rule]:
+def _video_rules(video: schema.VideoConfig) -> list[Rule]:
     least, most, size, workers = video.sampling.min_frames, video.sampling.max_frames, video.max_size, video.workers
     return [
         ("video.sampling.fraction", video.sampling.fraction, 0 < video.sampling.fraction <= 1,
@@ -182,7 +172,7 @@ def _class_weights(value: object) -> dict[int, float] | str | None:
     return None if set(weights.values()) == {1.0} else dict(sorted(weights.items()))
 
 
-def _check_pair(penalty: Penalty, solver: Solver) -> None:
+def _check_pair(penalty: schema.Penalty, solver: schema.Solver) -> None:
     if solver.value == "auto" or solver.value in LEGAL_SOLVERS[penalty]:
         return
     penalties = [other.name for other, solvers in LEGAL_SOLVERS.items() if solver.value in solvers]
@@ -193,50 +183,50 @@ def _check_pair(penalty: Penalty, solver: Solver) -> None:
     )
 
 
-def _check_data(config: Config) -> None:
+def _check_data(config: schema.Config) -> None:
     data, tables = config.data, config.features.tables
-    if data.path is None and Table.table in tables:
+    if data.path is None and schema.Table.table in tables:
         raise ConfigError("data=table needs data.path=FILE, the table with labels and features")
-    if data.path is not None and tables != [Table.table]:
+    if data.path is not None and tables != [schema.Table.table]:
         raise IncompatibleError(
             f"features={config.features.name} does not fit data.path={data.path}: the features are the columns of that "
             "table; use data=table without features, and data.columns=[NAME,PATTERN*] to choose among them"
         )
 
 
-def _check_cv(config: Config) -> None:
+def _check_cv(config: schema.Config) -> None:
     cv = config.cv
-    if (cv.scheme is Scheme.predefined) != (cv.folds is not None):
+    if (cv.scheme is schema.Scheme.predefined) != (cv.folds is not None):
         raise IncompatibleError(
             f"cv.scheme={cv.scheme.name} and cv.folds={cv.folds} do not fit: cv.folds names the file that "
             "cv.scheme=predefined reads, and is null for the other schemes"
         )
-    if cv.c_grid and config.penalty.name is Penalty.none:
+    if cv.c_grid and config.penalty.name is schema.Penalty.none:
         raise IncompatibleError(
             f"cv.c_grid={cv.c_grid} cannot be searched with penalty=none, where C has no effect: use another "
             "penalty, or cv.c_grid=[]"
         )
 
 
-def _check_search(config: Config) -> None:
+def _check_search(config: schema.Config) -> None:
     search, solver = config.search.name.name, resolved_solver(config.penalty.name, config.solver.name)
-    if config.search.name is Search.none:
+    if config.search.name is schema.Search.none:
         return
     if solver != PROX_NEWTON:
         raise IncompatibleError(
             f"search={search} cannot use solver={solver}: only solver={PROX_NEWTON} shares its fits; leave out solver, "
             "or use -m without search"
         )
-    if config.stage is not Stage.train:
+    if config.stage is not schema.Stage.train:
         raise IncompatibleError(f"search={search} cannot use stage={config.stage.name}: it needs stage=train")
 
 
-def resolved_solver(penalty: Penalty, solver: Solver) -> str:
+def resolved_solver(penalty: schema.Penalty, solver: schema.Solver) -> str:
     """The solver's name; ``auto`` is the first legal solver of the penalty."""
     return LEGAL_SOLVERS[penalty][0] if solver.value == "auto" else str(solver.value)
 
 
-def fixed_threshold(config: Config) -> float | None:
+def fixed_threshold(config: schema.Config) -> float | None:
     """The threshold where it is a number; None where a rule finds it."""
     try:
         return float(config.threshold)
@@ -244,34 +234,34 @@ def fixed_threshold(config: Config) -> float | None:
         return None
 
 
-def looks_inside(config: Config) -> bool:
+def looks_inside(config: schema.Config) -> bool:
     """Whether calibration or threshold are learned from inner folds of a training part."""
-    return config.calibration is not Calibration.none or fixed_threshold(config) is None
+    return config.calibration is not schema.Calibration.none or fixed_threshold(config) is None
 
 
-def needs_inner_folds(config: Config) -> bool:
+def needs_inner_folds(config: schema.Config) -> bool:
     """Whether something is chosen inside a training part, beside the coefficients."""
     return len(config.cv.c_grid) > 1 or looks_inside(config)
 
 
-def effective_l1_ratio(config: Config) -> float:
+def effective_l1_ratio(config: schema.Config) -> float:
     """The mix scikit-learn gets: fixed by l1 and l2, tuned by ``penalty.l1_ratio`` for the elastic net only."""
-    fixed = {Penalty.l1: 1.0, Penalty.l2: 0.0, Penalty.none: 0.0}
+    fixed = {schema.Penalty.l1: 1.0, schema.Penalty.l2: 0.0, schema.Penalty.none: 0.0}
     return fixed.get(config.penalty.name, config.penalty.l1_ratio)
 
 
-def effective_c(config: Config) -> float:
+def effective_c(config: schema.Config) -> float:
     """Inverse regularisation strength; infinite where there is no penalty."""
-    return math.inf if config.penalty.name is Penalty.none else config.C
+    return math.inf if config.penalty.name is schema.Penalty.none else config.C
 
 
-def require_tracker(tracker: Tracker) -> None:
+def require_tracker(tracker: schema.Tracker) -> None:
     """Find out before the work begins whether its results can be imported.
 
     Raises:
         MissingExtraError: the tracker is not installed.
     """
-    if tracker == Tracker.mlflow:
+    if tracker == schema.Tracker.mlflow:
         require_mlflow()
 
 
