@@ -6,12 +6,14 @@ Under the grouped scheme a group is never on both sides.
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from fvc_exp._typing import Indices
-from fvc_exp.config.schema import CVConfig, Scheme
+from fvc_exp.config.schema import Config, CVConfig, Scheme
+from fvc_exp.config.validate import needs_inner_folds
 from fvc_exp.data.columns import CLASSES, PLATFORM
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Fold, Split, read_folds, split_from_table
@@ -20,6 +22,23 @@ from fvc_exp.errors import DataError
 
 _FINEST_SHARE = 20  # a test share is made of whole parts of at most this many
 Sides = tuple[Indices, Indices, str | None]  # training rows, test rows, and what all test rows have in common
+
+
+def split_or_advise(dataset: Dataset, config: Config) -> Split:
+    """``make_split``, with inner folds tried in every training part if something is to be chosen inside.
+
+    Features are not looked at, so that it also tells of videos that are not measured yet.
+
+    Raises:
+        DataError: as ``make_split`` and ``inner_parts``; ends with the overrides that make a split possible, if any do.
+    """
+    cv, seed, inside = config.cv, config.seed, needs_inner_folds(config)
+    try:
+        return _split(dataset, cv, seed, inside=inside)
+    except DataError as error:
+        if cv.scheme is Scheme.predefined or not (advice := _advice(dataset, cv, seed, inside=inside)):
+            raise
+        raise DataError(f"{error}; {advice}") from error
 
 
 def make_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
@@ -58,6 +77,32 @@ def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> li
 def count_shared_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
     """How many groups have rows on both sides of a split."""
     return len(np.intersect1d(dataset.groups[train], dataset.groups[test]))
+
+
+def _split(dataset: Dataset, cv: CVConfig, seed: int, *, inside: bool) -> Split:
+    split = make_split(dataset, cv, seed)
+    if inside:
+        for train in (*(fold.train for fold in split.folds), split.development):
+            inner_parts(dataset, train, cv.inner_splits, seed)
+    return split
+
+
+def _advice(dataset: Dataset, cv: CVConfig, seed: int, *, inside: bool) -> str:
+    least = min(len(np.unique(dataset.groups[dataset.y == label])) for label in range(len(CLASSES)))
+    if least < 2:
+        return "each class needs videos of at least 2 groups to be cross-validated"
+    tests = dict.fromkeys((cv.test_size, 0.0))  # fewer folds first, then no held-out test set
+    inner = range(min(cv.inner_splits, least), 1, -1) if inside else [cv.inner_splits]
+    for test_size, n_splits, n_inner in product(tests, range(min(cv.n_splits, least), 1, -1), inner):
+        other = replace(cv, test_size=test_size, n_splits=n_splits, inner_splits=n_inner)
+        try:
+            _split(dataset, replace(other, n_repeats=1), seed, inside=inside)
+        except DataError:
+            continue
+        found = {name: getattr(other, name) for name in ("n_splits", "test_size", "inner_splits")}
+        changed = [f"cv.{name}={value:g}" for name, value in found.items() if value != getattr(cv, name)]
+        return f"possible here: {' '.join(changed)}"
+    return ""
 
 
 def _new_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:

@@ -15,7 +15,7 @@ from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
 from fvc_exp.data import manifest, roles
 from fvc_exp.data.columns import KEY
 from fvc_exp.data.dataset import load_dataset, unmeasured
-from fvc_exp.data.split_advice import split_or_advise
+from fvc_exp.data.splits import split_or_advise
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables

@@ -14,8 +14,7 @@ from fvc_exp.config.schema import AuditConfig, Config
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
-from fvc_exp.data.split_advice import split_or_advise
-from fvc_exp.data.splits import count_shared_groups
+from fvc_exp.data.splits import count_shared_groups, split_or_advise
 from fvc_exp.evaluation.floors import COLUMN, floor_rules
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.io.tables import parquet_bytes
