@@ -67,8 +67,6 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
         best = LoadedRun(sweep.best).results
         console.print(_best_line(sweep, plan, best), soft_wrap=True, markup=False)
         print_selection(console, best)
-        if best["price"]:
-            console.print(f"price of a leak: {best['price']['sentence']}", soft_wrap=True)
     console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
 
 

@@ -43,6 +43,7 @@ def test_a_sweep_in_process_and_again(tables: Path) -> None:
     command = sweep_arguments(tables, "penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.1,1")
     first = succeeded(run_py(*command))
     assert "12 requested: 2 invalid, 0 duplicates, 0 already done, 10 to run" in first.stderr
+    assert "NumExpr" not in first.stderr
     sweep = sweep_of(tables)
     assert len(pl.read_parquet(sweep / "results.parquet")) == 10
     assert (sweep / "best" / "roc_pr_curves.png").exists()
