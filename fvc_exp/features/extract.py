@@ -2,18 +2,19 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import codec, forensic, original, scaled, strips
-from fvc_exp.features.scaled import Columns, Scaling
 from fvc_exp.video.decode import Sample, SampledFrames
 from fvc_exp.video.probe import Probe
+from fvc_exp.video.rewrite import Letterbox
 
 # Change it with any change of a definition: tables of different versions must not be mixed.
 FEATURE_VERSION = "2"
@@ -35,36 +36,15 @@ KEPT_MEMORY = 24 * 2**20
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """How the features of a video were measured, and on what. Not features: most of it tells where a file comes from.
+class Extraction:
+    """The features of one video by table, in the order of ``COLUMNS``; NaN means undefined for this video.
 
-    Sizes in pixels, ``rotation`` in degrees, ``duration_s`` in seconds (None: unknown).
+    ``provenance`` is how they were measured, and on what. Not features: most of it tells where a file comes from. Sizes
+    in pixels, ``rotation`` in degrees, ``duration_s`` in seconds (None: unknown).
     """
 
-    frames_total: int
-    frames_sampled: int
-    frames_ok: int
-    frames_corrupt: int
-    width: int
-    height: int
-    rotation: int
-    codec: str
-    pix_fmt: str
-    is_vfr: bool
-    duration_s: float | None
-    feature_version: str
-    content_sha256: str
-
-
-PROVENANCE_COLUMNS = tuple(field.name for field in fields(Provenance))
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """The features of one video by table, in the order of ``COLUMNS``; NaN means undefined for this video."""
-
     features: Mapping[Table, dict[str, float]]
-    provenance: Provenance
+    provenance: dict[str, Any]
 
 
 def extract(
@@ -73,7 +53,7 @@ def extract(
     sampling: SamplingConfig,
     limits: LimitsConfig,
     *,
-    scaling: Scaling | None = None,
+    scaling: Letterbox | None = None,
 ) -> Extraction:
     """Measure a video for each of ``tables``.
 
@@ -105,9 +85,9 @@ def _keep_freed_memory() -> None:
 
 
 def _measure(
-    samples: Iterator[Sample], tables: Sequence[Table], probe: Probe, scaling: Scaling | None
+    samples: Iterator[Sample], tables: Sequence[Table], probe: Probe, scaling: Letterbox | None
 ) -> dict[Table, dict[str, float]]:
-    parts: dict[Table, list[Columns]] = {table: [] for table in tables}
+    parts: dict[Table, list[scaled.Columns]] = {table: [] for table in tables}
     series = forensic.TemporalSeries() if Table.forensic in tables else None
     for batch in batch_small_frames(_sampled(samples, series)):
         for table in tables:
@@ -142,7 +122,7 @@ def batch_small_frames(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
         yield batch
 
 
-def _frame_features(table: Table, batch: Sequence[Sample], scaling: Scaling | None) -> Columns:
+def _frame_features(table: Table, batch: Sequence[Sample], scaling: Letterbox | None) -> scaled.Columns:
     """The features of each frame of a batch, without those of the whole video."""
     lumas = [sample.luma for sample in batch]
     match table:
@@ -160,12 +140,12 @@ def _frame_features(table: Table, batch: Sequence[Sample], scaling: Scaling | No
             raise ValueError(_NOT_MEASURED)
 
 
-def _frame_by_frame(measure: Callable[[Frame], dict[str, float]], images: Iterable[Frame]) -> Columns:
+def _frame_by_frame(measure: Callable[[Frame], dict[str, float]], images: Iterable[Frame]) -> scaled.Columns:
     rows = [measure(image) for image in images]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _means(parts: Sequence[Columns]) -> dict[str, float]:
+def _means(parts: Sequence[scaled.Columns]) -> dict[str, float]:
     means = {}
     for name in parts[0]:
         column = np.concatenate([part[name] for part in parts])
@@ -174,7 +154,7 @@ def _means(parts: Sequence[Columns]) -> dict[str, float]:
     return means
 
 
-def _video_features(table: Table, probe: Probe, scaling: Scaling | None) -> dict[str, float]:
+def _video_features(table: Table, probe: Probe, scaling: Letterbox | None) -> dict[str, float]:
     coded = probe.width * probe.height
     flags = {
         "is_upscaled": np.nan if scaling is None else float(scaling.is_upscaled),
@@ -196,22 +176,22 @@ def _video_features(table: Table, probe: Probe, scaling: Scaling | None) -> dict
             raise ValueError(_NOT_MEASURED)
 
 
-def _provenance(source: SampledFrames, path: Path) -> Provenance:
+def _provenance(source: SampledFrames, path: Path) -> dict[str, Any]:
     probe, decoded = source.probe, source.decoded
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Provenance(
-        frames_total=decoded.frames_total,
-        frames_sampled=len(decoded.indices),
-        frames_ok=decoded.frames_ok,
-        frames_corrupt=decoded.frames_corrupt,
-        width=probe.width,
-        height=probe.height,
-        rotation=decoded.rotation,
-        codec=probe.codec,
-        pix_fmt=decoded.pixel_format,
-        is_vfr=probe.is_vfr,
-        duration_s=probe.duration,
-        feature_version=FEATURE_VERSION,
-        content_sha256=digest,
-    )
+    return {
+        "frames_total": decoded.frames_total,
+        "frames_sampled": len(decoded.indices),
+        "frames_ok": decoded.frames_ok,
+        "frames_corrupt": decoded.frames_corrupt,
+        "width": probe.width,
+        "height": probe.height,
+        "rotation": decoded.rotation,
+        "codec": probe.codec,
+        "pix_fmt": decoded.pixel_format,
+        "is_vfr": probe.is_vfr,
+        "duration_s": probe.duration,
+        "feature_version": FEATURE_VERSION,
+        "content_sha256": digest,
+    }

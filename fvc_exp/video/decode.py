@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.video import container, packets, probe, time_limit
+from fvc_exp.video import packets, probe, time_limit
+from fvc_exp.video.container import Failure, reraise_memory_error, video_error
 
 # Formats whose first plane is 8-bit luma, one byte per pixel.
 LUMA_PLANE_FORMATS = frozenset(
@@ -176,7 +177,7 @@ class SampledFrames:
         indices = packets.sample_indices(self.probe.frame_count, self.sampling)
         runs = None if every_frame else packets.decoding_runs(self.probe, indices)
         if runs is not None:
-            self._allow_time(sum(run.stop - run.start for run in runs))
+            self._allow_time(sum(map(len, runs)))
             with suppress(_NotExactError):
                 return consume(self._selective(runs, indices))
         try:
@@ -184,19 +185,15 @@ class SampledFrames:
         except _ResampleError as fault:
             good, has_sampled = fault.good, fault.has_sampled
         if not good:
-            raise container.video_error(
-                container.Failure.decode_failed, self.path, "no frame could be decoded without fault"
-            )
+            raise video_error(Failure.decode_failed, self.path, "no frame could be decoded without fault")
         if not has_sampled:
             indices = tuple(good[position] for position in packets.sample_indices(len(good), self.sampling))
         try:
             return consume(self._full(indices, every_frame, good))
         except _ResampleError as fault:
-            raise container.video_error(
-                container.Failure.decode_failed, self.path, "decodes differently each time"
-            ) from fault
+            raise video_error(Failure.decode_failed, self.path, "decodes differently each time") from fault
 
-    def _selective(self, runs: Sequence[packets.Run], indices: Sequence[int]) -> Iterator[Sample]:
+    def _selective(self, runs: Sequence[range], indices: Sequence[int]) -> Iterator[Sample]:
         pending = {self.probe.packets.display_pts[index]: index for index in indices}
         facts = (0, "")
         try:
@@ -207,7 +204,7 @@ class SampledFrames:
                     facts = (frame.rotation, frame.format.name)
                     yield Sample(pending.pop(frame.pts), True, frame, self._pixels)
         except av.FFmpegError as error:
-            container.reraise_memory_error(error)
+            reraise_memory_error(error)
             raise _NotExactError from error
         if pending:
             raise _NotExactError

@@ -23,14 +23,6 @@ TIMED_CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm"})
 KEPT_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True)
-class Run:
-    """Packets ``start`` to ``stop`` - 1 in decoding order; the first is a keyframe."""
-
-    start: int
-    stop: int
-
-
 def sample_indices(total: int, sampling: SamplingConfig) -> tuple[int, ...]:
     """Display indices of evenly spread frames, first and last included, each at most once.
 
@@ -41,12 +33,12 @@ def sample_indices(total: int, sampling: SamplingConfig) -> tuple[int, ...]:
     return tuple(np.unique(np.linspace(0, total - 1, count, dtype=np.int64)).tolist())
 
 
-def decoding_runs(probe: Probe, indices: Sequence[int]) -> tuple[Run, ...] | None:
-    """The packet runs that suffice for the frames at display ``indices``.
+def decoding_runs(probe: Probe, indices: Sequence[int]) -> tuple[range, ...] | None:
+    """The runs of packets, by their place in decoding order, that suffice for the frames at display ``indices``.
 
-    None where only a full decode is exact. A frame needs every packet from the keyframe before it, in display
-    order, up to its own. That holds only if time stamps exist, are unique and are trustworthy: those of a stream
-    with B-frames that never go back are not.
+    Each begins with a keyframe. None where only a full decode is exact. A frame needs every packet from the keyframe
+    before it, in display order, up to its own. That holds only if time stamps exist, are unique and are trustworthy:
+    those of a stream with B-frames that never go back are not.
     """
     packets = probe.packets
     known = [pts for pts in packets.pts if pts is not None]
@@ -69,10 +61,10 @@ def decoding_runs(probe: Probe, indices: Sequence[int]) -> tuple[Run, ...] | Non
     return _runs(sorted(needed))
 
 
-def _runs(packets: Sequence[int]) -> tuple[Run, ...]:
+def _runs(packets: Sequence[int]) -> tuple[range, ...]:
     breaks = [at for at in range(1, len(packets)) if packets[at] != packets[at - 1] + 1]
     edges = [0, *breaks, len(packets)]
-    return tuple(Run(packets[a], packets[b - 1] + 1) for a, b in pairwise(edges))
+    return tuple(range(packets[a], packets[b - 1] + 1) for a, b in pairwise(edges))
 
 
 @dataclass(frozen=True)
@@ -143,7 +135,7 @@ class PacketSource:
             yield packet
 
 
-def decode_runs(source: PacketSource, runs: Sequence[Run], wanted: frozenset[int]) -> Iterator[av.VideoFrame]:
+def decode_runs(source: PacketSource, runs: Sequence[range], wanted: frozenset[int]) -> Iterator[av.VideoFrame]:
     """The frames of the packets in ``runs``: those with a time stamp in ``wanted`` and those they need."""
     with source.packets() as (packets, stream):
         context = stream.codec_context
