@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from importlib import metadata, util
+from operator import attrgetter
 from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -29,6 +30,12 @@ LEGAL_SOLVERS: dict[schema.Penalty, tuple[str, ...]] = {
     schema.Penalty.none: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "sag", "saga"),
     schema.Penalty.l1: (PROX_NEWTON, "saga", "liblinear"),
     schema.Penalty.elasticnet: (PROX_NEWTON, "saga"),
+}
+
+_LEAST = {
+    **{"solver.max_iter": 1, "cv.n_splits": 2, "cv.n_repeats": 1, "cv.inner_splits": 2, "sweep.pack": 1},
+    **{"data.num_shards": 1, "data.demo.events": 2, "data.demo.uploads": 1, "data.demo.seed": 0},
+    "video.augmentations": 0,
 }
 
 Rule = tuple[str, object, bool, str]  # key, value, whether it is allowed, what is allowed
@@ -91,11 +98,7 @@ def _one_line(error: OmegaConfBaseException) -> str:
 
 
 def _range_problems(config: schema.Config) -> Iterator[str]:
-    for key, value, allowed, meaning in (
-        *_number_rules(config),
-        *_demo_rules(config.data.demo),
-        *_video_rules(config.video),
-    ):
+    for key, value, allowed, meaning in (*_least_rules(config), *_number_rules(config), *_video_rules(config.video)):
         if not allowed:
             yield f"{key}={value} is not allowed: it must be {meaning}"
     if wrong := [c for c in config.cv.c_grid if not 0 < c < math.inf]:
@@ -108,21 +111,15 @@ def _number_rules(config: schema.Config) -> list[Rule]:
         ("C", config.C, 0 < config.C < math.inf, "a finite number above 0 (no regularisation: penalty=none)"),
         ("seed", config.seed, 0 <= config.seed < 2**32, "an integer from 0 to 2**32 - 1"),
         ("penalty.l1_ratio", config.penalty.l1_ratio, 0 <= config.penalty.l1_ratio <= 1, "a number from 0 to 1"),
-        ("solver.max_iter", config.solver.max_iter, config.solver.max_iter >= 1, "an integer of at least 1"),
         ("solver.tol", config.solver.tol, config.solver.tol > 0, "a number above 0"),
-        ("cv.n_splits", cv.n_splits, cv.n_splits >= 2, "an integer of at least 2"),
-        ("cv.n_repeats", cv.n_repeats, cv.n_repeats >= 1, "an integer of at least 1"),
         ("cv.test_size", cv.test_size, cv.test_size == 0 or 0.05 <= cv.test_size <= 0.5,
          "0 (no test set) or a share from 0.05 to 0.5"),
-        ("cv.inner_splits", cv.inner_splits, cv.inner_splits >= 2, "an integer of at least 2"),
         ("audit.permutations", audit.permutations, audit.permutations == 0 or audit.permutations >= MIN_PERMUTATIONS,
          f"0 (no null distribution) or an integer of at least {MIN_PERMUTATIONS}"),
-        ("sweep.pack", config.sweep.pack, config.sweep.pack >= 1, "an integer of at least 1"),
         ("data.max_unmatched", data.max_unmatched, 0 <= data.max_unmatched < 1, "a share of at least 0, below 1"),
         ("data.columns", data.columns, all(map(str.strip, data.columns)),
          "a list of names and patterns, none of them empty"),
         ("data.group", data.group, all(map(str.strip, data.group)), "a name or a list of names, none of them empty"),
-        ("data.num_shards", data.num_shards, data.num_shards >= 1, "an integer of at least 1"),
         ("data.shard", data.shard, 0 <= data.shard < max(data.num_shards, 1),
          f"an integer from 0 to data.num_shards - 1 = {data.num_shards - 1}"),
         ("threshold", config.threshold, config.threshold in THRESHOLD_RULES or 0 < (fixed_threshold(config) or 0) < 1,
@@ -130,15 +127,10 @@ def _number_rules(config: schema.Config) -> list[Rule]:
     ]  # fmt: skip
 
 
-def _demo_rules(demo: schema.DemoConfig | None) -> list[Rule]:
-    if demo is None:
-        return []
-    least = {"events": 2, "uploads": 1, "seed": 0}
-    values = {name: getattr(demo, name) for name in least}
-    return [
-        (f"data.demo.{name}", value, value >= least[name], f"an integer of at least {least[name]}")
-        for name, value in values.items()
-    ]
+def _least_rules(config: schema.Config) -> list[Rule]:
+    there = {key: least for key, least in _LEAST.items() if config.data.demo or not key.startswith("data.demo")}
+    values = {key: attrgetter(key)(config) for key in there}
+    return [(key, values[key], values[key] >= least, f"an integer of at least {least}") for key, least in there.items()]
 
 
 def _video_rules(video: schema.VideoConfig) -> list[Rule]:
@@ -150,7 +142,6 @@ def _video_rules(video: schema.VideoConfig) -> list[Rule]:
          f"an integer from 1 to video.sampling.max_frames={most}"),
         *((f"video.limits.{name}", value, value is None or value > 0, "above 0")
           for name, value in vars(video.limits).items()),
-        ("video.augmentations", video.augmentations, video.augmentations >= 0, "an integer of at least 0"),
         ("video.max_size", size, size >= MIN_SCALED_SIZE and size % 2 == 0, f"even and at least {MIN_SCALED_SIZE}"),
         ("video.workers", workers, workers is None or workers >= 1, "an integer of at least 1, or null"),
     ]  # fmt: skip
