@@ -14,9 +14,8 @@ import polars as pl
 
 from fvc_exp.data.folds import CV
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation import bootstrap, metrics, resampled
+from fvc_exp.evaluation import bootstrap, metrics, resampled, statistics
 from fvc_exp.evaluation.floors import chance_scores
-from fvc_exp.evaluation.statistics import ALPHA, difference_test
 
 QUESTIONS = (
     "This p-value asks whether the model is better than the best floor; that of random labels, in the audit, asks "
@@ -52,7 +51,7 @@ class FloorClaim:
     @property
     def beats(self) -> bool:
         """Whether the model is shown to be better than the best floor."""
-        return self.p_value < ALPHA
+        return self.p_value < statistics.ALPHA
 
     @property
     def is_worse(self) -> bool:
@@ -106,7 +105,7 @@ def claims_against_floors(
         of_floor = scored.by_rule("prior" if floor == CHANCE else floor).scores(weights, (name,))[name]
         error = float(widening * resampled.replicate_error(drawn[name] - of_floor))
         difference = sign * (score - floor_score)
-        test = difference_test(difference, error, counts.effective - 2, selected_from)
+        test = statistics.difference_test(difference, error, counts.effective - 2, selected_from)
         found[name] = FloorClaim(name, score, floor, floor_score, difference, *test, selected_from)
     return found
 

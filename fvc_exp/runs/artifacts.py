@@ -19,8 +19,7 @@ from fvc_exp._typing import Array
 from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.data import fvc
 from fvc_exp.data.columns import CLASSES
-from fvc_exp.evaluation.bootstrap import fold_dependence
-from fvc_exp.evaluation.claims import claim_json
+from fvc_exp.evaluation import bootstrap, claims
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.portable_model import Feature, PortableModel
@@ -84,7 +83,7 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
         "selection": None,
         "test": result.test_scores,
         "floors": {"cv": result.floors, "test": result.test_floors},
-        "claim": claim_json(result.claim, result.certificate.verdict),
+        "claim": claims.claim_json(result.claim, result.certificate.verdict),
         "audit": {**result.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
         "calibration": {
             "method": result.config.calibration.name,
@@ -146,7 +145,7 @@ def _fold_dependence(result: experiment.RunResult) -> float:
     log_odds: dict[int, list[Array]] = {}
     for fold, model in zip(result.split.folds, result.fold_models, strict=True):
         log_odds.setdefault(fold.repeat, []).append(model.log_odds(rows))
-    return float(np.mean([fold_dependence(each) for each in log_odds.values()]))
+    return float(np.mean([bootstrap.fold_dependence(each) for each in log_odds.values()]))
 
 
 def _weights(model: pipeline.FittedModel) -> list[float]:

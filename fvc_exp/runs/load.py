@@ -202,13 +202,9 @@ def require_finished(path: Path) -> LoadedRun:
     if not run.has("status"):
         if run.has("config"):
             raise ArtifactError(f"{path}: the run is not finished: it holds no {run.folder.status.name} yet")
-        sweep = (path / "plan.json").exists()
-        what = (
-            "a sweep: name a run below its runs/, or read it with load_sweep"
-            if sweep
-            else "no run: it holds no status.json"
-        )
-        raise ArtifactError(f"{path}: is {what}")
+        if (path / "plan.json").exists():
+            raise ArtifactError(f"{path}: is a sweep: name a run below its runs/, or read it with load_sweep")
+        raise ArtifactError(f"{path}: is no run: it holds no {run.folder.status.name}")
     if (state := run.status.get("state")) is None:
         raise ArtifactError(f"{run.folder.status}: was not written by fvc-exp: it holds no state")
     if state != "done":

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from fvc_exp._typing import Array, Labels
 from fvc_exp.config import schema, validate
 from fvc_exp.evaluation.metrics import THRESHOLD
-from fvc_exp.training.calibration import IsotonicMap, PlattScaling
+from fvc_exp.training.calibration import IsotonicMap
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
 
 _ROUGH_TOL = 1e-6  # of a fit that only looks for separation
@@ -71,12 +71,12 @@ class FittedModel:
         state = "converged" if self.converged else "not converged"
         return f"solver: {owner}{self.solver}{shared}, {self.n_iter} iterations, {state}{bound}"
 
-    def with_platt(self, scaling: PlattScaling) -> Self:
+    def with_platt(self, slope: float, intercept: float) -> Self:
         """The same model with calibrated log odds: its coefficients times the slope, the intercept to match."""
         pipeline = copy.deepcopy(self.pipeline)
         classifier = pipeline.named_steps["classifier"]
-        classifier.coef_ = classifier.coef_ * scaling.slope
-        classifier.intercept_ = classifier.intercept_ * scaling.slope + scaling.intercept
+        classifier.coef_ = classifier.coef_ * slope
+        classifier.intercept_ = classifier.intercept_ * slope + intercept
         return replace(self, pipeline=pipeline)
 
 

@@ -10,13 +10,11 @@ from sklearn.pipeline import Pipeline
 from fvc_exp._typing import Array, Indices, Progress
 from fvc_exp.config.schema import Config, Penalty, PenaltyConfig
 from fvc_exp.config.validate import effective_c, effective_l1_ratio, needs_inner_folds
-from fvc_exp.data.columns import CLASSES
+from fvc_exp.data import columns, folds, splits
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import Split
-from fvc_exp.data.splits import inner_parts
 from fvc_exp.training.pipeline import FittedModel, build_pipeline
 from fvc_exp.training.solvers.estimator import to_logistic_regression
-from fvc_exp.training.solvers.grid import GridFit, Point, fit_grid
+from fvc_exp.training.solvers.grid import Point, PointFits, fit_grid
 
 THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
 
@@ -27,7 +25,7 @@ class SharedFits:
 
     points: tuple[Point, ...]
     parts: dict[bytes, int]
-    grid: GridFit
+    grid: PointFits
     _scalers: dict[int, Pipeline] = field(default_factory=dict, repr=False)  # imputer and scaler of each part in use
 
     @property
@@ -47,7 +45,7 @@ class SharedFits:
         if part not in self._scalers:
             self._scalers[part] = pipeline[:-1].fit(X[rows])
         classifier = pipeline.named_steps["classifier"]
-        classifier.classes_ = np.arange(len(CLASSES))
+        classifier.classes_ = np.arange(len(columns.CLASSES))
         classifier.n_features_in_ = grid.coef.shape[2]
         classifier.coef_ = grid.coef[part, number][None].copy()
         classifier.intercept_ = grid.intercept[part, [number]]
@@ -80,7 +78,7 @@ def grid_key(config: Config) -> str:
 
 
 def fit_together(
-    config: Config, dataset: Dataset, split: Split, points: Iterable[Point], on_progress: Progress | None = None
+    config: Config, dataset: Dataset, split: folds.Split, points: Iterable[Point], on_progress: Progress | None = None
 ) -> SharedFits:
     """Fit all points on each training part of a split; ``config`` gives class weights, tolerance and inner folds."""
     points, parts = tuple(points), _training_parts(config, dataset, split)
@@ -101,12 +99,12 @@ def fit_together(
     return SharedFits(points, {rows.tobytes(): number for number, rows in enumerate(parts)}, grid)
 
 
-def _training_parts(config: Config, dataset: Dataset, split: Split) -> list[Indices]:
+def _training_parts(config: Config, dataset: Dataset, split: folds.Split) -> list[Indices]:
     """Each fold's training rows, all development rows, and the inner parts of both where something needs them."""
     outer = [*(fold.train for fold in split.folds), split.development]
     if not needs_inner_folds(config):
         return outer
-    inner = (inner_parts(dataset, rows, config.cv.inner_splits, config.seed) for rows in outer)
+    inner = (splits.inner_parts(dataset, rows, config.cv.inner_splits, config.seed) for rows in outer)
     return [*outer, *(train for parts in inner for train, _ in parts)]
 
 

@@ -174,7 +174,7 @@ class SplitDataset:
         parts = [self.scored_rows]
         parts.append(_row_frame(self.dataset, np.setdiff1d(split.development, tested), TRAIN, None, None))
         for fold in split.folds:
-            if not split.uses_all_other_rows(fold):
+            if len(fold.train) + len(fold.test) < len(split.development):
                 parts.append(_row_frame(self.dataset, fold.train, TRAIN, fold.repeat, fold.index))
         return pl.concat(parts)
 
