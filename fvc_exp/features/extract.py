@@ -66,11 +66,8 @@ def extract(
     """
     _keep_freed_memory()
     source = SampledFrames(path, sampling, limits)
-
-    def consume(samples: Iterator[Sample]) -> dict[Table, dict[str, float]]:
-        return _measure(samples, tables, source.probe, scaling)
-
-    features = source.read(consume, every_frame=Table.forensic in tables)
+    every_frame = Table.forensic in tables
+    features = source.read(lambda samples: _measure(samples, tables, source.probe, scaling), every_frame=every_frame)
     ordered = {table: {name: features[table][name] for name in COLUMNS[table]} for table in tables}
     return Extraction(ordered, _provenance(source, path))
 
@@ -156,10 +153,7 @@ def _means(parts: Sequence[scaled.Columns]) -> dict[str, float]:
 
 def _video_features(table: Table, probe: Probe, scaling: Letterbox | None) -> dict[str, float]:
     coded = probe.width * probe.height
-    flags = {
-        "is_upscaled": np.nan if scaling is None else float(scaling.is_upscaled),
-        "is_downscaled": np.nan if scaling is None else float(scaling.is_downscaled),
-    }
+    flags = {name: np.nan if scaling is None else float(getattr(scaling, name)) for name in scaled.FLAG_NAMES}
     match table:
         case Table.stage2:
             return codec.codec_features(probe, coded)

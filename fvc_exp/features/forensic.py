@@ -11,11 +11,8 @@ COMPRESSION_NAMES = ("benford_divergence", "ac_zero_share", "dct_periodicity")
 LOCAL_NAMES = ("local_noise_std", "local_noise_range", "local_sharpness_std", "centre_noise_offset")
 FRAME_NAMES = (*BLOCKINESS_NAMES, *COMPRESSION_NAMES, "residual_std", "residual_kurtosis", *LOCAL_NAMES)
 TEMPORAL_NAMES = (
-    "temporal_difference_mean",
-    "temporal_difference_cv",
-    "duplicate_share",
-    "temporal_difference_jitter",
-    "residual_correlation",
+    *("temporal_difference_mean", "temporal_difference_cv", "duplicate_share"),
+    *("temporal_difference_jitter", "residual_correlation"),
 )
 
 # The probabilities of the first digits 1 to 9 by Benford's law.

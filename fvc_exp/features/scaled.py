@@ -17,14 +17,8 @@ Columns = dict[str, Array]
 BASE_NAMES = (*filters.NOISE_NAMES, *blocks.DCT_NAMES, *filters.BLUR_NAMES, *blocks.BLOCK_NAMES)
 STAGE2_NAMES = (*BASE_NAMES, *codec.NAMES)
 
-ADDED_NAMES = (
-    "edge_density",
-    "texture_uniformity",
-    "color_consistency_r",
-    "color_consistency_g",
-    "color_consistency_b",
-    "compression_artifacts",
-)
+COLOUR_NAMES = ("color_consistency_r", "color_consistency_g", "color_consistency_b")
+ADDED_NAMES = ("edge_density", "texture_uniformity", *COLOUR_NAMES, "compression_artifacts")
 FLAG_NAMES = ("is_upscaled", "is_downscaled")
 STAGE4_NAMES = (*STAGE2_NAMES, *ADDED_NAMES, *FLAG_NAMES)
 
@@ -139,5 +133,5 @@ def _base_features(pictures: Frames, steps: tuple[Array, Array], aligned: Frames
         filters.noise_features(noise_sums, pixels)
         | blocks.dct_features(aligned)
         | filters.blur_features(laplacian_sums, gradient_sums, pixels)
-        | blocks.block_features(*steps)
+        | {"boundary_inconsistency": blocks.step_ratio(*steps)}
     )

@@ -139,7 +139,8 @@ def _scan(source: Path, is_text: Callable[[str], bool] | None) -> pl.LazyFrame:
         parts = _parts(source)
         is_partitioned = any("=" in str(path.parent.relative_to(source)) for path in parts)
         return pl.scan_parquet(parts, glob=False, hive_partitioning=is_partitioned)
-    head = _head(source)
+    with _opened(source) as file:
+        head = file.read(_HEAD_LENGTH)
     if not head:
         raise DataError(f"{source}: the file is empty")
     if head.startswith(b"PAR1"):
@@ -150,11 +151,6 @@ def _scan(source: Path, is_text: Callable[[str], bool] | None) -> pl.LazyFrame:
         return pl.read_ipc_stream(source).lazy()
     _refuse_foreign(source, head)
     return _scan_csv(source, head.decode(errors="replace"), is_text)
-
-
-def _head(source: Path) -> bytes:
-    with _opened(source) as file:
-        return file.read(_HEAD_LENGTH)
 
 
 def _opened(source: Path) -> IO[bytes]:

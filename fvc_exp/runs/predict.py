@@ -96,8 +96,8 @@ def _measured(
         function = partial(measure_video, config.video, Path(scratch))
         outcomes = worker_pool.run_in_workers(function, jobs, limits=config.video.limits, workers=config.video.workers)
         with closing(outcomes):
-            for outcome in outcomes:
-                rows[Path(outcome.item.key)] = outcome.result
+            for task, result in outcomes:
+                rows[Path(task.key)] = result
                 if on_progress:
                     on_progress(len(rows), len(files))
     return rows
@@ -137,11 +137,9 @@ def _judge(
     probability = float(model.probability(x[None, :])[0])
     warnings = list(general)
     if outside := model.outside(x):
-        warnings.append(
-            f"{len(outside)} of {len(x)} features outside the training range: {portable_model.few(outside)}"
-        )
+        warnings.append(f"{len(outside)} of {len(x)} features outside the training range: {columns.few(outside)}")
     if missing := [feature for feature, value in zip(model.names, x, strict=True) if np.isnan(value)]:
-        warnings.append(f"{len(missing)} features filled with training medians: {portable_model.few(missing)}")
+        warnings.append(f"{len(missing)} features filled with training medians: {columns.few(missing)}")
     decision = model.classes[probability > model.threshold]
     return Prediction(name, probability, decision, tuple(warnings))
 

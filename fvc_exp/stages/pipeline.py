@@ -13,7 +13,7 @@ from rich.console import Console
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
 from fvc_exp.data import dataset, manifest, roles, splits
-from fvc_exp.data.columns import KEY
+from fvc_exp.data.columns import KEY, few
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
@@ -164,8 +164,8 @@ def require_measured(summaries: Mapping[str, runner.StageSummary], allowed: floa
             f", or leave them out: data.max_unmatched={math.ceil(100 * n_failed / n) / 100:g}" if n_failed < n else ""
         )
         raise DataError(
-            f"{each.table}: {n_failed} of {n} videos could not be measured: {', '.join(named[:_MOST_NAMED])}"
-            f"{', ...' * (len(named) > _MOST_NAMED)}; mend or remove them{leave}"
+            f"{each.table}: {n_failed} of {n} videos could not be measured: {few(named, _MOST_NAMED)}; "
+            f"mend or remove them{leave}"
         )
 
 

@@ -150,8 +150,7 @@ def _work(stores: Mapping[str, TableStore], plan: _Plan, function: Callable[[Tas
     report = options.on_progress or (lambda _done, _total: None)
     report(finished, total)
     with closing(run_in_workers(function, plan.tasks, limits=video.limits, workers=video.workers)) as outcomes:
-        for done, outcome in enumerate(outcomes, start=finished + 1):
-            task, result = outcome.item, outcome.result
+        for done, (task, result) in enumerate(outcomes, start=finished + 1):
             for name in task.tables:
                 row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
                 stores[name].add(task.key, plan.sources[task.key], row)

@@ -9,9 +9,6 @@ from fvc_exp.config import hydra_app, schema, validate
 from fvc_exp.evaluation.metrics import Summary
 from fvc_exp.training import experiment, notes, split_dataset
 
-EXPERIMENT = "experiment=grid_5alpha"
-SELECTION_METRIC = "auc"
-
 
 @dataclass(frozen=True)
 class ScoredConfig:
@@ -28,7 +25,7 @@ def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
     Raises:
         ConfigError: an override is not allowed.
     """
-    axes = hydra_app.sweep_axes([EXPERIMENT])
+    axes = hydra_app.sweep_axes(["experiment=grid_5alpha"])
     pairs = [
         [f"penalty={penalty}", f"solver={solver}"]
         for penalty, solver in product(axes["penalty"], axes["solver"])
@@ -56,5 +53,5 @@ def search(
         scored.append(ScoredConfig(config, found.summary, tuple(notes.raised_flags(found.flags))))
         if on_progress:
             on_progress(done, len(configs))
-    best = max(scored, key=lambda each: each.summary[SELECTION_METRIC]["mean"])
+    best = max(scored, key=lambda each: each.summary["auc"]["mean"])
     return scored, experiment.run_experiment(best.config, data)

@@ -126,10 +126,6 @@ class RunResult:
             *self.data.floor_columns,
         )
 
-    def folds(self) -> pl.DataFrame:
-        """Which rows were tested in which fold."""
-        return self.data.folds
-
 
 def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
     """Cross-validate on the development rows, refit on all of them, score the held-out rows once.

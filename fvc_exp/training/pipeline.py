@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from fvc_exp._typing import Array, Labels
 from fvc_exp.config import schema, validate
+from fvc_exp.data.columns import CLASSES
 from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.calibration import IsotonicMap
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
@@ -97,6 +98,16 @@ def build_pipeline(config: schema.Config) -> Pipeline:
     # A column without any value in one training part must not change the number of coefficients.
     imputer = impute.SimpleImputer(strategy="median", keep_empty_features=True)
     return Pipeline([("imputer", imputer), ("scaler", preprocessing.StandardScaler()), ("classifier", classifier)])
+
+
+def fitted_classifier(config: schema.Config, coef: Array, intercept: float) -> linear_model.LogisticRegression:
+    """The classifier of a configuration as if fitted, its coefficients (p,) known; it needs no class of ours."""
+    classifier = build_pipeline(config).named_steps["classifier"]
+    if isinstance(classifier, ProxNewtonLogisticRegression):
+        classifier = to_logistic_regression(classifier)
+    classifier.classes_, classifier.n_features_in_ = np.arange(len(CLASSES)), len(coef)
+    classifier.coef_, classifier.intercept_ = coef[None], np.array([intercept])
+    return classifier
 
 
 def fit_pipeline(config: schema.Config, X: Array, y: Labels) -> FittedModel:

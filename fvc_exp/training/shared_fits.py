@@ -10,10 +10,9 @@ from sklearn.pipeline import Pipeline
 from fvc_exp._typing import Array, Indices, Progress
 from fvc_exp.config.schema import Config, Penalty, PenaltyConfig
 from fvc_exp.config.validate import effective_c, effective_l1_ratio, needs_inner_folds
-from fvc_exp.data import columns, folds, splits
+from fvc_exp.data import folds, splits
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.training.pipeline import FittedModel, build_pipeline
-from fvc_exp.training.solvers.estimator import to_logistic_regression
+from fvc_exp.training.pipeline import FittedModel, build_pipeline, fitted_classifier
 from fvc_exp.training.solvers.grid import Point, PointFits, fit_grid
 
 THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
@@ -41,16 +40,12 @@ class SharedFits:
         number, grid = self.points.index(point), self.grid
         if not grid.converged[part, number]:
             return None
-        pipeline = build_pipeline(config)
         if part not in self._scalers:
-            self._scalers[part] = pipeline[:-1].fit(X[rows])
-        classifier = pipeline.named_steps["classifier"]
-        classifier.classes_ = np.arange(len(columns.CLASSES))
-        classifier.n_features_in_ = grid.coef.shape[2]
-        classifier.coef_ = grid.coef[part, number][None].copy()
-        classifier.intercept_ = grid.intercept[part, [number]]
+            self._scalers[part] = build_pipeline(config)[:-1].fit(X[rows])
+        coef, intercept = grid.coef[part, number].copy(), float(grid.intercept[part, number])
+        classifier = fitted_classifier(config, coef, intercept)
         classifier.n_iter_ = grid.n_iter[part, [number]].astype(np.int32)
-        fitted = Pipeline([*self._scalers[part].steps, ("classifier", to_logistic_regression(classifier))])
+        fitted = Pipeline([*self._scalers[part].steps, ("classifier", classifier)])
         n_iter, gap = int(classifier.n_iter_[0]), float(grid.gap[part, number])
         return FittedModel(
             fitted, n_iter, True, (), effective_c(config), fitted_with=self.names, gap=gap, is_shared=True

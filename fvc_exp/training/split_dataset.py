@@ -80,11 +80,6 @@ class SplitDataset:
         return self.shared_fits.get(grid_key(config)) if self.shared_fits else None
 
     @cached_property
-    def data_sha256(self) -> str:
-        """The content hash of the rows."""
-        return self.dataset.content_hash()
-
-    @cached_property
     def floor_columns(self) -> list[pl.Series]:
         """Probabilities of fake by each rule that looks at no feature, of the rows of ``scored_rows``."""
         sides = [*((fold.train, fold.test) for fold in self.split.folds), (self.split.development, self.split.test)]
@@ -119,7 +114,7 @@ class SplitDataset:
         """What the data was, for ``results.json``."""
         dataset, split = self.dataset, self.split
         return {
-            "sha256": self.data_sha256,
+            "sha256": dataset.content_hash,
             "rows": len(dataset.y),
             "groups": dataset.n_groups,
             "group_column": dataset.group_column,
@@ -191,7 +186,5 @@ def _row_frame(dataset: Dataset, rows: Indices, name: str, repeat: int | None, f
         LABEL: np.array(CLASSES, dtype=object)[dataset.y[rows]],
     }
     return pl.DataFrame([pl.Series(key, values, dtype=pl.String) for key, values in columns.items()]).with_columns(
-        pl.lit(name).alias("split"),
-        pl.lit(repeat, pl.Int64).alias("repeat"),
-        pl.lit(fold, pl.Int64).alias("fold"),
+        pl.lit(name).alias("split"), pl.lit(repeat, pl.Int64).alias("repeat"), pl.lit(fold, pl.Int64).alias("fold")
     )

@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -58,13 +57,9 @@ def decoding_runs(probe: Probe, indices: Sequence[int]) -> tuple[range, ...] | N
         if before < 0 or keyframes[before][1] > position[pts]:
             return None
         needed.update(range(keyframes[before][1], position[pts] + 1))
-    return _runs(sorted(needed))
-
-
-def _runs(packets: Sequence[int]) -> tuple[range, ...]:
-    breaks = [at for at in range(1, len(packets)) if packets[at] != packets[at - 1] + 1]
-    edges = [0, *breaks, len(packets)]
-    return tuple(range(packets[a], packets[b - 1] + 1) for a, b in pairwise(edges))
+    places = np.array(sorted(needed))
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    return tuple(range(int(run[0]), int(run[-1]) + 1) for run in runs)
 
 
 @dataclass(frozen=True)

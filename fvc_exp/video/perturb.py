@@ -19,7 +19,6 @@ UNNOTICED_CRF = 18  # of an augmentation without the compression perturbation
 # Every frame is read, and none is sampled for features.
 _ANY_FRAME = SamplingConfig(fraction=1.0, min_frames=1, max_frames=1)
 
-Parameters = Mapping[str, float]
 Frames = Iterator[Frame]
 
 
@@ -28,7 +27,7 @@ class Operation:
     """One perturbation with its parameters; its text says all that is needed to repeat it."""
 
     name: str
-    parameters: Parameters
+    parameters: Mapping[str, float]
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{name}={value:g}' for name, value in self.parameters.items())})"
@@ -190,7 +189,5 @@ KINDS: tuple[Mapping[str, _Perturbation], ...] = (
         "contrast": _Perturbation(_each(_contrast), {"factor": (0.75, 1.3)}),
         "blur": _Perturbation(_each(_blur), {"sigma": (0.5, 2.0)}),
     },
-    {
-        "compress": _Perturbation(_leave, {"crf": (26, 38)}),
-    },
+    {"compress": _Perturbation(_leave, {"crf": (26, 38)})},
 )

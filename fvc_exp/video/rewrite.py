@@ -13,8 +13,6 @@ from fvc_exp.config.schema import LimitsConfig, SamplingConfig
 from fvc_exp.video.decode import Sample, SampledFrames
 from fvc_exp.video.encode import SQUARE, encode
 
-Change = Callable[[Iterator[Frame]], Iterator[Frame]]
-
 SCALE_VERSION = "3"  # change it with any change of the pixels that are written
 DEFAULT_FPS = 25.0  # of a file that states no rate; only players look at it
 _PRESET = "superfast"
@@ -24,7 +22,7 @@ _SCALED_CRF = 18
 def rewrite(
     reader: SampledFrames,
     destination: Path,
-    change: Change,
+    change: Callable[[Iterator[Frame]], Iterator[Frame]],
     *,
     crf: int,
     pixel_aspect: Fraction,
