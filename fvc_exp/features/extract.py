@@ -12,9 +12,8 @@ import numpy as np
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import codec, forensic, original, scaled, strips
-from fvc_exp.video.decode import Sample, SampledFrames
+from fvc_exp.video import decode, rewrite
 from fvc_exp.video.probe import Probe
-from fvc_exp.video.rewrite import Letterbox
 
 # Change it with any change of a definition: tables of different versions must not be mixed.
 FEATURE_VERSION = "2"
@@ -53,7 +52,7 @@ def extract(
     sampling: SamplingConfig,
     limits: LimitsConfig,
     *,
-    scaling: Letterbox | None = None,
+    scaling: rewrite.Letterbox | None = None,
 ) -> Extraction:
     """Measure a video for each of ``tables``.
 
@@ -65,7 +64,7 @@ def extract(
         VideoError: the video cannot be opened or decoded.
     """
     _keep_freed_memory()
-    source = SampledFrames(path, sampling, limits)
+    source = decode.SampledFrames(path, sampling, limits)
     every_frame = Table.forensic in tables
     features = source.read(lambda samples: _measure(samples, tables, source.probe, scaling), every_frame=every_frame)
     ordered = {table: {name: features[table][name] for name in COLUMNS[table]} for table in tables}
@@ -82,7 +81,7 @@ def _keep_freed_memory() -> None:
 
 
 def _measure(
-    samples: Iterator[Sample], tables: Sequence[Table], probe: Probe, scaling: Letterbox | None
+    samples: Iterator[decode.Sample], tables: Sequence[Table], probe: Probe, scaling: rewrite.Letterbox | None
 ) -> dict[Table, dict[str, float]]:
     parts: dict[Table, list[scaled.Columns]] = {table: [] for table in tables}
     series = forensic.TemporalSeries() if Table.forensic in tables else None
@@ -95,7 +94,7 @@ def _measure(
     return features
 
 
-def _sampled(samples: Iterator[Sample], series: forensic.TemporalSeries | None) -> Iterator[Sample]:
+def _sampled(samples: Iterator[decode.Sample], series: forensic.TemporalSeries | None) -> Iterator[decode.Sample]:
     for sample in samples:
         if series is not None:
             series.add(sample.luma)
@@ -103,9 +102,9 @@ def _sampled(samples: Iterator[Sample], series: forensic.TemporalSeries | None) 
             yield sample
 
 
-def batch_small_frames(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
+def batch_small_frames(samples: Iterator[decode.Sample]) -> Iterator[list[decode.Sample]]:
     """Consecutive samples of one frame size, up to ``BATCH_PIXELS`` in all, which one call measures; at least one."""
-    batch: list[Sample] = []
+    batch: list[decode.Sample] = []
     for sample in samples:
         if batch and batch[0].luma.shape != sample.luma.shape:
             yield batch
@@ -119,7 +118,7 @@ def batch_small_frames(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
         yield batch
 
 
-def _frame_features(table: Table, batch: Sequence[Sample], scaling: Letterbox | None) -> scaled.Columns:
+def _frame_features(table: Table, batch: Sequence[decode.Sample], scaling: rewrite.Letterbox | None) -> scaled.Columns:
     """The features of each frame of a batch, without those of the whole video."""
     lumas = [sample.luma for sample in batch]
     match table:
@@ -151,7 +150,7 @@ def _means(parts: Sequence[scaled.Columns]) -> dict[str, float]:
     return means
 
 
-def _video_features(table: Table, probe: Probe, scaling: Letterbox | None) -> dict[str, float]:
+def _video_features(table: Table, probe: Probe, scaling: rewrite.Letterbox | None) -> dict[str, float]:
     coded = probe.width * probe.height
     flags = {name: np.nan if scaling is None else float(getattr(scaling, name)) for name in scaled.FLAG_NAMES}
     match table:
@@ -170,7 +169,7 @@ def _video_features(table: Table, probe: Probe, scaling: Letterbox | None) -> di
             raise ValueError(_NOT_MEASURED)
 
 
-def _provenance(source: SampledFrames, path: Path) -> dict[str, Any]:
+def _provenance(source: decode.SampledFrames, path: Path) -> dict[str, Any]:
     probe, decoded = source.probe, source.decoded
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,9 +11,8 @@ from scipy.special import expit
 
 from fvc_exp._typing import Array, Indices, Labels, Progress
 from fvc_exp.config import schema, validate
+from fvc_exp.data import folds, splits
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import CV, TEST, Split
-from fvc_exp.data.splits import inner_parts
 from fvc_exp.evaluation import claims, metrics, resampled
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.training import calibration, shared_fits
@@ -82,7 +81,7 @@ class RunResult:
         return self.data.dataset
 
     @property
-    def split(self) -> Split:
+    def split(self) -> folds.Split:
         """Folds and held-out rows."""
         return self.data.split
 
@@ -93,7 +92,7 @@ class RunResult:
 
     @cached_property
     def _scored(self) -> resampled.Scored:
-        return resampled.Scored.from_predictions(self.predictions(), CV)
+        return resampled.Scored.from_predictions(self.predictions(), folds.CV)
 
     @cached_property
     def floors(self) -> dict[str, metrics.Scores]:
@@ -105,7 +104,7 @@ class RunResult:
         """What the held-out scores have to beat."""
         if not len(self.split.test):
             return None
-        return claims.floors_of(resampled.Scored.from_predictions(self.predictions(), TEST))
+        return claims.floors_of(resampled.Scored.from_predictions(self.predictions(), folds.TEST))
 
     @cached_property
     def claim(self) -> claims.FloorClaim | None:
@@ -192,7 +191,7 @@ def fit_configuration(choices: Sequence[schema.Config], data: SplitDataset, rows
     if len(choices) == 1 and not validate.looks_inside(choices[0]):
         return replace(data.fit(choices[0], rows), threshold=float(choices[0].threshold))
     X, y = data.dataset.X, data.dataset.y
-    parts = inner_parts(data.dataset, rows, choices[0].cv.inner_splits, choices[0].seed)
+    parts = splits.inner_parts(data.dataset, rows, choices[0].cv.inner_splits, choices[0].seed)
     inner = [[data.fit(config, part) for part, _ in parts] for config in choices]
     scored = [[model.log_odds(X[test]) for (_, test), model in zip(parts, models, strict=True)] for models in inner]
     tested = [y[test] for _, test in parts]
