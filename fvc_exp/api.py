@@ -13,9 +13,9 @@ from fvc_exp.config import hydra_app, schema
 from fvc_exp.config.canonical import canonical, write_config
 from fvc_exp.config.hints import setting
 from fvc_exp.errors import ArtifactError, ConfigError
+from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.execute import load_split, prepared_dataset, run_on_one_thread, write_artifacts
-from fvc_exp.runs.selection import Selection
 from fvc_exp.runs.show import print_selection
 from fvc_exp.training import experiment, split_dataset
 from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search

@@ -3,25 +3,14 @@
 import math
 from collections.abc import Iterator
 from importlib import metadata, util
+from operator import attrgetter
 from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fvc_exp.config import schema
 from fvc_exp.config.hints import at_shell, field_types, hint_of
-from fvc_exp.config.schema import (
-    Calibration,
-    Config,
-    DemoConfig,
-    Penalty,
-    Scheme,
-    Search,
-    Solver,
-    Stage,
-    Table,
-    Tracker,
-    VideoConfig,
-)
 from fvc_exp.errors import ConfigError, IncompatibleError, MissingExtraError
 
 DEFAULT_THRESHOLD = "0.5"
@@ -36,17 +25,23 @@ _OLDEST_MLFLOW = 3  # major version; some resolutions of other packages bring 1.
 PROX_NEWTON = "prox-newton"  # our own (fvc_exp.training.solvers); every penalty
 
 # scikit-learn's own rules (LogisticRegression, "solver"), checked against it by a test. Order = preference for auto.
-LEGAL_SOLVERS: dict[Penalty, tuple[str, ...]] = {
-    Penalty.l2: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "liblinear", "sag", "saga"),
-    Penalty.none: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "sag", "saga"),
-    Penalty.l1: (PROX_NEWTON, "saga", "liblinear"),
-    Penalty.elasticnet: (PROX_NEWTON, "saga"),
+LEGAL_SOLVERS: dict[schema.Penalty, tuple[str, ...]] = {
+    schema.Penalty.l2: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "liblinear", "sag", "saga"),
+    schema.Penalty.none: (PROX_NEWTON, "newton-cholesky", "lbfgs", "newton-cg", "sag", "saga"),
+    schema.Penalty.l1: (PROX_NEWTON, "saga", "liblinear"),
+    schema.Penalty.elasticnet: (PROX_NEWTON, "saga"),
+}
+
+_LEAST = {
+    **{"solver.max_iter": 1, "cv.n_splits": 2, "cv.n_repeats": 1, "cv.inner_splits": 2, "sweep.pack": 1},
+    **{"data.num_shards": 1, "data.demo.events": 2, "data.demo.uploads": 1, "data.demo.seed": 0},
+    "video.augmentations": 0,
 }
 
 Rule = tuple[str, object, bool, str]  # key, value, whether it is allowed, what is allowed
 
 
-def to_typed(composed: DictConfig) -> Config:
+def to_typed(composed: DictConfig) -> schema.Config:
     """Turn Hydra's composed configuration into a checked ``Config``.
 
     Values go through a plain container, so that a key added with ``+`` is refused like any other unknown key.
@@ -58,11 +53,13 @@ def to_typed(composed: DictConfig) -> Config:
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
         # What Hydra composed on the schema has its types; merging checks them again, which takes many times as long.
-        is_typed = OmegaConf.get_type(composed) is Config and _has_keys_of(Config, plain)
-        typed = OmegaConf.to_object(composed if is_typed else OmegaConf.merge(OmegaConf.structured(Config), plain))
+        is_typed = OmegaConf.get_type(composed) is schema.Config and _has_keys_of(schema.Config, plain)
+        typed = OmegaConf.to_object(
+            composed if is_typed else OmegaConf.merge(OmegaConf.structured(schema.Config), plain)
+        )
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error)) from error
-    config = cast(Config, typed)
+    config = cast(schema.Config, typed)
     data = config.data
     data.root, data.group, data.positive = data.root or ".", _texts(data.group), _texts(data.positive)
     if problems := list(_range_problems(config)):
@@ -73,7 +70,7 @@ def to_typed(composed: DictConfig) -> Config:
     _check_data(config)
     _check_cv(config)
     _check_search(config)
-    if config.stage is Stage.all:
+    if config.stage is schema.Stage.all:
         config.data.scaled_metadata = SCALED_METADATA
     return config
 
@@ -84,9 +81,9 @@ def _texts(value: object) -> list[str]:
     return [str(each) for each in values]
 
 
-def _has_keys_of(schema: object, value: object) -> bool:
+def _has_keys_of(kind: object, value: object) -> bool:
     """Whether a container has the fields of a dataclass and no other key, and so have those in it."""
-    fields = field_types(schema)
+    fields = field_types(kind)
     if not isinstance(value, dict) or not fields:
         return True
     return value.keys() == fields.keys() and all(_has_keys_of(fields[key], item) for key, item in value.items())
@@ -100,39 +97,29 @@ def _one_line(error: OmegaConfBaseException) -> str:
     return "; ".join(filter(None, [told, hint_of(error)]))
 
 
-def _range_problems(config: Config) -> Iterator[str]:
-    for key, value, allowed, meaning in (
-        *_number_rules(config),
-        *_demo_rules(config.data.demo),
-        *_video_rules(config.video),
-    ):
+def _range_problems(config: schema.Config) -> Iterator[str]:
+    for key, value, allowed, meaning in (*_least_rules(config), *_number_rules(config), *_video_rules(config.video)):
         if not allowed:
             yield f"{key}={value} is not allowed: it must be {meaning}"
     if wrong := [c for c in config.cv.c_grid if not 0 < c < math.inf]:
         yield f"cv.c_grid={config.cv.c_grid} is not allowed: {wrong[0]} must be a finite number above 0"
 
 
-def _number_rules(config: Config) -> list[Rule]:
+def _number_rules(config: schema.Config) -> list[Rule]:
     cv, data, audit = config.cv, config.data, config.audit
     return [
         ("C", config.C, 0 < config.C < math.inf, "a finite number above 0 (no regularisation: penalty=none)"),
         ("seed", config.seed, 0 <= config.seed < 2**32, "an integer from 0 to 2**32 - 1"),
         ("penalty.l1_ratio", config.penalty.l1_ratio, 0 <= config.penalty.l1_ratio <= 1, "a number from 0 to 1"),
-        ("solver.max_iter", config.solver.max_iter, config.solver.max_iter >= 1, "an integer of at least 1"),
         ("solver.tol", config.solver.tol, config.solver.tol > 0, "a number above 0"),
-        ("cv.n_splits", cv.n_splits, cv.n_splits >= 2, "an integer of at least 2"),
-        ("cv.n_repeats", cv.n_repeats, cv.n_repeats >= 1, "an integer of at least 1"),
         ("cv.test_size", cv.test_size, cv.test_size == 0 or 0.05 <= cv.test_size <= 0.5,
          "0 (no test set) or a share from 0.05 to 0.5"),
-        ("cv.inner_splits", cv.inner_splits, cv.inner_splits >= 2, "an integer of at least 2"),
         ("audit.permutations", audit.permutations, audit.permutations == 0 or audit.permutations >= MIN_PERMUTATIONS,
          f"0 (no null distribution) or an integer of at least {MIN_PERMUTATIONS}"),
-        ("sweep.pack", config.sweep.pack, config.sweep.pack >= 1, "an integer of at least 1"),
         ("data.max_unmatched", data.max_unmatched, 0 <= data.max_unmatched < 1, "a share of at least 0, below 1"),
         ("data.columns", data.columns, all(map(str.strip, data.columns)),
          "a list of names and patterns, none of them empty"),
         ("data.group", data.group, all(map(str.strip, data.group)), "a name or a list of names, none of them empty"),
-        ("data.num_shards", data.num_shards, data.num_shards >= 1, "an integer of at least 1"),
         ("data.shard", data.shard, 0 <= data.shard < max(data.num_shards, 1),
          f"an integer from 0 to data.num_shards - 1 = {data.num_shards - 1}"),
         ("threshold", config.threshold, config.threshold in THRESHOLD_RULES or 0 < (fixed_threshold(config) or 0) < 1,
@@ -140,18 +127,13 @@ def _number_rules(config: Config) -> list[Rule]:
     ]  # fmt: skip
 
 
-def _demo_rules(demo: DemoConfig | None) -> list[Rule]:
-    if demo is None:
-        return []
-    least = {"events": 2, "uploads": 1, "seed": 0}
-    values = {name: getattr(demo, name) for name in least}
-    return [
-        (f"data.demo.{name}", value, value >= least[name], f"an integer of at least {least[name]}")
-        for name, value in values.items()
-    ]
+def _least_rules(config: schema.Config) -> list[Rule]:
+    there = {key: least for key, least in _LEAST.items() if config.data.demo or not key.startswith("data.demo")}
+    values = {key: attrgetter(key)(config) for key in there}
+    return [(key, values[key], values[key] >= least, f"an integer of at least {least}") for key, least in there.items()]
 
 
-def _video_rules(video: VideoConfig) -> list[Rule]:
+def _video_rules(video: schema.VideoConfig) -> list[Rule]:
     least, most, size, workers = video.sampling.min_frames, video.sampling.max_frames, video.max_size, video.workers
     return [
         ("video.sampling.fraction", video.sampling.fraction, 0 < video.sampling.fraction <= 1,
@@ -160,7 +142,6 @@ def _video_rules(video: VideoConfig) -> list[Rule]:
          f"an integer from 1 to video.sampling.max_frames={most}"),
         *((f"video.limits.{name}", value, value is None or value > 0, "above 0")
           for name, value in vars(video.limits).items()),
-        ("video.augmentations", video.augmentations, video.augmentations >= 0, "an integer of at least 0"),
         ("video.max_size", size, size >= MIN_SCALED_SIZE and size % 2 == 0, f"even and at least {MIN_SCALED_SIZE}"),
         ("video.workers", workers, workers is None or workers >= 1, "an integer of at least 1, or null"),
     ]  # fmt: skip
@@ -182,7 +163,7 @@ def _class_weights(value: object) -> dict[int, float] | str | None:
     return None if set(weights.values()) == {1.0} else dict(sorted(weights.items()))
 
 
-def _check_pair(penalty: Penalty, solver: Solver) -> None:
+def _check_pair(penalty: schema.Penalty, solver: schema.Solver) -> None:
     if solver.value == "auto" or solver.value in LEGAL_SOLVERS[penalty]:
         return
     penalties = [other.name for other, solvers in LEGAL_SOLVERS.items() if solver.value in solvers]
@@ -193,50 +174,50 @@ def _check_pair(penalty: Penalty, solver: Solver) -> None:
     )
 
 
-def _check_data(config: Config) -> None:
+def _check_data(config: schema.Config) -> None:
     data, tables = config.data, config.features.tables
-    if data.path is None and Table.table in tables:
+    if data.path is None and schema.Table.table in tables:
         raise ConfigError("data=table needs data.path=FILE, the table with labels and features")
-    if data.path is not None and tables != [Table.table]:
+    if data.path is not None and tables != [schema.Table.table]:
         raise IncompatibleError(
             f"features={config.features.name} does not fit data.path={data.path}: the features are the columns of that "
             "table; use data=table without features, and data.columns=[NAME,PATTERN*] to choose among them"
         )
 
 
-def _check_cv(config: Config) -> None:
+def _check_cv(config: schema.Config) -> None:
     cv = config.cv
-    if (cv.scheme is Scheme.predefined) != (cv.folds is not None):
+    if (cv.scheme is schema.Scheme.predefined) != (cv.folds is not None):
         raise IncompatibleError(
             f"cv.scheme={cv.scheme.name} and cv.folds={cv.folds} do not fit: cv.folds names the file that "
             "cv.scheme=predefined reads, and is null for the other schemes"
         )
-    if cv.c_grid and config.penalty.name is Penalty.none:
+    if cv.c_grid and config.penalty.name is schema.Penalty.none:
         raise IncompatibleError(
             f"cv.c_grid={cv.c_grid} cannot be searched with penalty=none, where C has no effect: use another "
             "penalty, or cv.c_grid=[]"
         )
 
 
-def _check_search(config: Config) -> None:
+def _check_search(config: schema.Config) -> None:
     search, solver = config.search.name.name, resolved_solver(config.penalty.name, config.solver.name)
-    if config.search.name is Search.none:
+    if config.search.name is schema.Search.none:
         return
     if solver != PROX_NEWTON:
         raise IncompatibleError(
             f"search={search} cannot use solver={solver}: only solver={PROX_NEWTON} shares its fits; leave out solver, "
             "or use -m without search"
         )
-    if config.stage is not Stage.train:
+    if config.stage is not schema.Stage.train:
         raise IncompatibleError(f"search={search} cannot use stage={config.stage.name}: it needs stage=train")
 
 
-def resolved_solver(penalty: Penalty, solver: Solver) -> str:
+def resolved_solver(penalty: schema.Penalty, solver: schema.Solver) -> str:
     """The solver's name; ``auto`` is the first legal solver of the penalty."""
     return LEGAL_SOLVERS[penalty][0] if solver.value == "auto" else str(solver.value)
 
 
-def fixed_threshold(config: Config) -> float | None:
+def fixed_threshold(config: schema.Config) -> float | None:
     """The threshold where it is a number; None where a rule finds it."""
     try:
         return float(config.threshold)
@@ -244,34 +225,34 @@ def fixed_threshold(config: Config) -> float | None:
         return None
 
 
-def looks_inside(config: Config) -> bool:
+def looks_inside(config: schema.Config) -> bool:
     """Whether calibration or threshold are learned from inner folds of a training part."""
-    return config.calibration is not Calibration.none or fixed_threshold(config) is None
+    return config.calibration is not schema.Calibration.none or fixed_threshold(config) is None
 
 
-def needs_inner_folds(config: Config) -> bool:
+def needs_inner_folds(config: schema.Config) -> bool:
     """Whether something is chosen inside a training part, beside the coefficients."""
     return len(config.cv.c_grid) > 1 or looks_inside(config)
 
 
-def effective_l1_ratio(config: Config) -> float:
+def effective_l1_ratio(config: schema.Config) -> float:
     """The mix scikit-learn gets: fixed by l1 and l2, tuned by ``penalty.l1_ratio`` for the elastic net only."""
-    fixed = {Penalty.l1: 1.0, Penalty.l2: 0.0, Penalty.none: 0.0}
+    fixed = {schema.Penalty.l1: 1.0, schema.Penalty.l2: 0.0, schema.Penalty.none: 0.0}
     return fixed.get(config.penalty.name, config.penalty.l1_ratio)
 
 
-def effective_c(config: Config) -> float:
+def effective_c(config: schema.Config) -> float:
     """Inverse regularisation strength; infinite where there is no penalty."""
-    return math.inf if config.penalty.name is Penalty.none else config.C
+    return math.inf if config.penalty.name is schema.Penalty.none else config.C
 
 
-def require_tracker(tracker: Tracker) -> None:
+def require_tracker(tracker: schema.Tracker) -> None:
     """Find out before the work begins whether its results can be imported.
 
     Raises:
         MissingExtraError: the tracker is not installed.
     """
-    if tracker == Tracker.mlflow:
+    if tracker == schema.Tracker.mlflow:
         require_mlflow()
 
 

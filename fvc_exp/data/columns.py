@@ -46,6 +46,11 @@ _LARGEST = 1e150  # its square, summed over 100 million rows, is still a number
 _HIGHEST_BAND = "1080p and above"
 
 
+def few(names: Sequence[str], most: int = 3) -> str:
+    """The first of these names, for a message."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
 def require_columns(names: Sequence[str], found: Sequence[str], source: Path, hint: str = "") -> None:
     """Do nothing if a table has all of these columns.
 

@@ -53,12 +53,9 @@ class Dataset:
         counts = np.isnan(self.X).sum(axis=0)
         return {name: int(count) for name, count in zip(self.feature_names, counts, strict=True) if count}
 
+    @cached_property
     def content_hash(self) -> str:
         """sha256 of what decides scores, folds and baselines; independent of file format and row order."""
-        return self._content_hash
-
-    @cached_property
-    def _content_hash(self) -> str:
         platforms = [platform or "" for platform in self.slices.get(columns.PLATFORM, ())]
         digest = hashlib.sha256()
         for texts in (self.feature_names, self.ids, self.group_names, platforms):
@@ -188,7 +185,7 @@ def _labelled_rows(lazy: pl.LazyFrame, source: Path, wanted: roles.Wanted, root:
 def _require_features(joined: _Joined, allowed: float) -> None:
     missing = joined.frame.filter(~joined.matched)[columns.KEY]
     if len(missing) > allowed * len(joined.frame):
-        shown = ", ".join(repr(name) for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        shown = columns.few([repr(name) for name in missing])
         measured = pl.concat(found.frame[columns.KEY] for found in joined.read.values()).unique(maintain_order=True)
         others = measured.filter(~measured.is_in(joined.frame[columns.KEY].to_list()))
         near = roles.nearest(missing[0], others, 1)

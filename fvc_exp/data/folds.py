@@ -56,10 +56,6 @@ class Split:
             partitions.setdefault(fold.repeat, set()).add(fold.test.tobytes())
         return {"asked": len(partitions), "distinct": len(set(map(frozenset, partitions.values())))}
 
-    def uses_all_other_rows(self, fold: Fold) -> bool:
-        """Whether a fold trains on every development row that it does not test."""
-        return len(fold.train) + len(fold.test) == len(self.development)
-
 
 def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
     """Read a fold file: ``video_path`` and ``fold``, optionally ``repeat`` (else 0) and ``split`` (else cv).
@@ -78,11 +74,8 @@ def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
             f"{source}: a fold file has the columns {KEY!r} and 'fold' (or 'split'); this table has "
             f"{', '.join(table.columns)}"
         )
-    table = table.with_columns(
-        pl.lit(None, pl.Int64).alias(name) for name in ("fold", "repeat") if name not in table.columns
-    )
-    if "split" not in table.columns:
-        table = table.with_columns(pl.lit(CV).alias("split"))
+    missing = {"fold": pl.lit(None, pl.Int64), "repeat": pl.lit(None, pl.Int64), "split": pl.lit(CV)}
+    table = table.with_columns(value.alias(name) for name, value in missing.items() if name not in table.columns)
     for name in ("fold", "repeat"):
         numbers = table[name].cast(pl.Int64, strict=False)
         refuse_values(numbers.is_null() & table[name].is_not_null(), table[name], source, "is not an integer")

@@ -46,7 +46,6 @@ class Corpus:
     lines: pl.DataFrame
     videos: pl.DataFrame
     conflicting: tuple[str, ...]
-    merged_by_title: bool
 
     def counts(self) -> dict[str, int]:
         """What was found on the way from lines to videos.
@@ -94,7 +93,6 @@ def read_corpus(folder: Path) -> Corpus:
         lines=lines,
         videos=videos.unique("video_id", keep="first", maintain_order=True),
         conflicting=tuple(lines.filter(~has_one_label)["video_id"].unique().sort()),
-        merged_by_title=titles.is_file(),
     )
 
 

@@ -6,12 +6,13 @@ Under the grouped scheme a group is never on both sides.
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from fvc_exp._typing import Indices
-from fvc_exp.config.schema import CVConfig, Scheme
+from fvc_exp.config import schema, validate
 from fvc_exp.data.columns import CLASSES, PLATFORM
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Fold, Split, read_folds, split_from_table
@@ -22,7 +23,24 @@ _FINEST_SHARE = 20  # a test share is made of whole parts of at most this many
 Sides = tuple[Indices, Indices, str | None]  # training rows, test rows, and what all test rows have in common
 
 
-def make_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
+def split_or_advise(dataset: Dataset, config: schema.Config) -> Split:
+    """``make_split``, with inner folds tried in every training part if something is to be chosen inside.
+
+    Features are not looked at, so that it also tells of videos that are not measured yet.
+
+    Raises:
+        DataError: as ``make_split`` and ``inner_parts``; ends with the overrides that make a split possible, if any do.
+    """
+    cv, seed, inside = config.cv, config.seed, validate.needs_inner_folds(config)
+    try:
+        return _split(dataset, cv, seed, inside=inside)
+    except DataError as error:
+        if cv.scheme is schema.Scheme.predefined or not (advice := _advice(dataset, cv, seed, inside=inside)):
+            raise
+        raise DataError(f"{error}; {advice}") from error
+
+
+def make_split(dataset: Dataset, cv: schema.CVConfig, seed: int) -> Split:
     """Hold out whole groups for the final test, then divide the rest into stratified folds.
 
     The held-out part is group-disjoint under each scheme but ``predefined``, so that it shows what a leaking
@@ -32,7 +50,7 @@ def make_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
         DataError: there are too few groups (or rows, for ``stratified``) of a class for that many folds, the platform
             of a video is not known, or the file of predefined folds does not fit the data.
     """
-    split = _predefined(dataset, cv) if cv.scheme is Scheme.predefined else _new_split(dataset, cv, seed)
+    split = _predefined(dataset, cv) if cv.scheme is schema.Scheme.predefined else _new_split(dataset, cv, seed)
     for fold in split.folds:
         where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
         _check_classes(dataset, fold.train, f"the training part of {where}")
@@ -60,10 +78,36 @@ def count_shared_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
     return len(np.intersect1d(dataset.groups[train], dataset.groups[test]))
 
 
-def _new_split(dataset: Dataset, cv: CVConfig, seed: int) -> Split:
+def _split(dataset: Dataset, cv: schema.CVConfig, seed: int, *, inside: bool) -> Split:
+    split = make_split(dataset, cv, seed)
+    if inside:
+        for train in (*(fold.train for fold in split.folds), split.development):
+            inner_parts(dataset, train, cv.inner_splits, seed)
+    return split
+
+
+def _advice(dataset: Dataset, cv: schema.CVConfig, seed: int, *, inside: bool) -> str:
+    least = min(len(np.unique(dataset.groups[dataset.y == label])) for label in range(len(CLASSES)))
+    if least < 2:
+        return "each class needs videos of at least 2 groups to be cross-validated"
+    tests = dict.fromkeys((cv.test_size, 0.0))  # fewer folds first, then no held-out test set
+    inner = range(min(cv.inner_splits, least), 1, -1) if inside else [cv.inner_splits]
+    for test_size, n_splits, n_inner in product(tests, range(min(cv.n_splits, least), 1, -1), inner):
+        other = replace(cv, test_size=test_size, n_splits=n_splits, inner_splits=n_inner)
+        try:
+            _split(dataset, replace(other, n_repeats=1), seed, inside=inside)
+        except DataError:
+            continue
+        found = {name: getattr(other, name) for name in ("n_splits", "test_size", "inner_splits")}
+        changed = [f"cv.{name}={value:g}" for name, value in found.items() if value != getattr(cv, name)]
+        return f"possible here: {' '.join(changed)}"
+    return ""
+
+
+def _new_split(dataset: Dataset, cv: schema.CVConfig, seed: int) -> Split:
     test = _hold_out(dataset, cv.test_size, seed) if cv.test_size else np.arange(0)
     development = _others(len(dataset.y), test)
-    make_folds = _platform_folds if cv.scheme is Scheme.leave_platform_out else _stratified_folds
+    make_folds = _platform_folds if cv.scheme is schema.Scheme.leave_platform_out else _stratified_folds
     folds = tuple(
         Fold(repeat, index, *sides)
         for repeat, parts in enumerate(make_folds(dataset, development, cv, seed))
@@ -82,7 +126,7 @@ def _with_note(split: Split) -> Split:
     return replace(split, notes=(*split.notes, note))
 
 
-def _predefined(dataset: Dataset, cv: CVConfig) -> Split:
+def _predefined(dataset: Dataset, cv: schema.CVConfig) -> Split:
     table, source = read_folds(Path(str(cv.folds)))
     split = split_from_table(table, dataset.ids, source)
     if not split.folds:
@@ -103,9 +147,9 @@ def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:
     return test
 
 
-def _stratified_folds(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> Iterator[list[Sides]]:
+def _stratified_folds(dataset: Dataset, rows: Indices, cv: schema.CVConfig, seed: int) -> Iterator[list[Sides]]:
     """Training and test rows of the folds of each repeat."""
-    grouped = cv.scheme is Scheme.grouped
+    grouped = cv.scheme is schema.Scheme.grouped
     _check_count(dataset, rows, cv.n_splits, f"cv.n_splits={cv.n_splits} needs", grouped=grouped)
     if grouped:
         repeats = repeated_group_folds(dataset.y[rows], dataset.groups[rows], cv.n_splits, cv.n_repeats, seed)
@@ -120,7 +164,7 @@ def _stratified_folds(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) 
         yield [(rows[_others(len(rows), test)], rows[test], None) for test in tests]
 
 
-def _platform_folds(dataset: Dataset, rows: Indices, cv: CVConfig, seed: int) -> list[list[Sides]]:
+def _platform_folds(dataset: Dataset, rows: Indices, cv: schema.CVConfig, seed: int) -> list[list[Sides]]:
     """Test each platform's rows, in folds of whole groups, on models of the other platforms without those groups."""
     platforms = np.array(_platforms(dataset))
     repeats: list[list[Sides]] = [[] for _ in range(cv.n_repeats)]

@@ -133,14 +133,13 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
     clips: dict[EventTask, list[Clip]] = {}
     # Closed when anything is raised, so that no worker outlives this call.
     with closing(worker_pool.run_in_workers(build_event, tasks, limits=_LIMITS, workers=workers)) as outcomes:
-        for outcome in outcomes:
-            if isinstance(outcome.result, worker_pool.Failed):
+        for task, found in outcomes:
+            if isinstance(found, worker_pool.Failed):
                 raise DataError(
-                    f"{folder}: event {outcome.item.event} of the demo corpus could not be made: "
-                    f"{outcome.result.message} ({outcome.result.error_class}): run again, if memory is short with a "
-                    "smaller video.workers"
+                    f"{folder}: event {task.event} of the demo corpus could not be made: {found.message} "
+                    f"({found.error_class}): run again, if memory is short with a smaller video.workers"
                 )
-            clips[outcome.item] = outcome.result
+            clips[task] = found
             if on_progress is not None:
                 on_progress(len(clips), len(tasks))
     rows = [{"video_path": f"{VIDEOS}/{clip.file_name}", **asdict(clip)} for task in tasks for clip in clips[task]]

@@ -74,18 +74,17 @@ def intervals(
     *,
     metrics: Sequence[str] = METRICS,
     replicates: int = REPLICATES,
-    seed: int = 0,
 ) -> dict[str, Interval]:
     """Interval of each metric of ``predictions.parquet``: of the mean over folds (split cv), or of the test rows.
 
     ``dependence`` is that of the folds (see ``fold_dependence``); for the test rows, which no model has seen, it is 0.
-    Equal rows and seed give the same replicates, whatever the model.
+    Equal rows give the same replicates, whatever the model.
 
     Raises:
         ArtifactError: the predictions hold no row of this split.
     """
     scored = Scored.from_predictions(predictions, split)
-    weights = cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
+    weights = cluster_weights(scored.strata, replicates, np.random.default_rng(0))
     return weighted_intervals(scored, weights, dependence, metrics)
 
 

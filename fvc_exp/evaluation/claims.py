@@ -5,18 +5,18 @@ fitted and scored, is better than the best rule without features. The permutatio
 question: whether ridge regression on these features and folds finds more in the labels than in permuted ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from fvc_exp.config.schema import Choice
 from fvc_exp.data.folds import CV
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation import bootstrap, metrics, resampled
+from fvc_exp.evaluation import bootstrap, metrics, resampled, statistics
 from fvc_exp.evaluation.floors import chance_scores
-from fvc_exp.evaluation.statistics import ALPHA, difference_test
 
 QUESTIONS = (
     "This p-value asks whether the model is better than the best floor; that of random labels, in the audit, asks "
@@ -52,7 +52,7 @@ class FloorClaim:
     @property
     def beats(self) -> bool:
         """Whether the model is shown to be better than the best floor."""
-        return self.p_value < ALPHA
+        return self.p_value < statistics.ALPHA
 
     @property
     def is_worse(self) -> bool:
@@ -106,7 +106,7 @@ def claims_against_floors(
         of_floor = scored.by_rule("prior" if floor == CHANCE else floor).scores(weights, (name,))[name]
         error = float(widening * resampled.replicate_error(drawn[name] - of_floor))
         difference = sign * (score - floor_score)
-        test = difference_test(difference, error, counts.effective - 2, selected_from)
+        test = statistics.difference_test(difference, error, counts.effective - 2, selected_from)
         found[name] = FloorClaim(name, score, floor, floor_score, difference, *test, selected_from)
     return found
 
@@ -142,6 +142,35 @@ def claim_json(claim: FloorClaim | None, verdict: str) -> dict[str, Any]:
         numbers = asdict(claim) if claim else {}
         return {**numbers, "beats": None, "sentence": f"No claim is made about its scores: {why}."}
     return {**asdict(claim), "beats": claim.beats, "sentence": claim.sentence}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """From how many configurations a run was chosen by mean AUC, and whether its C is at the edge of those tried."""
+
+    of: int
+    edge_of_grid: bool = False
+    choice: Choice = Choice.best
+
+    def applied(self, results: Mapping[str, Any], predictions: pl.DataFrame) -> dict[str, Any]:
+        """The content of ``results.json`` of the chosen run: its claim is that of the best of so many.
+
+        Nothing changes where there was nothing to choose from.
+        """
+        if self.of == 1:
+            return dict(results)
+        claim = claim_against_floor(predictions, "auc", selected_from=self.of)
+        flags = dict.fromkeys((*results["flags"], *(["edge_of_grid"] if self.edge_of_grid else [])))
+        found = {"of": self.of, "by": "auc", "p_value": claim.p_value if claim else None}
+        found |= {"edge_of_grid": self.edge_of_grid, "sentence": self._sentence(results)}
+        made = claim_json(claim, results["audit"]["verdict"])
+        return {**results, "claim": made, "flags": list(flags), "selection": found}
+
+    def _sentence(self, results: Mapping[str, Any]) -> str:
+        test, mean = results["test"], results["cv"]["auc"]["mean"]
+        held_out = f"Held-out AUC {test['auc']:.3f}, not used for the choice" if test else "No rows were held out"
+        what = "Best" if self.choice is Choice.best else "Simplest near the best"
+        return f"{held_out}. {what} of {self.of} configurations by cross-validated AUC: its {mean:.3f} is optimistic."
 
 
 def floors_of(scored: resampled.Scored, names: Sequence[str] = metrics.METRICS) -> dict[str, metrics.Scores]:

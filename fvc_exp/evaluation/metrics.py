@@ -2,8 +2,8 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self, TypedDict, TypeVar
+from dataclasses import dataclass
+from typing import Self, TypedDict, TypeVar
 
 import numpy as np
 
@@ -164,10 +164,6 @@ class Reliability:
     slope: float | None
     intercept: float | None
     curve: tuple[Bin, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for ``results.json``."""
-        return asdict(self)
 
 
 def reliability(y: Labels, probability: Array, groups: Indices | None = None, bins: int = BINS) -> Reliability:

@@ -74,20 +74,16 @@ def border_and_inside(frames: Frames) -> tuple[Array, Array]:
 
 
 def step_ratio(border: Array, inside: Array) -> Array:
-    """How much larger steps are at the block borders than inside; 1 without blocking."""
-    return (border + FLOOR) / (inside + FLOOR)
+    """Mean step at block borders over mean step inside blocks, without unit; 1 without blocking, one number per frame.
 
-
-def block_features(border: Array, inside: Array) -> dict[str, Array]:
-    """``boundary_inconsistency``: mean step at block borders over mean step inside blocks, without unit; one per frame.
-
-    After Wang, Sheikh, Bovik, "No-reference perceptual quality assessment of JPEG compressed images", ICIP 2002,
-    and Fan, de Queiroz, "Identification of bitmap compression history", IEEE TIP 12(2), 2003.
+    This is ``boundary_inconsistency``, after Wang, Sheikh, Bovik, "No-reference perceptual quality assessment of JPEG
+    compressed images", ICIP 2002, and Fan, de Queiroz, "Identification of bitmap compression history", IEEE TIP 12(2),
+    2003.
 
     The original takes the standard deviation along every 8th row and column. That is contrast: strong JPEG compression
     of a frame does not change it.
     """
-    return {"boundary_inconsistency": step_ratio(border, inside)}
+    return (border + FLOOR) / (inside + FLOOR)
 
 
 def dct_coefficients(blocks: Frame) -> Array32:

@@ -2,17 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import codec, forensic, original, scaled, strips
-from fvc_exp.features.scaled import Columns, Scaling
-from fvc_exp.video.decode import Sample, SampledFrames
+from fvc_exp.video import decode, rewrite
 from fvc_exp.video.probe import Probe
 
 # Change it with any change of a definition: tables of different versions must not be mixed.
@@ -35,36 +35,15 @@ KEPT_MEMORY = 24 * 2**20
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """How the features of a video were measured, and on what. Not features: most of it tells where a file comes from.
+class Extraction:
+    """The features of one video by table, in the order of ``COLUMNS``; NaN means undefined for this video.
 
-    Sizes in pixels, ``rotation`` in degrees, ``duration_s`` in seconds (None: unknown).
+    ``provenance`` is how they were measured, and on what. Not features: most of it tells where a file comes from. Sizes
+    in pixels, ``rotation`` in degrees, ``duration_s`` in seconds (None: unknown).
     """
 
-    frames_total: int
-    frames_sampled: int
-    frames_ok: int
-    frames_corrupt: int
-    width: int
-    height: int
-    rotation: int
-    codec: str
-    pix_fmt: str
-    is_vfr: bool
-    duration_s: float | None
-    feature_version: str
-    content_sha256: str
-
-
-PROVENANCE_COLUMNS = tuple(field.name for field in fields(Provenance))
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """The features of one video by table, in the order of ``COLUMNS``; NaN means undefined for this video."""
-
     features: Mapping[Table, dict[str, float]]
-    provenance: Provenance
+    provenance: dict[str, Any]
 
 
 def extract(
@@ -73,7 +52,7 @@ def extract(
     sampling: SamplingConfig,
     limits: LimitsConfig,
     *,
-    scaling: Scaling | None = None,
+    scaling: rewrite.Letterbox | None = None,
 ) -> Extraction:
     """Measure a video for each of ``tables``.
 
@@ -85,12 +64,9 @@ def extract(
         VideoError: the video cannot be opened or decoded.
     """
     _keep_freed_memory()
-    source = SampledFrames(path, sampling, limits)
-
-    def consume(samples: Iterator[Sample]) -> dict[Table, dict[str, float]]:
-        return _measure(samples, tables, source.probe, scaling)
-
-    features = source.read(consume, every_frame=Table.forensic in tables)
+    source = decode.SampledFrames(path, sampling, limits)
+    every_frame = Table.forensic in tables
+    features = source.read(lambda samples: _measure(samples, tables, source.probe, scaling), every_frame=every_frame)
     ordered = {table: {name: features[table][name] for name in COLUMNS[table]} for table in tables}
     return Extraction(ordered, _provenance(source, path))
 
@@ -105,9 +81,9 @@ def _keep_freed_memory() -> None:
 
 
 def _measure(
-    samples: Iterator[Sample], tables: Sequence[Table], probe: Probe, scaling: Scaling | None
+    samples: Iterator[decode.Sample], tables: Sequence[Table], probe: Probe, scaling: rewrite.Letterbox | None
 ) -> dict[Table, dict[str, float]]:
-    parts: dict[Table, list[Columns]] = {table: [] for table in tables}
+    parts: dict[Table, list[scaled.Columns]] = {table: [] for table in tables}
     series = forensic.TemporalSeries() if Table.forensic in tables else None
     for batch in batch_small_frames(_sampled(samples, series)):
         for table in tables:
@@ -118,7 +94,7 @@ def _measure(
     return features
 
 
-def _sampled(samples: Iterator[Sample], series: forensic.TemporalSeries | None) -> Iterator[Sample]:
+def _sampled(samples: Iterator[decode.Sample], series: forensic.TemporalSeries | None) -> Iterator[decode.Sample]:
     for sample in samples:
         if series is not None:
             series.add(sample.luma)
@@ -126,9 +102,9 @@ def _sampled(samples: Iterator[Sample], series: forensic.TemporalSeries | None) 
             yield sample
 
 
-def batch_small_frames(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
+def batch_small_frames(samples: Iterator[decode.Sample]) -> Iterator[list[decode.Sample]]:
     """Consecutive samples of one frame size, up to ``BATCH_PIXELS`` in all, which one call measures; at least one."""
-    batch: list[Sample] = []
+    batch: list[decode.Sample] = []
     for sample in samples:
         if batch and batch[0].luma.shape != sample.luma.shape:
             yield batch
@@ -142,7 +118,7 @@ def batch_small_frames(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
         yield batch
 
 
-def _frame_features(table: Table, batch: Sequence[Sample], scaling: Scaling | None) -> Columns:
+def _frame_features(table: Table, batch: Sequence[decode.Sample], scaling: rewrite.Letterbox | None) -> scaled.Columns:
     """The features of each frame of a batch, without those of the whole video."""
     lumas = [sample.luma for sample in batch]
     match table:
@@ -160,12 +136,12 @@ def _frame_features(table: Table, batch: Sequence[Sample], scaling: Scaling | No
             raise ValueError(_NOT_MEASURED)
 
 
-def _frame_by_frame(measure: Callable[[Frame], dict[str, float]], images: Iterable[Frame]) -> Columns:
+def _frame_by_frame(measure: Callable[[Frame], dict[str, float]], images: Iterable[Frame]) -> scaled.Columns:
     rows = [measure(image) for image in images]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _means(parts: Sequence[Columns]) -> dict[str, float]:
+def _means(parts: Sequence[scaled.Columns]) -> dict[str, float]:
     means = {}
     for name in parts[0]:
         column = np.concatenate([part[name] for part in parts])
@@ -174,12 +150,9 @@ def _means(parts: Sequence[Columns]) -> dict[str, float]:
     return means
 
 
-def _video_features(table: Table, probe: Probe, scaling: Scaling | None) -> dict[str, float]:
+def _video_features(table: Table, probe: Probe, scaling: rewrite.Letterbox | None) -> dict[str, float]:
     coded = probe.width * probe.height
-    flags = {
-        "is_upscaled": np.nan if scaling is None else float(scaling.is_upscaled),
-        "is_downscaled": np.nan if scaling is None else float(scaling.is_downscaled),
-    }
+    flags = {name: np.nan if scaling is None else float(getattr(scaling, name)) for name in scaled.FLAG_NAMES}
     match table:
         case Table.stage2:
             return codec.codec_features(probe, coded)
@@ -196,22 +169,22 @@ def _video_features(table: Table, probe: Probe, scaling: Scaling | None) -> dict
             raise ValueError(_NOT_MEASURED)
 
 
-def _provenance(source: SampledFrames, path: Path) -> Provenance:
+def _provenance(source: decode.SampledFrames, path: Path) -> dict[str, Any]:
     probe, decoded = source.probe, source.decoded
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Provenance(
-        frames_total=decoded.frames_total,
-        frames_sampled=len(decoded.indices),
-        frames_ok=decoded.frames_ok,
-        frames_corrupt=decoded.frames_corrupt,
-        width=probe.width,
-        height=probe.height,
-        rotation=decoded.rotation,
-        codec=probe.codec,
-        pix_fmt=decoded.pixel_format,
-        is_vfr=probe.is_vfr,
-        duration_s=probe.duration,
-        feature_version=FEATURE_VERSION,
-        content_sha256=digest,
-    )
+    return {
+        "frames_total": decoded.frames_total,
+        "frames_sampled": len(decoded.indices),
+        "frames_ok": decoded.frames_ok,
+        "frames_corrupt": decoded.frames_corrupt,
+        "width": probe.width,
+        "height": probe.height,
+        "rotation": decoded.rotation,
+        "codec": probe.codec,
+        "pix_fmt": decoded.pixel_format,
+        "is_vfr": probe.is_vfr,
+        "duration_s": probe.duration,
+        "feature_version": FEATURE_VERSION,
+        "content_sha256": digest,
+    }

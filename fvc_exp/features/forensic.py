@@ -6,25 +6,13 @@ import numpy as np
 from fvc_exp._typing import Array, Array32, Frame
 from fvc_exp.features import blocks
 
-FRAME_NAMES = (
-    "blockiness_horizontal",
-    "blockiness_vertical",
-    "benford_divergence",
-    "ac_zero_share",
-    "dct_periodicity",
-    "residual_std",
-    "residual_kurtosis",
-    "local_noise_std",
-    "local_noise_range",
-    "local_sharpness_std",
-    "centre_noise_offset",
-)
+BLOCKINESS_NAMES = ("blockiness_horizontal", "blockiness_vertical")
+COMPRESSION_NAMES = ("benford_divergence", "ac_zero_share", "dct_periodicity")
+LOCAL_NAMES = ("local_noise_std", "local_noise_range", "local_sharpness_std", "centre_noise_offset")
+FRAME_NAMES = (*BLOCKINESS_NAMES, *COMPRESSION_NAMES, "residual_std", "residual_kurtosis", *LOCAL_NAMES)
 TEMPORAL_NAMES = (
-    "temporal_difference_mean",
-    "temporal_difference_cv",
-    "duplicate_share",
-    "temporal_difference_jitter",
-    "residual_correlation",
+    *("temporal_difference_mean", "temporal_difference_cv", "duplicate_share"),
+    *("temporal_difference_jitter", "residual_correlation"),
 )
 
 # The probabilities of the first digits 1 to 9 by Benford's law.
@@ -59,12 +47,10 @@ def blockiness_features(luma: Frame) -> dict[str, float]:
     1 without blocking. Wang, Sheikh, Bovik, ICIP 2002; Fan, de Queiroz, IEEE TIP 12(2), 2003.
     """
     if min(luma.shape) <= 8:
-        return {"blockiness_horizontal": np.nan, "blockiness_vertical": np.nan}
-    between_columns, between_rows = blocks.step_sums(luma[None])
-    return {
-        "blockiness_horizontal": float(blocks.step_ratio(*blocks.mean_steps(between_columns, luma.shape[0]))[0]),
-        "blockiness_vertical": float(blocks.step_ratio(*blocks.mean_steps(between_rows, luma.shape[1]))[0]),
-    }
+        return dict.fromkeys(BLOCKINESS_NAMES, np.nan)
+    # Steps between columns are summed over the height, those between rows over the width.
+    means = map(blocks.mean_steps, blocks.step_sums(luma[None]), luma.shape)
+    return {name: float(blocks.step_ratio(*mean)[0]) for name, mean in zip(BLOCKINESS_NAMES, means, strict=True)}
 
 
 def compression_features(luma: Frame) -> dict[str, float]:
@@ -78,7 +64,7 @@ def compression_features(luma: Frame) -> dict[str, float]:
     """
     height, width = (size // 8 * 8 for size in luma.shape)
     if not height or not width:
-        return dict.fromkeys(("benford_divergence", "ac_zero_share", "dct_periodicity"), np.nan)
+        return dict.fromkeys(COMPRESSION_NAMES, np.nan)
     # Half the basis gives multiples of 1/8, which must fall on the same side of a threshold whatever the rounding.
     spectrum = np.round(blocks.dct_coefficients(luma[:height, :width]), 3)
     low = np.abs(np.concatenate([spectrum[:, v, :, h].ravel() for v, h in ZIGZAG]))
@@ -145,16 +131,15 @@ def residual_features(luma: Frame) -> dict[str, float]:
 
 
 def _local(noise: Array32, laplacian: Array32) -> dict[str, float]:
-    names = ("local_noise_std", "local_noise_range", "local_sharpness_std", "centre_noise_offset")
     if min(noise.shape) < LOCAL_BLOCK:
-        return dict.fromkeys(names, np.nan)
+        return dict.fromkeys(LOCAL_NAMES, np.nan)
     levels = np.log(_block_rms(noise) + NOISE_FLOOR)
     sharpness = np.log(_block_rms(laplacian) + SHARPNESS_FLOOR)
     low, high = np.percentile(levels, [5, 95])
     rows, columns = levels.shape
     centre = levels[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
     values = (levels.std(), high - low, sharpness.std(), centre.mean() - levels.mean())
-    return {name: float(value) for name, value in zip(names, values, strict=True)}
+    return {name: float(value) for name, value in zip(LOCAL_NAMES, values, strict=True)}
 
 
 def _block_rms(values: Array32) -> Array:

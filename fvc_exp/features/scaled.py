@@ -1,7 +1,6 @@
 """The stage-2 pixel features of a frame or of its picture area, and those that stage 4 adds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from fvc_exp._typing import Array, Frame
 from fvc_exp.features import blocks, codec, filters
 from fvc_exp.features.strips import Frames, padded_strips, stack_frames, standard_deviation, tall_image, without_padding
+from fvc_exp.video.rewrite import Letterbox
 
 Columns = dict[str, Array]
 """Feature values by name, one per frame."""
@@ -17,14 +17,8 @@ Columns = dict[str, Array]
 BASE_NAMES = (*filters.NOISE_NAMES, *blocks.DCT_NAMES, *filters.BLUR_NAMES, *blocks.BLOCK_NAMES)
 STAGE2_NAMES = (*BASE_NAMES, *codec.NAMES)
 
-ADDED_NAMES = (
-    "edge_density",
-    "texture_uniformity",
-    "color_consistency_r",
-    "color_consistency_g",
-    "color_consistency_b",
-    "compression_artifacts",
-)
+COLOUR_NAMES = ("color_consistency_r", "color_consistency_g", "color_consistency_b")
+ADDED_NAMES = ("edge_density", "texture_uniformity", *COLOUR_NAMES, "compression_artifacts")
 FLAG_NAMES = ("is_upscaled", "is_downscaled")
 STAGE4_NAMES = (*STAGE2_NAMES, *ADDED_NAMES, *FLAG_NAMES)
 
@@ -33,19 +27,7 @@ CANNY_THRESHOLDS = (50, 150)  # of the L1 magnitude of the 3x3 Sobel gradient, i
 WINDOW = 5  # pixels per side
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """Where in its square frame the picture of a scaled video lies, in pixels, and which way scaling went."""
-
-    box_x: int
-    box_y: int
-    box_width: int
-    box_height: int
-    is_upscaled: bool
-    is_downscaled: bool
-
-
-def crop(image: Frame, box: Scaling | None, *, to_blocks: bool = False) -> Frame:
+def crop(image: Frame, box: Letterbox | None, *, to_blocks: bool = False) -> Frame:
     """The picture area of a frame; with ``to_blocks`` from the first coded 8x8 block that lies inside it."""
     if box is None:
         return image
@@ -58,7 +40,7 @@ def crop(image: Frame, box: Scaling | None, *, to_blocks: bool = False) -> Frame
     return image[top:bottom, left:right]
 
 
-def stage2_pixel_features(lumas: Sequence[Frame], box: Scaling | None = None) -> Columns:
+def stage2_pixel_features(lumas: Sequence[Frame], box: Letterbox | None = None) -> Columns:
     """The twelve pixel features of frames of one size: noise, block DCT, sharpness, blockiness. Luma 0 to 255.
 
     One number per frame; for definitions and units see ``filters`` and ``blocks``. With a ``box`` only the pixels
@@ -68,7 +50,7 @@ def stage2_pixel_features(lumas: Sequence[Frame], box: Scaling | None = None) ->
     return _base_features(pictures, blocks.border_and_inside(aligned), aligned)
 
 
-def stage4_pixel_features(lumas: Sequence[Frame], rgbs: Sequence[Frame], box: Scaling | None) -> Columns:
+def stage4_pixel_features(lumas: Sequence[Frame], rgbs: Sequence[Frame], box: Letterbox | None) -> Columns:
     """The eighteen pixel features of scaled frames of one size, without the letterbox bars; one number per frame.
 
     The twelve of stage 2, and:
@@ -128,7 +110,7 @@ def colour_deviation(rgbs: Sequence[Frame]) -> Array:
     return standard_deviation(mean, mean_square)
 
 
-def _cropped(lumas: Sequence[Frame], box: Scaling | None) -> tuple[Frames, Frames]:
+def _cropped(lumas: Sequence[Frame], box: Letterbox | None) -> tuple[Frames, Frames]:
     """The picture areas, and those from the first whole block on."""
     pictures = stack_frames([crop(luma, box) for luma in lumas])
     if box is None or (box.box_x % 8 == 0 and box.box_y % 8 == 0):
@@ -151,5 +133,5 @@ def _base_features(pictures: Frames, steps: tuple[Array, Array], aligned: Frames
         filters.noise_features(noise_sums, pixels)
         | blocks.dct_features(aligned)
         | filters.blur_features(laplacian_sums, gradient_sums, pixels)
-        | blocks.block_features(*steps)
+        | {"boundary_inconsistency": blocks.step_ratio(*steps)}
     )

@@ -8,7 +8,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -16,12 +16,23 @@ from typing import IO, Any, cast
 import polars as pl
 
 from fvc_exp.errors import DataError
-from fvc_exp.io import foreign
 
 EXTENSIONS = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
 NULL_WORDS = ("", "NA", "N/A", "nan", "NaN", "null", "None")  # in CSV; else one of them makes a whole column text
 _HEAD_LENGTH = 2**16  # bytes; they hold the first lines of a CSV
 _GZIP = b"\x1f\x8b"
+_AS_CSV = "save it as parquet or as CSV in UTF-8"
+_MAGIC = {
+    b"\xff\xfe": "is UTF-16 text; save it as CSV in UTF-8 (pandas: encoding='utf-8')",
+    b"\xfe\xff": "is UTF-16 text; save it as CSV in UTF-8 (pandas: encoding='utf-8')",
+    b"PK\x03\x04": f"is an Excel workbook or a zip archive; unpack it, or {_AS_CSV} (pandas: read_excel, then to_csv)",
+    b"\xd0\xcf\x11\xe0": f"is an Excel workbook; {_AS_CSV} (pandas: read_excel, then to_csv)",
+    b"FEA1": "is a feather file of version 1; write it again as version 2, parquet or CSV",
+    b"version https://git-lfs": "is a pointer of Git LFS and not the file; fetch it by: git lfs pull",
+    **{bytes((0x80, version)): f"is a Python pickle, which is not opened as it may start programs; {_AS_CSV} "
+       "(pandas: read_pickle, then to_parquet)" for version in range(2, 6)},
+}  # fmt: skip
+_OTHER_SEPARATORS = (b";", b"\t", b"|", b":", b"^", b"~", b" ")
 _SEPARATORS = (",", ";", "\t", "|")
 _DECIMAL_COMMA = re.compile(r'(^|;)\s*"?-?\d*,\d+"?\s*(;|$)', re.MULTILINE)
 
@@ -128,7 +139,8 @@ def _scan(source: Path, is_text: Callable[[str], bool] | None) -> pl.LazyFrame:
         parts = _parts(source)
         is_partitioned = any("=" in str(path.parent.relative_to(source)) for path in parts)
         return pl.scan_parquet(parts, glob=False, hive_partitioning=is_partitioned)
-    head = _head(source)
+    with _opened(source) as file:
+        head = file.read(_HEAD_LENGTH)
     if not head:
         raise DataError(f"{source}: the file is empty")
     if head.startswith(b"PAR1"):
@@ -137,13 +149,8 @@ def _scan(source: Path, is_text: Callable[[str], bool] | None) -> pl.LazyFrame:
         return pl.scan_ipc(source, glob=False, hive_partitioning=False)
     if head.startswith(b"\xff\xff\xff\xff"):
         return pl.read_ipc_stream(source).lazy()
-    foreign.refuse_foreign(source, head)
+    _refuse_foreign(source, head)
     return _scan_csv(source, head.decode(errors="replace"), is_text)
-
-
-def _head(source: Path) -> bytes:
-    with _opened(source) as file:
-        return file.read(_HEAD_LENGTH)
 
 
 def _opened(source: Path) -> IO[bytes]:
@@ -158,9 +165,65 @@ def _scan_csv(source: Path, head: str, is_text: Callable[[str], bool] | None) ->
     separator = max(_SEPARATORS, key=unquoted.count)  # the comma where there is none at all
     decimal_comma = separator == ";" and _DECIMAL_COMMA.search(rows) is not None
     with _opened(source) as lines:
-        foreign.refuse_broken_lines(source, lines, separator.encode())
+        _refuse_broken_lines(source, lines, separator.encode())
     options: dict[str, Any] = {"separator": separator, "decimal_comma": decimal_comma, "null_values": list(NULL_WORDS)}
     names = pl.scan_csv(source, infer_schema_length=0, glob=False, **options).collect_schema().names()
     texts = {name: pl.String for name in names if is_text and is_text(name)}
     # Read once: to know the types is to read every cell, and each later look at a column would do so again.
     return pl.scan_csv(source, infer_schema_length=None, glob=False, schema_overrides=texts, **options).collect().lazy()
+
+
+def _refuse_foreign(source: Path, head: bytes) -> None:
+    """Do nothing if a file may be CSV, as far as its first bytes tell; parquet and Arrow are told apart before.
+
+    Raises:
+        DataError: it is something else, named with what to do.
+    """
+    for magic, what in _MAGIC.items():
+        if head.startswith(magic):
+            raise DataError(f"{source}: {what}")
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(b"<"):
+        raise DataError(f"{source}: is a web page (HTML) or XML, often sent in place of a file; download it again")
+    if text.startswith((b"{", b"[")):
+        raise DataError(f"{source}: is JSON; {_AS_CSV} (pandas: read_json, then to_parquet)")
+    if b"\0" in head:
+        raise DataError(f"{source}: is neither parquet, Arrow IPC (feather) nor CSV in UTF-8")
+
+
+def _refuse_broken_lines(source: Path, lines: Iterable[bytes], separator: bytes) -> None:
+    """Do nothing if all rows of a CSV have as many fields as its header, of which there are several.
+
+    From the first line on that ends inside quotes nothing is counted.
+
+    Raises:
+        DataError: its columns are separated by something else, or a row has too few or too many fields.
+    """
+    filled = (line for line in lines if line.strip())
+    header = _unquoted(next(filled, b""))
+    if separator not in header:
+        _refuse_separator(source, header, next(filled, b""))
+        return
+    expected = header.count(separator)
+    for row, line in enumerate(filled, start=1):
+        if line.count(b'"') % 2:
+            return
+        if (found := (_unquoted(line) if b'"' in line else line).count(separator)) != expected:
+            raise DataError(
+                f"{source}: row {row} has {found + 1} field{'s' * (found > 0)}, but the header names {expected + 1}; "
+                f"a value that is not known still needs its separator {separator.decode()!r}"
+            )
+
+
+def _unquoted(line: bytes) -> bytes:
+    return re.sub(b'"[^"]*"', b"", line)
+
+
+def _refuse_separator(source: Path, header: bytes, first: bytes) -> None:
+    counts = {sign: header.strip().count(sign) for sign in _OTHER_SEPARATORS}
+    likely = [sign.decode() for sign, count in counts.items() if 0 < count == _unquoted(first).strip().count(sign)]
+    if likely:
+        raise DataError(
+            f"{source}: its columns are separated by {likely[0]!r}; save it with commas "
+            f"(pandas: read_csv(..., sep={likely[0]!r}), then to_csv)"
+        )

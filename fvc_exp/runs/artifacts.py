@@ -6,6 +6,7 @@ import platform
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,8 +20,7 @@ from fvc_exp._typing import Array
 from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.data import fvc
 from fvc_exp.data.columns import CLASSES
-from fvc_exp.evaluation.bootstrap import fold_dependence
-from fvc_exp.evaluation.claims import claim_json
+from fvc_exp.evaluation import bootstrap, claims
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.portable_model import Feature, PortableModel
@@ -49,13 +49,13 @@ def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> 
         files.write_atomic(path, partial(joblib.dump, named))
     files.write_json(folder.feature_names, result.dataset.feature_names)
     files.write_json(folder.portable_model, portable_model(result).to_json())
-    found = provenance(result.data.data_sha256, result.config.seed)
+    found = provenance(result.dataset.content_hash, result.config.seed)
     files.write_json(folder.provenance, {**found, "fitted_with": result.final.fitted_with})
 
 
 def portable_model(result: experiment.RunResult) -> PortableModel:
     """The final model of a run as plain numbers."""
-    final, data_sha256 = result.final, result.data.data_sha256
+    final, data_sha256 = result.final, result.dataset.content_hash
     fill = final.pipeline.named_steps["imputer"].statistics_
     columns = (fill, final.scaler.mean_, final.scaler.scale_, final.classifier.coef_[0], *result.data.ranges)
     rows = zip(result.dataset.feature_names, *(column.tolist() for column in columns), strict=True)
@@ -76,7 +76,7 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
     data = result.config.data
     is_corpus = data.videos is not None and fvc.folder_of_id_lists(Path(data.root) / data.videos)
     return {
-        "run_id": run_id(result.config, result.data.data_sha256),
+        "run_id": run_id(result.config, result.dataset.content_hash),
         "parameters": canonical(result.config),
         "cv": result.summary,
         "fold_dependence": _fold_dependence(result),
@@ -84,12 +84,12 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
         "selection": None,
         "test": result.test_scores,
         "floors": {"cv": result.floors, "test": result.test_floors},
-        "claim": claim_json(result.claim, result.certificate.verdict),
+        "claim": claims.claim_json(result.claim, result.certificate.verdict),
         "audit": {**result.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
         "calibration": {
             "method": result.config.calibration.name,
-            "cv": result.reliability.to_json(),
-            "test": result.test_reliability.to_json() if result.test_reliability else None,
+            "cv": asdict(result.reliability),
+            "test": asdict(result.test_reliability) if result.test_reliability else None,
         },
         "threshold": {
             "rule": result.config.threshold,
@@ -146,7 +146,7 @@ def _fold_dependence(result: experiment.RunResult) -> float:
     log_odds: dict[int, list[Array]] = {}
     for fold, model in zip(result.split.folds, result.fold_models, strict=True):
         log_odds.setdefault(fold.repeat, []).append(model.log_odds(rows))
-    return float(np.mean([fold_dependence(each) for each in log_odds.values()]))
+    return float(np.mean([bootstrap.fold_dependence(each) for each in log_odds.values()]))
 
 
 def _weights(model: pipeline.FittedModel) -> list[float]:

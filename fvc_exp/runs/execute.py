@@ -125,7 +125,7 @@ def same_rows(run: LoadedRun) -> SplitDataset:
         ArtifactError, DataError: as ``dataset_of``, or the data has changed since.
     """
     dataset, before = dataset_of(run), run.provenance["data_sha256"]
-    if (found := dataset.content_hash()) != before:
+    if (found := dataset.content_hash) != before:
         raise DataError(f"{run.config.data.root}: the data changed: sha256 was {before}, is {found}")
     return SplitDataset.of(run.config, dataset)
 
@@ -213,8 +213,8 @@ def verify(path: Path) -> Verification:
 def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
     fitted_with, before = read_points(run.provenance.get("fitted_with", ())), run.provenance["data_sha256"]
     data = SplitDataset.of(run.config, dataset).without_price().refitted(run.config, fitted_with)
-    if data.data_sha256 != before:
-        yield f"data: sha256 was {before}, is {data.data_sha256}"
+    if data.dataset.content_hash != before:
+        yield f"data: sha256 was {before}, is {data.dataset.content_hash}"
     with tempfile.TemporaryDirectory(prefix="fvc-verify-") as clean:
         again = LoadedRun(Path(clean))
         train_and_write(run.config, again.folder, data, show=False, plots=False)

@@ -58,10 +58,8 @@ class LoadedRun:
         """Whether all of these files are there, by their names in ``RunFolder``."""
         return all(getattr(self.folder, name).exists() for name in names)
 
-    @cached_property
-    def status(self) -> Mapping[str, Any]:
-        """How it ended: ``state``, ``started``, ``ended``, and for a failed run ``reason`` and ``message``."""
-        return _read_object(self.folder.status)
+    status = cached_property(lambda run: _read_object(run.folder.status))
+    """How it ended: ``state``, ``started``, ``ended``, and for a failed run ``reason`` and ``message``."""
 
     @property
     def is_finished(self) -> bool:
@@ -85,10 +83,8 @@ class LoadedRun:
         except (OSError, UnicodeDecodeError) as error:
             raise ArtifactError(f"{self.folder.config}: cannot be read: {error}") from error
 
-    @cached_property
-    def results(self) -> Mapping[str, Any]:
-        """Parameters, scores, floors, audit, flags: ``results.json``."""
-        return _read_object(self.folder.results)
+    results = cached_property(lambda run: _read_object(run.folder.results))
+    """Parameters, scores, floors, audit, flags: ``results.json``."""
 
     def require_results(self, *keys: str) -> Mapping[str, Any]:
         """``results``, which must hold these keys.
@@ -106,15 +102,11 @@ class LoadedRun:
         """How many configurations it was chosen from by its cross-validated score."""
         return int((self.results.get("selection") or {"of": 1})["of"])
 
-    @cached_property
-    def provenance(self) -> Mapping[str, Any]:
-        """Code, packages, machine and command: ``provenance.json``."""
-        return _read_object(self.folder.provenance)
+    provenance = cached_property(lambda run: _read_object(run.folder.provenance))
+    """Code, packages, machine and command: ``provenance.json``."""
 
-    @cached_property
-    def audit(self) -> Mapping[str, Any]:
-        """The leakage certificate: ``audit.json``."""
-        return _read_object(self.folder.audit)
+    audit = cached_property(lambda run: _read_object(run.folder.audit))
+    """The leakage certificate: ``audit.json``."""
 
     @cached_property
     def fold_records(self) -> Records:
@@ -129,20 +121,14 @@ class LoadedRun:
         """``fold_records`` as a table."""
         return _table(self.folder.metrics, lambda _: pl.DataFrame(self.fold_records, infer_schema_length=None))
 
-    @cached_property
-    def predictions(self) -> pl.DataFrame:
-        """One row per video and split it was scored in."""
-        return _table(self.folder.predictions, tables.read_run_table)
+    predictions = cached_property(lambda run: _table(run.folder.predictions, tables.read_run_table))
+    """One row per video and split it was scored in."""
 
-    @cached_property
-    def folds(self) -> pl.DataFrame:
-        """One row per video and fold that tested it."""
-        return _table(self.folder.folds, tables.read_run_table)
+    folds = cached_property(lambda run: _table(run.folder.folds, tables.read_run_table))
+    """One row per video and fold that tested it."""
 
-    @cached_property
-    def coefficients(self) -> pl.DataFrame:
-        """One row per feature, and the intercept."""
-        return _table(self.folder.coefficients, tables.read_run_table)
+    coefficients = cached_property(lambda run: _table(run.folder.coefficients, tables.read_run_table))
+    """One row per feature, and the intercept."""
 
     @cached_property
     def model(self) -> PortableModel:
@@ -202,13 +188,9 @@ def require_finished(path: Path) -> LoadedRun:
     if not run.has("status"):
         if run.has("config"):
             raise ArtifactError(f"{path}: the run is not finished: it holds no {run.folder.status.name} yet")
-        sweep = (path / "plan.json").exists()
-        what = (
-            "a sweep: name a run below its runs/, or read it with load_sweep"
-            if sweep
-            else "no run: it holds no status.json"
-        )
-        raise ArtifactError(f"{path}: is {what}")
+        if (path / "plan.json").exists():
+            raise ArtifactError(f"{path}: is a sweep: name a run below its runs/, or read it with load_sweep")
+        raise ArtifactError(f"{path}: is no run: it holds no {run.folder.status.name}")
     if (state := run.status.get("state")) is None:
         raise ArtifactError(f"{run.folder.status}: was not written by fvc-exp: it holds no state")
     if state != "done":

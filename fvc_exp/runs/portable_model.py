@@ -1,7 +1,7 @@
 """``model.json``: a fitted model as plain numbers, and its predictions, which need numpy alone."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from fvc_exp._typing import Array
 from fvc_exp.config.schema import Config
-from fvc_exp.data.columns import CLASSES
+from fvc_exp.data.columns import CLASSES, few
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.training.calibration import IsotonicMap
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 FORMAT = 1
-_MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -113,30 +112,19 @@ class PortableModel:
 
     def to_pipeline(self, config: Config) -> "Pipeline":
         """The model as scikit-learn's Pipeline, as if fitted with this configuration; without isotonic calibration."""
-        from fvc_exp.training.pipeline import build_pipeline
-        from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
+        from fvc_exp.training.pipeline import build_pipeline, fitted_classifier
 
         pipeline = build_pipeline(config)
-        imputer, scaler, classifier = (step for _, step in pipeline.steps)
+        pipeline.set_params(classifier=fitted_classifier(config, self._column("coefficient"), self.intercept))
+        imputer, scaler = pipeline.named_steps["imputer"], pipeline.named_steps["scaler"]
         imputer.fit([self._column("fill")])  # the median of one row is that row
         imputer.feature_names_in_ = np.array(self.names, dtype=object)
         scaler.mean_, scaler.scale_ = self._column("mean"), self._column("scale")
-        scaler.var_ = scaler.scale_**2
-        if isinstance(classifier, ProxNewtonLogisticRegression):
-            classifier = to_logistic_regression(classifier)
-            pipeline.set_params(classifier=classifier)
-        classifier.classes_ = np.arange(len(self.classes))
-        classifier.coef_, classifier.intercept_ = self._column("coefficient")[None, :], np.array([self.intercept])
-        scaler.n_features_in_ = classifier.n_features_in_ = len(self.features)
+        scaler.var_, scaler.n_features_in_ = scaler.scale_**2, len(self.features)
         return pipeline
 
     def _column(self, name: str) -> Array:
         return np.array([getattr(feature, name) for feature in self.features])
-
-
-def few(names: Sequence[str]) -> str:
-    """The first of these names, for a message."""
-    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
 
 
 def _feature(content: Mapping[str, Any]) -> Feature:

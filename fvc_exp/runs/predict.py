@@ -21,7 +21,6 @@ from fvc_exp.features.extract import FEATURE_VERSION
 from fvc_exp.runs import load, portable_model
 from fvc_exp.stages import table_store, tasks
 from fvc_exp.video import decode, worker_pool
-from fvc_exp.video.worker_pool import Failed
 
 
 @dataclass(frozen=True)
@@ -82,23 +81,23 @@ def _expand(videos: Sequence[str]) -> Iterator[Path]:
 
 def _measured(
     config: Config, files: Sequence[Path], on_progress: Progress | None
-) -> dict[Path, dict[str, float | None] | Failed]:
+) -> dict[Path, dict[str, float | None] | worker_pool.Failed]:
     """Prefixed features of each file, from worker processes."""
     tables = tuple(table.name for table in config.features.tables)
-    rows: dict[Path, dict[str, float | None] | Failed] = {}
+    rows: dict[Path, dict[str, float | None] | worker_pool.Failed] = {}
     jobs = []
     for file in files:
         source = table_store.find_source(Path("/"), str(file.absolute()))  # the user named it: any place will do
         if source.path is None:
-            rows[file] = source.failed or Failed("missing", "cannot be read")
+            rows[file] = source.failed or worker_pool.Failed("missing", "cannot be read")
         else:
             jobs.append(tasks.Task(str(file), source.path, tables, None))
     with tempfile.TemporaryDirectory(prefix="fvc-predict-") as scratch:
         function = partial(measure_video, config.video, Path(scratch))
         outcomes = worker_pool.run_in_workers(function, jobs, limits=config.video.limits, workers=config.video.workers)
         with closing(outcomes):
-            for outcome in outcomes:
-                rows[Path(outcome.item.key)] = outcome.result
+            for task, result in outcomes:
+                rows[Path(task.key)] = result
                 if on_progress:
                     on_progress(len(rows), len(files))
     return rows
@@ -120,7 +119,7 @@ def measure_video(video: VideoConfig, scratch: Path, task: tasks.Task) -> dict[s
         made = tasks.write_scaled(
             video.max_size, video.sampling, video.limits, destination, replace(task, payload=copy)
         )
-        of_copy = tasks.Task(task.key, scratch / copy, scaled, tasks.scaled_file(made[tasks.SCALED]))
+        of_copy = tasks.Task(task.key, scratch / copy, scaled, made[tasks.SCALED])
         rows |= tasks.measure(video.sampling, video.limits, of_copy)
         (scratch / copy).unlink()
     return {f"{Table[table].value}{name}": value for table, row in rows.items() for name, value in row.items()}
@@ -128,21 +127,19 @@ def measure_video(video: VideoConfig, scratch: Path, task: tasks.Task) -> dict[s
 
 def _judge(
     name: str,
-    row: Mapping[str, float | None] | Failed,
+    row: Mapping[str, float | None] | worker_pool.Failed,
     model: portable_model.PortableModel,
     general: Sequence[str],
 ) -> Prediction:
-    if isinstance(row, Failed):
+    if isinstance(row, worker_pool.Failed):
         return Prediction(name, error=row.message, error_class=row.error_class)
     x = model.row(row)
     probability = float(model.probability(x[None, :])[0])
     warnings = list(general)
     if outside := model.outside(x):
-        warnings.append(
-            f"{len(outside)} of {len(x)} features outside the training range: {portable_model.few(outside)}"
-        )
+        warnings.append(f"{len(outside)} of {len(x)} features outside the training range: {columns.few(outside)}")
     if missing := [feature for feature, value in zip(model.names, x, strict=True) if np.isnan(value)]:
-        warnings.append(f"{len(missing)} features filled with training medians: {portable_model.few(missing)}")
+        warnings.append(f"{len(missing)} features filled with training medians: {columns.few(missing)}")
     decision = model.classes[probability > model.threshold]
     return Prediction(name, probability, decision, tuple(warnings))
 

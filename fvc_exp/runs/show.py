@@ -92,9 +92,11 @@ def _conclusions(result: experiment.RunResult) -> Iterator[str]:
 
 
 def print_selection(console: Console, results: Mapping[str, Any]) -> None:
-    """What a run is worth that was chosen from several, the held-out score first; nothing for another run."""
+    """What a run is worth that was chosen from several, the held-out score first; and the price of a leak."""
     if found := results["selection"]:
         console.print(f"{found['sentence']} {results['claim']['sentence']}", markup=False, soft_wrap=True)
+    if results["price"]:
+        console.print(f"price of a leak: {results['price']['sentence']}", markup=False, soft_wrap=True)
 
 
 def _metric_table(result: experiment.RunResult, after_underscore: str) -> Table:

@@ -12,15 +12,12 @@ from rich.console import Console
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
-from fvc_exp.data import manifest, roles
-from fvc_exp.data.columns import KEY
-from fvc_exp.data.dataset import load_dataset, unmeasured
-from fvc_exp.data.split_advice import split_or_advise
+from fvc_exp.data import dataset, manifest, roles, splits
+from fvc_exp.data.columns import KEY, few
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
-from fvc_exp.stages import copies, features, runner, tasks
-from fvc_exp.stages.table_store import fingerprint
+from fvc_exp.stages import runner, steps, table_store, tasks
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +69,7 @@ def with_place(config: Config, show: ShowProgress) -> Config:
 def _make_place(outputs: Path, root: Path, videos: pl.DataFrame) -> Path:
     """The folder for these videos; a new one begins with the features of the folder's earlier list of videos."""
     parent = outputs / "data" / tasks.file_stem(str(root.resolve()))
-    place = parent / fingerprint(videos=videos.write_csv())
+    place = parent / table_store.fingerprint(videos=videos.write_csv())
     if not place.is_dir():
         earlier = max(parent.glob("*/"), key=lambda path: path.stat().st_mtime_ns, default=None)
         known = earlier.glob("features_*.parquet") if earlier else ()
@@ -90,30 +87,29 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
     """
     with show(stage.name) as on_progress:
         data = config.data
-        options = runner.Options(data.shard, data.num_shards, config.video.retry_failed, on_progress, _made(config))
+        places = Path(data.root), _made(config)
+        options = runner.Options(*places, config.video, data.shard, data.num_shards, on_progress)
         found = _STAGES[stage](config, options)
     return {summary.table.name: summary for summary in found}
 
 
 def _augment(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    videos, root = _inputs(config), Path(config.data.root)
-    return [copies.run_augment(videos, root=root, video=config.video, seed=config.seed, options=options)]
+    return [steps.run_augment(_inputs(config), config.seed, options)]
 
 
 def _features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-    root = Path(config.data.root)
-    return features.run_features(_videos(config), chosen, root=root, video=config.video, options=options).values()
+    return steps.run_features(_videos(config), chosen, options).values()
 
 
 def _scale(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    return [copies.run_scale(_videos(config), root=Path(config.data.root), video=config.video, options=options)]
+    return [steps.run_scale(_videos(config), options)]
 
 
 def _scaled_features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
     chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
-    root, scaled = Path(config.data.root), _read(_made(config) / f"{tasks.SCALED}.parquet", "stage=scale writes it")
-    return features.run_scaled_features(scaled, chosen, root=root, video=config.video, options=options).values()
+    scaled = _read(options.made / f"{tasks.SCALED}.parquet", "stage=scale writes it")
+    return steps.run_scaled_features(scaled, chosen, options).values()
 
 
 # The stages before training, in their order.
@@ -142,13 +138,13 @@ def require_split(config: Config) -> None:
     for scaled in (False, True):
         _tables(config, scaled=scaled)  # each has a place
     if config.stage is not Stage.all:
-        labels = load_dataset(replace(config.data, columns=[]), FeaturesConfig("labels", []))
+        labels = dataset.load_dataset(replace(config.data, columns=[]), FeaturesConfig("labels", []))
     elif config.cv.scheme in (Scheme.grouped, Scheme.leave_platform_out):
         # What it trains on is not there yet, but has the same groups.
-        labels = unmeasured(_inputs(config), Path(config.data.root, str(config.data.videos)))
+        labels = dataset.unmeasured(_inputs(config), Path(config.data.root, str(config.data.videos)))
     else:
         return
-    split_or_advise(labels, config)
+    splits.split_or_advise(labels, config)
 
 
 def require_measured(summaries: Mapping[str, runner.StageSummary], allowed: float) -> None:
@@ -168,8 +164,8 @@ def require_measured(summaries: Mapping[str, runner.StageSummary], allowed: floa
             f", or leave them out: data.max_unmatched={math.ceil(100 * n_failed / n) / 100:g}" if n_failed < n else ""
         )
         raise DataError(
-            f"{each.table}: {n_failed} of {n} videos could not be measured: {', '.join(named[:_MOST_NAMED])}"
-            f"{', ...' * (len(named) > _MOST_NAMED)}; mend or remove them{leave}"
+            f"{each.table}: {n_failed} of {n} videos could not be measured: {few(named, _MOST_NAMED)}; "
+            f"mend or remove them{leave}"
         )
 
 

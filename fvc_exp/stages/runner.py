@@ -22,17 +22,18 @@ _HANG = WorkerFailure.timeout.value
 
 @dataclass(frozen=True)
 class Options:
-    """How much of a stage to run: every ``num_shards``-th video from ``shard`` on, failed ones again if wanted.
+    """Where and how a stage works, and on how much: every ``num_shards``-th video from ``shard`` on.
 
-    ``on_progress`` is called with the videos that have their rows and with all that are to get one. ``made`` is the
-    folder of what is made from the videos, if it is not that of the videos.
+    The videos lie below ``root``, what is made from them below ``made``. ``on_progress`` is called with the videos that
+    have their rows and with all that are to get one.
     """
 
+    root: Path
+    made: Path
+    video: VideoConfig
     shard: int = 0
     num_shards: int = 1
-    retry_failed: bool = False
     on_progress: Progress | None = None
-    made: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -80,28 +81,22 @@ def run_units(
     units: Sequence[Unit],
     carried: pl.DataFrame,
     function: Callable[[Task], Rows],
-    *,
-    root: Path,
-    video: VideoConfig,
-    options: Options | None = None,
+    options: Options,
 ) -> dict[str, StageSummary]:
     """Give every unit of this shard its row in every store, and merge the stores that are complete then.
 
-    Files are below ``root``, or below ``made`` of the options if our stages made them.
-
     ``function`` runs in the workers. ``carried`` has the key and the input columns that the merged tables repeat.
     """
-    options = options or Options()
     with ExitStack() as stack:
         for store in stores.values():
             stack.enter_context(store)
-        plan = _plan(stores, units, root, options)
+        plan = _plan(stores, units, options)
         pending = {name: {task.key for task in plan.tasks if name in task.tables} for name in stores}
         for unit, row, names in plan.known:
             for name in names:
                 pending[name].add(unit.key)
                 stores[name].add(unit.key, plan.sources[unit.key], row)
-        _work(stores, plan, function, video, options)
+        _work(stores, plan, function, options)
         for store in stores.values():
             store.flush()
         current = states(plan.sources)
@@ -126,16 +121,16 @@ def earlier_failure(row: Mapping[str, Any]) -> Failed | None:
     return Failed(str(error_class), str(row.get("error"))) if error_class is not None else None
 
 
-def _plan(stores: Mapping[str, TableStore], units: Sequence[Unit], root: Path, options: Options) -> _Plan:
+def _plan(stores: Mapping[str, TableStore], units: Sequence[Unit], options: Options) -> _Plan:
     ordered = sorted(units, key=lambda unit: unit.key)
-    looked_at = {name: find_source(root, name, options.made) for name in {unit.file for unit in ordered}}
+    looked_at = {name: find_source(options.root, name, options.made) for name in {unit.file for unit in ordered}}
     plan = _Plan({unit.key: looked_at[unit.file] for unit in ordered}, ordered[options.shard :: options.num_shards])
     current = states(plan.sources)
     kept = {}
     for name, store in stores.items():
         rows = store.finished(current)
         # A hang may be the fault of the machine.
-        failures = pl.col("error_class").is_not_null() if options.retry_failed else pl.col("error_class") == _HANG
+        failures = pl.col("error_class").is_not_null() if options.video.retry_failed else pl.col("error_class") == _HANG
         kept[name] = set(rows[KEY]) - set(rows.filter(failures)[KEY])
     for unit in plan.shard:
         missing = tuple(name for name in stores if unit.key not in kept[name])
@@ -149,20 +144,13 @@ def _plan(stores: Mapping[str, TableStore], units: Sequence[Unit], root: Path, o
     return plan
 
 
-def _work(
-    stores: Mapping[str, TableStore],
-    plan: _Plan,
-    function: Callable[[Task], Rows],
-    video: VideoConfig,
-    options: Options,
-) -> None:
-    total = len(plan.shard)
+def _work(stores: Mapping[str, TableStore], plan: _Plan, function: Callable[[Task], Rows], options: Options) -> None:
+    video, total = options.video, len(plan.shard)
     finished = total - len(plan.tasks)
     report = options.on_progress or (lambda _done, _total: None)
     report(finished, total)
     with closing(run_in_workers(function, plan.tasks, limits=video.limits, workers=video.workers)) as outcomes:
-        for done, outcome in enumerate(outcomes, start=finished + 1):
-            task, result = outcome.item, outcome.result
+        for done, (task, result) in enumerate(outcomes, start=finished + 1):
             for name in task.tables:
                 row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
                 stores[name].add(task.key, plan.sources[task.key], row)

@@ -14,7 +14,8 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ import polars as pl
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import DataError
-from fvc_exp.io.tables import collect, scan_table
+from fvc_exp.io import tables
 from fvc_exp.video import container, worker_pool
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
@@ -165,7 +166,7 @@ class TableStore:
         if len(rows) < len(current):
             return False
         merged = carried.join(rows, on=KEY, how="left").sort(KEY)
-        if not self.path.is_file() or not collect(*scan_table(self.path)).equals(merged):
+        if not self.path.is_file() or not tables.collect(*tables.scan_table(self.path)).equals(merged):
             self._write(merged, self.path)
         for part in parts:
             part.unlink(missing_ok=True)
@@ -173,28 +174,23 @@ class TableStore:
 
     def _stored(self) -> tuple[pl.DataFrame, list[Path]]:
         """All rows of these settings on disk, the latest last, and the parts that some of them come from."""
-        parts = sorted(self.parts.glob("*.parquet"))
-        found = list(self._read_parts(parts))
-        table = [self._read_table()] if self.path.is_file() else []
-        empty = pl.DataFrame(schema=self.schema)
-        return pl.concat([empty, *table, *found]), parts
-
-    def _read_parts(self, parts: list[Path]) -> Iterator[pl.DataFrame]:
+        parts, found = sorted(self.parts.glob("*.parquet")), []
         for path in parts:
-            try:
-                part = pl.read_parquet(path, glob=False, hive_partitioning=False)
-            except FileNotFoundError:  # merged by another process: its rows are in the table, which is read next
-                continue
-            yield self._of_these_settings(part)
+            with suppress(
+                FileNotFoundError
+            ):  # merged by another process: its rows are in the table, which is read next
+                found.append(self._of_these_settings(tables.read_run_table(path)))
+        table = [self._read_table()] if self.path.is_file() else []
+        return pl.concat([pl.DataFrame(schema=self.schema), *table, *found]), parts
 
     def _read_table(self) -> pl.DataFrame:
-        frame, source = scan_table(self.path)
+        frame, source = tables.scan_table(self.path)
         if missing := [name for name in SETTINGS_COLUMNS if name not in frame.collect_schema()]:
             raise DataError(
                 f"{source}: was not written by this stage (column {missing[0]!r} is missing) and would be overwritten; "
                 "move it away or choose another path"
             )
-        return self._of_these_settings(collect(frame, source))
+        return self._of_these_settings(tables.collect(frame, source))
 
     def _of_these_settings(self, frame: pl.DataFrame) -> pl.DataFrame:
         good, bad = pl.lit(self.settings), pl.lit(self.failure_settings)

@@ -10,14 +10,14 @@ from typing import Any
 
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import codec, extract
-from fvc_exp.features.scaled import Scaling
-from fvc_exp.video import perturb, rewrite
+from fvc_exp.video import decode, perturb, rewrite
 
 _LONGEST_STEM = 60
 
 SCALED_TABLES = (Table.stage4, Table.original_stage4)  # features of scaled videos
+FRAME_COUNTS = ("frames_total", "frames_ok", "frames_corrupt")
 AUGMENTED, SCALED = "augmented", "scaled_metadata"
-SCALING = tuple(field.name for field in fields(Scaling))
+SCALING = tuple(field.name for field in fields(rewrite.Letterbox))
 SOURCE_CODEC = tuple(f"source_{name}" for name in codec.NAMES)
 
 
@@ -35,19 +35,6 @@ class Task:
     path: Path
     tables: tuple[str, ...]
     payload: Any
-
-
-@dataclass(frozen=True)
-class ScaledFile:
-    """How a scaled video was made, and the codec cues of its source by column name."""
-
-    scaling: Scaling
-    source_codec: Mapping[str, float | None]
-
-
-def scaled_file(row: Mapping[str, Any]) -> ScaledFile:
-    """What measuring a scaled file needs to know of it, from its row of ``scaled_metadata``."""
-    return ScaledFile(Scaling(**{name: row[name] for name in SCALING}), {name: row[name] for name in SOURCE_CODEC})
 
 
 @dataclass(frozen=True)
@@ -71,30 +58,31 @@ class Destination:
 def measure(sampling: SamplingConfig, limits: LimitsConfig, task: Task) -> dict[str, dict[str, Any]]:
     """The features and provenance of a video for each table.
 
-    Of a scaled file (payload ``ScaledFile``) the codec cues are those of its source: bit rate and frame rate of the
-    copy are what this project's own encoder made of it. The ``original_stage4`` table keeps the copy's, as the original
-    has it.
+    Of a scaled file (the payload is its row of ``scaled_metadata``) the codec cues are those of its source: bit rate
+    and frame rate of the copy are what this project's own encoder made of it. The ``original_stage4`` table keeps the
+    copy's, as the original has it.
     """
     tables = [Table[name] for name in task.tables]
-    scaled: ScaledFile | None = task.payload
-    extraction = extract.extract(task.path, tables, sampling, limits, scaling=scaled.scaling if scaled else None)
+    made: Mapping[str, Any] | None = task.payload
+    scaling = rewrite.Letterbox(**{name: made[name] for name in SCALING}) if made else None
+    extraction = extract.extract(task.path, tables, sampling, limits, scaling=scaling)
     rows: dict[str, dict[str, Any]] = {}
     for table in tables:
         features: dict[str, float | None] = dict(extraction.features[table])
-        if scaled and table is Table.stage4:
-            features |= {name: scaled.source_codec[f"source_{name}"] for name in codec.NAMES}
-        rows[table.name] = _without_nan(features) | asdict(extraction.provenance)
+        if made and table is Table.stage4:
+            features |= {name: made[f"source_{name}"] for name in codec.NAMES}
+        rows[table.name] = _without_nan(features) | extraction.provenance
     return rows
 
 
 def write_augmented(seed: int, limits: LimitsConfig, destination: Destination, task: Task) -> dict[str, dict[str, Any]]:
     """Write one augmentation; the payload is (path of the original, number of the augmentation)."""
     original, index = task.payload
-    operations, rewritten = perturb.augment(
+    operations, read = perturb.augment(
         task.path, destination.unfinished(task.key), seed=seed, video_path=original, index=index, limits=limits
     )
     size = destination.finish(task.key)
-    return {AUGMENTED: {"operations": perturb.describe(operations), "output_size": size} | _frame_counts(rewritten)}
+    return {AUGMENTED: {"operations": perturb.describe(operations), "output_size": size} | _frame_counts(read)}
 
 
 def write_scaled(
@@ -102,26 +90,19 @@ def write_scaled(
 ) -> dict[str, dict[str, Any]]:
     """Write the letterboxed copy of a video; the payload is its path."""
     name: str = task.payload
-    box, rewritten = rewrite.scale(task.path, destination.unfinished(name), size, sampling, limits)
-    cues = codec.codec_features(rewritten.probe, rewritten.probe.width * rewritten.probe.height)
+    box, read = rewrite.scale(task.path, destination.unfinished(name), size, sampling, limits)
+    cues = codec.codec_features(read.probe, read.probe.width * read.probe.height)
     row = asdict(box) | {
         "scaled_path": name,
         "is_upscaled": box.is_upscaled,
         "is_downscaled": box.is_downscaled,
         "output_size": destination.finish(name),
     }
-    return {
-        SCALED: row | _without_nan({f"source_{cue}": value for cue, value in cues.items()}) | _frame_counts(rewritten)
-    }
+    return {SCALED: row | _without_nan({f"source_{cue}": value for cue, value in cues.items()}) | _frame_counts(read)}
 
 
-def _frame_counts(rewritten: rewrite.Rewritten) -> dict[str, int]:
-    decoded = rewritten.decoded
-    return {
-        "frames_total": decoded.frames_total,
-        "frames_ok": decoded.frames_ok,
-        "frames_corrupt": decoded.frames_corrupt,
-    }
+def _frame_counts(read: decode.SampledFrames) -> dict[str, int]:
+    return {name: getattr(read.decoded, name) for name in FRAME_COUNTS}
 
 
 def _without_nan(values: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -98,7 +98,8 @@ def try_claim(folder: MemberFolder, job: str) -> Claim | None:
     try:
         folder.attempts.mkdir(parents=True, exist_ok=True)
         before = latest_claim(folder)
-        if before and not _has_ended(folder, before) and before.is_alive(_file_clock(folder.attempts)):
+        ended = (read_status(folder.status) or {}).get("attempt")
+        if before and before.number != ended and before.is_alive(_file_clock(folder.attempts)):
             return None
         number = before.number + 1 if before else 1
         path = folder.attempts / f"{number}{_SUFFIX}"
@@ -128,11 +129,6 @@ def heartbeat(claim: Claim) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-
-
-def _has_ended(folder: MemberFolder, claim: Claim) -> bool:
-    status = read_status(folder.status)
-    return status is not None and status.get("attempt") == claim.number
 
 
 def _file_clock(folder: Path) -> float:

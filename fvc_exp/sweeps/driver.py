@@ -5,11 +5,11 @@ from typing import Any
 
 from fvc_exp.config import schema
 from fvc_exp.errors import ConfigError, FvcError
+from fvc_exp.evaluation.claims import Selection
 from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.io import files, run_folder
 from fvc_exp.io.console import make_console
 from fvc_exp.runs.load import LoadedRun
-from fvc_exp.runs.selection import Selection
 from fvc_exp.sweeps import folder, launchers, results, schedulers, show
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States, Watch, wait
 
@@ -55,7 +55,7 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
     console = make_console()
     table = results.collect_results(sweep, states)
     ranked = results.rank(table)
-    results.write_csv(sweep, ranked)
+    files.write_atomic(sweep.leaderboard, ranked.write_csv)
     show.print_leaderboard(console, plan, states, table)
     if len(ranked):
         found = results.ties(sweep, ranked)
@@ -67,8 +67,6 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
         best = LoadedRun(sweep.best).results
         console.print(_best_line(sweep, plan, best), soft_wrap=True, markup=False)
         print_selection(console, best)
-        if best["price"]:
-            console.print(f"price of a leak: {best['price']['sentence']}", soft_wrap=True)
     console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
 
 

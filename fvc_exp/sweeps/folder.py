@@ -1,8 +1,7 @@
 """A sweep's folder and its plan: which configurations it has, and what became of the others that were asked for."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -142,8 +141,8 @@ _hints = cache(get_type_hints)
 
 def _decode(kind: Any, value: Any) -> Any:
     """A value of ``plan.json`` as the type that it had: dataclasses and enums again; nothing in it is interpreted."""
-    if is_dataclass(kind):
-        return _decode_dataclass(kind, value)
+    if isinstance(kind, type) and is_dataclass(kind):
+        return kind(**{name: _decode(hint, value[name]) for name, hint in _hints(kind).items()})
     if value is None:
         return None
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -152,11 +151,6 @@ def _decode(kind: Any, value: Any) -> Any:
         return [_decode(get_args(kind)[0], item) for item in value]
     optional = [each for each in get_args(kind) if each is not type(None)]
     return _decode(optional[0], value) if len(optional) == 1 else value
-
-
-def _decode_dataclass(kind: Any, content: Mapping[str, Any]) -> Any:
-    hints = _hints(kind)
-    return kind(**{field.name: _decode(hints[field.name], content[field.name]) for field in fields(kind)})
 
 
 def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str, Any] | None:

@@ -161,7 +161,7 @@ class SweepCache:
 
         source = repr((config.data, config.features))
         rows = _once(self._datasets, source, lambda: dataset.load_dataset(config.data, config.features))
-        if planned_sha256 not in (None, found := rows.content_hash()):
+        if planned_sha256 not in (None, found := rows.content_hash):
             raise DataError(
                 f"{config.data.root}: the data changed after the sweep was planned (sha256 {found[:12]}, "
                 f"planned {planned_sha256[:12]}); give the command again for a sweep of the new data"

@@ -115,7 +115,9 @@ class Grid:
             HydraException: an unknown option or key, or a value of the wrong type.
         """
         overrides = [self._parse(text) for text in point]
-        values = [override for override in overrides if self._is_value(override)]
+        values = [
+            override for override in overrides if override.package is None and not self._is_group(override.key_or_group)
+        ]
         if any(override.type is not OverrideType.CHANGE for override in overrides):
             return self._compose_by_hydra(point)
         groups = tuple(text for text, override in zip(point, overrides, strict=True) if override not in values)
@@ -138,9 +140,6 @@ class Grid:
     def _parse_one(self, text: str) -> Override:
         (override,) = self._parser.parse_overrides([text])
         return override
-
-    def _is_value(self, override: Override) -> bool:
-        return override.package is None and not self._is_group(override.key_or_group)
 
 
 def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:

@@ -73,7 +73,7 @@ class TrainingData:
     def _read(self, config: schema.Config) -> Prepared:
         dataset = load_dataset(config.data, config.features)
         self.values = max(self.values, dataset.X.size)
-        return config.data, dataset.content_hash()
+        return config.data, dataset.content_hash
 
     def _read_if_made(self, config: schema.Config) -> Prepared:
         from fvc_exp.demo.corpus import corpus_folder

@@ -160,11 +160,6 @@ def floors(ranked: pl.DataFrame) -> dict[str, dict[str, float]]:
     return {rule: {metric: ranked[f"floor_{rule}_{metric}"][0] for metric in ("auc", "f1")} for rule in rules}
 
 
-def write_csv(sweep: SweepFolder, ranked: pl.DataFrame) -> None:
-    """Write the ranking as ``leaderboard.csv``."""
-    files.write_atomic(sweep.leaderboard, ranked.write_csv)
-
-
 def ties(sweep: SweepFolder, ranked: pl.DataFrame) -> TieSummary | str:
     """Which runs tie with the best one, or why that cannot be tested."""
     from fvc_exp.runs.compare.scored_run import compare_runs, read_scored_run

@@ -24,9 +24,9 @@ from fvc_exp.sweeps.claims import process_start
 from fvc_exp.sweeps.folder import SweepFolder
 
 _SECONDS = 30.0
-_PENDING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
-_RUNNING = {"RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED"}
-
+_PENDING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
+_RUNNING = ("RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED")
+_ACTIVITY = dict.fromkeys(_PENDING, "pending") | dict.fromkeys(_RUNNING, "running")
 _ENDS = {
     "TIMEOUT": "time limit",
     "DEADLINE": "deadline",
@@ -74,8 +74,7 @@ class SlurmQueue:
         if done.returncode and "Invalid job id" not in done.stderr:  # the answer where the only job is forgotten
             raise SchedulerError(f"squeue failed: {_last_line(done.stderr)}")
         states = dict(line.strip().split("|") for line in done.stdout.splitlines() if "|" in line)
-        named = {job: _activity(states[job]) for job in jobs if job in states}
-        return {job: activity for job, activity in named.items() if activity}
+        return {job: _ACTIVITY[states[job]] for job in jobs if states.get(job) in _ACTIVITY}
 
     def end_of(self, job: str, *, had_started: bool) -> str:
         """Why a job ended, as far as SLURM still knows."""
@@ -135,12 +134,6 @@ def run_client(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise SchedulerError(f"{command[0]} did not answer within {_SECONDS:.0f} s") from error
-
-
-def _activity(state: str) -> str | None:
-    if state in _PENDING:
-        return "pending"
-    return "running" if state in _RUNNING else None
 
 
 def _record(job: str) -> tuple[str, str]:

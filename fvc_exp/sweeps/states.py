@@ -11,7 +11,7 @@ from typing import Any
 
 from fvc_exp.io import files, run_folder
 from fvc_exp.sweeps import claims, schedulers
-from fvc_exp.sweeps.folder import Member, MemberFolder, Plan, SweepFolder, finished, read_status
+from fvc_exp.sweeps.folder import Member, Plan, SweepFolder, finished, read_status
 from fvc_exp.sweeps.job import TimeLimitError
 from fvc_exp.sweeps.schedulers import Cluster, Job, SchedulerError
 
@@ -69,46 +69,6 @@ Answers = dict[Cluster, Mapping[str, str] | SchedulerError]
 States = Sequence[MemberState]
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What the files of a member and the queue of its newest job tell.
-
-    ``status`` is that of the newest attempt, ``lost`` what was noted about the newest job; each is empty if there is
-    none. ``ended``: the newest attempt has ended, and no job was submitted after that. ``begun``: the newest attempt is
-    of the newest job. ``queued`` is the job's state in its queue; ``unanswered`` why the queue did not answer.
-    """
-
-    claim: claims.Claim | None
-    job: Job | None
-    status: Mapping[str, Any]
-    lost: Mapping[str, Any]
-    finished: bool
-    ended: bool
-    begun: bool
-    queued: str
-    unanswered: str
-
-
-def first_match(seen: Evidence) -> tuple[State, str]:
-    """State and reason by the first condition that holds; the scheduler is asked later for that of a lost job."""
-    failure = seen.status.get("reason") or seen.status.get("state")
-    alive = seen.unanswered and seen.begun and seen.claim and seen.claim.is_alive(time.time())
-    rows: tuple[tuple[object, State, object], ...] = (
-        (seen.finished, State.done, ""),
-        (seen.ended and seen.status["state"] == "done", State.failed, "finished without metrics"),
-        (seen.ended and failure == TimeLimitError.__name__, State.failed, "time limit"),
-        (seen.ended, State.failed, failure),
-        (seen.job is None, State.waiting, ""),
-        (seen.lost, State.lost, seen.lost.get("reason")),
-        (alive, State.running, seen.unanswered),
-        (seen.unanswered, State.pending, seen.unanswered),
-        (seen.queued == "running" and seen.begun, State.running, ""),
-        (seen.queued, State.pending, ""),
-        (True, State.lost, ""),
-    )
-    return next((state, str(reason)) for holds, state, reason in rows if holds)
-
-
 def open_sweep(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
     """The folder of a sweep, its plan, and the state of every member now.
 
@@ -138,45 +98,51 @@ def _ask_queues(jobs: Collection[Job]) -> Answers:
 
 
 def _state_of(sweep: SweepFolder, member: Member, job: Job | None, answers: Answers) -> MemberState:
-    seen = _gather(sweep.member(member.run_id), member, job, answers)
-    state, reason = first_match(seen)
-    record = seen.status if seen.finished or seen.ended else seen.lost
+    """By the files of the member first, then by the queue of its newest job."""
+    folder = sweep.member(member.run_id)
+    claim, own_id = claims.latest_claim(folder), job.own_id if job else None
+    status, noted = read_status(folder.status) or {}, read_status(folder.lost) or {}
+    if claim and status.get("attempt", 0) != claim.number:
+        status = {}  # of an earlier attempt
+    state, reason, record = State.waiting, "", dict[str, Any]()
+    if status and finished(folder, member, own_id) is not None:
+        state, record = State.done, status
+    elif status and own_id in (None, status.get("job")):  # no job was submitted after that
+        state, reason, record = State.failed, _failure(status), status
+    elif job and noted.get("job") == job.id:
+        state, reason, record = State.lost, str(noted.get("reason")), noted
+    elif job:
+        state, reason = _in_queue(job, claim, answers[job.cluster])
     message = str(record.get("message", ""))
-    if state is State.lost and not record and job:
-        reason = schedulers.QUEUES[job.cluster].end_of(job.id, had_started=seen.begun)
-        message = _last_line_of(job.log)
     return MemberState(
         member=member,
         state=state,
         reason=reason,
-        message=message,
-        attempt=seen.claim.number if seen.claim else 0,
-        host=seen.claim.owner.host if seen.claim and seen.claim.owner else None,
+        message=_last_line_of(job.log) if state is State.lost and job and not record else message,
+        attempt=claim.number if claim else 0,
+        host=claim.owner.host if claim and claim.owner else None,
         job=job.id if job else None,
         log=job.log if job else None,
         status=record or None,
     )
 
 
-def _gather(folder: MemberFolder, member: Member, job: Job | None, answers: Answers) -> Evidence:
-    claim = claims.latest_claim(folder)
-    owner, own_id = claim.owner if claim else None, job.own_id if job else None
-    status, lost = read_status(folder.status) or {}, read_status(folder.lost) or {}
-    if claim and status.get("attempt", 0) != claim.number:
-        status = {}  # of an earlier attempt
-    answer = answers[job.cluster] if job else {}
-    in_queue, unanswered = ({}, str(answer)) if isinstance(answer, SchedulerError) else (answer, "")
-    return Evidence(
-        claim=claim,
-        job=job,
-        status=status,
-        lost=lost if job and lost.get("job") == job.id else {},
-        finished=bool(status) and finished(folder, member, own_id) is not None,
-        ended=bool(status) and own_id in (None, status.get("job")),
-        begun=owner is not None and owner.job == own_id,
-        queued=in_queue.get(job.id, "") if job else "",
-        unanswered=unanswered,
-    )
+def _failure(status: Mapping[str, Any]) -> str:
+    if status["state"] == "done":
+        return "finished without metrics"
+    reason = str(status.get("reason") or status["state"])
+    return "time limit" if reason == TimeLimitError.__name__ else reason
+
+
+def _in_queue(job: Job, claim: claims.Claim | None, answer: Mapping[str, str] | SchedulerError) -> tuple[State, str]:
+    """State and reason of a job that left no status."""
+    has_begun = claim is not None and claim.owner is not None and claim.owner.job == job.own_id
+    if isinstance(answer, SchedulerError):
+        is_alive = has_begun and claim is not None and claim.is_alive(time.time())
+        return State.running if is_alive else State.pending, str(answer)
+    if job.id in answer:
+        return State.running if has_begun and answer[job.id] == "running" else State.pending, ""
+    return State.lost, schedulers.QUEUES[job.cluster].end_of(job.id, had_started=has_begun)
 
 
 def _last_line_of(log: Path) -> str:
@@ -208,7 +174,8 @@ class Watch:
             schedulers.NoSchedulerError: there are jobs that this machine cannot ask about.
         """
         jobs = schedulers.latest_jobs(schedulers.read_submissions(self._sweep))
-        open_members = [member for member in self._plan.members if not self._is_done(member.run_id)]
+        done = {run_id for run_id, found in self._states.items() if found.state is State.done}
+        open_members = [member for member in self._plan.members if member.run_id not in done]
         answers = self._ask({jobs[member.run_id] for member in open_members if member.run_id in jobs})
         for member in open_members:
             self._refresh(member.run_id)
@@ -232,9 +199,6 @@ class Watch:
         if time.monotonic() - self._asked_at > ASK_SECONDS or not jobs <= self._asked:
             self._answers, self._asked, self._asked_at = _ask_queues(jobs), jobs, time.monotonic()
         return self._answers
-
-    def _is_done(self, run_id: str) -> bool:
-        return run_id in self._states and self._states[run_id].state is State.done
 
     def _refresh(self, run_id: str) -> None:
         """Make a network file system drop its cached listing of a folder whose job is gone."""

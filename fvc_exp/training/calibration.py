@@ -13,14 +13,6 @@ from fvc_exp.evaluation.metrics import THRESHOLD
 
 
 @dataclass(frozen=True)
-class PlattScaling:
-    """New log odds = ``slope`` x log odds + ``intercept``; a slope of 0 gives all rows the same probability."""
-
-    slope: float
-    intercept: float
-
-
-@dataclass(frozen=True)
 class IsotonicMap:
     """Knots of a non-decreasing map from probability to probability; linear between them, constant beyond."""
 
@@ -32,10 +24,11 @@ class IsotonicMap:
         return np.asarray(np.interp(probability, self.x, self.y))
 
 
-def fit_platt(y: Labels, log_odds: Array) -> PlattScaling:
-    """Platt scaling (1999) with his smoothed targets; a negative slope, which would invert the ranking, becomes 0.
+def fit_platt(y: Labels, log_odds: Array) -> tuple[float, float]:
+    """Slope and intercept of Platt scaling (1999) with his smoothed targets.
 
-    Labels are (n,), log odds of fake (n,).
+    New log odds = slope x log odds + intercept. A negative slope, which would invert the ranking, becomes 0: all rows
+    then have the same probability. Labels are (n,), log odds of fake (n,).
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -48,8 +41,8 @@ def fit_platt(y: Labels, log_odds: Array) -> PlattScaling:
     slope = float(model.coef_[0, 0])
     if slope <= 0:
         share = float(target.mean())
-        return PlattScaling(0.0, float(np.log(share / (1 - share))))
-    return PlattScaling(slope, float(model.intercept_[0]))
+        return 0.0, float(np.log(share / (1 - share)))
+    return slope, float(model.intercept_[0])
 
 
 def fit_isotonic(y: Labels, probability: Array) -> IsotonicMap:

@@ -7,12 +7,7 @@ from itertools import product
 from fvc_exp._typing import Progress
 from fvc_exp.config import hydra_app, schema, validate
 from fvc_exp.evaluation.metrics import Summary
-from fvc_exp.training.experiment import RunResult, cross_validate, run_experiment
-from fvc_exp.training.notes import raised_flags
-from fvc_exp.training.split_dataset import SplitDataset
-
-EXPERIMENT = "experiment=grid_5alpha"
-SELECTION_METRIC = "auc"
+from fvc_exp.training import experiment, notes, split_dataset
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
     Raises:
         ConfigError: an override is not allowed.
     """
-    axes = hydra_app.sweep_axes([EXPERIMENT])
+    axes = hydra_app.sweep_axes(["experiment=grid_5alpha"])
     pairs = [
         [f"penalty={penalty}", f"solver={solver}"]
         for penalty, solver in product(axes["penalty"], axes["solver"])
@@ -45,8 +40,8 @@ def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
 
 
 def search(
-    configs: Sequence[schema.Config], data: SplitDataset, on_progress: Progress | None = None
-) -> tuple[list[ScoredConfig], RunResult]:
+    configs: Sequence[schema.Config], data: split_dataset.SplitDataset, on_progress: Progress | None = None
+) -> tuple[list[ScoredConfig], experiment.RunResult]:
     """Cross-validate every configuration on the folds of ``data``; run the one with the best mean AUC.
 
     Equal scores go to the earlier configuration. The winner's cross-validated score is optimistic, since it was chosen
@@ -54,9 +49,9 @@ def search(
     """
     scored = []
     for done, config in enumerate(configs, start=1):
-        found = cross_validate(config, data)
-        scored.append(ScoredConfig(config, found.summary, tuple(raised_flags(found.flags))))
+        found = experiment.cross_validate(config, data)
+        scored.append(ScoredConfig(config, found.summary, tuple(notes.raised_flags(found.flags))))
         if on_progress:
             on_progress(done, len(configs))
-    best = max(scored, key=lambda each: each.summary[SELECTION_METRIC]["mean"])
-    return scored, run_experiment(best.config, data)
+    best = max(scored, key=lambda each: each.summary["auc"]["mean"])
+    return scored, experiment.run_experiment(best.config, data)

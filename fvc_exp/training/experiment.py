@@ -10,19 +10,15 @@ import polars as pl
 from scipy.special import expit
 
 from fvc_exp._typing import Array, Indices, Labels, Progress
-from fvc_exp.config.schema import Calibration, Config
-from fvc_exp.config.validate import looks_inside
+from fvc_exp.config import schema, validate
+from fvc_exp.data import folds, splits
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import CV, TEST, Split
-from fvc_exp.data.splits import inner_parts
-from fvc_exp.evaluation import claims, metrics
+from fvc_exp.evaluation import claims, metrics, resampled
 from fvc_exp.evaluation.leakage.certificate import Certificate
-from fvc_exp.evaluation.resampled import Scored
-from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
+from fvc_exp.training import calibration, shared_fits
 from fvc_exp.training.notes import edge_of_grid, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.price import Price, price_of, row_folds
-from fvc_exp.training.shared_fits import candidates
 from fvc_exp.training.split_dataset import SplitDataset
 
 
@@ -62,7 +58,7 @@ class Nested:
 class RunResult:
     """Everything a run found out; ``artifacts`` writes it down. ``flag_details`` tell which models raise a flag."""
 
-    config: Config
+    config: schema.Config
     data: SplitDataset
     fold_records: tuple[dict[str, Any], ...]
     fold_models: tuple[FittedModel, ...]
@@ -85,7 +81,7 @@ class RunResult:
         return self.data.dataset
 
     @property
-    def split(self) -> Split:
+    def split(self) -> folds.Split:
         """Folds and held-out rows."""
         return self.data.split
 
@@ -95,8 +91,8 @@ class RunResult:
         return tuple(self.flag_details)
 
     @cached_property
-    def _scored(self) -> Scored:
-        return Scored.from_predictions(self.predictions(), CV)
+    def _scored(self) -> resampled.Scored:
+        return resampled.Scored.from_predictions(self.predictions(), folds.CV)
 
     @cached_property
     def floors(self) -> dict[str, metrics.Scores]:
@@ -108,7 +104,7 @@ class RunResult:
         """What the held-out scores have to beat."""
         if not len(self.split.test):
             return None
-        return claims.floors_of(Scored.from_predictions(self.predictions(), TEST))
+        return claims.floors_of(resampled.Scored.from_predictions(self.predictions(), folds.TEST))
 
     @cached_property
     def claim(self) -> claims.FloorClaim | None:
@@ -129,12 +125,8 @@ class RunResult:
             *self.data.floor_columns,
         )
 
-    def folds(self) -> pl.DataFrame:
-        """Which rows were tested in which fold."""
-        return self.data.folds
 
-
-def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
+def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
     """Cross-validate on the development rows, refit on all of them, score the held-out rows once.
 
     Raises:
@@ -142,7 +134,7 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
     """
     dataset, split = data.dataset, data.split
     cv = cross_validate(config, data, on_progress)
-    final = fit_configuration(candidates(config), data, split.development)
+    final = fit_configuration(shared_fits.candidates(config), data, split.development)
     test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
     # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
     judged = test_probability if len(split.test) else final.probability(dataset.X)
@@ -171,12 +163,12 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
     )
 
 
-def cross_validate(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> CrossValidation:
+def cross_validate(config: schema.Config, data: SplitDataset, on_progress: Progress | None = None) -> CrossValidation:
     """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
     X, y = data.dataset.X, data.dataset.y
     models, probabilities, scores, flags = [], [], [], []
     for done, fold in enumerate(data.split.folds, start=1):
-        model = fit_configuration(candidates(config), data, fold.train)
+        model = fit_configuration(shared_fits.candidates(config), data, fold.train)
         probability = model.probability(X[fold.test])
         models.append(model)
         probabilities.append(probability)
@@ -187,7 +179,7 @@ def cross_validate(config: Config, data: SplitDataset, on_progress: Progress | N
     return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), metrics.summarise(scores), tuple(flags))
 
 
-def fit_configuration(choices: Sequence[Config], data: SplitDataset, rows: Indices) -> FittedModel:
+def fit_configuration(choices: Sequence[schema.Config], data: SplitDataset, rows: Indices) -> FittedModel:
     """Choose a configuration, fit it, calibrate it and set its threshold, all on these rows of the data set.
 
     What cannot be judged on the rows that a model was fitted to is judged on grouped inner folds of them: the choice
@@ -196,10 +188,10 @@ def fit_configuration(choices: Sequence[Config], data: SplitDataset, rows: Indic
     Raises:
         DataError: there are too few groups of a class for the inner folds.
     """
-    if len(choices) == 1 and not looks_inside(choices[0]):
+    if len(choices) == 1 and not validate.looks_inside(choices[0]):
         return replace(data.fit(choices[0], rows), threshold=float(choices[0].threshold))
     X, y = data.dataset.X, data.dataset.y
-    parts = inner_parts(data.dataset, rows, choices[0].cv.inner_splits, choices[0].seed)
+    parts = splits.inner_parts(data.dataset, rows, choices[0].cv.inner_splits, choices[0].seed)
     inner = [[data.fit(config, part) for part, _ in parts] for config in choices]
     scored = [[model.log_odds(X[test]) for (_, test), model in zip(parts, models, strict=True)] for models in inner]
     tested = [y[test] for _, test in parts]
@@ -211,19 +203,19 @@ def fit_configuration(choices: Sequence[Config], data: SplitDataset, rows: Indic
     return _calibrated(choices[best], fitted, np.concatenate(tested), np.concatenate(scored[best]))
 
 
-def _calibrated(config: Config, fitted: FittedModel, y: Labels, log_odds: Array) -> FittedModel:
+def _calibrated(config: schema.Config, fitted: FittedModel, y: Labels, log_odds: Array) -> FittedModel:
     """The model with its calibration and threshold, both learned from out-of-fold scores; y and log odds are (n,)."""
     probability = expit(log_odds)
-    if config.calibration is Calibration.sigmoid:
-        scaling = fit_platt(y, log_odds)
-        fitted, probability = fitted.with_platt(scaling), expit(scaling.slope * log_odds + scaling.intercept)
-    elif config.calibration is Calibration.isotonic:
-        isotonic = fit_isotonic(y, probability)
+    if config.calibration is schema.Calibration.sigmoid:
+        slope, intercept = calibration.fit_platt(y, log_odds)
+        fitted, probability = fitted.with_platt(slope, intercept), expit(slope * log_odds + intercept)
+    elif config.calibration is schema.Calibration.isotonic:
+        isotonic = calibration.fit_isotonic(y, probability)
         fitted, probability = replace(fitted, isotonic=isotonic), isotonic(probability)
-    return replace(fitted, threshold=best_threshold(config.threshold, y, probability))
+    return replace(fitted, threshold=calibration.best_threshold(config.threshold, y, probability))
 
 
-def _fold_records(config: Config, data: SplitDataset, cv: CrossValidation) -> tuple[dict[str, Any], ...]:
+def _fold_records(config: schema.Config, data: SplitDataset, cv: CrossValidation) -> tuple[dict[str, Any], ...]:
     """The records in ``metrics.json``; with C and threshold where they may differ between folds."""
     records, parts = [], zip(data.fold_facts, data.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
     for facts, fold, model, probability, scores in parts:
@@ -244,15 +236,15 @@ def _fold_records(config: Config, data: SplitDataset, cv: CrossValidation) -> tu
     return tuple(records)
 
 
-def nested_result(config: Config, data: SplitDataset, cv: CrossValidation, final: FittedModel) -> Nested:
+def nested_result(config: schema.Config, data: SplitDataset, cv: CrossValidation, final: FittedModel) -> Nested:
     """Compare a nested run, with its final model, with plain cross-validation of each C."""
-    plain = {each.C: mean_auc(each, data) for each in candidates(config)}
+    plain = {each.C: mean_auc(each, data) for each in shared_fits.candidates(config)}
     best = max(plain, key=lambda c: plain[c])
     auc = cv.summary["auc"]["mean"]
     return Nested(plain, best, tuple(model.C for model in cv.models), final.C, auc, plain[best] - auc)
 
 
-def leak_price(config: Config, data: SplitDataset, probability: Array) -> Price | None:
+def leak_price(config: schema.Config, data: SplitDataset, probability: Array) -> Price | None:
     """Cross-validate once more on folds of single rows; ``probability`` (rows,) is of all folds of ``data`` in turn.
 
     None where that shows nothing, see ``row_folds``.
@@ -262,7 +254,7 @@ def leak_price(config: Config, data: SplitDataset, probability: Array) -> Price 
     return price_of(data, probability, dealt, np.concatenate(cross_validate(config, dealt).probabilities))
 
 
-def mean_auc(config: Config, data: SplitDataset) -> float:
+def mean_auc(config: schema.Config, data: SplitDataset) -> float:
     """Mean AUC over the folds of one configuration with its own C, whatever it searches."""
     return float(np.mean(fold_aucs(data, lambda rows: fit_configuration([config], data, rows))))
 

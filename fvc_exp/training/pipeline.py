@@ -12,8 +12,9 @@ from sklearn.pipeline import Pipeline
 
 from fvc_exp._typing import Array, Labels
 from fvc_exp.config import schema, validate
+from fvc_exp.data.columns import CLASSES
 from fvc_exp.evaluation.metrics import THRESHOLD
-from fvc_exp.training.calibration import IsotonicMap, PlattScaling
+from fvc_exp.training.calibration import IsotonicMap
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
 
 _ROUGH_TOL = 1e-6  # of a fit that only looks for separation
@@ -71,12 +72,12 @@ class FittedModel:
         state = "converged" if self.converged else "not converged"
         return f"solver: {owner}{self.solver}{shared}, {self.n_iter} iterations, {state}{bound}"
 
-    def with_platt(self, scaling: PlattScaling) -> Self:
+    def with_platt(self, slope: float, intercept: float) -> Self:
         """The same model with calibrated log odds: its coefficients times the slope, the intercept to match."""
         pipeline = copy.deepcopy(self.pipeline)
         classifier = pipeline.named_steps["classifier"]
-        classifier.coef_ = classifier.coef_ * scaling.slope
-        classifier.intercept_ = classifier.intercept_ * scaling.slope + scaling.intercept
+        classifier.coef_ = classifier.coef_ * slope
+        classifier.intercept_ = classifier.intercept_ * slope + intercept
         return replace(self, pipeline=pipeline)
 
 
@@ -97,6 +98,16 @@ def build_pipeline(config: schema.Config) -> Pipeline:
     # A column without any value in one training part must not change the number of coefficients.
     imputer = impute.SimpleImputer(strategy="median", keep_empty_features=True)
     return Pipeline([("imputer", imputer), ("scaler", preprocessing.StandardScaler()), ("classifier", classifier)])
+
+
+def fitted_classifier(config: schema.Config, coef: Array, intercept: float) -> linear_model.LogisticRegression:
+    """The classifier of a configuration as if fitted, its coefficients (p,) known; it needs no class of ours."""
+    classifier = build_pipeline(config).named_steps["classifier"]
+    if isinstance(classifier, ProxNewtonLogisticRegression):
+        classifier = to_logistic_regression(classifier)
+    classifier.classes_, classifier.n_features_in_ = np.arange(len(CLASSES)), len(coef)
+    classifier.coef_, classifier.intercept_ = coef[None], np.array([intercept])
+    return classifier
 
 
 def fit_pipeline(config: schema.Config, X: Array, y: Labels) -> FittedModel:

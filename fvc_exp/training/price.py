@@ -13,7 +13,6 @@ from fvc_exp.config.schema import Config, Scheme
 from fvc_exp.data.columns import CLASSES, KEY
 from fvc_exp.data.folds import CV, Fold, Split
 from fvc_exp.evaluation import bootstrap, resampled
-from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.training.split_dataset import SplitDataset
 
 MOST_ROWS = 20_000
@@ -93,7 +92,7 @@ def price_of(data: SplitDataset, probability: Array, dealt: SplitDataset, dealt_
     parts = dealt.scored_rows.with_columns(pl.Series("probability", dealt_probability))
     whole = data.scored_rows.filter(split=CV).with_columns(pl.Series("probability", probability))
     whole = whole.filter(repeat=data.split.folds[0].repeat).join(parts, on=KEY, how="semi", maintain_order="left")
-    scored = [Scored.from_predictions(rows.with_columns(predicted=pl.lit(0)), CV) for rows in (parts, whole)]
+    scored = [resampled.Scored.from_predictions(rows.with_columns(predicted=pl.lit(0)), CV) for rows in (parts, whole)]
     folds, strata = scored[0].folds, scored[0].strata
     weights = resampled.cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
     by_rows, by_groups = (each.scores(weights, ("auc",))["auc"] for each in scored)

@@ -10,13 +10,10 @@ from sklearn.pipeline import Pipeline
 from fvc_exp._typing import Array, Indices, Progress
 from fvc_exp.config.schema import Config, Penalty, PenaltyConfig
 from fvc_exp.config.validate import effective_c, effective_l1_ratio, needs_inner_folds
-from fvc_exp.data.columns import CLASSES
+from fvc_exp.data import folds, splits
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.folds import Split
-from fvc_exp.data.splits import inner_parts
-from fvc_exp.training.pipeline import FittedModel, build_pipeline
-from fvc_exp.training.solvers.estimator import to_logistic_regression
-from fvc_exp.training.solvers.grid import GridFit, Point, fit_grid
+from fvc_exp.training.pipeline import FittedModel, build_pipeline, fitted_classifier
+from fvc_exp.training.solvers.grid import Point, PointFits, fit_grid
 
 THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
 
@@ -27,7 +24,7 @@ class SharedFits:
 
     points: tuple[Point, ...]
     parts: dict[bytes, int]
-    grid: GridFit
+    grid: PointFits
     _scalers: dict[int, Pipeline] = field(default_factory=dict, repr=False)  # imputer and scaler of each part in use
 
     @property
@@ -43,16 +40,12 @@ class SharedFits:
         number, grid = self.points.index(point), self.grid
         if not grid.converged[part, number]:
             return None
-        pipeline = build_pipeline(config)
         if part not in self._scalers:
-            self._scalers[part] = pipeline[:-1].fit(X[rows])
-        classifier = pipeline.named_steps["classifier"]
-        classifier.classes_ = np.arange(len(CLASSES))
-        classifier.n_features_in_ = grid.coef.shape[2]
-        classifier.coef_ = grid.coef[part, number][None].copy()
-        classifier.intercept_ = grid.intercept[part, [number]]
+            self._scalers[part] = build_pipeline(config)[:-1].fit(X[rows])
+        coef, intercept = grid.coef[part, number].copy(), float(grid.intercept[part, number])
+        classifier = fitted_classifier(config, coef, intercept)
         classifier.n_iter_ = grid.n_iter[part, [number]].astype(np.int32)
-        fitted = Pipeline([*self._scalers[part].steps, ("classifier", to_logistic_regression(classifier))])
+        fitted = Pipeline([*self._scalers[part].steps, ("classifier", classifier)])
         n_iter, gap = int(classifier.n_iter_[0]), float(grid.gap[part, number])
         return FittedModel(
             fitted, n_iter, True, (), effective_c(config), fitted_with=self.names, gap=gap, is_shared=True
@@ -80,7 +73,7 @@ def grid_key(config: Config) -> str:
 
 
 def fit_together(
-    config: Config, dataset: Dataset, split: Split, points: Iterable[Point], on_progress: Progress | None = None
+    config: Config, dataset: Dataset, split: folds.Split, points: Iterable[Point], on_progress: Progress | None = None
 ) -> SharedFits:
     """Fit all points on each training part of a split; ``config`` gives class weights, tolerance and inner folds."""
     points, parts = tuple(points), _training_parts(config, dataset, split)
@@ -101,12 +94,12 @@ def fit_together(
     return SharedFits(points, {rows.tobytes(): number for number, rows in enumerate(parts)}, grid)
 
 
-def _training_parts(config: Config, dataset: Dataset, split: Split) -> list[Indices]:
+def _training_parts(config: Config, dataset: Dataset, split: folds.Split) -> list[Indices]:
     """Each fold's training rows, all development rows, and the inner parts of both where something needs them."""
     outer = [*(fold.train for fold in split.folds), split.development]
     if not needs_inner_folds(config):
         return outer
-    inner = (inner_parts(dataset, rows, config.cv.inner_splits, config.seed) for rows in outer)
+    inner = (splits.inner_parts(dataset, rows, config.cv.inner_splits, config.seed) for rows in outer)
     return [*outer, *(train for parts in inner for train, _ in parts)]
 
 

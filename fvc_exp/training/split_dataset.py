@@ -14,8 +14,7 @@ from fvc_exp.config.schema import AuditConfig, Config
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
-from fvc_exp.data.split_advice import split_or_advise
-from fvc_exp.data.splits import count_shared_groups
+from fvc_exp.data.splits import count_shared_groups, split_or_advise
 from fvc_exp.evaluation.floors import COLUMN, floor_rules
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.io.tables import parquet_bytes
@@ -81,11 +80,6 @@ class SplitDataset:
         return self.shared_fits.get(grid_key(config)) if self.shared_fits else None
 
     @cached_property
-    def data_sha256(self) -> str:
-        """The content hash of the rows."""
-        return self.dataset.content_hash()
-
-    @cached_property
     def floor_columns(self) -> list[pl.Series]:
         """Probabilities of fake by each rule that looks at no feature, of the rows of ``scored_rows``."""
         sides = [*((fold.train, fold.test) for fold in self.split.folds), (self.split.development, self.split.test)]
@@ -120,7 +114,7 @@ class SplitDataset:
         """What the data was, for ``results.json``."""
         dataset, split = self.dataset, self.split
         return {
-            "sha256": self.data_sha256,
+            "sha256": dataset.content_hash,
             "rows": len(dataset.y),
             "groups": dataset.n_groups,
             "group_column": dataset.group_column,
@@ -175,7 +169,7 @@ class SplitDataset:
         parts = [self.scored_rows]
         parts.append(_row_frame(self.dataset, np.setdiff1d(split.development, tested), TRAIN, None, None))
         for fold in split.folds:
-            if not split.uses_all_other_rows(fold):
+            if len(fold.train) + len(fold.test) < len(split.development):
                 parts.append(_row_frame(self.dataset, fold.train, TRAIN, fold.repeat, fold.index))
         return pl.concat(parts)
 
@@ -192,7 +186,5 @@ def _row_frame(dataset: Dataset, rows: Indices, name: str, repeat: int | None, f
         LABEL: np.array(CLASSES, dtype=object)[dataset.y[rows]],
     }
     return pl.DataFrame([pl.Series(key, values, dtype=pl.String) for key, values in columns.items()]).with_columns(
-        pl.lit(name).alias("split"),
-        pl.lit(repeat, pl.Int64).alias("repeat"),
-        pl.lit(fold, pl.Int64).alias("fold"),
+        pl.lit(name).alias("split"), pl.lit(repeat, pl.Int64).alias("repeat"), pl.lit(fold, pl.Int64).alias("fold")
     )

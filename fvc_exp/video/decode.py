@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.video import container, packets, probe, time_limit
+from fvc_exp.video import packets, probe, time_limit
+from fvc_exp.video.container import Failure, reraise_memory_error, video_error
 
 # Formats whose first plane is 8-bit luma, one byte per pixel.
 LUMA_PLANE_FORMATS = frozenset(
@@ -40,7 +41,6 @@ class PixelReader:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
-        self._levels: dict[tuple[int, bool], Frame] = {}
 
     def luma(self, frame: av.VideoFrame) -> Frame:
         """The luma of a frame in full range 0 to 255, height x width.
@@ -53,7 +53,7 @@ class PixelReader:
             kind, bits, order = deep.groups()
             values = _first_plane(frame, np.dtype("<u2" if order == "le" else ">u2"))
             is_full = frame.color_range == ColorRange.JPEG or kind == "gray"
-            return np.take(self._levels_of(int(bits), is_full), values, mode="clip")
+            return np.take(_levels_of(int(bits), is_full), values, mode="clip")
         if frame.format.name not in LUMA_PLANE_FORMATS:
             # Packed luma of more than 8 bits keeps its matrix, too.
             is_deep = frame.format.components[0].bits > 8
@@ -68,20 +68,19 @@ class PixelReader:
         """The frame as height x width x (red, green, blue), converted by FFmpeg."""
         return self._convert(frame, "rgb24")
 
-    def _levels_of(self, bits: int, is_full: bool) -> Frame:
-        """The 8-bit luma of each value of deeper luma, rounded half up."""
-        if (bits, is_full) not in self._levels:
-            black, white = (0, 2**bits - 1) if is_full else (BLACK << bits - 8, WHITE << bits - 8)
-            above = np.arange(2**bits) - black
-            rounded = (2 * 255 * above + white - black) // (2 * (white - black))
-            self._levels[bits, is_full] = rounded.clip(0, 255).astype(np.uint8)
-        return self._levels[bits, is_full]
-
     def _convert(self, frame: av.VideoFrame, pixel_format: str, matrix: Colorspace | None = None) -> Frame:
         converted = self._reformatter.reformat(
             frame, format=pixel_format, src_colorspace=matrix, dst_colorspace=matrix, threads=1
         )
         return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+
+
+@cache
+def _levels_of(bits: int, is_full: bool) -> Frame:
+    """The 8-bit luma of each value of deeper luma, rounded half up."""
+    black, white = (0, 2**bits - 1) if is_full else (BLACK << bits - 8, WHITE << bits - 8)
+    above = np.arange(2**bits) - black
+    return ((2 * 255 * above + white - black) // (2 * (white - black))).clip(0, 255).astype(np.uint8)
 
 
 def _first_plane(frame: av.VideoFrame, kind: np.dtype[Any]) -> NDArray[Any]:
@@ -176,7 +175,7 @@ class SampledFrames:
         indices = packets.sample_indices(self.probe.frame_count, self.sampling)
         runs = None if every_frame else packets.decoding_runs(self.probe, indices)
         if runs is not None:
-            self._allow_time(sum(run.stop - run.start for run in runs))
+            self._allow_time(sum(map(len, runs)))
             with suppress(_NotExactError):
                 return consume(self._selective(runs, indices))
         try:
@@ -184,19 +183,15 @@ class SampledFrames:
         except _ResampleError as fault:
             good, has_sampled = fault.good, fault.has_sampled
         if not good:
-            raise container.video_error(
-                container.Failure.decode_failed, self.path, "no frame could be decoded without fault"
-            )
+            raise video_error(Failure.decode_failed, self.path, "no frame could be decoded without fault")
         if not has_sampled:
             indices = tuple(good[position] for position in packets.sample_indices(len(good), self.sampling))
         try:
             return consume(self._full(indices, every_frame, good))
         except _ResampleError as fault:
-            raise container.video_error(
-                container.Failure.decode_failed, self.path, "decodes differently each time"
-            ) from fault
+            raise video_error(Failure.decode_failed, self.path, "decodes differently each time") from fault
 
-    def _selective(self, runs: Sequence[packets.Run], indices: Sequence[int]) -> Iterator[Sample]:
+    def _selective(self, runs: Sequence[range], indices: Sequence[int]) -> Iterator[Sample]:
         pending = {self.probe.packets.display_pts[index]: index for index in indices}
         facts = (0, "")
         try:
@@ -207,7 +202,7 @@ class SampledFrames:
                     facts = (frame.rotation, frame.format.name)
                     yield Sample(pending.pop(frame.pts), True, frame, self._pixels)
         except av.FFmpegError as error:
-            container.reraise_memory_error(error)
+            reraise_memory_error(error)
             raise _NotExactError from error
         if pending:
             raise _NotExactError

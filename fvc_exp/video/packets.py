@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -23,14 +22,6 @@ TIMED_CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm"})
 KEPT_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True)
-class Run:
-    """Packets ``start`` to ``stop`` - 1 in decoding order; the first is a keyframe."""
-
-    start: int
-    stop: int
-
-
 def sample_indices(total: int, sampling: SamplingConfig) -> tuple[int, ...]:
     """Display indices of evenly spread frames, first and last included, each at most once.
 
@@ -41,12 +32,12 @@ def sample_indices(total: int, sampling: SamplingConfig) -> tuple[int, ...]:
     return tuple(np.unique(np.linspace(0, total - 1, count, dtype=np.int64)).tolist())
 
 
-def decoding_runs(probe: Probe, indices: Sequence[int]) -> tuple[Run, ...] | None:
-    """The packet runs that suffice for the frames at display ``indices``.
+def decoding_runs(probe: Probe, indices: Sequence[int]) -> tuple[range, ...] | None:
+    """The runs of packets, by their place in decoding order, that suffice for the frames at display ``indices``.
 
-    None where only a full decode is exact. A frame needs every packet from the keyframe before it, in display
-    order, up to its own. That holds only if time stamps exist, are unique and are trustworthy: those of a stream
-    with B-frames that never go back are not.
+    Each begins with a keyframe. None where only a full decode is exact. A frame needs every packet from the keyframe
+    before it, in display order, up to its own. That holds only if time stamps exist, are unique and are trustworthy:
+    those of a stream with B-frames that never go back are not.
     """
     packets = probe.packets
     known = [pts for pts in packets.pts if pts is not None]
@@ -66,13 +57,9 @@ def decoding_runs(probe: Probe, indices: Sequence[int]) -> tuple[Run, ...] | Non
         if before < 0 or keyframes[before][1] > position[pts]:
             return None
         needed.update(range(keyframes[before][1], position[pts] + 1))
-    return _runs(sorted(needed))
-
-
-def _runs(packets: Sequence[int]) -> tuple[Run, ...]:
-    breaks = [at for at in range(1, len(packets)) if packets[at] != packets[at - 1] + 1]
-    edges = [0, *breaks, len(packets)]
-    return tuple(Run(packets[a], packets[b - 1] + 1) for a, b in pairwise(edges))
+    places = np.array(sorted(needed))
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    return tuple(range(int(run[0]), int(run[-1]) + 1) for run in runs)
 
 
 @dataclass(frozen=True)
@@ -143,7 +130,7 @@ class PacketSource:
             yield packet
 
 
-def decode_runs(source: PacketSource, runs: Sequence[Run], wanted: frozenset[int]) -> Iterator[av.VideoFrame]:
+def decode_runs(source: PacketSource, runs: Sequence[range], wanted: frozenset[int]) -> Iterator[av.VideoFrame]:
     """The frames of the packets in ``runs``: those with a time stamp in ``wanted`` and those they need."""
     with source.packets() as (packets, stream):
         context = stream.codec_context

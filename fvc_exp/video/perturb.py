@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -13,14 +12,13 @@ import numpy as np
 from fvc_exp._typing import Array32, Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
 from fvc_exp.video.decode import SampledFrames
-from fvc_exp.video.rewrite import Rewritten, rewrite
+from fvc_exp.video.rewrite import rewrite
 
 AUGMENT_VERSION = "2"  # change it with any change of the pixels that are written
 UNNOTICED_CRF = 18  # of an augmentation without the compression perturbation
 # Every frame is read, and none is sampled for features.
 _ANY_FRAME = SamplingConfig(fraction=1.0, min_frames=1, max_frames=1)
 
-Parameters = Mapping[str, float]
 Frames = Iterator[Frame]
 
 
@@ -29,7 +27,7 @@ class Operation:
     """One perturbation with its parameters; its text says all that is needed to repeat it."""
 
     name: str
-    parameters: Parameters
+    parameters: Mapping[str, float]
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{name}={value:g}' for name, value in self.parameters.items())})"
@@ -60,8 +58,10 @@ def describe(operations: tuple[Operation, ...]) -> str:
 
 def augment(
     source: Path, destination: Path, *, seed: int, video_path: str, index: int, limits: LimitsConfig
-) -> tuple[tuple[Operation, ...], Rewritten]:
+) -> tuple[tuple[Operation, ...], SampledFrames]:
     """Write augmentation ``index`` of a video; ``video_path`` and ``seed`` decide what is done to it.
+
+    Returns what was done, and what read the video.
 
     The copy has the pixel aspect of the source. Raises VideoError as ``SampledFrames`` and ``rewrite`` do.
     """
@@ -76,7 +76,8 @@ def augment(
 
     crf = next((round(operation.parameters["crf"]) for operation in operations if operation.name == "compress"), None)
     aspect = reader.probe.upright_pixel_aspect
-    return operations, rewrite(reader, destination, change, crf=crf or UNNOTICED_CRF, pixel_aspect=aspect)
+    rewrite(reader, destination, change, crf=crf or UNNOTICED_CRF, pixel_aspect=aspect)
+    return operations, reader
 
 
 def perturb(frames: Frames, operation: Operation, rng: np.random.Generator) -> Frames:
@@ -98,11 +99,7 @@ class _Perturbation:
 
 def _each(change: Callable[..., Frame]) -> Callable[..., Frames]:
     """A perturbation of single frames as one of a stream."""
-    return partial(_map, change)
-
-
-def _map(change: Callable[..., Frame], frames: Frames, rng: np.random.Generator, **parameters: float) -> Frames:
-    return (change(frame, rng, **parameters) for frame in frames)
+    return lambda frames, rng, **parameters: (change(frame, rng, **parameters) for frame in frames)
 
 
 def _to_uint8(values: Array32) -> Frame:
@@ -192,7 +189,5 @@ KINDS: tuple[Mapping[str, _Perturbation], ...] = (
         "contrast": _Perturbation(_each(_contrast), {"factor": (0.75, 1.3)}),
         "blur": _Perturbation(_each(_blur), {"sigma": (0.5, 2.0)}),
     },
-    {
-        "compress": _Perturbation(_leave, {"crf": (26, 38)}),
-    },
+    {"compress": _Perturbation(_leave, {"crf": (26, 38)})},
 )

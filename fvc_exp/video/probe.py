@@ -81,12 +81,6 @@ class Probe:
         return frame.rotation if frame else None
 
     @property
-    def pixel_format(self) -> str | None:
-        """FFmpeg's name of the pixel format, found and cached as ``rotation`` is."""
-        frame, _ = self._keyframe
-        return frame.format.name if frame else None
-
-    @property
     def pixel_aspect(self) -> Fraction:
         """Width over height of a coded pixel, found and cached as ``rotation`` is; 1 where nothing states it."""
         _, aspect = self._keyframe

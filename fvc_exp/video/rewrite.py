@@ -10,11 +10,8 @@ import numpy as np
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.video.decode import Decoded, Sample, SampledFrames
+from fvc_exp.video.decode import Sample, SampledFrames
 from fvc_exp.video.encode import SQUARE, encode
-from fvc_exp.video.probe import Probe
-
-Change = Callable[[Iterator[Frame]], Iterator[Frame]]
 
 SCALE_VERSION = "3"  # change it with any change of the pixels that are written
 DEFAULT_FPS = 25.0  # of a file that states no rate; only players look at it
@@ -22,23 +19,15 @@ _PRESET = "superfast"
 _SCALED_CRF = 18
 
 
-@dataclass(frozen=True)
-class Rewritten:
-    """What was read: the source's facts, and how many of its frames could be decoded."""
-
-    probe: Probe
-    decoded: Decoded
-
-
 def rewrite(
     reader: SampledFrames,
     destination: Path,
-    change: Change,
+    change: Callable[[Iterator[Frame]], Iterator[Frame]],
     *,
     crf: int,
     pixel_aspect: Fraction,
     has_sampled_keyframes: bool = False,
-) -> Rewritten:
+) -> None:
     """Write ``change`` of the good frames of a video, upright, as h264 at the source's average rate.
 
     ``change`` may be called more than once, each time with all frames from the start: a damaged file is read again.
@@ -59,7 +48,6 @@ def rewrite(
         encode(frames, destination, fps=fps, crf=crf, preset=_PRESET, keyframes=keyframes, pixel_aspect=pixel_aspect)
 
     reader.read(consume, every_frame=True)
-    return Rewritten(reader.probe, reader.decoded)
 
 
 def _noting_sampled(samples: Iterator[Sample], sampled: set[int]) -> Iterator[Sample]:
@@ -137,8 +125,10 @@ def displayed_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int
 
 def scale(
     source: Path, destination: Path, size: int, sampling: SamplingConfig, limits: LimitsConfig
-) -> tuple[Letterbox, Rewritten]:
+) -> tuple[Letterbox, SampledFrames]:
     """Write the letterboxed copy of a video; frames stay in order, at the average rate of the source.
+
+    Returns where the picture lies, and what read the video.
 
     The frames that ``sampling`` selects from the copy are its key frames. So they are decoded without any other, and
     all have the quality of intra coding: the copy adds the same trace to each, whatever its neighbours. Read with
@@ -156,5 +146,5 @@ def scale(
             height, width = frame.shape[:2]
             yield fit_into_box(frame, letterbox(*displayed_size(width, height, aspect), size))
 
-    rewritten = rewrite(reader, destination, draw, crf=_SCALED_CRF, pixel_aspect=SQUARE, has_sampled_keyframes=True)
-    return letterbox(*displayed_size(*reader.probe.upright_size, aspect), size), rewritten
+    rewrite(reader, destination, draw, crf=_SCALED_CRF, pixel_aspect=SQUARE, has_sampled_keyframes=True)
+    return letterbox(*displayed_size(*reader.probe.upright_size, aspect), size), reader

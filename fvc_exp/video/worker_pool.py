@@ -49,29 +49,10 @@ class Failed:
     message: str
 
 
-@dataclass(frozen=True)
-class Outcome(Generic[Item, Value]):
-    """An item and what became of it."""
-
-    item: Item
-    result: Value | Failed
-
-
-@dataclass(frozen=True)
-class _Halt:
-    """The work cannot go on, and the item is not the reason."""
-
-    reason: str
-
-
 def run_in_workers(
-    function: Callable[[Item], Value],
-    items: Sequence[Item],
-    *,
-    limits: LimitsConfig,
-    workers: int | None = None,
-) -> Generator[Outcome[Item, Value], None, None]:
-    """Yield the outcome of each item as it comes, in no fixed order.
+    function: Callable[[Item], Value], items: Sequence[Item], *, limits: LimitsConfig, workers: int | None = None
+) -> Generator[tuple[Item, Value | Failed], None, None]:
+    """Yield each item with what became of it as that comes, in no fixed order.
 
     ``function`` must be importable by name, items and values must be picklable. An item may take the time of
     ``time_limit``, which grows with what is decoded, and its process ``limits.memory_mb`` of address space.
@@ -135,22 +116,18 @@ class _Worker(Generic[Item, Value]):
         self.state, self.item = _State.busy, item
         return True
 
-    def outcome(self) -> Outcome[Item, Value] | None:
+    def outcome(self) -> tuple[Item, Value | Failed] | None:
         """The outcome of the item at work, if there is one by now."""
-        if self.state is _State.ended:
+        if self.state is _State.ended or not self.connection.poll():
             return None
-        if self.connection.poll():
-            try:
-                message = self.connection.recv()
-            except (EOFError, OSError):
-                return self._finish(self._death())
-            if isinstance(message, _Halt):
-                raise FvcError(message.reason)
-            if self.state is _State.busy:
-                self.state = _State.idle
-                return self._finish(message)
-            self.state = _State.idle
-        return None
+        try:
+            message = self.connection.recv()
+        except (EOFError, OSError):
+            return self._finish(self._death())
+        if isinstance(message, FvcError):  # the work cannot go on, and the item is not the reason
+            raise message
+        self.state = _State.idle
+        return self._finish(message)
 
     def kill(self) -> None:
         self.process.kill()
@@ -158,9 +135,9 @@ class _Worker(Generic[Item, Value]):
         self.connection.close()
         self.state = _State.ended
 
-    def _finish(self, result: Value | Failed) -> Outcome[Item, Value] | None:
+    def _finish(self, result: Value | Failed) -> tuple[Item, Value | Failed] | None:
         item, self.item = self.item, None
-        return None if item is None else Outcome(item, result)
+        return None if item is None else (item, result)
 
     def _death(self) -> Failed:
         self.process.join()
@@ -221,7 +198,7 @@ def _die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig) -> Value | Failed | _Halt:
+def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig) -> Value | Failed | FvcError:
     try:
         with time_limit.limited(limits):
             return function(item)
@@ -229,7 +206,7 @@ def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig
         return Failed(error.error_class, str(error))
     except Exception as error:  # noqa: BLE001 - the worker boundary: one bad video must not stop the others
         if isinstance(error, OSError) and error.errno in _NO_SPACE:
-            return _Halt(f"nothing more can be written: {error}")
+            return FvcError(f"nothing more can be written: {error}")
         if _is_out_of_memory(error):
             limit = f"it needed more than limits.memory_mb={limits.memory_mb} of address space"
             return Failed(WorkerFailure.out_of_memory.value, limit)

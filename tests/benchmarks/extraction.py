@@ -26,12 +26,11 @@ from numpy.typing import NDArray
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import scaled
 from fvc_exp.features.extract import extract
-from fvc_exp.features.scaled import Scaling
 from fvc_exp.features.strips import BATCH_PIXELS, stack_frames
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import sample_indices
 from fvc_exp.video.probe import probe
-from fvc_exp.video.rewrite import letterbox, scale
+from fvc_exp.video.rewrite import Letterbox, letterbox, scale
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=600, wall_seconds=600, memory_mb=4000)
@@ -84,10 +83,9 @@ def write_clip(path: Path, height: int, width: int, crf: int) -> None:
         container.mux(stream.encode(None))
 
 
-def picture_of_the_copy() -> Scaling:
+def picture_of_the_copy() -> Letterbox:
     height, width, _ = CLIPS[COPIED]
-    box = letterbox(width, height, COPY_SIZE)
-    return Scaling(box.box_x, box.box_y, box.box_width, box.box_height, box.is_upscaled, box.is_downscaled)
+    return letterbox(width, height, COPY_SIZE)
 
 
 def block_loop(gray: NDArray[np.uint8]) -> list[float]:

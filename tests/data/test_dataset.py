@@ -101,7 +101,7 @@ def test_what_kind_of_video_a_row_is_is_loaded_and_never_learned_from(tmp_path: 
     assert dataset.content_sha256 == tuple("pqrs")
     assert dataset.feature_names == ("stage2_noise", "stage2_blur")
     other = load(tmp_path, METADATA | about | {"platform": ["y"] * 4}, FEATURES | measured | counts)
-    assert other.content_hash() != dataset.content_hash()
+    assert other.content_hash != dataset.content_hash
 
 
 SHORT = {"video_path": ["a", "b", "c"], "noise": [1.0, 2.0, 3.0]}
@@ -154,10 +154,10 @@ def test_bad_tables_are_refused_by_name(tmp_path: Path, change: dict[str, Any], 
 
 
 def test_hash_follows_content_not_form(tmp_path: Path) -> None:
-    first = load(tmp_path).content_hash()
+    first = load(tmp_path).content_hash
     order = [2, 0, 3, 1]
     shuffled = {name: [values[row] for row in order] for name, values in METADATA.items()}
-    assert load(tmp_path, shuffled).content_hash() == first
-    assert load(tmp_path, features=FEATURES | {"noise": [1.0, 2.0, 3.0, 4.0000001]}).content_hash() != first
-    assert load(tmp_path, METADATA | {"label": ["real", "fake", "fake", "real"]}).content_hash() != first
-    assert load(tmp_path, METADATA | {"group": [1, 1, 1, 3]}).content_hash() != first
+    assert load(tmp_path, shuffled).content_hash == first
+    assert load(tmp_path, features=FEATURES | {"noise": [1.0, 2.0, 3.0, 4.0000001]}).content_hash != first
+    assert load(tmp_path, METADATA | {"label": ["real", "fake", "fake", "real"]}).content_hash != first
+    assert load(tmp_path, METADATA | {"group": [1, 1, 1, 3]}).content_hash != first

@@ -227,4 +227,4 @@ def test_published_corpus_without_titles_merges_shared_videos_only(tmp_path: Pat
     for name in ("FVC.csv", "FVC_dup.csv"):
         (tmp_path / name).symlink_to(CORPUS / name)
     corpus = read_corpus(tmp_path)
-    assert (corpus.counts()["groups"], corpus.merged_by_title) == (376, False)
+    assert corpus.counts()["groups"] == 376

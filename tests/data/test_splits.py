@@ -177,7 +177,7 @@ def read(path: Path, ids: tuple[str, ...] = IDS) -> Split:
 def test_written_folds_give_the_same_run_again(compose_config: Compose, tmp_path: Path, override: str) -> None:
     dataset = with_platforms()
     first = run(compose_config(override, "cv.n_splits=3"), dataset)
-    first.folds().write_parquet(tmp_path / "folds.parquet")
+    first.data.folds.write_parquet(tmp_path / "folds.parquet")
     again = run(compose_config("cv=predefined", f"cv.folds={tmp_path / 'folds.parquet'}"), dataset)
     assert len(again.split.folds) == len(first.split.folds)
     for one, other in zip(first.split.folds, again.split.folds, strict=True):
@@ -186,7 +186,7 @@ def test_written_folds_give_the_same_run_again(compose_config: Compose, tmp_path
     np.testing.assert_array_equal(first.split.test, again.split.test)
     assert first.summary == again.summary
     assert first.test_scores == again.test_scores
-    assert again.folds().sort(pl.all()).equals(first.folds().sort(pl.all()))
+    assert again.data.folds.sort(pl.all()).equals(first.data.folds.sort(pl.all()))
 
 
 def test_train_validation_and_test_parts(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_training_rows_of_no_fold_survive_the_round_trip(compose_config: Compose
     parts = ["train"] * 60 + ["val"] * 30 + ["test"] * 30
     path = write(tmp_path, video_path=list(dataset.ids), split=parts)
     first = run(compose_config("cv=predefined", f"cv.folds={path}"), dataset)
-    first.folds().write_parquet(tmp_path / "again.parquet")
+    first.data.folds.write_parquet(tmp_path / "again.parquet")
     again = run(compose_config("cv=predefined", f"cv.folds={tmp_path / 'again.parquet'}"), dataset)
     assert len(again.split.folds[0].train) == 60
     assert first.summary == again.summary

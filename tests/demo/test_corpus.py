@@ -21,7 +21,6 @@ from fvc_exp.demo.corpus import EventTask, corpus_folder, ensure_demo
 from fvc_exp.demo.event import Clip
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.video import worker_pool
-from fvc_exp.video.worker_pool import Outcome
 from tests.conftest import Compose
 from tests.shell import ROOT, run_process, succeeded
 
@@ -105,7 +104,7 @@ def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[EventTask]:
         return [Clip(**row) for row in rows.drop("video_path").iter_rows(named=True)]
 
     monkeypatch.setattr(
-        worker_pool, "run_in_workers", lambda _, tasks, **__: (Outcome(task, copy_event(task)) for task in tasks)
+        worker_pool, "run_in_workers", lambda _, tasks, **__: ((task, copy_event(task)) for task in tasks)
     )
     return made
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from fvc_exp.features import scaled, strips
-from fvc_exp.features.scaled import Scaling, crop
+from fvc_exp.features.scaled import Letterbox, crop
 from tests.features import reference
 from tests.features.reference import Gray, jpeg, synthetic, synthetic_rgb
 
 
-def base_features(gray: Gray, box: Scaling | None = None) -> dict[str, float]:
+def base_features(gray: Gray, box: Letterbox | None = None) -> dict[str, float]:
     """Of one frame."""
     return {name: float(values[0]) for name, values in scaled.stage2_pixel_features([gray], box).items()}
 
 
-def stage4_features(gray: Gray, rgb: Gray, box: Scaling | None) -> dict[str, float]:
+def stage4_features(gray: Gray, rgb: Gray, box: Letterbox | None) -> dict[str, float]:
     """Of one frame."""
     return {name: float(values[0]) for name, values in scaled.stage4_pixel_features([gray], [rgb], box).items()}
 
@@ -87,7 +87,7 @@ def test_frames_of_several_strips_agree_with_second_implementation(monkeypatch: 
     assert stage4_features(gray, rgb, None) == pytest.approx(reference.stage4(gray, rgb), rel=1e-6)
 
 
-INSIDE = Scaling(3, 9, 37, 30, is_upscaled=False, is_downscaled=True)
+INSIDE = Letterbox(74, 60, 61, 61, box_x=3, box_y=9, box_width=37, box_height=30)
 
 
 @pytest.mark.parametrize("pixels", [1, 5000, strips.STRIP_PIXELS])
@@ -95,7 +95,7 @@ INSIDE = Scaling(3, 9, 37, 30, is_upscaled=False, is_downscaled=True)
     ("size", "box"), [((43, 61), None), ((43, 61), INSIDE), ((16, 24), None), ((8, 8), None), ((1, 1), None)], ids=str
 )
 def test_frames_measured_together_are_measured_alike(
-    pixels: int, size: tuple[int, int], box: Scaling | None, monkeypatch: pytest.MonkeyPatch
+    pixels: int, size: tuple[int, int], box: Letterbox | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(strips, "STRIP_PIXELS", pixels)
     lumas = [*(synthetic(*size, seed) for seed in range(4)), np.full(size, 255, np.uint8), np.zeros(size, np.uint8)]
@@ -114,11 +114,11 @@ def test_block_features_of_a_frame_without_borders_are_undefined(size: tuple[int
     assert not isnan(features["noise_mean"])
 
 
-BOX = Scaling(box_x=8, box_y=24, box_width=101, box_height=75, is_upscaled=False, is_downscaled=True)
+BOX = Letterbox(202, 150, 128, 128, box_x=8, box_y=24, box_width=101, box_height=75)
 
 
 @pytest.mark.parametrize("box", [BOX, replace(BOX, box_x=0, box_y=0, box_width=128)], ids=["inside", "full-width"])
-def test_bars_never_count(box: Scaling) -> None:
+def test_bars_never_count(box: Letterbox) -> None:
     content = synthetic_rgb(box.box_height, box.box_width)
     results = []
     for bar in (0, 255):

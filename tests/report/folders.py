@@ -9,11 +9,11 @@ from fvc_exp.config.canonical import canonical, write_config
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
+from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io.files import read_json, write_json
 from fvc_exp.io.run_folder import RunFolder, write_status
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.explain.explain import InsightFolder, insight_of, write_insight
-from fvc_exp.runs.selection import Selection
 from fvc_exp.sweeps.driver import copy_best
 from fvc_exp.sweeps.folder import Member, Plan, Refused, SweepFolder
 from tests.conftest import run, signal_dataset

@@ -7,8 +7,8 @@ import pytest
 
 from fvc_exp.config.schema import Table
 from fvc_exp.features.extract import COLUMNS
-from fvc_exp.stages.copies import run_scale
-from fvc_exp.stages.features import run_features
+from fvc_exp.stages.runner import Options
+from fvc_exp.stages.steps import run_features, run_scale
 from tests.stages.hostile import NEWLINE, QUOTES, write_all
 from tests.stages.videos import LIMITS, VIDEO
 from tests.video.clips import moving_frames, write_clip
@@ -53,8 +53,9 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     videos = pl.DataFrame({"video_path": [*FAILING, *GOOD]}).with_columns(label=pl.lit("real"))
     # The bomb takes several times as long, also as what its pixels allow in addition.
     video = replace(VIDEO, workers=2, limits=replace(LIMITS, cpu_seconds=0.5))
-    features = run_features(videos, {Table.stage2: root / "features"}, root=root, video=video)[Table.stage2]
-    scaled = run_scale(videos, root=root, video=video)
+    options = Options(root, root, video)
+    features = run_features(videos, {Table.stage2: root / "features"}, options)[Table.stage2]
+    scaled = run_scale(videos, options)
     return by_name(features.table), by_name(scaled.table)
 
 

@@ -23,7 +23,6 @@ SCRIPT = """
 import os, signal
 from pathlib import Path
 from fvc_exp.stages import table_store
-from fvc_exp.stages.runner import Options
 from tests.stages.videos import run_stage
 
 def die(done, total):
@@ -32,7 +31,7 @@ def die(done, total):
 
 if __name__ == "__main__":
     table_store._ROWS_IN_A_PART = 2
-    run_stage({stage!r}, Path({root!r}), Options(on_progress=die))
+    run_stage({stage!r}, Path({root!r}), die)
 """
 
 

@@ -21,10 +21,11 @@ Work = tuple[str, Any]
 def go(
     root: Path,
     work: dict[str, Work | Failed],
-    options: Options | None = None,
     *,
     tables: tuple[str, ...] = ("t",),
     workers: int = 1,
+    retry_failed: bool = False,
+    **options: object,
 ) -> dict[str, StageSummary]:
     """Do the work named for each key; every key is a file of that name."""
     units = []
@@ -34,9 +35,9 @@ def go(
         failed = item if isinstance(item, Failed) else None
         units.append(Unit(key, key, payload=item, failed=failed))
     stores = {name: TableStore(root / name, {"value": pl.Float64}, "s") for name in tables}
-    video = replace(VIDEO, workers=workers, limits=replace(LIMITS, wall_seconds=2))
+    video = replace(VIDEO, workers=workers, retry_failed=retry_failed, limits=replace(LIMITS, wall_seconds=2))
     keys = pl.DataFrame({"video_path": list(work)})
-    return run_units(stores, units, keys, row, root=root, video=video, options=options)
+    return run_units(stores, units, keys, row, Options(root, root, video, **options))
 
 
 def read(root: Path, name: str = "t") -> dict[str, float | str]:
@@ -65,7 +66,7 @@ def test_failed_rows_are_tried_again_only_when_wanted_or_changed(tmp_path: Path)
     (tmp_path / "a").write_text("changed")
     summary = go(tmp_path, good)["t"]
     assert (summary.done, summary.skipped, summary.failed, summary.kept) == (1, 1, {"internal_error": 1}, 1)
-    summary = go(tmp_path, good, Options(retry_failed=True))["t"]
+    summary = go(tmp_path, good, retry_failed=True)["t"]
     assert (summary.done, summary.skipped, summary.failed) == (1, 2, {})
     assert read(tmp_path) == {"a": 0.5, "b": 0.25, "c": 4.0}
 
@@ -86,7 +87,7 @@ def test_shards_add_up_to_the_same_table_in_any_order(tmp_path: Path) -> None:
             (folder / key).write_text(key)
             os.utime(folder / key, ns=(10**18, 10**18))
     go(whole, dict(SQUARES))
-    summaries = [go(parted, dict(SQUARES), Options(shard=shard, num_shards=3))["t"] for shard in (2, 0, 1)]
+    summaries = [go(parted, dict(SQUARES), shard=shard, num_shards=3)["t"] for shard in (2, 0, 1)]
     assert [summary.is_complete for summary in summaries] == [False, False, True]
     assert sorted(summary.done for summary in summaries) == [6, 7, 7]
     assert_frame_equal(pl.read_parquet(parted / "t.parquet"), pl.read_parquet(whole / "t.parquet"))
@@ -117,11 +118,14 @@ def test_an_earlier_failure_is_carried_on_without_work(tmp_path: Path) -> None:
 
 def test_progress_counts_what_was_finished_before(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    options = Options(on_progress=lambda done, total: seen.append((done, total)))
-    go(tmp_path, {"a": ("square", 1), "b": ("square", 2)}, options)
+
+    def on_progress(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    go(tmp_path, {"a": ("square", 1), "b": ("square", 2)}, on_progress=on_progress)
     assert seen == [(0, 2), (1, 2), (2, 2)]
     seen.clear()
-    go(tmp_path, {"a": ("square", 1), "b": ("square", 2), "c": ("square", 3)}, options)
+    go(tmp_path, {"a": ("square", 1), "b": ("square", 2), "c": ("square", 3)}, on_progress=on_progress)
     assert seen == [(2, 3), (3, 3)]
 
 
@@ -131,6 +135,6 @@ def test_an_interrupt_keeps_the_rows_that_are_done(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        go(tmp_path, dict(SQUARES), Options(on_progress=interrupt))
+        go(tmp_path, dict(SQUARES), on_progress=interrupt)
     summary = go(tmp_path, dict(SQUARES))["t"]
     assert (summary.done, summary.skipped) == (17, 3)

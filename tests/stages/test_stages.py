@@ -11,15 +11,12 @@ from polars.testing import assert_frame_equal
 from fvc_exp.config.schema import Table
 from fvc_exp.data.manifest import read_manifest
 from fvc_exp.errors import DataError
-from fvc_exp.features.extract import COLUMNS, PROVENANCE_COLUMNS, extract
-from fvc_exp.features.scaled import Scaling
-from fvc_exp.stages.copies import run_augment, run_scale
-from fvc_exp.stages.features import run_features, run_scaled_features
-from fvc_exp.stages.runner import StageSummary
+from fvc_exp.features.extract import COLUMNS, extract
+from fvc_exp.stages.runner import Options, StageSummary
+from fvc_exp.stages.steps import PROVENANCE_COLUMNS, run_augment, run_features, run_scale, run_scaled_features
+from fvc_exp.video.rewrite import Letterbox
 from tests.stages.videos import LIMITS, SEED, VIDEO, make_videos, run_stage
 from tests.video.clips import moving_frames, repeat, write_clip, x264
-
-TWO_WORKERS = replace(VIDEO, workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +24,15 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Sta
     """The whole pipeline over four clips, a broken one, and two augmentations of each."""
     root = make_videos(tmp_path_factory.mktemp("chain") / "data")
     videos = read_manifest(root, ".").videos.with_columns(note=pl.lit("kept"))
-    augmented = run_augment(videos, root=root, video=TWO_WORKERS, seed=SEED)
+    options = Options(root, root, replace(VIDEO, workers=2))
+    augmented = run_augment(videos, SEED, options)
     videos = read_manifest(root, "augmented").videos
     tables = {Table.stage2: root / "features_stage2", Table.forensic: root / "features_forensic"}
-    features = run_features(videos, tables, root=root, video=TWO_WORKERS)
-    scaled = run_scale(videos, root=root, video=TWO_WORKERS)
+    features = run_features(videos, tables, options)
+    scaled = run_scale(videos, options)
     metadata = pl.read_parquet(scaled.table)
     tables = {Table.stage4: root / "features_stage4", Table.original_stage4: root / "features_original_stage4"}
-    scaled_features = run_scaled_features(metadata, tables, root=root, video=TWO_WORKERS)
+    scaled_features = run_scaled_features(metadata, tables, options)
     summaries = {table.name: summary for table, summary in (features | scaled_features).items()}
     return root, {"augmented": augmented, "scaled_metadata": scaled, **summaries}
 
@@ -81,7 +79,7 @@ def test_augmented_table(chain: tuple[Path, dict[str, StageSummary]]) -> None:
 @pytest.mark.parametrize("column", ["group", "cascade_id"])
 def test_augmentations_stay_in_the_group_of_the_input(tmp_path: Path, column: str) -> None:
     videos = pl.DataFrame({"video_path": ["gone.mp4"], "label": ["real"], column: ["cascade 7"]})
-    run_augment(videos, root=tmp_path, video=VIDEO, seed=SEED)
+    run_augment(videos, SEED, Options(tmp_path, tmp_path, VIDEO))
     assert read(tmp_path, "augmented")["group"].to_list() == ["cascade 7"] * 3
 
 
@@ -126,7 +124,7 @@ def test_scaled_features_measure_the_picture_and_the_codec_of_the_source(
     for cue in ("codec_bitrate", "codec_fps", "codec_resolution"):
         assert row[cue] == source[cue]
     assert row["codec_resolution"] == 80 * 48
-    box = Scaling(0, 12, 64, 38, is_upscaled=False, is_downscaled=True)
+    box = Letterbox(80, 48, 64, 64, box_x=0, box_y=12, box_width=64, box_height=38)
     expected = extract(root / scaled["scaled_path"], [Table.stage4], VIDEO.sampling, LIMITS, scaling=box)
     for feature, value in expected.features[Table.stage4].items():
         if not feature.startswith("codec_"):
@@ -204,4 +202,4 @@ def test_more_augmentations_keep_the_first(tmp_path: Path) -> None:
 def test_scaled_metadata_of_another_origin_is_refused(tmp_path: Path) -> None:
     videos = pl.DataFrame({"video_path": ["a.mp4"], "label": ["real"]})
     with pytest.raises(DataError, match=r"scaled_metadata: column 'scaled_path' is missing.*stage=scale writes it"):
-        run_scaled_features(videos, {Table.stage4: tmp_path / "t"}, root=tmp_path, video=VIDEO)
+        run_scaled_features(videos, {Table.stage4: tmp_path / "t"}, Options(tmp_path, tmp_path, VIDEO))

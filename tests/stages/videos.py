@@ -5,11 +5,11 @@ from pathlib import Path
 
 import polars as pl
 
+from fvc_exp._typing import Progress
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table, VideoConfig
 from fvc_exp.data.manifest import read_manifest
-from fvc_exp.stages.copies import run_augment, run_scale
-from fvc_exp.stages.features import run_features, run_scaled_features
 from fvc_exp.stages.runner import Options, StageSummary
+from fvc_exp.stages.steps import run_augment, run_features, run_scale, run_scaled_features
 from tests.video.clips import moving_frames, write_clip
 
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, memory_mb=2048)
@@ -34,18 +34,16 @@ def make_videos(root: Path, count: int = 4) -> Path:
     return root
 
 
-def run_stage(stage: str, root: Path, options: Options | None = None, **changes: object) -> StageSummary:
+def run_stage(stage: str, root: Path, on_progress: Progress | None = None, **changes: object) -> StageSummary:
     """One stage of the pipeline with its tables in their usual places."""
-    video = replace(VIDEO, **changes)
+    options = Options(root, root, replace(VIDEO, **changes), on_progress=on_progress)
     if stage == "scaled_features":
         scaled = pl.read_parquet(root / "scaled_metadata.parquet")
         tables = {Table.stage4: root / "features_stage4"}
-        return run_scaled_features(scaled, tables, root=root, video=video, options=options)[Table.stage4]
+        return run_scaled_features(scaled, tables, options)[Table.stage4]
     videos = read_manifest(root, ".").videos
     if stage == "augment":
-        return run_augment(videos, root=root, video=video, seed=SEED, options=options)
+        return run_augment(videos, SEED, options)
     if stage == "scale":
-        return run_scale(videos, root=root, video=video, options=options)
-    return run_features(videos, {Table.stage2: root / "features_stage2"}, root=root, video=video, options=options)[
-        Table.stage2
-    ]
+        return run_scale(videos, options)
+    return run_features(videos, {Table.stage2: root / "features_stage2"}, options)[Table.stage2]

@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 
 from fvc_exp.errors import ArtifactError
+from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.compare.scored_run import runs_of
 from fvc_exp.runs.execute import verify
 from fvc_exp.runs.load import load_run
-from fvc_exp.runs.selection import Selection
 from fvc_exp.sweeps.driver import copy_best
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.job import run_members
@@ -43,6 +43,7 @@ def test_a_sweep_in_process_and_again(tables: Path) -> None:
     command = sweep_arguments(tables, "penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.1,1")
     first = succeeded(run_py(*command))
     assert "12 requested: 2 invalid, 0 duplicates, 0 already done, 10 to run" in first.stderr
+    assert "NumExpr" not in first.stderr
     sweep = sweep_of(tables)
     assert len(pl.read_parquet(sweep / "results.parquet")) == 10
     assert (sweep / "best" / "roc_pr_curves.png").exists()

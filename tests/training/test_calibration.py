@@ -22,16 +22,16 @@ def test_platt_scaling_is_the_sigmoid_of_scikit_learn() -> None:
     raw = identity.decision_function(log_odds[:, None])
     reference = CalibratedClassifierCV(FrozenEstimator(identity), method="sigmoid", ensemble=False)
     reference.fit(log_odds[:, None], y)
-    scaling = fit_platt(y, raw)
+    slope, intercept = fit_platt(y, raw)
     expected = reference.predict_proba(log_odds[:, None])[:, 1]
-    np.testing.assert_allclose(expit(scaling.slope * raw + scaling.intercept), expected, atol=1e-5)
+    np.testing.assert_allclose(expit(slope * raw + intercept), expected, atol=1e-5)
 
 
 def test_platt_scaling_never_inverts_the_ranking() -> None:
     y, log_odds = scores()
-    scaling = fit_platt(1 - y, log_odds)
-    assert scaling.slope == 0
-    assert expit(scaling.intercept) == pytest.approx((1 - y).mean(), abs=0.01)
+    slope, intercept = fit_platt(1 - y, log_odds)
+    assert slope == 0
+    assert expit(intercept) == pytest.approx((1 - y).mean(), abs=0.01)
 
 
 def test_isotonic_map_is_that_of_scikit_learn() -> None:

@@ -108,7 +108,7 @@ def test_not_converged_is_flagged_with_its_iterations(compose_config: Compose) -
 def test_predictions_and_folds_cover_every_row(compose_config: Compose) -> None:
     dataset = signal_dataset()
     result = run(compose_config(), dataset)
-    predictions, folds = result.predictions(), result.folds()
+    predictions, folds = result.predictions(), result.data.folds
     assert sorted(predictions["video_path"]) == sorted(dataset.ids)
     assert predictions.select(folds.columns).equals(folds)
     assert predictions.filter(split="test").height == len(result.split.test)

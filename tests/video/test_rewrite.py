@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fvc_exp.errors import VideoError
 from fvc_exp.video.decode import SampledFrames
-from fvc_exp.video.packets import Run, decoding_runs, sample_indices
+from fvc_exp.video.packets import decoding_runs, sample_indices
 from fvc_exp.video.probe import probe
 from fvc_exp.video.rewrite import Letterbox, displayed_size, letterbox, scale
 from tests.video import clips
@@ -160,7 +160,7 @@ def test_only_the_sampled_frames_of_the_copy_are_decoded(tmp_path: Path, monkeyp
     reader, wanted = SampledFrames(tmp_path / "b.mp4", SAMPLING, LIMITS), sample_indices(97, SAMPLING)
     packets = reader.probe.packets
     alone = [packets.pts.index(packets.display_pts[index]) for index in wanted]
-    assert decoding_runs(reader.probe, wanted) == tuple(Run(packet, packet + 1) for packet in alone)
+    assert decoding_runs(reader.probe, wanted) == tuple(range(packet, packet + 1) for packet in alone)
     monkeypatch.setattr(SampledFrames, "_full", lambda *_, **__: pytest.fail("decoded in full"))
     found = reader.read(lambda samples: {sample.index: sample.rgb for sample in samples})
     full = clips.decode_rgb(tmp_path / "b.mp4")

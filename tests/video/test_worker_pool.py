@@ -21,7 +21,7 @@ LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, mem
 
 
 def results(items: list[tuple[str, Any]], limits: LimitsConfig = LIMITS, workers: int = 1) -> dict[Any, Any]:
-    return {outcome.item: outcome.result for outcome in run_in_workers(work, items, limits=limits, workers=workers)}
+    return dict(run_in_workers(work, items, limits=limits, workers=workers))
 
 
 def test_every_item_has_its_own_result() -> None:
@@ -62,8 +62,8 @@ def test_a_bad_item_fails_alone(bad: tuple[str, Any], error_class: str, message:
 def test_many_deaths_lose_no_item() -> None:
     items = [("kill", signal.SIGKILL)] * 4 + [("square", n) for n in range(12)]
     outcomes = list(run_in_workers(work, items, limits=LIMITS, workers=2))
-    assert sorted(outcome.item for outcome in outcomes) == sorted(items)
-    assert sum(isinstance(outcome.result, Failed) for outcome in outcomes) == 4
+    assert sorted(item for item, _ in outcomes) == sorted(items)
+    assert sum(isinstance(result, Failed) for _, result in outcomes) == 4
 
 
 def test_processor_time_is_counted_per_item() -> None:
@@ -91,10 +91,10 @@ def test_the_clock_ends_a_hang_after_ten_times_the_processor_time() -> None:
 
 def test_a_worker_that_dies_between_items_is_replaced() -> None:
     outcomes = run_in_workers(work, [("pid", 1), ("pid", 2), ("pid", 3)], limits=LIMITS, workers=1)
-    first = next(outcomes).result
+    _, first = next(outcomes)
     os.kill(first, signal.SIGKILL)
     until(lambda: not is_alive(first))
-    second, third = (outcome.result for outcome in outcomes)
+    second, third = (result for _, result in outcomes)
     assert second == third != first
 
 
@@ -109,7 +109,7 @@ def test_workers_use_one_thread_each_and_no_polars() -> None:
 
 def test_closing_the_iterator_ends_the_workers() -> None:
     outcomes = run_in_workers(work, [("pid", 1), ("hang", None)], limits=LIMITS, workers=1)
-    pid = next(outcomes).result
+    _, pid = next(outcomes)
     outcomes.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -16,17 +16,18 @@ from fvc_exp._typing import Array, Indices, Labels, Mask
 from fvc_exp.config.schema import AuditConfig
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split
-from fvc_exp.evaluation.floors import fake_share_by_key
+from fvc_exp.evaluation import floors, metrics
 from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN, audit_mark
-from fvc_exp.evaluation.leakage.copies import FEWEST_GROUPS, find_near_copies
+from fvc_exp.evaluation.leakage.copies import FEWEST_GROUPS, blank_rows, find_near_copies
 from fvc_exp.evaluation.leakage.permutation import Null, null_distribution
-from fvc_exp.evaluation.leakage.suspects import blank_rows, separating_features
 
 # Of the numbers in audit.json.
 _KEYS = dict(zip(CODES, ("groups", "files", "vectors", "probes", "null", "single_feature", "blank_rows"), strict=True))
-
 LOOKUP_MARGIN = 0.01  # of accuracy
 _EXAMPLES = 3  # pairs of videos that are named
+SINGLE_AUC = 0.99  # of one feature, above which it is warned of
+_SCREENED = 2000  # rows that each feature is first tried on
+_LIKELY = 0.98  # AUC there, above which it is tried on all rows
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,6 @@ class AuditedRows:
     X: Array | None = None
     feature_names: Sequence[str] = ()
     content_sha256: Sequence[str | None] | None = None
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Test rows with a counterpart in training: how many, their share of all test rows, and a few pairs by name."""
-
-    rows: int
-    share: float
-    examples: tuple[str, ...]
 
 
 class CheckOutcome(Enum):
@@ -184,16 +176,16 @@ def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
     families = np.full(len(rows.ids), -1)
     families[told] = found.families
     overlap = _find_overlap(rows.ids, families, split)
-    if not overlap.rows and not any(found.smallest_share.values()):
+    if not overlap["rows"] and not any(found.smallest_share.values()):
         too_few = len(np.unique(groups)) < FEWEST_GROUPS
         why = "the rows are too few, too coarse or nearly all copies of others"
         why = f"there are fewer than {FEWEST_GROUPS} groups" if too_few else why
         return _not_possible("near_copies", f"{why} to tell copies from chance; exact ones were looked for")
     pairs = len(found.distances)
     distance = [float(found.distances.min()), float(found.distances.max())] if pairs else None
-    numbers = {"pairs": pairs, "searched": found.searched, "smallest_share": found.smallest_share, "distance": distance}
+    overlap |= {"pairs": pairs, "searched": found.searched, "smallest_share": found.smallest_share}
     apart = f"; {pairs} pairs, {distance[0]:.2g} to {distance[1]:.2g} sd per feature apart" if distance else ""
-    return _judge_overlap("near_copies", overlap, numbers, apart)
+    return _judge_overlap("near_copies", overlap | {"distance": distance}, apart)
 
 
 def _visibility(copies: Mapping[str, Any]) -> str:
@@ -206,10 +198,7 @@ def _visibility(copies: Mapping[str, Any]) -> str:
 
 
 def _check_lookup(rows: AuditedRows, split: Split) -> Check:
-    """Accuracy of the majority label of the same group in training (else of all), and of the majority label alone.
-
-    One pair per part of the split: the folds (``cv``) and the held-out rows (``test``).
-    """
+    """Accuracy, in folds and held-out rows, of the majority label of the same group in training, and of all labels."""
     if rows.groups is None or rows.y is None:
         return _not_possible("label_lookup", "it needs labels and groups")
     test = [(split.development, split.test)] if len(split.test) else []
@@ -235,7 +224,7 @@ def _check_null(rows: AuditedRows, null: Null | str) -> Check:
 def _check_single_features(rows: AuditedRows) -> Check:
     if rows.X is None or rows.y is None:
         return _not_possible("single_feature", "it needs labels and features")
-    found = {rows.feature_names[number]: area for number, area in separating_features(rows.X, rows.y).items()}
+    found = {rows.feature_names[number]: area for number, area in _separating_features(rows.X, rows.y).items()}
     listed = [f"{name} (AUC {area:.3f})" for name, area in list(found.items())[:_EXAMPLES]]
     more = f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else ""
     return _judge("single_feature", ", ".join(listed) + more, {"features": found}, CheckOutcome.warned)
@@ -253,8 +242,11 @@ def _not_possible(code: str, why: str) -> Check:
     return Check(code, CheckOutcome.unchecked, f"{code}: {why}")
 
 
-def _find_overlap(ids: Sequence[str], codes: Indices, split: Split) -> Overlap:
-    """Rows with the same code (n,), such as that of a group; a row with a negative one has no counterpart."""
+def _find_overlap(ids: Sequence[str], codes: Indices, split: Split) -> dict[str, Any]:
+    """Test rows with a counterpart in training: how many, their share of all test rows, and a few pairs by name.
+
+    Such rows have the same code (n,), such as that of a group; a row with a negative one has no counterpart.
+    """
     pairs: list[tuple[int, int]] = []
     tested = 0
     for _, train, test in split.parts():
@@ -263,14 +255,14 @@ def _find_overlap(ids: Sequence[str], codes: Indices, split: Split) -> Overlap:
         found = test[(codes[test] >= 0) & np.isin(codes[test], seen)]
         pairs += zip(found.tolist(), train[first[np.searchsorted(seen, codes[found])]].tolist(), strict=True)
     examples = tuple(f"{ids[one]} and {ids[other]}" for one, other in pairs[:_EXAMPLES])
-    return Overlap(len(pairs), len(pairs) / tested, examples)
+    return {"rows": len(pairs), "share": len(pairs) / tested, "examples": examples}
 
 
-def _judge_overlap(code: str, overlap: Overlap, more: Mapping[str, Any] | None = None, end: str = "") -> Check:
+def _judge_overlap(code: str, overlap: dict[str, Any], end: str = "") -> Check:
     trouble = ""
-    if overlap.rows:
-        trouble = f"in {overlap.rows} of the tests ({overlap.share:.1%}), e.g. {overlap.examples[0]}{end}"
-    return _judge(code, trouble, {**asdict(overlap), **(more or {})})
+    if overlap["rows"]:
+        trouble = f"in {overlap['rows']} of the tests ({overlap['share']:.1%}), e.g. {overlap['examples'][0]}{end}"
+    return _judge(code, trouble, overlap)
 
 
 def _judge(code: str, trouble: str, numbers: dict[str, Any], bad: CheckOutcome = CheckOutcome.failed) -> Check:
@@ -281,6 +273,26 @@ def _judge(code: str, trouble: str, numbers: dict[str, Any], bad: CheckOutcome =
 
 
 def _lookup_accuracy(groups: Indices, y: Labels, parts: Sequence[tuple[Indices, Indices]]) -> dict[str, float]:
-    looked_up = [(fake_share_by_key(groups, y, train, test) > 0.5) == y[test] for train, test in parts]
+    looked_up = [(floors.fake_share_by_key(groups, y, train, test) > 0.5) == y[test] for train, test in parts]
     guessed = [(y[train].mean() > 0.5) == y[test] for train, test in parts]
     return {"accuracy": float(np.mean(np.concatenate(looked_up))), "base_rate": float(np.mean(np.concatenate(guessed)))}
+
+
+def _separating_features(X: Array, y: Labels) -> dict[int, float]:
+    """The numbers of the features that alone have an AUC above 0.99, and that AUC; X is (n, p), y (n,) is 1 for fake.
+
+    The AUC is over the rows where the feature is known, whichever class has the larger values.
+    """
+    few = np.random.default_rng(0).permutation(len(y))[:_SCREENED]
+    likely = [number for number, column in enumerate(X[few].T) if _separation(column, y[few]) > _LIKELY]
+    areas = {number: _separation(X[:, number], y) for number in likely}
+    return {number: area for number, area in areas.items() if area > SINGLE_AUC}
+
+
+def _separation(column: Array, y: Labels) -> float:
+    """0.5 where only one class is known."""
+    known = ~np.isnan(column)
+    if not 0 < y[known].sum() < known.sum():
+        return 0.5
+    area = metrics.share_in_order(y[known], column[known])
+    return max(area, 1 - area)

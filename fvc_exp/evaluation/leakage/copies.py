@@ -133,6 +133,14 @@ def find_near_copies(X: Array, groups: Indices, seed: int = 0) -> NearCopies:
     return NearCopies(_families(left, right, len(X)), distance, len(searched), shares)
 
 
+def blank_rows(X: Array) -> Mask:
+    """Rows all known values of which are equal, such as the zeros of a blank video; one feature shows no pattern."""
+    if X.shape[1] < 2:
+        return np.zeros(len(X), dtype=bool)
+    known = ~np.isnan(X)
+    return np.asarray(X.max(axis=1, initial=-np.inf, where=known) <= X.min(axis=1, initial=np.inf, where=known))
+
+
 def _spread_ties(X: Array, rng: np.random.Generator) -> tuple[Array, Array]:
     """X with equal values of a feature spread, and the mean squared distance (n,) that this puts between equal rows.
 

@@ -1,6 +1,7 @@
 """What random labels score under the very same folds: the null distribution that a real score has to exceed."""
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 
 import numpy as np
@@ -45,26 +46,16 @@ def null_distribution(dataset: Dataset, split: Split, permutations: int, seed: i
     A permutation gives each group the labels of another one, so that near-copies still share theirs. Each part of a
     fold needs both classes.
     """
-    y, rng = dataset.y, np.random.default_rng(seed)
-    grouped, drawn = GroupedLabels.of(y, dataset.groups), [y.astype(np.int8)]
-    for _ in range(_DRAWS * permutations):
-        if len(drawn) > permutations:
-            break
-        labels = grouped.permuted(rng)
-        if _is_scorable(labels, split):
-            drawn.append(labels.astype(np.int8))
-    if len(drawn) <= permutations:
+    labels, rng = dataset.y.astype(np.int8), np.random.default_rng(seed)
+    grouped = GroupedLabels.of(labels, dataset.groups)
+    draws = (grouped.permuted(rng) for _ in range(_DRAWS * permutations))
+    drawn = list(islice((each for each in draws if _is_scorable(each, split)), permutations))
+    if len(drawn) < permutations:
         return None
-    scores = ridge_aucs(dataset.X, np.column_stack(drawn), split)
+    scores = ridge_aucs(dataset.X, np.column_stack([labels, *drawn]), split)
     observed, null = float(scores[0]), scores[1:]
-    reached = int(np.sum(null >= observed - 1e-12))
-    return Null(
-        permutations=permutations,
-        observed=observed,
-        mean=float(null.mean()),
-        std=float(null.std(ddof=1)),
-        p_value=(1 + reached) / (1 + permutations),
-    )
+    p_value = (1 + int(np.sum(null >= observed - 1e-12))) / (1 + permutations)
+    return Null(permutations, observed, float(null.mean()), float(null.std(ddof=1)), p_value)
 
 
 @dataclass(frozen=True)

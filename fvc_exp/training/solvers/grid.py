@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -10,8 +10,7 @@ from sklearn import impute, utils
 from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
-from fvc_exp.training.solvers import derivatives, newton, shared_newton
-from fvc_exp.training.solvers.estimator import ClassWeights
+from fvc_exp.training.solvers import derivatives, estimator, newton, shared_newton
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
 _ROWS_PER_COLUMN, _POINTS = 3, 4
@@ -31,7 +30,8 @@ class Point:
 class PointFits:
     """Fits of every point on one part: ``coef`` (n_points, p) is of standardised features, the others are (n_points,).
 
-    ``gap`` bounds (F - min F) / F, and ``converged`` tells where it is at most ``tol``.
+    Those of several parts have one more first axis, of n_parts. ``gap`` bounds (F - min F) / F, and ``converged`` tells
+    where it is at most ``tol``.
     """
 
     coef: Array
@@ -41,29 +41,18 @@ class PointFits:
     converged: Mask
 
 
-@dataclass(frozen=True)
-class GridFit(PointFits):
-    """Fits of every point on every part: all of ``PointFits`` with one more first axis, of n_parts.
-
-    ``mean`` and ``scale`` (n_parts, p) are StandardScaler's, to rounding, of the imputed rows of the part.
-    """
-
-    mean: Array
-    scale: Array
-
-
 def fit_grid(
     X: Array,
     y: Labels,
     parts: Sequence[Indices],
     points: Sequence[Point],
     *,
-    class_weight: ClassWeights = None,
+    class_weight: estimator.ClassWeights = None,
     tol: float = 1e-9,
     max_iter: int = 1000,
     n_threads: int = 1,
     on_progress: Progress | None = None,
-) -> GridFit:
+) -> PointFits:
     """Impute by medians, standardise and fit every point on the rows of every part.
 
     Args:
@@ -81,26 +70,24 @@ def fit_grid(
         ValueError: a part has rows of one class only.
     """
 
-    def fit(rows: Indices) -> tuple[Array, Array, PointFits]:
+    def fit(rows: Indices) -> PointFits:
         labels = y[rows]
         if not 0 < labels.sum() < len(labels):
             raise ValueError("two classes are needed, but the rows of a part are of one class")
-        Z, mean, scale = _standardised(X[rows])
         weights = utils.compute_class_weight(class_weight, classes=np.array([0, 1]), y=labels)
-        weighted = derivatives.WeightedRows(Z, labels.astype(np.float64), weights[labels])
-        return mean, scale, _fit_points(weighted, points, tol, max_iter)
+        weighted = derivatives.WeightedRows(standardise_rows(X[rows]), labels.astype(np.float64), weights[labels])
+        return _fit_points(weighted, points, tol, max_iter)
 
     most = 2 if X.nbytes > _LARGE else len(parts)
     workers = max(1, min(n_threads, most))
-    found: list[tuple[Array, Array, PointFits]] = []
+    found: list[PointFits] = []
     with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
             if on_progress:
                 on_progress(len(found), len(parts))
-    means, scales, fits = zip(*found, strict=True)
-    columns = {name: np.stack([getattr(each, name) for each in fits]) for name in PointFits.__dataclass_fields__}
-    return GridFit(mean=np.stack(means), scale=np.stack(scales), **columns)
+    names = [field.name for field in fields(PointFits)]
+    return PointFits(**{name: np.stack([getattr(each, name) for each in found]) for name in names})
 
 
 def _fit_points(rows: derivatives.WeightedRows, points: Sequence[Point], tol: float, max_iter: int) -> PointFits:
@@ -111,10 +98,10 @@ def _fit_points(rows: derivatives.WeightedRows, points: Sequence[Point], tol: fl
     if n > _ROWS_PER_COLUMN * p and m >= _POINTS:
         mix, C = (np.array([getattr(point, name) for point in points]) for name in ("l1_ratio", "C"))
         l1, l2 = (np.repeat((each / C)[:, None], p, axis=1) for each in (mix, 1 - mix))
-        state = shared_newton.fit_penalties(rows, l1, l2, tol)
-        done = state.gap <= tol
-        fits.coef[done], fits.intercept[done], fits.n_iter[done] = state.w[done], state.b[done], state.n_iter[done]
-        fits.gap[done], fits.converged[done] = state.gap[done], True
+        if (state := shared_newton.fit_penalties(rows, l1, l2, tol)) is not None:
+            done = state.gap <= tol
+            fits.coef[done], fits.intercept[done], fits.n_iter[done] = state.w[done], state.b[done], state.n_iter[done]
+            fits.gap[done], fits.converged[done] = state.gap[done], True
     _fit_path(fits, rows, points, np.flatnonzero(~done), tol, max_iter)
     return fits
 
@@ -142,11 +129,11 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _standardised(Z: Array) -> tuple[Array, Array, Array]:
-    """Impute and scale rows (n, p) in place; returns them, the mean and the scale.
+def standardise_rows(Z: Array) -> Array:
+    """Impute and scale rows (n, p), in place where no value is missing.
 
-    These are StandardScaler's, to rounding, without its temporary copies. A column counts as constant below the
-    rounding error of its variance (Chan, Golub & LeVeque 1983), as there.
+    Mean and scale are StandardScaler's, to rounding, without its temporary copies. A column counts as constant below
+    the rounding error of its variance (Chan, Golub & LeVeque 1983), as there.
     """
     if np.isnan(Z).any():
         Z = impute.SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(Z)
@@ -161,4 +148,4 @@ def _standardised(Z: Array) -> tuple[Array, Array, Array]:
     scale = np.sqrt(variance)
     scale[variance <= n * eps * variance + (n * mean * eps) ** 2] = 1.0
     Z /= scale
-    return Z, mean, scale
+    return Z

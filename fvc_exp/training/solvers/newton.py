@@ -9,15 +9,22 @@ methods"). The model's weights d_i may be those of an earlier point as long as t
 The bound is Fenchel's duality gap. After a step u_i = x_i dw + db the point theta_i = s_i (p_i - y_i) + d_i u_i is dual
 feasible by the optimality of the step, if each theta_i lies between its bounds. The gap at w + dw is sum_i s_i
 KL(y_i + theta_i / s_i || p_i+), at most the same sum of chi-squared distances, with the intercept and for any d_i.
+
+Without a penalty there may be no minimum, since the loss falls for ever in one direction: the classes are separated
+completely where a plane has each class on its own side, and quasi-completely where some rows, of either class, lie on
+the plane itself (Albert & Anderson 1984, "On the existence of maximum likelihood estimates in logistic regression
+models").
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import null_space
+from scipy.optimize import linprog
 from scipy.special import expit
 
-from fvc_exp._typing import Array
-from fvc_exp.training.solvers import derivatives, separation, subproblem
+from fvc_exp._typing import Array, Mask
+from fvc_exp.training.solvers import derivatives, subproblem
 
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
 _SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
@@ -26,6 +33,8 @@ _ROUNDING = 8 * float(np.finfo(float).eps)
 _PATIENCE = 15, 40  # steps after which a fit (of l1 alone, with l2) begins anew, down a path of weaker penalties
 _NO_LOSS = 1e-6  # share of F that the loss of a row may have which a plane separates
 _PATH_TOL = 0.1  # of the fits with a stronger penalty
+# Distance from a separating plane that counts, in a direction of entries from -1 to 1; linprog is exact to 1e-7.
+_OFF_PLANE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def minimise(
     What a weak penalty does not settle in ``_PATIENCE`` steps goes down a path of weaker and weaker penalties. Far from
     the minimum of nearly separable classes the loss has no curvature, and each step would be a short one.
 
-    Without a penalty separable classes have no minimiser (see ``separation``): the fit then ends, not converged, where
+    Without a penalty separable classes have no minimiser: the fit then ends, not converged, where
     the loss is ``tol`` of that of no model, or where the loss of the rows that cannot be separated is at its minimum.
     """
     patience = max_iter if problem.is_free else min(max_iter, _PATIENCE[bool(problem.l2.any())])
@@ -147,7 +156,26 @@ def _is_separable(problem: Problem, point: Iterate, tol: float) -> bool:
     if (point.wrong < 0.5).all():
         return True
     without_loss = problem.s * point.wrong <= max(tol, _NO_LOSS) * point.value
-    return separation.is_separated(problem.X, problem.y, without_loss, problem.intercept)
+    return _has_plane(problem.X, problem.y, without_loss, problem.intercept)
+
+
+def _has_plane(X: Array, y: Array, may_be_off: Mask, intercept: bool) -> bool:
+    """Whether a plane separates rows X (n, p) of labels y (n,), at least one of them off the plane.
+
+    Only the rows of ``may_be_off`` (n,) may lie off the plane: those with nearly no loss at the end of a fit. All
+    others lie on it, so that few directions, often none, are left for a linear program over the few rows.
+    """
+    if not may_be_off.any():
+        return False
+    rows = np.column_stack([X, np.ones(len(X))]) if intercept else X
+    on = rows[~may_be_off]
+    # R has the same null space as the rows, and only as many rows as columns.
+    directions = null_space(np.linalg.qr(on, mode="r"), rcond=max(on.shape) * np.finfo(float).eps)
+    sides = np.where(y > 0, 1.0, -1.0)[may_be_off, None] * (rows[may_be_off] @ directions)
+    if not directions.size or np.abs(sides).max() < _OFF_PLANE:
+        return False
+    found = linprog(-sides.sum(axis=0), A_ub=-sides, b_ub=np.zeros(len(sides)), bounds=(-1, 1), method="highs")
+    return bool(found.x is not None and (sides @ found.x).max() > _OFF_PLANE)
 
 
 def null_intercept(y: Array, s: Array) -> float:

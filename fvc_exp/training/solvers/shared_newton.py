@@ -49,14 +49,15 @@ class GridState:
     is_exact: Mask
 
 
-def fit_penalties(rows: WeightedRows, l1: Array, l2: Array, tol: float) -> GridState:
+def fit_penalties(rows: WeightedRows, l1: Array, l2: Array, tol: float) -> GridState | None:
     """Fit points with penalties ``l1``, ``l2`` (m, p); those with a ``gap`` above ``tol`` at the end are not fitted.
 
-    With a strong signal two models do not serve many points, and what they serve would take longer than alone.
+    None with a strong signal: two models do not serve many points then, and what they serve would take longer than
+    alone.
     """
     null_model, mid_model, rough = _quadratic_models(rows, (l1 + l2)[:, 0])
     if mid_model.total < _WEAKEST * null_model.total:
-        return _unfitted(l1, l2)
+        return None
     models, state = [null_model, mid_model], _first_step(rows, l1, l2, null_model, mid_model, rough)
     largest = _largest_values(rows.Z)
     open_ = np.arange(len(l1))
@@ -99,12 +100,6 @@ def _largest_values(Z: Array) -> Array:
     wide = Z[:whole].reshape(-1, 8 * p)
     ends = np.maximum(wide.max(axis=0, initial=0), -wide.min(axis=0, initial=0)).reshape(8, p).max(axis=0)
     return np.asarray(np.maximum(ends, np.abs(Z[whole:]).max(axis=0, initial=0)))
-
-
-def _unfitted(l1: Array, l2: Array) -> GridState:
-    m = len(l1)
-    unknown, none = np.full(m, np.inf), np.zeros(m, np.int64)
-    return GridState(np.zeros_like(l1), np.zeros(m), l1, l2, none, unknown, none, unknown, np.zeros(m, bool))
 
 
 def _first_step(
