@@ -24,6 +24,7 @@ data.demo.evnts=3  =>  keys of data\.demo: events, uploads, seed; did you mean d
 max_iter=30  =>  did you mean solver\.max_iter\?$
 +penalty.ratio=3  =>  keys of penalty: name, l1_ratio; did you mean penalty\.l1_ratio\?$
 penalty=ridge  =>  Could not find 'penalty/ridge'.*elasticnet, l1, l2, none$
+penalty.name=ridge  =>  Error merging override penalty.name=ridge; Invalid value 'ridge', expected one of
 penalty=elasticnett  =>  elasticnet, l1, l2, none; did you mean penalty=elasticnet\?$
 -m penalty=L1  =>  did you mean penalty=l1
 stage=trian  =>  \[augment, .*; did you mean train\?$

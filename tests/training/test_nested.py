@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fvc_exp.config.canonical import canonical
 from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.group_folds import stratified_group_folds
@@ -94,11 +93,6 @@ def test_results_name_the_search(config: Config, tmp_path: Path) -> None:
     records = json.loads((tmp_path / "metrics.json").read_text())
     assert [record["C"] for record in records] == list(result.nested.chosen)
     assert any("C=1.0 has no effect with cv.c_grid=" in note for note in result.notes)
-
-
-def test_c_does_not_make_another_experiment(compose_config: Compose) -> None:
-    assert canonical(compose_config("cv=nested", "C=3")) == canonical(compose_config("cv=nested"))
-    assert canonical(compose_config("cv=nested", "cv.c_grid=[1,2]")) != canonical(compose_config("cv=nested"))
 
 
 def test_wrong_grids_are_refused(compose_config: Compose) -> None:
