@@ -139,7 +139,8 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-SMALL_DEMO = ("data.demo.events=12", "data.demo.uploads=1", "cv.n_splits=2", "plots=false")
+# One worker: to start a process costs more than to measure a small clip.
+SMALL_DEMO = ("data.demo.events=12", "data.demo.uploads=1", "cv.n_splits=2", "plots=false", "video.workers=1")
 
 
 @pytest.fixture(scope="session")

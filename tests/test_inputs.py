@@ -15,7 +15,8 @@ from pyarrow import parquet
 from tests.shell import run_py
 from tests.video.clips import moving_frames, write_clip
 
-FAST = ("cv.n_splits=2", "cv.test_size=0", "audit.permutations=0", "audit.price=false", "plots=false", "outputs=out")
+FAST = ("cv.n_splits=2", "cv.test_size=0", "audit.permutations=0", "audit.price=false", "plots=false", "outputs=out",
+        "video.workers=1")  # fmt: skip
 N = 24
 LABELS = np.tile([0, 1], N // 2)
 LONG = 1234567890123456789

@@ -196,7 +196,12 @@ def folder_of_clips(corpus: Path, folder: Path, n: int) -> Path:
 def test_too_few_videos_are_told_before_they_are_measured(
     small_demo: Path, tmp_path: Path, n: int, words: list[str], fits: str
 ) -> None:
-    data = ["data=videos", f"data.root={folder_of_clips(small_demo, tmp_path / 'clips', n)}", "plots=false"]
+    data = [
+        "data=videos",
+        f"data.root={folder_of_clips(small_demo, tmp_path / 'clips', n)}",
+        "plots=false",
+        "video.workers=1",
+    ]
     done = run_py(*words, *data, f"outputs={tmp_path / 'out'}")
     assert done.returncode == 1
     assert re.search(rf"needs at least \d groups of each class.*; possible here: {fits}$", done.stderr, re.MULTILINE)
@@ -225,14 +230,8 @@ def test_broken_videos_are_named_with_their_reason(small_demo: Path, tmp_path: P
     clips = folder_of_clips(small_demo, tmp_path / "clips", 4)
     (clips / "fake" / "torn.mp4").write_bytes(b"\0" * 100)
     (clips / "real" / "note.mp4").write_text("no video")
-    words = [
-        "data=videos",
-        f"data.root={clips}",
-        "cv.n_splits=2",
-        "cv.test_size=0",
-        "plots=false",
-        f"outputs={tmp_path}",
-    ]
+    data = ("data=videos", f"data.root={clips}", "cv.n_splits=2", "cv.test_size=0")
+    words = (*data, "plots=false", "video.workers=1", f"outputs={tmp_path}")
     done = run_py(*words)
     assert done.returncode == 1
     named = r"2 of 10 videos could not be measured: 'fake/torn\.mp4' \(\w+: .+\), 'real/note\.mp4' \(\w+: .+\); mend"

@@ -126,10 +126,10 @@ def test_data_beside_the_id_lists_of_the_corpus_are_the_corpus(tables: Path, vid
 def test_equal_runs_started_together_never_collide_and_agree(tables: Path, tmp_path: Path) -> None:
     words = ("data=fvc", f"data.root={tables}", "plots=false", f"outputs={tmp_path / 'out'}")
     command = [sys.executable, "run.py", *words]
-    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(3)]
-    assert [process.wait() for process in running] == [0, 0, 0]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait() for process in running] == [0, 0]
     found = folders(tmp_path / "out")
-    assert len(found) == 3
+    assert len(found) == 2
     names = ("metrics.json", "coefficients.csv", "results.json", "predictions.parquet", "folds.parquet", "model.json")
     for name in (*names, "model.joblib", "scaler.joblib"):
         assert len({(folder / name).read_bytes() for folder in found}) == 1

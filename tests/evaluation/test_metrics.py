@@ -128,7 +128,7 @@ def test_a_perfectly_calibrated_model_of_few_groups_has_this_much_ece(copies: in
     """80 rows: labels are drawn many times, as many groups of equal label, and their ECE is worked out each time."""
     random, groups = np.random.default_rng(0), np.arange(80) // copies
     probability = random.random(80 // copies)[groups]
-    drawn = [(random.random(80)[groups] < probability).astype(int) for _ in range(300)]
+    drawn = [(random.random(80)[groups] < probability).astype(int) for _ in range(100)]
     mean = np.mean([reliability(y, probability).ece for y in drawn])
     found = reliability((groups % 2), probability, groups).ece_floor
     assert found == pytest.approx(mean, rel=0.06)

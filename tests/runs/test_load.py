@@ -18,8 +18,8 @@ from tests.shell import fvc
 
 
 @pytest.fixture
-def copy(finished_run: Path, tmp_path: Path) -> RunFolder:
-    return RunFolder(Path(shutil.copytree(finished_run, tmp_path / "copy")))
+def copy(copied_run: Path) -> RunFolder:
+    return RunFolder(copied_run)
 
 
 def test_a_loaded_run_holds_what_its_files_say(finished_run: Path) -> None:
@@ -79,7 +79,7 @@ def sweep(run: RunFolder) -> None:
 
 
 BROKEN = {
-    "missing": (lambda run: shutil.rmtree(run.path), "copy: no such folder"),
+    "missing": (lambda run: shutil.rmtree(run.path), "run: no such folder"),
     "unfinished": (only_status_missing, "the run is not finished: it holds no status.json yet"),
     "foreign": (lambda run: [path.unlink() for path in (run.status, run.config)], "is no run: it holds no status.json"),
     "sweep": (sweep, "is a sweep: name a run below its runs/, or read it with load_sweep"),

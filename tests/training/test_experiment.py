@@ -229,5 +229,3 @@ def test_too_few_groups_for_the_inner_folds(compose_config: Compose) -> None:
     config = compose_config("threshold=f1", "cv.inner_splits=30")
     with pytest.raises(DataError, match=r"cv\.inner_splits=30 needs at least 30 groups of each class"):
         fit_configuration([config], SplitDataset.of(config, signal_dataset()), np.arange(90))
-
-
