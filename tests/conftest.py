@@ -16,6 +16,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from numpy.typing import NDArray
 from omegaconf import DictConfig
+from threadpoolctl import threadpool_limits
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.hydra_app import register
@@ -40,6 +41,13 @@ OPTIONS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The test processes take the cores already: threads of BLAS beside them only wait, at full cost."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

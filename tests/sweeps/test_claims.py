@@ -2,10 +2,8 @@ import json
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 
@@ -14,6 +12,7 @@ from fvc_exp.sweeps.claims import Claim, heartbeat, latest_claim, try_claim
 from fvc_exp.sweeps.folder import MemberFolder
 from tests.processes import ended_process
 from tests.sweeps.conftest import write_claim
+from tests.sweeps.contend import contend
 
 
 @pytest.fixture
@@ -21,18 +20,15 @@ def folder(tmp_path: Path) -> MemberFolder:
     return MemberFolder(tmp_path / "member")
 
 
-def contend(path: Path, everybody: Barrier) -> bool:
-    everybody.wait(60)
-    won = try_claim(MemberFolder(path), "1") is not None
-    everybody.wait(60)  # stay alive until everybody has tried
-    return won
-
-
 def test_only_one_of_many_processes_gets_it(folder: MemberFolder) -> None:
     spawn = get_context("spawn")
-    with spawn.Manager() as manager, ProcessPoolExecutor(3, mp_context=spawn) as pool:
-        answers = list(pool.map(contend, [folder.path] * 3, [manager.Barrier(3)] * 3))
-    assert sum(answers) == 1
+    everybody = spawn.Barrier(3)
+    processes = [spawn.Process(target=contend, args=(folder.path, everybody)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert sorted(process.exitcode for process in processes) == [0, 0, 1]
 
 
 @pytest.mark.parametrize("owner", [ended_process, lambda: (os.getpid(), "1")], ids=["dead", "a reused pid"])

@@ -70,9 +70,10 @@ def test_equals_the_search_by_hand(config: Config) -> None:
         np.testing.assert_array_equal(probability, expected)
 
 
-def test_optimism_is_best_plain_score_less_nested_score(config: Config) -> None:
+def test_optimism_is_best_plain_less_nested_score_and_results_name_the_search(config: Config, tmp_path: Path) -> None:
     dataset = signal_dataset()
-    nested = run(config, dataset).nested
+    result = run(config, dataset)
+    nested = result.nested
     assert nested is not None
     plain = replace(config, cv=replace(config.cv, c_grid=[]))
     for c, auc in nested.plain.items():
@@ -80,10 +81,6 @@ def test_optimism_is_best_plain_score_less_nested_score(config: Config) -> None:
         assert auc == pytest.approx(alone.summary["auc"]["mean"], abs=1e-12)
     assert nested.best == max(nested.plain, key=lambda c: nested.plain[c])
     assert nested.optimism == nested.plain[nested.best] - nested.auc
-
-
-def test_results_name_the_search(config: Config, tmp_path: Path) -> None:
-    result = run(config, signal_dataset())
     write_result(RunFolder(tmp_path), result)
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["nested"]["final"] == result.final.C
