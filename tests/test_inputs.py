@@ -178,13 +178,6 @@ def test_tables_that_are_refused(mine: Path, write: Write, arguments: list[str],
     assert message in printed
 
 
-def test_a_table_must_be_named(mine: Path) -> None:
-    assert typed(mine, "data=table") == (
-        1,
-        "error: data=table needs data.path=FILE, the table with labels and features\n",
-    )
-
-
 KEYS = [f"v/{row:03d}" for row in range(N)]
 SPELLINGS: dict[str, list[str]] = {
     "dots": [f"./{key}" for key in KEYS],

@@ -36,6 +36,7 @@ penalty=[l1,l2]  =>  penalty is one of elasticnet, l1, l2, none, or left out; to
 penalty=1  =>  penalty=1 is not allowed: penalty is one of elasticnet, l1, l2, none
 -m penalty=l1,null  =>  penalty=l1,null is not allowed: penalty is one of
 hydra/launcher=null  =>  is one of local, slurm, or left out$
+data=table  =>  ^error: data=table needs data\.path=FILE, the table with labels and features$
 data=null  =>  ^error: data=null is not allowed: data is one of demo,
 features=null  =>  ^error: features=null is not allowed: features is one of all,
 video=null  =>  ^error: video=null is not allowed: video is one of default, or left out$

@@ -187,9 +187,6 @@ def test_what_is_decided_inside_follows_the_inner_folds(compose_config: Compose,
     assert canonical(compose_config(chosen, "cv.inner_splits=3")) != canonical(compose_config(chosen))
 
 
-def test_the_values_of_a_nested_search_make_the_experiment(compose_config: Compose) -> None:
+def test_other_values_or_other_data_are_another_experiment(compose_config: Compose) -> None:
     assert canonical(compose_config("cv=nested", "cv.c_grid=[1,2]")) != canonical(compose_config("cv=nested"))
-
-
-def test_other_data_is_another_experiment(compose_config: Compose) -> None:
     assert run_id(compose_config(), "data") != run_id(compose_config(), "other data")

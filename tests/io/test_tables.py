@@ -75,11 +75,12 @@ def test_content_broken_behind_the_header(tmp_path: Path) -> None:
 
 
 def test_what_is_no_single_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
     FRAME.write_csv(tmp_path / "table.csv")
     FRAME.write_parquet(tmp_path / "table.parquet")
     for name, message in {
         "nothing": r"nothing: no such file.*\.parquet.*\.csv",
-        ".": "is a folder",
+        "folder": "is a folder",
         "table": r"table\.parquet and table\.csv",
     }.items():
         with pytest.raises(DataError, match=message):
