@@ -30,11 +30,12 @@ PACKAGE = ROOT / "fvc_exp"
 WITH_EXAMPLES = sorted(path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text())
 
 
+Searched = tuple[Path, dict[str, Any]]
 SEARCH = {"output_dir": "out", "n_splits": 3, "class_weight": "balanced"}
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     """The documented search in a project folder whose name needs quoting."""
     project = tmp_path_factory.mktemp("searched") / "it's a, project=1"
     project.mkdir()
@@ -53,7 +54,7 @@ def test_a_path_may_hold_any_character(path: str) -> None:
     assert config.data.root == path
 
 
-def test_trains_and_writes_the_documented_files(searched: tuple[Path, dict[str, Any]]) -> None:
+def test_trains_and_writes_the_documented_files(searched: Searched) -> None:
     project, results = searched
     written = {path.name for path in (project / "out").iterdir()}
     assert {"model.joblib", "scaler.joblib", "metrics.json", "roc_pr_curves.png", "results.json"} <= written
@@ -70,9 +71,7 @@ def test_trains_and_writes_the_documented_files(searched: tuple[Path, dict[str, 
     assert (project / "out" / "results.json").stat().st_mtime_ns == before
 
 
-def test_returns_what_the_original_did_and_of_how_many(
-    searched: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_returns_what_the_original_did_and_of_how_many(searched: Searched, capsys: pytest.CaptureFixture[str]) -> None:
     project, found = searched
     assert fvc_exp.train_sklearn_logreg(project, **SEARCH, delete_existing=True) == found
     assert found["parameters"]["class_weight"] == "balanced"

@@ -319,9 +319,7 @@ NOT_VIDEOS: dict[str, tuple[list[str], list[str], str]] = {
 
 
 @pytest.mark.parametrize(("names", "arguments", "message"), NOT_VIDEOS.values(), ids=NOT_VIDEOS)
-def test_videos_that_are_refused_before_measuring(
-    mine: Path, names: list[str], arguments: list[str], message: str
-) -> None:
+def test_videos_refused_before_measuring(mine: Path, names: list[str], arguments: list[str], message: str) -> None:
     for name in names:
         (mine / name).parent.mkdir(parents=True, exist_ok=True)
         (mine / name).touch()

@@ -91,18 +91,21 @@ def csv_of(table: pl.DataFrame, path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
-def with_lines(change: Callable[[list[str]], list[str]]) -> Callable[[pl.DataFrame, Path], object]:
+Write = Callable[[pl.DataFrame, Path], object]
+
+
+def with_lines(change: Callable[[list[str]], list[str]]) -> Write:
     return lambda table, path: path.write_text("\n".join(change(csv_of(table, path))))
 
 
-def with_value(value: float) -> Callable[[pl.DataFrame, Path], object]:
+def with_value(value: float) -> Write:
     return lambda table, path: table.with_columns(
         f0=pl.when(pl.int_range(pl.len()) == 4).then(value).otherwise("f0")
     ).write_csv(path)
 
 
 PAGE = "<!DOCTYPE html>\n<html><body>Sign in</body></html>"
-TABLES: dict[str, tuple[Callable[[pl.DataFrame, Path], object], str]] = {
+TABLES: dict[str, tuple[Write, str]] = {
     "UTF-16": (lambda t, p: p.write_text("\n".join(csv_of(t, p)), encoding="utf-16"), "is UTF-16 text; save it as CSV"),
     "xlsx": (lambda _, p: p.write_bytes(b"PK\x03\x04rest"), r"is an Excel workbook or .* \(pandas: read_excel, then"),
     "pickle": (lambda t, p: p.write_bytes(pickle.dumps(t.to_dicts())), r"is a Python pickle, .*read_pickle, then to_p"),
@@ -136,9 +139,7 @@ TABLES: dict[str, tuple[Callable[[pl.DataFrame, Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("write", "message"), TABLES.values(), ids=TABLES)
-def test_a_table_that_is_none_is_named_with_what_to_do(
-    tables: Path, write: Callable[[pl.DataFrame, Path], object], message: str
-) -> None:
+def test_a_table_that_is_none_is_named_with_what_to_do(tables: Path, write: Write, message: str) -> None:
     write(pl.read_parquet(tables / "features_stage2.parquet"), tables / "odd")
     words = ["data=fvc", f"data.root={tables}", "data.features_stage2=odd"]
     before = {path: path.read_bytes() for path in tables.iterdir()}
@@ -194,9 +195,7 @@ def folder_of_clips(corpus: Path, folder: Path, n: int) -> Path:
     ],
     ids=["3", "5", "3 all", "3 sweep", "inner"],
 )
-def test_too_few_videos_are_told_before_they_are_measured(
-    small_demo: Path, tmp_path: Path, n: int, words: list[str], fits: str
-) -> None:
+def test_too_few_videos_are_not_measured(small_demo: Path, tmp_path: Path, n: int, words: list[str], fits: str) -> None:
     data = [
         "data=videos",
         f"data.root={folder_of_clips(small_demo, tmp_path / 'clips', n)}",

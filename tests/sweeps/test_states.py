@@ -71,7 +71,8 @@ def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
 BEGUN = [(OLD, 0)]
 DONE = {"claims": BEGUN, "status": {"state": "done"}, "answer": {OLD: "running"}}
 FAILED = {"claims": BEGUN, "status": {"state": "failed", "reason": "ValueError", "message": "boom"}}
-CASES: dict[str, tuple[dict[str, Any], State, str]] = {
+Left = dict[str, Any]
+CASES: dict[str, tuple[Left, State, str]] = {
     "never submitted": ({"jobs": []}, State.waiting, ""),
     "pending": ({"answer": {OLD: "pending"}}, State.pending, ""),
     "starting": ({"answer": {OLD: "running"}}, State.pending, ""),
@@ -98,9 +99,7 @@ CASES: dict[str, tuple[dict[str, Any], State, str]] = {
 
 
 @pytest.mark.parametrize(("left", "state", "reason"), CASES.values(), ids=CASES)
-def test_state(
-    sweep: SweepFolder, plan: Plan, queue: FakeQueue, left: dict[str, Any], state: State, reason: str
-) -> None:
+def test_state(sweep: SweepFolder, plan: Plan, queue: FakeQueue, left: Left, state: State, reason: str) -> None:
     leave(sweep, plan, **left)
     queue.answer = left.get("answer", {})
     found = look(sweep, plan)

@@ -69,11 +69,12 @@ def test_published_corpus_by_cascade_still_leaks(published: pl.DataFrame, tmp_pa
     assert 10 < found.numbers("group_crossing")["rows"] < 30
 
 
+Columns = dict[str, list[object]]
 IDS = {"video_path": list("abcdef"), "label": ["fake", "real"] * 3, "group": ["g", "g", "h", "h", "i", "i"]}
 FOLDS = {"video_path": list("abcdef"), "fold": [0, 0, 1, 1, 2, 2]}
 
 
-def write(folder: Path, ids: dict[str, list[object]], folds: dict[str, list[object]]) -> tuple[Path, Path]:
+def write(folder: Path, ids: Columns, folds: Columns) -> tuple[Path, Path]:
     pl.DataFrame(ids).write_csv(folder / "ids.csv")
     pl.DataFrame(folds).write_csv(folder / "folds.csv")
     return folder / "ids.csv", folder / "folds.csv"
@@ -116,8 +117,6 @@ WRONG_TABLES = {
 
 
 @pytest.mark.parametrize(("ids", "folds", "message"), WRONG_TABLES.values(), ids=WRONG_TABLES)
-def test_wrong_tables_are_refused(
-    tmp_path: Path, ids: dict[str, list[object]], folds: dict[str, list[object]], message: str
-) -> None:
+def test_wrong_tables_are_refused(tmp_path: Path, ids: Columns, folds: Columns, message: str) -> None:
     with pytest.raises(DataError, match=message):
         audit_files(*write(tmp_path, ids, folds))
