@@ -16,6 +16,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from numpy.typing import NDArray
 from omegaconf import DictConfig
+from threadpoolctl import threadpool_limits
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.hydra_app import register
@@ -40,6 +41,13 @@ OPTIONS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The test processes take the cores already: threads of BLAS beside them only wait, at full cost."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +147,8 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-SMALL_DEMO = ("data.demo.events=12", "data.demo.uploads=1", "cv.n_splits=2", "plots=false")
+# One worker: to start a process costs more than to measure a small clip.
+SMALL_DEMO = ("data.demo.events=12", "data.demo.uploads=1", "cv.n_splits=2", "plots=false", "video.workers=1")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 
+from fvc_exp.sweeps.claims import process_start
 from tests.shell import ROOT
 
 T = TypeVar("T")
@@ -35,6 +38,14 @@ def is_alive(pid: int) -> bool:
         return threads > 1 or Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def ended_process() -> tuple[int, str]:
+    """The pid of a process that has ended, and when it was started."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        start = process_start(process.pid)
+        process.communicate()
+    return process.pid, start or ""
 
 
 def free_port() -> int:

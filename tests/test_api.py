@@ -5,6 +5,7 @@ import re
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import joblib
 import pytest
@@ -22,20 +23,24 @@ from fvc_exp.report.render import write_report
 from fvc_exp.runs import execute
 from fvc_exp.runs.execute import verify
 from fvc_exp.training.documented_grid import documented_grid
+from tests.conftest import write_tables
 from tests.shell import ROOT, run_process, run_py, succeeded
 
 PACKAGE = ROOT / "fvc_exp"
 WITH_EXAMPLES = sorted(path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text())
 
 
-@pytest.fixture
-def project(tables: Path) -> Path:
-    """A project folder whose name needs quoting."""
-    odd = tables / "it's a, project=1"
-    odd.mkdir()
-    for name in ("scaled_metadata.csv", "features_stage2.parquet"):
-        (tables / name).rename(odd / name)
-    return odd
+Searched = tuple[Path, dict[str, Any]]
+SEARCH = {"output_dir": "out", "n_splits": 3, "class_weight": "balanced"}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """The documented search in a project folder whose name needs quoting."""
+    project = tmp_path_factory.mktemp("searched") / "it's a, project=1"
+    project.mkdir()
+    write_tables(project)
+    return project, fvc_exp.train_sklearn_logreg(project, **SEARCH)
 
 
 def test_documented_grid_is_28_distinct_configurations() -> None:
@@ -49,8 +54,8 @@ def test_a_path_may_hold_any_character(path: str) -> None:
     assert config.data.root == path
 
 
-def test_trains_and_writes_the_documented_files(project: Path) -> None:
-    results = fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3)
+def test_trains_and_writes_the_documented_files(searched: Searched) -> None:
+    project, results = searched
     written = {path.name for path in (project / "out").iterdir()}
     assert {"model.joblib", "scaler.joblib", "metrics.json", "roc_pr_curves.png", "results.json"} <= written
     assert json.loads((project / "out" / "results.json").read_text()) == results
@@ -62,13 +67,13 @@ def test_trains_and_writes_the_documented_files(project: Path) -> None:
     assert joblib.load(project / "out" / "model.joblib").coef_.shape == (1, 5)
     before = (project / "out" / "results.json").stat().st_mtime_ns
     with pytest.raises(ArtifactError, match=r"already holds a run.*delete_existing=True"):
-        fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3)
+        fvc_exp.train_sklearn_logreg(project, **SEARCH)
     assert (project / "out" / "results.json").stat().st_mtime_ns == before
-    assert fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3, delete_existing=True) == results
 
 
-def test_returns_what_the_original_did_and_of_how_many(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = fvc_exp.train_sklearn_logreg(project, output_dir="out", n_splits=3, class_weight="balanced")
+def test_returns_what_the_original_did_and_of_how_many(searched: Searched, capsys: pytest.CaptureFixture[str]) -> None:
+    project, found = searched
+    assert fvc_exp.train_sklearn_logreg(project, **SEARCH, delete_existing=True) == found
     assert found["parameters"]["class_weight"] == "balanced"
     assert found["best_params"].items() <= {**found["parameters"]}.items()
     assert (found["cv_val_f1"], found["test_f1"]) == (found["cv"]["f1"]["mean"], found["test"]["f1"])
@@ -100,33 +105,26 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes_are_named(project: Path, arguments: dict[str, object], error: type[Exception], message: str) -> None:
+def test_mistakes_are_named(tables: Path, arguments: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        fvc_exp.train_sklearn_logreg(project, **{"output_dir": "out"} | arguments)
-    assert not (project / "out").exists()
+        fvc_exp.train_sklearn_logreg(tables, **{"output_dir": "out"} | arguments)
+    assert not (tables / "out").exists()
 
 
-def test_run_is_run_py_to_the_byte(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_is_run_py_to_the_byte_and_leaves_what_hydra_leaves(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(finished_run.parent)
-    before = sorted(finished_run.parent.rglob("*"))
+    before, folder = sorted(finished_run.parent.rglob("*")), tmp_path / "it's, a run=1"
     found = fvc_exp.run(["data=fvc", "data.root=.", "plots=false"])
     assert sorted(finished_run.parent.rglob("*")) == before
-    written = fvc_exp.run(["data=fvc", "data.root=.", "plots=false"], output_dir=tmp_path / "out")
+    written = fvc_exp.run(["data=fvc", "data.root=.", "plots=false"], output_dir=folder)
     assert found.test_scores == written.test_scores
     for name in ("metrics.json", "results.json", "config.yaml", "coefficients.csv", "audit.json", "model.json"):
-        assert (tmp_path / "out" / name).read_bytes() == (finished_run / name).read_bytes(), name
-    assert names_in(tmp_path / "out") == names_in(finished_run)
-    assert verify(tmp_path / "out").identical
+        assert (folder / name).read_bytes() == (finished_run / name).read_bytes(), name
+    assert names_in(folder) == names_in(finished_run)
+    assert verify(folder).identical
 
-
-def names_in(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
-
-
-def test_run_leaves_what_hydra_leaves(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(finished_run.parent)
-    folder = tmp_path / "it's, a run=1"
-    fvc_exp.run(["data=fvc", "data.root=.", "plots=false"], output_dir=folder)
     for name in ("config.yaml", "overrides.yaml"):
         assert (folder / ".hydra" / name).read_bytes() == (finished_run / ".hydra" / name).read_bytes()
     ours, theirs = (yaml.safe_load((path / ".hydra" / "hydra.yaml").read_text()) for path in (folder, finished_run))
@@ -135,6 +133,10 @@ def test_run_leaves_what_hydra_leaves(finished_run: Path, tmp_path: Path, monkey
         assert (finished_run.parent / hydra["run"].pop("dir")) == path
         assert hydra["overrides"].pop("hydra")[1:] == ["hydra.mode=RUN"]
     assert ours == theirs
+
+
+def names_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def test_run_leaves_logging(tables: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -160,8 +162,6 @@ def test_delete_existing_takes_all_of_the_old_run(tables: Path, monkeypatch: pyt
     for name in ("insight/insight.json", "notes/mine.txt", "mine.txt"):
         Path("out", name).parent.mkdir(exist_ok=True)
         Path("out", name).write_text("{}")
-    with pytest.raises(ArtifactError, match=r"already holds a run.*delete_existing=True"):
-        fvc_exp.run(words, output_dir="out")
     fvc_exp.run(words, output_dir="out", delete_existing=True)
     assert not Path("out", "insight", "insight.json").exists()
     assert {"notes/mine.txt", "mine.txt", ".hydra/overrides.yaml", "run.log"} <= names_in(Path("out"))

@@ -15,7 +15,8 @@ from pyarrow import parquet
 from tests.shell import run_py
 from tests.video.clips import moving_frames, write_clip
 
-FAST = ("cv.n_splits=2", "cv.test_size=0", "audit.permutations=0", "audit.price=false", "plots=false", "outputs=out")
+FAST = ("cv.n_splits=2", "cv.test_size=0", "audit.permutations=0", "audit.price=false", "plots=false", "outputs=out",
+        "video.workers=1")  # fmt: skip
 N = 24
 LABELS = np.tile([0, 1], N // 2)
 LONG = 1234567890123456789
@@ -177,13 +178,6 @@ def test_tables_that_are_refused(mine: Path, write: Write, arguments: list[str],
     assert message in printed
 
 
-def test_a_table_must_be_named(mine: Path) -> None:
-    assert typed(mine, "data=table") == (
-        1,
-        "error: data=table needs data.path=FILE, the table with labels and features\n",
-    )
-
-
 KEYS = [f"v/{row:03d}" for row in range(N)]
 SPELLINGS: dict[str, list[str]] = {
     "dots": [f"./{key}" for key in KEYS],
@@ -325,9 +319,7 @@ NOT_VIDEOS: dict[str, tuple[list[str], list[str], str]] = {
 
 
 @pytest.mark.parametrize(("names", "arguments", "message"), NOT_VIDEOS.values(), ids=NOT_VIDEOS)
-def test_videos_that_are_refused_before_measuring(
-    mine: Path, names: list[str], arguments: list[str], message: str
-) -> None:
+def test_videos_refused_before_measuring(mine: Path, names: list[str], arguments: list[str], message: str) -> None:
     for name in names:
         (mine / name).parent.mkdir(parents=True, exist_ok=True)
         (mine / name).touch()

@@ -24,6 +24,7 @@ data.demo.evnts=3  =>  keys of data\.demo: events, uploads, seed; did you mean d
 max_iter=30  =>  did you mean solver\.max_iter\?$
 +penalty.ratio=3  =>  keys of penalty: name, l1_ratio; did you mean penalty\.l1_ratio\?$
 penalty=ridge  =>  Could not find 'penalty/ridge'.*elasticnet, l1, l2, none$
+penalty.name=ridge  =>  Error merging override penalty.name=ridge; Invalid value 'ridge', expected one of
 penalty=elasticnett  =>  elasticnet, l1, l2, none; did you mean penalty=elasticnet\?$
 -m penalty=L1  =>  did you mean penalty=l1
 stage=trian  =>  \[augment, .*; did you mean train\?$
@@ -35,6 +36,7 @@ penalty=[l1,l2]  =>  penalty is one of elasticnet, l1, l2, none, or left out; to
 penalty=1  =>  penalty=1 is not allowed: penalty is one of elasticnet, l1, l2, none
 -m penalty=l1,null  =>  penalty=l1,null is not allowed: penalty is one of
 hydra/launcher=null  =>  is one of local, slurm, or left out$
+data=table  =>  ^error: data=table needs data\.path=FILE, the table with labels and features$
 data=null  =>  ^error: data=null is not allowed: data is one of demo,
 features=null  =>  ^error: features=null is not allowed: features is one of all,
 video=null  =>  ^error: video=null is not allowed: video is one of default, or left out$
@@ -89,18 +91,21 @@ def csv_of(table: pl.DataFrame, path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
-def with_lines(change: Callable[[list[str]], list[str]]) -> Callable[[pl.DataFrame, Path], object]:
+Write = Callable[[pl.DataFrame, Path], object]
+
+
+def with_lines(change: Callable[[list[str]], list[str]]) -> Write:
     return lambda table, path: path.write_text("\n".join(change(csv_of(table, path))))
 
 
-def with_value(value: float) -> Callable[[pl.DataFrame, Path], object]:
+def with_value(value: float) -> Write:
     return lambda table, path: table.with_columns(
         f0=pl.when(pl.int_range(pl.len()) == 4).then(value).otherwise("f0")
     ).write_csv(path)
 
 
 PAGE = "<!DOCTYPE html>\n<html><body>Sign in</body></html>"
-TABLES: dict[str, tuple[Callable[[pl.DataFrame, Path], object], str]] = {
+TABLES: dict[str, tuple[Write, str]] = {
     "UTF-16": (lambda t, p: p.write_text("\n".join(csv_of(t, p)), encoding="utf-16"), "is UTF-16 text; save it as CSV"),
     "xlsx": (lambda _, p: p.write_bytes(b"PK\x03\x04rest"), r"is an Excel workbook or .* \(pandas: read_excel, then"),
     "pickle": (lambda t, p: p.write_bytes(pickle.dumps(t.to_dicts())), r"is a Python pickle, .*read_pickle, then to_p"),
@@ -134,9 +139,7 @@ TABLES: dict[str, tuple[Callable[[pl.DataFrame, Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("write", "message"), TABLES.values(), ids=TABLES)
-def test_a_table_that_is_none_is_named_with_what_to_do(
-    tables: Path, write: Callable[[pl.DataFrame, Path], object], message: str
-) -> None:
+def test_a_table_that_is_none_is_named_with_what_to_do(tables: Path, write: Write, message: str) -> None:
     write(pl.read_parquet(tables / "features_stage2.parquet"), tables / "odd")
     words = ["data=fvc", f"data.root={tables}", "data.features_stage2=odd"]
     before = {path: path.read_bytes() for path in tables.iterdir()}
@@ -192,10 +195,13 @@ def folder_of_clips(corpus: Path, folder: Path, n: int) -> Path:
     ],
     ids=["3", "5", "3 all", "3 sweep", "inner"],
 )
-def test_too_few_videos_are_told_before_they_are_measured(
-    small_demo: Path, tmp_path: Path, n: int, words: list[str], fits: str
-) -> None:
-    data = ["data=videos", f"data.root={folder_of_clips(small_demo, tmp_path / 'clips', n)}", "plots=false"]
+def test_too_few_videos_are_not_measured(small_demo: Path, tmp_path: Path, n: int, words: list[str], fits: str) -> None:
+    data = [
+        "data=videos",
+        f"data.root={folder_of_clips(small_demo, tmp_path / 'clips', n)}",
+        "plots=false",
+        "video.workers=1",
+    ]
     done = run_py(*words, *data, f"outputs={tmp_path / 'out'}")
     assert done.returncode == 1
     assert re.search(rf"needs at least \d groups of each class.*; possible here: {fits}$", done.stderr, re.MULTILINE)
@@ -224,14 +230,8 @@ def test_broken_videos_are_named_with_their_reason(small_demo: Path, tmp_path: P
     clips = folder_of_clips(small_demo, tmp_path / "clips", 4)
     (clips / "fake" / "torn.mp4").write_bytes(b"\0" * 100)
     (clips / "real" / "note.mp4").write_text("no video")
-    words = [
-        "data=videos",
-        f"data.root={clips}",
-        "cv.n_splits=2",
-        "cv.test_size=0",
-        "plots=false",
-        f"outputs={tmp_path}",
-    ]
+    data = ("data=videos", f"data.root={clips}", "cv.n_splits=2", "cv.test_size=0")
+    words = (*data, "plots=false", "video.workers=1", f"outputs={tmp_path}")
     done = run_py(*words)
     assert done.returncode == 1
     named = r"2 of 10 videos could not be measured: 'fake/torn\.mp4' \(\w+: .+\), 'real/note\.mp4' \(\w+: .+\); mend"

@@ -1,10 +1,9 @@
 """What SQL over many runs costs beside reading their files: ``python -m tests.benchmarks.analytics``.
 
-Writes 5,000 run folders (``--runs``), then prints for each view the median CPU seconds of a query over it, of the least
+Writes 5,000 run folders, then prints for each view the median CPU seconds of a query over it, of the least
 that any reader could do (``json.load`` of the same files in a loop), and their ratio; rounds are interleaved.
 """
 
-import argparse
 import json
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from fvc_exp.analytics.views import query_runs
 from fvc_exp.api import run
 from tests.conftest import write_tables
 
+RUNS, ROUNDS = 5000, 3
 QUERIES = {
     "runs": ("SELECT count(*) FROM runs WHERE cv_auc_mean > 0.5", "results.json"),
     "folds": ("SELECT avg(test_f1) FROM folds GROUP BY fold", "metrics.json"),
@@ -54,20 +54,16 @@ def read_all(folder: Path, name: str) -> list[object]:
 
 def main() -> None:
     """Print one line per view."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5000)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fvc-bench-") as name:
         folder = Path(name)
-        write_runs(folder, arguments.runs)
+        write_runs(folder, RUNS)
         for view, (sql, file) in QUERIES.items():
             query = partial(query_runs, sql, folder / "runs")
             loop = partial(read_all, folder / "runs", file)
-            rounds = [(*seconds(query), *seconds(loop)) for _ in range(arguments.rounds)]
+            rounds = [(*seconds(query), *seconds(loop)) for _ in range(ROUNDS)]
             cpu, wall, plain, _ = np.median(rounds, axis=0)
             ratio = f"{cpu / plain:.1f} times json.load of {file}"
-            print(f"{view:13} {arguments.runs} runs: {cpu:.2f} CPU s, {wall:.2f} s; {ratio} ({plain:.2f} CPU s)")
+            print(f"{view:13} {RUNS} runs: {cpu:.2f} CPU s, {wall:.2f} s; {ratio} ({plain:.2f} CPU s)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""CPU time and memory of feature extraction against a plain decode and against a straightforward extractor.
+"""CPU time of feature extraction against a plain decode and against a straightforward extractor.
 
 Run ``python -m tests.benchmarks.extraction``; it makes its own clips and prints markdown tables: 1080p and 720p at the
 bit rates of video platforms (libx264 at CRF 23), 1080p at several times that (CRF 18), and for stage 4 the copy that
@@ -10,7 +10,6 @@ on the machine disturbed least.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -164,8 +163,8 @@ def cpu_seconds(run: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def measure(method: str, path: Path) -> tuple[float, float]:
-    """CPU seconds of a method, and the peak memory of this process, imports included, in MB."""
+def measure(method: str, path: Path) -> float:
+    """CPU seconds of a method."""
     cv2.setNumThreads(1)
     # The workers of the video stages do without IPP.
     cv2.ipp.setUseIPP(method in OTHERS)
@@ -174,7 +173,7 @@ def measure(method: str, path: Path) -> tuple[float, float]:
     costs = [cpu_seconds(lambda: action(path))]
     while sum(costs) < ENOUGH_SECONDS:
         costs.append(cpu_seconds(lambda: action(path)))
-    return sum(costs) / len(costs), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return sum(costs) / len(costs)
 
 
 def steps(path: Path) -> dict[str, float]:
@@ -202,10 +201,7 @@ def steps(path: Path) -> dict[str, float]:
 
 
 def apart(*arguments: str) -> str:
-    """The output of this script in a process of its own.
-
-    The peak memory of a child counts from its parent's, so this process must stay small.
-    """
+    """The output of this script in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.extraction", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | ONE_THREAD).stdout
 
@@ -213,14 +209,13 @@ def apart(*arguments: str) -> str:
 def table(path: Path) -> Iterator[str]:
     methods = METHODS[path.stem]
     rate = 8 * path.stat().st_size / (FRAMES / RATE) / 1e6
-    costs = np.array([[json.loads(apart(method, str(path))) for method in methods] for _ in range(ROUNDS)])
-    seconds, memory = costs[..., 0], costs[..., 1].max(axis=0)
+    seconds = np.array([[float(apart(method, str(path))) for method in methods] for _ in range(ROUNDS)])
     ours = seconds[:, 2]
     for column, method in enumerate(methods):
         cpu = seconds[:, column]
         ratios = " | ".join(f"{np.median(cpu / other):.2f}" for other in (seconds[:, 0], seconds[:, 1], ours))
         times = f"{np.median(cpu):.3f} | {cpu.min():.3f}"
-        yield f"| {path.stem} ({rate:.1f} Mb/s) | {method} | {times} | {ratios} | {memory[column]:.0f} |"
+        yield f"| {path.stem} ({rate:.1f} Mb/s) | {method} | {times} | {ratios} |"
 
 
 def main() -> None:
@@ -235,12 +230,12 @@ def main() -> None:
             print(json.dumps(steps(Path(source))))
             return
         case [method, source]:
-            print(json.dumps(measure(method, Path(source))))
+            print(measure(method, Path(source)))
             return
     print("decode: every frame, no conversion. selective: only what the sampled frames need. stage2, stage4, forensic:")
     print("ours. loops: every frame to RGB and Python loops over the 8x8 blocks of the sampled ones.\n")
-    print("| clip | method | CPU s | least | / decode | / selective | / ours (stage2 or stage4) | peak MB |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| clip | method | CPU s | least | / decode | / selective | / ours (stage2 or stage4) |")
+    print("|---|---|---|---|---|---|---|")
     profile = []
     with tempfile.TemporaryDirectory() as folder:
         for name in METHODS:

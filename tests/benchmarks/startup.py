@@ -23,6 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = ("numpy", "scipy.stats", "sklearn.linear_model", "polars", "rich")
+ROUNDS = 3
 Seconds = dict[str, float]
 
 
@@ -112,14 +113,13 @@ def run_once(config: Any, path: Path, way: str) -> None:
 def main() -> None:
     """Measure each way in a process of its own, several times, and print medians with shares of the total."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--child", nargs=2, metavar=("FOLDER", "WAY"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         in_this_process(Path(arguments.child[0]), arguments.child[1])
         return
     seen: dict[str, list[Seconds]] = {}
-    for _, way in product(range(arguments.rounds), ("run.py", "member")):
+    for _, way in product(range(ROUNDS), ("run.py", "member")):
         with tempfile.TemporaryDirectory() as name:
             write_data(Path(name))
             bare: Seconds = {}

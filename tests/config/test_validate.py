@@ -91,12 +91,6 @@ def test_all_wrong_values_are_named_at_once(compose_config: Compose) -> None:
         compose_config("C=-1", "cv.n_splits=1")
 
 
-@pytest.mark.parametrize("override", ["typo=1", "penalty.c=3", "C=lots", "penalty.name=ridge", "penalty=ridge"])
-def test_hydra_refuses_what_the_schema_does_not_know(compose_config: Compose, override: str) -> None:
-    with pytest.raises(ConfigCompositionException):
-        compose_config(override)
-
-
 def test_schema_checks_group_files_too(tmp_path: Path) -> None:
     (tmp_path / "penalty").mkdir()
     (tmp_path / "penalty" / "odd.yaml").write_text("name: l2\nl1_ratio: 0\nCC: 1\n")
@@ -169,11 +163,13 @@ SAME = [
     (("threshold=0.3", "cv.inner_splits=3"), ("threshold=0.30",)),
     (("class_weight={0:1,1:1.0}",), ()),
     (("class_weight={fake:2,real:1}",), ("class_weight={0:1,1:2}",)),
+    (("audit.allow_fail=true", "audit.permutations=0", "cv.inner_splits=3"), ()),
+    (("cv=nested", "C=3"), ("cv=nested",)),
     (("outputs=elsewhere", "plots=false", "video.workers=1", "data.root=other"), ()),
 ]
 DIFFERENT = ["C=0.5", "penalty=l1", "seed=7", "cv=stratified", "cv.n_splits=3", "class_weight=balanced", "solver=saga",
-             "class_weight={0:1,1:2}", "threshold=0.3",
-             "features=forensic", "solver.tol=1e-6"]  # fmt: skip
+             "class_weight={0:1,1:2}", "threshold=0.3", "threshold=f1", "calibration=sigmoid", "cv=nested",
+             "cv=leave_platform_out", "features=forensic", "solver.tol=1e-6"]  # fmt: skip
 
 
 @pytest.mark.parametrize(("one", "other"), SAME, ids=[" ".join(one) for one, _ in SAME])
@@ -186,5 +182,11 @@ def test_different_experiments_have_different_ids(compose_config: Compose, overr
     assert run_id(compose_config(override), "data") != run_id(compose_config(), "data")
 
 
-def test_other_data_is_another_experiment(compose_config: Compose) -> None:
+@pytest.mark.parametrize("chosen", ["threshold=f1", "calibration=sigmoid", "cv=nested"])
+def test_what_is_decided_inside_follows_the_inner_folds(compose_config: Compose, chosen: str) -> None:
+    assert canonical(compose_config(chosen, "cv.inner_splits=3")) != canonical(compose_config(chosen))
+
+
+def test_other_values_or_other_data_are_another_experiment(compose_config: Compose) -> None:
+    assert canonical(compose_config("cv=nested", "cv.c_grid=[1,2]")) != canonical(compose_config("cv=nested"))
     assert run_id(compose_config(), "data") != run_id(compose_config(), "other data")

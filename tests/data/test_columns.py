@@ -30,11 +30,8 @@ def test_spellings_of_labels(labels: list[object]) -> None:
     assert columns.two_class_codes(pl.Series("label", labels), Path("x")).to_list() == [0, 1, 0, 1]
 
 
-def test_platform_follows_from_the_address() -> None:
+def test_platform_follows_from_its_column_or_else_from_the_address() -> None:
     assert columns.find_slices(pl.DataFrame({"video_url": list(URLS)})) == {"platform": tuple(URLS.values())}
-
-
-def test_a_platform_column_comes_before_the_address() -> None:
     frame = pl.DataFrame({"platform": [" YouTube", None], "video_url": ["https://x.com/a/status/1"] * 2})
     assert columns.find_slices(frame)["platform"] == ("youtube", None)
 

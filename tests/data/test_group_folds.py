@@ -59,11 +59,12 @@ def enough(y: Indices, groups: Indices, n_folds: int) -> bool:
     return all(len(np.unique(groups[y == label])) >= n_folds for label in (0, 1))
 
 
-SLOW = [pytest.param(labels, marks=pytest.mark.slow) for labels in ("constant", "lopsided")]
+KINDS = list(product(("mixed", "constant", "lopsided"), ("all different", "cascades", "one huge", "small", "equal")))
 
 
-@pytest.mark.parametrize("kind", ["cascades", "one huge", "small", "equal", "all different"])
-@pytest.mark.parametrize("labels", ["mixed", *SLOW])
+@pytest.mark.parametrize(
+    ("labels", "kind"), [KINDS[0], *(pytest.param(*each, marks=pytest.mark.slow) for each in KINDS[1:])]
+)
 def test_no_less_balanced_than_scikit_learn(kind: str, labels: str) -> None:
     ours, theirs = [], []
     for seed, n_folds in product(range(8), (2, 5, 10)):

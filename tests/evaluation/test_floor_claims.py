@@ -12,6 +12,7 @@ from fvc_exp.evaluation.metrics import direction
 from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.training.experiment import RunResult
 from tests.conftest import Compose, noise_dataset, run, signal_dataset
+from tests.report.folders import make_config
 
 NAMES = ("auc", "average_precision", "log_loss", "brier", "balanced_accuracy", "mcc")
 
@@ -41,9 +42,13 @@ def test_signal_is_mostly_better(compose_config: Compose) -> None:
     assert sum(claim is not None and claim.beats for claim in found) >= 9
 
 
-def test_the_claim_by_hand(compose_config: Compose) -> None:
+@pytest.fixture(scope="module")
+def result() -> RunResult:
+    return run(make_config("penalty=l2", "C=1", "audit.permutations=0"), signal_dataset())
+
+
+def test_the_claim_by_hand(result: RunResult) -> None:
     """The difference, and a p-value near that of resampling the groups one by one, without the folds' dependence."""
-    result = run(compose_config("audit.permutations=0"), signal_dataset())
     claims = judged(result)
     assert set(claims) == set(NAMES) - {"mcc"}  # folds of eight groups are too few for it
     for name, claim in claims.items():
@@ -56,9 +61,9 @@ def test_the_claim_by_hand(compose_config: Compose) -> None:
     assert claims["auc"] == result.claim == claim_against_floor(result.predictions())
 
 
-def test_pairing_leaves_out_what_model_and_floor_share(compose_config: Compose) -> None:
+def test_pairing_leaves_out_what_model_and_floor_share(result: RunResult) -> None:
     """A model that is the prior has the prior's log loss in every replicate: nothing varies."""
-    predictions = run(compose_config("audit.permutations=0"), signal_dataset()).predictions()
+    predictions = result.predictions()
     same = predictions.with_columns(pl.col("floor_prior").alias("probability"))
     claim = claim_against_floor(same, "log_loss")
     assert claim is not None
@@ -86,8 +91,8 @@ def test_what_may_be_claimed(p_value: float | None, low: float, verdict: str, be
     assert found.get("p_value") == p_value, "the numbers stay"
 
 
-def test_a_choice_between_models_makes_a_claim_harder(compose_config: Compose) -> None:
-    predictions = run(compose_config("audit.permutations=0"), signal_dataset()).predictions()
+def test_a_choice_between_models_makes_a_claim_harder(result: RunResult) -> None:
+    predictions = result.predictions()
     one, best = (claim_against_floor(predictions, selected_from=count) for count in (1, 8))
     assert one is not None
     assert best is not None
@@ -97,16 +102,14 @@ def test_a_choice_between_models_makes_a_claim_harder(compose_config: Compose) -
 
 
 @pytest.mark.parametrize(("copies", "is_judged"), [(1, True), (2, False)])
-def test_mcc_is_judged_only_in_folds_of_six_groups_per_class(
-    compose_config: Compose, copies: int, is_judged: bool
-) -> None:
+def test_mcc_needs_folds_of_six_groups_per_class(compose_config: Compose, copies: int, is_judged: bool) -> None:
     config = compose_config("cv.test_size=0", "audit.permutations=0", "audit.price=false")
     result = run(config, noise_dataset(60 // copies, copies, 5, 0))
     assert ("mcc" in judged(result)) == is_judged
 
 
-def test_few_groups_and_old_predictions(compose_config: Compose) -> None:
-    predictions = run(compose_config("audit.permutations=0"), signal_dataset()).predictions()
+def test_few_groups_and_old_predictions(result: RunResult) -> None:
+    predictions = result.predictions()
     few = predictions.filter(pl.col("group").is_in(predictions["group"].unique().sort().head(9)))
     assert claim_against_floor(few) is None
     with pytest.raises(ArtifactError, match="the predictions hold no floors; another version wrote them, run again"):

@@ -39,7 +39,7 @@ def permuted_scores(y: np.ndarray, probability: np.ndarray, groups: np.ndarray, 
 
 @pytest.mark.parametrize("decimals", [9, 1], ids=["no ties", "ties"])
 @pytest.mark.parametrize(
-    ("fakes", "reals", "copies"), [(6, 6, 1), (8, 8, 1), (3, 60, 1), (10, 10, 3)], ids=["12", "16", "3+60", "copies"]
+    ("fakes", "reals", "copies"), [(6, 6, 1), (3, 60, 1), (10, 10, 3)], ids=["12", "3+60", "copies"]
 )
 def test_chance_is_the_mean_over_permutations(fakes: int, reals: int, copies: int, decimals: int) -> None:
     random = np.random.default_rng(1)

@@ -48,10 +48,7 @@ def test_p_value_and_interval_of_a_difference_agree(difference: float, family: i
     assert p_value == pytest.approx(min(1.0, family * stats.t.sf(difference / 0.05, 12)))
     assert (low > 0) == (p_value < 0.05)
     assert (low, high) == pytest.approx(stats.t.interval(1 - 0.1 / family, 12, difference, 0.05))
-
-
-def test_where_nothing_varies_nothing_is_shown() -> None:
-    assert difference_test(0.1, 0.0, 10) == (0.1, 0.1, 1.0)
+    assert difference_test(difference, 0.0, 10) == (difference, difference, 1.0), "where nothing varies"
 
 
 def test_equal_repeats_count_once() -> None:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from fvc_exp.features import forensic
-from fvc_exp.features.blocks import BASIS
 from tests.features import reference
 from tests.features.reference import Gray, jpeg, synthetic
 
@@ -132,10 +131,6 @@ def test_what_a_flat_frame_leaves_undefined() -> None:
 def test_tiny_frame_leaves_blocks_undefined() -> None:
     features = forensic.frame_features(synthetic(5, 7))
     assert {name for name, value in features.items() if not isnan(value)} == {"residual_std", "residual_kurtosis"}
-
-
-def test_basis_is_orthonormal() -> None:
-    np.testing.assert_allclose(BASIS @ BASIS.T, np.eye(8), atol=1e-6)
 
 
 def measure(frames: Sequence[Gray]) -> dict[str, float]:

@@ -4,8 +4,7 @@ import pytest
 from fvc_exp.features import original, scaled
 from tests.features import reference
 from tests.features.reference import synthetic, synthetic_rgb
-
-SIZES = [(64, 96), (71, 93), (130, 201), (9, 200), (33, 17)]
+from tests.features.test_scaled import SIZES
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

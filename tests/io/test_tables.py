@@ -14,6 +14,7 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     "feather": lambda frame, path: frame.write_ipc(path, compression="lz4"),
     "csv": lambda frame, path: frame.write_csv(path),
 }
+STREAM = {"arrow stream": lambda frame, path: frame.write_ipc_stream(path)}  # which only its content tells
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -25,16 +26,10 @@ def test_finds_and_reads_every_kind(tmp_path: Path, kind: str, asked: str) -> No
     assert source.name == f"table.{kind}"
 
 
-@pytest.mark.parametrize("kind", WRITERS)
-def test_content_decides_not_the_name(tmp_path: Path, kind: str) -> None:
-    WRITERS[kind](FRAME, tmp_path / "table.v2")
+@pytest.mark.parametrize("write", (WRITERS | STREAM).values(), ids=WRITERS | STREAM)
+def test_content_decides_not_the_name(tmp_path: Path, write: Callable[[pl.DataFrame, Path], object]) -> None:
+    write(FRAME, tmp_path / "table.v2")
     frame, source = scan_table(tmp_path / "table.v2")
-    assert collect(frame, source).equals(FRAME)
-
-
-def test_arrow_stream(tmp_path: Path) -> None:
-    FRAME.write_ipc_stream(tmp_path / "table")
-    frame, source = scan_table(tmp_path / "table")
     assert collect(frame, source).equals(FRAME)
 
 
@@ -79,18 +74,14 @@ def test_content_broken_behind_the_header(tmp_path: Path) -> None:
         collect(frame, source)
 
 
-def test_missing_file_says_what_was_tried(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nothing: no such file.*\.parquet.*\.csv"):
-        find_table(tmp_path / "nothing")
-
-
-def test_folder_is_not_a_table(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a folder"):
-        find_table(tmp_path)
-
-
-def test_two_candidates_are_not_guessed(tmp_path: Path) -> None:
+def test_what_is_no_single_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
     FRAME.write_csv(tmp_path / "table.csv")
     FRAME.write_parquet(tmp_path / "table.parquet")
-    with pytest.raises(DataError, match=r"table\.parquet and table\.csv"):
-        find_table(tmp_path / "table")
+    for name, message in {
+        "nothing": r"nothing: no such file.*\.parquet.*\.csv",
+        "folder": "is a folder",
+        "table": r"table\.parquet and table\.csv",
+    }.items():
+        with pytest.raises(DataError, match=message):
+            find_table(tmp_path / name)

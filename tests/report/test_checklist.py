@@ -55,7 +55,7 @@ def test_the_evidence_is_that_of_the_run(items: dict[str, str], number: str, pat
 def test_runs_that_scored_the_same_held_out_rows_are_counted(explained: Path, tmp_path: Path) -> None:
     paths = [tmp_path / place for place in ("runs/one", "runs/two", "sweeps/s/runs/three", "sweeps/s/best", "runs/x")]
     for path in paths:
-        shutil.copytree(explained, path)
+        shutil.copytree(explained, path, ignore=shutil.ignore_patterns("predictions.parquet"))
     (tmp_path / "sweeps" / "s" / "plan.json").touch()
     data = LoadedRun(paths[-1]).results["data"]
     edit_json(paths[-1] / "results.json", data={**data, "test_sha256": "0" * 64})

@@ -55,11 +55,16 @@ def copy(tmp_path: Path) -> Copy:
 
 
 @pytest.fixture(scope="session")
-def explained_page(explained: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
+def reported(explained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with its report and model card."""
     copy = shutil.copytree(explained, tmp_path_factory.mktemp("page") / "copy")
-    report, card = write_report(copy)
-    assert (report, card) == (copy / "report.html", copy / "MODEL_CARD.md")
-    return Page(report.read_text())
+    assert write_report(copy) == [copy / "report.html", copy / "MODEL_CARD.md"]
+    return copy
+
+
+@pytest.fixture(scope="session")
+def explained_page(reported: Path) -> Page:
+    return Page((reported / "report.html").read_text())
 
 
 def test_names_stay_text(explained_page: Page) -> None:
@@ -102,27 +107,35 @@ def test_summary_stands_first(explained_page: Page) -> None:
     assert "fvc verify" in words
 
 
-def test_a_failed_audit_stands_first(leaking: Path, copy: Copy) -> None:
-    words = Page(write_report(copy(leaking))[0].read_text()).words()
+def test_a_failed_audit_stands_first_and_names_stay_text_in_the_model_card(leaking: Path, copy: Copy) -> None:
+    report, model_card = write_report(copy(leaking))
+    words, card = Page(report.read_text()).words(), model_card.read_text()
     assert words.index("Audit: FAIL") < words.index("group_crossing: ") < words.index("No claim")
     assert "Beats the floor" not in words
     assert "audit failed" in words
     assert "(docs/checks.md#group_crossing)" in words
+    assert "<script>" not in card
+    assert "<img" not in card
+    assert SCRIPT.replace("<", "&lt;").replace(">", "&gt;") in card
+    table = card.split("## Metrics")[1].split("## Limits")[0]
+    assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
 
 
-ABSENT = [
-    ("predictions.parquet", "No ROC and precision-recall curves: predictions.parquet is missing."),
-    ("predictions.parquet", "no interval: predictions.parquet is missing"),
-    ("coefficients.csv", "coefficients.csv is missing."),
-    ("audit.json", "No details: audit.json is missing"),
-    ("insight.json", "are not computed yet: run fvc explain "),
-]
+ABSENT = {
+    "predictions.parquet coefficients.csv audit.json": (
+        "No ROC and precision-recall curves: predictions.parquet is missing.",
+        "no interval: predictions.parquet is missing",
+        "coefficients.csv is missing.",
+        "No details: audit.json is missing",
+    ),
+    "predictions.parquet insight.json": ("are not computed yet: run fvc explain ",),
+}
 
 
-@pytest.mark.parametrize(("missing", "text"), ABSENT)
-def test_an_absent_part_is_named(explained: Path, copy: Copy, missing: str, text: str) -> None:
-    report, _ = write_report(copy(explained, missing))
-    assert text in Page(report.read_text()).words()
+@pytest.mark.parametrize("missing", ABSENT)
+def test_absent_parts_are_named(explained: Path, copy: Copy, missing: str) -> None:
+    words = Page(write_report(copy(explained, *missing.split()))[0].read_text()).words()
+    assert [text for text in ABSENT[missing] if text not in words] == []
 
 
 @pytest.mark.parametrize(
@@ -142,28 +155,26 @@ def test_an_unusable_folder_is_named(leaking: Path, copy: Copy, change: Callable
     assert not (folder / "report.html").exists()
 
 
-def test_the_command_writes_where_it_is_told(explained: Path, copy: Copy, tmp_path: Path) -> None:
-    folder, output = copy(explained), tmp_path / "page.html"
-    done = fvc("report", folder, "--output", output)
-    assert (done.returncode, done.stdout.split()) == (0, [str(output), str(folder / "MODEL_CARD.md")])
-    assert not (folder / "report.html").exists()
-    again = write_report(folder, tmp_path / "again.html")[0]
-    assert output.read_bytes() == again.read_bytes(), "equal folders give equal pages"
+def test_the_command_writes_where_it_is_told(reported: Path, tmp_path: Path) -> None:
+    output, before = tmp_path / "page.html", (reported / "report.html").stat()
+    done = fvc("report", reported, "--output", output)
+    assert (done.returncode, done.stdout.split()) == (0, [str(output), str(reported / "MODEL_CARD.md")])
+    assert (reported / "report.html").stat() == before
+    assert output.read_bytes() == (reported / "report.html").read_bytes(), "equal folders give equal pages"
 
 
-def test_the_model_card_agrees_with_the_run(explained: Path, copy: Copy) -> None:
-    folder = copy(explained)
-    card = write_report(folder)[1].read_text()
+def test_the_model_card_agrees_with_the_run(reported: Path) -> None:
+    card = (reported / "MODEL_CARD.md").read_text()
     assert re.search(r"\| AUC \| 0\.\d{3} \| 0\.\d{3} to [01]\.\d{3} \|", card)
     parts = ("- Audit: **PASS**", "floor: all\\_fake |", "pipeline = load_run(",
              "Columns of the user's own tables (5 of 5): ",
-             "120 (60 real, 60 fake)", f"    fvc verify {folder}\n")  # fmt: skip
+             "120 (60 real, 60 fake)", f"    fvc verify {reported}\n")  # fmt: skip
     for text in parts:
         assert text in card
 
 
 def test_page_and_card_show_what_the_results_hold(explained: Path, copy: Copy) -> None:
-    folder = copy(explained)
+    folder = copy(explained, "predictions.parquet")
     found = read_json(folder / "results.json")
     warning, claim = "single_feature: x (AUC 1.000)", claim_json(None, "UNCHECKED")
     columns = {"used": ["a1"], "ignored": {"": "index", "y": "equals the label"}, "constant": ["c1"]}
@@ -189,12 +200,3 @@ def test_page_and_card_show_what_the_results_hold(explained: Path, copy: Copy) -
     assert page.index("AUC, held-out test") < page.index("AUC, cross-validated: best of 28, optimistic")
     assert "groups unknown" in page
     assert "unclear" not in page
-
-
-def test_names_stay_text_in_the_model_card(leaking: Path, copy: Copy) -> None:
-    card = write_report(copy(leaking))[1].read_text()
-    assert "<script>" not in card
-    assert "<img" not in card
-    assert SCRIPT.replace("<", "&lt;").replace(">", "&gt;") in card
-    table = card.split("## Metrics")[1].split("## Limits")[0]
-    assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from fvc_exp.evaluation.claims import FloorClaim
-from fvc_exp.io.files import write_json
 from fvc_exp.report.verdict import MetricRow, metric_rows, verdict_of
 from fvc_exp.runs.compare.comparison import compare
 from fvc_exp.runs.compare.scored_run import ScoredRun
 from fvc_exp.runs.load import LoadedRun, require_finished, shell_command
 from fvc_exp.runs.show import SHOWN
+from tests.conftest import edit_json
 
 
 def metric_row(low: float, high: float) -> MetricRow:
@@ -82,16 +82,12 @@ def test_a_failed_audit_claims_nothing(leaking: Path) -> None:
     assert "prove nothing" in found.claim
 
 
-def test_without_predictions_there_is_no_interval(explained: Path, tmp_path: Path) -> None:
+def test_what_predictions_and_test_set_would_show_is_left_out_without_them(explained: Path, tmp_path: Path) -> None:
     run = LoadedRun(Path(shutil.copytree(explained, tmp_path / "run")))
-    run.folder.predictions.unlink()
-    assert all(row.interval is None and row.claim is None for row in metric_rows(run))
-
-
-def test_without_a_test_set_there_are_no_test_scores(explained: Path, tmp_path: Path) -> None:
-    run = LoadedRun(Path(shutil.copytree(explained, tmp_path / "run")))
-    write_json(run.folder.results, {**require_finished(explained).results, "test": None})
+    edit_json(run.folder.results, test=None)
     assert all(row.test is None and row.test_interval is None for row in metric_rows(run))
+    run.folder.predictions.unlink()
+    assert all(row.interval is None and row.claim is None for row in metric_rows(LoadedRun(run.path)))
 
 
 @pytest.mark.parametrize(

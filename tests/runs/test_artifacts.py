@@ -15,17 +15,18 @@ from fvc_exp.runs.load import require_finished
 from fvc_exp.training.experiment import RunResult, run_experiment
 from fvc_exp.training.shared_fits import points_of
 from tests.conftest import Compose, run, signal_dataset
+from tests.report.folders import make_config
 from tests.shell import run_process
 
 
-@pytest.fixture
-def result(compose_config: Compose) -> RunResult:
-    return run(compose_config("penalty=elasticnet", "C=0.1"), signal_dataset())
+@pytest.fixture(scope="module")
+def result() -> RunResult:
+    return run(make_config(), signal_dataset())
 
 
-@pytest.fixture
-def folder(result: RunResult, tmp_path: Path) -> RunFolder:
-    folder = RunFolder(tmp_path)
+@pytest.fixture(scope="module")
+def folder(result: RunResult, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = RunFolder(tmp_path_factory.mktemp("written"))
     write_result(folder, result)
     return folder
 

@@ -53,6 +53,10 @@ def test_the_mean_roc_has_a_band_of_one_standard_deviation(result: RunResult, dr
     ends = np.clip(np.mean(rates) + np.std(rates, ddof=1) * np.array([-1, 1]), 0, 1)
     assert np.unique(band[band[:, 0] == 0.5, 1]) == pytest.approx(np.unique(ends))
     assert names(axes)[2] == "± 1 sd of the folds"
+    interval = intervals(drawn_files[0], "test", 0.0, metrics=("auc",))["auc"]
+    assert names(axes)[3].endswith(f" (95 % CI {interval.low:.3f} to {interval.high:.3f})"), "as in the report"
+    assert lines(axes)["guessing"].get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert lines(axes)["mean of folds"].get_xydata()[0].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("most", [1001, 8], ids=["every recall", "a grid"])
@@ -65,20 +69,6 @@ def test_below_the_mean_lies_the_average_precision(
     recall, precision = mean.get_data()
     assert np.sum(np.diff(recall) * precision[1:]) == pytest.approx(result.summary["average_precision"]["mean"], 1e-12)
     assert {line.get_drawstyle() for line in axes.lines[:-1]} == {"steps-pre"}, "no straight lines between points"
-
-
-def test_the_held_out_auc_has_the_interval_of_the_report(drawn_files: Files, axes: Axes) -> None:
-    curves.draw_roc(axes, *drawn_files)
-    interval = intervals(drawn_files[0], "test", 0.0, metrics=("auc",))["auc"]
-    assert names(axes)[3].endswith(f" (95 % CI {interval.low:.3f} to {interval.high:.3f})")
-
-
-def test_reference_lines_are_guessing_and_the_share_of_fakes(result: RunResult, drawn_files: Files, axes: Axes) -> None:
-    curves.draw_roc(axes, *drawn_files)
-    assert lines(axes)["guessing"].get_xydata().tolist() == [[0, 0], [1, 1]]
-    assert lines(axes)["mean of folds"].get_xydata()[0].tolist() == [0.0, 0.0]
-    axes.clear()
-    curves.draw_precision_recall(axes, *drawn_files)
     share = float(result.dataset.y[result.split.development].mean())
     assert lines(axes)[f"share of fakes {share:.3f}"].get_ydata() == pytest.approx([share] * 2)
 
@@ -101,9 +91,6 @@ def test_pictures_repeat_and_name_the_run(drawn_files: Files) -> None:
     png = plots.png_bytes(one)
     assert png.startswith(b"\x89PNG")
     assert png == plots.png_bytes(two)
-
-
-def test_the_title_says_that_groups_are_unknown(drawn_files: Files) -> None:
     predictions, numbers = drawn_files
     ungrouped = {**numbers, "data": {**numbers["data"], "group_column": None}}
     title = curves.roc_pr_figure(predictions, ungrouped, "mine").get_suptitle()

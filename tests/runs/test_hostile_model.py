@@ -1,13 +1,12 @@
 """A run folder that somebody else filled: to read it may fail, but nothing in it may run."""
 
-import json
 import os
 import pickle
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import edit_json
 from tests.shell import fvc
 
 
@@ -22,15 +21,12 @@ class Payload:
 
 
 @pytest.fixture
-def run(finished_run: Path, tmp_path: Path) -> Path:
-    """A copy of a finished run: code in its pickles, and a number in its ``model.json`` that is none."""
-    run = Path(shutil.copytree(finished_run, tmp_path / "run"))
+def run(copied_run: Path, tmp_path: Path) -> Path:
+    """A finished run with code in its pickles, and a number in its ``model.json`` that is none."""
     for name in ("model.joblib", "scaler.joblib", "model.skops"):
-        (run / name).write_bytes(pickle.dumps(Payload(tmp_path / "ran")))
-    model = json.loads((run / "model.json").read_text())
-    model["intercept"] = "__import__('os').abort()"
-    (run / "model.json").write_text(json.dumps(model))
-    return run
+        (copied_run / name).write_bytes(pickle.dumps(Payload(tmp_path / "ran")))
+    edit_json(copied_run / "model.json", intercept="__import__('os').abort()")
+    return copied_run
 
 
 def test_the_payload_would_run(run: Path, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from tests.shell import fvc
 
 
 @pytest.fixture
-def copy(finished_run: Path, tmp_path: Path) -> RunFolder:
-    return RunFolder(Path(shutil.copytree(finished_run, tmp_path / "copy")))
+def copy(copied_run: Path) -> RunFolder:
+    return RunFolder(copied_run)
 
 
 def test_a_loaded_run_holds_what_its_files_say(finished_run: Path) -> None:
@@ -79,7 +79,7 @@ def sweep(run: RunFolder) -> None:
 
 
 BROKEN = {
-    "missing": (lambda run: shutil.rmtree(run.path), "copy: no such folder"),
+    "missing": (lambda run: shutil.rmtree(run.path), "run: no such folder"),
     "unfinished": (only_status_missing, "the run is not finished: it holds no status.json yet"),
     "foreign": (lambda run: [path.unlink() for path in (run.status, run.config)], "is no run: it holds no status.json"),
     "sweep": (sweep, "is a sweep: name a run below its runs/, or read it with load_sweep"),
@@ -129,6 +129,7 @@ def test_newest_run_is_the_last_that_trained_and_is_done(tmp_path: Path) -> None
     write_run(tmp_path / "b", "2026-01-01T00:00:00+00:00")
     write_run(tmp_path / "sweep" / "c", "2026-01-05T00:00:00+00:00", "failed")
     write_run(tmp_path / "d", "2026-01-06T00:00:00+00:00", trained=False)
+    write_run(tmp_path / ".best-x7" / "new", "2026-01-07T00:00:00+00:00")  # of a driver that was killed
     assert newest_run(tmp_path) == tmp_path / "a"
 
 
@@ -137,9 +138,3 @@ def test_folder_without_a_finished_training_run_is_named(tmp_path: Path, state: 
     write_run(tmp_path / "a", "2026-01-03T00:00:00+00:00", state, trained=trained)
     with pytest.raises(DataError, match=r"1 runs in it, but no training run that is done"):
         newest_run(tmp_path)
-
-
-def test_hidden_folders_hold_no_runs(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", "2026-01-01T00:00:00+00:00")
-    write_run(tmp_path / ".best-x7" / "new", "2026-01-02T00:00:00+00:00")  # of a driver that was killed
-    assert newest_run(tmp_path) == tmp_path / "a"

@@ -18,15 +18,16 @@ from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import measured_frames, predict, run_videos
 from tests.conftest import SMALL_DEMO, Compose
 from tests.shell import fvc, run_process, run_py, succeeded
-from tests.video.clips import moving_frames, write_clip, x264
-from tests.video.test_rewrite import rotated
+from tests.video.clips import moving_frames, rotated, write_clip, x264
 
 
 @pytest.fixture(scope="module")
 def outputs(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus and three runs on it: full-size features, scaled ones too, forensic ones."""
     outputs = Path(shutil.copytree(small_demo, tmp_path_factory.mktemp("predict") / "outputs"))
-    for name in ("stage2", "all", "forensic"):
+    (first,) = (outputs / "runs").iterdir()
+    first.rename(outputs / "stage2")
+    for name in ("all", "forensic"):
         done = run_py(*SMALL_DEMO, f"outputs={outputs}", f"features={name}", f"hydra.run.dir={outputs / name}")
         assert done.returncode == 0, done.stderr
     return outputs
@@ -80,11 +81,6 @@ def test_warns_of_what_training_has_not_seen(outputs: Path, monkeypatch: pytest.
     assert any("outside the training range" in text for text in predict(outputs / "stage2", [one])[0].warnings)
 
 
-def test_what_matches_nothing_is_named(outputs: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nothing\.mp4: no such file"):
-        predict(outputs / "stage2", [str(tmp_path / "nothing.mp4")])
-
-
 def test_a_model_of_other_features_is_refused(outputs: Path, tmp_path: Path) -> None:
     for path in (outputs / "stage2").iterdir():
         if path.is_file():
@@ -119,7 +115,7 @@ def test_the_command_and_its_workers_load_no_scikit_learn(outputs: Path) -> None
 
 
 MISTAKES = {
-    "video": (["{run}", "{run}/nothing.mp4"], "no such file"),
+    "video": (["{run}", "{run}/nothing.mp4"], "nothing.mp4: no such file"),
     "format": (["{run}", "x.mp4", "--json", "--csv"], "exclude each other"),
 }
 

@@ -39,7 +39,7 @@ def _write_unusual(root: Path) -> None:
     write_clip(root / "vfr.mp4", moving_frames(30), x264(pts=steps))
     write_clip(root / "hevc_10_bit.mp4", moving_frames(12), clips.HEVC_10_BIT)
     write_clip(root / "odd_yuv444p.mp4", moving_frames(12, 71, 159), x264(pixel_format="yuv444p"))
-    clips.turn(root / "good.mp4", root / "rotated.mp4", 90)
+    clips.rotated(root / "good.mp4", root / "rotated.mp4", (0, -1, 1, 0))
 
 
 def _write_large(root: Path) -> None:

@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from tests.conftest import SMALL_DEMO
@@ -62,19 +61,6 @@ def test_all_stages_in_order_then_all_skipped(outputs: Path, tmp_path: Path) -> 
     counts = [line.split("): ")[1].split(";")[0] for line in second.stdout.splitlines() if " done, " in line]
     assert counts == ["0 done, 24 skipped, 0 failed"] * 4
     assert (tmp_path / "one" / "metrics.json").read_bytes() == (tmp_path / "two" / "metrics.json").read_bytes()
-
-
-def test_own_videos_in_folders(outputs: Path, tmp_path: Path) -> None:
-    for source in (corpus(outputs) / "videos").glob("*.mp4"):
-        folder = tmp_path / "videos" / ("fake" if "fake" in source.name else "real")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / source.name).write_bytes(source.read_bytes())
-    done = run_py("data=videos", f"data.root={tmp_path / 'videos'}", "cv.n_splits=2", f"outputs={tmp_path / 'out'}")
-    assert done.returncode == 0, done.stderr
-    assert "audit: UNCHECKED" in done.stdout
-    assert sorted(path.name for path in (tmp_path / "videos").iterdir()) == ["fake", "real"]
-    (table,) = (tmp_path / "out" / "data").glob("videos_*/*/features_stage2.parquet")
-    assert pl.read_parquet(table).height == 12
 
 
 def test_skipped_files_and_kept_failures_are_named(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import av
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
 from fvc_exp.config.schema import Table
 from fvc_exp.data.manifest import read_manifest
@@ -18,9 +17,11 @@ from fvc_exp.video.rewrite import Letterbox
 from tests.stages.videos import LIMITS, SEED, VIDEO, make_videos, run_stage
 from tests.video.clips import moving_frames, repeat, write_clip, x264
 
+Chain = tuple[Path, dict[str, StageSummary]]
+
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, StageSummary]]:
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """The whole pipeline over four clips, a broken one, and two augmentations of each."""
     root = make_videos(tmp_path_factory.mktemp("chain") / "data")
     videos = read_manifest(root, ".").videos.with_columns(note=pl.lit("kept"))
@@ -41,7 +42,7 @@ def read(root: Path, name: str) -> pl.DataFrame:
     return pl.read_parquet(root / f"{name}.parquet")
 
 
-def test_every_stage_has_a_row_for_every_video(chain: tuple[Path, dict[str, StageSummary]]) -> None:
+def test_every_stage_has_a_row_for_every_video(chain: Chain) -> None:
     root, summaries = chain
     names = read(root, "augmented")["video_path"].to_list()
     assert len(names) == 5 * 3
@@ -58,7 +59,7 @@ def test_every_stage_has_a_row_for_every_video(chain: tuple[Path, dict[str, Stag
         assert not broken["error"].str.contains(str(root)).any()
 
 
-def test_augmented_table(chain: tuple[Path, dict[str, StageSummary]]) -> None:
+def test_augmented_table(chain: Chain) -> None:
     root, _ = chain
     table = read(root, "augmented")
     originals = table.filter(pl.col("augmentation").is_null())
@@ -83,7 +84,7 @@ def test_augmentations_stay_in_the_group_of_the_input(tmp_path: Path, column: st
     assert read(tmp_path, "augmented")["group"].to_list() == ["cascade 7"] * 3
 
 
-def test_features_are_those_of_extract(chain: tuple[Path, dict[str, StageSummary]]) -> None:
+def test_features_are_those_of_extract(chain: Chain) -> None:
     root, _ = chain
     for table in (Table.stage2, Table.forensic):
         frame = read(root, f"features_{table.name}")
@@ -96,7 +97,7 @@ def test_features_are_those_of_extract(chain: tuple[Path, dict[str, StageSummary
         assert row["content_sha256"] == hashlib.sha256((root / "fake/clip1.mp4").read_bytes()).hexdigest()
 
 
-def test_scaled_table(chain: tuple[Path, dict[str, StageSummary]]) -> None:
+def test_scaled_table(chain: Chain) -> None:
     root, _ = chain
     table = read(root, "scaled_metadata")
     inputs = ["video_path", "label", "group", "note", "original_video", "augmentation", "operations"]
@@ -113,9 +114,7 @@ def test_scaled_table(chain: tuple[Path, dict[str, StageSummary]]) -> None:
             assert (stream.width, stream.height) == (64, 64)
 
 
-def test_scaled_features_measure_the_picture_and_the_codec_of_the_source(
-    chain: tuple[Path, dict[str, StageSummary]],
-) -> None:
+def test_scaled_features_measure_the_picture_and_the_codec_of_the_source(chain: Chain) -> None:
     root, _ = chain
     name = "fake/clip1.mp4"
     row = read(root, "features_stage4").row(by_predicate=pl.col("video_path") == name, named=True)
@@ -131,23 +130,6 @@ def test_scaled_features_measure_the_picture_and_the_codec_of_the_source(
             assert row[feature] == pytest.approx(value, rel=1e-9)
     original = read(root, "features_original_stage4").row(by_predicate=pl.col("video_path") == name, named=True)
     assert original["codec_resolution"] == 64 * 64
-
-
-@pytest.mark.parametrize("stage", ["augment", "features", "scale", "scaled_features"])
-def test_a_second_run_has_nothing_to_do(
-    chain: tuple[Path, dict[str, StageSummary]], stage: str, tmp_path: Path
-) -> None:
-    root = make_videos(tmp_path / "data", 1)
-    (root / "fake").mkdir()
-    if stage == "scaled_features":
-        run_stage("scale", root)
-    first = run_stage(stage, root)
-    table = pl.read_parquet(first.table)
-    second = run_stage(stage, root)
-    assert first.skipped == second.done == 0
-    assert second.skipped == first.done > 0
-    assert first.failed == second.failed
-    assert_frame_equal(pl.read_parquet(second.table), table)
 
 
 def test_changed_settings_and_files_are_done_again(tmp_path: Path) -> None:

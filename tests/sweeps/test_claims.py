@@ -1,19 +1,18 @@
 import json
 import os
-import subprocess
-import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 
 from fvc_exp.sweeps import claims
-from fvc_exp.sweeps.claims import Claim, heartbeat, latest_claim, process_start, try_claim
+from fvc_exp.sweeps.claims import Claim, heartbeat, latest_claim, try_claim
 from fvc_exp.sweeps.folder import MemberFolder
+from tests.processes import ended_process
 from tests.sweeps.conftest import write_claim
+from tests.sweeps.contend import contend
 
 
 @pytest.fixture
@@ -21,43 +20,26 @@ def folder(tmp_path: Path) -> MemberFolder:
     return MemberFolder(tmp_path / "member")
 
 
-def contend(path: Path, everybody: Barrier) -> bool:
-    everybody.wait(60)
-    won = try_claim(MemberFolder(path), "1") is not None
-    everybody.wait(60)  # stay alive until everybody has tried
-    return won
-
-
 def test_only_one_of_many_processes_gets_it(folder: MemberFolder) -> None:
     spawn = get_context("spawn")
-    with spawn.Manager() as manager, ProcessPoolExecutor(4, mp_context=spawn) as pool:
-        answers = list(pool.map(contend, [folder.path] * 4, [manager.Barrier(4)] * 4))
-    assert sum(answers) == 1
+    everybody = spawn.Barrier(3)
+    processes = [spawn.Process(target=contend, args=(folder.path, everybody)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert sorted(process.exitcode for process in processes) == [0, 0, 1]
 
 
-def ended_process() -> tuple[int, str]:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        start = process_start(process.pid)
-        process.communicate()
-    assert start
-    return process.pid, start
-
-
-def here() -> str:
-    return claims.Owner.this_process("1").host
-
-
-def test_a_dead_owner_on_this_machine_is_followed_at_once(folder: MemberFolder) -> None:
-    pid, start = ended_process()
-    write_claim(folder, 3, host=here(), pid=pid, process_start=start)
+@pytest.mark.parametrize("owner", [ended_process, lambda: (os.getpid(), "1")], ids=["dead", "a reused pid"])
+def test_a_dead_owner_on_this_machine_is_followed_at_once(
+    folder: MemberFolder, owner: Callable[[], tuple[int, str]]
+) -> None:
+    pid, start = owner()
+    write_claim(folder, 3, host=claims.Owner.this_process("1").host, pid=pid, process_start=start)
     taken = try_claim(folder, "8")
     assert taken is not None
     assert taken.number == 4
-
-
-def test_a_reused_pid_is_another_process(folder: MemberFolder) -> None:
-    write_claim(folder, 1, host=here(), pid=os.getpid(), process_start="1")
-    assert try_claim(folder, "8") is not None
 
 
 @pytest.mark.parametrize(("age", "follows"), [(5, False), (500, True)], ids=["beating", "silent"])

@@ -29,7 +29,7 @@ def fail_second(sweep: SweepFolder, plan: Plan) -> None:
     write_json(folder.status, {"state": "failed", "reason": "ValueError", "message": "boom"})
 
 
-def test_status_of_an_unfinished_sweep(sweep: SweepFolder, plan: Plan) -> None:
+def test_status_of_an_unfinished_and_of_a_failed_sweep(sweep: SweepFolder, plan: Plan) -> None:
     done = fvc("status", sweep.path, "--json")
     assert done.returncode == 3
     shown = json.loads(done.stdout)["members"]
@@ -39,9 +39,6 @@ def test_status_of_an_unfinished_sweep(sweep: SweepFolder, plan: Plan) -> None:
     ]
     assert "1 done, 1 waiting" in fvc("status", sweep.path).stdout
     assert fvc("status", sweep.path, "--watch").returncode == 3  # at rest: it ends at once
-
-
-def test_status_of_a_failed_sweep(sweep: SweepFolder, plan: Plan) -> None:
     fail_second(sweep, plan)
     done = fvc("status", sweep.path)
     assert done.returncode == 1

@@ -1,7 +1,6 @@
 """What SLURM's programs say, and what we make of it; the programs are small scripts here, real ones in tests/slurm."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from fvc_exp.sweeps import schedulers
 from fvc_exp.sweeps.claims import process_start
+from tests.processes import ended_process
 
 
 class Programs:
@@ -39,19 +39,13 @@ def test_states_of_the_queue(programs: Programs) -> None:
     }  # fmt: skip
 
 
-def test_a_forgotten_job_is_not_active(programs: Programs) -> None:
+def test_a_forgotten_job_is_not_active_and_no_answer_is_not_taken_for_an_empty_queue(programs: Programs) -> None:
+    with pytest.raises(schedulers.NoSchedulerError, match="squeue is not on the PATH"):
+        schedulers.SlurmQueue().active(["5"])
     programs.add("squeue", stderr="slurm_load_jobs error: Invalid job id specified\n", code=1)
     assert schedulers.SlurmQueue().active(["5"]) == {}
-
-
-def test_no_answer_is_not_taken_for_an_empty_queue(programs: Programs) -> None:
     programs.add("squeue", stderr="slurm_load_jobs error: Unable to contact slurm controller\n", code=1)
     with pytest.raises(schedulers.SchedulerError, match="squeue failed: slurm_load_jobs error: Unable to contact"):
-        schedulers.SlurmQueue().active(["5"])
-
-
-def test_no_squeue_at_all(programs: Programs) -> None:
-    with pytest.raises(schedulers.NoSchedulerError, match="squeue is not on the PATH"):
         schedulers.SlurmQueue().active(["5"])
 
 
@@ -108,6 +102,5 @@ def test_a_job_is_found_by_its_script(programs: Programs) -> None:
 
 def test_local_processes() -> None:
     own = f"{os.getpid()}.{process_start(os.getpid())}"
-    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
-        ended = f"{process.pid}.{process_start(process.pid)}"
+    ended = ".".join(map(str, ended_process()))
     assert schedulers.LocalQueue().active([own, ended, f"{os.getpid()}.1"]) == {own: "running"}

@@ -69,7 +69,8 @@ def with_folds(tables: Path) -> tuple[str, ...]:
     return ("cv=predefined", f"cv.folds={tables / 'folds.parquet'}")
 
 
-CASES: dict[str, Callable[[Path], tuple[str, ...]]] = {
+Arrange = Callable[[Path], tuple[str, ...]]
+CASES: dict[str, Arrange] = {
     "grouped folds": lambda _: (),
     "missing values": with_missing_values,
     "balanced": lambda _: ("class_weight=balanced",),
@@ -83,9 +84,7 @@ CASES: dict[str, Callable[[Path], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("arrange", CASES.values(), ids=CASES)
-def test_equals_single_fits(
-    make: MakePlan, tables: Path, tmp_path: Path, arrange: Callable[[Path], tuple[str, ...]]
-) -> None:
+def test_equals_single_fits(make: MakePlan, tables: Path, tmp_path: Path, arrange: Arrange) -> None:
     more = arrange(tables)
     plan = make("search=grid", *FEW, *more)
     one, other = finished(tmp_path / "together", plan), finished(tmp_path / "alone", replace(plan, search="none"))

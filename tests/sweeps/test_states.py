@@ -1,6 +1,5 @@
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,7 +71,8 @@ def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
 BEGUN = [(OLD, 0)]
 DONE = {"claims": BEGUN, "status": {"state": "done"}, "answer": {OLD: "running"}}
 FAILED = {"claims": BEGUN, "status": {"state": "failed", "reason": "ValueError", "message": "boom"}}
-CASES: dict[str, tuple[dict[str, Any], State, str]] = {
+Left = dict[str, Any]
+CASES: dict[str, tuple[Left, State, str]] = {
     "never submitted": ({"jobs": []}, State.waiting, ""),
     "pending": ({"answer": {OLD: "pending"}}, State.pending, ""),
     "starting": ({"answer": {OLD: "running"}}, State.pending, ""),
@@ -99,24 +99,18 @@ CASES: dict[str, tuple[dict[str, Any], State, str]] = {
 
 
 @pytest.mark.parametrize(("left", "state", "reason"), CASES.values(), ids=CASES)
-def test_state(
-    sweep: SweepFolder, plan: Plan, queue: FakeQueue, left: dict[str, Any], state: State, reason: str
-) -> None:
+def test_state(sweep: SweepFolder, plan: Plan, queue: FakeQueue, left: Left, state: State, reason: str) -> None:
     leave(sweep, plan, **left)
     queue.answer = left.get("answer", {})
     found = look(sweep, plan)
     assert (found.state, found.reason) == (state, reason)
 
 
-def test_a_failure_in_one_line(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
-    leave(sweep, plan, **FAILED)
-    (member,) = plan.members
-    assert look(sweep, plan).failure == f"failed: {member.run_id} {' '.join(member.overrides)}: ValueError: boom"
-
-
 def test_the_last_line_of_a_job_that_never_began(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
     leave(sweep, plan)
-    log = schedulers.latest_jobs(schedulers.read_submissions(sweep))[plan.members[0].run_id].log
+    (submission,) = schedulers.read_submissions(sweep)
+    log = schedulers.latest_jobs([submission])[plan.members[0].run_id].log
+    assert log == sweep.path / ".submitit" / submission.token / f"{OLD}_0_log.err"
     log.parent.mkdir(parents=True)
     log.write_text("Traceback\nModuleNotFoundError: No module named 'fvc_exp'\nsrun: error: vm: task 0: Exited\n")
     assert look(sweep, plan).message == "ModuleNotFoundError: No module named 'fvc_exp'"
@@ -170,8 +164,3 @@ def test_a_scheduler_without_an_answer_is_asked_again(sweep: SweepFolder, plan: 
 
     assert wait_for(sweep, plan, wake).state is State.lost
     assert looks[:3] == [State.running] * 3
-
-
-def test_the_log_of_a_job_is_below_the_token(tmp_path: Path) -> None:
-    submission = schedulers.Submission.new(schedulers.Cluster.slurm, str(tmp_path / "x" / "%j"), [["a"]])
-    assert submission.log_of("5_0") == tmp_path / "x" / submission.token / "5_0_0_log.err"

@@ -1,5 +1,6 @@
 """Small clips encoded on the spot, and the limits and sampling that the video tests use."""
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -31,6 +32,7 @@ class Encoding:
     pixel_format: str = "yuv420p"
     options: dict[str, str] = field(default_factory=dict)
     pts: Sequence[int] | None = None
+    pixel_aspect: Fraction = Fraction(1)
 
 
 def x264(params: str = "", **changes: object) -> Encoding:
@@ -64,6 +66,7 @@ def write_clip(
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = encoding.pixel_format
+        stream.codec_context.sample_aspect_ratio = encoding.pixel_aspect
         if encoding.pts is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         for number, pixels in enumerate(frames):
@@ -105,15 +108,14 @@ def flip_bytes(source: Path, target: Path, count: int) -> Path:
     return target
 
 
-def turn(source: Path, target: Path, degrees: int) -> Path:
-    """A copy that says that players shall turn it."""
-    with av.open(str(source)) as container, av.open(str(target), "w") as copy:
-        stream = copy.add_stream_from_template(container.streams.video[0])
-        stream.set_display_rotation(degrees)
-        for packet in container.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                copy.mux(packet)
+def rotated(source: Path, target: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Write a display matrix (a, b, c, d) into the track header; ISO 14496-12: x' = ax + cy, y' = bx + dy."""
+    content = bytearray(source.read_bytes())
+    header = content.index(b"tkhd") + 4
+    start = header + 4 + (32 if content[header] else 20) + 16
+    a, b, c, d = (value << 16 for value in matrix)
+    content[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    target.write_bytes(content)
     return target
 
 

@@ -26,9 +26,6 @@ def results(items: list[tuple[str, Any]], limits: LimitsConfig = LIMITS, workers
 
 def test_every_item_has_its_own_result() -> None:
     assert results([("square", n) for n in range(40)], workers=3) == {("square", n): n**2 for n in range(40)}
-
-
-def test_no_items_need_no_workers() -> None:
     assert results([]) == {}
 
 

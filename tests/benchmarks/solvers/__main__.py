@@ -27,12 +27,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", action="store_true", help="20,000 x 500 and 1,000,000 x 50 too; needs hours")
     parser.add_argument("--quick", action="store_true", help="only 3,278 x 26, few cells")
-    parser.add_argument("--only", choices=["grid", "single"], help="one part")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="default: %(default)s")
     given = parser.parse_args()
     versions = [f"{each.name} {each.version}" for each in distributions() if each.name in LIBRARIES]
     title = f"# Solvers and grid {' '.join(sys.argv[1:])}\n\n{os.cpu_count()} cores; {', '.join(versions)}"
-    chosen = [job for job in jobs.jobs(quick=given.quick, large=given.large) if given.only in (None, job.part)]
+    chosen = list(jobs.jobs(quick=given.quick, large=given.large))
     rows: list[dict[str, Any]] = []
     for number, job in enumerate(chosen, start=1):
         began = time.monotonic()

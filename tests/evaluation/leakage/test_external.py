@@ -69,22 +69,25 @@ def test_published_corpus_by_cascade_still_leaks(published: pl.DataFrame, tmp_pa
     assert 10 < found.numbers("group_crossing")["rows"] < 30
 
 
+Columns = dict[str, list[object]]
 IDS = {"video_path": list("abcdef"), "label": ["fake", "real"] * 3, "group": ["g", "g", "h", "h", "i", "i"]}
 FOLDS = {"video_path": list("abcdef"), "fold": [0, 0, 1, 1, 2, 2]}
 
 
-def write(folder: Path, ids: dict[str, list[object]], folds: dict[str, list[object]]) -> tuple[Path, Path]:
+def write(folder: Path, ids: Columns, folds: Columns) -> tuple[Path, Path]:
     pl.DataFrame(ids).write_csv(folder / "ids.csv")
     pl.DataFrame(folds).write_csv(folder / "folds.csv")
     return folder / "ids.csv", folder / "folds.csv"
 
 
 def test_command_prints_verdict_and_reasons(tmp_path: Path) -> None:
-    for folds, verdict, code in ((FOLDS, "PASS", 0), (FOLDS | {"fold": [0, 1, 2, 0, 1, 2]}, "FAIL", 1)):
-        ids, folds_file = write(tmp_path, IDS, folds)
-        done = fvc("audit", "--ids", ids, "--folds", folds_file)
-        assert done.returncode == code
-        assert f"audit: {verdict}" in done.stdout
+    torn, ungrouped = FOLDS | {"fold": [0, 1, 2, 0, 1, 2]}, {"video_path": list("abcdef")}
+    cases = ((IDS, FOLDS, "PASS", 0), (IDS, torn, "FAIL", 1), (ungrouped, FOLDS, "UNCHECKED", 0))
+    for ids, folds, verdict, code in cases:
+        ids_file, folds_file = write(tmp_path, ids, folds)
+        done = fvc("audit", "--ids", ids_file, "--folds", folds_file)
+        assert (done.returncode, done.stdout.splitlines()[0]) == (code, f"audit: {verdict}")
+        assert ("not checked: groups_unknown: no column names groups" in done.stdout) == (verdict == "UNCHECKED")
         assert ("group_crossing" in done.stdout) == (verdict == "FAIL")
         assert "not checked: leaky_null: there are no features" in done.stdout
 
@@ -94,13 +97,6 @@ def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> No
     found, notes = audit_files(*write(tmp_path, ids, FOLDS))
     assert (found.numbers("group_crossing"), found.numbers("label_lookup"), notes) == (None, None, ())
     assert ([reason.split(":")[0] for reason in found.reasons], found.verdict) == (["same_file"], "FAIL")
-
-
-def test_without_groups_the_verdict_is_unchecked_which_is_no_failure(tmp_path: Path) -> None:
-    ids, folds = write(tmp_path, {"video_path": list("abcdef")}, FOLDS)
-    done = fvc("audit", "--ids", ids, "--folds", folds)
-    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "audit: UNCHECKED")
-    assert "not checked: groups_unknown: no column names groups" in done.stdout
 
 
 def test_notes_name_what_the_files_do_not_share(tmp_path: Path) -> None:
@@ -121,8 +117,6 @@ WRONG_TABLES = {
 
 
 @pytest.mark.parametrize(("ids", "folds", "message"), WRONG_TABLES.values(), ids=WRONG_TABLES)
-def test_wrong_tables_are_refused(
-    tmp_path: Path, ids: dict[str, list[object]], folds: dict[str, list[object]], message: str
-) -> None:
+def test_wrong_tables_are_refused(tmp_path: Path, ids: Columns, folds: Columns, message: str) -> None:
     with pytest.raises(DataError, match=message):
         audit_files(*write(tmp_path, ids, folds))

@@ -7,28 +7,27 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.claims import claim_against_floor
 from fvc_exp.evaluation.statistics import corrected_t_test, holm
-from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.compare.comparison import compare
 from fvc_exp.runs.compare.scored_run import compare_runs, read_scored_run, runs_of
-from tests.conftest import edit_json, run, signal_dataset
+from tests.conftest import edit_json, signal_dataset
+from tests.report.folders import make_config, make_run
 from tests.shell import fvc, succeeded
 
-GRID = {"weak": ["C=0.0001"], "strong": ["C=1"], "sparse": ["penalty=l1", "C=0.3"], "null": ["penalty=l1", "C=0.0001"]}
+GRID = {
+    "weak": ["penalty=l2", "C=0.0001"],
+    "strong": ["penalty=l2", "C=1"],
+    "sparse": ["penalty=l1", "C=0.3"],
+    "null": ["penalty=l1", "C=0.0001"],
+}
 
 
 def train_into(path: Path, dataset: Dataset, *overrides: str) -> None:
-    (config,) = compose_configs([["audit.permutations=0", *overrides]])
-    folder = RunFolder(path)
-    path.mkdir(parents=True)
-    write_result(folder, run(config, dataset))
-    write_json(folder.status, {"state": "done"})
+    make_run(path, make_config("audit.permutations=0", *overrides), dataset)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import pytest
 
 from fvc_exp.training.solvers import newton, shared_newton
 from fvc_exp.training.solvers.derivatives import WeightedRows, quadratic_model, sum_over_rows
+from tests.training.solvers.problems import objective
 
 N, P, M = 5_000, 6, 4
 
@@ -17,12 +18,6 @@ def rows_of(seed: int) -> WeightedRows:
 def points(seed: int, size: float) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     return size * random.normal(size=(M, P)), size * random.normal(size=M)
-
-
-def objective(problem: newton.Problem, w: np.ndarray, b: float) -> float:
-    margin = (2 * problem.y - 1) * (problem.X @ w + b)
-    penalty = problem.l1 @ np.abs(w) + 0.5 * problem.l2 @ w**2
-    return float(problem.s @ np.logaddexp(0, -margin) + penalty)
 
 
 @pytest.mark.parametrize(("precision", "rtol"), [(np.float64, 1e-11), (np.float32, 1e-4)])
@@ -81,7 +76,8 @@ def test_fit_with_log_odds_beyond_single_precision() -> None:
     for number in range(M):
         problem = newton.Problem(Z, y, np.ones(N), l1[number], l2[number])
         best = newton.minimise(problem, np.zeros(P), 0.0, 1e-14, 1000)
-        least, reached = objective(problem, best.w, best.b), objective(problem, state.w[number], float(state.b[number]))
+        found = ((best.w, best.b), (state.w[number], float(state.b[number])))
+        least, reached = (objective(Z, y, w, b, 1 / l2[number, 0], 0.0) for w, b in found)
         assert -1e-14 * least <= reached - least <= state.gap[number] * least
 
 

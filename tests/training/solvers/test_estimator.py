@@ -77,10 +77,12 @@ def test_float32_is_computed_in_double_precision() -> None:
     np.testing.assert_array_equal(one.coef_, other.coef_)
 
 
-def test_warm_start_ends_at_once() -> None:
+def test_warm_start_ends_at_once_and_too_few_steps_give_a_warning() -> None:
     X, y = table(200, 5, 9)
     model = ProxNewtonLogisticRegression(l1_ratio=0.5, warm_start=True).fit(X, y)
     assert model.fit(X, y).n_iter_[0] == 1
+    with pytest.warns(ConvergenceWarning, match=r"stopped after 1 Newton steps \(max_iter=1\)"):
+        ProxNewtonLogisticRegression(max_iter=1, C=100).fit(X, y)
 
 
 ONE_OR_THREE = [
@@ -102,12 +104,6 @@ def test_parameters_out_of_range_are_refused(name: str, value: float) -> None:
         ProxNewtonLogisticRegression(**{name: value}).fit([[0.0], [1.0]], [0, 1])
 
 
-def test_too_few_steps_give_a_warning() -> None:
-    X, y = table(100, 3, 10)
-    with pytest.warns(ConvergenceWarning, match=r"stopped after 1 Newton steps \(max_iter=1\)"):
-        ProxNewtonLogisticRegression(max_iter=1, C=100).fit(X, y)
-
-
 @pytest.mark.parametrize(("C", "l1_ratio"), [(0.3, 0.0), (0.3, 0.4), (0.3, 1.0), (np.inf, 0.0)])
 def test_what_is_saved_is_a_plain_logistic_regression(C: float, l1_ratio: float) -> None:
     X, y = table(100, 3, 11)
@@ -124,18 +120,13 @@ def test_what_is_saved_is_a_plain_logistic_regression(C: float, l1_ratio: float)
         model.set_params(max_iter=100_000, tol=1e-4, solver="saga" if l1_ratio else "newton-cholesky").fit(X, y)
 
 
-def test_logarithms_of_probabilities_are_those_of_scikit_learn_and_finite() -> None:
+def test_logarithms_of_probabilities_are_those_of_scikit_learn_and_finite_and_no_matrix_is_sparse() -> None:
     X, y = table(100, 3, 11)
     model = ProxNewtonLogisticRegression().fit(X, y)
     np.testing.assert_allclose(model.predict_log_proba(X), to_logistic_regression(model).predict_log_proba(X))
     far = model.predict_log_proba(1e4 * X)
     assert np.isfinite(far).all()
     assert far.min() < -1e3
-
-
-def test_a_sparse_matrix_is_refused() -> None:
-    X, y = table(20, 3, 11)
-    model = ProxNewtonLogisticRegression().fit(X, y)
     for call in (lambda: model.fit(sparse.csr_array(X), y), lambda: model.predict_log_proba(sparse.csr_array(X))):
         with pytest.raises(TypeError, match=r"dense data is required. Use '\.toarray\(\)' to convert"):
             call()
