@@ -34,7 +34,9 @@ def _printed(command: str, folder: Path) -> str:
     typed, _, shortened = command.partition(" | ")
     program, *words = shlex.split(typed)
     done = fvc(*words, cwd=folder) if program == "fvc" else run_py(*words[1:], cwd=folder)
-    text = re.sub(r" +\n", "\n", NAME.sub("<name>", succeeded(done).stdout))
+    text = re.sub(
+        r" +\n", "\n", NAME.sub(lambda found: "<run>" if "_" in found[0] else "<hash>", succeeded(done).stdout)
+    )
     return succeeded(run_process("sh", "-c", shortened or "cat", input=text.replace(f"{folder}/", ""))).stdout
 
 
