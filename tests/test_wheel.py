@@ -88,6 +88,8 @@ def test_it_holds_all_that_is_no_code(site: Path) -> None:
 
 def test_the_command_works(site: Path, tmp_path: Path) -> None:
     (found,) = distributions(name="fvc-exp", path=[str(site)])
+    assert (found.metadata["License-Expression"], found.metadata["License-File"]) == ("MIT", "LICENSE")
+    assert (site / f"fvc_exp-{found.version}.dist-info" / "licenses" / "LICENSE").read_text().startswith("MIT License")
     assert [(each.name, each.value) for each in found.entry_points] == [("fvc", "fvc_exp.cli:app")]
     done = python("-m", "fvc_exp.cli", "--version", cwd=tmp_path, site=site)
     assert (done.returncode, done.stdout) == (0, f"fvc-exp {found.version}\n"), done.stderr

@@ -98,11 +98,16 @@ def _one_line(error: OmegaConfBaseException) -> str:
 
 
 def _range_problems(config: schema.Config) -> Iterator[str]:
-    for key, value, allowed, meaning in (*_least_rules(config), *_number_rules(config), *_video_rules(config.video)):
+    for key, value, allowed, meaning in range_rules(config):
         if not allowed:
             yield f"{key}={value} is not allowed: it must be {meaning}"
     if wrong := [c for c in config.cv.c_grid if not 0 < c < math.inf]:
         yield f"cv.c_grid={config.cv.c_grid} is not allowed: {wrong[0]} must be a finite number above 0"
+
+
+def range_rules(config: schema.Config) -> list[Rule]:
+    """Every key with a range, its value, whether that is allowed, and what is."""
+    return [*_least_rules(config), *_number_rules(config), *_video_rules(config.video)]
 
 
 def _number_rules(config: schema.Config) -> list[Rule]:

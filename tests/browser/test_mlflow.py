@@ -1,4 +1,4 @@
-"""What ``fvc track`` imported, in MLflow's own pages, served by the command that README.md names."""
+"""What ``fvc track`` imported, in MLflow's own pages, served by the command that docs/ecosystem.md names."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_the_readme_names_this_command() -> None:
     command = f"mlflow {' '.join(STORE)} --host 127.0.0.1 --port 5000"
-    assert command in (ROOT / "README.md").read_text()
+    assert command in (ROOT / "docs" / "ecosystem.md").read_text()
 
 
 def shows(browser: Any, *texts: str) -> None:
