@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from fvc_exp.config.canonical import read_config
+from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.io.files import read_json
 from fvc_exp.io.run_folder import RunFolder
 from tests.airflow.conftest import DAG_FILE, SMALL, STAGES, Airflow
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.airflow
 FACTS = """
 import json, sys, warnings
 from airflow.dag_processing.dagbag import DagBag
-import airflow.sdk, airflow.providers.standard.operators.bash
+import airflow.sdk, airflow.providers.standard.hooks.subprocess
 warnings.simplefilter("error")
 bag = DagBag(sys.argv[1], safe_mode=False)
 (dag,) = bag.dags.values()
@@ -32,8 +33,11 @@ print(json.dumps({
     "downstream": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
     "retries": {task.task_id: task.retries for task in dag.tasks},
     "limits": {task.task_id: task.execution_timeout.total_seconds() for task in dag.tasks},
-    "commands": sorted({task.bash_command for task in dag.tasks}),
-    "dag": [type(dag.timetable).__name__, dag.catchup, dag.max_active_runs, bool(dag.doc_md)],
+    "templated": sorted({field for task in dag.tasks for field in task.template_fields}),
+    "helpless": [name for name in dag.params if not dag.params.get_param(name).description],
+    "defaults": dag.params.dump(),
+    "schedule": getattr(dag.schedule, "expression", dag.schedule),
+    "dag": [dag.catchup, dag.max_active_runs, bool(dag.doc_md)],
 }))
 """
 # Each of these would do harm, or name something else than it says, if it were taken for more than text.
@@ -57,15 +61,35 @@ BAD = {
     "features": ["stage5"],
     "n_splits": [1, 2.5],
     "seed": [-1, 2**32],
+    "cv": ["grouped cv.n_splits=2", ""],
+    "class_weight": ["balanced\n", "{0: 1}", "{0: 1, 1: x}", ""],
+    "threshold": ["0.5; touch pwned", "f2", "-1", 0.5],
+    "calibration": ["platt", None],
+    "max_unmatched": [-0.1, 1.1],
+    "test_size": [1, -0.2],
+    "tracking": ["http://somewhere"],
+    "overrides": [
+        ["hydra.run.dir=x"],
+        ["hydra/launcher=x"],
+        ["+a=1"],
+        ["~seed"],
+        ["-m"],
+        ["seed=${oc.env:HOME}"],
+        ["a=1\n"],
+    ],
     "demo_events": [1, "12"],
 }
 
 
-@pytest.fixture(scope="module")
-def facts(airflow: Airflow) -> dict[str, Any]:
-    done = succeeded(run_process(airflow.python, "-c", FACTS, str(DAG_FILE), env=airflow.env))
+def facts_of(airflow: Airflow, **env: str) -> dict[str, Any]:
+    done = succeeded(run_process(airflow.python, "-c", FACTS, str(DAG_FILE), env=airflow.env | env))
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+@pytest.fixture(scope="module")
+def facts(airflow: Airflow) -> dict[str, Any]:
+    return facts_of(airflow)
 
 
 def test_file_loads_without_errors_and_without_the_project(facts: dict[str, Any]) -> None:
@@ -79,60 +103,80 @@ def test_five_stages_in_their_order(facts: dict[str, Any]) -> None:
     assert facts["downstream"] == following | {"train": []}
     assert set(facts["retries"].values()) == {2}
     assert min(facts["limits"].values()) >= 3600
-    assert facts["dag"] == ["NullTimetable", False, 1, True]
+    assert (facts["schedule"], facts["dag"]) == (None, [False, 1, True])
 
 
-def test_no_value_is_part_of_a_command(facts: dict[str, Any]) -> None:
-    (command,) = facts["commands"]
-    assert "{{" not in command
-    assert "{%" not in command
+def test_every_param_has_a_help_text_and_none_is_a_template(facts: dict[str, Any]) -> None:
+    assert (facts["helpless"], facts["templated"]) == ([], [])
 
 
-# The params and the template of an override, as Airflow renders them; bash and Hydra then read what came out.
+def test_variables_set_the_schedule_and_the_defaults(airflow: Airflow, facts: dict[str, Any]) -> None:
+    changed = {"data": "videos", "data_root": "/videos", "overrides": ["audit.permutations=19"]}
+    found = facts_of(airflow, FVC_SCHEDULE="0 3 * * 1", FVC_PARAMS=json.dumps(changed))
+    assert (found["errors"], found["schedule"]) == ({}, "0 3 * * 1")
+    assert found["defaults"] == facts["defaults"] | changed
+
+
+# The params as Airflow checks them, and the arguments of run.py that they become.
 CHECK = """
-import json, runpy, sys
+import json, pathlib, runpy, sys
 from airflow.sdk.exceptions import ParamValidationError
 module = runpy.run_path(sys.argv[1])
 answers = []
 for name, value in json.loads(sys.argv[2]):
     try:
         module["PARAMS"][name].resolve(value)
-        environment = module["dag"].get_template_env()
-        answers.append(environment.from_string(module["override"](name)).render(params={name: value}))
+        answers.append(module["arguments"]({"overrides": [], name: value}, "train", pathlib.Path("/a run")))
     except ParamValidationError:
         answers.append(None)
 print(json.dumps(answers))
 """
 
 
-def overrides(airflow: Airflow, values: list[tuple[str, Any]]) -> list[str | None]:
-    """What each value becomes for run.py; None where it is refused."""
+def arguments(airflow: Airflow, values: list[tuple[str, Any]]) -> list[list[str] | None]:
+    """The arguments of run.py for each value; None where it is refused."""
     command = [airflow.python, "-c", CHECK, str(DAG_FILE), json.dumps(values)]
     done = succeeded(run_process(*command, env=airflow.env))
-    answers: list[str | None] = json.loads(done.stdout.splitlines()[-1])
+    answers: list[list[str] | None] = json.loads(done.stdout.splitlines()[-1])
     return answers
 
 
 def test_values_out_of_range_are_refused(airflow: Airflow) -> None:
     values = [(name, value) for name, bad in BAD.items() for value in bad]
-    accepted = [value for value, answer in zip(values, overrides(airflow, values), strict=True) if answer is not None]
+    accepted = [value for value, answer in zip(values, arguments(airflow, values), strict=True) if answer is not None]
     assert accepted == []
 
 
 def test_paths_of_any_characters_arrive_as_they_are(airflow: Airflow) -> None:
-    answers = overrides(airflow, [("data_root", f"/{text}") for text in ODD])
-    rendered = [str(answer) for answer in answers]
-    composed = run_hydra(rendered)
-    assert composed == [f"/{text}" for text in ODD]
-
-
-def run_hydra(rendered: list[str]) -> list[str]:
-    """The value that Hydra's own parser finds in each override."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    found = OverridesParser.create().parse_overrides(rendered)
-    assert [each.get_key_element() for each in found] == ["data.root"] * len(rendered)
-    return [str(each.value()) for each in found]
+    for text, answer in zip(ODD, arguments(airflow, [("data_root", f"/{text}") for text in ODD]), strict=True):
+        found = OverridesParser.create().parse_overrides(answer)
+        values = {each.get_key_element(): str(each.value()) for each in found}
+        assert (values["data.root"], values["hydra.run.dir"]) == (f"/{text}", "/a run")
+
+
+CHOSEN = {
+    "data": "fvc",
+    "cv": "nested",
+    "class_weight": "{0: 1, 1: 2}",
+    "threshold": "youden",
+    "calibration": "sigmoid",
+    "max_unmatched": 0.1,
+    "test_size": 0.3,
+    "tracking": "mlflow",
+    "overrides": ["cv.c_grid=[0.1,1]", "audit.permutations=19", "features=stage2"],
+}
+
+
+def test_every_param_reaches_the_configuration(airflow: Airflow, facts: dict[str, Any]) -> None:
+    given = [[name, value] for name, value in {**facts["defaults"], **CHOSEN}.items() if name != "overrides"]
+    words = {word: None for found in arguments(airflow, [*given, ["overrides", CHOSEN["overrides"]]]) for word in found}
+    (config,) = compose_configs([[word for word in words if not word.startswith("hydra.run.dir")]])
+    assert (config.data.name, config.cv.c_grid, config.cv.test_size) == ("fvc", [0.1, 1], 0.3)
+    assert (config.class_weight, config.threshold, config.calibration.value) == ({0: 1, 1: 2}, "youden", "sigmoid")
+    assert (config.data.max_unmatched, config.tracking.name.value) == (0.1, "mlflow")
+    assert (config.audit.permutations, config.features.name) == (19, "stage2")
 
 
 def test_hostile_param_stops_the_run_before_its_first_task(airflow: Airflow, tmp_path: Path) -> None:
@@ -140,6 +184,16 @@ def test_hostile_param_stops_the_run_before_its_first_task(airflow: Airflow, tmp
     assert done.returncode != 0
     assert "Invalid input for param C" in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_input_fails_at_once_with_its_reason_as_an_error(make_airflow: Callable[[str], Airflow]) -> None:
+    airflow = make_airflow("refused")
+    done = airflow.test_dag({"data": "videos", "data_root": "/no such folder", "outputs": str(airflow.home / "out")})
+    assert done.returncode != 0
+    assert airflow.tries()["augment"] == ("failed", 1)
+    reasons = [line for line in done.stdout.splitlines() if "ERROR: /no such folder: no such folder" in line]
+    assert [line for line in reasons if "[error" in line]
+    assert list((airflow.home / "out").glob("runs")) == []
 
 
 def write_failing_once(folder: Path, stage: str) -> Path:
@@ -181,14 +235,17 @@ def test_failed_stage_is_tried_again_and_only_that(chain: tuple[Airflow, Path]) 
 
 
 def test_stages_leave_their_tables_and_a_run(chain: tuple[Airflow, Path]) -> None:
-    _, folder = chain
+    airflow, folder = chain
     (made,) = (folder / "out 'puts'" / "data").glob("*/*")
     tables = ["augmented", "features_stage2", "scaled_metadata", "features_stage4"]
     assert {name: pl.read_parquet(made / f"{name}.parquet").height for name in tables} == dict.fromkeys(tables, 24)
-    runs = [RunFolder(path) for path in (folder / "out 'puts'" / "runs").iterdir()]
-    assert {read_json(run.status)["state"] for run in runs} == {"done"}
-    assert sorted(read_config(run.config).stage.name for run in runs) == sorted(STAGES)
-    (trained,) = [run for run in runs if run.results.exists()]
+    stages, runs = (
+        [RunFolder(path) for path in (folder / "out 'puts'" / name).iterdir()] for name in ("stages", "runs")
+    )
+    assert {read_json(run.status)["state"] for run in stages} == {"done"}
+    assert sorted(read_config(run.config).stage.name for run in stages) == sorted(STAGES[:-1])
+    (trained,) = runs
+    assert airflow.xcom("train") == str(trained.path)
     results = read_json(trained.results)
     assert (results["parameters"]["penalty"], results["parameters"]["C"]) == ("l1", 0.25)
     assert (results["data"]["rows"], results["data"]["groups"]) == (24, 12)
