@@ -43,35 +43,24 @@ print(json.dumps({
 ODD = ["it's", 'a "quoted" name', "$(touch pwned)", "`touch pwned`", "a; touch pwned", "{{ 1 + 1 }}", "x=y,z", "[a",
        "a\\b"]  # fmt: skip
 BAD = {
-    "C": ["0.1; touch pwned", 0, -1, "1"],
-    "penalty": ["l2 stage=all", "l2\n", "$(touch pwned)", "../l2", ""],
-    "data": ["demo;touch pwned", "a/b", "demo,videos"],
-    "data_root": ["${oc.env:HOME}", "/a\n/b", "/a\n", ""],
-    "outputs": ["a${hydra:runtime.cwd}", None],
-    "features": ["stage5"],
-    "n_splits": [1, 2.5],
-    "seed": [-1, 2**32],
-    "cv": ["grouped cv.n_splits=2", ""],
-    "class_weight": ["balanced\n", "{0: 1}", "{0: 1, 1: x}", ""],
-    "threshold": ["0.5; touch pwned", "f2", "-1", 0.5],
-    "calibration": ["platt", None],
-    "max_unmatched": [-0.1, 1.1],
-    "test_size": [1, -0.2],
-    "tracking": ["http://somewhere"],
+    "C": ["0.1; touch pwned", 0, -1, "1"], "penalty": ["l2 stage=all", "l2\n", "$(touch pwned)", "../l2", ""],
+    "data": ["demo;touch pwned", "a/b", "demo,videos"], "data_root": ["${oc.env:HOME}", "/a\n/b", "/a\n", ""],
+    "outputs": ["a${hydra:runtime.cwd}", None], "features": ["stage5"], "n_splits": [1, 2.5], "seed": [-1, 2**32],
+    "cv": ["grouped cv.n_splits=2", ""], "class_weight": ["balanced\n", "{0: 1}", "{0: 1, 1: x}", ""],
+    "threshold": ["0.5; touch pwned", "f2", "-1", 0.5], "calibration": ["platt", None], "max_unmatched": [-0.1, 1.1],
+    "test_size": [1, -0.2], "tracking": ["http://somewhere"], "demo_events": [1, "12"],
     "overrides": [["hydra.run.dir=x"], ["hydra/launcher=x"], ["+a=1"], ["-m"], ["seed=${oc.env:HOME}"], ["a=1\n"]],
-    "demo_events": [1, "12"],
-}
+}  # fmt: skip
 
 
-def facts_of(airflow: Airflow, **env: str) -> dict[str, Any]:
-    done = succeeded(run_process(airflow.python, "-c", FACTS, str(DAG_FILE), env=airflow.env | env))
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def answer(airflow: Airflow, program: str, *arguments: str, **env: str) -> Any:
+    command = [airflow.python, "-c", program, str(DAG_FILE), *arguments]
+    return json.loads(succeeded(run_process(*command, env=airflow.env | env)).stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def facts(airflow: Airflow) -> dict[str, Any]:
-    return facts_of(airflow)
+def facts(airflow: Airflow) -> Any:
+    return answer(airflow, FACTS)
 
 
 def test_file_loads_without_errors_and_without_the_project(facts: dict[str, Any]) -> None:
@@ -90,7 +79,7 @@ def test_five_stages_in_their_order(facts: dict[str, Any]) -> None:
 
 def test_variables_set_the_schedule_and_the_defaults(airflow: Airflow, facts: dict[str, Any]) -> None:
     changed = {"data": "videos", "data_root": "/videos", "overrides": ["audit.permutations=19"]}
-    found = facts_of(airflow, FVC_SCHEDULE="0 3 * * 1", FVC_PARAMS=json.dumps(changed))
+    found = answer(airflow, FACTS, FVC_SCHEDULE="0 3 * * 1", FVC_PARAMS=json.dumps(changed))
     assert (found["errors"], found["schedule"]) == ({}, "0 3 * * 1")
     assert found["defaults"] == facts["defaults"] | changed
 
@@ -111,12 +100,9 @@ print(json.dumps(answers))
 """
 
 
-def arguments(airflow: Airflow, values: list[tuple[str, Any]]) -> list[list[str] | None]:
-    """The arguments of run.py for each value; None where it is refused."""
-    command = [airflow.python, "-c", CHECK, str(DAG_FILE), json.dumps(values)]
-    done = succeeded(run_process(*command, env=airflow.env))
-    answers: list[list[str] | None] = json.loads(done.stdout.splitlines()[-1])
-    return answers
+def arguments(airflow: Airflow, values: list[tuple[str, Any]]) -> Any:
+    """The list of arguments of run.py for each value; None where it is refused."""
+    return answer(airflow, CHECK, json.dumps(values))
 
 
 def test_values_out_of_range_are_refused(airflow: Airflow) -> None:
@@ -201,13 +187,9 @@ def chain(
     return airflow, folder
 
 
-def test_failed_stage_is_tried_again_and_only_that(chain: tuple[Airflow, Path]) -> None:
-    airflow, _ = chain
-    assert airflow.tries() == {stage: ("success", 2 if stage == "scale" else 1) for stage in STAGES}
-
-
-def test_stages_leave_their_tables_and_a_run(chain: tuple[Airflow, Path]) -> None:
+def test_failed_stage_is_tried_again_and_each_leaves_its_tables_or_a_run(chain: tuple[Airflow, Path]) -> None:
     airflow, folder = chain
+    assert airflow.tries() == {stage: ("success", 2 if stage == "scale" else 1) for stage in STAGES}
     (made,) = (folder / "out 'puts'" / "data").glob("*/*")
     tables = ["augmented", "features_stage2", "scaled_metadata", "features_stage4"]
     assert {name: pl.read_parquet(made / f"{name}.parquet").height for name in tables} == dict.fromkeys(tables, 24)

@@ -89,13 +89,9 @@ def outputs_of(notebook: Notebook, marker: str = "") -> list[dict[str, Any]]:
 
 def text_of(notebook: Notebook, marker: str = "") -> str:
     """What the cells print, with the text of the tables that they show; as a script prints both."""
-    told = []
-    for each in outputs_of(notebook, marker):
-        if each.get("name") == "stdout":
-            told.append("".join(each["text"]))
-        elif "text/html" in each.get("data", {}):
-            told.append("".join(each["data"]["text/plain"]) + "\n")
-    return "".join(told)
+    texts = (each.get("text", each.get("data", {})) for each in outputs_of(notebook, marker))
+    told = (each["text/plain"] + ["\n"] if "text/html" in each else each for each in texts)
+    return "".join(line for each in told if isinstance(each, list) for line in each)
 
 
 def rows_of(notebook: Notebook, marker: str) -> dict[str, list[str]]:

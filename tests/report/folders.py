@@ -68,17 +68,9 @@ def make_sweep(path: Path, source: Path, config: Config, size: int) -> Path:
         _copy(sweep, RunFolder(source), replace((config, other)[number % 2], C=round(0.01 * 1.02**number, 6)), number)
         for number in range(size)
     ]
-    plan = Plan(
-        command=["run.py", "-m", "C=..."],
-        common=["data=fvc"],
-        launcher="basic",
-        launcher_settings={},
-        pack=1,
-        plots=False,
-        members=members,
-        invalid=[Refused(["C=-1"], f"C=-1 is not allowed {SCRIPT}")],
-        duplicates=[],
-    )
+    refused = [Refused(["C=-1"], f"C=-1 is not allowed {SCRIPT}")]
+    plan = Plan(["run.py", "-m", "C=..."], ["data=fvc"], launcher="basic", launcher_settings={}, pack=1, plots=False,
+                members=members, invalid=refused, duplicates=[])  # fmt: skip
     sweep.write_plan(plan)
     copy_best(sweep, members[0].run_id, Selection(size), plots=False)
     return path

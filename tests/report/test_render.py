@@ -125,15 +125,14 @@ def test_an_absent_part_is_named(explained: Path, copy: Copy, missing: str, text
     assert text in Page(report.read_text()).words()
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda folder: (folder / "status.json").unlink(), "is neither a run nor a sweep"),
-        (lambda folder: (folder / "metrics.json").write_text("["), r"metrics\.json: cannot be read"),
-        (lambda folder: (folder / "config.yaml").write_text("- 1"), r"config\.yaml: names no data"),
-    ],
-    ids=["no run", "broken", "foreign configuration"],
-)
+CHANGES = {
+    "no run": (lambda folder: (folder / "status.json").unlink(), "is neither a run nor a sweep"),
+    "broken": (lambda folder: (folder / "metrics.json").write_text("["), r"metrics\.json: cannot be read"),
+    "foreign configuration": (lambda folder: (folder / "config.yaml").write_text("- 1"), "config.yaml: names no data"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
 def test_an_unusable_folder_is_named(leaking: Path, copy: Copy, change: Callable[[Path], object], message: str) -> None:
     folder = copy(leaking)
     change(folder)
