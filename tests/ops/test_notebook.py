@@ -191,15 +191,15 @@ def test_without_its_extras_all_but_sql_is_there(demo_run: Path, tmp_path: Path)
     assert line.startswith("left out: duckdb is not installed: pip install 'fvc-exp[analytics]'")
     assert line == done.stdout.splitlines()[-1]
     legends = json.loads((tmp_path / "legends.json").read_text())
-    said = {title: [text.split(",")[0] for text in texts] for title, texts in legends}
+    said = {title: [re.split(r",| \(", text)[0] for text in texts] for title, texts in legends}
     assert said == {
         "ROC": ["one fold each", "held out", "guessing"],
         "Precision-recall": ["one fold each", "held out", "guessing: the share of fakes"],
         "Calibration": ["perfectly calibrated", "out of fold", "held out"],
         "The 15 largest coefficients": ["range over the folds", "final model", "no effect"],
         "Scores of the folds": ["one fold each", "floor: prior", "mean ± standard deviation"],
-        "out of fold": ["threshold", "real (8)", "fake (8)"],
-        "held out": ["threshold", "real (4)", "fake (4)"],
+        "out of fold": ["real", "fake", "threshold"],
+        "held out": ["real", "fake", "threshold"],
     }
 
 

@@ -97,8 +97,9 @@ def test_summary_stands_first(explained_page: Page) -> None:
     order = ["Audit: PASS", "Beats the floor", "AUC, cross-validated", "Metrics beside their floors", "ROC",
              "Calibration", "Coefficients", "Coefficients over C", "AUC over C", "Slices", "Most confident mistakes",
              "What this model cannot know", "Configuration", "Provenance", "How to reproduce"]  # fmt: skip
-    places = [words.index(each) for each in order]
-    assert places == sorted(places)
+    place = 0
+    for each in order:
+        place = words.index(each, place)
     assert "fvc verify" in words
 
 
