@@ -14,9 +14,38 @@
 # %% [markdown]
 # # One run, looked at closely
 #
-# The run is the folder in `FVC_RUN`, or else the training run of this checkout that ended last.
+# ## Overview
+#
+# A run is a logistic regression on features of videos that are labelled real or fake, with its cross-validation. This
+# notebook reads the folder of one run and shows, in this order:
+#
+# 1. the files that the run left, and the saved models;
+# 2. its scores beside floors (baselines): rules that use no feature;
+# 3. frames of four videos, and what the model says about them;
+# 4. curves, confusion matrices, calibration, coefficients, folds and scores of each class;
+# 5. the same numbers by SQL.
+#
+# ## How to train
+#
+# In a terminal, in the folder of the project:
+#
+#     python run.py penalty=elasticnet C=0.1                        # the demo corpus; made on first use
+#     python run.py data=videos data.root=/where/they/lie C=0.1     # your own videos, in real/ and fake/
+#
+# or here: `run = fvc_exp.run(["penalty=elasticnet", "C=0.1"])`. The notebook takes the training run of this checkout
+# that ended last, or the folder that the variable `FVC_RUN` names.
+#
+# ## Limits
+#
+# - The scores are those of one collection of videos. They may not hold for other platforms, years or events.
+# - A score counts only as far as it is above the floors, and only if the audit says PASS.
+# - A probability is no evidence about a single video.
+# - The demo corpus is synthetic: its scores say nothing about real videos.
+#
+# `fvc report RUN` writes the report of the run, with the limits of its features and all that is known about its data.
 
 # %%
+import builtins
 import json
 import os
 import subprocess
@@ -41,7 +70,18 @@ try:
     run = fvc_exp.load_run(RUN)
 except FvcError as error:
     sys.exit(f"error: {error}; a training run is made by run.py and named by FVC_RUN")
-print(RUN)
+
+
+def short(path: str | Path) -> str:
+    """The path as seen from the working folder, if that is shorter."""
+    return min(os.path.relpath(path), str(path), key=len)
+
+
+# A table is a table in a notebook, and text in a script.
+show = getattr(builtins, "display", print)
+pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=140, fmt_str_lengths=90, float_precision=3)
+pl.Config(tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True)
+print(short(RUN))
 
 # %% [markdown]
 # ## What it left
@@ -51,8 +91,8 @@ print(RUN)
 # %%
 results = run.results
 print(f"{run.status['state']}, run id {results['run_id']}")
-for file in sorted(path for path in RUN.iterdir() if path.is_file()):
-    print(f"{file.stat().st_size:>9,} bytes  {file.name}")
+files = sorted(path for path in RUN.iterdir() if path.is_file())
+show(pl.DataFrame({"file": [path.name for path in files], "bytes": [path.stat().st_size for path in files]}))
 
 # %% [markdown]
 # ## The saved models
@@ -73,18 +113,22 @@ print(f"largest difference of 1000 probabilities: {np.abs(difference).max():.1e}
 # %% [markdown]
 # ## Performance
 #
-# `CV` is the mean over folds ± their standard deviation, `held out` the groups that no fold has seen. The floors need
-# no feature at all: a number that does not beat them says nothing.
+# `CV` is the mean over the folds with their standard deviation (sd), `held out` are the groups that no fold has seen.
+# The floors need no feature at all: a number that does not beat them says nothing.
 
 # %%
 floors = results["floors"]["cv"]
-print(f"{'metric':<18} {'CV':>15} {'held out':>9}", *(f"{name:>13}" for name in floors))
-for metric, found in results["cv"].items():
-    # without a held-out part there is no such column, and a metric may be undefined there
-    held_out = (results["test"] or {}).get(metric)
-    shown = "-" if held_out is None else f"{held_out:.3f}"
-    spread = f"{found['mean']:.3f} ± {found['std']:.3f}"
-    print(f"{metric:<18} {spread:>15} {shown:>9}", *(f"{floor[metric]:>13.3f}" for floor in floors.values()))
+scores = [
+    {
+        "metric": metric,
+        "CV mean": found["mean"],
+        "CV sd": found["std"],
+        "held out": (results["test"] or {}).get(metric),  # null without a held-out part, or where it is undefined
+        **{f"floor: {name}": floor[metric] for name, floor in floors.items()},
+    }
+    for metric, found in results["cv"].items()
+]
+show(pl.DataFrame(scores, infer_schema_length=None))
 audit = results["audit"]
 print("audit:", audit["verdict"], *audit["reasons"], *audit["warnings"], sep="\n  ")
 print("flags:", ", ".join(results["flags"]) or "none")
@@ -92,19 +136,32 @@ print("flags:", ", ".join(results["flags"]) or "none")
 # %% [markdown]
 # ## Some videos and what the model says
 #
-# Two fakes and two real ones, of the held-out part if there is one. The pictures are the first, middle and last of the
-# frames that were measured.
+# Two fakes and two real ones of four different groups, from the held-out part as far as it has them. The pictures are
+# the first, middle and last of the frames that were measured.
 
 # %%
 videos = run_videos(RUN)
 there = videos.filter(exists=True).sort(pl.col("split") != "test", maintain_order=True)
-samples = there.group_by("label", maintain_order=True).head(2)
+samples = there.unique("group", keep="first", maintain_order=True).group_by("label", maintain_order=True).head(2)
 # The command, not fvc_exp.runs.predict: its worker processes would import this file again where it runs as a script.
 command = [sys.executable, "-m", "fvc_exp.cli", "predict", str(RUN), *samples["file"], "--json"]
 done = subprocess.run(command, capture_output=True, text=True, check=False) if len(samples) else None
 found = json.loads(done.stdout) if done else []
+said = [
+    {
+        "video": short(each["video"]),
+        "group": group,
+        "split": split,
+        "label": label,
+        "model says": each["decision"] or each["error"],
+        "probability of fake": each["probability"],
+    }
+    for each, group, split, label in zip(found, *samples.select("group", "split", "label"), strict=True)
+]
+show(pl.DataFrame(said, infer_schema_length=None))
 for each in found:
-    print(f"{each['video']}: {each['decision'] or each['error']}", *each["warnings"], sep="\n  ")
+    for warning in each["warnings"]:
+        print(f"{Path(each['video']).name}: {warning}")
 
 for truth, file, prediction in zip(samples["label"], samples["file"], found, strict=True):
     frames = measured_frames(RUN, Path(file))
@@ -113,23 +170,31 @@ for truth, file, prediction in zip(samples["label"], samples["file"], found, str
         axes.imshow(frame)
         axes.axis("off")
     probability = prediction["probability"]
-    said = prediction["error"] if probability is None else f"probability of fake {probability:.3f}"
-    figure.suptitle(f"{Path(file).name}: {said}; it is {truth}", fontsize=10)
+    what = prediction["error"] if probability is None else f"probability of fake {probability:.3f}"
+    figure.suptitle(f"{Path(file).name}: {what}; its label is {truth}", fontsize=10)
     plt.show()
+
+# %% [markdown]
+# To play one of them here, type this into a new cell. `embed=True` copies the video into the notebook, which also works
+# for files outside of its folder. Browsers play H.264, VP9 and AV1; of other videos the frames above are what there is.
+#
+#     from IPython.display import Video
+#     Video(samples["file"][0], embed=True, width=480)
 
 # %% [markdown]
 # ## ROC and precision-recall
 #
-# Grey: one fold each. Red: the held-out part, scored once by the final model. Dotted: guessing.
+# One curve per fold, and the held-out part, scored once by the final model.
 
 # %%
 predictions = run.predictions.with_columns(fake=pl.col("label") == "fake")
 out_of_fold, held_out = predictions.filter(split="cv"), predictions.filter(split="test")
 parts = {"out of fold": out_of_fold, "held out": held_out} if len(held_out) else {"out of fold": out_of_fold}
 # a fold with one class has no curve
-curves = [
-    (rows, "0.75", 1, None) for rows in out_of_fold.partition_by("repeat", "fold") if rows["fake"].n_unique() == 2
-]
+folds = [rows for rows in out_of_fold.partition_by("repeat", "fold") if rows["fake"].n_unique() == 2]
+auc = results["cv"]["auc"]
+labels = [f"one fold each, mean AUC {auc['mean']:.3f}", *[None] * len(folds)]
+curves = [(rows, "0.75", 1, label) for rows, label in zip(folds, labels, strict=False)]
 if len(held_out):
     curves.append((held_out, "tab:red", 3, f"held out, AUC {results['test']['auc']:.3f}"))
 
@@ -138,13 +203,13 @@ for rows, color, width, label in curves:
     false_rate, true_rate, _ = roc_curve(rows["fake"], rows["probability"])
     left.plot(false_rate, true_rate, color=color, linewidth=width, label=label)
     precision, recall, _ = precision_recall_curve(rows["fake"], rows["probability"])
-    right.plot(recall, precision, color=color, linewidth=width)
-auc = results["cv"]["auc"]
-left.plot([0, 1], [0, 1], "k:", label=f"guessing; folds: AUC {auc['mean']:.3f} ± {auc['std']:.3f}")
+    right.plot(recall, precision, color=color, linewidth=width, label=label and label.split(",")[0])
+left.plot([0, 1], [0, 1], "k:", label="guessing")
 left.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate")
 left.legend(loc="lower right")
-right.axhline(out_of_fold["fake"].mean(), color="black", linestyle=":")
+right.axhline(out_of_fold["fake"].mean(), color="black", linestyle=":", label="guessing: the share of fakes")
 right.set(title="Precision-recall", xlabel="recall", ylabel="precision", ylim=(0, 1.05))
+right.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
@@ -168,7 +233,7 @@ plt.show()
 # %%
 calibration = results["calibration"]
 figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
-axes.plot([0, 1], [0, 1], "k:")
+axes.plot([0, 1], [0, 1], "k:", label="perfectly calibrated")
 for name, found_bins in (("out of fold", calibration["cv"]), ("held out", calibration["test"])):
     if found_bins:
         bins = pl.DataFrame(found_bins["curve"]).filter(pl.col("count") >= SMALLEST_BIN)
@@ -190,10 +255,13 @@ plt.show()
 coefficients = coefficient_table(run.coefficients).filter(pl.col("feature") != INTERCEPT).head(20)
 largest_last = coefficients.reverse()
 figure, axes = plt.subplots(figsize=(8, 1 + 0.28 * len(coefficients)), layout="constrained")
-axes.hlines(largest_last["feature"], largest_last["low"], largest_last["high"], color="0.6")
-axes.plot(largest_last["coefficient"], largest_last["feature"], "o", color="tab:blue")
-axes.axvline(0, color="black", linestyle=":")
-axes.set(title="Coefficients and their range over the folds", xlabel="log odds of fake per standard deviation")
+axes.hlines(
+    largest_last["feature"], largest_last["low"], largest_last["high"], color="0.6", label="range over the folds"
+)
+axes.plot(largest_last["coefficient"], largest_last["feature"], "o", color="tab:blue", label="final model")
+axes.axvline(0, color="black", linestyle=":", label="no effect")
+axes.set(title=f"The {len(coefficients)} largest coefficients", xlabel="log odds of fake per standard deviation")
+axes.legend()
 plt.show()
 
 # %% [markdown]
@@ -202,16 +270,17 @@ plt.show()
 # %%
 figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
 shown = ["auc", "average_precision", "f1", "balanced_accuracy", "accuracy"]
-for place, metric in enumerate(shown):
-    scores = run.metrics[f"test_{metric}"].drop_nulls()
-    axes.plot([place] * len(scores), scores, "o", color="0.6")
-    axes.errorbar(
-        place, results["cv"][metric]["mean"], results["cv"][metric]["std"], fmt="D", color="tab:blue", capsize=6
-    )
-    axes.plot([place - 0.25, place + 0.25], [floors["prior"][metric]] * 2, color="black", linestyle=":")
-axes.set(
-    title="Folds (grey), mean ± sd (blue), floor of the prior (dotted)", xticks=range(len(shown)), xticklabels=shown
+scores = [run.metrics[f"test_{metric}"].drop_nulls() for metric in shown]
+places = np.arange(len(shown))
+axes.plot(
+    np.repeat(places, [len(each) for each in scores]), np.concatenate(scores), "o", color="0.6", label="one fold each"
 )
+means, deviations = ([results["cv"][metric][what] or 0 for metric in shown] for what in ("mean", "std"))
+axes.errorbar(places, means, deviations, fmt="D", color="tab:blue", capsize=6, label="mean ± standard deviation")
+prior = [floors["prior"][metric] for metric in shown]
+axes.hlines(prior, places - 0.25, places + 0.25, color="black", linestyle=":", label="floor: prior")
+axes.set(title="Scores of the folds", xticks=places, xticklabels=shown)
+axes.legend()
 plt.show()
 
 # %% [markdown]
@@ -223,7 +292,7 @@ for axes, (name, rows) in zip(row[0], parts.items(), strict=True):
     for is_fake, label, color in ((False, "real", "tab:blue"), (True, "fake", "tab:red")):
         of_class = rows.filter(fake=is_fake)["probability"]
         axes.hist(of_class, bins=np.linspace(0, 1, 21), alpha=0.6, color=color, label=f"{label} ({len(of_class)})")
-    axes.axvline(results["threshold"]["final"], color="black", linestyle=":")
+    axes.axvline(results["threshold"]["final"], color="black", linestyle=":", label="threshold")
     axes.set(title=name, xlabel="probability of fake", ylabel="videos")
     axes.legend()
 plt.show()
@@ -238,12 +307,12 @@ try:
     with DuckDBAnalytics() as analytics:
         analytics.register_parquet("folds", RUN / "metrics.json")
         analytics.register_parquet("predictions", RUN / "predictions.parquet")
-        print(analytics.query("SELECT count(*) AS folds, avg(test_auc) AS auc, stddev(test_auc) AS sd FROM folds"))
+        show(analytics.query("SELECT count(*) AS folds, avg(test_auc) AS auc, stddev(test_auc) AS sd FROM folds"))
         # the groups that are most wrong, with the model that has not seen them
         wrong = """
             SELECT "group", label, count(*) AS videos, avg(abs(probability - (label = 'fake')::INT)) AS error
             FROM predictions GROUP BY ALL ORDER BY error DESC, "group" LIMIT 5
         """
-        print(analytics.query(wrong))
+        show(analytics.query(wrong))
 except MissingExtraError as error:
     print(f"left out: {error}")

@@ -155,6 +155,12 @@ def test_bad_data_is_one_line_and_a_status(tables: Path, tmp_path: Path, argumen
     assert message in status["message"]
 
 
+def test_an_error_of_the_machine_has_an_exit_code_of_its_own(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fvc_exp.runs.execute.load_dataset", lambda *_: (tables / "gone").read_text())
+    done = run_py("data=fvc", f"data.root={tables}", cwd=tables)
+    assert (done.returncode, "unexpected FileNotFoundError" in done.stderr) == (4, True)
+
+
 def test_output_that_is_no_folder(tables: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run_py("data=fvc", f"data.root={tables}", f"outputs={tmp_path / 'file'}")

@@ -21,7 +21,9 @@ from omegaconf.errors import OmegaConfBaseException
 from fvc_exp.config import hints, schema, validate
 from fvc_exp.errors import ConfigError, FvcError
 
-NOT_TRACKED = 3  # exit code: everything is done and lies in its folder, but it was not imported as configured
+# Exit codes beside 0, and 1 for wrong settings or data.
+NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
+UNEXPECTED = 4  # an error of the machine or of this program; the run folder holds a traceback
 SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLUGINS = str(_PACKAGE / "plugins")
@@ -89,12 +91,12 @@ class CheckConfig(Callback):
             validate.require_tracker(config.tracking.name)
 
     def on_run_end(self, *_: Any, **kwargs: Any) -> None:
-        """Set the exit code: 1 if the status of the run is not done, ``NOT_TRACKED`` if it was not imported."""
+        """Set the exit code of a run that is not done, or was not imported."""
         job_return: JobReturn = kwargs["job_return"]
         if job_return.status is not JobStatus.COMPLETED:
             return
         if job_return.return_value["state"] != "done":
-            raise SystemExit(1)
+            raise SystemExit(UNEXPECTED if "traceback" in job_return.return_value else 1)
         if not job_return.return_value["tracked"]:
             raise SystemExit(NOT_TRACKED)
 

@@ -166,6 +166,17 @@ class Reliability:
     curve: tuple[Bin, ...]
 
 
+def calibration_lines(method: str, found: Mapping[str, Any]) -> tuple[str, str]:
+    """Plain values of a ``Reliability`` as lines, of probabilities that were corrected by this method."""
+    slope, intercept = ("-" if found[name] is None else f"{found[name]:.3f}" for name in ("slope", "intercept"))
+    return (
+        f"calibration ({method}): ECE {found['ece']:.3f} ({found['ece_floor']:.3f} if it were calibrated perfectly); "
+        f"slope {slope}, intercept {intercept} (ideal: 1, 0)",
+        f"  Brier {found['brier']:.3f} = reliability {found['reliability']:.3f} - resolution {found['resolution']:.3f} "
+        f"+ uncertainty {found['uncertainty']:.3f} + within bins {found['within_bins']:.3f}",
+    )
+
+
 def reliability(y: Labels, probability: Array, groups: Indices | None = None, bins: int = BINS) -> Reliability:
     """Compare probabilities of fake with labels, by groups of near-copies, all (n,).
 

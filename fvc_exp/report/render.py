@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.evaluation.claims import QUESTIONS
 from fvc_exp.evaluation.leakage.codes import GROUPS_UNKNOWN, audit_mark
+from fvc_exp.evaluation.metrics import calibration_lines
 from fvc_exp.io import files, run_folder
 from fvc_exp.io.console import setting_text
 from fvc_exp.report import run_page, sweep_page
 from fvc_exp.runs import load, plots
 from fvc_exp.runs.show import with_page
 from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.training import notes
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
 _MISSING = "–"
+_HEADING = re.compile(r'<h2 id="([^"]+)">([^<]+)</h2>')
 
 
 def write_report(path: Path, output: Path | None = None, *, checklist: bool = False) -> list[Path]:
@@ -47,7 +51,7 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
     if checklist and run is None:
         raise ArtifactError(f"{path}: has no best run yet, so there is nothing to fill the checklist with")
     report = output or run_folder.RunFolder(path).report
-    files.write_bytes(report, page(title, run, sweep).encode())
+    files.write_bytes(report, page(title, run, sweep, os.path.relpath(path, report.parent)).encode())
     if run is None:
         return [report]
     card = run_folder.RunFolder(run.files.path).card
@@ -59,19 +63,11 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
     return written
 
 
-def page(title: str, run: run_page.RunContent | None, sweep: sweep_page.SweepContent | None) -> str:
-    """The HTML of a run, or of a sweep with its best run where there is one."""
-    style, script = _asset("style.css"), _asset("sort.js")
-    template = _environment(autoescape=True).get_template("report.html.j2")
-    return template.render(
-        title=title,
-        run=run,
-        sweep=sweep,
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_source_hash(style),
-        script_hash=_source_hash(script),
-    )
+def page(title: str, run: run_page.RunContent | None, sweep: sweep_page.SweepContent | None, base: str) -> str:
+    """The HTML of a run, or of a sweep with its best run where there is one; ``base`` is its folder in links."""
+    template = _environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
+    style, script = Markup(_asset("style.css")), Markup(_asset("sort.js"))
+    return template.render(title=title, run=run, sweep=sweep, base=base, style=style, script=script)
 
 
 def model_card(run: run_page.RunContent) -> str:
@@ -99,17 +95,20 @@ def _environment(**settings: Any) -> Environment:
     environment.globals |= {
         "smallest_bin": plots.SMALLEST_BIN,
         "questions": QUESTIONS,
+        "synthetic": notes.SYNTHETIC,
+        "calibration_lines": calibration_lines,
         "groups_unknown": GROUPS_UNKNOWN,
     }
     environment.filters |= {
         "score": _score,
         "span": _span,
-        "key": _key,
+        "source_hash": _source_hash,
         "setting": _setting,
         "sentence": _sentence,
         "with_page": with_page,
         "audit_mark": audit_mark,
         "indented": _indented,
+        "headings": _HEADING.findall,
     }
     return environment
 
@@ -137,13 +136,14 @@ def _span(interval: Interval | None) -> str:
     return f"{_score(interval.low)} to {_score(interval.high)}"
 
 
-def _key(value: object) -> str:
-    """What a cell is sorted by; empty cells stay last."""
-    return "" if value is None else str(value)
+def _shown(value: object) -> object:
+    """What has no value is nothing in HTML, and stands last where a column is sorted."""
+    return "" if value is None else value
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+    text = text.strip().removesuffix(".")
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _escaped(value: Any) -> Any:

@@ -74,11 +74,6 @@ class RunContent:
         forensic = known.count(Table.forensic)
         return len(known) - forensic, forensic, len(features) - len(known)
 
-    @property
-    def is_demo(self) -> bool:
-        """Whether the data is the synthetic demo corpus."""
-        return self.files.data_name == "demo"
-
 
 def run_content(files: load.LoadedRun, command: str | None = None) -> RunContent:
     """Collect the content of the page of a run; ``command`` is the line to type for it, if not its own.

@@ -110,7 +110,8 @@ def _board(ranked: pl.DataFrame, comparison: Comparison | None) -> pl.DataFrame:
 def _pictures(board: pl.DataFrame, columns: Sequence[str], floors: dict[str, dict[str, float]]) -> Iterator[Markup]:
     shown = board.head(_SHOWN_AT_TOP)
     labels = [
-        " ".join([f"{row['rank']}.", *(setting_text(row[name]) for name in columns if row[name] is not None)])
+        f"{row['rank']}. {row['penalty']}"
+        + "".join(f", {name}={setting_text(row[name])}" for name in columns[1:] if row[name] is not None)
         for row in shown.iter_rows(named=True)
     ]
     yield run_page.picture(

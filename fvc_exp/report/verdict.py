@@ -1,10 +1,10 @@
 """Whether the numbers of a run can be trusted, and how they compare with floors: rules that use no feature."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from fvc_exp.evaluation.bootstrap import Interval, intervals
 from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors
+from fvc_exp.evaluation.leakage.certificate import number_lines
 from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, TITLES
 from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.runs.load import LoadedRun
@@ -52,12 +52,11 @@ class MetricRow:
 class Verdict:
     """The audit's verdict, and what may be claimed; ``grade`` is good, bad or open.
 
-    ``flags`` has for each code what it means and which models raise it.
+    ``numbers`` says what the checks have measured. ``flags`` has for each code what it means and which models raise it.
     """
 
     audit: str
-    probes: dict[str, dict[str, float]]
-    null: dict[str, Any] | None
+    numbers: tuple[str, ...]
     grade: str
     claim: str
     flags: dict[str, str]
@@ -101,8 +100,7 @@ def verdict_of(files: LoadedRun) -> Verdict:
     checks = files.audit.get("checks", {}) if files.has("audit") else {}
     return Verdict(
         audit=audit["verdict"],
-        probes=checks.get("probes") or {},
-        null=checks.get("null"),
+        numbers=tuple(number_lines(checks)),
         grade="bad" if audit["verdict"] == "FAIL" else _GRADES[claim["beats"]],
         claim=f"{selection['sentence']} {claim['sentence']}" if selection else claim["sentence"],
         flags={code: f"{FLAGS[code]} {models and f'({models})'}".strip() for code, models in details.items()},

@@ -13,6 +13,7 @@ from fvc_exp.config.schema import Table as Features
 from fvc_exp.evaluation import claims
 from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
 from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN
+from fvc_exp.evaluation.metrics import calibration_lines
 from fvc_exp.io.console import frame_table, mean_and_deviation
 from fvc_exp.runs.compare.comparison import Comparison
 from fvc_exp.training import experiment, notes
@@ -64,16 +65,7 @@ def _print_sentence(console: Console, text: str, style: str = "") -> None:
 
 
 def _conclusions(result: experiment.RunResult) -> Iterator[str]:
-    found = result.reliability
-    slope, intercept = ("-" if each is None else f"{each:.3f}" for each in (found.slope, found.intercept))
-    yield (
-        f"calibration ({result.config.calibration.name}): ECE {found.ece:.3f} ({found.ece_floor:.3f} if it were "
-        f"calibrated perfectly); slope {slope}, intercept {intercept} (ideal: 1, 0)"
-    )
-    yield (
-        f"  Brier {found.brier:.3f} = reliability {found.reliability:.3f} - resolution {found.resolution:.3f} + "
-        f"uncertainty {found.uncertainty:.3f} + within bins {found.within_bins:.3f}"
-    )
+    yield from calibration_lines(result.config.calibration.name, result.reliability.to_json())
     if result.price is not None:
         yield f"price of a leak: {result.price.sentence}"
     if (nested := result.nested) is not None:
@@ -86,7 +78,7 @@ def _conclusions(result: experiment.RunResult) -> Iterator[str]:
     if claim["beats"] is not None:
         yield claims.QUESTIONS
     if result.config.data.name == "demo":
-        yield "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill."
+        yield notes.SYNTHETIC
         if not claim["beats"] and result.config.features.tables == [Features.stage2]:
             yield "The documented features find almost nothing in it, as expected; features=forensic finds its edits."
 

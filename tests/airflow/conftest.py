@@ -1,5 +1,6 @@
 """An Airflow with an environment and a home of its own, for the tests in this folder."""
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -54,15 +55,18 @@ class Airflow:
 
     def tries(self) -> dict[str, tuple[str, int]]:
         """State and number of tries of each task of the newest run."""
-        query = (
-            "SELECT task_id, state, try_number FROM task_instance WHERE run_id = "
-            "(SELECT run_id FROM dag_run ORDER BY id DESC LIMIT 1)"
-        )
-        connection = sqlite3.connect(self.home / "airflow.db")
-        try:
-            return {task: (state, tries) for task, state, tries in connection.execute(query)}
-        finally:
-            connection.close()
+        rows = self._of_newest_run("task_id, state, try_number FROM task_instance")
+        return {task: (state, tries) for task, state, tries in rows}
+
+    def xcom(self, task: str) -> str:
+        """What a task of the newest run returned."""
+        found = dict(self._of_newest_run("task_id, value FROM xcom"))
+        return str(json.loads(found[task]))
+
+    def _of_newest_run(self, columns: str) -> list[tuple[Any, ...]]:
+        where = "WHERE run_id = (SELECT run_id FROM dag_run ORDER BY id DESC LIMIT 1)"
+        with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as connection:
+            return connection.execute(f"SELECT {columns} {where}").fetchall()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from fvc_exp.config.hydra_app import compose_configs
 from tests.conftest import SMALL_DEMO, skip_or_fail
 from tests.shell import ROOT, run_process, run_py, succeeded
 
@@ -87,7 +88,24 @@ def outputs_of(notebook: Notebook, marker: str = "") -> list[dict[str, Any]]:
 
 
 def text_of(notebook: Notebook, marker: str = "") -> str:
-    return "".join("".join(each["text"]) for each in outputs_of(notebook, marker) if each.get("name") == "stdout")
+    """What the cells print, with the text of the tables that they show; as a script prints both."""
+    texts = (each.get("text", each.get("data", {})) for each in outputs_of(notebook, marker))
+    told = (each["text/plain"] + ["\n"] if "text/html" in each else each for each in texts)
+    return "".join(line for each in told if isinstance(each, list) for line in each)
+
+
+def rows_of(notebook: Notebook, marker: str) -> dict[str, list[str]]:
+    """The cells of a table by their first one."""
+    lines = [re.split(r"\s*[│┆]\s*", line)[1:-1] for line in text_of(notebook, marker).splitlines() if line[0] == "│"]
+    return {cells[0]: cells[1:] for cells in lines}
+
+
+def test_it_says_how_to_train_what_it_shows_and_what_it_cannot(executed: Notebook) -> None:
+    told = "".join("".join(cell["source"]) for cell in executed["cells"] if cell["cell_type"] == "markdown")
+    assert all(f"## {title}\n" in told for title in ("Overview", "How to train", "Limits"))
+    commands = re.findall(r"^    python run\.py ([^#\n]+)", told, re.MULTILINE)
+    assert len(compose_configs([command.split() for command in commands])) == 2
+    assert "Video(samples" in told
 
 
 def test_pictures_stand_where_they_are_expected(executed: Notebook) -> None:
@@ -108,14 +126,14 @@ def test_nothing_warns_and_nothing_is_left_beside_it(executed: Notebook) -> None
 
 def test_numbers_are_those_of_the_files(executed: Notebook, demo_run: Path) -> None:
     results = json.loads((demo_run / "results.json").read_text())
-    lines = {line.split()[0]: line for line in text_of(executed, 'floors = results["floors"]["cv"]').splitlines()}
+    rows = rows_of(executed, 'floors = results["floors"]["cv"]')
     for metric, found in results["cv"].items():
         floors = [scores[metric] for scores in results["floors"]["cv"].values()]
-        numbers = [float(each) for each in re.findall(r"-?\d+\.\d{3}", lines[metric])]
+        numbers = [float(each) for each in rows[metric]]
         assert numbers == pytest.approx([found["mean"], found["std"], results["test"][metric], *floors], abs=5.1e-4)
     assert results["audit"]["verdict"] in text_of(executed, 'audit["verdict"]')
     folds = json.loads((demo_run / "metrics.json").read_text())
-    assert f"{np.mean([fold['test_auc'] for fold in folds]):.3g}" in text_of(executed, "DuckDBAnalytics()")
+    assert f"{np.mean([fold['test_auc'] for fold in folds]):.3f}" in text_of(executed, "DuckDBAnalytics()")
 
 
 def test_saved_models_agree(executed: Notebook) -> None:
@@ -124,22 +142,31 @@ def test_saved_models_agree(executed: Notebook) -> None:
 
 
 def test_held_out_videos_are_predicted_as_in_the_run(executed: Notebook, demo_run: Path) -> None:
-    lines = [line for line in text_of(executed, "videos = run_videos(RUN)").splitlines() if not line.startswith("  ")]
-    found = {Path(line.split(": ")[0]).name: line.split(": ")[1] for line in lines}
+    rows = rows_of(executed, "videos = run_videos(RUN)")
+    rows.pop("video")
+    assert (len(rows), len({group for group, *_ in rows.values()})) == (4, 4)
+    found = {Path(file).name: decision for file, (*_, decision, _) in rows.items()}
+    assert not any(map(os.path.isabs, rows))
     test = pl.read_parquet(demo_run / "predictions.parquet").filter(split="test")
     stored = {Path(path).name: ("real", "fake")[code] for path, code in test.select("video_path", "predicted").rows()}
-    assert len(found) == 4
     held_out = set(found) & set(stored)
     assert held_out
     assert {name: found[name] for name in held_out} == {name: stored[name] for name in held_out}
 
 
-# Runs a script as if these modules were not installed.
+# Runs a script as if these modules were not installed; writes what its legends say.
 WITHOUT = """
-import runpy, sys
+import json, pathlib, runpy, sys
+import matplotlib.pyplot as plt
 script, *hidden = sys.argv[1:]
 sys.modules.update(dict.fromkeys(hidden))
+said = []
+plt.show = lambda: said.extend(
+    [axes.get_title(), [text.get_text() for text in axes.get_legend().get_texts()]]
+    for axes in plt.gcf().axes if axes.get_legend()
+)
 runpy.run_path(script, run_name="__main__")
+pathlib.Path("legends.json").write_text(json.dumps(said))
 """
 
 
@@ -163,6 +190,17 @@ def test_without_its_extras_all_but_sql_is_there(demo_run: Path, tmp_path: Path)
     (line,) = [line for line in done.stdout.splitlines() if "not installed" in line]
     assert line.startswith("left out: duckdb is not installed: pip install 'fvc-exp[analytics]'")
     assert line == done.stdout.splitlines()[-1]
+    legends = json.loads((tmp_path / "legends.json").read_text())
+    said = {title: [re.split(r",| \(", text)[0] for text in texts] for title, texts in legends}
+    assert said == {
+        "ROC": ["one fold each", "held out", "guessing"],
+        "Precision-recall": ["one fold each", "held out", "guessing: the share of fakes"],
+        "Calibration": ["perfectly calibrated", "out of fold", "held out"],
+        "The 15 largest coefficients": ["range over the folds", "final model", "no effect"],
+        "Scores of the folds": ["one fold each", "floor: prior", "mean ± standard deviation"],
+        "out of fold": ["real", "fake", "threshold"],
+        "held out": ["real", "fake", "threshold"],
+    }
 
 
 def test_a_folder_that_is_no_run_is_one_line(tmp_path: Path) -> None:

@@ -56,22 +56,21 @@ def make_run(path: Path, config: Config, dataset: Dataset, *, insight: bool = Fa
 
 
 def make_sweep(path: Path, source: Path, config: Config, size: int) -> Path:
-    """A sweep over C whose runs are copies of one, each with scores of its own; the first is refitted as ``best``."""
+    """A sweep over C and all else that a leaderboard shows; its runs are copies of one, each with scores of its own.
+
+    The first is refitted as ``best``.
+    """
     sweep = SweepFolder(path)
     sweep.make()
-    members = [_copy(sweep, RunFolder(source), replace(config, C=round(0.01 * 1.02**number, 6)), number)
-               for number in range(size)]  # fmt: skip
-    plan = Plan(
-        command=["run.py", "-m", "C=..."],
-        common=["data=fvc"],
-        launcher="basic",
-        launcher_settings={},
-        pack=1,
-        plots=False,
-        members=members,
-        invalid=[Refused(["C=-1"], f"C=-1 is not allowed {SCRIPT}")],
-        duplicates=[],
-    )
+    words = "solver=saga threshold=youden calibration=isotonic seed=1000000 features=all"
+    other = make_config("class_weight={0: 1, 1: 2}", *words.split())
+    members = [
+        _copy(sweep, RunFolder(source), replace((config, other)[number % 2], C=round(0.01 * 1.02**number, 6)), number)
+        for number in range(size)
+    ]
+    refused = [Refused(["C=-1"], f"C=-1 is not allowed {SCRIPT}")]
+    plan = Plan(["run.py", "-m", "C=..."], ["data=fvc"], launcher="basic", launcher_settings={}, pack=1, plots=False,
+                members=members, invalid=refused, duplicates=[])  # fmt: skip
     sweep.write_plan(plan)
     copy_best(sweep, members[0].run_id, Selection(size), plots=False)
     return path

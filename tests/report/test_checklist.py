@@ -33,7 +33,6 @@ def items(explained: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 def test_each_item_has_evidence_or_says_that_the_author_must_write_it(items: dict[str, str]) -> None:
     assert list(items) == ALL
-    assert len(ALL) == 32
     assert not [number for number, body in items.items() if len(body.split()) < 4]
 
 

@@ -36,16 +36,12 @@ def test_the_ranking_is_that_of_the_runs(sweep: Path, content: SweepContent) -> 
     assert content.rows["tied"][0] is True
 
 
-def test_the_claim_is_that_of_the_whole_comparison(content: SweepContent) -> None:
+def test_the_claim_is_that_of_the_whole_comparison_and_the_run_can_be_typed_again(content: SweepContent) -> None:
     assert content.best is not None
     assert content.best.verdict.claim.startswith("Held-out AUC 0.")
     assert "Best of 60 configurations" in content.best.verdict.claim
     assert "as one of 60 configurations" in content.best.verdict.claim
     assert "60 configurations" in content.sentences[0]
-
-
-def test_the_best_run_can_be_typed_again(content: SweepContent) -> None:
-    assert content.best is not None
     assert "python run.py data=fvc C=0.01" in content.best.commands
 
 

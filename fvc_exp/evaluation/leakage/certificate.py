@@ -111,19 +111,24 @@ class Certificate:
         yield f"audit: {audit_mark(self.summary())}", outcomes[self.verdict]
         yield from ((f"  {reason}", CheckOutcome.failed) for reason in self.reasons)
         yield from ((f"  warning: {warning}", CheckOutcome.warned) for warning in self.warnings)
-        for part, found in (self.numbers("label_lookup") or {}).items():
-            numbers = f"accuracy {found['accuracy']:.3f}, base rate {found['base_rate']:.3f}"
-            yield f"  labels looked up in the group ({part}): {numbers}", None
-        if (null := self.numbers("leaky_null")) is not None:
-            p_text = "" if null["p_value"] is None else f", p = {null['p_value']:.3f}"
-            scores = f"AUC {null['mean']:.3f} ± {null['std']:.3f}; real labels: {null['observed']:.3f}{p_text}"
-            yield f"  random labels ({null['scorer']}, {null['permutations']} permutations): {scores}", None
-        if (copies := self.numbers("near_copies")) is not None:
-            yield f"  near-copies: {_visibility(copies)}", None
+        yield from ((f"  {line}", None) for line in number_lines(self.to_json()["checks"]))
         yield from ((f"  not checked: {reason}", CheckOutcome.unchecked) for reason in self.not_checked)
 
     def _messages(self, outcome: CheckOutcome) -> tuple[str, ...]:
         return tuple(check.message for check in self.checks if check.outcome is outcome)
+
+
+def number_lines(checks: Mapping[str, Any]) -> Iterator[str]:
+    """What the checks of ``audit.json`` have measured, in words."""
+    for part, found in (checks.get("probes") or {}).items():
+        numbers = f"accuracy {found['accuracy']:.3f}, base rate {found['base_rate']:.3f}"
+        yield f"labels looked up in the group ({part}): {numbers}"
+    if null := checks.get("null"):
+        p_text = "" if null["p_value"] is None else f", p = {null['p_value']:.3f}"
+        scores = f"AUC {null['mean']:.3f} ± {null['std']:.3f}; real labels: {null['observed']:.3f}{p_text}"
+        yield f"random labels ({null['scorer']}, {null['permutations']} permutations): {scores}"
+    if copies := checks.get("vectors"):
+        yield f"near-copies: {_visibility(copies)}"
 
 
 def certify(rows: AuditedRows, split: Split, null: Null | str) -> Certificate:

@@ -12,7 +12,10 @@ const compare = (one, other) => {
 };
 
 const sortBy = (table, header) => {
-  const ascending = header.getAttribute("aria-sort") !== "ascending";
+  const sorted = header.getAttribute("aria-sort");
+  // At first what is best stands on top: of most numbers the largest.
+  const first = header.dataset.first ?? (header.classList.contains("number") ? "descending" : "ascending");
+  const ascending = sorted ? sorted === "descending" : first === "ascending";
   const [body] = table.tBodies;
   const sign = ascending ? 1 : -1;
   const rows = [...body.rows].map((row) => [keyOf(row, header.cellIndex), row]);
