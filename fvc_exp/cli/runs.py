@@ -185,7 +185,7 @@ def explain(
     else:
         output = console.make_console()
         for line in found.interval_lines():
-            output.print(line, soft_wrap=True, markup=False)
+            console.print_text(output, line)
         for title, table in found.titled_tables():
             output.print(console.frame_table(table, title, floats=".3g"))
     return Exit.OK

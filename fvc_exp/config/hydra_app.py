@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config import hints, schema, validate
 from fvc_exp.errors import ConfigError, FvcError
+from fvc_exp.io.console import error_text
 
 NOT_TRACKED = 3  # exit code: everything is done and lies in its folder, but it was not imported as configured
 SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
@@ -49,9 +50,9 @@ def run_shell(main: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         sys.exit("interrupted")
     except (FvcError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {hints.message_of(error)}")
+        sys.exit(error_text(f"error: {hints.message_of(error)}"))
     except OSError as error:
-        sys.exit(f"error: {error.filename or ''}: {error.strerror or error}")
+        sys.exit(error_text(f"error: {error.filename or ''}: {error.strerror or error}"))
 
 
 @contextmanager
@@ -104,7 +105,7 @@ def _exit_on_error() -> Iterator[None]:
     try:
         yield
     except FvcError as error:
-        raise SystemExit(f"error: {error}") from error
+        raise SystemExit(error_text(f"error: {error}")) from error
 
 
 def conf_folder() -> Path:

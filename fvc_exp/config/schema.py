@@ -291,5 +291,6 @@ class Config:
     calibration: Calibration
     seed: int
     plots: bool
+    verbose: bool
     outputs: str
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

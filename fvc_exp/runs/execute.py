@@ -1,6 +1,8 @@
 """One run from start to end (data, stage, files, errors), and ``verify``, which runs a finished one again."""
 
 import logging
+import shlex
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +24,7 @@ from fvc_exp.errors import ArtifactError, DataError, FvcError
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.artifacts import provenance, write_result
 from fvc_exp.runs.load import LoadedRun, require_finished
-from fvc_exp.runs.show import print_result
+from fvc_exp.runs.show import print_details, print_summary
 from fvc_exp.stages import pipeline
 from fvc_exp.training.experiment import RunResult, leak_price, run_experiment
 from fvc_exp.training.shared_fits import read_points
@@ -36,7 +38,9 @@ _COMPARED = ("folds", "metrics", "coefficients", "predictions")
 
 def load_split(config: Config) -> SplitDataset:
     """The rows that a configuration trains on, split as configured."""
-    return SplitDataset.of(config, load_dataset(config.data, config.features))
+    dataset = load_dataset(config.data, config.features)
+    log.info("read %d rows in %d groups, %d features", len(dataset.X), dataset.n_groups, dataset.X.shape[1])
+    return SplitDataset.of(config, dataset)
 
 
 def execute(
@@ -56,8 +60,11 @@ def execute(
     started = datetime.now(UTC)
 
     def end(state: str, **found: object) -> dict[str, Any]:
-        return run_folder.write_status(folder, state, started, **{**(facts or {}), **found})
+        status = run_folder.write_status(folder, state, started, **{**(facts or {}), **found})
+        log.info("%s after %s", state, datetime.now(UTC) - started)
+        return status
 
+    log.info("stage %s: %s", config.stage.name, shlex.join(sys.argv))
     write_config(folder.config, config)
     try:
         found = _run_stage(config, lambda ready: train_and_write(ready, folder, load(ready), show=show))
@@ -153,13 +160,16 @@ def train_and_write(
     show: bool = True,
     plots: bool = True,
 ) -> None:
-    """Cross-validate, refit, write all files of the run (without ``plots`` no picture), and print the table."""
+    """Cross-validate, refit, write all files of the run (without ``plots`` no picture), and print the summary."""
     progress = console.progress_bar("folds") if show else nullcontext()
     with progress as on_progress:
         result = run_on_one_thread(config, data, on_progress)
     write_artifacts(folder, result, plots=plots)
     if show:
-        print_result(console.make_console(), result, folder.path)
+        output = console.make_console()
+        if config.verbose:
+            print_details(output, result)
+        print_summary(output, LoadedRun(folder.path))
 
 
 def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:

@@ -1,5 +1,6 @@
 """One configuration on one split data set -> one result. No files, no console."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from fvc_exp.config.validate import looks_inside
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, Split
 from fvc_exp.data.splits import inner_parts
-from fvc_exp.evaluation import claims, metrics
+from fvc_exp.evaluation import bootstrap, claims, metrics
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
@@ -24,6 +25,8 @@ from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.price import Price, price_of, row_folds
 from fvc_exp.training.shared_fits import candidates
 from fvc_exp.training.split_dataset import SplitDataset
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,16 +107,27 @@ class RunResult:
         return claims.floors_of(self._scored)
 
     @cached_property
+    def _test_scored(self) -> Scored | None:
+        return Scored.from_predictions(self.predictions(), TEST) if len(self.split.test) else None
+
+    @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        if not len(self.split.test):
-            return None
-        return claims.floors_of(Scored.from_predictions(self.predictions(), TEST))
+        return claims.floors_of(self._test_scored) if self._test_scored else None
 
     @cached_property
     def claim(self) -> claims.FloorClaim | None:
         """The cross-validated AUC compared with the best floor; None where the groups are too few."""
         return claims.claims_against_floors(self._scored, ("auc",)).get("auc")
+
+    def auc_intervals(self, dependence: float) -> dict[str, bootstrap.Interval | None]:
+        """Of the mean AUC over the folds (``cv``), whose ``fold_dependence`` is given, and of the held-out ``test``.
+
+        They have the errors of ``bootstrap.few_replicates``; None where too few groups were scored.
+        """
+        counts, claim, test = self._scored.group_counts, self.claim, self._test_scored
+        cv = claim and bootstrap.interval_of("auc", claim.score, claim.standard_error, dependence, counts)
+        return {CV: cv, TEST: bootstrap.quick_interval(test, "auc") if test else None}
 
     def predictions(self) -> pl.DataFrame:
         """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows.
@@ -143,6 +157,8 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
     dataset, split = data.dataset, data.split
     cv = cross_validate(config, data, on_progress)
     final = fit_configuration(candidates(config), data, split.development)
+    log.info("final model: %s", final.solver_line())
+    log.info("audit: %s", data.certificate.verdict)
     test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
     # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
     judged = test_probability if len(split.test) else final.probability(dataset.X)
@@ -182,6 +198,7 @@ def cross_validate(config: Config, data: SplitDataset, on_progress: Progress | N
         probabilities.append(probability)
         scores.append(metrics.score(y[fold.test], probability, model.threshold))
         flags.append(model_flags(model, probability))
+        log.info("fold %d of %d: AUC %.3f; %s", done, len(data.split.folds), scores[-1]["auc"], model.solver_line())
         if on_progress:
             on_progress(done, len(data.split.folds))
     return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), metrics.summarise(scores), tuple(flags))
@@ -259,6 +276,7 @@ def leak_price(config: Config, data: SplitDataset, probability: Array) -> Price 
     """
     if (dealt := row_folds(config, data)) is None:
         return None
+    log.info("price of a leak: the same configuration on folds that ignore groups")
     return price_of(data, probability, dealt, np.concatenate(cross_validate(config, dealt).probabilities))
 
 

@@ -225,7 +225,7 @@ def _auc(scored: resampled.Scored, here: Mask, weights: Array, dependence: float
     if np.isnan(scores[0]):
         return {"auc_against": against}
     counts = resampled.GroupCounts.of(scored.y[rows], scored.groups[rows])
-    found = bootstrap.interval_of("auc", scores, dependence, counts)
+    found = bootstrap.interval_of("auc", float(scores[0]), resampled.replicate_error(scores), dependence, counts)
     return {"auc": found.estimate, "auc_low": found.low, "auc_high": found.high, "auc_against": against}
 
 

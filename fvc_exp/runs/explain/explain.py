@@ -58,16 +58,27 @@ class Insight:
                 yield f"{split}, 95 % intervals by groups: {', '.join(texts)}"
 
     def titled_tables(self) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Title and table: the largest coefficients with the importance of their features, slices, and the path."""
+        """Title and table: the largest coefficients with the importance of their features, slices, and the path.
+
+        They fit into 80 columns; ``insight/`` holds all columns.
+        """
         joined = self.coefficients.join(self.importance.drop("std"), on="feature", how="left", maintain_order="left")
         largest = joined.sort(pl.col("coefficient").abs(), descending=True, maintain_order=True).head(_MOST_FEATURES)
-        shown = f"largest {len(largest)} of {len(joined)} coefficients"
-        yield f"{shown}, 95 % intervals by groups; importance: fall of AUC", largest
-        if len(self.slices):
-            yield (
-                "slices; AUC with its 95 % interval, none below 6 groups of a class",
-                self.slices.drop("accuracy", "mean_probability"),
-            )
+        yield (
+            f"largest {len(largest)} of {len(joined)} coefficients, 95 % intervals by groups; selected: share of "
+            "resampled fits in which it is not 0; importance: fall of AUC",
+            largest.select("feature", "coefficient", "low", "high", "selected", "importance"),
+        )
+        for split, title in (("cv", "the folds"), ("test", "the held-out test")):
+            if len(shown := self.slices.filter(split=split)):
+                yield (
+                    f"slices of {title}; AUC with its 95 % interval, none below 6 groups of a class",
+                    shown.select(
+                        "slice", "value", "groups", "accuracy", pl.col("auc").alias("AUC"),
+                        pl.col("auc_low").alias("low"), pl.col("auc_high").alias("high"),
+                        pl.col("auc_against").alias("against"),
+                    ),
+                )  # fmt: skip
         if self.path is not None:
             yield f"regularisation path; C of the run is {self.path.C:g}", self.path.scores
 
