@@ -78,15 +78,15 @@ def audit(
     Example: fvc audit --ids table.parquet --folds folds.parquet
     """
     from fvc_exp.evaluation.leakage.external import audit_files
-    from fvc_exp.runs.show import print_certificate
+    from fvc_exp.runs.show import audit_facts
 
     found, notes = audit_files(ids, folds)
     if as_json:
         print_json({**found.to_json(), "notes": notes})
     else:
-        for note in notes:
-            typer.echo(f"note: {note}")
-        print_certificate(console.make_console(), found)
+        output = console.make_console()
+        for label, text, style in (*(("note", note, "yellow") for note in notes), *audit_facts(found.summary())):
+            console.print_text(output, text, style, label=label)
     return Exit.FAILED if found.verdict == "FAIL" else Exit.OK
 
 

@@ -6,9 +6,8 @@ import logging
 import os
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 _TEXT_WIDTH = 80  # columns, in which texts are wrapped
 _PIPED_WIDTH = 1000  # columns: no table is cut in a file
 _LABEL_WIDTH = 12
-_LONG_SECONDS = 120.0  # from which on a time is shown in minutes
 _LINE_SECONDS = 10.0  # between two lines about the progress in a file or pipe
 
 
@@ -42,14 +40,13 @@ def print_text(console: Console, text: str, style: str = "", *, label: str = "",
     A command or path stays in one piece without ``wrap``.
     """
     start = label.ljust(_LABEL_WIDTH) if label else ""
-    indent = " " * len(start) if label else " " * (len(text) - len(text.lstrip()) + 2)
-    if wrap:
-        lines = _wrapped(text, min(console.width, _TEXT_WIDTH), initial_indent=start, subsequent_indent=indent)
-    console.print(lines if wrap else start + text, style=style, markup=False, soft_wrap=True)
+    width = min(console.width, _TEXT_WIDTH) if wrap else len(start + text)
+    lines = _wrapped(start + text, width, " " * (len(start) or 2))
+    console.print(lines, style=style, markup=False, soft_wrap=True)
 
 
-def _wrapped(text: str, width: int, **indents: str) -> str:
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False, **indents)
+def _wrapped(text: str, width: int, indent: str = "") -> str:
+    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def short_path(path: Path) -> str:
@@ -81,10 +78,7 @@ def progress_bar(title: str) -> Iterator[Callable[..., None]]:
     and then one per 10 seconds with what is done and an estimate of the rest.
     """
     console = make_console(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        with _progress_lines(console, title) as update:
-            yield update
-        return
+    has_bar = console.is_terminal and not console.is_dumb_terminal
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(bar_width=20),
@@ -93,46 +87,38 @@ def progress_bar(title: str) -> Iterator[Callable[..., None]]:
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[status]}"),
     )
-    with progress.Progress(*columns, console=console, transient=True) as bar:
+    with progress.Progress(*columns, console=console, transient=True, disable=not has_bar) as bar:
         task = bar.add_task(title, total=None, status="")
 
         def update(done: int, total: int, status: str = "") -> None:
             bar.update(task, completed=done, total=total, status=status)
 
-        yield update
+        with nullcontext() if has_bar else _lines(console, bar.tasks[0]):
+            yield update
 
 
 @contextmanager
-def _progress_lines(console: Console, title: str) -> Iterator[Callable[..., None]]:
-    """Lines in place of a bar, printed by a thread: also while one piece of the work takes long."""
-    done, total, status, began, ended = 0, 0, "", time.monotonic(), threading.Event()
-
-    def update(now_done: int, now_total: int, now_status: str = "") -> None:
-        nonlocal done, total, status
-        done, total, status = now_done, now_total, now_status
+def _lines(console: Console, task: progress.Task) -> Iterator[None]:
+    """Lines about the task while the block runs, by a thread: also while one piece of the work takes long."""
+    ended = threading.Event()
 
     def report() -> None:
         while not ended.wait(_LINE_SECONDS):
-            seconds = time.monotonic() - began
-            parts = [f"{done} of {total}"] if total else []
-            parts += [status] if status else []
-            parts += [f"{duration(seconds)} so far"]
-            parts += [f"about {duration(seconds * (total - done) / done)} left"] if done else []
-            console.print(f"{title}: {', '.join(parts)}", soft_wrap=True, markup=False)
+            done, total, seconds = task.completed, task.total, task.elapsed or 0.0
+            parts = [f"{done:.0f} of {total:.0f}"] if total else []
+            parts += [task.fields["status"]] if task.fields["status"] else []
+            parts += [f"{seconds:.0f} s so far"]
+            parts += [f"about {seconds * (total - done) / done:.0f} s left"] if total and done else []
+            console.print(f"{task.description}: {', '.join(parts)}", soft_wrap=True, markup=False)
 
-    console.print(f"{title} ...")
+    console.print(f"{task.description} ...")
     thread = threading.Thread(target=report, daemon=True)
     thread.start()
     try:
-        yield update
+        yield
     finally:
         ended.set()
         thread.join()
-
-
-def duration(seconds: float) -> str:
-    """A time in words, such as ``12 s`` or ``5 min``."""
-    return f"{seconds:.0f} s" if seconds < _LONG_SECONDS else f"{seconds / 60:.0f} min"
 
 
 def frame_table(

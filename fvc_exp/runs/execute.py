@@ -166,10 +166,10 @@ def train_and_write(
         result = run_on_one_thread(config, data, on_progress)
     write_artifacts(folder, result, plots=plots)
     if show:
-        output = console.make_console()
+        output, run = console.make_console(), LoadedRun(folder.path)
         if config.verbose:
-            print_details(output, result)
-        print_summary(output, LoadedRun(folder.path))
+            print_details(output, run)
+        print_summary(output, run)
 
 
 def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:

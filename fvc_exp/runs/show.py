@@ -8,37 +8,22 @@ from typing import Any
 
 import polars as pl
 from rich.console import Console
-from rich.table import Table
 
-from fvc_exp.evaluation import claims
-from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
 from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN, audit_mark
 from fvc_exp.io.console import frame_table, mean_and_deviation, print_text, setting_text, short_path
 from fvc_exp.runs.compare.comparison import Comparison
 from fvc_exp.runs.load import LoadedRun
-from fvc_exp.training import experiment, notes
+from fvc_exp.training import notes
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
          "log_loss", "brier")  # fmt: skip
-_WIDE = 90  # columns, from which on the names of floors fit into one line
-_VERY_WIDE = 100  # columns, from which on a comparison has room for all of its own
+_SETTINGS = ("C", "l1_ratio", "class_weight", "threshold", "calibration")
+_WIDE = 100  # columns, from which on a comparison has room for all of its own
 _CODE = re.compile(r"\s*(?:(?:flag|warning|not checked): )?(\w+):")
 _EXPLAINED = (*CODES, *notes.FLAGS, GROUPS_UNKNOWN.partition(":")[0])  # in docs/checks.md
+_STYLES = {"PASS": "green", "UNCHECKED": "yellow", "FAIL": "red", True: "green", False: "yellow", None: "yellow"}
 Fact = tuple[str, str, str]
 """A label, a text and its style."""
-_STYLES = {
-    CheckOutcome.passed: "green",
-    CheckOutcome.failed: "red",
-    CheckOutcome.unchecked: "yellow",
-    CheckOutcome.warned: "yellow",
-    None: "",
-}
-
-
-def print_certificate(console: Console, certificate: Certificate) -> None:
-    """The verdict of the leakage certificate with its reasons, and what it could not check."""
-    for line, outcome in certificate.lines():
-        print_text(console, with_page(line), _STYLES[outcome])
 
 
 def with_page(text: str) -> str:
@@ -60,80 +45,51 @@ def print_summary(console: Console, run: LoadedRun, start: Iterable[Fact] = (), 
 
 
 def _facts(run: LoadedRun) -> Iterator[Fact]:
-    """Label, text and style of each line of the summary."""
-    results = run.results
-    data, parameters, claim = results["data"], results["parameters"], results["claim"]
-    columns, folds = data["columns"], len(results["threshold"]["folds"])
-    yield (
-        "data",
-        (
-            f"{run.data_name}: {_count(data['rows'], 'video')} in {_count(data['groups'], 'group')}; "
-            f"{_count(len(columns['used']), 'feature')} used, {_count(len(columns['ignored']), 'column')} ignored"
-        ),
-        "",
-    )
-    held_out = f"{_count(data['test_rows'], 'video')} held out" if data["test_rows"] else "no video held out"
-    scheme = parameters["cv"]["scheme"]
-    yield "split", f"{_count(folds, f'{scheme} fold')} of {_count(data['development_rows'], 'video')}; {held_out}", ""
-    yield "model", _model_text(parameters, results["final_model"], len(columns["used"])), ""
-    intervals = results.get("auc_intervals", {})
-    yield (
-        "CV AUC",
-        f"{mean_and_deviation(**results['cv']['auc'])} (mean ± sd of the folds)" + _limits(intervals.get("cv")),
-        "bold",
-    )
-    if results["test"]:
-        yield "held-out", f"AUC {results['test']['auc']:.3f}" + _limits(intervals.get("test")), "bold"
-    if (nested := results["nested"]) is not None:
-        yield (
-            "nested",
-            (
-                f"the best C by plain cross-validation, {nested['best']:g}, has AUC {nested['auc'] + nested['optimism']:.3f}, "
-                f"so it is optimistic by {nested['optimism']:.3f}"
-            ),
-            "",
-        )
+    results, data, test = run.results, run.results["data"], run.results["test"]
+    used, ignored = (len(data["columns"][name]) for name in ("used", "ignored"))
+    counts = f"{data['rows']:,} videos in {data['groups']:,} groups"
+    yield "data", f"{run.data_name}: {counts}; {used} features used, {ignored} columns ignored", ""
+    folds, scheme = len(results["threshold"]["folds"]), results["parameters"]["cv"]["scheme"]
+    sizes = f"{data['development_rows']:,} videos; {data['test_rows']:,} held out"
+    yield "split", f"{folds} {scheme} folds of {sizes}", ""
+    yield "model", _model_text(results["parameters"], results["final_model"], used), ""
+    intervals, score = results.get("auc_intervals", {}), mean_and_deviation(**results["cv"]["auc"])
+    yield "CV AUC", f"{score} (mean ± sd of the folds){_limits(intervals.get('cv'))}", "bold"
+    if test:
+        yield "held-out", f"AUC {test['auc']:.3f}{_limits(intervals.get('test'))}", "bold"
+    if nested := results["nested"]:
+        plain = f"plain cross-validation is optimistic by {nested['optimism']:.3f}"
+        yield "nested", f"C is chosen inside each training part; {plain}, with C={nested['best']:g}", ""
     if results["selection"]:
         yield "choice", results["selection"]["sentence"], ""
-    yield "claim", claim["sentence"], {True: "green", False: "yellow", None: "red"}[claim["beats"]]
-    yield from _audit_facts(results["audit"])
+    yield "claim", results["claim"]["sentence"], _STYLES[results["claim"]["beats"]]
+    yield from audit_facts(results["audit"])
     if results["price"]:
         yield "leak price", results["price"]["sentence"], ""
     for flag in results["flags"]:
         models = results["flag_details"].get(flag)
-        yield "flag", with_page(f"{flag}: {notes.FLAGS[flag]}{(models and f' ({models})') or ''}"), "red"
-    for note in results["notes"]:
-        yield "note", note, "yellow"
+        yield "flag", with_page(f"{flag}: {notes.FLAGS[flag]}{f' ({models})' if models else ''}"), "red"
+    yield from (("note", note, "yellow") for note in results["notes"])
     if run.data_name == "demo":
         yield "note", "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill.", ""
 
 
 def _model_text(parameters: Mapping[str, Any], final: Mapping[str, Any], features: int) -> str:
-    settings = parameters | {"C": final["C"]}
-    names = [name for name in ("C", "l1_ratio", "class_weight", "threshold", "calibration") if settings.get(name)]
-    shown = "".join(f", {name}={setting_text(settings[name])}" for name in names)
+    settings = {**parameters, "C": final["C"]}
+    shown = "".join(f", {name}={setting_text(settings[name])}" for name in _SETTINGS if settings.get(name))
     state = "converged" if final["converged"] else "not converged"
-    penalty = "no penalty" if settings["penalty"] == "none" else settings["penalty"]
-    return f"{penalty}{shown}; {final['nonzero']} of {features} coefficients not zero; {final['solver']}, {state}"
+    return (
+        f"penalty={settings['penalty']}{shown}; {final['nonzero']} of {features} coefficients not zero; "
+        f"{final['solver']}, {state}"
+    )
 
 
-def _audit_facts(audit: Mapping[str, Any]) -> Iterator[Fact]:
-    """The verdict, why it fails, its warnings and, in short, what could not be checked."""
-    yield "audit", audit_mark(audit), {"PASS": "green", "FAIL": "red"}.get(audit["verdict"], "yellow")
-    yield from (("", with_page(text), "red") for text in audit["reasons"])
-    yield from (("", with_page(f"warning: {text}"), "yellow") for text in audit["warnings"])
-    missing = [text for text in audit["not_checked"] if text != GROUPS_UNKNOWN]
-    yield from (("", with_page(text), "yellow") for text in audit["not_checked"] if text == GROUPS_UNKNOWN)
-    if missing:
-        yield (
-            "",
-            f"not checked: {', '.join(text.partition(':')[0] for text in missing)}; verbose=true says why",
-            "yellow",
-        )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def audit_facts(audit: Mapping[str, Any]) -> Iterator[Fact]:
+    """The verdict, why it fails, its warnings, and what could not be checked, of ``audit`` in ``results.json``."""
+    yield "audit", audit_mark(audit), _STYLES[audit["verdict"]]
+    yield from ((" ", with_page(text), "red") for text in audit["reasons"])
+    yield from ((" ", with_page(f"warning: {text}"), "yellow") for text in audit["warnings"])
+    yield from ((" ", with_page(f"not checked: {text}"), "yellow") for text in audit["not_checked"])
 
 
 def _limits(interval: Mapping[str, Any] | None) -> str:
@@ -142,51 +98,33 @@ def _limits(interval: Mapping[str, Any] | None) -> str:
     return f"; {100 * interval['level']:.0f} % interval {interval['low']:.2f} to {interval['high']:.2f}"
 
 
-def print_details(console: Console, result: experiment.RunResult) -> None:
-    """Every metric with its floors, the numbers of the audit, the calibration, and how the model was fitted."""
-    print_text(console, notes.columns_line(result.data.data_facts["columns"]))
-    print_text(console, result.final.solver_line())
-    console.print(_metric_table(result, "" if console.width >= _WIDE else "\n"))
-    print_certificate(console, result.certificate)
-    for text in _calibration_lines(result):
-        print_text(console, text)
-    print_text(console, claims.QUESTIONS)
-    console.print()
-
-
-def _calibration_lines(result: experiment.RunResult) -> Iterator[str]:
-    found = result.reliability
-    slope, intercept = ("-" if each is None else f"{each:.3f}" for each in (found.slope, found.intercept))
-    yield (
-        f"calibration ({result.config.calibration.name}): ECE {found.ece:.3f} ({found.ece_floor:.3f} if it were "
-        f"calibrated perfectly); slope {slope}, intercept {intercept} (ideal: 1, 0)"
-    )
-    yield (
-        f"  Brier {found.brier:.3f} = reliability {found.reliability:.3f} - resolution {found.resolution:.3f} + "
-        f"uncertainty {found.uncertainty:.3f} + within bins {found.within_bins:.3f}"
-    )
-
-
-def _metric_table(result: experiment.RunResult, after_underscore: str) -> Table:
-    config, dataset, split = result.config, result.dataset, result.split
-    title = (
-        f"{config.data.name}: {len(dataset.y)} videos in {dataset.n_groups} groups, "
-        f"{len(dataset.feature_names)} features; {len(split.folds)} {config.cv.scheme.name} folds, "
-        f"{len(split.test)} videos held out"
-    )
+def print_details(console: Console, run: LoadedRun) -> None:
+    """How the model was fitted, every metric with its floors, and the numbers of calibration and audit."""
+    results, test = run.results, run.results["test"] or {}
+    print_text(console, notes.columns_line(results["data"]["columns"]))
+    print_text(console, results["final_model"]["sentence"])
     rows = [
         {
             "metric": name,
-            "CV mean ± sd": mean_and_deviation(**result.summary[name]),
-            "held-out\ntest": result.test_scores[name] if result.test_scores else None,
-            **{
-                "floor:\n" + floor.replace("_", "_" + after_underscore): scores[name]
-                for floor, scores in result.floors.items()
-            },
+            "CV mean ± sd": mean_and_deviation(**results["cv"][name]),
+            "held-out": test.get(name),
+            **{f"floor:\n{floor}": scores[name] for floor, scores in results["floors"]["cv"].items()},
         }
         for name in SHOWN
     ]
-    return frame_table(pl.DataFrame(rows), title, floats=".3f", right=("CV mean ± sd", "held-out\ntest"))
+    console.print(frame_table(pl.DataFrame(rows), floats=".3f", right=("CV mean ± sd", "held-out")))
+    for label, found in (("calibration", results["calibration"]["cv"]), *run.audit["checks"].items()):
+        print_text(console, ", ".join(_numbers(found or {})), label=label)
+    console.print()
+
+
+def _numbers(found: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Each number with its name, such as ``cv accuracy 0.469``."""
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{path}{name} ")
+        elif isinstance(value, (int, float)):
+            yield f"{path}{name} {value:.3g}"
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
@@ -197,7 +135,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     common = [word for word in labels[0] if len(labels) > 1 and all(word in words for words in labels)]
     shown = [" ".join(word.removeprefix("penalty=") for word in words if word not in common) for words in labels]
     frame = frame.with_columns(pl.Series("configuration", shown))
-    if console.width < _VERY_WIDE:
+    if console.width < _WIDE:
         frame = frame.drop("rank", "p", "1 SE")
     title = f"{comparison.ties.metric}: mean of the folds with its 95 % interval (low to high)"
     title += f"; all have {' '.join(common)}" if common else ""

@@ -126,7 +126,7 @@ class RunResult:
         They have the errors of ``bootstrap.few_replicates``; None where too few groups were scored.
         """
         counts, claim, test = self._scored.group_counts, self.claim, self._test_scored
-        cv = claim and bootstrap.interval_of("auc", claim.score, claim.standard_error, dependence, counts)
+        cv = bootstrap.interval_of("auc", claim.score, claim.standard_error, dependence, counts) if claim else None
         return {CV: cv, TEST: bootstrap.quick_interval(test, "auc") if test else None}
 
     def predictions(self) -> pl.DataFrame:

@@ -4,7 +4,7 @@ A split fails if one group, one file or copies of one row are on both sides, if 
 if random labels can be learned under it. What else is worth knowing is a warning beside the verdict.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
@@ -17,7 +17,7 @@ from fvc_exp.config.schema import AuditConfig
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split
 from fvc_exp.evaluation.floors import fake_share_by_key
-from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN, audit_mark
+from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN
 from fvc_exp.evaluation.leakage.copies import FEWEST_GROUPS, find_near_copies
 from fvc_exp.evaluation.leakage.permutation import Null, null_distribution
 from fvc_exp.evaluation.leakage.suspects import blank_rows, separating_features
@@ -113,23 +113,6 @@ class Certificate:
         """Plain values for ``audit.json``."""
         return {**self.summary(), "checks": {_KEYS[check.code]: check.numbers for check in self.checks}}
 
-    def lines(self) -> Iterator[tuple[str, CheckOutcome | None]]:
-        """The text for the console: each line with the outcome that it reports, None for a line of numbers."""
-        outcomes = {"FAIL": CheckOutcome.failed, "UNCHECKED": CheckOutcome.unchecked, "PASS": CheckOutcome.passed}
-        yield f"audit: {audit_mark(self.summary())}", outcomes[self.verdict]
-        yield from ((f"  {reason}", CheckOutcome.failed) for reason in self.reasons)
-        yield from ((f"  warning: {warning}", CheckOutcome.warned) for warning in self.warnings)
-        for part, found in (self.numbers("label_lookup") or {}).items():
-            numbers = f"accuracy {found['accuracy']:.3f}, base rate {found['base_rate']:.3f}"
-            yield f"  labels looked up in the group ({part}): {numbers}", None
-        if (null := self.numbers("leaky_null")) is not None:
-            p_text = "" if null["p_value"] is None else f", p = {null['p_value']:.3f}"
-            scores = f"AUC {null['mean']:.3f} ± {null['std']:.3f}; real labels: {null['observed']:.3f}{p_text}"
-            yield f"  random labels ({null['scorer']}, {null['permutations']} permutations): {scores}", None
-        if (copies := self.numbers("near_copies")) is not None:
-            yield f"  near-copies: {_visibility(copies)}", None
-        yield from ((f"  not checked: {reason}", CheckOutcome.unchecked) for reason in self.not_checked)
-
     def _messages(self, outcome: CheckOutcome) -> tuple[str, ...]:
         return tuple(check.message for check in self.checks if check.outcome is outcome)
 
@@ -194,15 +177,6 @@ def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
     numbers = {"pairs": pairs, "searched": found.searched, "smallest_share": found.smallest_share, "distance": distance}
     apart = f"; {pairs} pairs, {distance[0]:.2g} to {distance[1]:.2g} sd per feature apart" if distance else ""
     return _judge_overlap("near_copies", overlap, numbers, apart)
-
-
-def _visibility(copies: Mapping[str, Any]) -> str:
-    """The smallest share of copies that could have been seen, as words."""
-    seen = [
-        f"{'never' if share is None else f'from {100 * share:.1f} %'} (noise of {noise} sd)"
-        for noise, share in copies["smallest_share"].items()
-    ]
-    return f"{copies['pairs']} pairs among {copies['searched']} rows; a share of copies would show {', '.join(seen)}"
 
 
 def _check_lookup(rows: AuditedRows, split: Split) -> Check:
