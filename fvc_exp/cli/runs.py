@@ -184,10 +184,8 @@ def explain(
         print_json(files.plain(found.to_json()))
     else:
         output = console.make_console()
-        for line in found.interval_lines():
-            console.print_text(output, line)
         for title, table in found.titled_tables():
-            output.print(console.frame_table(table, title, floats=".3g"))
+            output.print(console.frame_table(table, title, floats=".3g"), "")
     return Exit.OK
 
 

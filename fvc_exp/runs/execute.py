@@ -15,7 +15,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.canonical import write_config
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.data.dataset import Dataset, load_dataset
@@ -153,15 +153,10 @@ def price_of_run(run: LoadedRun) -> dict[str, Any] | None:
 
 
 def train_and_write(
-    config: Config,
-    folder: run_folder.RunFolder,
-    data: SplitDataset,
-    *,
-    show: bool = True,
-    plots: bool = True,
+    config: Config, folder: run_folder.RunFolder, data: SplitDataset, *, show: bool = True, plots: bool = True
 ) -> None:
     """Cross-validate, refit, write all files of the run (without ``plots`` no picture), and print the summary."""
-    progress = console.progress_bar("folds") if show else nullcontext()
+    progress = console.progress_bar("folds") if show else nullcontext(no_progress)
     with progress as on_progress:
         result = run_on_one_thread(config, data, on_progress)
     write_artifacts(folder, result, plots=plots)
@@ -172,7 +167,7 @@ def train_and_write(
         print_summary(output, run)
 
 
-def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
+def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress = no_progress) -> RunResult:
     """Cross-validate and refit on one thread, since another number of threads may round differently.
 
     With more threads, the workers of a sweep would also fight for the cores.

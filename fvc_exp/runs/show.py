@@ -103,16 +103,13 @@ def print_details(console: Console, run: LoadedRun) -> None:
     results, test = run.results, run.results["test"] or {}
     print_text(console, notes.columns_line(results["data"]["columns"]))
     print_text(console, results["final_model"]["sentence"])
+    floors = {"floor:\n" + rule.replace("_", "_\n"): scores for rule, scores in results["floors"]["cv"].items()}
+    scores = {"held-out": test, **floors}
     rows = [
-        {
-            "metric": name,
-            "CV mean ± sd": mean_and_deviation(**results["cv"][name]),
-            "held-out": test.get(name),
-            **{f"floor:\n{floor}": scores[name] for floor, scores in results["floors"]["cv"].items()},
-        }
+        {"metric": name, **results["cv"][name], **{column: found.get(name) for column, found in scores.items()}}
         for name in SHOWN
     ]
-    console.print(frame_table(pl.DataFrame(rows), floats=".3f", right=("CV mean ± sd", "held-out")))
+    console.print(frame_table(pl.DataFrame(rows).rename({"mean": "CV mean", "std": "± sd"}), floats=".3f"))
     for label, found in (("calibration", results["calibration"]["cv"]), *run.audit["checks"].items()):
         print_text(console, ", ".join(_numbers(found or {})), label=label)
     console.print()

@@ -61,7 +61,7 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
     show.print_leaderboard(console, plan, states, table, most=None if plan.members[0].config.verbose else show.TOP)
     if len(ranked):
         found = results.ties(sweep, ranked)
-        show.print_ties(console, found)
+        print_text(console, str(found))
         choice = schema.Choice.best if isinstance(found, str) else schema.Choice[plan.choice]
         chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name
         selection = Selection(len(ranked), results.at_edge(ranked, chosen), choice)

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from fvc_exp.io.console import frame_table, mean_and_deviation, print_text, progress_bar, setting_text, short_path
-from fvc_exp.runs.compare.ties import TieSummary
 from fvc_exp.sweeps import folder, results
 from fvc_exp.sweeps.states import AT_REST, TO_RUN, MemberState, State
 
@@ -98,10 +97,8 @@ def state_table(states: Sequence[MemberState]) -> Table:
         for each in states
     ]
     frame = pl.DataFrame(rows, infer_schema_length=None)
-    empty = [
-        name for name in ("reason", "attempt", "host", "job") if not frame[name].cast(pl.String).str.len_chars().sum()
-    ]
-    return frame_table(frame.drop(empty), summary(states), styles=[_STYLES.get(each.state) for each in states])
+    told = [column.name for column in frame if any(column)]
+    return frame_table(frame.select(told), summary(states), styles=[_STYLES.get(each.state) for each in states])
 
 
 def states_json(states: Sequence[MemberState]) -> list[dict[str, Any]]:
@@ -132,12 +129,7 @@ def leaderboard_json(plan: folder.Plan, states: Sequence[MemberState], table: pl
 
 
 def print_leaderboard(
-    console: Console,
-    plan: folder.Plan,
-    states: Sequence[MemberState],
-    table: pl.DataFrame,
-    *,
-    most: int | None = None,
+    console: Console, plan: folder.Plan, states: Sequence[MemberState], table: pl.DataFrame, *, most: int | None = None
 ) -> None:
     """Print the ranking (``most`` of its rows) with its floors, then what failed and why, and what was never run."""
     ranked = results.rank(table)
@@ -157,11 +149,6 @@ def print_leaderboard(
             print_text(console, f"  {count} x {why}")
 
 
-def print_ties(console: Console, found: TieSummary | str) -> None:
-    """Print which runs tie with the best one, as one sentence."""
-    print_text(console, found if isinstance(found, str) else found.sentence())
-
-
 def _ranking_table(ranked: pl.DataFrame, most: int) -> Table:
     """The first rows with the settings that differ, and the best floor."""
     names = ("penalty", "C", "l1_ratio", "solver", "features", "class_weight", "seed")
@@ -179,9 +166,8 @@ def _ranking_table(ranked: pl.DataFrame, most: int) -> Table:
     ]
     floors = results.floors(ranked)
     rule = max(floors, key=lambda name: floors[name]["auc"])
-    blank = dict.fromkeys(rows[0], "")
-    scores = {"AUC": f"{floors[rule]['auc']:.3f}", "F1": f"{floors[rule]['f1']:.3f}"}
-    rows.append(blank | {"rank": "floor", settings[0] if settings else "audit": rule} | scores)
+    scores = {"AUC": f"{floors[rule]['auc']:.3f}", "F1": f"{floors[rule]['f1']:.3f}", "audit": rule}
+    rows.append(dict.fromkeys(rows[0], "") | {"rank": "floor"} | scores)
     shown = f"the first {most} of {len(ranked)}, " if most < len(ranked) else ""
     return frame_table(
         pl.DataFrame(rows, infer_schema_length=None),

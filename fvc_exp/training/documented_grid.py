@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config import hydra_app, schema, validate
 from fvc_exp.evaluation.metrics import Summary
 from fvc_exp.training.experiment import RunResult, cross_validate, run_experiment
@@ -45,7 +45,7 @@ def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
 
 
 def search(
-    configs: Sequence[schema.Config], data: SplitDataset, on_progress: Progress | None = None
+    configs: Sequence[schema.Config], data: SplitDataset, on_progress: Progress = no_progress
 ) -> tuple[list[ScoredConfig], RunResult]:
     """Cross-validate every configuration on the folds of ``data``; run the one with the best mean AUC.
 
@@ -56,7 +56,6 @@ def search(
     for done, config in enumerate(configs, start=1):
         found = cross_validate(config, data)
         scored.append(ScoredConfig(config, found.summary, tuple(raised_flags(found.flags))))
-        if on_progress:
-            on_progress(done, len(configs))
+        on_progress(done, len(configs))
     best = max(scored, key=lambda each: each.summary[SELECTION_METRIC]["mean"])
     return scored, run_experiment(best.config, data)

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from fvc_exp._typing import Array, Indices, Labels, Progress
+from fvc_exp._typing import Array, Indices, Labels, Progress, no_progress
 from fvc_exp.config.schema import Calibration, Config
 from fvc_exp.config.validate import looks_inside
 from fvc_exp.data.dataset import Dataset
@@ -148,7 +148,7 @@ class RunResult:
         return self.data.folds
 
 
-def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
+def run_experiment(config: Config, data: SplitDataset, on_progress: Progress = no_progress) -> RunResult:
     """Cross-validate on the development rows, refit on all of them, score the held-out rows once.
 
     Raises:
@@ -187,7 +187,7 @@ def run_experiment(config: Config, data: SplitDataset, on_progress: Progress | N
     )
 
 
-def cross_validate(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> CrossValidation:
+def cross_validate(config: Config, data: SplitDataset, on_progress: Progress = no_progress) -> CrossValidation:
     """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
     X, y = data.dataset.X, data.dataset.y
     models, probabilities, scores, flags = [], [], [], []
@@ -199,8 +199,7 @@ def cross_validate(config: Config, data: SplitDataset, on_progress: Progress | N
         scores.append(metrics.score(y[fold.test], probability, model.threshold))
         flags.append(model_flags(model, probability))
         log.info("fold %d of %d: AUC %.3f; %s", done, len(data.split.folds), scores[-1]["auc"], model.solver_line())
-        if on_progress:
-            on_progress(done, len(data.split.folds))
+        on_progress(done, len(data.split.folds))
     return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), metrics.summarise(scores), tuple(flags))
 
 

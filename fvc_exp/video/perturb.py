@@ -192,7 +192,5 @@ KINDS: tuple[Mapping[str, _Perturbation], ...] = (
         "contrast": _Perturbation(_each(_contrast), {"factor": (0.75, 1.3)}),
         "blur": _Perturbation(_each(_blur), {"sigma": (0.5, 2.0)}),
     },
-    {
-        "compress": _Perturbation(_leave, {"crf": (26, 38)}),
-    },
+    {"compress": _Perturbation(_leave, {"crf": (26, 38)})},
 )

@@ -65,11 +65,7 @@ class _Halt:
 
 
 def run_in_workers(
-    function: Callable[[Item], Value],
-    items: Sequence[Item],
-    *,
-    limits: LimitsConfig,
-    workers: int | None = None,
+    function: Callable[[Item], Value], items: Sequence[Item], *, limits: LimitsConfig, workers: int | None = None
 ) -> Generator[Outcome[Item, Value], None, None]:
     """Yield the outcome of each item as it comes, in no fixed order.
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import impute, utils
 from threadpoolctl import ThreadpoolController
 
-from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
+from fvc_exp._typing import Array, Indices, Labels, Mask, Progress, no_progress
 from fvc_exp.training.solvers import derivatives, newton, shared_newton
 from fvc_exp.training.solvers.estimator import ClassWeights
 
@@ -62,7 +62,7 @@ def fit_grid(
     tol: float = 1e-9,
     max_iter: int = 1000,
     n_threads: int = 1,
-    on_progress: Progress | None = None,
+    on_progress: Progress = no_progress,
 ) -> GridFit:
     """Impute by medians, standardise and fit every point on the rows of every part.
 
@@ -96,8 +96,7 @@ def fit_grid(
     with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
-            if on_progress:
-                on_progress(len(found), len(parts))
+            on_progress(len(found), len(parts))
     means, scales, fits = zip(*found, strict=True)
     columns = {name: np.stack([getattr(each, name) for each in fits]) for name in PointFits.__dataclass_fields__}
     return GridFit(mean=np.stack(means), scale=np.stack(scales), **columns)
