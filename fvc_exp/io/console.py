@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _TEXT_WIDTH = 80  # columns, in which texts are wrapped
 _PIPED_WIDTH = 1000  # columns: no table is cut in a file
-_LABEL_WIDTH = 12
-_LINE_SECONDS = 10.0  # between two lines about the progress in a file or pipe
+_LABEL_WIDTH = 13
+LINE_SECONDS = 10.0  # between two lines about the progress in a file or pipe
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -103,7 +103,7 @@ def _lines(console: Console, task: progress.Task) -> Iterator[None]:
     ended = threading.Event()
 
     def report() -> None:
-        while not ended.wait(_LINE_SECONDS):
+        while not ended.wait(LINE_SECONDS):
             done, total, seconds = task.completed, task.total, task.elapsed or 0.0
             parts = [f"{done:.0f} of {total:.0f}"] if total else []
             parts += [task.fields["status"]] if task.fields["status"] else []
