@@ -89,12 +89,9 @@ def follow(total: int) -> Iterator[Callable[[Sequence[MemberState]], None]]:
 def state_table(states: Sequence[MemberState]) -> Table:
     """One row per member."""
     rows = [
-        {
-            **{"run": each.member.run_id, "configuration": " ".join(each.member.overrides)},
-            **{"state": each.state.value, "reason": each.why},
-            **{"attempt": each.attempt or None, "host": each.host, "job": each.job},
-        }
-        for each in states
+        {"run": row["run_id"], "configuration": " ".join(row["overrides"]), "state": row["state"], "reason": each.why}
+        | {name: row[name] or None for name in ("attempt", "host", "job")}
+        for each, row in zip(states, states_json(states), strict=True)
     ]
     frame = pl.DataFrame(rows, infer_schema_length=None)
     told = [column.name for column in frame if any(column)]

@@ -55,9 +55,9 @@ class Insight:
 
         ``insight/`` holds all rows and columns.
         """
-        scored = [("cv", self.cv, name) for name in _WITH_INTERVAL] + [("test", self.test, name) for name in self.test]
-        intervals = [{"split": split, "metric": name, **asdict(found[name])} for split, found, name in scored
-                     if name in _WITH_INTERVAL]  # fmt: skip
+        scored = [(split, name, found[name]) for split, found in (("cv", self.cv), ("test", self.test))
+                  for name in _WITH_INTERVAL if name in found]  # fmt: skip
+        intervals = [{"split": split, "metric": name, **asdict(interval)} for split, name, interval in scored]
         yield "95 % intervals by groups", pl.DataFrame(intervals).select("split", "metric", "estimate", "low", "high")
         joined = self.coefficients.join(self.importance.drop("std"), on="feature", how="left", maintain_order="left")
         largest = joined.sort(pl.col("coefficient").abs(), descending=True, maintain_order=True).head(_MOST_FEATURES)
