@@ -24,3 +24,7 @@ Frame = NDArray[np.uint8]
 
 Progress = Callable[[int, int], None]
 """Told how many pieces of work are done, and of how many."""
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """Tell nobody."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.hydra_app import register
 from fvc_exp.config.schema import Config, CVConfig, Scheme
 from fvc_exp.config.validate import to_typed
@@ -117,7 +117,7 @@ def edit_json(path: Path, **changes: object) -> None:
     write_json(path, {**json.loads(path.read_text()), **changes})
 
 
-def run(config: Config, dataset: Dataset, on_progress: Progress | None = None) -> RunResult:
+def run(config: Config, dataset: Dataset, on_progress: Progress = no_progress) -> RunResult:
     """Split, cross-validate, refit and judge."""
     return run_experiment(config, SplitDataset.of(config, dataset), on_progress)
 

@@ -45,6 +45,11 @@ def succeeded(done: CompletedProcess[str]) -> CompletedProcess[str]:
     return done
 
 
+def one_line(printed: str) -> str:
+    """What was printed without its line breaks, whose places depend on the texts."""
+    return " ".join(printed.split())
+
+
 def fvc(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:
     """``fvc arguments``: its exit code, and what it prints."""
     command = ["fvc", *map(str, arguments)]

@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from fvc_exp.data.fvc import SEEDS
-from tests.shell import ROOT, fvc, run_py, succeeded
+from fvc_exp.runs.show import SHOWN
+from tests.shell import ROOT, fvc, one_line, run_py, succeeded
 
 ARTIFACTS = {
     "audit.json",
@@ -44,19 +45,47 @@ def test_one_run_writes_every_artifact_and_prints_the_table(tables: Path, tmp_pa
     assert {path.name for path in folder.iterdir()} == ARTIFACTS
     assert json.loads((folder / "status.json").read_text())["state"] == "done"
     assert yaml.safe_load((folder / "config.yaml").read_text())["penalty"] == {"name": "elasticnet", "l1_ratio": 0.5}
-    assert "CV mean ± sd" in done.stdout
-    assert "floor:" in done.stdout
-    assert "all_fake" in done.stdout
-    assert "audit: PASS" in done.stdout
-    assert re.search(r"solver: prox-newton, \d+ iterations, converged, bound \d\.\de-\d+ on the", done.stdout)
-    assert re.search(r"^price of a leak: AUC with rows dealt at random 0\.\d{3}, groups kept", done.stdout, re.M)
-    calibration = r"ECE 0\.\d{3} \(0\.\d{3} if it were calibrated perfectly\); slope \d\.\d{3}, intercept -?\d\.\d{3}"
-    assert re.search(calibration, done.stdout)
-    assert str(folder) in done.stdout
-    lines = done.stdout.splitlines()
-    assert max(len(line) for line in lines if "──" in line) <= 100
-    assert sum("This p-value asks" in line for line in lines) == 1
-    assert len(lines) - lines.count("") <= 32, "short enough to be read"
+    log = (folder / "run.log").read_text()
+    for step in LOGGED:
+        assert re.search(rf"^\[[-\d]+ [:,\d]+\]\[[\w.]+\]\[INFO\] {step}", log, re.MULTILINE), step
+
+
+LOGGED = (
+    *(r"stage train: .*run\.py data=fvc", r"read \d+ rows in", r"fold 5 of 5: AUC 0\.\d{3}; solver: prox"),
+    *("final model: ", "audit: PASS", r"wrote .*results\.json: \d+ bytes", r"done after 0:00:\d"),
+)
+FACTS = (
+    r"^data +fvc: \d+ videos in \d+ groups; 5 features used, 0 columns ignored$",
+    r"^split +5 grouped folds of \d+ videos; \d+ held out$",
+    r"^model +penalty=elasticnet, C=0\.1, l1_ratio=0\.5; \d of 5 coefficients not",
+    r"^CV AUC +0\.\d{3} ± 0\.\d{3} \(mean ± sd of the folds\); 95 % interval 0\.\d\d to [01]\.\d\d$",
+    r"^held-out +AUC [01]\.\d{3}; (95 % interval 0|too few groups)",
+    "^claim +.*etter than rules that use no",
+    "^audit +PASS$",
+    r"^leak price +AUC with rows dealt at random 0\.\d{3}, groups kept",
+    "^folder +out/runs/",
+    "^next +fvc report out/runs/",
+)
+
+
+@pytest.mark.parametrize("environment", [{}, {"COLUMNS": "60"}, {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "60"}])
+def test_the_summary_is_one_screen(tables: Path, environment: dict[str, str]) -> None:
+    words = ("data=fvc", f"data.root={tables}", "penalty=elasticnet", "C=0.1", "plots=false", "outputs=out")
+    done = succeeded(run_py(*words, cwd=tables, env={**os.environ, **environment}))
+    lines, width = done.stdout.splitlines(), int(environment.get("COLUMNS", 80))
+    assert len(lines) <= (15 if width == 80 else 20)
+    assert max(len(line) for line in lines if "out/runs" not in line) <= width
+    assert [fact for fact in FACTS if width == 80 and not re.search(fact, done.stdout, re.MULTILINE)] == []
+    assert "\x1b" not in done.stdout
+
+
+def test_everything_is_printed_with_verbose(tables: Path) -> None:
+    text, results = trained(tables, f"data.root={tables}", "verbose=true")
+    for name in SHOWN:
+        assert re.search(rf"^{name} +{results['cv'][name]['mean']:.3f} +{results['cv'][name]['std']:.3f} ", text, re.M)
+    assert re.search(r"^solver: prox-newton, \d+ iterations, converged, bound \d\.\de-\d+ on the", text, re.MULTILINE)
+    for numbers in (r"calibration +brier 0\.\d+, ", r"probes +cv accuracy 0\.", "null +permutations 99, observed 0"):
+        assert re.search(f"^{numbers}", text, re.MULTILINE)
 
 
 def test_what_a_run_learned_from_is_printed_and_kept(tables: Path) -> None:
@@ -65,8 +94,9 @@ def test_what_a_run_learned_from_is_printed_and_kept(tables: Path) -> None:
     labelled = features.join(metadata.drop("group"), on="video_path").sort("label")  # with its index, as pandas writes
     labelled.with_columns(y=pl.col("label") == "fake", width="f0").with_row_index("").write_csv(tables / "f.csv")
     words = (f"data.root={tables}", "data.features_stage2=f")
-    text, first = trained(tables, *words)
-    assert "columns: 6 used, 3 ignored ('': index; label: is the label; y: equals the label), 0 constant; all" in text
+    text, first = trained(tables, *words, "verbose=true")
+    columns = "columns: 6 used, 3 ignored ('': index; label: is the label; y: equals the label), 0 constant; all"
+    assert columns in one_line(text)
     second = trained(tables, *words, "data.columns=[width,f1]")[1]
     assert first["data"]["columns"]["ignored"] == {"": "index", "label": "is the label", "y": "equals the label"}
     assert first["notes"][0] == "f.csv: not learned from: '' (index), 'y' (equals the label)"
@@ -83,15 +113,15 @@ def test_without_groups_every_table_says_unchecked(tmp_path: Path) -> None:
     data = ("data=fvc", "data.root=.", "plots=false")
     single = run_py(*data, "hydra.run.dir=single", cwd=tmp_path)
     audit = json.loads((tmp_path / "single" / "results.json").read_text())["audit"]
-    assert "audit: UNCHECKED, 1 warning\n  warning: single_feature: " in single.stdout
+    assert "audit UNCHECKED, 1 warning warning: single_feature: " in one_line(single.stdout)
     assert "(docs/checks.md#single_feature)" in single.stdout
     assert "(docs/checks.md#groups_unknown)" in single.stdout
-    assert single.stdout.count("No claim is made about its scores: groups are unknown.") == 1
+    assert one_line(single.stdout).count("claim No claim is made about its scores: groups are unknown.") == 1
     assert [text.partition(":")[0] for text in audit["warnings"]] == ["single_feature"]
     assert json.loads((tmp_path / "single" / "audit.json").read_text())["checks"]["null"]["p_value"] is None
     swept = run_py("-m", *data, "C=0.1,1", "sweep.name=s", cwd=tmp_path)
-    assert "audit UNCHECKED, 1 warning; all of it in" in swept.stdout
-    assert "optimistic. No claim is made about its scores: groups are unknown." in swept.stdout
+    claim = "optimistic. claim No claim is made about its scores: groups are unknown. audit UNCHECKED, 1 warning "
+    assert claim in one_line(swept.stdout)
     for command in (["leaderboard", "outputs/sweeps/s"], ["compare", "outputs/sweeps/s"], ["report", "single"]):
         done = succeeded(fvc(*command, cwd=tmp_path))
         shown = (tmp_path / "single" / "report.html").read_text() if command[0] == "report" else done.stdout
@@ -105,8 +135,9 @@ def test_separation_and_its_models_are_printed(tables: Path) -> None:
     features.with_columns(f0=(is_fake & (features["f0"] > 0)).cast(pl.Float64)).write_parquet(path)
     words = ("penalty=none", "solver=lbfgs", "audit.permutations=0")
     printed, results = trained(tables, f"data.root={tables}", *words)
-    assert re.search(r"flag: not_converged: .* \(the final model and 5 of 5 fold models: a plane separates", printed)
-    assert re.search(r"solver: scikit-learn's lbfgs, \d+ iterations, not converged\n", printed)
+    printed = one_line(printed)
+    assert re.search(r"flag not_converged: .* \(the final model and 5 of 5 fold models: a plane separates", printed)
+    assert "coefficients not zero; lbfgs, not converged CV AUC" in printed
     assert results["flag_details"]["not_converged"].startswith("the final model and 5 of 5 fold models: a plane")
 
 
@@ -194,5 +225,6 @@ def test_repeats_that_cannot_differ_are_said(tmp_path: Path) -> None:
     values = [f"v{number}.mp4,{number % 7},{number % 3}" for number in range(40)]
     (tmp_path / "features_stage2.csv").write_text("\n".join(["video_path,a,b", *values]))
     printed, results = trained(tmp_path, f"data.root={tmp_path}", "cv=repeated", "cv.n_splits=2", "cv.test_size=0")
-    assert "note: 5 repeats, but only 2 different partitions of the groups as balanced as the first: tests" in printed
+    note = "note 5 repeats, but only 2 different partitions of the groups as balanced as the first: tests"
+    assert note in one_line(printed)
     assert results["repeats"] == {"asked": 5, "distinct": 2}

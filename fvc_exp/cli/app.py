@@ -12,6 +12,7 @@ import typer
 
 from fvc_exp import __version__
 from fvc_exp.errors import FvcError
+from fvc_exp.io.console import error_text
 
 P = ParamSpec("P")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -56,7 +57,7 @@ def command(function: Callable[P, Exit]) -> Callable[P, None]:
         try:
             code = function(*args, **kwargs)
         except FvcError as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(error_text(f"error: {error}"), err=True)
             code = Exit.USAGE_ERROR
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)

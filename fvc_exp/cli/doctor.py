@@ -17,6 +17,7 @@ import typer
 from packaging.requirements import Requirement  # Hydra brings it
 
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
+from fvc_exp.io.console import make_console, print_text
 
 DISTRIBUTION = "fvc-exp"
 OPTIONAL = ("analytics", "tracking", "notebook")
@@ -175,7 +176,8 @@ def doctor(
     if as_json:
         print_json([asdict(each) for each in found])
     else:
+        output = make_console()
         for each in found:
             advice = f" -> {each.advice}" if each.advice else ""
-            typer.echo(f"{each.verdict:8}{each.subject}: {each.found}{advice}")
+            print_text(output, f"{each.subject}: {each.found}{advice}", label=each.verdict)
     return Exit.FAILED if any(each.verdict is Severity.problem for each in found) else Exit.OK

@@ -78,15 +78,15 @@ def audit(
     Example: fvc audit --ids table.parquet --folds folds.parquet
     """
     from fvc_exp.evaluation.leakage.external import audit_files
-    from fvc_exp.runs.show import print_certificate
+    from fvc_exp.runs.show import audit_facts
 
     found, notes = audit_files(ids, folds)
     if as_json:
         print_json({**found.to_json(), "notes": notes})
     else:
-        for note in notes:
-            typer.echo(f"note: {note}")
-        print_certificate(console.make_console(), found)
+        output = console.make_console()
+        for label, text, style in (*(("note", note, "yellow") for note in notes), *audit_facts(found.summary())):
+            console.print_text(output, text, style, label=label)
     return Exit.FAILED if found.verdict == "FAIL" else Exit.OK
 
 
@@ -184,10 +184,8 @@ def explain(
         print_json(files.plain(found.to_json()))
     else:
         output = console.make_console()
-        for line in found.interval_lines():
-            output.print(line, soft_wrap=True, markup=False)
         for title, table in found.titled_tables():
-            output.print(console.frame_table(table, title, floats=".3g"))
+            output.print(console.frame_table(table, title, floats=".3g"), "")
     return Exit.OK
 
 

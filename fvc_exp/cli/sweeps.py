@@ -8,7 +8,7 @@ import typer
 from rich.live import Live
 
 from fvc_exp.cli.app import Exit, JsonOption, command, print_json
-from fvc_exp.io.console import make_console
+from fvc_exp.io.console import make_console, print_text
 from fvc_exp.sweeps.folder import SweepFolder
 
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
@@ -45,8 +45,7 @@ def status(
 
 @command
 def retry(
-    sweep: SweepArgument,
-    wait: Annotated[bool, typer.Option(help="wait for the jobs and write the results")] = True,
+    sweep: SweepArgument, wait: Annotated[bool, typer.Option(help="wait for the jobs and write the results")] = True
 ) -> Exit:
     """Run the failed and lost configurations again, with the launcher that the sweep was started with.
 
@@ -104,7 +103,7 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     else:
         show.print_leaderboard(make_console(), plan, members, table)
         if len(ranked):
-            show.print_ties(make_console(), results.ties(folder, ranked))
+            print_text(make_console(), str(results.ties(folder, ranked)))
     return Exit.OK if len(ranked) else Exit.UNFINISHED
 
 

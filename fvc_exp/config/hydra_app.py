@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config import hints, schema, validate
 from fvc_exp.errors import ConfigError, FvcError
+from fvc_exp.io.console import error_text
 
 # Exit codes beside 0, and 1 for wrong settings or data.
 NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
@@ -51,9 +52,9 @@ def run_shell(main: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         sys.exit("interrupted")
     except (FvcError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {hints.message_of(error)}")
+        sys.exit(error_text(f"error: {hints.message_of(error)}"))
     except OSError as error:
-        sys.exit(f"error: {error.filename or ''}: {error.strerror or error}")
+        sys.exit(error_text(f"error: {error.filename or ''}: {error.strerror or error}"))
 
 
 @contextmanager
@@ -106,7 +107,7 @@ def _exit_on_error() -> Iterator[None]:
     try:
         yield
     except FvcError as error:
-        raise SystemExit(f"error: {error}") from error
+        raise SystemExit(error_text(f"error: {error}")) from error
 
 
 def conf_folder() -> Path:

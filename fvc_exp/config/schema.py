@@ -18,19 +18,7 @@ class Penalty(Enum):
 
 
 # OmegaConf reads members by name, and some solver names hold a hyphen.
-Solver = Enum(
-    "Solver",
-    {
-        "auto": "auto",
-        "lbfgs": "lbfgs",
-        "liblinear": "liblinear",
-        "newton-cg": "newton-cg",
-        "newton-cholesky": "newton-cholesky",
-        "prox-newton": "prox-newton",
-        "sag": "sag",
-        "saga": "saga",
-    },
-)
+Solver = Enum("Solver", "auto lbfgs liblinear newton-cg newton-cholesky prox-newton sag saga")
 
 
 class Scheme(Enum):
@@ -291,5 +279,6 @@ class Config:
     calibration: Calibration
     seed: int
     plots: bool
+    verbose: bool
     outputs: str
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

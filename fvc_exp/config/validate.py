@@ -169,12 +169,12 @@ def _class_weights(value: object) -> dict[int, float] | str | None:
 
 
 def _check_pair(penalty: schema.Penalty, solver: schema.Solver) -> None:
-    if solver.value == "auto" or solver.value in LEGAL_SOLVERS[penalty]:
+    if solver.name == "auto" or solver.name in LEGAL_SOLVERS[penalty]:
         return
-    penalties = [other.name for other, solvers in LEGAL_SOLVERS.items() if solver.value in solvers]
+    penalties = [other.name for other, solvers in LEGAL_SOLVERS.items() if solver.name in solvers]
     raise IncompatibleError(
-        f"penalty={penalty.name} cannot be fitted by solver={solver.value}: penalty={penalty.name} allows "
-        f"solver={'|'.join(('auto', *LEGAL_SOLVERS[penalty]))}, and solver={solver.value} allows "
+        f"penalty={penalty.name} cannot be fitted by solver={solver.name}: penalty={penalty.name} allows "
+        f"solver={'|'.join(('auto', *LEGAL_SOLVERS[penalty]))}, and solver={solver.name} allows "
         f"penalty={'|'.join(penalties)}"
     )
 
@@ -219,7 +219,7 @@ def _check_search(config: schema.Config) -> None:
 
 def resolved_solver(penalty: schema.Penalty, solver: schema.Solver) -> str:
     """The solver's name; ``auto`` is the first legal solver of the penalty."""
-    return LEGAL_SOLVERS[penalty][0] if solver.value == "auto" else str(solver.value)
+    return LEGAL_SOLVERS[penalty][0] if solver.name == "auto" else solver.name
 
 
 def fixed_threshold(config: schema.Config) -> float | None:

@@ -197,10 +197,10 @@ def _check_count(dataset: Dataset, rows: Indices, needed: int, who: str, *, grou
         members = rows[dataset.y[rows] == label]
         found = len(np.unique(dataset.groups[members])) if grouped else len(members)
         if found < needed:
-            kind = "groups" if grouped else "rows"
+            kind = "group" if grouped else "row"
             raise DataError(
-                f"{who} at least {needed} {kind} of each class, but only {found} {kind} "
-                f"{'are' if found != 1 else 'is'} {name!r}"
+                f"{who} at least {needed} {kind}s of each class, but the class {name!r} has only {found} "
+                f"{kind}{'' if found == 1 else 's'}"
             )
 
 

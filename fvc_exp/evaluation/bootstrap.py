@@ -22,6 +22,7 @@ from fvc_exp.evaluation.resampled import GroupCounts, Scored, cluster_weights, r
 
 REPLICATES = 2000
 LEVEL = 0.95
+_CELLS = 100_000  # groups times replicates
 _BOUNDS = {"log_loss": (0.0, np.inf), "mcc": (-1.0, 1.0)}  # all other metrics lie from 0 to 1
 
 
@@ -94,17 +95,32 @@ def weighted_intervals(
     """``intervals`` under given ``cluster_weights``."""
     counts = scored.group_counts
     found = scored.scores(weights, metrics)
-    return {name: interval_of(name, found[name], dependence, counts) for name in metrics}
+    errors = {name: replicate_error(scores) for name, scores in found.items()}
+    return {name: interval_of(name, float(found[name][0]), errors[name], dependence, counts) for name in metrics}
 
 
-def interval_of(name: str, scores: Array, dependence: float, counts: GroupCounts) -> Interval:
-    """The interval of one metric from its ``scores`` (1 + replicates,) under ``cluster_weights``.
+def few_replicates(groups: int) -> int:
+    """Of how many replicates a standard error is that must not take long.
 
-    The standard error is that of the replicates, widened for the ``dependence`` of the folds. Percentiles of the draws
+    It has an error of 2 % up to 50 groups, 4 % at 300, 10 % from 2,000 on.
+    """
+    return int(np.clip(_CELLS // groups, 50, REPLICATES))
+
+
+def quick_interval(scored: Scored, metric: str) -> Interval:
+    """The interval of rows that no model has seen, by ``few_replicates``."""
+    weights = cluster_weights(scored.strata, few_replicates(len(scored.strata)), np.random.default_rng(0))
+    return weighted_intervals(scored, weights, 0.0, (metric,))[metric]
+
+
+def interval_of(name: str, estimate: float, error: float, dependence: float, counts: GroupCounts) -> Interval:
+    """The interval of one metric from its ``replicate_error`` under ``cluster_weights``.
+
+    The standard error is widened for the ``dependence`` of the folds. Percentiles of the draws
     would cover too seldom with few groups (``docs/statistics.md`` has the coverage), so the interval is symmetric after
     a transformation: see ``_share_limits`` and ``_loss_limits``. It always holds the estimate.
     """
-    estimate, error = float(scores[0]), float(np.sqrt(1.0 + dependence)) * replicate_error(scores)
+    error *= float(np.sqrt(1.0 + dependence))
     if counts.reason:
         return Interval(estimate, None, None, error, LEVEL, counts.reason)
     lowest, highest = _BOUNDS.get(name, (0.0, 1.0))

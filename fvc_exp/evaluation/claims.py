@@ -5,6 +5,7 @@ fitted and scored, is better than the best rule without features. The permutatio
 question: whether ridge regression on these features and folds finds more in the labels than in permuted ones.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -27,7 +28,6 @@ _UNPROVEN = {
     "FAIL": "its audit failed, training and test data are linked, so its scores prove nothing",
     "UNCHECKED": "groups are unknown",
 }
-_CELLS = 100_000  # groups times replicates
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class FloorClaim:
     ``low`` and ``high`` are the interval of the difference, of 90 % for a model that was not chosen, and ``p_value``
     is the one-sided p-value of no improvement: the interval lies above 0 exactly where the p-value is below 0.05. Both
     allow for the ``selected_from`` configurations that the model was chosen from by this score (Bonferroni).
+    ``standard_error`` is that of the score alone, for ``bootstrap.interval_of``.
     """
 
     metric: str
@@ -48,6 +49,7 @@ class FloorClaim:
     high: float
     p_value: float
     selected_from: int = 1
+    standard_error: float = math.nan
 
     @property
     def beats(self) -> bool:
@@ -78,9 +80,9 @@ def claims_against_floors(
 
     Groups are resampled, and model and floor scored on the same draws. The standard error of the difference is that
     under no signal, when the models follow nothing but their training rows (Nadeau and Bengio, see ``bootstrap``); of
-    fewer replicates for many groups, so that it has an error of 2 % up to 50 groups, 4 % at 300, 10 %
-    from 2,000 on. Returns nothing where the groups are too few for an interval, and no MCC where a fold has fewer than
-    ``FEWEST_GROUPS`` of a class: it has so few values there that its standard error comes out too small.
+    ``few_replicates`` for many groups. Returns nothing where the groups are too few for an interval, and no MCC where a
+    fold has fewer than ``FEWEST_GROUPS`` of a class: it has so few values there that its standard error comes out too
+    small.
 
     Raises:
         ArtifactError: the rows lack the probabilities of the floors.
@@ -89,7 +91,7 @@ def claims_against_floors(
     if counts.reason:
         return {}
     floors = floors_of(scored, names)
-    replicates = int(np.clip(_CELLS // len(scored.strata), 50, bootstrap.REPLICATES))
+    replicates = bootstrap.few_replicates(len(scored.strata))
     weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(0))
     drawn = scored.scores(weights, names)
     widening = np.sqrt(1 + bootstrap.no_signal_dependence(scored.folds))
@@ -107,7 +109,8 @@ def claims_against_floors(
         error = float(widening * resampled.replicate_error(drawn[name] - of_floor))
         difference = sign * (score - floor_score)
         test = statistics.difference_test(difference, error, counts.effective - 2, selected_from)
-        found[name] = FloorClaim(name, score, floor, floor_score, difference, *test, selected_from)
+        own_error = resampled.replicate_error(drawn[name])
+        found[name] = FloorClaim(name, score, floor, floor_score, difference, *test, selected_from, own_error)
     return found
 
 

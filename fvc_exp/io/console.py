@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import time
+import logging
+import os
+import textwrap
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box, markup, progress
@@ -15,55 +18,107 @@ from rich.table import Table
 if TYPE_CHECKING:
     import polars as pl
 
-_PIPED_WIDTH = 110
-_LINE_SECONDS = 30.0  # between two lines about the progress in a file or pipe
+_TEXT_WIDTH = 80  # columns, in which texts are wrapped
+_PIPED_WIDTH = 1000  # columns: no table is cut in a file
+_LABEL_WIDTH = 13
+LINE_SECONDS = 10.0  # between two lines about the progress in a file or pipe
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal, or wide enough for every table where there is none."""
+    """A console as wide as ``COLUMNS`` or else the terminal says; in a file or pipe as wide as its widest table."""
     console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=_PIPED_WIDTH)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return console
+    columns, default = os.environ.get("COLUMNS", ""), _TEXT_WIDTH if console.is_terminal else _PIPED_WIDTH
+    width = int(columns) if columns.isdecimal() else default
+    return Console(stderr=stderr, highlight=False, width=width, height=25)  # rich has 80 columns for TERM=dumb
+
+
+def print_text(console: Console, text: str, style: str = "", *, label: str = "", wrap: bool = True) -> None:
+    """Print a text in lines of at most 80 columns, broken between words; its label stands left of all of them.
+
+    A command or path stays in one piece without ``wrap``.
+    """
+    start = label.ljust(_LABEL_WIDTH) if label else ""
+    width = min(console.width, _TEXT_WIDTH) if wrap else len(start + text)
+    lines = _wrapped(start + text, width, " " * (len(start) or 2))
+    console.print(lines, style=style, markup=False, soft_wrap=True)
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> str:
+    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def short_path(path: Path) -> str:
+    """The path relative to the working folder where that is shorter."""
+    return min(str(path), os.path.relpath(path), key=len)
+
+
+def error_text(text: str) -> str:
+    """A message on stderr, wrapped between words at a terminal; one line in a file, where one looks for it."""
+    console = make_console(stderr=True)
+    if not console.is_terminal:
+        return text
+    return "\n".join(_wrapped(line, console.width) for line in text.splitlines())
+
+
+class WrappedFormatter(logging.Formatter):
+    """The log on the console, wrapped as ``error_text``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as text."""
+        return error_text(super().format(record))
 
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[..., None]]:
     """A bar on stderr while something long runs.
 
-    Yields a function of (done, total, status=""). In a file or pipe there is one line at the start, and then one per
-    30 seconds at most, when the status text has changed.
+    Yields a function of (done, total, status=""). In a file, a pipe or a dumb terminal there is one line at the start,
+    and then one per 10 seconds with what is done and an estimate of the rest.
     """
     console = make_console(stderr=True)
-    if not console.is_terminal:
-        console.print(f"{title} ...")
-        yield _status_lines(console)
-        return
+    has_bar = console.is_terminal and not console.is_dumb_terminal
     columns = (
         progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
+        progress.BarColumn(bar_width=20),
         progress.MofNCompleteColumn(),
         progress.TimeElapsedColumn(),
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[status]}"),
     )
-    with progress.Progress(*columns, console=console, transient=True) as bar:
+    with progress.Progress(*columns, console=console, transient=True, disable=not has_bar) as bar:
         task = bar.add_task(title, total=None, status="")
 
         def update(done: int, total: int, status: str = "") -> None:
             bar.update(task, completed=done, total=total, status=status)
 
-        yield update
+        with nullcontext() if has_bar else _lines(console, bar.tasks[0]):
+            yield update
 
 
-def _status_lines(console: Console) -> Callable[..., None]:
-    printed, when = "", -math.inf
+@contextmanager
+def _lines(console: Console, task: progress.Task) -> Iterator[None]:
+    """Lines about the task while the block runs, by a thread: also while one piece of the work takes long."""
+    ended = threading.Event()
 
-    def update(_done: int, _total: int, status: str = "") -> None:
-        nonlocal printed, when
-        if status not in ("", printed) and time.monotonic() - when > _LINE_SECONDS:
-            console.print(status)
-            printed, when = status, time.monotonic()
+    def report() -> None:
+        while not ended.wait(LINE_SECONDS):
+            done, total, seconds = task.completed, task.total, task.elapsed or 0.0
+            parts = [f"{done:.0f} of {total:.0f}"] if total else []
+            parts += [task.fields["status"]] if task.fields["status"] else []
+            parts += [f"{seconds:.0f} s so far"]
+            parts += [f"about {seconds * (total - done) / done:.0f} s left"] if total and done else []
+            console.print(f"{task.description}: {', '.join(parts)}", soft_wrap=True, markup=False)
 
-    return update
+    console.print(f"{task.description} ...")
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def frame_table(
@@ -79,7 +134,13 @@ def frame_table(
     ``styles`` holds one style of rich per row.
     """
     table = Table(
-        title=markup.escape(title), title_justify="left", title_style="", box=box.SIMPLE_HEAD, collapse_padding=True
+        title=markup.escape(title),
+        title_justify="left",
+        title_style="",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        show_edge=False,
+        pad_edge=False,
     )
     for name, dtype in frame.schema.items():
         is_number = dtype.is_numeric() or name in right

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import logging
 import math
 import os
 import secrets
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fvc_exp.errors import ArtifactError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -88,8 +91,10 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())  # a run whose status is done must survive a crash of its node
+            size = file.tell()
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
+    log.info("wrote %s: %d bytes", path, size)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

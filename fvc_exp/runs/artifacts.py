@@ -73,13 +73,15 @@ def portable_model(result: experiment.RunResult) -> PortableModel:
 
 def results(result: experiment.RunResult) -> dict[str, Any]:
     """The content of ``results.json``."""
-    data = result.config.data
+    data, dependence = result.config.data, _fold_dependence(result)
+    intervals = result.auc_intervals(dependence).items()
     is_corpus = data.videos is not None and fvc.folder_of_id_lists(Path(data.root) / data.videos)
     return {
         "run_id": run_id(result.config, result.dataset.content_hash),
         "parameters": canonical(result.config),
         "cv": result.summary,
-        "fold_dependence": _fold_dependence(result),
+        "fold_dependence": dependence,
+        "auc_intervals": {split: asdict(found) if found else None for split, found in intervals},
         "repeats": result.split.repeats,
         "selection": None,
         "test": result.test_scores,

@@ -11,7 +11,6 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from fvc_exp._typing import Array
 from fvc_exp.data.columns import LABEL
-from fvc_exp.evaluation.bootstrap import LEVEL, REPLICATES, intervals
 from fvc_exp.io import files, run_folder
 from fvc_exp.io.console import mean_and_deviation
 from fvc_exp.runs import plots
@@ -19,8 +18,6 @@ from fvc_exp.runs import plots
 _GRID = np.linspace(0.0, 1.0, 1001)
 _PLACE = {"left": 0.06, "right": 0.985, "bottom": 0.285, "top": 0.865, "wspace": 0.15}
 _MOST_FOLDS = 50  # more grey lines tell nothing more
-_MOST_WEIGHTS = 4_000_000  # held-out rows x replicates of the interval in the label
-_FEWEST_REPLICATES = 50
 
 
 def write_curves(
@@ -56,7 +53,7 @@ def draw_roc(axes: Axes, predictions: pl.DataFrame, results: Mapping[str, Any]) 
     _draw_folds(axes, curves, "default")
     _draw_mean(axes, _GRID, heights, "default", _label(results, "auc", "AUC"))
     if results["test"]:
-        label = f"held-out test, AUC {results['test']['auc']:.3f}{_auc_interval(predictions)}"
+        label = f"held-out test, AUC {results['test']['auc']:.3f}{_auc_interval(results)}"
         axes.plot(*_rates(predictions.filter(split="test")), **plots.TEST, label=label)
     axes.plot([0, 1], [0, 1], **plots.BASE, label="guessing, AUC 0.500")
     plots.finish_axes(axes, "ROC", "false positive rate", "true positive rate", unit=True)
@@ -153,14 +150,9 @@ def _label(results: Mapping[str, Any], metric: str, short: str) -> str:
     return f"mean of folds, {short} {mean_and_deviation(**results['cv'][metric])}"
 
 
-def _auc_interval(predictions: pl.DataFrame) -> str:
-    """The interval of the held-out AUC, where there is one; of many rows it has fewer replicates.
-
-    The standard deviation of an end is 1 % of the width of the interval with 2,000 replicates, 5 % with 50.
-    """
-    rows = len(predictions.filter(split="test"))
-    replicates = min(max(_MOST_WEIGHTS // rows, _FEWEST_REPLICATES), REPLICATES)
-    interval = intervals(predictions, "test", 0.0, metrics=("auc",), replicates=replicates)["auc"]
-    if interval.low is None or interval.high is None:
+def _auc_interval(results: Mapping[str, Any]) -> str:
+    """The interval of the held-out AUC, where there is one; runs of an older version hold none."""
+    interval = results.get("auc_intervals", {}).get("test")
+    if not interval or interval["low"] is None:
         return ""
-    return f" ({100 * LEVEL:.0f} % CI {interval.low:.3f} to {interval.high:.3f})"
+    return f" ({100 * interval['level']:.0f} % CI {interval['low']:.3f} to {interval['high']:.3f})"

@@ -1,6 +1,8 @@
 """One run from start to end (data, stage, files, errors), and ``verify``, which runs a finished one again."""
 
 import logging
+import shlex
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +15,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.canonical import write_config
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.data.dataset import Dataset, load_dataset
@@ -22,7 +24,7 @@ from fvc_exp.errors import ArtifactError, DataError, FvcError
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.artifacts import provenance, write_result
 from fvc_exp.runs.load import LoadedRun, require_finished
-from fvc_exp.runs.show import print_result
+from fvc_exp.runs.show import print_details, print_summary
 from fvc_exp.stages import pipeline
 from fvc_exp.training.experiment import RunResult, leak_price, run_experiment
 from fvc_exp.training.shared_fits import read_points
@@ -36,7 +38,9 @@ _COMPARED = ("folds", "metrics", "coefficients", "predictions")
 
 def load_split(config: Config) -> SplitDataset:
     """The rows that a configuration trains on, split as configured."""
-    return SplitDataset.of(config, load_dataset(config.data, config.features))
+    dataset = load_dataset(config.data, config.features)
+    log.info("read %d rows in %d groups, %d features", len(dataset.X), dataset.n_groups, dataset.X.shape[1])
+    return SplitDataset.of(config, dataset)
 
 
 def execute(
@@ -56,8 +60,11 @@ def execute(
     started = datetime.now(UTC)
 
     def end(state: str, **found: object) -> dict[str, Any]:
-        return run_folder.write_status(folder, state, started, **{**(facts or {}), **found})
+        status = run_folder.write_status(folder, state, started, **{**(facts or {}), **found})
+        log.info("%s after %s", state, datetime.now(UTC) - started)
+        return status
 
+    log.info("stage %s: %s", config.stage.name, shlex.join(sys.argv))
     write_config(folder.config, config)
     try:
         found = _run_stage(config, lambda ready: train_and_write(ready, folder, load(ready), show=show))
@@ -146,23 +153,21 @@ def price_of_run(run: LoadedRun) -> dict[str, Any] | None:
 
 
 def train_and_write(
-    config: Config,
-    folder: run_folder.RunFolder,
-    data: SplitDataset,
-    *,
-    show: bool = True,
-    plots: bool = True,
+    config: Config, folder: run_folder.RunFolder, data: SplitDataset, *, show: bool = True, plots: bool = True
 ) -> None:
-    """Cross-validate, refit, write all files of the run (without ``plots`` no picture), and print the table."""
-    progress = console.progress_bar("folds") if show else nullcontext()
+    """Cross-validate, refit, write all files of the run (without ``plots`` no picture), and print the summary."""
+    progress = console.progress_bar("folds") if show else nullcontext(no_progress)
     with progress as on_progress:
         result = run_on_one_thread(config, data, on_progress)
     write_artifacts(folder, result, plots=plots)
     if show:
-        print_result(console.make_console(), result, folder.path)
+        output, run = console.make_console(), LoadedRun(folder.path)
+        if config.verbose:
+            print_details(output, run)
+        print_summary(output, run)
 
 
-def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
+def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress = no_progress) -> RunResult:
     """Cross-validate and refit on one thread, since another number of threads may round differently.
 
     With more threads, the workers of a sweep would also fight for the cores.

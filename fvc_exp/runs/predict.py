@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fvc_exp._typing import Frame, Progress
+from fvc_exp._typing import Frame, Progress, no_progress
 from fvc_exp.config.schema import Config, Table, VideoConfig
 from fvc_exp.data import columns, manifest
 from fvc_exp.demo.corpus import corpus_folder
@@ -47,7 +47,7 @@ def as_csv(predictions: Sequence[Prediction]) -> str:
     return pl.DataFrame(rows, infer_schema_length=None).write_csv()
 
 
-def predict(run_folder: Path, videos: Sequence[str], on_progress: Progress | None = None) -> list[Prediction]:
+def predict(run_folder: Path, videos: Sequence[str], on_progress: Progress = no_progress) -> list[Prediction]:
     """Measure the videos as the run's training videos were measured, and apply its ``model.json``.
 
     ``videos`` are files, folders (searched at any depth) or patterns. A video that cannot be measured gets a
@@ -80,7 +80,7 @@ def _expand(videos: Sequence[str]) -> Iterator[Path]:
 
 
 def _measured(
-    config: Config, files: Sequence[Path], on_progress: Progress | None
+    config: Config, files: Sequence[Path], on_progress: Progress
 ) -> dict[Path, dict[str, float | None] | worker_pool.Failed]:
     """Prefixed features of each file, from worker processes."""
     tables = tuple(table.name for table in config.features.tables)
@@ -98,8 +98,7 @@ def _measured(
         with closing(outcomes):
             for task, result in outcomes:
                 rows[Path(task.key)] = result
-                if on_progress:
-                    on_progress(len(rows), len(files))
+                on_progress(len(rows), len(files))
     return rows
 
 

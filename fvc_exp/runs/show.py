@@ -1,41 +1,31 @@
 """What a run and a comparison of runs print in the terminal."""
 
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from rich.console import Console
-from rich.table import Table
 
-from fvc_exp.config.schema import Table as Features
-from fvc_exp.evaluation import claims
-from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
-from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN
+from fvc_exp.evaluation.leakage.certificate import number_lines
+from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN, audit_mark
 from fvc_exp.evaluation.metrics import calibration_lines
-from fvc_exp.io.console import frame_table, mean_and_deviation
+from fvc_exp.io.console import frame_table, mean_and_deviation, print_text, setting_text, short_path
 from fvc_exp.runs.compare.comparison import Comparison
-from fvc_exp.training import experiment, notes
+from fvc_exp.runs.load import LoadedRun
+from fvc_exp.training import notes
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
          "log_loss", "brier")  # fmt: skip
-_WIDE = 90  # columns, from which on the names of floors fit into one line
+_SETTINGS = ("C", "l1_ratio", "class_weight", "threshold", "calibration")
+_WIDE = 100  # columns, from which on a comparison has room for all of its own
 _CODE = re.compile(r"\s*(?:(?:flag|warning|not checked): )?(\w+):")
 _EXPLAINED = (*CODES, *notes.FLAGS, GROUPS_UNKNOWN.partition(":")[0])  # in docs/checks.md
-_STYLES = {
-    CheckOutcome.passed: "green",
-    CheckOutcome.failed: "red",
-    CheckOutcome.unchecked: "yellow",
-    CheckOutcome.warned: "yellow",
-    None: "",
-}
-
-
-def print_certificate(console: Console, certificate: Certificate) -> None:
-    """The verdict of the leakage certificate with its reasons, and what it could not check."""
-    for line, outcome in certificate.lines():
-        _print_sentence(console, with_page(line), _STYLES[outcome])
+_STYLES = {"PASS": "green", "UNCHECKED": "yellow", "FAIL": "red", True: "green", False: "yellow", None: "yellow"}
+Fact = tuple[str, str, str]
+"""A label, a text and its style."""
 
 
 def with_page(text: str) -> str:
@@ -44,85 +34,106 @@ def with_page(text: str) -> str:
     return f"{text} (docs/checks.md#{code[1]})" if code and code[1] in _EXPLAINED else text
 
 
-def print_result(console: Console, result: experiment.RunResult, folder: Path) -> None:
-    """Print warnings, the metrics with their floors, the audit, what follows from them, and where the files are."""
-    for note in result.notes:
-        _print_sentence(console, f"note: {note}", "yellow")
-    for flag, models in result.flag_details.items():
-        _print_sentence(console, with_page(f"flag: {flag}: {notes.FLAGS[flag]} ({models})"), "red")
-    _print_sentence(console, notes.columns_line(result.data.data_facts["columns"]))
-    _print_sentence(console, result.final.solver_line())
-    console.print(_metric_table(result, "" if console.width >= _WIDE else "\n"))
-    print_certificate(console, result.certificate)
-    for text in _conclusions(result):
-        _print_sentence(console, text)
-    console.print(f"results in {folder}", soft_wrap=True, markup=False)
+def print_summary(console: Console, run: LoadedRun, start: Iterable[Fact] = (), *, of: Path | None = None) -> None:
+    """What a reader must know of a finished run, in lines of at most 80 columns, and the next command to type.
+
+    ``start`` is printed first. ``of`` is the sweep that the run is the best of.
+    """
+    for label, text, style in (*start, *_facts(run)):
+        print_text(console, text, style, label=label)
+    folder = short_path(of or run.path)
+    print_text(console, folder, label="folder", wrap=False)
+    print_text(console, shlex.join(["fvc", "report", folder]), label="next", wrap=False)
 
 
-def _print_sentence(console: Console, text: str, style: str = "") -> None:
-    """Broken between words at a terminal; one line in a file, where one looks for it."""
-    console.print(text, style=style, markup=False, soft_wrap=not console.is_terminal)
-
-
-def _conclusions(result: experiment.RunResult) -> Iterator[str]:
-    yield from calibration_lines(result.config.calibration.name, result.reliability.to_json())
-    if result.price is not None:
-        yield f"price of a leak: {result.price.sentence}"
-    if (nested := result.nested) is not None:
-        yield (
-            f"nested: AUC {nested.auc:.3f}; the best C by plain cross-validation, {nested.best:g}, has "
-            f"{nested.plain[nested.best]:.3f}, so it is optimistic by {nested.optimism:.3f}"
-        )
-    claim = claims.claim_json(result.claim, result.certificate.verdict)
-    yield claim["sentence"]
-    if claim["beats"] is not None:
-        yield claims.QUESTIONS
-    if result.config.data.name == "demo":
-        yield notes.SYNTHETIC
-        if not claim["beats"] and result.config.features.tables == [Features.stage2]:
-            yield "The documented features find almost nothing in it, as expected; features=forensic finds its edits."
-
-
-def print_selection(console: Console, results: Mapping[str, Any]) -> None:
-    """What a run is worth that was chosen from several, the held-out score first; and the price of a leak."""
-    if found := results["selection"]:
-        console.print(f"{found['sentence']} {results['claim']['sentence']}", markup=False, soft_wrap=True)
+def _facts(run: LoadedRun) -> Iterator[Fact]:
+    results, data, test = run.results, run.results["data"], run.results["test"]
+    used, ignored = (len(data["columns"][name]) for name in ("used", "ignored"))
+    counts = f"{data['rows']:,} videos in {data['groups']:,} groups"
+    yield "data", f"{run.data_name}: {counts}; {used} features used, {ignored} columns ignored", ""
+    folds, scheme = len(results["threshold"]["folds"]), results["parameters"]["cv"]["scheme"]
+    sizes = f"{data['development_rows']:,} videos; {data['test_rows']:,} held out"
+    yield "split", f"{folds} {scheme} folds of {sizes}", ""
+    yield "model", _model_text(results["parameters"], results["final_model"], used), ""
+    intervals, score = results.get("auc_intervals", {}), mean_and_deviation(**results["cv"]["auc"])
+    yield "CV AUC", f"{score} (mean ± sd of the folds){_limits(intervals.get('cv'))}", "bold"
+    if test:
+        yield "held-out", f"AUC {test['auc']:.3f}{_limits(intervals.get('test'))}", "bold"
+    if nested := results["nested"]:
+        plain = f"plain cross-validation is optimistic by {nested['optimism']:.3f}"
+        yield "nested", f"C is chosen inside each training part; {plain}, with C={nested['best']:g}", ""
+    if results["selection"]:
+        yield "choice", results["selection"]["sentence"], ""
+    yield "claim", results["claim"]["sentence"], _STYLES[results["claim"]["beats"]]
+    yield from audit_facts(results["audit"])
     if results["price"]:
-        console.print(f"price of a leak: {results['price']['sentence']}", markup=False, soft_wrap=True)
+        yield "leak price", results["price"]["sentence"], ""
+    for flag in results["flags"]:
+        models = results["flag_details"].get(flag)
+        yield "flag", with_page(f"{flag}: {notes.FLAGS[flag]}{f' ({models})' if models else ''}"), "red"
+    yield from (("note", note, "yellow") for note in results["notes"])
+    if run.data_name == "demo":
+        yield "note", notes.SYNTHETIC, ""
 
 
-def _metric_table(result: experiment.RunResult, after_underscore: str) -> Table:
-    config, dataset, split = result.config, result.dataset, result.split
-    title = (
-        f"{config.data.name}: {len(dataset.y)} videos in {dataset.n_groups} groups, "
-        f"{len(dataset.feature_names)} features; {len(split.folds)} {config.cv.scheme.name} folds, "
-        f"{len(split.test)} videos held out"
+def _model_text(parameters: Mapping[str, Any], final: Mapping[str, Any], features: int) -> str:
+    settings = {**parameters, "C": final["C"]}
+    shown = "".join(f", {name}={setting_text(settings[name])}" for name in _SETTINGS if settings.get(name))
+    state = "converged" if final["converged"] else "not converged"
+    return (
+        f"penalty={settings['penalty']}{shown}; {final['nonzero']} of {features} coefficients not zero; "
+        f"{final['solver']}, {state}"
     )
+
+
+def audit_facts(audit: Mapping[str, Any]) -> Iterator[Fact]:
+    """The verdict, why it fails, its warnings, and what could not be checked, of ``audit`` in ``results.json``."""
+    yield "audit", audit_mark(audit), _STYLES[audit["verdict"]]
+    yield from ((" ", with_page(text), "red") for text in audit["reasons"])
+    yield from ((" ", with_page(f"warning: {text}"), "yellow") for text in audit["warnings"])
+    yield from ((" ", with_page(f"not checked: {text}"), "yellow") for text in audit["not_checked"])
+
+
+def _limits(interval: Mapping[str, Any] | None) -> str:
+    if interval is None or interval["low"] is None:
+        return "; too few groups for an interval"
+    return f"; {100 * interval['level']:.0f} % interval {interval['low']:.2f} to {interval['high']:.2f}"
+
+
+def print_details(console: Console, run: LoadedRun) -> None:
+    """How the model was fitted, every metric with its floors, and the numbers of calibration and audit."""
+    results, test = run.results, run.results["test"] or {}
+    print_text(console, notes.columns_line(results["data"]["columns"]))
+    print_text(console, results["final_model"]["sentence"])
+    floors = {"floor:\n" + rule.replace("_", "_\n"): scores for rule, scores in results["floors"]["cv"].items()}
+    scores = {"held-out": test, **floors}
     rows = [
-        {
-            "metric": name,
-            "CV mean ± sd": mean_and_deviation(**result.summary[name]),
-            "held-out\ntest": result.test_scores[name] if result.test_scores else None,
-            **{
-                "floor:\n" + floor.replace("_", "_" + after_underscore): scores[name]
-                for floor, scores in result.floors.items()
-            },
-        }
+        {"metric": name, **results["cv"][name], **{column: found.get(name) for column, found in scores.items()}}
         for name in SHOWN
     ]
-    return frame_table(pl.DataFrame(rows), title, floats=".3f", right=("CV mean ± sd", "held-out\ntest"))
+    console.print(frame_table(pl.DataFrame(rows).rename({"mean": "CV mean", "std": "± sd"}), floats=".3f"))
+    for line in (
+        *calibration_lines(run.config.calibration.name, results["calibration"]["cv"]),
+        *number_lines(run.audit["checks"]),
+    ):
+        print_text(console, line)
+    console.print()
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
-    """Print the table, then the conclusions."""
+    """Print the table, then the conclusions; a narrow terminal gets fewer columns, and JSON has all of them."""
     titles = {"nonzero": "coefs", "p_value": "p", "tied": "ties", "within_one_se": "1 SE", "beats_floor": "> floor"}
     frame = comparison.to_frame().drop("difference", "floor", "floor_p_value").rename(titles)
-    title = (
-        f"{comparison.ties.metric}: mean of the folds with its 95 % interval (low to high); "
-        "p: no different from the best (Holm)"
-    )
+    labels = [label.split() for label in frame["configuration"]]
+    common = [word for word in labels[0] if len(labels) > 1 and all(word in words for words in labels)]
+    shown = [" ".join(word.removeprefix("penalty=") for word in words if word not in common) for words in labels]
+    frame = frame.with_columns(pl.Series("configuration", shown))
+    if console.width < _WIDE:
+        frame = frame.drop("rank", "p", "1 SE")
+    title = f"{comparison.ties.metric}: mean of the folds with its 95 % interval (low to high)"
+    title += f"; all have {' '.join(common)}" if common else ""
     console.print(frame_table(frame, title, floats=".3f"))
     for name in comparison.leaking:
-        console.print(f"left out: {name}: its audit failed", style="red", markup=False, soft_wrap=True)
+        print_text(console, f"left out: {name}: its audit failed", "red")
     for sentence in comparison.sentences():
-        console.print(sentence, markup=False, soft_wrap=True)
+        print_text(console, sentence)

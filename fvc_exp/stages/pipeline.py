@@ -17,6 +17,7 @@ from fvc_exp.data.columns import KEY, few
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
+from fvc_exp.io.console import print_text, short_path
 from fvc_exp.stages import runner, steps, table_store, tasks
 
 log = logging.getLogger(__name__)
@@ -34,12 +35,10 @@ def print_stage(console: Console, name: str, summaries: Mapping[str, runner.Stag
         failed = sum(summary.failed.values())
         if summary.kept:
             reasons += f" ({summary.kept} kept, video.retry_failed=true tries again)"
-        where = str(summary.table) if summary.is_complete else "not complete: other shards are missing"
-        console.print(
-            f"{name} ({table}): {summary.done} done, {summary.skipped} skipped, {failed} failed{reasons}; {where}",
-            soft_wrap=True,
-            markup=False,
-        )
+        where = short_path(summary.table) if summary.is_complete else "not complete: other shards are missing"
+        counts = f"{summary.done} done, {summary.skipped} skipped, {failed} failed{reasons}"
+        log.info("%s (%s): %s", name, table, counts)
+        print_text(console, f"{name} ({table}): {counts}; {where}")
 
 
 def with_place(config: Config, show: ShowProgress) -> Config:

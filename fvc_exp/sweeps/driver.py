@@ -1,14 +1,13 @@
 """Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
-from collections.abc import Mapping
+import shlex
 from typing import Any
 
 from fvc_exp.config import schema
 from fvc_exp.errors import ConfigError, FvcError
 from fvc_exp.evaluation.claims import Selection
-from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.io import files, run_folder
-from fvc_exp.io.console import make_console
+from fvc_exp.io.console import make_console, print_text, short_path
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.sweeps import folder, launchers, results, schedulers, show
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States, Watch, wait
@@ -35,12 +34,14 @@ def drive_sweep(sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = F
         sweep.write_plan(plan)
         states = Watch(sweep, plan).settle()
         missing = [each.member for each in states if each.state in TO_RUN or _runs_again(each)]
-        console.print(show.counts_line(plan, states), highlight=False)
+        print_text(console, show.counts_line(plan, states))
         if launcher.leaves and (hint := show.size_hint(plan, len(missing))):
-            console.print(hint, soft_wrap=True)
+            print_text(console, hint)
         launcher.start(launchers.batches(missing, plan.pack))
     if leave:
-        console.print(f"submitted; see fvc status {sweep.path}, later fvc collect {sweep.path}", soft_wrap=True)
+        path = short_path(sweep.path)
+        print_text(console, shlex.join(["fvc", "status", path]), label="submitted", wrap=False)
+        print_text(console, shlex.join(["fvc", "collect", path]), label="later", wrap=False)
         return True
     launcher.prepare()
     states = _wait(sweep, plan, launcher)
@@ -49,25 +50,29 @@ def drive_sweep(sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = F
 
 
 def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None:
-    """Write the tables, print the leaderboard, and copy the best run, with its pictures, to ``best/``."""
-    from fvc_exp.runs.show import print_selection  # scikit-learn, which planning has no use for
+    """Write the tables, print the top of the leaderboard, and copy the best run, with its pictures, to ``best/``."""
+    from fvc_exp.runs.show import print_summary  # scikit-learn, which planning has no use for
 
     console = make_console()
     table = results.collect_results(sweep, states)
     ranked = results.rank(table)
     files.write_atomic(sweep.leaderboard, ranked.write_csv)
-    show.print_leaderboard(console, plan, states, table)
+    path = short_path(sweep.path)
+    show.print_leaderboard(console, plan, states, table, most=None if plan.members[0].config.verbose else show.TOP)
     if len(ranked):
         found = results.ties(sweep, ranked)
-        show.print_ties(console, found)
+        print_text(console, str(found))
         choice = schema.Choice.best if isinstance(found, str) else schema.Choice[plan.choice]
         chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name
         selection = Selection(len(ranked), results.at_edge(ranked, chosen), choice)
         copy_best(sweep, chosen, selection, plots=plan.plots)
-        best = LoadedRun(sweep.best).results
-        console.print(_best_line(sweep, plan, best), soft_wrap=True, markup=False)
-        print_selection(console, best)
-    console.print(f"results in {sweep.path}", soft_wrap=True, markup=False)
+        overrides = next(member.overrides for member in plan.members if member.run_id == chosen)
+        console.print()
+        print_summary(console, LoadedRun(sweep.best), [("best", " ".join([chosen, *overrides]), "bold")], of=sweep.path)
+    else:
+        print_text(console, path, label="folder", wrap=False)
+    if len(ranked) > show.TOP:
+        print_text(console, shlex.join(["fvc", "leaderboard", path]), label="all rows", wrap=False)
 
 
 def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, plots: bool) -> None:
@@ -102,7 +107,7 @@ def _price(run: LoadedRun) -> dict[str, Any] | None:
     try:
         return execute.price_of_run(run)
     except FvcError as error:
-        make_console(stderr=True).print(f"best/ has no price of a leak: {error}", soft_wrap=True, markup=False)
+        print_text(make_console(stderr=True), f"best/ has no price of a leak: {error}")
         return None
 
 
@@ -111,13 +116,6 @@ def _is_copy(best: LoadedRun, run: LoadedRun, results: dict[str, Any]) -> bool:
     if not best.has("status", "results") or best.status != run.status:
         return False
     return best.results == {**results, "price": best.results["price"]}
-
-
-def _best_line(sweep: folder.SweepFolder, plan: folder.Plan, best: Mapping[str, Any]) -> str:
-    overrides = next(member.overrides for member in plan.members if member.run_id == best["run_id"])
-    words = " ".join([best["run_id"], *overrides])
-    test = "" if best["selection"] or not best["test"] else f"; held-out AUC {best['test']['auc']:.3f}"
-    return f"best: {words}{test}; audit {audit_mark(best['audit'])}; all of it in {sweep.best}"
 
 
 def _runs_again(found: MemberState) -> bool:
@@ -132,5 +130,5 @@ def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Laun
     except KeyboardInterrupt:
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"
         text = f"{sweep.path}: {jobs}; give the same command again to go on"
-        make_console(stderr=True).print(text, soft_wrap=True, markup=False)
+        print_text(make_console(stderr=True), text)
         raise

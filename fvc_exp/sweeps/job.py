@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import submitit
 from submitit.core.utils import UncompletedJobError
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import Config
 from fvc_exp.errors import DataError, FvcError
 from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
@@ -175,7 +175,7 @@ class SweepCache:
         )
 
     def fit_together(
-        self, members: Sequence[Member], wanted: Collection[Member], on_progress: Progress | None = None
+        self, members: Sequence[Member], wanted: Collection[Member], on_progress: Progress = no_progress
     ) -> None:
         """Fit the grids that the wanted members belong to, and keep them in this cache for its split data sets.
 

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config import schema, validate
 from fvc_exp.errors import ConfigError
-from fvc_exp.io.console import make_console
+from fvc_exp.io.console import make_console, print_text, short_path
 from fvc_exp.sweeps import driver, launchers, schedulers, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.plan import TrainingData, make_plan, sweep_path
@@ -74,14 +74,14 @@ def _show(folder: SweepFolder, plan: Plan) -> None:
     now = states.member_states(folder, plan)
     to_run = [each.member for each in now if each.state in states.TO_RUN]
     show.print_plan(console, plan, to_run)
-    console.print(show.counts_line(plan, now))
+    print_text(console, show.counts_line(plan, now))
     if any(member.trains and member.data_sha256 is None for member in plan.members):
-        console.print("the data are made when the sweep begins; what is done already is not known before that")
+        print_text(console, "the data are made when the sweep begins; what is done already is not known before that")
     else:
-        console.print(f"the sweep would be {folder.path}", soft_wrap=True, markup=False)
+        print_text(console, f"the sweep would be {short_path(folder.path)}")
         is_slurm = launchers.cluster_of(plan.launcher, plan.launcher_settings) is schedulers.Cluster.slurm
         if is_slurm and (hint := show.size_hint(plan, len(to_run))):
-            console.print(hint, soft_wrap=True)
+            print_text(console, hint)
     console.print("nothing was submitted")
 
 

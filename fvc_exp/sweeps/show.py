@@ -10,8 +10,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from fvc_exp.io.console import frame_table, mean_and_deviation, progress_bar, setting_text
-from fvc_exp.runs.compare.ties import TieSummary
+from fvc_exp.io.console import frame_table, mean_and_deviation, print_text, progress_bar, setting_text, short_path
 from fvc_exp.sweeps import folder, results
 from fvc_exp.sweeps.states import AT_REST, TO_RUN, MemberState, State
 
@@ -20,6 +19,7 @@ _SECONDS_PER_VALUE = 1e-6  # of a table and fit: saga's, by docs/performance.md;
 _SMALL_SECONDS = 300.0  # of computing in all, below which queueing and start-up cost more than they save
 _SHORT_SECONDS = 60.0  # of computing per job, below which a cluster mostly schedules
 _GOOD_SECONDS = 600.0
+TOP = 10  # rows of a leaderboard that the end of a sweep shows
 _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
 
@@ -61,13 +61,11 @@ def size_hint(plan: folder.Plan, count: int) -> str | None:
 def print_plan(console: Console, plan: folder.Plan, members: Sequence[folder.Member]) -> None:
     """What would run, and why the rest would not."""
     for member in members:
-        console.print(f"run        {member.run_id}  {' '.join(member.overrides)}", markup=False, soft_wrap=True)
+        print_text(console, f"{member.run_id}  {' '.join(member.overrides)}", label="run")
     for duplicate in plan.duplicates:
-        text = f"duplicate  {duplicate.run_id}  {' '.join(duplicate.overrides)}"
-        console.print(text, markup=False, soft_wrap=True, style="dim")
+        print_text(console, f"{duplicate.run_id}  {' '.join(duplicate.overrides)}", "dim", label="duplicate")
     for refused in plan.invalid:
-        text = f"invalid    {' '.join(refused.overrides)}: {refused.reason}"
-        console.print(text, markup=False, soft_wrap=True, style="dim")
+        print_text(console, f"{' '.join(refused.overrides)}: {refused.reason}", "dim", label="invalid")
 
 
 def summary(states: Sequence[MemberState]) -> str:
@@ -91,15 +89,13 @@ def follow(total: int) -> Iterator[Callable[[Sequence[MemberState]], None]]:
 def state_table(states: Sequence[MemberState]) -> Table:
     """One row per member."""
     rows = [
-        {
-            **{"run": each.member.run_id, "configuration": " ".join(each.member.overrides)},
-            **{"state": each.state.value, "reason": each.why},
-            **{"attempt": each.attempt or None, "host": each.host, "job": each.job},
-        }
-        for each in states
+        {"run": row["run_id"], "configuration": " ".join(row["overrides"]), "state": row["state"], "reason": each.why}
+        | {name: row[name] or None for name in ("attempt", "host", "job")}
+        for each, row in zip(states, states_json(states), strict=True)
     ]
     frame = pl.DataFrame(rows, infer_schema_length=None)
-    return frame_table(frame, summary(states), styles=[_STYLES.get(each.state) for each in states])
+    told = [column.name for column in frame if any(column)]
+    return frame_table(frame.select(told), summary(states), styles=[_STYLES.get(each.state) for each in states])
 
 
 def states_json(states: Sequence[MemberState]) -> list[dict[str, Any]]:
@@ -129,51 +125,49 @@ def leaderboard_json(plan: folder.Plan, states: Sequence[MemberState], table: pl
     }
 
 
-def print_leaderboard(console: Console, plan: folder.Plan, states: Sequence[MemberState], table: pl.DataFrame) -> None:
-    """Print the ranking with its floors, then what failed and why, and what was never run."""
+def print_leaderboard(
+    console: Console, plan: folder.Plan, states: Sequence[MemberState], table: pl.DataFrame, *, most: int | None = None
+) -> None:
+    """Print the ranking (``most`` of its rows) with its floors, then what failed and why, and what was never run."""
     ranked = results.rank(table)
     if len(ranked):
-        console.print(_ranking_table(ranked))
+        console.print(_ranking_table(ranked, most or len(ranked)))
     for row in results.leaking(table).iter_rows(named=True):
         text = f"not ranked: {row['run_id']} {row['overrides']}: its audit failed: {row['audit_reasons']}"
-        console.print(text, style="red", markup=False, soft_wrap=True)
+        print_text(console, text, "red")
     for each in states:
         if each.state in (State.failed, State.lost):
-            log = f" (log: {each.log})" if each.log and each.log.exists() else ""
-            console.print(f"{each.failure}{log}", style="red", markup=False, soft_wrap=True)
+            print_text(console, each.failure, "red")
+            if each.log and each.log.exists():
+                print_text(console, short_path(each.log), "red", label="  log", wrap=False)
     if plan.invalid:
         console.print(f"{len(plan.invalid)} invalid configurations were not run:")
         for why, count in Counter(refused.reason for refused in plan.invalid).most_common():
-            console.print(f"  {count} x {why}", markup=False, soft_wrap=True)
+            print_text(console, f"  {count} x {why}")
 
 
-def print_ties(console: Console, found: TieSummary | str) -> None:
-    """Print which runs tie with the best one, as one sentence."""
-    console.print(found if isinstance(found, str) else found.sentence(), markup=False, soft_wrap=True)
-
-
-def _ranking_table(ranked: pl.DataFrame) -> Table:
-    varying = [name for name in ("features", "class_weight", "seed") if ranked[name].n_unique() > 1]
-    settings = ("rank", "penalty", "C", "l1_ratio", "solver", *varying)
+def _ranking_table(ranked: pl.DataFrame, most: int) -> Table:
+    """The first rows with the settings that differ, and the best floor."""
+    names = ("penalty", "C", "l1_ratio", "solver", "features", "class_weight", "seed")
+    settings = [name for name in names if ranked[name].n_unique() > 1]
     rows = [
         {
+            "rank": str(row["rank"]),
             **{name: None if row[name] is None else setting_text(row[name]) for name in settings},
             "AUC": mean_and_deviation(row["auc_mean"], row["auc_std"]),
-            "F1": mean_and_deviation(row["f1_mean"], row["f1_std"]),
+            "F1": f"{row['f1_mean']:.3f}",
             "audit": row["audit_mark"],
-            "flags": row["flags"],
+            **({"flags": row["flags"]} if any(ranked["flags"][:most]) else {}),
         }
-        for row in ranked.iter_rows(named=True)
+        for row in ranked.head(most).iter_rows(named=True)
     ]
-    styles: list[str | None] = [None] * len(rows)
-    for rule, scores in results.floors(ranked).items():
-        blank = dict.fromkeys((*settings, "audit", "flags"), "")
-        floor = {"rank": "floor", "penalty": rule, "AUC": f"{scores['auc']:.3f}", "F1": f"{scores['f1']:.3f}"}
-        rows.append(blank | floor)
-        styles.append("dim")
+    floors = results.floors(ranked).values()
+    best = {title: f"{max(scores[title.lower()] for scores in floors):.3f}" for title in ("AUC", "F1")}
+    rows.append(dict.fromkeys(rows[0], "") | {"rank": "floor"} | best)
+    shown = f"the first {most} of {len(ranked)}, " if most < len(ranked) else ""
     return frame_table(
         pl.DataFrame(rows, infer_schema_length=None),
-        "ranked by the mean AUC of the folds; mean ± sd",
+        f"{shown}ranked by the mean AUC of the folds (± sd); floor: best score of the rules that use no feature",
         right=_NUMBERS,
-        styles=styles,
+        styles=[None] * (len(rows) - 1) + ["dim"],
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config import hydra_app, schema, validate
 from fvc_exp.evaluation.metrics import Summary
 from fvc_exp.training import experiment, notes, split_dataset
@@ -40,7 +40,7 @@ def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
 
 
 def search(
-    configs: Sequence[schema.Config], data: split_dataset.SplitDataset, on_progress: Progress | None = None
+    configs: Sequence[schema.Config], data: split_dataset.SplitDataset, on_progress: Progress = no_progress
 ) -> tuple[list[ScoredConfig], experiment.RunResult]:
     """Cross-validate every configuration on the folds of ``data``; run the one with the best mean AUC.
 
@@ -51,7 +51,6 @@ def search(
     for done, config in enumerate(configs, start=1):
         found = experiment.cross_validate(config, data)
         scored.append(ScoredConfig(config, found.summary, tuple(notes.raised_flags(found.flags))))
-        if on_progress:
-            on_progress(done, len(configs))
+        on_progress(done, len(configs))
     best = max(scored, key=lambda each: each.summary["auc"]["mean"])
     return scored, experiment.run_experiment(best.config, data)

@@ -1,5 +1,6 @@
 """One configuration on one split data set -> one result. No files, no console."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -9,17 +10,19 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from fvc_exp._typing import Array, Indices, Labels, Progress
+from fvc_exp._typing import Array, Indices, Labels, Progress, no_progress
 from fvc_exp.config import schema, validate
 from fvc_exp.data import folds, splits
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.evaluation import claims, metrics, resampled
+from fvc_exp.evaluation import bootstrap, claims, metrics, resampled
 from fvc_exp.evaluation.leakage.certificate import Certificate
 from fvc_exp.training import calibration, shared_fits
 from fvc_exp.training.notes import edge_of_grid, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.price import Price, price_of, row_folds
 from fvc_exp.training.split_dataset import SplitDataset
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,16 +103,27 @@ class RunResult:
         return claims.floors_of(self._scored)
 
     @cached_property
+    def _test_scored(self) -> resampled.Scored | None:
+        return resampled.Scored.from_predictions(self.predictions(), folds.TEST) if len(self.split.test) else None
+
+    @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        if not len(self.split.test):
-            return None
-        return claims.floors_of(resampled.Scored.from_predictions(self.predictions(), folds.TEST))
+        return claims.floors_of(self._test_scored) if self._test_scored else None
 
     @cached_property
     def claim(self) -> claims.FloorClaim | None:
         """The cross-validated AUC compared with the best floor; None where the groups are too few."""
         return claims.claims_against_floors(self._scored, ("auc",)).get("auc")
+
+    def auc_intervals(self, dependence: float) -> dict[str, bootstrap.Interval | None]:
+        """Of the mean AUC over the folds (``cv``), whose ``fold_dependence`` is given, and of the held-out ``test``.
+
+        They have the errors of ``bootstrap.few_replicates``; None where too few groups were scored.
+        """
+        counts, claim, test = self._scored.group_counts, self.claim, self._test_scored
+        cv = bootstrap.interval_of("auc", claim.score, claim.standard_error, dependence, counts) if claim else None
+        return {folds.CV: cv, folds.TEST: bootstrap.quick_interval(test, "auc") if test else None}
 
     def predictions(self) -> pl.DataFrame:
         """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows.
@@ -126,7 +140,7 @@ class RunResult:
         )
 
 
-def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progress | None = None) -> RunResult:
+def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progress = no_progress) -> RunResult:
     """Cross-validate on the development rows, refit on all of them, score the held-out rows once.
 
     Raises:
@@ -135,6 +149,8 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
     dataset, split = data.dataset, data.split
     cv = cross_validate(config, data, on_progress)
     final = fit_configuration(shared_fits.candidates(config), data, split.development)
+    log.info("final model: %s", final.solver_line())
+    log.info("audit: %s", data.certificate.verdict)
     test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
     # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
     judged = test_probability if len(split.test) else final.probability(dataset.X)
@@ -163,7 +179,7 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
     )
 
 
-def cross_validate(config: schema.Config, data: SplitDataset, on_progress: Progress | None = None) -> CrossValidation:
+def cross_validate(config: schema.Config, data: SplitDataset, on_progress: Progress = no_progress) -> CrossValidation:
     """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
     X, y = data.dataset.X, data.dataset.y
     models, probabilities, scores, flags = [], [], [], []
@@ -174,8 +190,8 @@ def cross_validate(config: schema.Config, data: SplitDataset, on_progress: Progr
         probabilities.append(probability)
         scores.append(metrics.score(y[fold.test], probability, model.threshold))
         flags.append(model_flags(model, probability))
-        if on_progress:
-            on_progress(done, len(data.split.folds))
+        log.info("fold %d of %d: AUC %.3f; %s", done, len(data.split.folds), scores[-1]["auc"], model.solver_line())
+        on_progress(done, len(data.split.folds))
     return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), metrics.summarise(scores), tuple(flags))
 
 
@@ -251,6 +267,7 @@ def leak_price(config: schema.Config, data: SplitDataset, probability: Array) ->
     """
     if (dealt := row_folds(config, data)) is None:
         return None
+    log.info("price of a leak: the same configuration on folds that ignore groups")
     return price_of(data, probability, dealt, np.concatenate(cross_validate(config, dealt).probabilities))
 
 

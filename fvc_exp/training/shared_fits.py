@@ -7,7 +7,7 @@ import numpy as np
 from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 
-from fvc_exp._typing import Array, Indices, Progress
+from fvc_exp._typing import Array, Indices, Progress, no_progress
 from fvc_exp.config.schema import Config, Penalty, PenaltyConfig
 from fvc_exp.config.validate import effective_c, effective_l1_ratio, needs_inner_folds
 from fvc_exp.data import folds, splits
@@ -73,7 +73,7 @@ def grid_key(config: Config) -> str:
 
 
 def fit_together(
-    config: Config, dataset: Dataset, split: folds.Split, points: Iterable[Point], on_progress: Progress | None = None
+    config: Config, dataset: Dataset, split: folds.Split, points: Iterable[Point], on_progress: Progress = no_progress
 ) -> SharedFits:
     """Fit all points on each training part of a split; ``config`` gives class weights, tolerance and inner folds."""
     points, parts = tuple(points), _training_parts(config, dataset, split)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from fvc_exp._typing import Array, Indices, Progress
+from fvc_exp._typing import Array, Indices, Progress, no_progress
 from fvc_exp.config.schema import AuditConfig, Config
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
@@ -59,7 +59,7 @@ class SplitDataset:
             return known
         return replace(fit_pipeline(config, X[rows], self.dataset.y[rows]), fitted_with=shared.names)
 
-    def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress | None = None) -> None:
+    def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
 
         ``config`` is one of the grid. Fits of the same grid with other penalties are replaced.

@@ -38,7 +38,7 @@ def test_every_choice_composes(compose_config: Compose, group: str, choice: str)
     table = ["data=table", "data.path=x"] if choice == "table" else []  # which only go together
     config = compose_config(*table, f"{group}={choice}")
     name = getattr(getattr(config, group), "name", choice)
-    assert (name.value if isinstance(name, Enum) else name) == choice
+    assert (name.name if isinstance(name, Enum) else name) == choice
 
 
 def test_defaults_are_the_documented_ones(compose_config: Compose) -> None:
@@ -115,28 +115,28 @@ def test_saved_configuration_is_plain_yaml_and_composes_again(compose_config: Co
     assert to_typed(OmegaConf.create(yaml.safe_load((tmp_path / "config.yaml").read_text()))) == config
 
 
-PAIRS = [(penalty, solver) for penalty in Penalty for solver in Solver if solver.value != "auto"]
+PAIRS = [(penalty, solver) for penalty in Penalty for solver in Solver if solver.name != "auto"]
 
 
-@pytest.mark.parametrize(("penalty", "solver"), PAIRS, ids=[f"{p.name}-{s.value}" for p, s in PAIRS])
+@pytest.mark.parametrize(("penalty", "solver"), PAIRS, ids=[f"{p.name}-{s.name}" for p, s in PAIRS])
 def test_legal_pairs_are_those_of_scikit_learn(compose_config: Compose, penalty: Penalty, solver: Solver) -> None:
     random = np.random.default_rng(0)
     X = random.normal(size=(40, 3))
     ratio = {"l1": 1.0, "l2": 0.0, "none": 0.0, "elasticnet": 0.5}[penalty.name]
     C = math.inf if penalty is Penalty.none else 1
-    if solver.value == PROX_NEWTON:
+    if solver.name == PROX_NEWTON:
         model = ProxNewtonLogisticRegression(C=C, l1_ratio=ratio)
     else:
-        model = LogisticRegression(C=C, l1_ratio=ratio, solver=str(solver.value))
-    overrides = (f"penalty={penalty.name}", f"solver={solver.value}")
-    if solver.value in LEGAL_SOLVERS[penalty]:
+        model = LogisticRegression(C=C, l1_ratio=ratio, solver=solver.name)
+    overrides = (f"penalty={penalty.name}", f"solver={solver.name}")
+    if solver.name in LEGAL_SOLVERS[penalty]:
         with warnings.catch_warnings(action="ignore"):
             model.fit(X, np.arange(40) % 2)
-        assert resolved_solver(penalty, compose_config(*overrides).solver.name) == solver.value
+        assert resolved_solver(penalty, compose_config(*overrides).solver.name) == solver.name
     else:
         with pytest.raises(ValueError, match="support"):
             model.fit(X, np.arange(40) % 2)
-        with pytest.raises(IncompatibleError, match=f"penalty={penalty.name} .*solver={solver.value}"):
+        with pytest.raises(IncompatibleError, match=f"penalty={penalty.name} .*solver={solver.name}"):
             compose_config(*overrides)
 
 

@@ -1,8 +1,13 @@
+import re
+import time
+from pathlib import Path
+
 import polars as pl
 import pytest
 from rich.console import Console
 
-from fvc_exp.io.console import frame_table, progress_bar
+from fvc_exp.io import console
+from fvc_exp.io.console import error_text, frame_table, make_console, print_text, progress_bar, short_path
 
 FRAME = pl.DataFrame({"name [b]": ["[red]x", None], "value": [0.123456, 2.0], "ok": [True, False], "n": ["9", "10"]})
 
@@ -17,11 +22,54 @@ def test_a_frame_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1].index("10") + 1 == lines[-2].index("9")
 
 
-def test_progress_in_a_pipe_is_seldom(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = iter([0.0, 0.0, 10.0, 31.0, 31.0])  # each line that is due asks for the time twice
-    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+def test_progress_in_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line at the start, then one per interval, also while nothing is told."""
+    assert console.LINE_SECONDS == 10.0
+    monkeypatch.setattr(console, "LINE_SECONDS", 0.4)
     with progress_bar("videos") as on_progress:
-        for done, status in enumerate(["1 done", "1 done", "2 done", "3 done"]):
-            on_progress(done, 4, status)
-        on_progress(4, 4)
-    assert capsys.readouterr().err.splitlines() == ["videos ...", "1 done", "3 done"]
+        time.sleep(0.6)
+        on_progress(3, 4, "1 failed")
+        time.sleep(0.4)
+    first, *silent, last = capsys.readouterr().err.splitlines()
+    assert (first, silent) == ("videos ...", ["videos: 0 s so far"])
+    assert re.fullmatch(r"videos: 3 of 4, 1 failed, \d s so far, about \d s left", last)
+
+
+TERMINAL = {"FORCE_COLOR": "1", "COLUMNS": "70", "TERM": "xterm"}
+ENVIRONMENTS: dict[str, tuple[dict[str, str], int, bool]] = {
+    "terminal": (TERMINAL, 70, True),
+    "no colour": (TERMINAL | {"NO_COLOR": "1"}, 70, False),
+    "dumb": (TERMINAL | {"TERM": "dumb"}, 70, False),
+    "dumb without columns": ({"FORCE_COLOR": "1", "TERM": "dumb"}, 80, False),
+    "pipe with columns": ({"COLUMNS": "70"}, 70, False),
+    "pipe": ({}, 1000, False),
+}
+
+
+@pytest.mark.parametrize(("environment", "width", "has_colour"), ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def test_the_environment_is_respected(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    width: int,
+    has_colour: bool,
+) -> None:
+    for name in TERMINAL | {"NO_COLOR": ""}:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    made = make_console()
+    print_text(made, "word " * 30 + "o" * 90, "red", label="label")
+    printed = capsys.readouterr().out
+    assert (made.width, "\x1b[31m" in printed) == (width, has_colour)
+    first, *more = re.sub(r"\x1b\[\d*m", "", printed).splitlines()
+    assert first.startswith("label        word word")
+    assert len(first) <= min(width, 80)
+    assert {line[:14] for line in more} == {" " * 13 + "w", " " * 13 + "o"}, "under the text, and no word is cut"
+    assert ("\n" in error_text("a word " * 90)) == ("FORCE_COLOR" in environment)
+
+
+def test_a_path_is_relative_where_that_is_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert short_path(tmp_path / "out" / "x") == "out/x"
+    assert short_path(Path("/x")) == "/x"

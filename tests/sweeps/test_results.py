@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,11 @@ from fvc_exp.io.files import write_json
 from fvc_exp.runs.compare.comparison import compare
 from fvc_exp.runs.compare.scored_run import runs_of
 from fvc_exp.sweeps.folder import Plan, Refused, SweepFolder
-from fvc_exp.sweeps.results import collect_results, rank, table_of
+from fvc_exp.sweeps.results import collect_results, floors, rank, table_of
 from fvc_exp.sweeps.show import leaderboard_json, print_leaderboard
 from fvc_exp.sweeps.states import MemberState, State, member_states
 from tests.conftest import edit_json
+from tests.shell import one_line
 
 Finished = tuple[SweepFolder, Plan]
 
@@ -165,7 +167,7 @@ def test_more_than_a_hundred_configurations_without_l1_ratio_are_shown(
 ) -> None:
     same = table.with_columns(l1_ratio=pl.lit(None, pl.Float64))
     many = pl.concat([same.with_columns(run_id=pl.lit(str(number)) + pl.col("run_id")) for number in range(20)])
-    assert "floor  prior" in shown(finished_sweep[1], states, many, tmp_path / "shown")
+    assert re.search(r"^floor +0\.\d", shown(finished_sweep[1], states, many, tmp_path / "shown"), re.MULTILINE)
 
 
 def test_shows_floors_flags_failures_and_what_was_refused(copied: Finished, tmp_path: Path) -> None:
@@ -175,10 +177,11 @@ def test_shows_floors_flags_failures_and_what_was_refused(copied: Finished, tmp_
     states = member_states(sweep, plan)
     refused = replace(plan, invalid=[Refused(["C=-1"], "C=-1 is not allowed")] * 3)
     text = shown(refused, states, table_of(sweep, states), tmp_path / "shown")
-    for rule in ("prior", "all_fake", "group_lookup"):
-        assert f"floor  {rule}" in text
+    rules = floors(rank(table_of(sweep, states))).values()
+    best = [f"{max(scores[name] for scores in rules):.3f}" for name in ("auc", "f1")]
+    assert re.search(rf"^floor +{' +'.join(best)} *$", text, re.MULTILINE)
     assert "null_model" in text
-    assert f"failed: {failed.run_id} {' '.join(failed.overrides)}: ValueError: boom" in text
+    assert f"failed: {failed.run_id} {' '.join(failed.overrides)}: ValueError: boom" in one_line(text)
     assert "3 invalid configurations were not run:\n  3 x C=-1 is not allowed" in text
 
 
@@ -196,4 +199,4 @@ def test_no_leak_wins(finished_sweep: Finished, states: list[MemberState], table
     assert len(rank(leaking)) == 0
     member = plan.members[0]
     line = f"not ranked: {member.run_id} {' '.join(member.overrides)}: its audit failed: group_crossing"
-    assert line in shown(plan, states, leaking, tmp_path / "shown")
+    assert line in one_line(shown(plan, states, leaking, tmp_path / "shown"))

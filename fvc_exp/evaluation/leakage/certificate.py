@@ -17,7 +17,7 @@ from fvc_exp.config.schema import AuditConfig
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split
 from fvc_exp.evaluation import floors, metrics
-from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN, audit_mark
+from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN
 from fvc_exp.evaluation.leakage.copies import FEWEST_GROUPS, blank_rows, find_near_copies
 from fvc_exp.evaluation.leakage.permutation import Null, null_distribution
 
@@ -105,17 +105,17 @@ class Certificate:
         """Plain values for ``audit.json``."""
         return {**self.summary(), "checks": {_KEYS[check.code]: check.numbers for check in self.checks}}
 
-    def lines(self) -> Iterator[tuple[str, CheckOutcome | None]]:
-        """The text for the console: each line with the outcome that it reports, None for a line of numbers."""
-        outcomes = {"FAIL": CheckOutcome.failed, "UNCHECKED": CheckOutcome.unchecked, "PASS": CheckOutcome.passed}
-        yield f"audit: {audit_mark(self.summary())}", outcomes[self.verdict]
-        yield from ((f"  {reason}", CheckOutcome.failed) for reason in self.reasons)
-        yield from ((f"  warning: {warning}", CheckOutcome.warned) for warning in self.warnings)
-        yield from ((f"  {line}", None) for line in number_lines(self.to_json()["checks"]))
-        yield from ((f"  not checked: {reason}", CheckOutcome.unchecked) for reason in self.not_checked)
-
     def _messages(self, outcome: CheckOutcome) -> tuple[str, ...]:
         return tuple(check.message for check in self.checks if check.outcome is outcome)
+
+
+def _visibility(copies: Mapping[str, Any]) -> str:
+    """The smallest share of copies that could have been seen, as words."""
+    seen = [
+        f"{'never' if share is None else f'from {100 * share:.1f} %'} (noise of {noise} sd)"
+        for noise, share in copies["smallest_share"].items()
+    ]
+    return f"{copies['pairs']} pairs among {copies['searched']} rows; a share of copies would show {', '.join(seen)}"
 
 
 def number_lines(checks: Mapping[str, Any]) -> Iterator[str]:
@@ -191,15 +191,6 @@ def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
     overlap |= {"pairs": pairs, "searched": found.searched, "smallest_share": found.smallest_share}
     apart = f"; {pairs} pairs, {distance[0]:.2g} to {distance[1]:.2g} sd per feature apart" if distance else ""
     return _judge_overlap("near_copies", overlap | {"distance": distance}, apart)
-
-
-def _visibility(copies: Mapping[str, Any]) -> str:
-    """The smallest share of copies that could have been seen, as words."""
-    seen = [
-        f"{'never' if share is None else f'from {100 * share:.1f} %'} (noise of {noise} sd)"
-        for noise, share in copies["smallest_share"].items()
-    ]
-    return f"{copies['pairs']} pairs among {copies['searched']} rows; a share of copies would show {', '.join(seen)}"
 
 
 def _check_lookup(rows: AuditedRows, split: Split) -> Check:

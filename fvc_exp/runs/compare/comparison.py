@@ -77,11 +77,11 @@ class Comparison:
     def sentences(self) -> list[str]:
         """The conclusions, as sentences."""
         if all(row.refusal for row in self.rows):
-            return [self.ties.sentence(), f"no claim against the floor is made: {self.rows[0].refusal}"]
+            return [str(self.ties), f"no claim against the floor is made: {self.rows[0].refusal}"]
         beat = "no configuration is shown to beat the floor"
         if self.n_beat_floor:
             beat = f"{self.n_beat_floor} of {len(self.rows)} configurations are better than the floor"
-        return [self.ties.sentence(), f"{beat} ({self.ties.metric}, 5 % error for all of them together)"]
+        return [str(self.ties), f"{beat} ({self.ties.metric}, 5 % error for all of them together)"]
 
     def to_frame(self) -> pl.DataFrame:
         """One row per configuration, the best first."""

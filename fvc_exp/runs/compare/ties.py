@@ -101,7 +101,7 @@ class TieSummary:
         """The configuration that a rule chooses."""
         return {Choice.best: self.best, Choice.tied: self.simplest, Choice.one_se: self.one_se}[choice]
 
-    def sentence(self) -> str:
+    def __str__(self) -> str:
         """The conclusion about the ranking, in one sentence."""
         if len(self.ranking) == 1:
             return f"only one configuration: {self.best.label}"

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from sklearn.inspection import permutation_importance
 
-from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
+from fvc_exp._typing import Array, Indices, Labels, Mask, Progress, no_progress
 from fvc_exp.config.schema import Config, Penalty
 from fvc_exp.data.columns import KEY
 from fvc_exp.data.dataset import Dataset
@@ -29,7 +29,7 @@ SLICE_SCHEMA = {
 
 
 def coefficient_stability(
-    result: experiment.RunResult, replicates: int = 200, seed: int = 0, on_progress: Progress | None = None
+    result: experiment.RunResult, replicates: int = 200, seed: int = 0, on_progress: Progress = no_progress
 ) -> pl.DataFrame:
     """Fit the final model to resampled groups of the development rows; one row per feature, then the intercept.
 
@@ -43,8 +43,7 @@ def coefficient_stability(
     drawn = []
     for done, sample in enumerate(group_samples(dataset, rows, replicates, seed), 1):
         drawn.append(_weights(pipeline.fit_pipeline(config, dataset.X[sample], dataset.y[sample])))
-        if on_progress:
-            on_progress(done, replicates)
+        on_progress(done, replicates)
     table = np.array(drawn)
     low, high = np.quantile(table, _TAILS, axis=0)
     return pl.DataFrame(
@@ -84,7 +83,7 @@ def _weights(model: pipeline.FittedModel) -> Array:
 
 
 def feature_importance(
-    result: experiment.RunResult, repeats: int = 10, seed: int = 0, on_progress: Progress | None = None
+    result: experiment.RunResult, repeats: int = 10, seed: int = 0, on_progress: Progress = no_progress
 ) -> pl.DataFrame:
     """Fall of the AUC on each fold's test rows when a feature's values are shuffled among them (Breiman 2001).
 
@@ -100,8 +99,7 @@ def feature_importance(
             model.pipeline, X, y, scoring=_auc_of(model), n_repeats=repeats, random_state=seed
         )
         falls.append(found.importances_mean)
-        if on_progress:
-            on_progress(done, len(folds))
+        on_progress(done, len(folds))
     table = np.array(falls)
     std = table.std(axis=0, ddof=1) if len(folds) > 1 else np.full(table.shape[1], np.nan)
     columns = {"feature": dataset.feature_names, "importance": table.mean(axis=0), "std": std}
@@ -126,7 +124,7 @@ class RegularisationPath:
 
 
 def regularisation_path(
-    result: experiment.RunResult, c_values: Sequence[float] = C_VALUES, on_progress: Progress | None = None
+    result: experiment.RunResult, c_values: Sequence[float] = C_VALUES, on_progress: Progress = no_progress
 ) -> RegularisationPath:
     """Cross-validate and refit the run's model for every C, on its own folds and development rows.
 
@@ -145,8 +143,7 @@ def regularisation_path(
         weights = pipeline.fit_pipeline(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
         scores.append({"C": c, **_cross_validated(result, here), "nonzero": int(np.count_nonzero(weights))})
         coefficients += [(c, *each) for each in zip(dataset.feature_names, weights.tolist(), strict=True)]
-        if on_progress:
-            on_progress(done, len(values))
+        on_progress(done, len(values))
     return RegularisationPath(
         config.C, pl.DataFrame(scores, _SCORES), pl.DataFrame(coefficients, _COEFFICIENTS, orient="row")
     )
@@ -225,7 +222,7 @@ def _auc(scored: resampled.Scored, here: Mask, weights: Array, dependence: float
     if np.isnan(scores[0]):
         return {"auc_against": against}
     counts = resampled.GroupCounts.of(scored.y[rows], scored.groups[rows])
-    found = bootstrap.interval_of("auc", scores, dependence, counts)
+    found = bootstrap.interval_of("auc", float(scores[0]), resampled.replicate_error(scores), dependence, counts)
     return {"auc": found.estimate, "auc_low": found.low, "auc_high": found.high, "auc_against": against}
 
 

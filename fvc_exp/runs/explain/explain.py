@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import Penalty
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
@@ -50,24 +50,26 @@ class Insight:
             path = {"C": self.path.C, "scores": scores, "coefficients": coefficients}
         return {**self.intervals_json(), **frames, "path": path}
 
-    def interval_lines(self) -> Iterator[str]:
-        """The intervals of the most important metrics as text, one line per split."""
-        for split, found in (("cv", self.cv), ("held-out test", self.test)):
-            texts = [f"{name} {found[name]}" for name in _WITH_INTERVAL if name in found]
-            if texts:
-                yield f"{split}, 95 % intervals by groups: {', '.join(texts)}"
-
     def titled_tables(self) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Title and table: the largest coefficients with the importance of their features, slices, and the path."""
+        """Title and table, each in 80 columns: intervals, largest coefficients, slices, and the path over C.
+
+        ``insight/`` holds all rows and columns.
+        """
+        scored = [(split, name, found[name]) for split, found in (("cv", self.cv), ("test", self.test))
+                  for name in _WITH_INTERVAL if name in found]  # fmt: skip
+        intervals = [{"split": split, "metric": name, **asdict(interval)} for split, name, interval in scored]
+        yield "95 % intervals by groups", pl.DataFrame(intervals).select("split", "metric", "estimate", "low", "high")
         joined = self.coefficients.join(self.importance.drop("std"), on="feature", how="left", maintain_order="left")
         largest = joined.sort(pl.col("coefficient").abs(), descending=True, maintain_order=True).head(_MOST_FEATURES)
-        shown = f"largest {len(largest)} of {len(joined)} coefficients"
-        yield f"{shown}, 95 % intervals by groups; importance: fall of AUC", largest
-        if len(self.slices):
-            yield (
-                "slices; AUC with its 95 % interval, none below 6 groups of a class",
-                self.slices.drop("accuracy", "mean_probability"),
-            )
+        title = (
+            f"largest {len(largest)} of {len(joined)} coefficients, 95 % intervals by groups; importance: fall of AUC"
+        )
+        yield title, largest.select("feature", "coefficient", "low", "high", "importance")
+        for split in self.slices["split"].unique(maintain_order=True):
+            shown = self.slices.filter(split=split).select(
+                "slice", "value", "groups", "accuracy", "^auc.*$"
+            ).rename({"auc_low": "low", "auc_high": "high", "auc_against": "against"})  # fmt: skip
+            yield f"slices ({split}); AUC with its 95 % interval, none below 6 groups of a class", shown
         if self.path is not None:
             yield f"regularisation path; C of the run is {self.path.C:g}", self.path.scores
 
@@ -86,7 +88,7 @@ class InsightFolder:
         return self.path / f"{name}.parquet"
 
 
-def explain(path: Path, *, replicates: int, on_progress: Progress | None = None) -> Insight:
+def explain(path: Path, *, replicates: int, on_progress: Progress = no_progress) -> Insight:
     """Train a finished run again from what it stored, find all insight, and write it into the run's folder.
 
     ``replicates`` is how often the coefficients are fitted to resampled groups.
@@ -104,7 +106,7 @@ def explain(path: Path, *, replicates: int, on_progress: Progress | None = None)
 
 
 def insight_of(
-    result: experiment.RunResult, results: Mapping[str, Any], replicates: int, on_progress: Progress | None = None
+    result: experiment.RunResult, results: Mapping[str, Any], replicates: int, on_progress: Progress = no_progress
 ) -> Insight:
     """All insight into a run; ``results`` is what its ``results.json`` says."""
     predictions = result.predictions()

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import impute, utils
 from threadpoolctl import ThreadpoolController
 
-from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
+from fvc_exp._typing import Array, Indices, Labels, Mask, Progress, no_progress
 from fvc_exp.training.solvers import derivatives, estimator, newton, shared_newton
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
@@ -51,7 +51,7 @@ def fit_grid(
     tol: float = 1e-9,
     max_iter: int = 1000,
     n_threads: int = 1,
-    on_progress: Progress | None = None,
+    on_progress: Progress = no_progress,
 ) -> PointFits:
     """Impute by medians, standardise and fit every point on the rows of every part.
 
@@ -84,8 +84,7 @@ def fit_grid(
     with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
-            if on_progress:
-                on_progress(len(found), len(parts))
+            on_progress(len(found), len(parts))
     names = [field.name for field in fields(PointFits)]
     return PointFits(**{name: np.stack([getattr(each, name) for each in found]) for name in names})
 

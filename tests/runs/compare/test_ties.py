@@ -29,7 +29,7 @@ def test_what_differs_does_not_tie_and_what_does_not_ties() -> None:
     assert found.best.name == "good"
     assert names(found) == {"good", "like"}
     assert names(found, "within_one_se") == {"good", "like"}
-    assert found.sentence() == (
+    assert str(found) == (
         "2 of 3 configurations tie with the best, which is the simplest of them: config good (10 coefficients)"
     )
 
@@ -43,7 +43,7 @@ def test_simplicity(simpler: dict[str, Any]) -> None:
     found = summary(candidate("best", BASE), candidate("simple", BASE - 0.001 + NOISE, **simpler))
     assert found.choose(Choice.best).name == "best"
     assert found.choose(Choice.tied).name == found.choose(Choice.one_se).name == "simple"
-    assert "; the simplest tied one is config simple (" in found.sentence()
+    assert "; the simplest tied one is config simple (" in str(found)
 
 
 def test_equal_scores_tie_and_are_ranked_by_simplicity() -> None:
@@ -61,10 +61,10 @@ def test_a_constant_ties_but_is_no_choice() -> None:
     found = summary(candidate("best", varying), candidate("small", varying - 0.01, nonzero=2), constant)
     assert "constant" in names(found)
     assert found.choose(Choice.tied).name == "best"  # "small" differs by the same in every fold
-    assert "2 of 3 configurations tie with the best (1 without any coefficient), which" in found.sentence()
+    assert "2 of 3 configurations tie with the best (1 without any coefficient), which" in str(found)
     alone = summary(constant)
     assert alone.choose(Choice.tied).name == "constant"
-    assert alone.sentence() == "only one configuration: config constant"
+    assert str(alone) == "only one configuration: config constant"
 
 
 def test_the_one_standard_error_rule_by_hand() -> None:
