@@ -92,24 +92,28 @@ def audit(
 
 @command
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="one SELECT over runs, folds, predictions, coefficients")],
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="one SELECT; SHOW TABLES names the tables")],
     folder: Annotated[
         Path, typer.Argument(metavar="[FOLDER]", parser=a_folder, help="where runs lie, at any depth")
     ] = Path("outputs"),
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="write parquet instead of printing")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE.duckdb", help="also write all tables, and the answer, for other tools")
+    ] = None,
 ) -> Exit:
     """Query all runs of a folder with SQL. Needs the extra analytics.
 
-    Example: fvc query "SELECT run, C, cv_auc_mean FROM runs ORDER BY cv_auc_mean DESC LIMIT 5"
+    Example: fvc query "SELECT run, data, audit, C, cv_auc_mean FROM runs ORDER BY cv_auc_mean DESC LIMIT 5"
     """
+    from fvc_exp.analytics.show import print_answer
     from fvc_exp.analytics.views import query_runs
     from fvc_exp.io import tables
 
     if sum((as_json, as_csv, parquet is not None)) > 1:
         raise ConfigError("--json, --csv and --parquet exclude each other: choose one")
-    found = query_runs(sql, folder)
+    found = query_runs(sql, folder, save)
     if parquet is not None:
         files.write_bytes(parquet, tables.parquet_bytes(found))
     elif as_json:
@@ -117,7 +121,7 @@ def query(
     elif as_csv:
         typer.echo(tables.csv_text(found), nl=False)
     else:
-        console.make_console().print(console.frame_table(found))
+        print_answer(console.make_console(), found)
     return Exit.OK
 
 

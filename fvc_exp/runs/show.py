@@ -15,6 +15,7 @@ from fvc_exp.evaluation.leakage.certificate import Certificate, CheckOutcome
 from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN
 from fvc_exp.io.console import frame_table, mean_and_deviation
 from fvc_exp.runs.compare.comparison import Comparison
+from fvc_exp.runs.load import DEMO_NOTICE
 from fvc_exp.training import experiment, notes
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
@@ -86,7 +87,7 @@ def _conclusions(result: experiment.RunResult) -> Iterator[str]:
     if claim["beats"] is not None:
         yield claims.QUESTIONS
     if result.config.data.name == "demo":
-        yield "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill."
+        yield DEMO_NOTICE
         if not claim["beats"] and result.config.features.tables == [Features.stage2]:
             yield "The documented features find almost nothing in it, as expected; features=forensic finds its edits."
 
