@@ -39,13 +39,16 @@ class DuckDBAnalytics:
     0.6
     """
 
-    def __init__(self, database: str = ":memory:") -> None:
+    def __init__(self, database: str | Path = ":memory:") -> None:
         try:
             import duckdb
+
+            self._connection = duckdb.connect(database, config=dict(_SETTINGS))
         except ModuleNotFoundError as error:
             raise MissingExtraError("analytics", "duckdb") from error
+        except duckdb.Error as error:
+            raise QueryError(f"{database}: cannot be written: {error}") from error
         self._duckdb = duckdb
-        self._connection = duckdb.connect(database, config=dict(_SETTINGS))
 
     def __enter__(self) -> Self:
         return self

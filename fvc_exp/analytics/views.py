@@ -1,9 +1,7 @@
 """Ready tables over all runs below a folder, for SQL. ``VIEWS`` names them."""
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +13,6 @@ from polars.exceptions import PolarsError
 
 from fvc_exp.analytics.sql import DuckDBAnalytics, records_frame
 from fvc_exp.errors import ArtifactError, QueryError
-from fvc_exp.io import files
 from fvc_exp.io.run_folder import RunFolder, seconds_of
 from fvc_exp.runs.load import LoadedRun, flat_metrics, runs_below
 
@@ -26,37 +23,24 @@ _PER_FOLD = r"^repeat(\d+)_fold(\d+)$"  # a column of coefficients.csv
 def query_runs(sql: str, folder: Path, save: Path | None = None) -> pl.DataFrame:
     """Run a query over views of all runs below a folder: those it names, or all where it names none.
 
-    ``save`` is a DuckDB file that gets all views, and the answer as ``answer``.
+    All views become tables of the DuckDB file ``save``, in place of those of the same name.
 
     Raises:
         DataError: there is no run.
-        ArtifactError: it is no folder, a file of a run is broken, or ``save`` cannot be written.
-        QueryError: the database refuses the statement.
+        ArtifactError: it is no folder, or a file of a run is broken.
+        QueryError: the database refuses the statement, or ``save`` cannot be written.
         MissingExtraError: DuckDB is not installed.
     """
     runs = runs_below(folder)
     named = [name for name in VIEWS if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
-    with _database(save) as database, DuckDBAnalytics(database) as analytics:
+    with DuckDBAnalytics(save or ":memory:") as analytics:
         for name in VIEWS if save or not named else named:
             analytics.register_dataframe(name, VIEWS[name](runs))
         try:
-            answer = analytics.query(sql)
+            return analytics.query(sql)
         except QueryError as error:
             known = f"; tables are {', '.join(VIEWS)}" if "Table with name" in str(error) else ""
             raise QueryError(f"{error}{known}") from error
-        if save:
-            analytics.register_dataframe("answer", answer)
-    return answer
-
-
-@contextmanager
-def _database(save: Path | None) -> Iterator[str]:
-    """Where the tables go: into memory, or into a file that takes its place when the block ends."""
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder, "made.duckdb")
-        yield str(made) if save else ":memory:"
-        if save:
-            files.write_bytes(save, made.read_bytes())
 
 
 def runs_view(runs: list[RunFolder]) -> pl.DataFrame:

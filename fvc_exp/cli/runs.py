@@ -100,7 +100,7 @@ def query(
     as_csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="write parquet instead of printing")] = None,
     save: Annotated[
-        Path | None, typer.Option(metavar="FILE.duckdb", help="also write all tables, and the answer, for other tools")
+        Path | None, typer.Option(metavar="FILE.duckdb", help="also write all tables, for other tools")
     ] = None,
 ) -> Exit:
     """Query all runs of a folder with SQL. Needs the extra analytics.
@@ -218,8 +218,9 @@ def report(
 
 @command
 def track(
-    folder: Annotated[
-        Path, typer.Argument(metavar="RUN|SWEEP", parser=a_folder, help="folder of a run that has ended, or of a sweep")
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN|SWEEP...", parser=a_folder, help="folders of runs that have ended, or of sweeps"),
     ],
     uri: Annotated[
         str | None,
@@ -228,19 +229,23 @@ def track(
         ),
     ] = None,
     experiment: Annotated[str, typer.Option(metavar="NAME", help="of MLflow; made if it is not there")] = EXPERIMENT,
+    register: Annotated[
+        str | None, typer.Option(metavar="NAME", help="make the best model of each a version of this registered model")
+    ] = None,
     as_json: JsonOption = False,
 ) -> Exit:
-    """Import a run, or all runs of a sweep that have ended, into MLflow. Needs the extra tracking.
+    """Import runs, and all runs of sweeps that have ended, into MLflow. Needs the extra tracking.
 
-    It can be repeated: each attempt is imported once. Exit code 0, or 3 if some of a sweep have not ended yet.
+    It can be repeated: each attempt is imported once, and files that came since, such as a report, are added. Exit
+    code 0, or 3 if some of a sweep have not ended yet. --json prints one object for one folder, a list for several.
 
-    Example: fvc track outputs/sweeps/penalties --experiment corpus
+    Example: fvc track outputs/sweeps/penalties --experiment corpus --register deepfakes
     """
     from fvc_exp.tracking.import_runs import track as track_folder
 
-    found = track_folder(folder, uri, experiment)
+    found = [track_folder(each, uri, experiment, register) for each in folders]
     if as_json:
-        print_json(asdict(found))
+        print_json([asdict(each) for each in found] if len(found) > 1 else asdict(found[0]))
     else:
-        typer.echo(found)
-    return Exit.UNFINISHED if found.unfinished else Exit.OK
+        typer.echo("\n".join(map(str, found)))
+    return Exit.UNFINISHED if any(each.unfinished for each in found) else Exit.OK
