@@ -135,8 +135,8 @@ def metrics_of(results: Mapping[str, Any], folds: Sequence[Mapping[str, Any]] = 
 
 def texts(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     """Names that MLflow takes, and short texts, numbers as one types them; what is None or empty is left out."""
-    typed = {key: f"{value:.15g}" if isinstance(value, float) else str(value or "") for key, value in values.items()}
-    found = {prefix + _REFUSED.sub("_", key): value for key, value in typed.items() if value}
+    known = ((prefix + _REFUSED.sub("_", key), value) for key, value in values.items() if value not in (None, ""))
+    found = {key: f"{value:.15g}" if isinstance(value, float) else str(value) for key, value in known}
     return {key: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for key, value in found.items()}
 
 
