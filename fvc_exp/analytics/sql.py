@@ -14,6 +14,7 @@ from fvc_exp.io.tables import collect, scan_table
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SNIFFED_BYTES = 256
+_CELL_WIDTH = 80  # characters; what is longer is cut
 
 
 # Set when the database is opened, so that no statement can read or write another file, attach, install or unlock.
@@ -152,3 +153,10 @@ def records_frame(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """One row per record, with the columns of all; what is nested stays nested. A column without any value is text."""
     frame = pl.DataFrame(list(records), infer_schema_length=None, strict=False)
     return frame.cast({pl.Null: pl.String, pl.List(pl.Null): pl.List(pl.String)})
+
+
+def print_frame(frame: pl.DataFrame, width: int) -> None:
+    """Print a table as the duckdb shell does: of more columns than fit, those in the middle are left out."""
+    import duckdb
+
+    duckdb.from_arrow(frame.to_arrow()).show(max_width=width, max_rows=len(frame) + 1, max_col_width=_CELL_WIDTH)

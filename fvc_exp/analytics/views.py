@@ -1,7 +1,7 @@
 """Ready tables over all runs below a folder, for SQL. ``VIEWS`` names them."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from polars.exceptions import PolarsError
 
 from fvc_exp.analytics.sql import DuckDBAnalytics, records_frame
 from fvc_exp.errors import ArtifactError, QueryError
-from fvc_exp.io.run_folder import RunFolder, seconds_of
+from fvc_exp.io.run_folder import seconds_of
 from fvc_exp.runs.load import LoadedRun, flat_metrics, runs_below
 
 Scan = Callable[..., pl.LazyFrame]
@@ -43,40 +43,40 @@ def query_runs(sql: str, folder: Path, save: Path | None = None) -> pl.DataFrame
             raise QueryError(f"{error}{known}") from error
 
 
-def runs_view(runs: list[RunFolder]) -> pl.DataFrame:
+def runs_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per training run that is done: data, audit, times, parameters, and its numbers.
 
     These are ``cv_<metric>_mean``, ``cv_<metric>_std``, ``test_<metric>`` and ``floor_<rule>_<metric>``.
     """
-    return _records([_run_row(run) for run in _loaded(runs) if run.is_finished])
+    return _records([_run_row(run) for run in runs if run.is_finished])
 
 
-def other_runs_view(runs: list[RunFolder]) -> pl.DataFrame:
+def other_runs_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per other run: of a stage that trains nothing, or failed, with the reason."""
-    others = (run for run in _loaded(runs) if not run.is_finished)
+    others = (run for run in runs if not run.is_finished)
     return _records([_facts(run) | {key: run.status.get(key) for key in ("reason", "message")} for run in others])
 
 
-def folds_view(runs: list[RunFolder]) -> pl.DataFrame:
+def folds_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per run and fold, as in ``metrics.json``."""
-    loaded = (run for run in _loaded(runs) if run.has("metrics"))
-    return _records([{"run": str(run.path), **fold} for run in loaded for fold in run.fold_records])
+    scored = (run for run in runs if run.has("metrics"))
+    return _records([{"run": str(run.path), **fold} for run in scored for fold in run.fold_records])
 
 
-def predictions_view(runs: list[RunFolder]) -> pl.DataFrame:
+def predictions_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per run and video, as in ``predictions.parquet``."""
     return _stacked(runs, "predictions", partial(pl.scan_parquet, hive_partitioning=False))
 
 
-def coefficients_view(runs: list[RunFolder]) -> pl.DataFrame:
+def coefficients_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per run and feature: the final model, as in ``coefficients.csv``."""
     return _stacked(runs, "coefficients", _scan_coefficients).select(~selectors.matches(_PER_FOLD))
 
 
-def fold_coefficients_view(runs: list[RunFolder]) -> pl.DataFrame:
+def fold_coefficients_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per run, fold and feature: the coefficients of the models of the folds."""
     wide = _stacked(runs, "coefficients", _scan_coefficients)
-    ids = {str(run.path): run.results.get("run_id") for run in _loaded(runs) if run.has("results")}
+    ids = {str(run.path): run.results.get("run_id") for run in runs if run.has("results")}
     long = wide.unpivot(selectors.matches(_PER_FOLD), index=~selectors.matches(_PER_FOLD), variable_name="place")
     return long.drop_nulls("value").select(
         "run",
@@ -94,9 +94,9 @@ def _scan_coefficients(paths: list[Path], **options: Any) -> pl.LazyFrame:
     return scanned.cast({~selectors.by_name("feature", "run"): pl.Float64})
 
 
-def _stacked(runs: list[RunFolder], name: str, scan: Scan) -> pl.DataFrame:
+def _stacked(runs: list[LoadedRun], name: str, scan: Scan) -> pl.DataFrame:
     """One table of the same file of all runs. A column that a file of another version lacks is null in its rows."""
-    paths: list[Path] = [getattr(run, name) for run in runs if getattr(run, name).exists()]
+    paths: list[Path] = [getattr(run.folder, name) for run in runs if run.has(name)]
     if not paths:
         return _records([])
     scan = partial(scan, glob=False, include_file_paths="run", missing_columns="insert")
@@ -117,7 +117,7 @@ def _collected(scan: Scan, path: Path) -> pl.DataFrame:
         raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
-VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {
+VIEWS: Mapping[str, Callable[[list[LoadedRun]], pl.DataFrame]] = {
     "runs": runs_view,
     "other_runs": other_runs_view,
     "folds": folds_view,
@@ -127,22 +127,17 @@ VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {
 }
 
 
-def _loaded(runs: list[RunFolder]) -> Iterator[LoadedRun]:
-    return (LoadedRun(run.path) for run in runs)
-
-
 def _records(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """The rows as a table; a table without rows still has its first column."""
     return records_frame(rows) if rows else pl.DataFrame(schema={"run": pl.String})
 
 
-def _facts(run: LoadedRun, audit: str | None = None) -> dict[str, Any]:
+def _facts(run: LoadedRun) -> dict[str, Any]:
     """What is known of every run; ``started`` is in UTC."""
     sweep, started = run.path.absolute().parent.parent, run.status.get("started")
     return {
         "run": str(run.path),
         "data": run.data_name if run.has("config") else None,
-        "audit": audit,
         "stage": run.stage if run.has("config") else None,
         "sweep": sweep.name if (sweep / "plan.json").exists() else None,
         "state": run.status.get("state"),
@@ -155,7 +150,7 @@ def _run_row(run: LoadedRun) -> dict[str, Any]:
     results = run.results
     parameters, audit = results.get("parameters") or {}, results.get("audit") or {}
     return {
-        **_facts(run, audit.get("verdict")),
+        **_facts(run),
         "name": results.get("name"),
         "tags": results.get("tags"),
         "run_id": results.get("run_id"),
@@ -163,6 +158,7 @@ def _run_row(run: LoadedRun) -> dict[str, Any]:
         **{name: value for name, value in parameters.items() if not isinstance(value, dict)},
         **dict(flat_metrics(results)),
         "audit_warnings": audit.get("warnings", []),
-        "rows": (results.get("data") or {}).get("rows"),
         "flags": results.get("flags", []),
+        "rows": (results.get("data") or {}).get("rows"),
+        "audit": audit.get("verdict"),  # last: a narrow terminal shows the first columns and the last ones
     }

@@ -107,7 +107,7 @@ def query(
 
     Example: fvc query "SELECT run, data, audit, C, cv_auc_mean FROM runs ORDER BY cv_auc_mean DESC LIMIT 5"
     """
-    from fvc_exp.analytics.show import print_answer
+    from fvc_exp.analytics.sql import print_frame
     from fvc_exp.analytics.views import query_runs
     from fvc_exp.io import tables
 
@@ -121,7 +121,7 @@ def query(
     elif as_csv:
         typer.echo(tables.csv_text(found), nl=False)
     else:
-        print_answer(console.make_console(), found)
+        print_frame(found, console.make_console().width)
     return Exit.OK
 
 

@@ -73,9 +73,8 @@ def frame_table(
     floats: str = ".6g",
     right: Collection[str] = (),
     styles: Sequence[str | None] | None = None,
-    null: str = "-",
 ) -> Table:
-    """A frame as a table: floats by their format, None as ``null``, numbers and the columns in ``right`` to the right.
+    """A frame as a table: floats by their format, null as ``-``, numbers and the columns in ``right`` to the right.
 
     ``styles`` holds one style of rich per row.
     """
@@ -86,7 +85,7 @@ def frame_table(
         is_number = dtype.is_numeric() or name in right
         table.add_column(markup.escape(name), justify="right" if is_number else "left", overflow="fold")
     for row, style in zip(frame.iter_rows(), styles or [None] * len(frame), strict=True):
-        table.add_row(*(null if value is None else _cell(value, floats) for value in row), style=style)
+        table.add_row(*(_cell(value, floats) for value in row), style=style)
     return table
 
 
@@ -103,6 +102,8 @@ def mean_and_deviation(mean: float, std: float | None) -> str:
 
 
 def _cell(value: object, floats: str) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return format(value, floats) if isinstance(value, float) else markup.escape(str(value))

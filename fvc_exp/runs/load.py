@@ -234,14 +234,14 @@ def newest_run(folder: Path) -> Path:
     Raises:
         DataError: no training run below it is done.
     """
-    runs = [LoadedRun(each.path) for each in runs_below(folder)]
+    runs = runs_below(folder)
     done = [run for run in runs if run.is_finished]
     if not done:
         raise DataError(f"{folder}: {len(runs)} runs in it, but no training run that is done")
     return max(done, key=lambda run: (run.status["ended"], run.path)).path
 
 
-def runs_below(folder: Path) -> list[run_folder.RunFolder]:
+def runs_below(folder: Path) -> list[LoadedRun]:
     """Every run folder at any depth, sorted by path; a run is where a ``status.json`` lies.
 
     The copies in an MLflow store below the folder do not count as runs, nor does the ``best/`` of a sweep. Hidden
@@ -255,7 +255,7 @@ def runs_below(folder: Path) -> list[run_folder.RunFolder]:
     # rglob would look for the file in every folder that it has just listed, which takes four times as long.
     for path, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and not _is_copy(path, names, name)]
-        if "status.json" in names and (run := run_folder.RunFolder(Path(path))).status.is_file():
+        if "status.json" in names and (run := LoadedRun(Path(path))).folder.status.is_file():
             found.append(run)
     if not found:
         files.require_folder(folder)

@@ -115,14 +115,13 @@ def test_files_of_all_versions_are_one_table(tmp_path: Path, monkeypatch: pytest
 
 
 def test_command_prints_a_table_json_csv_and_parquet(outputs: Path, tmp_path: Path) -> None:
-    sql = "SELECT C, round(cv_auc_mean, 3) AS auc FROM runs WHERE state = 'done' ORDER BY C"
+    sql = "SELECT C, round(cv_auc_mean, 3) AS auc, NULL AS x FROM runs WHERE state = 'done' ORDER BY C"
     table, as_json, as_csv = (fvc("query", sql, str(outputs), *option) for option in ((), ("--json",), ("--csv",)))
-    assert "0.1" in table.stdout
-    everything = fvc("query", "SELECT * FROM runs", str(outputs), env=os.environ | {"COLUMNS": "110"}).stdout
-    assert re.search(r" run +data +audit .*  …  .* flags .*\n.*\n.* fvc +PASS .* NULL ", everything), everything
-    assert re.search(r"\d of \d+ columns: name those you need", everything)
+    assert re.search(r" 0\.1 │ +0\.\d+ │ NULL ", table.stdout)
+    everything = fvc("query", "FROM runs", ".", cwd=outputs, env={**os.environ, "COLUMNS": "80"}).stdout
+    assert re.search(r" run +│ +data .*│ … │.* audit (.*\n)+.*=0 │ fvc .* PASS ", everything), everything
     assert [row["C"] for row in json.loads(as_json.stdout)] == [0.1, 1.0]
-    assert as_csv.stdout.splitlines()[0] == "C,auc"
+    assert as_csv.stdout.splitlines()[0] == "C,auc,x"
     succeeded(fvc("query", sql, str(outputs), "--parquet", str(tmp_path / "out.parquet")))
     assert pl.read_parquet(tmp_path / "out.parquet")["C"].to_list() == [0.1, 1.0]
 
