@@ -77,7 +77,7 @@ class _Writer:
         """
         known, tags = self.find(record.key), {"mlflow.parentRunId": parent_id} if parent_id else {}
         if known and known.info.status == record.ending.status:
-            self._add_files(known.info.run_id, record.files)
+            self._add_files(known.info.run_id, self._new_files(known.info.run_id, record.files))
             if not tags.items() <= known.data.tags.items():
                 # It was imported without its sweep, which alone knows its name there, its job and its parent.
                 self.client.update_run(known.info.run_id, name=record.name)
@@ -126,14 +126,14 @@ class _Writer:
             mlflow.register_model(models[0].model_uri, name)
 
     def _add_files(self, run_id: str, files: Mapping[str, Path]) -> None:
-        """Store what is not there yet, or has another size there, such as a report that was written later."""
-        folders = {name.rpartition("/")[0] or None for name in files}
-        stored = {
-            each.path: each.file_size for folder in folders for each in self.client.list_artifacts(run_id, folder)
-        }
         for name, path in files.items():
-            if stored.get(name) != path.stat().st_size:
-                self.client.log_artifact(run_id, str(path), name.rpartition("/")[0] or None)
+            self.client.log_artifact(run_id, str(path), _folder(name))
+
+    def _new_files(self, run_id: str, files: Mapping[str, Path]) -> dict[str, Path]:
+        """What is not there yet or has another size there, such as a report that was written later."""
+        stored = (each for folder in set(map(_folder, files)) for each in self.client.list_artifacts(run_id, folder))
+        sizes = {each.path: each.file_size for each in stored}
+        return {name: path for name, path in files.items() if sizes.get(name) != path.stat().st_size}
 
     def _log_model(self, run: LoadedRun, run_id: str, parameters: dict[str, str]) -> str:
         """Store the pipeline of a run; it takes its inputs by name and predicts the probabilities of real and fake."""
@@ -160,6 +160,10 @@ class _Writer:
         for model in self._models_of(run_id):
             self.client.delete_logged_model(model.model_id)
         self.client.delete_run(run_id)
+
+
+def _folder(name: str) -> str | None:
+    return name.rpartition("/")[0] or None
 
 
 def _tags(tags: Mapping[str, str]) -> list[entities.RunTag]:
