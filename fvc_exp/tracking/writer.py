@@ -171,7 +171,7 @@ def _tags(tags: Mapping[str, str]) -> list[entities.RunTag]:
 
 
 def _data_set(run: LoadedRun) -> entities.DatasetInput:
-    """The data set of a run by its name, the beginning of its digest, where it lies, and its size."""
+    """The data set of a run: its name, the beginning of its digest, its path as configured, and its size."""
     data, place = run.results["data"], run.config.data.path or run.config.data.root
     profile = json.dumps({"num_rows": data["rows"], "groups": data["groups"], **data["class_counts"]})
     source, digest = json.dumps({"path": place}), data["sha256"][:_DIGEST]

@@ -68,7 +68,7 @@ def test_a_run_with_all_that_it_has(finished_run: Path, uri: str) -> None:
     assert run.data.tags.items() >= tags.items()
     (data,) = [each.dataset for each in run.inputs.dataset_inputs]
     assert (data.name, data.digest) == ("fvc", results["data"]["sha256"][:32])
-    assert json.loads(data.source) == {"path": str(finished_run.parent)}
+    assert json.loads(data.source) == {"path": "."}  # data.root of that run
     assert json.loads(data.profile) == {"num_rows": 120, "groups": results["data"]["groups"], "real": 60, "fake": 60}
     again = track(finished_run, uri)
     assert (again.imported, again.present) == (0, 1)
