@@ -14,15 +14,17 @@ from fvc_exp.io.tables import collect, scan_table
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SNIFFED_BYTES = 256
+_CELL_WIDTH = 80  # characters; what is longer is cut
 
 
-# Set when the database is opened, so that no statement can read or write a file, attach, install or unlock.
-_SANDBOX = {
+# Set when the database is opened, so that no statement can read or write another file, attach, install or unlock.
+_SETTINGS = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
     "memory_limit": "2GB",
+    "storage_compatibility_version": "v1.0.0",  # a file that every tool since then can open
     "lock_configuration": "true",
 }
 
@@ -30,19 +32,24 @@ _SANDBOX = {
 class DuckDBAnalytics:
     """Register tables, then query them with SQL; results are polars frames. Use as a context manager, or ``close``.
 
+    The tables lie in memory, or in ``database``, a DuckDB file that is made if it is not there.
+
     >>> with DuckDBAnalytics() as analytics:
     ...     analytics.register_dataframe("results", pl.DataFrame({"fold": [0, 1], "test_f1": [0.5, 0.7]}))
     ...     analytics.query("SELECT AVG(test_f1) AS f1 FROM results").item()
     0.6
     """
 
-    def __init__(self) -> None:
+    def __init__(self, database: str | Path = ":memory:") -> None:
         try:
             import duckdb
+
+            self._connection = duckdb.connect(database, config=dict(_SETTINGS))
         except ModuleNotFoundError as error:
             raise MissingExtraError("analytics", "duckdb") from error
+        except duckdb.Error as error:
+            raise QueryError(f"{database}: cannot be written: {error}") from error
         self._duckdb = duckdb
-        self._connection = duckdb.connect(":memory:", config=dict(_SANDBOX))
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +58,7 @@ class DuckDBAnalytics:
         self.close()
 
     def close(self) -> None:
-        """Forget all tables."""
+        """Forget all tables in memory."""
         self._connection.close()
 
     def register_parquet(self, name: str, path: str | Path) -> None:
@@ -89,7 +96,7 @@ class DuckDBAnalytics:
             self._connection.unregister("_incoming")
 
     def query(self, sql: str, params: Mapping[str, object] | Sequence[object] | None = None) -> pl.DataFrame:
-        """Run one SELECT; ``params`` fill ``?`` or ``$name``.
+        """Run one SELECT, ``SHOW TABLES`` or ``DESCRIBE``; ``params`` fill ``?`` or ``$name``.
 
         Raises:
             QueryError: the database refuses the statement; the message is its own.
@@ -128,24 +135,28 @@ def _read_json(path: Path) -> list[dict[str, Any]]:
     try:
         content = json.loads(text)
     except ValueError:
-        content = _read_json_lines(path, text)
+        content = [_json_line(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     records = content if isinstance(content, list) else [content]
     if wrong := next((number for number, each in enumerate(records, 1) if not isinstance(each, dict)), None):
         raise DataError(f"{path}: record {wrong} is not an object; a table needs a list of objects")
     return records
 
 
-def _read_json_lines(path: Path, text: str) -> list[Any]:
-    records = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            try:
-                records.append(json.loads(line))
-            except ValueError as error:
-                raise DataError(f"{path}: line {number}: neither JSON nor JSON lines: {error}") from error
-    return records
+def _json_line(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{path}: line {number}: neither JSON nor JSON lines: {error}") from error
 
 
 def records_frame(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """One row a record, with the columns of all; what is nested stays nested."""
-    return pl.DataFrame(list(records), infer_schema_length=None, strict=False)
+    """One row per record, with the columns of all; what is nested stays nested. A column without any value is text."""
+    frame = pl.DataFrame(list(records), infer_schema_length=None, strict=False)
+    return frame.cast({pl.Null: pl.String, pl.List(pl.Null): pl.List(pl.String)})
+
+
+def print_frame(frame: pl.DataFrame, width: int) -> None:
+    """Print a table as the duckdb shell does: of more columns than fit, those in the middle are left out."""
+    import duckdb
+
+    duckdb.from_arrow(frame.to_arrow()).show(max_width=width, max_rows=len(frame) + 1, max_col_width=_CELL_WIDTH)

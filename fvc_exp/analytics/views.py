@@ -1,7 +1,8 @@
-"""Ready tables over all runs below a folder, for SQL: ``runs``, ``folds``, ``predictions``, ``coefficients``."""
+"""Ready tables over all runs below a folder, for SQL. ``VIEWS`` names them."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,26 +13,29 @@ from polars.exceptions import PolarsError
 
 from fvc_exp.analytics.sql import DuckDBAnalytics, records_frame
 from fvc_exp.errors import ArtifactError, QueryError
-from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io.run_folder import seconds_of
 from fvc_exp.runs.load import LoadedRun, flat_metrics, runs_below
 
 Scan = Callable[..., pl.LazyFrame]
+_PER_FOLD = r"^repeat(\d+)_fold(\d+)$"  # a column of coefficients.csv
 
 
-def query_runs(sql: str, folder: Path) -> pl.DataFrame:
-    """Run a query over the views it names, made of all runs below a folder.
+def query_runs(sql: str, folder: Path, save: Path | None = None) -> pl.DataFrame:
+    """Run a query over views of all runs below a folder: those it names, or all where it names none.
+
+    All views become tables of the DuckDB file ``save``, in place of those of the same name.
 
     Raises:
         DataError: there is no run.
         ArtifactError: it is no folder, or a file of a run is broken.
-        QueryError: the database refuses the statement.
+        QueryError: the database refuses the statement, or ``save`` cannot be written.
         MissingExtraError: DuckDB is not installed.
     """
-    with DuckDBAnalytics() as analytics:
-        runs = runs_below(folder)
-        for name, view in VIEWS.items():
-            if re.search(rf"\b{name}\b", sql, re.IGNORECASE):
-                analytics.register_dataframe(name, view(runs))
+    runs = runs_below(folder)
+    named = [name for name in VIEWS if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
+    with DuckDBAnalytics(save or ":memory:") as analytics:
+        for name in VIEWS if save or not named else named:
+            analytics.register_dataframe(name, VIEWS[name](runs))
         try:
             return analytics.query(sql)
         except QueryError as error:
@@ -39,25 +43,49 @@ def query_runs(sql: str, folder: Path) -> pl.DataFrame:
             raise QueryError(f"{error}{known}") from error
 
 
-def runs_view(runs: list[RunFolder]) -> pl.DataFrame:
-    """One row per run: state, parameters, ``cv_<metric>_mean``, ``_std``, ``test_<metric>``, floors, flags, audit."""
-    return records_frame([_run_row(LoadedRun(run.path)) for run in runs])
+def runs_view(runs: list[LoadedRun]) -> pl.DataFrame:
+    """One row per training run that is done: data, audit, times, parameters, and its numbers.
+
+    These are ``cv_<metric>_mean``, ``cv_<metric>_std``, ``test_<metric>`` and ``floor_<rule>_<metric>``.
+    """
+    return _records([_run_row(run) for run in runs if run.is_finished])
 
 
-def folds_view(runs: list[RunFolder]) -> pl.DataFrame:
+def other_runs_view(runs: list[LoadedRun]) -> pl.DataFrame:
+    """One row per other run: of a stage that trains nothing, or failed, with the reason."""
+    others = (run for run in runs if not run.is_finished)
+    return _records([_facts(run) | {key: run.status.get(key) for key in ("reason", "message")} for run in others])
+
+
+def folds_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per run and fold, as in ``metrics.json``."""
-    loaded = (LoadedRun(run.path) for run in runs if run.metrics.exists())
-    return records_frame([{"run": str(run.path), **fold} for run in loaded for fold in run.fold_records])
+    scored = (run for run in runs if run.has("metrics"))
+    return _records([{"run": str(run.path), **fold} for run in scored for fold in run.fold_records])
 
 
-def predictions_view(runs: list[RunFolder]) -> pl.DataFrame:
+def predictions_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per run and video, as in ``predictions.parquet``."""
-    return _stacked([run.predictions for run in runs], partial(pl.scan_parquet, hive_partitioning=False))
+    return _stacked(runs, "predictions", partial(pl.scan_parquet, hive_partitioning=False))
 
 
-def coefficients_view(runs: list[RunFolder]) -> pl.DataFrame:
-    """One row per run and feature, as in ``coefficients.csv``."""
-    return _stacked([run.coefficients for run in runs], _scan_coefficients)
+def coefficients_view(runs: list[LoadedRun]) -> pl.DataFrame:
+    """One row per run and feature: the final model, as in ``coefficients.csv``."""
+    return _stacked(runs, "coefficients", _scan_coefficients).select(~selectors.matches(_PER_FOLD))
+
+
+def fold_coefficients_view(runs: list[LoadedRun]) -> pl.DataFrame:
+    """One row per run, fold and feature: the coefficients of the models of the folds."""
+    wide = _stacked(runs, "coefficients", _scan_coefficients)
+    ids = {str(run.path): run.results.get("run_id") for run in runs if run.has("results")}
+    long = wide.unpivot(selectors.matches(_PER_FOLD), index=~selectors.matches(_PER_FOLD), variable_name="place")
+    return long.drop_nulls("value").select(
+        "run",
+        run_id=pl.col("run").replace_strict(ids, default=None, return_dtype=pl.String),
+        repeat=pl.col("place").str.extract(_PER_FOLD, 1).cast(pl.Int64),
+        fold=pl.col("place").str.extract(_PER_FOLD, 2).cast(pl.Int64),
+        feature=pl.col("feature") if "feature" in wide.columns else pl.lit(None, pl.String),
+        value=pl.col("value"),
+    )
 
 
 def _scan_coefficients(paths: list[Path], **options: Any) -> pl.LazyFrame:
@@ -66,54 +94,71 @@ def _scan_coefficients(paths: list[Path], **options: Any) -> pl.LazyFrame:
     return scanned.cast({~selectors.by_name("feature", "run"): pl.Float64})
 
 
-def _stacked(paths: list[Path], scan: Scan) -> pl.DataFrame:
+def _stacked(runs: list[LoadedRun], name: str, scan: Scan) -> pl.DataFrame:
     """One table of the same file of all runs. A column that a file of another version lacks is null in its rows."""
-    paths = [path for path in paths if path.exists()]
+    paths: list[Path] = [getattr(run.folder, name) for run in runs if run.has(name)]
     if not paths:
-        return pl.DataFrame({"run": []}, {"run": pl.String})
+        return _records([])
     scan = partial(scan, glob=False, include_file_paths="run", missing_columns="insert")
     try:
         frame = scan(paths).collect()
     except (PolarsError, OSError):  # a parquet file has columns that the first one lacks, or a file is broken
-        frame = _stacked_one_by_one(paths, scan)
+        frame = pl.concat([_collected(scan, path) for path in paths], how="diagonal_relaxed")
     found = set(frame["run"].unique())
     if empty := next((path for path in paths if str(path) not in found), None):
         raise ArtifactError(f"{empty}: cannot be read: it holds no rows")
     return frame.with_columns(pl.col("run").str.strip_suffix(f"/{paths[0].name}"))
 
 
-def _stacked_one_by_one(paths: list[Path], scan: Scan) -> pl.DataFrame:
+def _collected(scan: Scan, path: Path) -> pl.DataFrame:
     try:
-        return pl.concat([scan([path]) for path in paths], how="diagonal_relaxed").collect()
-    except (PolarsError, OSError) as several:
-        for path in paths:
-            try:
-                scan([path]).collect()
-            except (PolarsError, OSError) as error:
-                raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
-        raise ArtifactError(f"{paths[0].name}: the versions differ too much for one table: {several}") from several
+        return scan([path]).collect()
+    except (PolarsError, OSError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
-VIEWS: Mapping[str, Callable[[list[RunFolder]], pl.DataFrame]] = {
+VIEWS: Mapping[str, Callable[[list[LoadedRun]], pl.DataFrame]] = {
     "runs": runs_view,
+    "other_runs": other_runs_view,
     "folds": folds_view,
     "predictions": predictions_view,
     "coefficients": coefficients_view,
+    "fold_coefficients": fold_coefficients_view,
 }
 
 
-def _run_row(run: LoadedRun) -> dict[str, Any]:
-    results = run.results if run.has("results") else {}
-    parameters, audit = results.get("parameters") or {}, results.get("audit") or {}
+def _records(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """The rows as a table; a table without rows still has its first column."""
+    return records_frame(rows) if rows else pl.DataFrame(schema={"run": pl.String})
+
+
+def _facts(run: LoadedRun) -> dict[str, Any]:
+    """What is known of every run; ``started`` is in UTC."""
+    sweep, started = run.path.absolute().parent.parent, run.status.get("started")
     return {
         "run": str(run.path),
+        "data": run.data_name if run.has("config") else None,
+        "stage": run.stage if run.has("config") else None,
+        "sweep": sweep.name if (sweep / "plan.json").exists() else None,
         "state": run.status.get("state"),
-        "reason": run.status.get("reason"),
+        "started": datetime.fromisoformat(started).replace(microsecond=0, tzinfo=None) if started else None,
+        "seconds": seconds_of(run.status),
+    }
+
+
+def _run_row(run: LoadedRun) -> dict[str, Any]:
+    results = run.results
+    parameters, audit = results.get("parameters") or {}, results.get("audit") or {}
+    return {
+        **_facts(run),
+        "name": results.get("name"),
+        "tags": results.get("tags"),
         "run_id": results.get("run_id"),
+        **dict.fromkeys(("penalty", "C", "l1_ratio")),
         **{name: value for name, value in parameters.items() if not isinstance(value, dict)},
         **dict(flat_metrics(results)),
-        "flags": results.get("flags", []),
-        "audit": audit.get("verdict"),
         "audit_warnings": audit.get("warnings", []),
+        "flags": results.get("flags", []),
         "rows": (results.get("data") or {}).get("rows"),
+        "audit": audit.get("verdict"),  # last: a narrow terminal shows the first columns and the last ones
     }

@@ -92,24 +92,28 @@ def audit(
 
 @command
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="one SELECT over runs, folds, predictions, coefficients")],
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="one SELECT; SHOW TABLES names the tables")],
     folder: Annotated[
         Path, typer.Argument(metavar="[FOLDER]", parser=a_folder, help="where runs lie, at any depth")
     ] = Path("outputs"),
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="write parquet instead of printing")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE.duckdb", help="also write all tables, for other tools")
+    ] = None,
 ) -> Exit:
     """Query all runs of a folder with SQL. Needs the extra analytics.
 
-    Example: fvc query "SELECT run, C, cv_auc_mean FROM runs ORDER BY cv_auc_mean DESC LIMIT 5"
+    Example: fvc query "SELECT run, data, audit, C, cv_auc_mean FROM runs ORDER BY cv_auc_mean DESC LIMIT 5"
     """
+    from fvc_exp.analytics.sql import print_frame
     from fvc_exp.analytics.views import query_runs
     from fvc_exp.io import tables
 
     if sum((as_json, as_csv, parquet is not None)) > 1:
         raise ConfigError("--json, --csv and --parquet exclude each other: choose one")
-    found = query_runs(sql, folder)
+    found = query_runs(sql, folder, save)
     if parquet is not None:
         files.write_bytes(parquet, tables.parquet_bytes(found))
     elif as_json:
@@ -117,7 +121,7 @@ def query(
     elif as_csv:
         typer.echo(tables.csv_text(found), nl=False)
     else:
-        console.make_console().print(console.frame_table(found))
+        print_frame(found, console.make_console().width)
     return Exit.OK
 
 
@@ -212,8 +216,9 @@ def report(
 
 @command
 def track(
-    folder: Annotated[
-        Path, typer.Argument(metavar="RUN|SWEEP", parser=a_folder, help="folder of a run that has ended, or of a sweep")
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN|SWEEP...", parser=a_folder, help="folders of runs that have ended, or of sweeps"),
     ],
     uri: Annotated[
         str | None,
@@ -222,19 +227,23 @@ def track(
         ),
     ] = None,
     experiment: Annotated[str, typer.Option(metavar="NAME", help="of MLflow; made if it is not there")] = EXPERIMENT,
+    register: Annotated[
+        str | None, typer.Option(metavar="NAME", help="make the best model of each a version of this registered model")
+    ] = None,
     as_json: JsonOption = False,
 ) -> Exit:
-    """Import a run, or all runs of a sweep that have ended, into MLflow. Needs the extra tracking.
+    """Import runs, and all runs of sweeps that have ended, into MLflow. Needs the extra tracking.
 
-    It can be repeated: each attempt is imported once. Exit code 0, or 3 if some of a sweep have not ended yet.
+    It can be repeated: each attempt is imported once, and files that came since, such as a report, are added. Exit
+    code 0, or 3 if some of a sweep have not ended yet. --json prints one object for one folder, a list for several.
 
-    Example: fvc track outputs/sweeps/penalties --experiment corpus
+    Example: fvc track outputs/sweeps/penalties --experiment corpus --register deepfakes
     """
     from fvc_exp.tracking.import_runs import track as track_folder
 
-    found = track_folder(folder, uri, experiment)
+    found = [track_folder(each, uri, experiment, register) for each in folders]
     if as_json:
-        print_json(asdict(found))
+        print_json([asdict(each) for each in found] if len(found) > 1 else asdict(found[0]))
     else:
-        typer.echo(found)
-    return Exit.UNFINISHED if found.unfinished else Exit.OK
+        typer.echo("\n".join(map(str, found)))
+    return Exit.UNFINISHED if any(each.unfinished for each in found) else Exit.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,13 @@ def write_status(folder: RunFolder, state: str, started: datetime, **facts: obje
     status = {"state": state, "started": started.isoformat(), "ended": datetime.now(UTC).isoformat(), **facts}
     write_json(folder.status, status)
     return status
+
+
+def seconds_of(status: Mapping[str, Any]) -> float | None:
+    """How long a run took; None if its status does not tell."""
+    if "started" not in status or "ended" not in status:
+        return None
+    return (datetime.fromisoformat(status["ended"]) - datetime.fromisoformat(status["started"])).total_seconds()
 
 
 def failure_text(reason: str, message: str) -> str:

@@ -23,7 +23,6 @@ from fvc_exp.report import run_page, sweep_page
 from fvc_exp.runs import load, plots
 from fvc_exp.runs.show import with_page
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.training import notes
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
 _MISSING = "–"
@@ -95,7 +94,7 @@ def _environment(**settings: Any) -> Environment:
     environment.globals |= {
         "smallest_bin": plots.SMALLEST_BIN,
         "questions": QUESTIONS,
-        "synthetic": notes.SYNTHETIC,
+        "synthetic": load.DEMO_NOTICE,
         "calibration_lines": calibration_lines,
         "groups_unknown": GROUPS_UNKNOWN,
     }

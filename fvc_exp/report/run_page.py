@@ -176,7 +176,7 @@ def count_test_uses(files: load.LoadedRun) -> int | None:
     wanted, outputs = files.results["data"].get("test_sha256"), files.outputs
     if not wanted or outputs is None:
         return None
-    runs = [load.LoadedRun(each.path) for each in load.runs_below(outputs)]
+    runs = load.runs_below(outputs)
     # To look for the hash in the text takes a tenth of the time of parsing it.
     return sum(run.is_finished and wanted.encode() in run.folder.results.read_bytes() for run in runs)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import yaml
 
 from fvc_exp.config import canonical, schema
 from fvc_exp.errors import ArtifactError, DataError
@@ -20,6 +19,7 @@ from fvc_exp.runs.portable_model import PortableModel
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+DEMO_NOTICE = "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill."
 Records = tuple[dict[str, Any], ...]
 _MLFLOW_RUN = re.compile("[0-9a-f]{32}")  # how MLflow names the folder of a run, which holds its artifacts
 
@@ -152,10 +152,18 @@ class LoadedRun:
     @property
     def data_name(self) -> str:
         """The name of its data set, also where the rest of the configuration is of another version."""
-        try:
-            return str(yaml.safe_load(self.config_text)["data"]["name"])
-        except (yaml.YAMLError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{self.folder.config}: names no data: {error!r}") from error
+        return self._setting(r"^data:\n(?:  .*\n)*?  name: (\S+)", "data")
+
+    @property
+    def stage(self) -> str:
+        """Which stage of the pipeline it was, also where the rest of the configuration is of another version."""
+        return self._setting(r"^stage: (\S+)", "stage")
+
+    def _setting(self, pattern: str, what: str) -> str:
+        """A value of ``config.yaml``; to parse all of it takes a hundred times as long."""
+        if found := re.search(pattern, self.config_text, re.MULTILINE):
+            return found[1]
+        raise ArtifactError(f"{self.folder.config}: names no {what}")
 
 
 def load_run(path: str | Path) -> LoadedRun:
@@ -208,14 +216,14 @@ def newest_run(folder: Path) -> Path:
     Raises:
         DataError: no training run below it is done.
     """
-    runs = [LoadedRun(each.path) for each in runs_below(folder)]
+    runs = runs_below(folder)
     done = [run for run in runs if run.is_finished]
     if not done:
         raise DataError(f"{folder}: {len(runs)} runs in it, but no training run that is done")
     return max(done, key=lambda run: (run.status["ended"], run.path)).path
 
 
-def runs_below(folder: Path) -> list[run_folder.RunFolder]:
+def runs_below(folder: Path) -> list[LoadedRun]:
     """Every run folder at any depth, sorted by path; a run is where a ``status.json`` lies.
 
     The copies in an MLflow store below the folder do not count as runs, nor does the ``best/`` of a sweep. Hidden
@@ -229,7 +237,7 @@ def runs_below(folder: Path) -> list[run_folder.RunFolder]:
     # rglob would look for the file in every folder that it has just listed, which takes four times as long.
     for path, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and not _is_copy(path, names, name)]
-        if "status.json" in names and (run := run_folder.RunFolder(Path(path))).status.is_file():
+        if "status.json" in names and (run := LoadedRun(Path(path))).folder.status.is_file():
             found.append(run)
     if not found:
         files.require_folder(folder)

@@ -14,7 +14,7 @@ from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN, audit_mark
 from fvc_exp.evaluation.metrics import calibration_lines
 from fvc_exp.io.console import frame_table, mean_and_deviation, print_text, setting_text, short_path
 from fvc_exp.runs.compare.comparison import Comparison
-from fvc_exp.runs.load import LoadedRun
+from fvc_exp.runs.load import DEMO_NOTICE, LoadedRun
 from fvc_exp.training import notes
 
 SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "balanced_accuracy", "accuracy", "mcc",
@@ -73,7 +73,7 @@ def _facts(run: LoadedRun) -> Iterator[Fact]:
         yield "flag", with_page(f"{flag}: {notes.FLAGS[flag]}{f' ({models})' if models else ''}"), "red"
     yield from (("note", note, "yellow") for note in results["notes"])
     if run.data_name == "demo":
-        yield "note", notes.SYNTHETIC, ""
+        yield "note", DEMO_NOTICE, ""
 
 
 def _model_text(parameters: Mapping[str, Any], final: Mapping[str, Any], features: int) -> str:

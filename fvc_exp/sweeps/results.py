@@ -1,7 +1,6 @@
 """A sweep's results as tables, rebuilt from the run folders any number of times, and the ranking of its runs."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import polars as pl
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.io import files, tables
+from fvc_exp.io.run_folder import seconds_of
 from fvc_exp.runs.compare.ties import TieSummary, ranking_key, simplicity
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.states import MemberState, State, open_sweep
@@ -66,7 +66,7 @@ def _row(sweep: SweepFolder, found: MemberState) -> Row:
     row |= flat_parameters(member.parameters)
     row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
     row |= {"attempt": found.attempt, "host": found.host, "job": found.job}
-    row |= {"started": status.get("started"), "ended": status.get("ended"), "seconds": _seconds(status)}
+    row |= {"started": status.get("started"), "ended": status.get("ended"), "seconds": seconds_of(status)}
     return row | _numbers(files.read_json(sweep.member(member.run_id).results)) if _has_scores(found) else row
 
 
@@ -102,12 +102,6 @@ def _numbers(results: dict[str, Any]) -> Row:
     for floor, scores in results["floors"]["cv"].items():
         row |= {f"floor_{floor}_{metric}": value for metric, value in scores.items()}
     return row
-
-
-def _seconds(status: Mapping[str, Any]) -> float | None:
-    if "started" not in status or "ended" not in status:
-        return None
-    return (datetime.fromisoformat(status["ended"]) - datetime.fromisoformat(status["started"])).total_seconds()
 
 
 def rank(results: pl.DataFrame) -> pl.DataFrame:

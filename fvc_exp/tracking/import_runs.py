@@ -26,13 +26,16 @@ class Tracked:
         return f"mlflow: {counts}; experiment {self.experiment!r} of {self.uri}"
 
 
-def track(path: Path, uri: str | None = None, experiment: str = EXPERIMENT) -> Tracked:
+def track(path: Path, uri: str | None = None, experiment: str = EXPERIMENT, register: str | None = None) -> Tracked:
     """Import a run or sweep into MLflow: each attempt once, however often and from wherever this is called.
+
+    Files that came since the last call are added. The model of the run, or of the best run of the sweep, becomes a
+    version of the registered model ``register``.
 
     Raises:
         MissingExtraError: MLflow is not installed.
         ArtifactError: there is no run that has ended, or a file of it is broken.
-        TrackingError: the store cannot be opened or written.
+        TrackingError: the store cannot be opened or written, or there is no model to register.
     """
     from fvc_exp.tracking import records, store
 
@@ -42,7 +45,7 @@ def track(path: Path, uri: str | None = None, experiment: str = EXPERIMENT) -> T
     from fvc_exp.tracking.writer import write_all  # loads MLflow: seconds, for which no other importer should wait
 
     with store.opened(uri, path):
-        new = write_all(uri, experiment, found)
+        new = write_all(uri, experiment, found, register)
     return Tracked(uri, experiment, new, len(found.runs) - new, found.unfinished)
 
 

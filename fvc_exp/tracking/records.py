@@ -12,7 +12,7 @@ from fvc_exp.config.canonical import canonical
 from fvc_exp.errors import ArtifactError, FvcError
 from fvc_exp.io.files import require_folder
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.load import LoadedRun, flat_metrics
+from fvc_exp.runs.load import DEMO_NOTICE, LoadedRun, flat_metrics
 from fvc_exp.sweeps import claims, schedulers, show
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.results import flat_parameters
@@ -20,6 +20,9 @@ from fvc_exp.sweeps.states import MemberState, State, open_sweep
 
 _PREFIX = "fvc."  # of our tags
 KEY = f"{_PREFIX}key"  # the tag by which a run is found again
+_RUN_ID, _BEST = f"{_PREFIX}run_id", f"{_PREFIX}best"  # of a run, and of a sweep
+NOTE = "mlflow.note.content"  # the tag that is the description
+_RATIOS = {"l1": {"l1_ratio": 1}, "l2": {"l1_ratio": 0}}  # which elastic net these penalties are
 _LONGEST = 1000  # characters of a tag or parameter; MLflow cuts at 6000, and so long a text helps nobody
 _REFUSED = re.compile(r"[^\w./: -]")
 Metric = tuple[str, float, int]  # name, value, and step: the fold, counted on over repeats
@@ -41,7 +44,7 @@ class Ending:
 class Record:
     """One run of MLflow: its key is the same whenever and from wherever the same attempt is imported.
 
-    ``files`` are the artifacts by their names, ``model`` is the run whose model is to be stored.
+    ``files`` are the artifacts by their names, ``model`` is the run whose model and data set are to be stored.
     """
 
     key: str
@@ -56,9 +59,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Records:
-    """Runs that have ended; of a sweep also their parent, and how many members have not ended yet."""
+    """Runs that have ended, and the best of them; of a sweep also its parent, and how many have not ended yet."""
 
     runs: Sequence[Record]
+    best: Record | None
     parent: Record | None = None
     unfinished: int = 0
 
@@ -79,7 +83,8 @@ def read_records(path: Path) -> Records:
         ending = ending_of(run.status)
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{run.folder.status}: is broken: it must hold a state, started and ended") from error
-    return Records([_run_record(run.folder, ending, run.name)])
+    record = _run_record(run.folder, ending)
+    return Records([record], record)
 
 
 def _read_sweep(path: Path) -> Records:
@@ -88,7 +93,9 @@ def _read_sweep(path: Path) -> Records:
     if not ended:
         raise ArtifactError(f"{path}: none of its {len(states)} configurations has ended yet")
     children = [_member_record(folder, plan, each) for each in ended]
-    return Records(children, _parent_record(folder, plan, states, children), len(states) - len(children))
+    parent = _parent_record(folder, plan, states, children)
+    best = next((each for each in children if each.model and each.tags[_RUN_ID] == parent.tags.get(_BEST)), None)
+    return Records(children, best, parent, len(states) - len(children))
 
 
 def ending_of(status: Mapping[str, Any]) -> Ending:
@@ -105,13 +112,20 @@ def ending_of(status: Mapping[str, Any]) -> Ending:
 
 
 def metrics_of(results: Mapping[str, Any], folds: Sequence[Mapping[str, Any]] = ()) -> list[Metric]:
-    """The numbers of ``results.json`` by their names in ``fvc query``, those of ``metrics.json`` as ``fold/<name>``."""
-    data, per_repeat = results.get("data", {}), max((fold["fold"] for fold in folds), default=0) + 1
-    found = [(name, value, 0) for name, value in flat_metrics(results)]
-    found += [(name, data.get(name), 0) for name in ("rows", "groups", "development_rows", "test_rows")]
+    """The scores of ``results.json`` and ``metrics.json``.
+
+    First ``auc``, its 95 % interval and ``ece`` over the folds, which MLflow shows together. The others by their names
+    in ``fvc query`` with a slash, so that MLflow groups them: ``cv/f1_mean``, ``test/f1``; of a fold, ``fold/test_f1``.
+    """
+    numbers, interval = dict(flat_metrics(results)), (results.get("auc_intervals") or {}).get("cv") or {}
+    headline = {"auc": numbers.get("cv_auc_mean"), "auc_low": interval.get("low"), "auc_high": interval.get("high")}
+    headline["ece"] = (results.get("calibration") or {}).get("cv", {}).get("ece")
+    found = [(name, value, 0) for name, value in headline.items()]
+    found += [(name.replace("_", "/", 1), value, 0) for name, value in numbers.items()]
+    per_repeat = max((fold["fold"] for fold in folds), default=0) + 1
     for fold in folds:
         step = fold["repeat"] * per_repeat + fold["fold"]
-        found += [(f"fold/{name}", value, step) for name, value in fold.items() if name not in ("fold", "repeat")]
+        found += [(f"fold/{name}", value, step) for name, value in fold.items() if name.startswith("test_")]
     return [
         (_REFUSED.sub("_", name), float(value), step)
         for name, value, step in found
@@ -120,12 +134,13 @@ def metrics_of(results: Mapping[str, Any], folds: Sequence[Mapping[str, Any]] = 
 
 
 def texts(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """Names that MLflow takes, and short texts; what is None or empty is left out."""
-    found = {prefix + _REFUSED.sub("_", key): str(value) for key, value in values.items() if value is not None}
-    return {key: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for key, value in found.items() if value}
+    """Names that MLflow takes, and short texts, numbers as one types them; what is None or empty is left out."""
+    known = ((prefix + _REFUSED.sub("_", key), value) for key, value in values.items() if value not in (None, ""))
+    found = {key: f"{value:.15g}" if isinstance(value, float) else str(value) for key, value in known}
+    return {key: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for key, value in found.items()}
 
 
-def _run_record(folder: RunFolder, ending: Ending, name: str, parameters: Any = None, **tags: object) -> Record:
+def _run_record(folder: RunFolder, ending: Ending, name: str = "", parameters: Any = None, **tags: object) -> Record:
     """The record of one attempt; ``parameters`` are those of a run that left none, ``tags`` what its sweep knows."""
     run = LoadedRun(folder.path)
     finished = ending.status == "FINISHED" and run.has("results")
@@ -138,24 +153,35 @@ def _run_record(folder: RunFolder, ending: Ending, name: str, parameters: Any = 
         "reason": ending.reason,
         "message": ending.message,
         "run_id": results.get("run_id"),
+        "name": results.get("name"),
+        "tags": " ".join(results.get("tags") or []),
         "audit": audit.get("verdict"),
         "audit_reasons": "; ".join(audit.get("reasons", [])),
         "audit_warnings": "; ".join(audit.get("warnings", [])),
         "flags": " ".join(results.get("flags", [])),
         "data_sha256": results.get("data", {}).get("sha256"),
     }
-    notes = "\n".join(f"- {note}" for note in results.get("notes", []))
-    mlflow_tags = {"mlflow.note.content": notes, "mlflow.source.git.commit": git["commit"] if git else None}
+    mlflow_tags = {NOTE: _description(run, results), "mlflow.source.git.commit": git and git["commit"]}
+    flat = flat_parameters(dict(results.get("parameters") or parameters or _configured(run)))
     return Record(
         key=f"{results.get('run_id') or run.name}/{ending.attempt}/{began}",
-        name=name,
+        name=name or results.get("name") or run.name,
         ending=ending,
-        parameters=texts(flat_parameters(dict(results.get("parameters") or parameters or _configured(run)))),
+        parameters=texts(flat | _RATIOS.get(flat["penalty"], {})),
         metrics=metrics_of(results, run.fold_records) if finished else [],
         tags=texts(own_tags | tags, _PREFIX) | texts(mlflow_tags),
         files=_artifacts(folder),
         model=run if finished and run.has("portable_model") else None,
     )
+
+
+def _description(run: LoadedRun, results: Mapping[str, Any]) -> str:
+    """What one must know before one believes the numbers, one sentence per line."""
+    if not results:
+        return ""
+    verdict = " ".join((f"Audit {results['audit']['verdict']}", *results["audit"]["reasons"]))
+    demo = [DEMO_NOTICE] if run.data_name == "demo" else []
+    return "\n".join(f"- {each}" for each in (verdict, *demo, results["claim"]["sentence"], *results["notes"]))
 
 
 def _configured(run: LoadedRun) -> dict[str, Any]:
@@ -194,7 +220,7 @@ def _member_ending(folder: SweepFolder, found: MemberState) -> Ending:
 
 
 def _parent_record(folder: SweepFolder, plan: Plan, states: Sequence[MemberState], runs: Sequence[Record]) -> Record:
-    """The sweep from its first start to its last end, running until every member has ended; metrics of the best."""
+    """The sweep from its first start to its last end, running until every member has ended; without metrics."""
     endings = [run.ending for run in runs]
     worst = next(each for each in ("FAILED", "KILLED", "FINISHED") if each in {ending.status for ending in endings})
     status = worst if len(runs) == len(states) else "RUNNING"
@@ -203,14 +229,23 @@ def _parent_record(folder: SweepFolder, plan: Plan, states: Sequence[MemberState
     results = best.results if best.is_finished else {}
     own = (folder.plan, folder.results, folder.results_csv, folder.folds, folder.leaderboard)
     files = {path.name: path for path in (*own, folder.path / best.folder.report.name) if path.is_file()}
-    name, common = folder.path.resolve().name, " ".join(plan.common)
+    name, common, axes = folder.path.resolve().name, " ".join(plan.common), _axes(plan)
     tags = {"sweep": name, "members": show.summary(states), "common": common, "best": results.get("run_id")}
+    note = "\n".join(each for each in (f"- {axes}", _description(best, results)) if each)
     return Record(
         key=f"sweep/{schedulers.read_submissions(folder)[0].token}",  # the folder may be renamed
-        name=name,
+        name=results.get("name") or name,
         ending=Ending(status, started, max(each.ended for each in endings)),
         parameters={},  # MLflow takes no second value, and a named sweep grows
-        metrics=metrics_of(results),
-        tags=texts(tags, _PREFIX),
+        metrics=[],
+        tags=texts(tags | {"axes": axes}, _PREFIX) | texts({NOTE: note}),
         files=files | {f"{best.path.name}/{inside}": path for inside, path in _artifacts(best.folder).items()},
     )
+
+
+def _axes(plan: Plan) -> str:
+    """What differs between the members, as it was typed: ``penalty=l1,l2 C=0.1,1``."""
+    values: dict[str, dict[str, None]] = {}
+    for name, _, value in (each.partition("=") for member in plan.members for each in member.overrides):
+        values.setdefault(name, {})[value] = None
+    return " ".join(f"{name}={','.join(found)}" for name, found in values.items())

@@ -1,8 +1,10 @@
 """Write records into one experiment of a store. Only one writer may be at work at a time; see ``store.opened``."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import mlflow.sklearn
 import pandas as pd
@@ -12,19 +14,23 @@ from submitit.core.utils import environment_variables
 
 from fvc_exp.errors import TrackingError
 from fvc_exp.runs.load import LoadedRun
-from fvc_exp.tracking.records import KEY, Record, Records
+from fvc_exp.tracking.records import KEY, NOTE, Record, Records
 from fvc_exp.tracking.store import artifacts_uri
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # which view the UI opens
+_OUTPUTS = ["probability_real", "probability_fake"]
+_DIGEST = 32  # characters; MLflow takes 36
 _NEEDED = ("scikit-learn", "numpy", "scipy", "skops", "pandas")
 
 
-def write_all(uri: str, experiment: str, records: Records) -> int:
+def write_all(uri: str, experiment: str, records: Records, register: str | None = None) -> int:
     """Write all runs that are not in the experiment yet, which is made if it is not there; returns how many these are.
+
+    The model of the best one becomes a version of the registered model ``register``.
 
     Raises:
         ArtifactError: the model file of a run is missing, broken or not one of ours.
-        TrackingError: the experiment was deleted.
+        TrackingError: the experiment was deleted, or there is no model to register.
     """
     client = MlflowClient(tracking_uri=uri)
     writer = _Writer(client, _experiment_id(client, uri, experiment))
@@ -34,8 +40,11 @@ def write_all(uri: str, experiment: str, records: Records) -> int:
             known = writer.find(parent.key)
             parent_id = str(known.info.run_id) if known else writer.begin(parent, {})
         new = sum(writer.write(each, parent_id) for each in records.runs)
+        best = writer.find(records.best.key) if records.best else None
         if parent and parent_id:
-            writer.complete(parent_id, parent)
+            writer.complete(parent_id, parent, best)
+        if register:
+            writer.register(register, best)
     return new
 
 
@@ -68,11 +77,11 @@ class _Writer:
         """
         known, tags = self.find(record.key), {"mlflow.parentRunId": parent_id} if parent_id else {}
         if known and known.info.status == record.ending.status:
+            self._add_files(known.info.run_id, self._new_files(known.info.run_id, record.files))
             if not tags.items() <= known.data.tags.items():
                 # It was imported without its sweep, which alone knows its name there, its job and its parent.
                 self.client.update_run(known.info.run_id, name=record.name)
-                own = [entities.RunTag(*tag) for tag in {**record.tags, **tags}.items()]
-                self.client.log_batch(known.info.run_id, tags=own)
+                self.client.log_batch(known.info.run_id, tags=_tags({**record.tags, **tags}))
             return False
         if known:
             self._delete(known.info.run_id)
@@ -85,41 +94,85 @@ class _Writer:
         run = self.client.create_run(self.experiment_id, start, {KEY: record.key, **tags}, record.name)
         return str(run.info.run_id)
 
-    def complete(self, run_id: str, record: Record) -> None:
-        """Write everything that is known of a run, its status last."""
-        ended = round(record.ending.ended.timestamp() * 1000)  # MLflow counts milliseconds
+    def complete(self, run_id: str, record: Record, best: entities.Run | None = None) -> None:
+        """Write everything that is known of a run, its status last; of a sweep also a link to its best run."""
+        ended, model_id, tags = round(record.ending.ended.timestamp() * 1000), None, dict(record.tags)  # milliseconds
+        if record.model:
+            # Before the metrics: MLflow would read each of them again to give it to the model.
+            model_id = self._log_model(record.model, run_id, dict(record.parameters))
+            self.client.log_inputs(run_id, [_data_set(record.model)])
+        if best:
+            link = f"[{best.info.run_name}](#/experiments/{self.experiment_id}/runs/{best.info.run_id})"
+            tags[NOTE] = f"- best: {link}\n{tags[NOTE]}"
         self.client.log_batch(
             run_id,
-            metrics=[entities.Metric(name, value, ended, step) for name, value, step in record.metrics],
+            metrics=[entities.Metric(name, value, ended, step, model_id) for name, value, step in record.metrics],
             params=[entities.Param(*parameter) for parameter in record.parameters.items()],
-            tags=[entities.RunTag(*tag) for tag in record.tags.items()],
+            tags=_tags(tags),
         )
-        for name, path in record.files.items():
-            self.client.log_artifact(run_id, str(path), name.rpartition("/")[0] or None)
-        if record.model:
-            self._log_model(record.model, run_id, dict(record.parameters))
+        self._add_files(run_id, record.files)
         if record.ending.status == "RUNNING":
             self.client.update_run(run_id, status="RUNNING")
         else:
             self.client.set_terminated(run_id, record.ending.status, ended)
 
-    def _log_model(self, run: LoadedRun, run_id: str, parameters: dict[str, str]) -> None:
+    def register(self, name: str, best: entities.Run | None) -> None:
+        """Make the model of a run a version of a registered model, unless it is one."""
+        models = self._models_of(best.info.run_id) if best else []
+        if not models:
+            raise TrackingError(f"there is no finished run whose model could be registered as {name!r}")
+        versions = self.client.search_model_versions(f"name = '{name}'")
+        if models[0].model_uri not in {each.source for each in versions}:
+            mlflow.register_model(models[0].model_uri, name)
+
+    def _add_files(self, run_id: str, files: Mapping[str, Path]) -> None:
+        for name, path in files.items():
+            self.client.log_artifact(run_id, str(path), _folder(name))
+
+    def _new_files(self, run_id: str, files: Mapping[str, Path]) -> dict[str, Path]:
+        """What is not there yet or has another size there, such as a report that was written later."""
+        stored = (each for folder in set(map(_folder, files)) for each in self.client.list_artifacts(run_id, folder))
+        sizes = {each.path: each.file_size for each in stored}
+        return {name: path for name, path in files.items() if sizes.get(name) != path.stat().st_size}
+
+    def _log_model(self, run: LoadedRun, run_id: str, parameters: dict[str, str]) -> str:
         """Store the pipeline of a run; it takes its inputs by name and predicts the probabilities of real and fake."""
         example = pd.DataFrame([[feature.mean for feature in run.model.features]], columns=list(run.model.names))
+        predicted = pd.DataFrame(run.pipeline.predict_proba(example), columns=_OUTPUTS)
         model = self.client.create_logged_model(self.experiment_id, "model", run_id, params=parameters)
         mlflow.sklearn.log_model(
             run.pipeline,
             model_id=model.model_id,
             serialization_format="skops",
             skops_trusted_types=["numpy.dtype"],
-            signature=infer_signature(example, run.pipeline.predict_proba(example)),
+            signature=infer_signature(example, predicted),
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],  # to infer them takes seconds per model
             pyfunc_predict_fn="predict_proba",
             run_id=run_id,
         )
+        return str(model.model_id)
+
+    def _models_of(self, run_id: str) -> list[entities.LoggedModel]:
+        return list(self.client.search_logged_models([self.experiment_id], f"source_run_id = '{run_id}'"))
 
     def _delete(self, run_id: str) -> None:
-        for model in self.client.search_logged_models([self.experiment_id], f"source_run_id = '{run_id}'"):
+        for model in self._models_of(run_id):
             self.client.delete_logged_model(model.model_id)
         self.client.delete_run(run_id)
+
+
+def _folder(name: str) -> str | None:
+    return name.rpartition("/")[0] or None
+
+
+def _tags(tags: Mapping[str, str]) -> list[entities.RunTag]:
+    return [entities.RunTag(*tag) for tag in tags.items()]
+
+
+def _data_set(run: LoadedRun) -> entities.DatasetInput:
+    """The data set of a run: its name, the beginning of its digest, its path as configured, and its size."""
+    data, place = run.results["data"], run.config.data.path or run.config.data.root
+    profile = json.dumps({"num_rows": data["rows"], "groups": data["groups"], **data["class_counts"]})
+    source, digest = json.dumps({"path": place}), data["sha256"][:_DIGEST]
+    return entities.DatasetInput(entities.Dataset(run.data_name, digest, "local", source, profile=profile))

@@ -19,7 +19,6 @@ FLAGS = {
     "edge_of_grid": "the best C is the smallest or largest of those tried: try further ones",
 }
 
-SYNTHETIC = "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill."
 
 _LONGEST_LIST = 60  # signs; of columns that are ignored for one reason
 _STOPPED = "ConvergenceWarning: "

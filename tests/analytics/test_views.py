@@ -1,6 +1,8 @@
 import json
+import os
 import re
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -8,9 +10,9 @@ import pytest
 
 from fvc_exp.analytics.views import VIEWS, query_runs
 from fvc_exp.errors import ArtifactError, QueryError
-from fvc_exp.io.files import write_json
+from fvc_exp.io.files import read_json, write_json
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.load import runs_below
+from fvc_exp.runs.load import load_run, runs_below
 from tests.shell import fvc, succeeded
 
 pytest.importorskip("duckdb")
@@ -40,13 +42,53 @@ def test_copies_that_mlflow_made_do_not_count(outputs: Path) -> None:
 
 def test_views_over_all_runs(outputs: Path) -> None:
     views = {name: view(runs_below(outputs)) for name, view in VIEWS.items()}
-    assert views["runs"].sort("state")["state"].to_list() == ["done", "done", "failed"]
-    assert set(views["runs"]["C"].drop_nulls()) == {0.1, 1.0}
-    assert views["runs"]["audit"].drop_nulls().to_list() == ["PASS", "PASS"]
+    assert views["runs"].select("data", "stage", "audit").rows() == [("fvc", "train", "PASS")] * 2
+    assert views["runs"]["C"].to_list() == [0.1, 1.0]
+    assert views["other_runs"].select("state", "reason").rows() == [("failed", "DataError")]
     assert views["folds"].height == 10
     assert sorted(set(views["folds"]["fold"])) == [0, 1, 2, 3, 4]
     assert views["predictions"].height == 240
     assert set(views["coefficients"]["feature"]) >= {"stage2_f0", "(intercept)"}
+    assert views["coefficients"].columns == ["feature", "coefficient", "mean", "scale", "run"]
+
+
+def test_coefficients_of_folds_are_long(outputs: Path) -> None:
+    found = query_runs("FROM fold_coefficients", outputs)
+    assert found.columns == ["run", "run_id", "repeat", "fold", "feature", "value"]
+    run = load_run(outputs / "C=0.1" / "fold=0")
+    own = found.filter(run=str(run.path), run_id=run.results["run_id"], repeat=0, fold=3)
+    assert own["value"].to_list() == run.coefficients["repeat0_fold3"].to_list()
+    assert found.height == 2 * 5 * run.coefficients.height
+
+
+def test_facts_of_a_run(outputs: Path) -> None:
+    """Those of its sweep and its times; name and tags where the results hold them."""
+    (outputs / "mine").mkdir()
+    write_json(outputs / "mine" / "plan.json", {})
+    run = (outputs / "C=0.1").rename(outputs / "mine" / "runs") / "fold=0"
+    times = {"started": "2026-01-02T03:04:05.600000+00:00", "ended": "2026-01-02T03:05:05+00:00"}
+    write_json(run / "status.json", {"state": "done", **times})
+    write_json(run / "results.json", read_json(run / "results.json") | {"name": "first", "tags": ["a", "b"]})
+    (found,) = query_runs("FROM runs WHERE sweep = 'mine'", outputs).to_dicts()
+    expected = {"started": datetime(2026, 1, 2, 3, 4, 5), "seconds": 59.4, "name": "first", "tags": ["a", "b"]}
+    assert found.items() >= expected.items()
+
+
+def test_tables_are_there_without_any_training_run(outputs: Path) -> None:
+    assert set(query_runs("SHOW TABLES", outputs / "failed")["name"]) == set(VIEWS)
+    assert query_runs("FROM runs", outputs / "failed").height == 0
+
+
+def test_saved_tables_need_no_other_file(outputs: Path, tmp_path: Path) -> None:
+    import duckdb
+
+    succeeded(fvc("query", "SHOW TABLES", str(outputs), "--save", str(tmp_path / "all.duckdb")))
+    shutil.rmtree(outputs / "C=1.0")
+    with duckdb.connect(tmp_path / "all.duckdb", read_only=True) as saved:
+        assert {name for (name,) in saved.sql("SHOW TABLES").fetchall()} == set(VIEWS)
+        assert saved.sql("SELECT C FROM runs ORDER BY C").fetchall() == [(0.1,), (1.0,)]
+        assert saved.sql("SELECT count(*) FROM predictions").fetchall() == [(240,)]
+        assert saved.sql("SELECT count(*) FROM duckdb_views() WHERE NOT internal").fetchall() == [(0,)]
 
 
 def test_files_of_all_versions_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,11 +115,13 @@ def test_files_of_all_versions_are_one_table(tmp_path: Path, monkeypatch: pytest
 
 
 def test_command_prints_a_table_json_csv_and_parquet(outputs: Path, tmp_path: Path) -> None:
-    sql = "SELECT C, round(cv_auc_mean, 3) AS auc FROM runs WHERE state = 'done' ORDER BY C"
+    sql = "SELECT C, round(cv_auc_mean, 3) AS auc, NULL AS x FROM runs WHERE state = 'done' ORDER BY C"
     table, as_json, as_csv = (fvc("query", sql, str(outputs), *option) for option in ((), ("--json",), ("--csv",)))
-    assert "0.1" in table.stdout
+    assert re.search(r" 0\.1 │ +0\.\d+ │ NULL ", table.stdout)
+    everything = fvc("query", "FROM runs", ".", cwd=outputs, env={**os.environ, "COLUMNS": "80"}).stdout
+    assert re.search(r" run +│ +data .*│ … │.* audit (.*\n)+.*=0 │ fvc .* PASS ", everything), everything
     assert [row["C"] for row in json.loads(as_json.stdout)] == [0.1, 1.0]
-    assert as_csv.stdout.splitlines()[0] == "C,auc"
+    assert as_csv.stdout.splitlines()[0] == "C,auc,x"
     succeeded(fvc("query", sql, str(outputs), "--parquet", str(tmp_path / "out.parquet")))
     assert pl.read_parquet(tmp_path / "out.parquet")["C"].to_list() == [0.1, 1.0]
 
@@ -109,7 +153,7 @@ def test_a_broken_file_of_a_run_is_named(outputs: Path, name: str, content: byte
 SQL_MISTAKES = {
     "word": ("SELEC 1", r'syntax error at or near "SELEC".*LINE 1'),
     "column": ("SELECT nonsense FROM runs", r'"nonsense" not found.*Candidate bindings'),
-    "table": ("SELECT 1 FROM nonsense", "nonsense does not exist.*; tables are runs, folds, predictions, coefficients"),
+    "table": ("SELECT 1 FROM nonsense", "nonsense does not exist.*; tables are runs, other_runs, folds, "),
 }
 
 

@@ -73,11 +73,13 @@ def test_from_the_experiment_to_an_artifact(browser: Any, pages: str) -> None:
     click(browser, "//*[@role='gridcell'][.//a[normalize-space()='mine']]//button")  # unfolds the children
     shows(browser, "C=0.1", "C=1")
     click(browser, "//a[normalize-space()='C=0.1']")
-    shows(browser, "cv_auc_mean", "penalty", "prox-newton")
+    shows(browser, "cv/auc_mean", "penalty", "prox-newton", "Audit ")
     browser.get(browser.current_url.partition("?")[0].rstrip("/") + "/artifacts")
     shows(browser, "metrics.json", "model.json")
     click(browser, "(//*[contains(text(), 'results.json')])[last()]")
     shows(browser, '"run_id"')
     browser.get(runs)
     click(browser, "//a[normalize-space()='mine']")
-    shows(browser, "cv_auc_mean", "fvc.best")
+    shows(browser, "fvc.axes", "C=0.1,1")
+    click(browser, "//a[contains(@href, '/runs/')][starts-with(normalize-space(), 'C=')]")  # the best run
+    shows(browser, "cv/auc_mean")

@@ -158,7 +158,8 @@ def test_the_command_writes_where_it_is_told(reported: Path, tmp_path: Path) -> 
     done = fvc("report", reported, "--output", output)
     assert (done.returncode, done.stdout.split()) == (0, [str(output), str(reported / "MODEL_CARD.md")])
     assert (reported / "report.html").stat() == before
-    assert output.read_bytes() == (reported / "report.html").read_bytes(), "equal folders give equal pages"
+    page = (reported / "report.html").read_text()
+    assert re.sub(r'href="[^"]*/', 'href="', output.read_text()) == re.sub(r'href="[^"]*/', 'href="', page)
 
 
 def test_the_model_card_agrees_with_the_run(reported: Path) -> None:

@@ -56,15 +56,43 @@ def test_a_run_with_all_that_it_has(finished_run: Path, uri: str) -> None:
     assert (run.info.run_name, run.info.status) == (finished_run.name, "FINISHED")
     times = [milliseconds(status[name]) for name in ("started", "ended")]
     assert [run.info.start_time, run.info.end_time] == times
-    assert run.data.params.items() >= {"penalty": "l2", "C": "1.0", "cv_scheme": "grouped", "seed": "42"}.items()
-    expected = {f"cv_auc_{name}": results["cv"]["auc"][name] for name in ("mean", "std")}
-    expected |= {"test_f1": results["test"]["f1"], "floor_all_fake_f1": results["floors"]["cv"]["all_fake"]["f1"]}
+    assert (
+        run.data.params.items()
+        >= {"penalty": "l2", "C": "1", "l1_ratio": "0", "cv_scheme": "grouped", "seed": "42"}.items()
+    )
+    expected = {f"cv/auc_{name}": results["cv"]["auc"][name] for name in ("mean", "std")}
+    expected |= {"test/f1": results["test"]["f1"], "floor/all_fake_f1": results["floors"]["cv"]["all_fake"]["f1"]}
+    expected |= {"auc": results["cv"]["auc"]["mean"], "ece": results["calibration"]["cv"]["ece"]}
     assert run.data.metrics.items() >= expected.items()
     tags = {"fvc.run_id": results["run_id"], "fvc.audit": "PASS", "fvc.data_sha256": results["data"]["sha256"]}
     assert run.data.tags.items() >= tags.items()
+    (data,) = [each.dataset for each in run.inputs.dataset_inputs]
+    assert (data.name, data.digest) == ("fvc", results["data"]["sha256"][:32])
+    assert json.loads(data.source) == {"path": "."}  # data.root of that run
+    assert json.loads(data.profile) == {"num_rows": 120, "groups": results["data"]["groups"], "real": 60, "fake": 60}
     again = track(finished_run, uri)
     assert (again.imported, again.present) == (0, 1)
     assert [each.info.run_id for each in runs_of(uri)] == [run.info.run_id]
+
+
+def test_what_came_since_is_added(sweep: Path, finished_run: Path, uri: str) -> None:
+    """Several folders per call; the model of the best run is registered once."""
+    from mlflow import MlflowClient
+
+    run = Path(shutil.copytree(finished_run, sweep.parent / "run"))
+    command = ("track", sweep, run, "--uri", uri, "--register", "fakes", "--json")
+    assert [each["imported"] for each in json.loads(fvc(*command).stdout)] == [3, 1]
+    before, client = identities(runs_of(uri)), MlflowClient(tracking_uri=uri)
+    (run / "report.html").write_text("first")
+    fvc(*command)
+    (run / "report.html").write_text("second")
+    assert [each["present"] for each in json.loads(fvc(*command).stdout)] == [3, 1]
+    assert identities(runs_of(uri)) == before
+    (alone,) = [each for each in runs_of(uri) if each.info.run_name == "run"]
+    assert Path(alone.info.artifact_uri.removeprefix("file://"), "report.html").read_text() == "second"
+    versions = client.search_model_versions("name = 'fakes'")
+    assert len(versions) == 2
+    assert alone.info.run_id in {each.run_id for each in versions}
 
 
 def test_folds_are_steps_and_files_are_artifacts(finished_run: Path, uri: str) -> None:
@@ -103,6 +131,7 @@ def test_the_model_predicts_by_names_and_lists_what_it_needs(finished_run: Path,
     expected = load_run(finished_run).pipeline.predict_proba(rows)
     loaded = mlflow.pyfunc.load_model(folder)
     assert np.array_equal(loaded.predict(rows[rows.columns[::-1]]), expected)
+    assert loaded.metadata.get_output_schema().input_names() == ["probability_real", "probability_fake"]
     with pytest.raises(mlflow.MlflowException, match="missing inputs"):
         loaded.predict(rows.drop(columns="stage2_f0"))
 
@@ -114,7 +143,11 @@ def test_a_sweep_is_a_family(sweep: Path, uri: str) -> None:
     assert (parent.info.run_name, parent.info.status) == ("mine", "FAILED")
     assert parent.info.start_time == min(each.info.start_time for each in children)
     assert parent.info.end_time == max(each.info.end_time for each in children)
-    assert parent.data.tags["fvc.best"] in {each.data.tags.get("fvc.run_id") for each in children}
+    (best,) = [each for each in children if each.data.tags.get("fvc.run_id") == parent.data.tags["fvc.best"]]
+    assert (
+        f"(#/experiments/{best.info.experiment_id}/runs/{best.info.run_id})" in parent.data.tags["mlflow.note.content"]
+    )
+    assert (parent.data.tags["fvc.axes"], parent.data.metrics) == ("cv.n_splits=3,4,50", {})
     names = {each.info.run_name: each.info.status for each in children}
     assert names == {"cv.n_splits=3": "FINISHED", "cv.n_splits=4": "FINISHED", "cv.n_splits=50": "FAILED"}
     (failed,) = [each for each in children if each.info.status == "FAILED"]

@@ -3,14 +3,15 @@
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from fvc_exp import load_run, load_sweep
 from fvc_exp.errors import ArtifactError, TrackingError
-from fvc_exp.io.files import write_json
-from fvc_exp.runs.load import runs_below
+from fvc_exp.io.files import read_json, write_json
+from fvc_exp.runs.load import DEMO_NOTICE, runs_below
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.schedulers import read_submissions
 from fvc_exp.tracking.records import ending_of, metrics_of, read_records, texts
@@ -32,7 +33,29 @@ def test_steps_go_on_over_repeats() -> None:
     found = metrics_of({}, records)
     expected = [("fold/test_auc", value, step) for step, value in enumerate([0, 0.1, 0.2, 1, 1.1, 1.2])]
     assert [each for each in found if each[0] == "fold/test_auc"] == expected
-    assert {name for name, _, _ in found} == {"fold/test_auc", "fold/converged"}
+    assert {name for name, _, _ in found} == {"fold/test_auc"}  # counts and the like are in metrics.json
+
+
+def test_the_headline_comes_first() -> None:
+    results = {"cv": {"auc": {"mean": 0.7, "std": 0.1}}, "test": {"f1": 0.5}, "data": {"rows": 80}}
+    results |= {"auc_intervals": {"cv": {"low": 0.6, "high": 0.8}}, "calibration": {"cv": {"ece": 0.05}}}
+    expected = {"auc": 0.7, "auc_low": 0.6, "auc_high": 0.8, "ece": 0.05}
+    expected |= {"cv/auc_mean": 0.7, "cv/auc_std": 0.1, "test/f1": 0.5}
+    assert metrics_of(results) == [(name, value, 0) for name, value in expected.items()]
+
+
+def test_a_run_as_a_reader_needs_it(finished_run: Path, tmp_path: Path) -> None:
+    """Of the synthetic data, with l1 as an elastic net, and with a name."""
+    run = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    run.joinpath("config.yaml").write_text((run / "config.yaml").read_text().replace("name: fvc", "name: demo", 1))
+    results = read_json(run / "results.json")
+    results |= {"parameters": results["parameters"] | {"penalty": "l1", "C": 10.0}, "name": "first", "tags": ["a", "b"]}
+    write_json(run / "results.json", results)
+    (found,) = read_records(run).runs
+    assert found.parameters.items() >= {"penalty": "l1", "l1_ratio": "1", "C": "10"}.items()
+    lines = found.tags["mlflow.note.content"].splitlines()
+    assert lines == ["- Audit PASS", f"- {DEMO_NOTICE}", f"- {results['claim']['sentence']}"]
+    assert (found.name, found.tags["fvc.name"], found.tags["fvc.tags"]) == ("first", "first", "a b")
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, "text"])
@@ -43,6 +66,7 @@ def test_values_other_than_finite_numbers_are_left_out(value: object) -> None:
 def test_names_and_texts_that_mlflow_takes() -> None:
     found = texts({"model@x[0]+lr=1": 2, "cv_n_splits": 5, "none": None, "empty": "", "long": "x" * 9000})
     assert found == {"model_x_0__lr_1": "2", "cv_n_splits": "5", "long": "x" * 1000 + "…"}
+    assert texts({"C": 10.0, "zero": 0, "all": 0.123456789}) == {"C": "10", "zero": "0", "all": "0.123456789"}
 
 
 @pytest.mark.parametrize(
