@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import VideoConfig
 from fvc_exp.data.columns import KEY
 from fvc_exp.stages.table_store import OWN_COLUMNS, Source, TableStore, find_source, states
@@ -31,7 +31,7 @@ class Options:
     shard: int = 0
     num_shards: int = 1
     retry_failed: bool = False
-    on_progress: Progress | None = None
+    on_progress: Progress = no_progress
     made: Path | None = None
 
 
@@ -158,15 +158,14 @@ def _work(
 ) -> None:
     total = len(plan.shard)
     finished = total - len(plan.tasks)
-    report = options.on_progress or (lambda _done, _total: None)
-    report(finished, total)
+    options.on_progress(finished, total)
     with closing(run_in_workers(function, plan.tasks, limits=video.limits, workers=video.workers)) as outcomes:
         for done, outcome in enumerate(outcomes, start=finished + 1):
             task, result = outcome.item, outcome.result
             for name in task.tables:
                 row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
                 stores[name].add(task.key, plan.sources[task.key], row)
-            report(done, total)
+            options.on_progress(done, total)
 
 
 def _without_path(failed: Failed, path: Path) -> Failed:
