@@ -16,8 +16,6 @@ from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.execute import load_split, prepared_dataset, run_on_one_thread, write_artifacts
-from fvc_exp.runs.load import LoadedRun
-from fvc_exp.runs.show import print_summary
 from fvc_exp.training import experiment, split_dataset
 from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search
 from fvc_exp.training.notes import edge_of_grid
@@ -132,7 +130,8 @@ def train_sklearn_logreg(
     _make_room(folder, delete_existing=delete_existing)
     candidates, best = search(configs, data)
     found = _write_run(folder, best, started, candidates)
-    print_summary(console.make_console(), LoadedRun(folder.path))
+    sentences = f"{found['selection']['sentence']} {found['claim']['sentence']}"
+    console.print_text(console.make_console(), sentences, wrap=False)
     return found
 
 

@@ -7,38 +7,20 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, cast
 
-
-class Penalty(Enum):
-    """The norm that LogisticRegression is regularised with."""
-
-    l1 = "l1"
-    l2 = "l2"
-    elasticnet = "elasticnet"
-    none = "none"
+Penalty = Enum("Penalty", "l1 l2 elasticnet none")
+"""The norm that LogisticRegression is regularised with."""
 
 
 # OmegaConf reads members by name, and some solver names hold a hyphen.
 Solver = Enum("Solver", "auto lbfgs liblinear newton-cg newton-cholesky prox-newton sag saga")
 
 
-class Scheme(Enum):
-    """How rows are assigned to folds."""
-
-    grouped = "grouped"
-    stratified = "stratified"
-    leave_platform_out = "leave_platform_out"
-    predefined = "predefined"
+Scheme = Enum("Scheme", "grouped stratified leave_platform_out predefined")
+"""How rows are assigned to folds."""
 
 
-class Stage(Enum):
-    """The steps of the pipeline, in their order; ``all`` chains them."""
-
-    augment = "augment"
-    features = "features"
-    scale = "scale"
-    scaled_features = "scaled_features"
-    train = "train"
-    all = "all"
+Stage = Enum("Stage", "augment features scale scaled_features train all")
+"""The steps of the pipeline, in their order; ``all`` chains them."""
 
 
 class Table(Enum):
@@ -55,34 +37,20 @@ class Table(Enum):
     table = ""
 
 
-class Calibration(Enum):
-    """How probabilities are corrected on out-of-fold rows of the training part: not at all, Platt scaling, isotonic."""
-
-    none = "none"
-    sigmoid = "sigmoid"
-    isotonic = "isotonic"
+Calibration = Enum("Calibration", "none sigmoid isotonic")
+"""How probabilities are corrected on out-of-fold rows of the training part: not at all, Platt scaling, isotonic."""
 
 
-class Search(Enum):
-    """How the configurations of a multirun are fitted: each by itself, or the whole grid at once."""
-
-    none = "none"
-    grid = "grid"
+Search = Enum("Search", "none grid")
+"""How the configurations of a multirun are fitted: each by itself, or the whole grid at once."""
 
 
-class Choice(Enum):
-    """Which configuration of a sweep is the best: the highest score, the simplest that ties, or within one SE of it."""
-
-    best = "best"
-    tied = "tied"
-    one_se = "one_se"
+Choice = Enum("Choice", "best tied one_se")
+"""Which configuration of a sweep is the best: the highest score, the simplest that ties, or within one SE of it."""
 
 
-class Tracker(Enum):
-    """Where finished runs are imported, beside their folders."""
-
-    none = "none"
-    mlflow = "mlflow"
+Tracker = Enum("Tracker", "none mlflow")
+"""Where finished runs are imported, beside their folders."""
 
 
 @dataclass

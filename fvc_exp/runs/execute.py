@@ -7,7 +7,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -152,14 +152,12 @@ def price_of_run(run: LoadedRun) -> dict[str, Any] | None:
     return found.to_json() if found else None
 
 
-def train_and_write(
-    config: Config, folder: run_folder.RunFolder, data: SplitDataset, *, show: bool = True, plots: bool = True
-) -> None:
-    """Cross-validate, refit, write all files of the run (without ``plots`` no picture), and print the summary."""
+def train_and_write(config: Config, folder: run_folder.RunFolder, data: SplitDataset, *, show: bool = True) -> None:
+    """Cross-validate, refit, write all files of the run, and print the summary."""
     progress = console.progress_bar("folds") if show else nullcontext(no_progress)
     with progress as on_progress:
         result = run_on_one_thread(config, data, on_progress)
-    write_artifacts(folder, result, plots=plots)
+    write_artifacts(folder, result)
     if show:
         output, run = console.make_console(), LoadedRun(folder.path)
         if config.verbose:
@@ -176,11 +174,11 @@ def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress 
         return run_experiment(config, data, on_progress)
 
 
-def write_artifacts(folder: run_folder.RunFolder, result: RunResult, *, plots: bool = True) -> None:
-    """Write all files of a result, and its pictures unless ``plots`` or its configuration says no."""
+def write_artifacts(folder: run_folder.RunFolder, result: RunResult) -> None:
+    """Write all files of a result, and its pictures unless its configuration says no."""
     with threadpool_limits(limits=1):
         write_result(folder, result)
-    if result.config.plots and plots:
+    if result.config.plots:
         from fvc_exp.runs.curves import write_curves
 
         write_curves(folder, result.predictions(), files.read_json(folder.results), result.config.data.name)
@@ -222,7 +220,7 @@ def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
         yield f"data: sha256 was {before}, is {data.dataset.content_hash}"
     with tempfile.TemporaryDirectory(prefix="fvc-verify-") as clean:
         again = LoadedRun(Path(clean))
-        train_and_write(run.config, again.folder, data, show=False, plots=False)
+        train_and_write(replace(run.config, plots=False), again.folder, data, show=False)
         for name in _COMPARED:
             file = getattr(run.folder, name).name
             for difference in _record_differences(_records(run, name), _records(again, name)):

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import VideoConfig
 from fvc_exp.data.columns import KEY
 from fvc_exp.stages.table_store import OWN_COLUMNS, Source, TableStore, find_source, states
@@ -33,7 +33,7 @@ class Options:
     video: VideoConfig
     shard: int = 0
     num_shards: int = 1
-    on_progress: Progress | None = None
+    on_progress: Progress = no_progress
 
 
 @dataclass(frozen=True)
@@ -147,14 +147,13 @@ def _plan(stores: Mapping[str, TableStore], units: Sequence[Unit], options: Opti
 def _work(stores: Mapping[str, TableStore], plan: _Plan, function: Callable[[Task], Rows], options: Options) -> None:
     video, total = options.video, len(plan.shard)
     finished = total - len(plan.tasks)
-    report = options.on_progress or (lambda _done, _total: None)
-    report(finished, total)
+    options.on_progress(finished, total)
     with closing(run_in_workers(function, plan.tasks, limits=video.limits, workers=video.workers)) as outcomes:
         for done, (task, result) in enumerate(outcomes, start=finished + 1):
             for name in task.tables:
                 row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
                 stores[name].add(task.key, plan.sources[task.key], row)
-            report(done, total)
+            options.on_progress(done, total)
 
 
 def _without_path(failed: Failed, path: Path) -> Failed:
