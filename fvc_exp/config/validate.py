@@ -98,7 +98,7 @@ def _one_line(error: OmegaConfBaseException) -> str:
 
 
 def _range_problems(config: schema.Config) -> Iterator[str]:
-    for key, value, allowed, meaning in (*_least_rules(config), *_number_rules(config), *_video_rules(config.video)):
+    for key, value, allowed, meaning in (*_number_rules(config), *_least_rules(config), *_video_rules(config.video)):
         if not allowed:
             yield f"{key}={value} is not allowed: it must be {meaning}"
     if wrong := [c for c in config.cv.c_grid if not 0 < c < math.inf]:
