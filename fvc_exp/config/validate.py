@@ -107,7 +107,7 @@ def _range_problems(config: schema.Config) -> Iterator[str]:
 
 def range_rules(config: schema.Config) -> list[Rule]:
     """Every key with a range, its value, whether that is allowed, and what is."""
-    return [*_least_rules(config), *_number_rules(config), *_video_rules(config.video)]
+    return [*_number_rules(config), *_least_rules(config), *_video_rules(config.video)]
 
 
 def _number_rules(config: schema.Config) -> list[Rule]:
