@@ -130,8 +130,11 @@ def train_sklearn_logreg(
     _make_room(folder, delete_existing=delete_existing)
     candidates, best = search(configs, data)
     found = _write_run(folder, best, started, candidates)
-    sentences = f"{found['selection']['sentence']} {found['claim']['sentence']}"
-    console.print_text(console.make_console(), sentences, wrap=False)
+    sentences = [f"{found['selection']['sentence']} {found['claim']['sentence']}"]
+    if found["price"]:
+        sentences.append(f"leak price: {found['price']['sentence']}")
+    for sentence in sentences:
+        console.print_text(console.make_console(), sentence, wrap=False)
     return found
 
 

@@ -86,7 +86,7 @@ def test_returns_what_the_original_did_and_of_how_many(searched: Searched, capsy
     (card,) = [path for path in write_report(project / "out") if path.suffix == ".md"]
     printed = capsys.readouterr().out
     assert printed.count("\n") == 2
-    assert f"price of a leak: {found['price']['sentence']}" in printed
+    assert f"leak price: {found['price']['sentence']}" in printed
     for text in (printed, card.read_text()):
         assert f"Held-out AUC {found['test_auc']:.3f}, not used for the choice. Best of 28 configurations" in text
         assert found["claim"]["sentence"] in text
