@@ -28,7 +28,7 @@ _PLUGINS = str(_PACKAGE / "plugins")
 
 
 def register() -> None:
-    """Give Hydra the schema, the process id for folder names that never collide, and the sweeper.
+    """Give Hydra the schema, the process id for folder names that never collide, configs of one's own, the sweeper.
 
     Hydra looks for plugins in the namespace package ``hydra_plugins`` all over the path; ours lies inside this package,
     so that it is also found in a checkout that is not installed.
@@ -37,6 +37,7 @@ def register() -> None:
         sys.path.append(_PLUGINS)
     ConfigStore.instance().store(name=SCHEMA_FILE.removesuffix(".yaml"), node=schema.Config)
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
+    OmegaConf.register_new_resolver("own_conf", own_conf, replace=True)
 
 
 def run_shell(main: Callable[[], object]) -> None:
@@ -81,11 +82,13 @@ class CheckConfig(Callback):
         """Check a single run."""
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with _exit_on_error():
+            _check_sources(config)
             validate.require_tracker(validate.to_typed(task).tracking.name)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check what all runs of a sweep share; the sweeper checks each configuration."""
         with _exit_on_error():
+            _check_sources(config)
             validate.require_tracker(config.tracking.name)
 
     def on_run_end(self, *_: Any, **kwargs: Any) -> None:
@@ -111,6 +114,25 @@ def conf_folder() -> Path:
     """``conf/`` beside the package in a checkout, inside it when it was installed from a wheel."""
     inside = _PACKAGE / "conf"
     return inside if inside.is_dir() else _PACKAGE.parent / "conf"
+
+
+def own_conf() -> list[str]:
+    """Where Hydra looks for configs behind those of the project: in ``./conf``, if there is one."""
+    own = Path("conf").absolute()
+    return [f"file://{own}"] if own.is_dir() and not own.samefile(conf_folder()) else []
+
+
+def _check_sources(config: DictConfig) -> None:
+    """Refuse a config of one's own that would not be used, since the project's of the same name comes first."""
+    others = [each for each in config.hydra.runtime.config_sources if each.schema == "file" and each.provider != "main"]
+    for folder in (Path(each.path) for each in others):
+        for own in folder.rglob("*.yaml"):
+            used = conf_folder() / own.relative_to(folder)
+            if used.is_file() and used.read_bytes() != own.read_bytes():
+                raise ConfigError(
+                    f"{own}: fvc-exp has {used.relative_to(conf_folder())} itself, which is used before yours: give "
+                    "yours another name"
+                )
 
 
 def compose_configs(overrides: Sequence[Sequence[str]]) -> list[schema.Config]:

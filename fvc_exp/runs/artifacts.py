@@ -77,6 +77,8 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
     is_corpus = data.videos is not None and fvc.folder_of_id_lists(Path(data.root) / data.videos)
     return {
         "run_id": run_id(result.config, result.data.data_sha256),
+        "name": result.config.name,
+        "tags": result.config.tags,
         "parameters": canonical(result.config),
         "cv": result.summary,
         "fold_dependence": _fold_dependence(result),

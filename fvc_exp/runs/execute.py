@@ -54,9 +54,10 @@ def execute(
     """
     folder = run_folder.RunFolder(path)
     started = datetime.now(UTC)
+    known = {"name": config.name, "tags": config.tags, **(facts or {})}
 
     def end(state: str, **found: object) -> dict[str, Any]:
-        return run_folder.write_status(folder, state, started, **{**(facts or {}), **found})
+        return run_folder.write_status(folder, state, started, **{**known, **found})
 
     write_config(folder.config, config)
     try:

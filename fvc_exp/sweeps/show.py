@@ -153,7 +153,7 @@ def print_ties(console: Console, found: TieSummary | str) -> None:
 
 
 def _ranking_table(ranked: pl.DataFrame) -> Table:
-    varying = [name for name in ("features", "class_weight", "seed") if ranked[name].n_unique() > 1]
+    varying = [name for name in ("name", "tags", "features", "class_weight", "seed") if ranked[name].n_unique() > 1]
     settings = ("rank", "penalty", "C", "l1_ratio", "solver", *varying)
     rows = [
         {
@@ -173,7 +173,13 @@ def _ranking_table(ranked: pl.DataFrame) -> Table:
         styles.append("dim")
     return frame_table(
         pl.DataFrame(rows, infer_schema_length=None),
-        "ranked by the mean AUC of the folds; mean ± sd",
+        f"{_called(ranked)}ranked by the mean AUC of the folds; mean ± sd",
         right=_NUMBERS,
         styles=styles,
     )
+
+
+def _called(ranked: pl.DataFrame) -> str:
+    """The name and tags that all runs share, in front of a title."""
+    shared = [ranked[key][0] for key in ("name", "tags") if ranked[key].n_unique() == 1]
+    return "".join(f"{text}; " for text in shared if text)
