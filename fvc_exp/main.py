@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,10 @@ def main() -> None:
 
 def completions(words: Sequence[str], incomplete: str) -> list[str]:
     """How a shell may go on with the last word of ``fvc run``; for the process that the shell asks, and ends."""
-    line = re.sub(r"\s*=\s*", "=", " ".join(["fvc", *words, incomplete]))  # bash takes = for a word
+    line = re.sub(r"\s*=\s*", "=", " ".join(["fvc", *words, incomplete]))  # bash takes = for a word,
+    line = re.sub(r"(?<= )([\w./]+) $", r"\1=", line)  # and at the end the words are without it
     os.environ["COMP_LINE"], sys.argv = line, ["fvc", "--shell-completion", "query=bash"]
-    with redirect_stdout(io.StringIO()) as printed:
+    with redirect_stdout(io.StringIO()) as printed, redirect_stderr(io.StringIO()), suppress(SystemExit):
         run_composed()
     typed = line.rpartition(" ")[2].removesuffix(incomplete)
     return [found.removeprefix(typed) for found in printed.getvalue().split()]

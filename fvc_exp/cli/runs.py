@@ -26,8 +26,8 @@ def _completions(context: typer.Context, incomplete: str) -> list[str]:
     return completions(context.params["words"] or (), incomplete)
 
 
-@app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
-def run(
+@app.command("run", add_help_option=False, context_settings={"ignore_unknown_options": True})
+def make_runs(
     words: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...", autocompletion=_completions)] = None,
 ) -> None:
     """Train and judge a model, or with -m a sweep of them. fvc run --help lists the settings.

@@ -90,6 +90,8 @@ class CheckConfig(Callback):
         with _exit_on_error():
             _check_sources(config)
             validate.require_tracker(config.tracking.name)
+            if "minimize" in str(OmegaConf.select(config, "hydra.sweeper.direction")):
+                raise ConfigError("a run returns its AUC: with this sweeper add hydra.sweeper.direction=maximize")
 
     def on_run_end(self, *_: Any, **kwargs: Any) -> None:
         """Set the exit code: 1 if the status of the run is not done, ``NOT_TRACKED`` if it was not imported."""

@@ -97,7 +97,7 @@ def join_equal_files(groups: pl.Series, content: pl.Series) -> pl.Series:
 
 
 def some_groups(groups: pl.Series, labels: pl.Series, n_rows: int) -> pl.Series:
-    """Which rows are taken for about ``n_rows``: whole groups in a fixed random order, of each class half of the rows."""
+    """Which rows are taken for about ``n_rows``: whole groups in a fixed random order, half of the rows per class."""
     rows = pl.DataFrame({"group": groups, "label": labels})
     sizes = rows.group_by("group", maintain_order=True).agg(pl.col("label").first(), pl.len().alias("n"))
     shuffled = sizes[np.random.default_rng(0).permutation(len(sizes))]
