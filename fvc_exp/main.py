@@ -7,10 +7,10 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,10 +24,7 @@ from fvc_exp.errors import FvcError
 from fvc_exp.io import files, run_folder
 from fvc_exp.tracking.import_runs import track_at_end
 
-register()  # here, since a job of another launcher imports this module too
 
-
-@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
 def run_composed(composed: DictConfig) -> dict[str, Any] | float:
     """Run one composed configuration in the folder that Hydra made for it.
 
@@ -55,7 +52,14 @@ def main() -> None:
     if "--version" in sys.argv[1:]:
         print(f"fvc-exp {__version__}")
     else:
-        run_shell(run_composed)
+        run_shell(_application())
+
+
+def _application() -> Callable[[], None]:
+    """``run_composed`` as Hydra calls it, with what the shell says."""
+    register()
+    decorate = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
+    return cast("Callable[[], None]", decorate(run_composed))
 
 
 def completions(words: Sequence[str], incomplete: str) -> list[str]:
@@ -64,6 +68,6 @@ def completions(words: Sequence[str], incomplete: str) -> list[str]:
     line = re.sub(r"(?<= )([\w./]+) $", r"\1=", line)  # and at the end the words are without it
     os.environ["COMP_LINE"], sys.argv = line, ["fvc", "--shell-completion", "query=bash"]
     with redirect_stdout(io.StringIO()) as printed, redirect_stderr(io.StringIO()), suppress(SystemExit):
-        run_composed()
+        _application()()
     typed = line.rpartition(" ")[2].removesuffix(incomplete)
     return [found.removeprefix(typed) for found in printed.getvalue().split()]

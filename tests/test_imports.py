@@ -19,7 +19,8 @@ LAYERS = [
     ["runs"],
     ["sweeps", "api"],
     ["report", "tracking", "analytics"],
-    ["cli", "plugins"],
+    ["main", "cli", "plugins"],
+    ["__main__"],
 ]
 # Public functions and classes that stand in more than one module, and why.
 DEFINED_TWICE = {

@@ -126,15 +126,13 @@ def own_conf() -> list[str]:
 
 def _check_sources(config: DictConfig) -> None:
     """Refuse a config of one's own that would not be used, since the project's of the same name comes first."""
-    others = [each for each in config.hydra.runtime.config_sources if each.schema == "file" and each.provider != "main"]
-    for folder in (Path(each.path) for each in others):
-        for own in folder.rglob("*.yaml"):
-            used = conf_folder() / own.relative_to(folder)
+    main = conf_folder()
+    for source in config.hydra.runtime.config_sources:
+        folder = Path(source.path)
+        for own in folder.rglob("*.yaml") if source.schema == "file" and folder != main else ():
+            used = main / own.relative_to(folder)
             if used.is_file() and used.read_bytes() != own.read_bytes():
-                raise ConfigError(
-                    f"{own}: fvc-exp has {used.relative_to(conf_folder())} itself, which is used before yours: give "
-                    "yours another name"
-                )
+                raise ConfigError(f"{own}: give it another name: fvc-exp has a file of this name, and takes that")
 
 
 def compose_configs(overrides: Sequence[Sequence[str]]) -> list[schema.Config]:

@@ -199,10 +199,7 @@ def _read_manifest(config: Config) -> pl.DataFrame:
     if data.max_rows is None:
         return found.videos
     groups = found.videos[manifest.GROUP if manifest.GROUP in found.videos.columns else KEY]
-    taken = found.videos.filter(grouping.some_groups(groups, found.videos[LABEL], data.max_rows))
-    if len(taken) < len(found.videos):
-        log.warning("data.max_rows=%d: %d of %d videos are used", data.max_rows, len(taken), len(found.videos))
-    return taken
+    return found.videos.filter(grouping.some_groups(groups, found.videos[LABEL], data.max_rows))
 
 
 def _videos(config: Config) -> pl.DataFrame:

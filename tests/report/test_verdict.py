@@ -98,10 +98,11 @@ def test_without_a_test_set_there_are_no_test_scores(explained: Path, tmp_path: 
     ("arguments", "line"),
     [
         (["/a b/run.py", "C=1", "data.root='x y'"], "python run.py C=1 'data.root='\"'\"'x y'\"'\"''"),
+        (["fvc run", "-m", "C=1,2"], "fvc run -m C=1,2"),
         (["-c"], None),
         ([], None),
     ],
-    ids=["run.py", "another process", "nothing"],
+    ids=["run.py", "fvc run", "another process", "nothing"],
 )
 def test_only_a_command_that_can_be_typed_again_is_shown(arguments: list[str], line: str | None) -> None:
     assert shell_command(arguments) == line
