@@ -154,7 +154,7 @@ def _write_run(
     if candidates:
         found = _with_search(found, result, candidates)
         files.write_json(folder.results, found)
-    run_folder.write_status(folder, "done", started)
+    run_folder.write_status(folder, "done", started, name=found["name"], tags=found["tags"])
     return found
 
 

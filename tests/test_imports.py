@@ -19,7 +19,8 @@ LAYERS = [
     ["runs"],
     ["sweeps", "api"],
     ["report", "tracking", "analytics"],
-    ["cli", "plugins"],
+    ["main", "cli", "plugins"],
+    ["__main__"],
 ]
 HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]
 

@@ -45,7 +45,7 @@ solver=null  =>  ^error: solver=null is not allowed: solver is one of auto,
 cv=null  =>  ^error: cv=null is not allowed: cv is one of grouped,
 search=null  =>  ^error: search=null is not allowed: search is one of grid, none,
 tracking=null  =>  ^error: tracking=null is not allowed: tracking is one of mlflow, none,
-experiment=null  =>  ^error: experiment=null is not allowed: experiment is one of grid_5alpha, or left out$
+experiment=null  =>  ^error: experiment=null is not allowed: experiment is one of forensic, grid_5alpha,
 C=null  =>  null is not allowed for C: leave it out for its default$
 C=[1  =>  no viable alternative at input '\[1'
 data.root=/tmp/a=b  =>  needs quotes: "data\.root='/tmp/a=b'"$

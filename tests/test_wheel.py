@@ -91,8 +91,16 @@ def test_the_command_works(site: Path, tmp_path: Path) -> None:
     assert (found.metadata["License-Expression"], found.metadata["License-File"]) == ("MIT", "LICENSE")
     assert (site / f"fvc_exp-{found.version}.dist-info" / "licenses" / "LICENSE").read_text().startswith("MIT License")
     assert [(each.name, each.value) for each in found.entry_points] == [("fvc", "fvc_exp.cli:app")]
-    done = python("-m", "fvc_exp.cli", "--version", cwd=tmp_path, site=site)
-    assert (done.returncode, done.stdout) == (0, f"fvc-exp {found.version}\n"), done.stderr
+    for module in ("fvc_exp", "fvc_exp.cli"):
+        done = python("-m", module, "--version", cwd=tmp_path, site=site)
+        assert (done.returncode, done.stdout) == (0, f"fvc-exp {found.version}\n"), done.stderr
+
+
+@pytest.mark.parametrize("launcher", ["basic", "local"])
+def test_it_runs_and_sweeps_away_from_the_checkout(site: Path, tables: Path, launcher: str) -> None:
+    words = ("data=fvc", "data.root=.", "debug=quick", "penalty=elasticnet", "C=0.1,1", f"hydra/launcher={launcher}")
+    succeeded(python("-m", "fvc_exp", "run", "-m", *words, "sweep.name=s", cwd=tables, site=site))
+    assert len(list(tables.glob("outputs/sweeps/s/runs/*/results.json"))) == 2
 
 
 def test_a_script_runs_away_from_the_checkout(site: Path, tables: Path) -> None:

@@ -18,8 +18,8 @@ P = ParamSpec("P")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 app = typer.Typer(
     name="fvc",
-    help="Read and act on what runs left. Runs are made by run.py.",
-    no_args_is_help=True,
+    help="Train and judge, sweep, and read and act on what runs left.",
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
 
@@ -39,13 +39,26 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_NORMAL_DAY = """\
+fvc doctor --run                         find out whether everything works on this machine
+fvc run penalty=elasticnet C=0.1         train and judge a model; -m penalty=l1,l2 C=0.1,1 runs and ranks each
+fvc status outputs/sweeps/NAME           see what became of the runs of a sweep
+fvc report outputs/runs/NAME             write one HTML page about a run or a sweep
+fvc predict outputs/runs/NAME clip.mp4   give each video its probability of being fake
+
+fvc run --help lists the settings, fvc --help every command."""
+
+
 @app.callback()
 def _main(
+    context: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="show the version and exit")
     ] = False,
 ) -> None:
-    """Keep ``fvc`` a group of commands."""
+    """Show the commands of a normal day if none is named."""
+    if context.invoked_subcommand is None:
+        typer.echo(_NORMAL_DAY)
 
 
 def command(function: Callable[P, Exit]) -> Callable[P, None]:

@@ -16,7 +16,9 @@ from typing import Annotated
 import typer
 from packaging.requirements import Requirement  # Hydra brings it
 
+from fvc_exp.cli import smoke
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
+from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console, print_text
 
 DISTRIBUTION = "fvc-exp"
@@ -164,14 +166,18 @@ def doctor(
     outputs: Annotated[Path, typer.Option(metavar="FOLDER", parser=a_folder, help="where results shall land")] = Path(
         "outputs"
     ),
+    run: Annotated[bool, typer.Option("--run", help="also do everything once, in a temporary folder")] = False,
     as_json: JsonOption = False,
 ) -> Exit:
     """Look at packages, threads, codecs, disks, SLURM and optional parts, and say what to do.
 
-    Exit code 0 if runs would work, else 1.
+    With --run features, training, report, prediction and a sweep of two jobs are tried on a tiny corpus, which takes
+    less than a minute and leaves nothing behind. Exit code 0 if runs work, else 1.
 
     Example: fvc doctor --outputs /scratch/outputs
     """
+    if run and as_json:
+        raise ConfigError("--run and --json exclude each other: choose one")
     found = examine(outputs)
     if as_json:
         print_json([asdict(each) for each in found])
@@ -180,4 +186,5 @@ def doctor(
         for each in found:
             advice = f" -> {each.advice}" if each.advice else ""
             print_text(output, f"{each.subject}: {each.found}{advice}", label=each.verdict)
-    return Exit.FAILED if any(each.verdict is Severity.problem for each in found) else Exit.OK
+    works = smoke.run_steps() if run else True
+    return Exit.FAILED if not works or any(each.verdict is Severity.problem for each in found) else Exit.OK

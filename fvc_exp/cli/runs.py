@@ -1,5 +1,6 @@
-"""Commands about finished runs and what can be learned from them."""
+"""Commands about runs: making them, and what can be learned from finished ones."""
 
+import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
+from fvc_exp.cli.app import Exit, JsonOption, a_folder, app, command, print_json
 from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.errors import ConfigError
 from fvc_exp.io import console, files
@@ -17,6 +18,26 @@ class ModelFormat(StrEnum):
     """What ``fvc export`` can write."""
 
     skops = "skops"
+
+
+def _completions(context: typer.Context, incomplete: str) -> list[str]:
+    from fvc_exp.main import completions
+
+    return completions(context.params["words"] or (), incomplete)
+
+
+@app.command("run", add_help_option=False, context_settings={"ignore_unknown_options": True})
+def make_runs(
+    words: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...", autocompletion=_completions)] = None,
+) -> None:
+    """Train and judge a model, or with -m a sweep of them. fvc run --help lists the settings.
+
+    Example: fvc run penalty=elasticnet C=0.1
+    """
+    from fvc_exp.main import main  # Hydra, which no other command needs
+
+    sys.argv = ["fvc run", *(words or ())]
+    main()
 
 
 @command

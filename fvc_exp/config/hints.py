@@ -82,7 +82,8 @@ def hint_of(error: BaseException) -> str:
     """What is near to a key or value that is refused; empty where nothing is known of it."""
     if isinstance(error, MissingConfigException):
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        return did_you_mean(choice, error.options or (), f"{group}=")
+        is_extra = choice == "optuna"
+        return "pip install 'fvc-exp[optuna]'" if is_extra else did_you_mean(choice, error.options or (), f"{group}=")
     if not isinstance(error, OmegaConfBaseException):
         return ""
     message, key = str(error.msg).partition("\n")[0], str(error.full_key)

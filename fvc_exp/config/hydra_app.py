@@ -31,7 +31,7 @@ _PLUGINS = str(_PACKAGE / "plugins")
 
 
 def register() -> None:
-    """Give Hydra the schema, the process id for folder names that never collide, and the sweeper.
+    """Give Hydra the schema, the process id for folder names that never collide, configs of one's own, the sweeper.
 
     Hydra looks for plugins in the namespace package ``hydra_plugins`` all over the path; ours lies inside this package,
     so that it is also found in a checkout that is not installed.
@@ -40,6 +40,7 @@ def register() -> None:
         sys.path.append(_PLUGINS)
     ConfigStore.instance().store(name=SCHEMA_FILE.removesuffix(".yaml"), node=schema.Config)
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
+    OmegaConf.register_new_resolver("own_conf", own_conf, replace=True)
 
 
 def run_shell(main: Callable[[], object]) -> None:
@@ -84,12 +85,16 @@ class CheckConfig(Callback):
         """Check a single run."""
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with _exit_on_error():
+            _check_sources(config)
             validate.require_tracker(validate.to_typed(task).tracking.name)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check what all runs of a sweep share; the sweeper checks each configuration."""
         with _exit_on_error():
+            _check_sources(config)
             validate.require_tracker(config.tracking.name)
+            if "minimize" in str(OmegaConf.select(config, "hydra.sweeper.direction")):
+                raise ConfigError("a run returns its AUC: with this sweeper add hydra.sweeper.direction=maximize")
 
     def on_run_end(self, *_: Any, **kwargs: Any) -> None:
         """Set the exit code of a run that is not done, or was not imported."""
@@ -114,6 +119,23 @@ def conf_folder() -> Path:
     """``conf/`` beside the package in a checkout, inside it when it was installed from a wheel."""
     inside = _PACKAGE / "conf"
     return inside if inside.is_dir() else _PACKAGE.parent / "conf"
+
+
+def own_conf() -> list[str]:
+    """Where Hydra looks for configs behind those of the project: in ``./conf``, if there is one."""
+    own = Path("conf").absolute()
+    return [f"file://{own}"] if own.is_dir() and not own.samefile(conf_folder()) else []
+
+
+def _check_sources(config: DictConfig) -> None:
+    """Refuse a config of one's own that would not be used, since the project's of the same name comes first."""
+    main = conf_folder()
+    for source in config.hydra.runtime.config_sources:
+        folder = Path(source.path)
+        for own in folder.rglob("*.yaml") if source.schema == "file" and folder != main else ():
+            used = main / own.relative_to(folder)
+            if used.is_file() and used.read_bytes() != own.read_bytes():
+                raise ConfigError(f"{own}: give it another name: fvc-exp has a file of this name, and takes that")
 
 
 def compose_configs(overrides: Sequence[Sequence[str]]) -> list[schema.Config]:

@@ -71,6 +71,7 @@ class DataConfig:
     the labels that mean fake; the last two are a name or a list of names, and lists when they are checked. All of these
     have defaults, so that folders from before there was a choice can still be read. ``made`` is the folder of what is
     made from the videos, if not ``root``; with ``prepare``, and if it is not named, one below ``outputs``.
+    ``max_rows`` is about how many rows are taken, in whole groups; None means all.
     """
 
     name: str
@@ -94,6 +95,7 @@ class DataConfig:
     group: Any = field(default_factory=list)
     positive: Any = field(default_factory=list)
     made: str | None = None
+    max_rows: int | None = None
 
     def table(self, table: Table) -> str | None:
         """The configured path of a feature table, or None where the data set has none."""
@@ -228,7 +230,8 @@ class Config:
     """The whole configuration of one run.
 
     ``class_weight`` are the weights of the classes in the loss: None (one each), ``balanced``, or a number each for 0
-    (real) and 1 (fake). ``threshold`` is a number as text, or a rule.
+    (real) and 1 (fake). ``threshold`` is a number as text, or a rule. ``name`` and ``tags`` are for people: they change
+    no number, and have defaults, so that folders from before them can still be read.
     """
 
     data: DataConfig
@@ -250,3 +253,5 @@ class Config:
     verbose: bool
     outputs: str
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    name: str | None = None
+    tags: list[str] = field(default_factory=list)

@@ -72,6 +72,8 @@ def to_typed(composed: DictConfig) -> schema.Config:
     _check_search(config)
     if config.stage is schema.Stage.all:
         config.data.scaled_metadata = SCALED_METADATA
+    if data.demo is not None and data.max_rows is not None:
+        data.demo.events = min(data.demo.events, max(2, data.max_rows // data.demo.uploads))
     return config
 
 
@@ -122,6 +124,8 @@ def _number_rules(config: schema.Config) -> list[Rule]:
         ("audit.permutations", audit.permutations, audit.permutations == 0 or audit.permutations >= MIN_PERMUTATIONS,
          f"0 (no null distribution) or an integer of at least {MIN_PERMUTATIONS}"),
         ("data.max_unmatched", data.max_unmatched, 0 <= data.max_unmatched < 1, "a share of at least 0, below 1"),
+        ("data.max_rows", data.max_rows, data.max_rows is None or data.max_rows >= 2,
+         "an integer of at least 2, or null"),
         ("data.columns", data.columns, all(map(str.strip, data.columns)),
          "a list of names and patterns, none of them empty"),
         ("data.group", data.group, all(map(str.strip, data.group)), "a name or a list of names, none of them empty"),

@@ -75,7 +75,7 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
     joined = _join_tables(data, features) if data.path is None else _read_one_table(data, data.path)
     _require_matches(data.columns, joined)
     _require_features(joined, data.max_unmatched)
-    return _to_dataset(joined)
+    return _to_dataset(joined, data.max_rows)
 
 
 def unmeasured(videos: pl.DataFrame, source: Path) -> Dataset:
@@ -196,10 +196,21 @@ def _require_features(joined: _Joined, allowed: float) -> None:
         )
 
 
-def _to_dataset(joined: _Joined) -> Dataset:
+def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
     frame, read = joined.frame.filter(joined.matched), joined.read.values()
     names = [name for found in read for name in found.names]
-    y, source = frame[columns.LABEL].to_numpy(), joined.source
+    source = joined.source
+    group_column, groups, notes = grouping.find_groups(frame, source, joined.roles.usual, joined.roles.named)
+    if columns.CONTENT in frame.columns:
+        n_before, groups = groups.n_unique(), grouping.join_equal_files(groups, frame[columns.CONTENT].cast(pl.String))
+        if n_before > (n_groups := groups.n_unique()):
+            notes = (*notes, f"videos whose files are equal stay together: {n_before} groups became {n_groups}")
+    if max_rows is not None:
+        taken = grouping.some_groups(groups, frame[columns.LABEL], max_rows)
+        if not taken.all():
+            notes = (*notes, f"data.max_rows={max_rows}: {taken.sum()} of {len(frame)} rows are used")
+        frame, groups = frame.filter(taken), groups.filter(taken)
+    y = frame[columns.LABEL].to_numpy()
     if len(set(y.tolist())) < len(columns.CLASSES):
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
     values = frame.select(names).to_numpy().reshape(len(frame), len(names))  # without features, labels and groups alone
@@ -207,11 +218,6 @@ def _to_dataset(joined: _Joined) -> Dataset:
     if names and constant.all():
         raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
     content = frame[columns.CONTENT].cast(pl.String) if columns.CONTENT in frame.columns else None
-    group_column, groups, notes = grouping.find_groups(frame, source, joined.roles.usual, joined.roles.named)
-    if content is not None:
-        n_before, groups = groups.n_unique(), grouping.join_equal_files(groups, content)
-        if n_before > (n_groups := groups.n_unique()):
-            notes = (*notes, f"videos whose files are equal stay together: {n_before} groups became {n_groups}")
     codes = groups.rank("dense").cast(pl.Int64) - 1
     return Dataset(
         X=np.ascontiguousarray(values[:, ~constant]),

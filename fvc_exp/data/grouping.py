@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from fvc_exp.data import columns, roles
@@ -93,6 +94,15 @@ def join_equal_files(groups: pl.Series, content: pl.Series) -> pl.Series:
     is_copy = content.is_duplicated() & content.is_not_null()
     links = zip(groups.filter(is_copy), content.filter(is_copy), strict=True)
     return groups.replace(merge_groups(links)) if is_copy.any() else groups
+
+
+def some_groups(groups: pl.Series, labels: pl.Series, n_rows: int) -> pl.Series:
+    """Which rows are taken for about ``n_rows``: whole groups in a fixed random order, half of the rows per class."""
+    rows = pl.DataFrame({"group": groups, "label": labels})
+    sizes = rows.group_by("group", maintain_order=True).agg(pl.col("label").first(), pl.len().alias("n"))
+    shuffled = sizes[np.random.default_rng(0).permutation(len(sizes))]
+    taken = shuffled.filter((pl.col("n").cum_sum() - pl.col("n")).over("label") < n_rows / 2)
+    return groups.is_in(taken["group"].to_list())
 
 
 def _natural(name: str) -> tuple[tuple[int, str], ...]:

@@ -134,4 +134,4 @@ def _best(folder: SweepFolder, plan: Plan) -> run_page.RunContent | None:
     run = load.require_finished(folder.best)
     run_id = run.results["run_id"]
     overrides = next((member.overrides for member in plan.members if member.run_id == run_id), None)
-    return run_page.run_content(run, load.shell_command(["run.py", *plan.common, *(overrides or [])]))
+    return run_page.run_content(run, load.shell_command([*plan.command[:1], *plan.common, *(overrides or [])]))

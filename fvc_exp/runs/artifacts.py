@@ -78,6 +78,8 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
     is_corpus = data.videos is not None and fvc.folder_of_id_lists(Path(data.root) / data.videos)
     return {
         "run_id": run_id(result.config, result.dataset.content_hash),
+        "name": result.config.name,
+        "tags": result.config.tags,
         "parameters": canonical(result.config),
         "cv": result.summary,
         "fold_dependence": dependence,

@@ -58,9 +58,10 @@ def execute(
     """
     folder = run_folder.RunFolder(path)
     started = datetime.now(UTC)
+    known = {"name": config.name, "tags": config.tags, **(facts or {})}
 
     def end(state: str, **found: object) -> dict[str, Any]:
-        status = run_folder.write_status(folder, state, started, **{**(facts or {}), **found})
+        status = run_folder.write_status(folder, state, started, **{**known, **found})
         log.info("%s after %s", state, datetime.now(UTC) - started)
         return status
 

@@ -146,7 +146,7 @@ class LoadedRun:
 
     @property
     def command(self) -> str | None:
-        """The line to type for this run; None if it was not made by ``run.py``."""
+        """The line to type for this run; None if it was not made by ``fvc run`` or ``run.py``."""
         return shell_command(self.provenance["command"])
 
     @property
@@ -241,7 +241,7 @@ def runs_below(folder: Path) -> list[LoadedRun]:
             found.append(run)
     if not found:
         files.require_folder(folder)
-        raise DataError(f"{folder}: no run in it; run.py writes them below outputs/")
+        raise DataError(f"{folder}: no run in it; fvc run writes them below outputs/")
     return sorted(found, key=lambda run: run.path)
 
 
@@ -253,10 +253,10 @@ def _is_copy(parent: str, beside: list[str], name: str) -> bool:
 
 
 def shell_command(arguments: list[str]) -> str | None:
-    """The line to type for the arguments of a process, or None if that process was not ``run.py``."""
-    if not arguments or Path(arguments[0]).name != "run.py":
-        return None
-    return shlex.join(["python", "run.py", *arguments[1:]])
+    """The line to type for the arguments of a process, or None if that process made no runs."""
+    program = Path(arguments[0]).name if arguments else ""
+    words = {"run.py": ["python", "run.py"], "fvc run": ["fvc", "run"]}.get(program)
+    return shlex.join([*words, *arguments[1:]]) if words else None
 
 
 def flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
-from fvc_exp.data import dataset, manifest, roles, splits
-from fvc_exp.data.columns import KEY, few
+from fvc_exp.data import dataset, grouping, manifest, roles, splits
+from fvc_exp.data.columns import KEY, LABEL, few
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
@@ -58,7 +58,8 @@ def with_place(config: Config, show: ShowProgress) -> Config:
     made = _make_place(Path(config.outputs), Path(data.root), videos) if data.made is None else Path(data.made)
     made = made.absolute()
     files.write_bytes(made / f"{INPUT_METADATA}.parquet", tables.parquet_bytes(videos))
-    ready = replace(data, made=str(made), label=None, key=None, group=[], positive=[])  # as it was written
+    # As it was written: with the usual names, and no more rows than wanted.
+    ready = replace(data, made=str(made), label=None, key=None, group=[], positive=[], max_rows=None)
     for name in ("scaled_metadata", *(f"features_{table.name}" for table in Table if table is not Table.table)):
         if (path := getattr(data, name)) is not None:
             setattr(ready, name, str(made / path))
@@ -190,7 +191,10 @@ def _read_manifest(config: Config) -> pl.DataFrame:
     if skipped := found.counts.get(manifest.SKIPPED):
         read = ", ".join(sorted(manifest.VIDEO_EXTENSIONS))
         log.warning("%s: %d files are skipped, as their names end in none of %s", found.source, skipped, read)
-    return found.videos
+    if data.max_rows is None:
+        return found.videos
+    groups = found.videos[manifest.GROUP if manifest.GROUP in found.videos.columns else KEY]
+    return found.videos.filter(grouping.some_groups(groups, found.videos[LABEL], data.max_rows))
 
 
 def _videos(config: Config) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from fvc_exp.io import console, files
 from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused
 
 _ID_LENGTH = 12
-_INERT = ("search", "sweep", "plots", "tracking")  # these change nothing that a stage writes
+_INERT = ("search", "sweep", "plots", "tracking", "name", "tags")  # these change nothing that a stage writes
 _UNKNOWN = ""  # the hash of rows that were not made yet; such a plan is shown, never run
 Prepared = tuple[schema.DataConfig, str | None]  # where the rows are now, and their content hash
 

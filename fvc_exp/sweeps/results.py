@@ -62,7 +62,8 @@ def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
 
 def _row(sweep: SweepFolder, found: MemberState) -> Row:
     member, status = found.member, found.status or {}
-    row: Row = {"run_id": member.run_id, "state": found.state.value, "reason": found.reason or None}
+    row: Row = {"run_id": member.run_id, "name": member.config.name, "tags": _cell(member.config.tags)}
+    row |= {"state": found.state.value, "reason": found.reason or None}
     row |= flat_parameters(member.parameters)
     row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
     row |= {"attempt": found.attempt, "host": found.host, "job": found.job}

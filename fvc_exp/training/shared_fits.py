@@ -68,8 +68,8 @@ def points_of(config: Config) -> tuple[Point, ...]:
 
 
 def grid_key(config: Config) -> str:
-    """What the configurations of one grid have in common: everything but the penalty."""
-    return repr(replace(config, C=0.0, penalty=PenaltyConfig(Penalty.none, 0.0), plots=False))
+    """What the configurations of one grid have in common: everything but the penalty, and what people call them."""
+    return repr(replace(config, C=0.0, penalty=PenaltyConfig(Penalty.none, 0.0), plots=False, name=None, tags=[]))
 
 
 def fit_together(

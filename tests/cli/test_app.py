@@ -59,6 +59,25 @@ def test_bash_completes_commands_of_the_installed_fvc() -> None:
     assert completed("fvc le", source, "_fvc_completion") == {"leaderboard"}
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("penalty = el", {"elasticnet"}),
+        ("penalty =", {"elasticnet", "l1", "l2", "none"}),
+        ("penalty=el", {"penalty=elasticnet"}),
+        ("-m pen", {"penalty.", "penalty="}),
+        ("x=[ pen", set()),
+    ],
+)
+def test_bash_completes_the_words_of_fvc_run(words: str, found: set[str]) -> None:
+    assert completed(f"fvc run {words}", 'eval "$(_FVC_COMPLETE=source_bash fvc)"', "_fvc_completion") == found
+
+
+def test_without_a_command_it_shows_those_of_a_normal_day() -> None:
+    shown = succeeded(fvc()).stdout
+    assert re.findall(r"^fvc (\w+) ", shown, re.MULTILINE)[:5] == ["doctor", "run", "status", "report", "predict"]
+
+
 def test_bash_completes_groups_and_their_choices() -> None:
     source = 'eval "$(python run.py -sc install=bash)"'
     assert completed("python run.py penalty=el", source, "hydra_bash_completion") == {"penalty=elasticnet"}

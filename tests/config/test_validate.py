@@ -29,7 +29,7 @@ CONF = ROOT / "conf"
 CHOICES = [
     (path.parent.name, path.stem)
     for path in sorted(CONF.glob("*/*.yaml"))
-    if path.parent.name not in ("hydra", "experiment")
+    if path.parent.name not in ("hydra", "experiment", "debug")
 ]
 
 

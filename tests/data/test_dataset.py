@@ -10,6 +10,7 @@ import pytest
 from fvc_exp.config.schema import DataConfig, FeaturesConfig, Table
 from fvc_exp.data.columns import GROUP_COLUMNS
 from fvc_exp.data.dataset import Dataset, load_dataset
+from fvc_exp.data.grouping import some_groups
 from fvc_exp.errors import DataError
 
 METADATA = {"video_path": ["a", "b", "c", "d"], "label": ["real", "fake", "real", "fake"], "group": [1, 2, 1, 3]}
@@ -152,3 +153,14 @@ def test_hash_follows_content_not_form(tmp_path: Path) -> None:
     assert load(tmp_path, features=FEATURES | {"noise": [1.0, 2.0, 3.0, 4.0000001]}).content_hash != first
     assert load(tmp_path, METADATA | {"label": ["real", "fake", "fake", "real"]}).content_hash != first
     assert load(tmp_path, METADATA | {"group": [1, 1, 1, 3]}).content_hash != first
+
+
+def test_some_groups_are_whole_and_of_both_classes() -> None:
+    random = np.random.default_rng(0)
+    groups = pl.Series(random.integers(0, 300, 2000).astype(str))
+    labels = pl.Series([int(name) % 2 for name in groups])
+    taken = some_groups(groups, labels, 100)
+    assert not set(groups.filter(taken)) & set(groups.filter(~taken))
+    largest = groups.value_counts()["count"].max()
+    assert all(50 <= (labels.filter(taken) == label).sum() < 50 + largest for label in (0, 1))
+    assert some_groups(groups, labels, 5000).all()

@@ -81,4 +81,5 @@ def test_what_predictions_and_test_set_would_show_is_left_out_without_them(expla
 def test_only_a_command_that_can_be_typed_again_is_shown() -> None:
     typed = shell_command(["/a b/run.py", "C=1", "data.root='x y'"])
     assert typed == "python run.py C=1 'data.root='\"'\"'x y'\"'\"''"
+    assert shell_command(["fvc run", "-m", "C=1,2"]) == "fvc run -m C=1,2"
     assert [shell_command(arguments) for arguments in (["-c"], [])] == [None, None]

@@ -1,0 +1,92 @@
+"""``fvc run``, word for word what ``run.py`` does; configs of one's own; sweepers of others."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+import yaml
+
+from fvc_exp import __version__
+from tests.shell import ROOT, fvc, run_process, run_py, succeeded
+
+QUICK = ("data=fvc", "data.root=.", "debug=quick")
+
+
+def fvc_run(*words: str, cwd: Path | None = None) -> CompletedProcess[str]:
+    return fvc("run", *words, cwd=cwd)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--cfg", "job", "penalty=l1", "C=0.1"), ("--help",), ("--version",), ("penalty=l3",), ("C",), ("-m", "C=-1"),
+     ("-sc", "query=bash")],
+    ids=" ".join,
+)  # fmt: skip
+def test_both_say_the_same(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMP_LINE", "fvc penalty=el")
+    mine, theirs = fvc_run(*words), run_py(*words)
+    assert (mine.returncode, mine.stdout, mine.stderr) == (theirs.returncode, theirs.stdout, theirs.stderr)
+    assert mine.stdout + mine.stderr
+
+
+def test_help_and_version_are_ours() -> None:
+    text = succeeded(fvc_run("--help")).stdout
+    groups = [path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "hydra"]
+    for group in (*groups, "hydra/launcher", "hydra/sweeper"):
+        assert f"\n  {group} " in text
+    assert max(map(len, text.partition("Choices")[0].splitlines())) <= 80
+    assert fvc_run("--version").stdout == f"fvc-exp {__version__}\n"
+
+
+@pytest.mark.parametrize("program", [("-m", "fvc_exp", "run"), (str(ROOT / "run.py"),)], ids=["fvc run", "run.py"])
+def test_configs_of_ones_own(tables: Path, program: tuple[str, ...]) -> None:
+    def run(*words: str) -> CompletedProcess[str]:
+        return run_process(sys.executable, *program, *words, cwd=tables, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+    for folder, ratio in (("conf", 0.15), ("mine", 0.25)):
+        (tables / folder / "penalty").mkdir(parents=True)
+        (tables / folder / "penalty" / f"of_{folder}.yaml").write_text(f"name: elasticnet\nl1_ratio: {ratio}\n")
+    words = ("--config-dir", "mine", "-m", *QUICK, "penalty=of_conf,of_mine", "hydra/launcher=local", "sweep.name=s")
+    succeeded(run(*words))
+    plan = json.loads((tables / "outputs" / "sweeps" / "s" / "plan.json").read_text())
+    assert [member["parameters"]["l1_ratio"] for member in plan["members"]] == [0.15, 0.25]
+    (tables / "conf" / "penalty" / "l2.yaml").write_text("name: l2\nl1_ratio: 0.3\n")
+    refused = run(*QUICK)
+    assert refused.returncode == 1
+    assert f"error: {tables / 'conf/penalty/l2.yaml'}: give it another name" in refused.stderr
+    assert not (tables / "outputs" / "runs").exists()
+
+
+def test_name_and_tags_arrive_and_change_no_number(tables: Path) -> None:
+    for words in (("hydra.run.dir=plain",), ("hydra.run.dir=named", "name=pilot", "tags=[a,b]")):
+        succeeded(fvc_run(*QUICK, *words, cwd=tables))
+    plain, results, status = (
+        json.loads((tables / name).read_text())
+        for name in ("plain/results.json", "named/results.json", "named/status.json")
+    )
+    assert [(each["name"], each["tags"]) for each in (results, status)] == [("pilot", ["a", "b"])] * 2
+    assert (plain["name"], plain["tags"]) == (None, [])
+    assert {**results, "name": None, "tags": []} == plain
+    swept = succeeded(fvc_run("-m", *QUICK, "name=pilot", "tags=[a,b]", "C=1,10", cwd=tables))
+    assert "pilot; a+b; ranked by the mean AUC" in swept.stdout
+
+
+@pytest.mark.parametrize("sweeper", ["basic", "optuna"])
+def test_a_run_returns_its_auc_to_another_sweeper(tables: Path, sweeper: str) -> None:
+    words = ["-m", *QUICK, f"hydra/sweeper={sweeper}", "hydra.sweep.dir=s", "C=0.1,1"]
+    if sweeper == "optuna":
+        pytest.importorskip("optuna", reason="pip install 'fvc-exp[optuna]'")
+        assert "add hydra.sweeper.direction=maximize" in fvc_run(*words, cwd=tables).stderr
+        words += ["hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=3", "hydra.sweeper.sampler.seed=0"]
+    program = (sys.executable, str(ROOT / "run.py"))  # a process, since optuna warns of its own code
+    succeeded(run_process(*program, *words, cwd=tables))
+    aucs = [json.loads(path.read_text())["cv"]["auc"]["mean"] for path in tables.glob("s/*/results.json")]
+    assert len(aucs) == {"basic": 2, "optuna": 3}[sweeper]
+    if sweeper == "optuna":
+        assert yaml.safe_load((tables / "s/optimization_results.yaml").read_text())["best_value"] == max(aucs)
+    failed = run_process(*program, *words, "cv.n_splits=99", cwd=tables)
+    assert failed.returncode == 1
+    assert "error: DataError: cv.n_splits=99 needs" in failed.stderr
