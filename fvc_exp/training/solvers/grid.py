@@ -10,7 +10,7 @@ from sklearn import impute, utils
 from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
-from fvc_exp.training.solvers import derivatives, newton, shared_newton
+from fvc_exp.training.solvers import derivatives, newton, shared_newton, wide
 from fvc_exp.training.solvers.estimator import ClassWeights
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
@@ -130,7 +130,7 @@ def _fit_path(
         if point.l1_ratio != mix:
             w, b, model, mix = np.zeros(p), newton.null_intercept(rows.y, rows.s), None, point.l1_ratio
         l1, l2 = np.full(p, mix / point.C), np.full(p, (1 - mix) / point.C)
-        found = newton.minimise(newton.Problem(rows.Z, rows.y, rows.s, l1, l2), w, b, tol, max_iter, model)
+        found = wide.minimise(newton.Problem(rows.Z, rows.y, rows.s, l1, l2), w, b, tol, max_iter, model)
         w, b, model = found.w, found.b, found.model
         fits.coef[number], fits.intercept[number], fits.n_iter[number] = found.w, found.b, found.n_iter
         fits.gap[number], fits.converged[number] = found.gap, found.converged
