@@ -125,7 +125,8 @@ class Certificate:
         if (null := self.numbers("leaky_null")) is not None:
             p_text = "" if null["p_value"] is None else f", p = {null['p_value']:.3f}"
             scores = f"AUC {null['mean']:.3f} ± {null['std']:.3f}; real labels: {null['observed']:.3f}{p_text}"
-            yield f"  random labels ({null['scorer']}, {null['permutations']} permutations): {scores}", None
+            sample = "" if null["sampled_rows"] is None else f" of {null['sampled_rows']} videos"
+            yield f"  random labels ({null['scorer']}, {null['permutations']} permutations{sample}): {scores}", None
         if (copies := self.numbers("near_copies")) is not None:
             yield f"  near-copies: {_visibility(copies)}", None
         yield from ((f"  not checked: {reason}", CheckOutcome.unchecked) for reason in self.not_checked)

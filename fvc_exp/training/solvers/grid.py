@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from sklearn import impute, utils
+from sklearn import utils
 from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Mask, Progress
+from fvc_exp.data.dataset import column_medians
 from fvc_exp.training.solvers import derivatives, newton, shared_newton, wide
 from fvc_exp.training.solvers.estimator import ClassWeights
 
@@ -149,7 +150,7 @@ def _standardised(Z: Array) -> tuple[Array, Array, Array]:
     rounding error of its variance (Chan, Golub & LeVeque 1983), as there.
     """
     if np.isnan(Z).any():
-        Z = impute.SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(Z)
+        Z = np.where(np.isnan(Z), np.nan_to_num(column_medians(Z)), Z)
     n, eps = len(Z), np.finfo(np.float64).eps
     mean, left, variance = Z.mean(axis=0), np.zeros(Z.shape[1]), np.zeros(Z.shape[1])
     for start in range(0, n, _CHUNK):
