@@ -78,6 +78,12 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
     return _to_dataset(joined, data.max_rows)
 
 
+def column_medians(X: Array) -> Array:
+    """The median (p,) of the known values of each column of X (n, p); NaN where there is none."""
+    known = (column[~np.isnan(column)] for column in X.T)
+    return np.array([np.median(values) if len(values) else np.nan for values in known])
+
+
 def unmeasured(videos: pl.DataFrame, source: Path) -> Dataset:
     """Labels and groups alone of a table of videos whose columns are called as usual.
 

@@ -1,8 +1,9 @@
 """Folds and held-out rows as row numbers of a data set, and the fold files that give them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -55,6 +56,24 @@ class Split:
         for fold in self.folds:
             partitions.setdefault(fold.repeat, set()).add(fold.test.tobytes())
         return {"asked": len(partitions), "distinct": len(set(map(frozenset, partitions.values())))}
+
+    def of_rows(self, rows: Indices) -> Self:
+        """The same parts of these ``rows`` alone (ascending), by their places among them."""
+
+        def places(some: Indices) -> Indices:
+            return np.searchsorted(rows, some[np.isin(some, rows)])
+
+        folds = tuple(replace(fold, train=places(fold.train), test=places(fold.test)) for fold in self.folds)
+        return replace(self, development=places(self.development), test=places(self.test), folds=folds)
+
+
+def sample_groups(groups: Indices, most: int, seed: int) -> Indices:
+    """Places of the rows of whole groups drawn at random, at most ``most`` rows, ascending; ``groups`` is (n,)."""
+    if len(groups) <= most:
+        return np.arange(len(groups))
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    return np.flatnonzero(np.isin(codes, order[np.cumsum(sizes[order]) <= most]))
 
 
 def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:

@@ -25,7 +25,6 @@ from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.artifacts import provenance, write_result
 from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.runs.show import print_details, print_summary
-from fvc_exp.stages import pipeline
 from fvc_exp.training.experiment import RunResult, leak_price, run_experiment
 from fvc_exp.training.shared_fits import read_points
 from fvc_exp.training.split_dataset import SplitDataset
@@ -86,6 +85,8 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
     stage = config.stage
     tables: dict[str, Any] = {}
     if config.data.prepare or stage is not Stage.train:
+        from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
+
         config = pipeline.with_place(config, console.progress_bar)
         if stage in (Stage.train, Stage.all):
             pipeline.require_split(config)
@@ -106,6 +107,8 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
 def prepared_dataset(config: Config) -> Dataset:
     """The rows that a training run of this configuration would have, after making what is missing."""
     if config.data.prepare:
+        from fvc_exp.stages import pipeline
+
         config = pipeline.with_place(config, console.progress_bar)
         pipeline.require_split(config)
         pipeline.prepare_training(config, console.progress_bar)

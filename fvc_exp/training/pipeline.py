@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from fvc_exp._typing import Array, Labels
 from fvc_exp.config import schema, validate
 from fvc_exp.data.columns import CLASSES
+from fvc_exp.data.dataset import column_medians
 from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.calibration import IsotonicMap
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
@@ -115,8 +116,10 @@ def fit_pipeline(config: schema.Config, X: Array, y: Labels) -> FittedModel:
     pipeline = build_pipeline(config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        pipeline.fit(X, y)
-        classifier = pipeline.named_steps["classifier"]
+        imputer, scaler, classifier = pipeline.named_steps.values()
+        imputer.fit(column_medians(X)[None])  # the medians of all rows too, but scikit-learn would sort every column
+        rows = imputer.transform(X) if np.isnan(X).any() else X
+        classifier.fit(scaler.fit_transform(rows), y)
         if isinstance(classifier, ProxNewtonLogisticRegression):  # what is saved needs no class of ours
             pipeline.set_params(classifier=to_logistic_regression(classifier))
         elif np.isinf(classifier.C):  # scikit-learn's solvers know no separation: ours gives the warning

@@ -8,10 +8,10 @@ import polars as pl
 from scipy import stats
 from sklearn.model_selection import StratifiedKFold
 
-from fvc_exp._typing import Array, Indices
+from fvc_exp._typing import Array
 from fvc_exp.config.schema import Config, Scheme
 from fvc_exp.data.columns import CLASSES, KEY
-from fvc_exp.data.folds import CV, Fold, Split
+from fvc_exp.data.folds import CV, Fold, Split, sample_groups
 from fvc_exp.evaluation import bootstrap, resampled
 from fvc_exp.training.split_dataset import SplitDataset
 
@@ -62,7 +62,7 @@ def row_folds(config: Config, data: SplitDataset) -> SplitDataset | None:
     grouped = data.dataset.group_column is not None and cv.scheme is Scheme.grouped
     if not (data.audit.price and grouped and len(np.unique(groups)) < len(rows)):
         return None
-    rows = rows[_sample(groups)]
+    rows = rows[sample_groups(groups, MOST_ROWS, _SEED)]
     y = data.dataset.y[rows]
     enough = max(cv.n_splits, 2 * cv.inner_splits)  # all rows are enough, since their groups were
     if len(rows) < len(groups) and np.bincount(y, minlength=len(CLASSES)).min() < enough:
@@ -71,15 +71,6 @@ def row_folds(config: Config, data: SplitDataset) -> SplitDataset | None:
     folds = tuple(Fold(0, index, rows[train], rows[test]) for index, (train, test) in enumerate(parts))
     single = replace(data.dataset, groups=np.arange(len(data.dataset.y)))
     return SplitDataset(single, Split(rows, rows[:0], folds), data.audit, data.seed)
-
-
-def _sample(groups: Indices) -> Indices:
-    """Places of the rows of randomly chosen whole groups, at most ``MOST_ROWS`` rows; ``groups`` is (n,)."""
-    if len(groups) <= MOST_ROWS:
-        return np.arange(len(groups))
-    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(_SEED).permutation(len(sizes))
-    return np.flatnonzero(np.isin(codes, order[np.cumsum(sizes[order]) <= MOST_ROWS]))
 
 
 def price_of(data: SplitDataset, probability: Array, dealt: SplitDataset, dealt_probability: Array) -> Price:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
-from sklearn import impute, utils
+from sklearn import utils
 from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Mask, Progress, no_progress
-from fvc_exp.training.solvers import derivatives, estimator, newton, shared_newton
+from fvc_exp.data.dataset import column_medians
+from fvc_exp.training.solvers import derivatives, estimator, newton, shared_newton, wide
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
 _ROWS_PER_COLUMN, _POINTS = 3, 4
@@ -116,7 +117,7 @@ def _fit_path(
         if point.l1_ratio != mix:
             w, b, model, mix = np.zeros(p), newton.null_intercept(rows.y, rows.s), None, point.l1_ratio
         l1, l2 = np.full(p, mix / point.C), np.full(p, (1 - mix) / point.C)
-        found = newton.minimise(newton.Problem(rows.Z, rows.y, rows.s, l1, l2), w, b, tol, max_iter, model)
+        found = wide.minimise(newton.Problem(rows.Z, rows.y, rows.s, l1, l2), w, b, tol, max_iter, model)
         w, b, model = found.w, found.b, found.model
         fits.coef[number], fits.intercept[number], fits.n_iter[number] = found.w, found.b, found.n_iter
         fits.gap[number], fits.converged[number] = found.gap, found.converged
@@ -135,7 +136,7 @@ def standardise_rows(Z: Array) -> Array:
     the rounding error of its variance (Chan, Golub & LeVeque 1983), as there.
     """
     if np.isnan(Z).any():
-        Z = impute.SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(Z)
+        Z = np.where(np.isnan(Z), np.nan_to_num(column_medians(Z)), Z)
     n, eps = len(Z), np.finfo(np.float64).eps
     mean, left, variance = Z.mean(axis=0), np.zeros(Z.shape[1]), np.zeros(Z.shape[1])
     for start in range(0, n, _CHUNK):

@@ -53,6 +53,10 @@ class Problem:
         """Whether nothing is penalised."""
         return not (self.l1.any() or self.l2.any())
 
+    def slopes(self, wrong: Array) -> Array:
+        """The slopes of the loss (n,) in the log odds where the wrong class has these probabilities."""
+        return self.s * np.where(self.y > 0, -wrong, wrong)
+
 
 @dataclass(frozen=True)
 class Iterate:
@@ -79,7 +83,10 @@ class NewtonStep:
 
 @dataclass(frozen=True)
 class Solution:
-    """A fit. ``gap`` bounds (F - min F) / F; it is infinite where no bound was found."""
+    """A fit. ``gap`` bounds (F - min F) / F; it is infinite where no bound was found.
+
+    ``dual`` (n,) is the dual point of the bound, as the probability of the wrong class that it stands for.
+    """
 
     w: Array
     b: float
@@ -87,7 +94,8 @@ class Solution:
     gap: float
     converged: bool
     separable: bool
-    model: derivatives.QuadraticModel | None
+    model: derivatives.QuadraticModel | None = None
+    dual: Array | None = None
 
 
 def minimise(
@@ -124,23 +132,25 @@ def _descend(
     problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: derivatives.QuadraticModel | None
 ) -> Solution:
     """Newton steps from (w, b), each with a bound; see ``minimise``."""
-    point = _evaluate(problem, w, b, problem.X @ w + b)
+    point = evaluate(problem, w, b, problem.X @ w + b)
     floor = tol * float(problem.s.sum()) * float(np.log(2)) if problem.is_free else -1.0
-    gap, before, n_iter, stalled = np.inf, np.inf, 0, 0
+    gap, before, n_iter, stalled, dual = np.inf, np.inf, 0, 0, None
     while n_iter < max_iter and stalled < _STALLED and gap > tol and point.value > floor:
         was_given = model is not None
         model = model or derivatives.quadratic_model(
             problem.X, problem.s * point.wrong * point.right, problem.intercept
         )
         step = _newton_step(problem, model, point)
-        following, length = _line_search(problem, point, step)
+        following, length = line_search(problem, point, step)
         if following is None:
             if not was_given:
                 break
             model, before = None, np.inf
             continue
         n_iter += 1
-        gap = _duality_gap(problem, model, point, following, step) if length == 1.0 else np.inf
+        gap, dual = np.inf, dual_point(problem, model.d, point, step.u) if length == 1.0 else None
+        if dual is not None:
+            gap = duality_gap(problem, dual, following, step.z)
         stalled = stalled + 1 if point.value - following.value <= _ROUNDING * point.value else 0
         point = following
         if gap > tol and (length < 1.0 or step.size > _SHRINK * before or not np.isfinite(gap)):
@@ -148,7 +158,7 @@ def _descend(
         else:
             before = step.size
     separable = problem.is_free and _is_separable(problem, point, tol)
-    return Solution(point.w, point.b, n_iter, gap, gap <= tol and not separable, separable, model)
+    return Solution(point.w, point.b, n_iter, gap, gap <= tol and not separable, separable, model, dual)
 
 
 def _is_separable(problem: Problem, point: Iterate, tol: float) -> bool:
@@ -184,7 +194,8 @@ def null_intercept(y: Array, s: Array) -> float:
     return float(np.log(ones / (float(s.sum()) - ones)))
 
 
-def _evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
+def evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
+    """The point (w, b), whose log odds are ``eta`` (n,)."""
     margin = np.where(problem.y > 0, eta, -eta)
     small = np.exp(-np.abs(margin))
     loss = float(problem.s @ (np.log1p(small) - np.minimum(margin, 0)))
@@ -195,7 +206,7 @@ def _evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
 
 
 def _newton_step(problem: Problem, model: derivatives.QuadraticModel, point: Iterate) -> NewtonStep:
-    theta = problem.s * np.where(problem.y > 0, -point.wrong, point.wrong)
+    theta = problem.slopes(point.wrong)
     gradient = theta @ problem.X
     intercept_gradient = float(theta.sum()) if problem.intercept else 0.0
     g = (gradient - model.h * (intercept_gradient / model.total))[None]
@@ -206,28 +217,29 @@ def _newton_step(problem: Problem, model: derivatives.QuadraticModel, point: Ite
     return NewtonStep(dw, db, u, float(model.d @ (u * u)), -(dw @ model.A + g[0]))
 
 
-def _line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[Iterate | None, float]:
+def line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[Iterate | None, float]:
     """The first of the halved steps that lowers F enough (Armijo); None where none does."""
     length = 1.0
     while length >= _SHORTEST:
-        found = _evaluate(problem, point.w + length * step.dw, point.b + length * step.db, point.eta + length * step.u)
+        found = evaluate(problem, point.w + length * step.dw, point.b + length * step.db, point.eta + length * step.u)
         if found.value <= point.value * (1 + _ROUNDING) - _SUFFICIENT * length * step.size:
             return found, length
         length /= 2
     return None, length
 
 
-def _duality_gap(
-    problem: Problem, model: derivatives.QuadraticModel, point: Iterate, following: Iterate, step: NewtonStep
-) -> float:
-    """The bound on (F - min F) / F after a full step; infinite where theta is out of bounds."""
-    wrong = point.wrong + np.where(problem.y > 0, -model.d, model.d) * step.u / problem.s
-    if wrong.min() < 0 or wrong.max() > 1:
-        return float(np.inf)
-    distance = wrong - following.wrong
-    loss = float(problem.s @ (distance * distance / np.maximum(following.wrong * following.right, derivatives.TINY)))
-    penalty = penalty_gap(step.z[None], following.w[None], problem.l1[None], problem.l2[None])[0]
-    return (loss + max(float(penalty), 0.0)) / max(following.value, derivatives.TINY)
+def dual_point(problem: Problem, d: Array, point: Iterate, u: Array) -> Array | None:
+    """The dual point, as in ``Solution``, of a full step ``u`` in log odds by curvatures ``d``; None out of bounds."""
+    wrong = point.wrong + np.where(problem.y > 0, -d, d) * u / problem.s
+    return None if wrong.min() < 0 or wrong.max() > 1 else np.asarray(wrong)
+
+
+def duality_gap(problem: Problem, dual: Array, point: Iterate, z: Array) -> float:
+    """The bound on (F - min F) / F at a point by a dual point, minus whose gradient is ``z`` (p,)."""
+    distance = dual - point.wrong
+    loss = float(problem.s @ (distance * distance / np.maximum(point.wrong * point.right, derivatives.TINY)))
+    penalty = penalty_gap(z[None], point.w[None], problem.l1[None], problem.l2[None])[0]
+    return (loss + max(float(penalty), 0.0)) / max(point.value, derivatives.TINY)
 
 
 def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:

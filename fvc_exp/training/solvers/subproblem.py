@@ -12,6 +12,7 @@ so that it ends (Lee, Battle, Raina & Ng 2007, "Efficient sparse coding algorith
 """
 
 import numpy as np
+from scipy.linalg import lapack
 
 from fvc_exp._typing import Array, Indices, Mask
 
@@ -92,6 +93,8 @@ def _allowed(A: Array, g: Array, l1: Array, step: Array) -> Array:
 def _solve_on_support(A: Array, right: Array, l2: Array, active: Mask) -> Array:
     """(A + diag(l2)) x = right on the active coordinates of each row, zero elsewhere."""
     m, p = right.shape
+    if m == 1:
+        return _solve_one(A, right[0], l2[0], np.flatnonzero(active[0]))[None]
     # Rows of like support size share a stack, in which one more coordinate, always 0, fills up the smaller ones.
     bordered = np.zeros((p + 1, p + 1))
     bordered[:p, :p] = A
@@ -110,6 +113,18 @@ def _solve_on_support(A: Array, right: Array, l2: Array, active: Mask) -> Array:
         stack[:, np.arange(width), np.arange(width)] += diagonal[rows, columns]
         x[rows, columns] = np.linalg.solve(stack, sides[rows, columns][:, :, None])[:, :, 0]
     return x[:, :p]
+
+
+def _solve_one(A: Array, right: Array, l2: Array, support: Indices) -> Array:
+    """``_solve_on_support`` for one row and its active coordinates."""
+    x = np.zeros_like(right)
+    if len(support):
+        square = A[np.ix_(support, support)]
+        square[np.diag_indices(len(support))] += l2[support] + _ridge(A)
+        _, x[support], failed = lapack.dposv(square, right[support])
+        if failed:  # rounding has made a nearly singular matrix indefinite
+            x[support] = np.linalg.solve(square, right[support])
+    return x
 
 
 def _search_support(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:

@@ -7,8 +7,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fvc_exp.config.schema import Scheme
-from fvc_exp.data.folds import Fold, Split
+from fvc_exp.data.folds import Fold, Split, sample_groups
 from fvc_exp.data.splits import make_split
+from fvc_exp.evaluation.leakage import permutation
 from fvc_exp.evaluation.leakage.permutation import GroupedLabels, null_distribution, ridge_aucs
 from tests.conftest import make_cv, make_dataset, noise_dataset, signal_dataset
 
@@ -88,3 +89,26 @@ def test_too_few_groups_for_a_null() -> None:
     folds = tuple(Fold(0, index, np.setdiff1d(rows, rows[index::2]), rows[index::2]) for index in range(2))
     X = np.random.default_rng(0).normal(size=(40, 2))
     assert null_distribution(make_dataset(X, y, groups), Split(rows, rows[:0], folds), 99, 0) is None
+
+
+def test_of_many_rows_a_sample_of_whole_groups_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = signal_dataset()
+    split = make_split(dataset, make_cv(Scheme.grouped, n_splits=5, n_repeats=1, test_size=0.2), 0)
+    whole = null_distribution(dataset, split, 20, 0)
+    most = len(split.development) * 2 // 3
+    monkeypatch.setattr(permutation, "MOST_ROWS", most)
+    sampled = null_distribution(dataset, split, 20, 0)
+    assert whole is not None
+    assert sampled is not None
+    assert whole.sampled_rows is None
+    assert most / 2 < (sampled.sampled_rows or 0) <= most
+    rows = split.development[sample_groups(dataset.groups[split.development], most, 0)]
+    left = np.setdiff1d(split.development, rows)
+    assert not set(dataset.groups[rows]) & set(dataset.groups[left])
+    part = split.of_rows(np.sort(rows))
+    kept = np.sort(rows)
+    for fold, all_of_it in zip(part.folds, split.folds, strict=True):
+        assert set(kept[fold.test]) == set(all_of_it.test) & set(rows)
+        assert set(kept[fold.train]) == set(all_of_it.train) & set(rows)
+    observed = ridge_aucs(dataset.X[kept], dataset.y[kept][:, None], part)[0]
+    assert sampled.observed == pytest.approx(observed, abs=1e-12)

@@ -2,8 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
+
+from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
 
 Array = NDArray[np.float64]
+TOL = 1e-12
 
 
 def objective(X: Array, y: Array, w: Array, b: float, C: float, l1_ratio: float, s: Array | float = 1.0) -> float:
@@ -24,3 +28,18 @@ def table(n: int, p: int, seed: int, *, rare: int = 0, signal: float = 1.0) -> t
     y = (odds > (np.sort(odds)[-rare - 1] if rare else 0)).astype(np.int64)
     y[:2] = (0, 1)
     return X, y
+
+
+def check_conditions(problem: tuple[Array, Array, Array, float, float], model: ProxNewtonLogisticRegression) -> None:
+    """Zero lies in the subdifferential, up to what the bound on the objective allows."""
+    X, y, s, C, ratio = problem
+    w, b = model.coef_[0], float(model.intercept_[0])
+    residual = C * s * (expit(X @ w + b) - y)
+    gradient = X.T @ residual + (1 - ratio) * w
+    left = np.where(w != 0, gradient + ratio * np.sign(w), np.maximum(np.abs(gradient) - ratio, 0))
+    # F(w) - min F >= r^2 / (2 L) for each coordinate, with L its largest curvature (Nesterov 2012, section 2).
+    curvature = C * s @ (X * X) / 4 + 1 - ratio
+    allowed = np.sqrt(2 * curvature * objective(X, y, w, b, C, ratio, s) * TOL) + 1e-9 * (ratio + C * s @ np.abs(X))
+    assert (np.abs(left) <= allowed).all()
+    total = C * s.sum()
+    assert abs(residual.sum()) <= np.sqrt(total / 2 * objective(X, y, w, b, C, ratio, s) * TOL) + 1e-9 * total

@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
-from tests.training.solvers.problems import Array, objective, table
-
-TOL = 1e-12
+from tests.training.solvers.problems import TOL, Array, check_conditions, objective, table
 
 
 @st.composite
@@ -28,21 +25,6 @@ def problems(draw: st.DrawFn) -> tuple[Array, Array, Array, float, float]:
     s = np.random.default_rng(seed).integers(0, 3, n) + 0.5 if draw(st.booleans()) else np.ones(n)
     s[2:][draw(st.integers(0, 4)) :: 5] = 0
     return X, y, s, 10.0 ** draw(st.integers(-4, 3)), draw(st.sampled_from([0.0, 0.3, 0.9, 1.0]))
-
-
-def check_conditions(problem: tuple[Array, Array, Array, float, float], model: ProxNewtonLogisticRegression) -> None:
-    """Zero lies in the subdifferential, up to what the bound on the objective allows."""
-    X, y, s, C, ratio = problem
-    w, b = model.coef_[0], float(model.intercept_[0])
-    residual = C * s * (expit(X @ w + b) - y)
-    gradient = X.T @ residual + (1 - ratio) * w
-    left = np.where(w != 0, gradient + ratio * np.sign(w), np.maximum(np.abs(gradient) - ratio, 0))
-    # F(w) - min F >= r^2 / (2 L) for each coordinate, with L its largest curvature (Nesterov 2012, section 2).
-    curvature = C * s @ (X * X) / 4 + 1 - ratio
-    allowed = np.sqrt(2 * curvature * objective(X, y, w, b, C, ratio, s) * TOL) + 1e-9 * (ratio + C * s @ np.abs(X))
-    assert (np.abs(left) <= allowed).all()
-    total = C * s.sum()
-    assert abs(residual.sum()) <= np.sqrt(total / 2 * objective(X, y, w, b, C, ratio, s) * TOL) + 1e-9 * total
 
 
 def check_is_best(problem: tuple[Array, Array, Array, float, float]) -> None:

@@ -1,0 +1,110 @@
+"""Fits of tables with many columns for their rows, where a matrix of columns by columns costs more than the fit.
+
+With an l1 penalty few coefficients differ from 0: the fit is made on a growing set of columns, and the bound of
+``newton`` is then taken over all of them (Johnson & Guestrin 2015, "Blitz"). With l2 alone each Newton step is solved
+by conjugate gradients, which need products with the table only; what they leave unsolved counts in the bound.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fvc_exp._typing import Array, Indices
+from fvc_exp.training.solvers import derivatives, newton
+from fvc_exp.training.solvers.newton import Iterate, Problem, Solution
+
+ROWS_PER_COLUMN, COLUMNS = 3, 256  # a table with fewer rows per column and at least as many columns is wide
+_FIRST = 64  # columns of the first fit
+_GROWTH = 1.0  # columns that are let in, to those that are used
+_LOOSEST, _SHARE = 0.1, 0.1  # bound of the first fit on few columns; that of the next, to the last bound of all
+_UNSOLVED = 0.5  # share of the decrease that a step may leave
+
+
+def minimise(
+    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: derivatives.QuadraticModel | None = None
+) -> Solution:
+    """``newton.minimise``, by another way where the table is wide and every coefficient is penalised."""
+    n, p = problem.X.shape
+    if p >= COLUMNS and n < ROWS_PER_COLUMN * p:
+        found = None
+        if problem.l1.all():
+            found = _on_columns(problem, w, b, tol, max_iter)
+        elif problem.l2.all() and not problem.l1.any():
+            found = _by_products(problem, w, b, tol, max_iter)
+        if found is not None and (found.converged or found.n_iter >= max_iter):
+            return found
+    return newton.minimise(problem, w, b, tol, max_iter, model)
+
+
+def _on_columns(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
+    """Fit the columns that are used and those whose gradient says that they should be, until all others agree."""
+    w, used = w.copy(), w != 0
+    point = newton.evaluate(problem, w, b, problem.X @ w + b)
+    gradient, aim, taken, model = problem.slopes(point.wrong) @ problem.X, _LOOSEST, 0, None
+    while True:
+        added = _worst(np.where(used, 0.0, np.abs(gradient) - problem.l1), max(_FIRST, int(_GROWTH * (w != 0).sum())))
+        used[added] = True
+        if len(added):
+            model = None
+        columns = np.flatnonzero(used)
+        part = replace(problem, X=problem.X[:, columns], l1=problem.l1[columns], l2=problem.l2[columns])
+        found = newton.minimise(part, w[columns], b, aim, max_iter - taken, model)
+        taken, b, w[columns], model = taken + found.n_iter, found.b, found.w, found.model
+        point = newton.evaluate(problem, w, b, part.X @ found.w + b)
+        if not found.converged or found.dual is None:
+            return Solution(w, b, taken, np.inf, False, False)
+        gradient = problem.slopes(found.dual) @ problem.X
+        gap = newton.duality_gap(problem, found.dual, point, -gradient)
+        if gap <= tol or taken >= max_iter:
+            return Solution(w, b, taken, gap, gap <= tol, False)
+        aim = max(min(aim, _SHARE * gap), tol / 2)
+
+
+def _worst(over: Array, most: int) -> Indices:
+    """The numbers of at most ``most`` largest positive values."""
+    found = np.flatnonzero(over > 0)
+    return found if len(found) <= most else found[np.argpartition(-over[found], most)[:most]]
+
+
+def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
+    """Newton steps by conjugate gradients, for l2 alone."""
+    point, gap, n_iter = newton.evaluate(problem, w, b, problem.X @ w + b), np.inf, 0
+    while n_iter < max_iter and gap > tol:
+        d = np.maximum(problem.s * point.wrong * point.right, derivatives.TINY)
+        step = _solve_by_products(problem, d, point, 0.1 * tol * point.value)
+        following, length = newton.line_search(problem, point, step)
+        if following is None:
+            break
+        n_iter += 1
+        dual = newton.dual_point(problem, d, point, step.u) if length == 1.0 else None
+        gap = np.inf if dual is None else newton.duality_gap(problem, dual, following, step.z)
+        point = following
+    return Solution(point.w, point.b, n_iter, gap, gap <= tol, False)
+
+
+def _solve_by_products(problem: Problem, d: Array, point: Iterate, allowed: float) -> newton.NewtonStep:
+    """A Newton step; the bound of what is not solved is at most ``allowed``, or a share of the decrease."""
+    X, l2 = problem.X, problem.l2
+    total = float(d.sum()) if problem.intercept else np.inf
+    theta = problem.slopes(point.wrong)
+    slope = float(theta.sum()) if problem.intercept else 0.0
+    gradient = (theta - d * (slope / total)) @ X
+    left = -(gradient + l2 * point.w)
+    dw, u, weight = np.zeros(len(l2)), np.zeros(len(d)), 1 / (l2 + d.sum())
+    right, along = left.copy(), weight * left
+    length = float(left @ along)
+    for _ in range(min(X.shape) + 100):
+        rows = X @ along
+        curved = d * (rows - float(d @ rows) / total)
+        change = curved @ X + l2 * along
+        share = length / float(along @ change)
+        dw += share * along
+        u += share * rows
+        left -= share * change
+        if float(left @ (left / l2)) / 2 <= max(allowed, _UNSOLVED * float(dw @ right) / 2):
+            break
+        before, length = length, float(left @ (weight * left))
+        along = weight * left + length / before * along
+    db = -(slope + float(d @ u)) / total
+    u += db
+    return newton.NewtonStep(dw, db, u, float(d @ (u * u)), -((theta + d * u) @ X))
