@@ -106,7 +106,7 @@ def test_it_runs_and_sweeps_away_from_the_checkout(site: Path, tables: Path, lau
 def test_a_script_runs_away_from_the_checkout(site: Path, tables: Path) -> None:
     (tables / "mine.py").write_text(SCRIPT)
     done = python("mine.py", cwd=tables, site=site)
-    package, trained, asked, _, refused = done.stdout.splitlines()
+    package, trained, asked, *_, refused = done.stdout.splitlines()
     assert package == str(site / "fvc_exp")
     assert trained.startswith("done 42 5 0.")
     assert (asked, refused) == ("True 1", "nothing: no such folder")

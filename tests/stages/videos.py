@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table, VideoConfig
 from fvc_exp.data.manifest import read_manifest
 from fvc_exp.stages.runner import Options, StageSummary
@@ -34,7 +34,7 @@ def make_videos(root: Path, count: int = 4) -> Path:
     return root
 
 
-def run_stage(stage: str, root: Path, on_progress: Progress | None = None, **changes: object) -> StageSummary:
+def run_stage(stage: str, root: Path, on_progress: Progress = no_progress, **changes: object) -> StageSummary:
     """One stage of the pipeline with its tables in their usual places."""
     options = Options(root, root, replace(VIDEO, **changes), on_progress=on_progress)
     if stage == "scaled_features":

@@ -121,7 +121,7 @@ class ProxNewtonLogisticRegression(base.ClassifierMixin, base.BaseEstimator):  #
             start = columns.scaled(self.coef_[0], float(self.intercept_[0]))
         else:
             start = np.zeros(X.shape[1]), newton.null_intercept(y, s) if self.fit_intercept else 0.0
-        found = wide.minimise(problem, *start, self.tol, self.max_iter)
+        found = wide.fit_problem(problem, *start, self.tol, self.max_iter)
         w, b = columns.raw(found.w, found.b)
         self.coef_, self.intercept_ = w[None], np.array([b])
         self.n_iter_ = np.array([found.n_iter], dtype=np.int32)

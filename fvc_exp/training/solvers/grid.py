@@ -117,7 +117,7 @@ def _fit_path(
         if point.l1_ratio != mix:
             w, b, model, mix = np.zeros(p), newton.null_intercept(rows.y, rows.s), None, point.l1_ratio
         l1, l2 = np.full(p, mix / point.C), np.full(p, (1 - mix) / point.C)
-        found = wide.minimise(newton.Problem(rows.Z, rows.y, rows.s, l1, l2), w, b, tol, max_iter, model)
+        found = wide.fit_problem(newton.Problem(rows.Z, rows.y, rows.s, l1, l2), w, b, tol, max_iter, model)
         w, b, model = found.w, found.b, found.model
         fits.coef[number], fits.intercept[number], fits.n_iter[number] = found.w, found.b, found.n_iter
         fits.gap[number], fits.converged[number] = found.gap, found.converged

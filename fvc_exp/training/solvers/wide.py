@@ -20,7 +20,7 @@ _LOOSEST, _SHARE = 0.1, 0.1  # bound of the first fit on few columns; that of th
 _UNSOLVED = 0.5  # share of the decrease that a step may leave
 
 
-def minimise(
+def fit_problem(
     problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: derivatives.QuadraticModel | None = None
 ) -> Solution:
     """``newton.minimise``, by another way where the table is wide and every coefficient is penalised."""

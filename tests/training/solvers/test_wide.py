@@ -47,7 +47,7 @@ def test_finds_what_newton_finds_on_all_columns(ratio: float, intercept: bool) -
     p = X.shape[1]
     problem = newton.Problem(X, y.astype(float), s, np.full(p, ratio), np.full(p, 1 - ratio), intercept)
     start = np.random.default_rng(1).normal(size=p) * (np.arange(p) < 5), 0.3
-    direct, other = (each(problem, *start, TOL, 100) for each in (newton.minimise, wide.minimise))
+    direct, other = (each(problem, *start, TOL, 100) for each in (newton.minimise, wide.fit_problem))
     assert direct.converged
     assert other.converged
     assert other.n_iter != direct.n_iter, "the way is the same"
