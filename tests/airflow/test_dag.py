@@ -132,8 +132,8 @@ def test_every_param_reaches_the_configuration(airflow: Airflow, facts: dict[str
     words = {word: None for found in arguments(airflow, [*given, ["overrides", CHOSEN["overrides"]]]) for word in found}
     (config,) = compose_configs([[word for word in words if not word.startswith("hydra.run.dir")]])
     assert (config.data.name, config.cv.c_grid, config.cv.test_size) == ("fvc", [0.1, 1], 0.3)
-    assert (config.class_weight, config.threshold, config.calibration.value) == ({0: 1, 1: 2}, "youden", "sigmoid")
-    assert (config.data.max_unmatched, config.tracking.name.value) == (0.1, "mlflow")
+    assert (config.class_weight, config.threshold, config.calibration.name) == ({0: 1, 1: 2}, "youden", "sigmoid")
+    assert (config.data.max_unmatched, config.tracking.name.name) == (0.1, "mlflow")
     assert (config.audit.permutations, config.features.name) == (19, "stage2")
 
 
