@@ -44,10 +44,22 @@ def _videos(videos: int, columns: int, random: np.random.Generator) -> Array:
     return np.asarray(base)
 
 
+EMBEDDINGS = "embeddings"
+"""The signal of independent normal columns, eight of which tell something; each row is a video of its own."""
+
+
+def _embeddings(rows: int, columns: int, random: np.random.Generator) -> Table:
+    X = random.normal(size=(rows, columns))
+    odds = X[:, :8] @ random.normal(size=8)
+    return Table(X, (random.random(rows) < 1 / (1 + np.exp(-odds))).astype(np.int64), np.arange(rows))
+
+
 def make_table(shape: str, signal: str = "weak", seed: int = 0, *, outlier: bool = False) -> Table:
     """A table of a shape as "3278x26"; ``outlier`` makes one value a million standard deviations large."""
     rows, columns = map(int, shape.split("x"))
     random = np.random.default_rng(seed)
+    if signal == EMBEDDINGS:
+        return _embeddings(rows, columns, random)
     base = _videos(-(-rows // ROWS_PER_VIDEO), columns, random)
     log_odds = base @ (random.normal(size=columns) * (random.random(columns) < 0.4))
     log_odds = SIGNAL[signal] * (log_odds - log_odds.mean()) / log_odds.std() - 0.3

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.solvers import grid, single
-from tests.benchmarks.solvers.data import LARGE
+from tests.benchmarks.solvers.data import EMBEDDINGS, LARGE
 from tests.benchmarks.solvers.measure import Job
 
 SMALL, MIDDLE, BIG, WIDE = "3278x26", "6415x50", "60000x50", "330x400"
+EMBEDDED = "154x512", "500x2000"  # rows of as many numbers as an embedding has
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
@@ -30,6 +31,9 @@ def jobs(*, quick: bool, large: bool) -> Iterator[Job]:
     yield hard(SMALL, Cs[points], "strong")
     yield hard(SMALL, Cs[points], outlier=True)
     yield hard(WIDE, Cs[4 if quick else 5])
+    for shape in EMBEDDED[: 1 if quick else 2]:
+        yield fits(shape, [0.1, 1.0], EMBEDDINGS, rounds=3, limit=3.0)
+        yield hard(shape, [0.01, 0.1, 1.0, 10.0], EMBEDDINGS)
     if quick:
         yield from (fits(SMALL, [1.0], signal, rounds=2, limit=2.0) for signal in ("weak", "strong"))
     else:
