@@ -86,9 +86,9 @@ def _conclusions(result: experiment.RunResult) -> Iterator[str]:
     if claim["beats"] is not None:
         yield claims.QUESTIONS
     if result.config.data.name == "demo":
-        yield "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill."
-        if not claim["beats"] and result.config.features.tables == [Features.stage2]:
-            yield "The documented features find almost nothing in it, as expected; features=forensic finds its edits."
+        yield "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill (docs/demo.md)."
+        if result.config.features.tables == [Features.stage2]:
+            yield "These features see that its fakes are softer; features=forensic sees their edits as well."
 
 
 def print_selection(console: Console, results: Mapping[str, Any]) -> None:
