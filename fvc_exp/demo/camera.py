@@ -22,7 +22,7 @@ HEIGHT, WIDTH = 520, 800  # pixels; larger than any clip, so that a camera can m
 
 # Share of each content range that is used. At 1 the differences between scenes and cameras drown every manipulation.
 CONTENT_SPREAD = 0.25
-_TEXTURE_EXPONENTS = (0.8, 1.0, 1.2, 1.5, 0.8, 1.0, 1.2, 1.5)  # amplitude falls as frequency to this power
+_TEXTURE_EXPONENTS = (1.15, 1.2, 1.25, 1.3, 1.35, 1.4)  # amplitude falls as frequency to this power
 _TEXTURE_SIZE = 512
 _MIN_RADIUS, _MAX_RADIUS = 6, 200
 _RADIUS_EXPONENT = 1.5  # of the power law of leaf sizes
@@ -48,7 +48,7 @@ def texture(kind: int) -> Array32:
 
 def draw_scene(rng: np.random.Generator) -> Frame:
     """A scene of ``HEIGHT`` x ``WIDTH`` RGB: opaque textured discs, ellipses and boxes, the largest at the back."""
-    scene = _textured(rng, (HEIGHT, WIDTH), colour=_colour(rng, 60, 190), contrast=content_parameter(rng, 5, 26))
+    scene = _textured(rng, (HEIGHT, WIDTH), colour=_colour(rng, 105, 145), contrast=content_parameter(rng, 3, 16))
     leaves = round(content_parameter(rng, 40, 160))
     radii = _MIN_RADIUS * (1 - rng.random(leaves)) ** (-1 / _RADIUS_EXPONENT)
     for radius in sorted(np.minimum(radii, _MAX_RADIUS).astype(int).tolist(), reverse=True):
@@ -60,7 +60,7 @@ def _lay_leaf(scene: Frame, rng: np.random.Generator, radius: int) -> None:
     x, y = int(rng.integers(WIDTH)), int(rng.integers(HEIGHT))
     left, top = max(0, x - radius), max(0, y - radius)
     part = scene[top : y + radius + 1, left : x + radius + 1]
-    leaf = _textured(rng, part.shape[:2], colour=_colour(rng, 20, 235), contrast=content_parameter(rng, 1, 20))
+    leaf = _textured(rng, part.shape[:2], colour=_colour(rng, 95, 160), contrast=content_parameter(rng, 1, 12))
     cv2.copyTo(leaf, _leaf_mask(rng, part.shape[:2], (x - left, y - top), radius), part)
 
 
@@ -101,7 +101,6 @@ class Camera:
     pattern_offset: tuple[int, int]
     white_balance: Array32
     sharpening: float
-    denoises: bool
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Camera:
@@ -109,12 +108,11 @@ class Camera:
         top, left = rng.integers(0, 300, 2).tolist()
         return cls(
             blur_sigma=content_parameter(rng, 0.5, 1.2),
-            read_noise_sigma=content_parameter(rng, 1.0, 5.0),
+            read_noise_sigma=content_parameter(rng, 3.0, 7.0),
             pattern_noise_sigma=content_parameter(rng, 0.5, 2.0),
             pattern_offset=(top, left),
             white_balance=rng.uniform(0.9, 1.1, 3).astype(np.float32),
             sharpening=content_parameter(rng, 0.0, 0.7),
-            denoises=bool(rng.random() < 0.35 * CONTENT_SPREAD),
         )
 
 
@@ -196,7 +194,5 @@ def _add_noise(picture: MatLike, noise: Frame, sigma: float) -> MatLike:
 
 
 def _process(picture: MatLike, camera: Camera) -> Frame:
-    if camera.denoises:
-        picture = cv2.GaussianBlur(picture, (3, 3), 0.55)
     soft = cv2.GaussianBlur(picture, (3, 3), 0.9)
     return np.asarray(cv2.addWeighted(picture, 1 + camera.sharpening, soft, -camera.sharpening, 0), np.uint8)

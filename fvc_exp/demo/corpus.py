@@ -30,10 +30,9 @@ NOTICE = (
 _README_TEXT = f"""{NOTICE}
 
 No video here shows a real person, place or event. Every scene is drawn by a program, filmed by a simulated camera and
-compressed; if its label is "fake" it is then manipulated in one of six ways; and it is uploaded several times to a
-simulated platform. Uploads of one event are near-copies: keep the column "group" on one side of every split.
-By design, fakes are also compressed harder on average when they are uploaded.
-Scores on these videos say nothing about real ones.
+compressed; if its label is "fake" it is then manipulated in one of six ways. Every clip is passed on in a smaller size,
+fakes in a smaller one on average, and uploaded several times to a simulated platform. Uploads of one event are
+near-copies: keep the column "group" on one side of every split. Scores on these videos say nothing about real ones.
 
 {METADATA}  one row per video: path, label, group, and how it was made
 {VIDEOS}/           h264 in mp4
@@ -100,7 +99,7 @@ def _put_in_place(made: Path, folder: Path) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether every file is there as it was made; 2 MB are read for the corpus of the default size."""
+    """Whether every file is there as it was made; 13 MB are read for the corpus of the default size."""
     try:
         hashes = json.loads((folder / MANIFEST).read_bytes())["sha256"]
         return all(_sha256((folder / path).read_bytes()) == sha256 for path, sha256 in hashes.items())

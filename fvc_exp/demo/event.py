@@ -12,23 +12,30 @@ from fvc_exp.demo.camera import draw_scene, film_scene
 from fvc_exp.demo.manipulate import MANIPULATIONS, manipulate
 from fvc_exp.video.encode import encode, recompress
 
-GENERATOR_VERSION = 1  # raise it with any change of what the videos look like
+GENERATOR_VERSION = 2  # raise it with any change of what the videos look like
 
-_FILMED_WIDTH, _FILMED_HEIGHT = 480, 270
-_PLATFORM_SIZES = ((480, 270), (426, 240), (352, 198), (320, 180))  # width, height
-_PLATFORM_CRF, _PLATFORM_CRF_SD = 26, 3
-_FAKE_CRF_SHIFT = 3  # fakes are passed on more often; without it the whole-frame features tell almost nothing
+_FILMED_WIDTH, _FILMED_HEIGHT = 352, 198
+_PLATFORM_SIZES = ((320, 180), (288, 162))  # width, height
+_PLATFORM_CRF, _PLATFORM_CRF_SD = 22, 1.5
+
+# Everybody who passes a clip on makes it smaller and large again; shares of the filmed width, by label. Editing takes
+# place at a small size. The two ranges overlap, and this overlap is the difficulty of the corpus.
+_SCALES = {"real": (0.5, 1.0), "fake": (0.33, 0.66)}
+_GOLDEN_RATIO = (1 + 5**0.5) / 2
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One uploaded video, and what it was made of; ``crf``, ``fps`` and size are those of the upload."""
+    """One uploaded video, and what it was made of; ``crf``, ``fps`` and size are those of the upload.
+
+    ``scale`` is the smallest share of the filmed width that the clip had before it was uploaded.
+    """
 
     label: str
     group: str
     upload: int
     manipulation: str
-    reencoded: bool
+    scale: float
     crf: int
     fps: int
     width: int
@@ -44,37 +51,36 @@ class Clip:
 def make_event(seed: int, event: int, uploads: int) -> Iterator[tuple[Clip, bytes]]:
     """The uploads of an event, each with its mp4 file; every event has random numbers of its own.
 
-    Odd events are fakes and take the manipulations in turn. Every fake is encoded once more by its editor, and so is
-    half of the real events: otherwise the number of compressions alone would tell the label.
+    Odd events are fakes and take the manipulations in turn. Real and fake clips go through the same steps and are
+    encoded equally often; without a manipulation only their scale differs.
     """
     rng = np.random.default_rng([seed, event])
-    is_fake = event % 2 == 1
-    manipulation = MANIPULATIONS[event // 2 % len(MANIPULATIONS)] if is_fake else "none"
-    fps, length = int(rng.choice([24, 25, 30])), int(rng.integers(24, 34))
+    label = ("real", "fake")[event % 2]
+    manipulation = "none" if label == "real" else MANIPULATIONS[event // 2 % len(MANIPULATIONS)]
+    fps, length = int(rng.choice([24, 25, 30])), int(rng.integers(16, 24))
     size = (_FILMED_HEIGHT, _FILMED_WIDTH) if rng.random() < 0.8 else (_FILMED_WIDTH, _FILMED_HEIGHT)
 
     def film() -> list[Frame]:
         return film_scene(draw_scene(rng), length, size, rng)
 
     frames = recompress(film(), fps=fps, crf=int(rng.integers(16, 22)), preset="ultrafast")
-    if is_fake:
+    if manipulation != "none":
         frames = manipulate(manipulation, frames, rng, film)
-    reencoded = is_fake or bool(rng.random() < 0.5)
-    if reencoded:
-        frames = recompress(frames, fps=fps, crf=int(rng.integers(19, 25)), preset="ultrafast")
+    scale = _spread_evenly(seed, event // 2, *_SCALES[label])
+    frames = recompress(_resampled(frames, scale), fps=fps, crf=int(rng.integers(19, 24)), preset="ultrafast")
     for upload in range(uploads):
         on_platform = _resized(frames, rng, is_copy=upload > 0)
-        crf = int(np.clip(round(rng.normal(_PLATFORM_CRF + _FAKE_CRF_SHIFT * is_fake, _PLATFORM_CRF_SD)), 20, 35))
+        crf = int(np.clip(round(rng.normal(_PLATFORM_CRF, _PLATFORM_CRF_SD)), 18, 26))
         file = io.BytesIO()
         encode(on_platform, file, fps=fps, crf=crf, preset="veryfast", gop=int(rng.choice([24, 60, 250])))
         height, width = on_platform[0].shape[:2]
         yield (
             Clip(
-                label="fake" if is_fake else "real",
+                label=label,
                 group=f"ev{event:03d}",
                 upload=upload,
                 manipulation=manipulation,
-                reencoded=reencoded,
+                scale=scale,
                 crf=crf,
                 fps=fps,
                 width=width,
@@ -83,6 +89,19 @@ def make_event(seed: int, event: int, uploads: int) -> Iterator[tuple[Clip, byte
             ),
             file.getvalue(),
         )
+
+
+def _spread_evenly(seed: int, number: int, low: float, high: float) -> float:
+    """Number ``number`` of a series that fills low to high evenly, so that all seeds are equally difficult."""
+    start = np.random.default_rng(seed).random()
+    return low + (high - low) * float((start + number * _GOLDEN_RATIO) % 1)
+
+
+def _resampled(frames: list[Frame], scale: float) -> list[Frame]:
+    """The frames at ``scale`` times their size, brought back to the size they had."""
+    height, width = frames[0].shape[:2]
+    small = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames]
+    return [np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8) for each in small]
 
 
 def _resized(frames: list[Frame], rng: np.random.Generator, is_copy: bool) -> list[Frame]:

@@ -7,8 +7,8 @@ import numpy as np
 
 from fvc_exp._typing import Array32, Frame
 
-BANNER_TOP, BANNER_HEIGHT = 0.78, 0.13  # shares of the frame's height
-BANNER_COLOUR = (160, 20, 20)
+CAPTION_TOP, CAPTION_HEIGHT, CAPTION_WIDTH = 0.82, 0.08, 0.5  # shares of the frame's height and width
+CAPTION_COLOUR = (90, 50, 50)
 
 
 def manipulate(
@@ -67,16 +67,16 @@ def duplicate(frames: list[Frame], rng: np.random.Generator) -> list[Frame]:
 
 
 def overlay(frames: list[Frame], rng: np.random.Generator) -> list[Frame]:
-    """A banner with a caption covers a strip near the bottom."""
-    height = frames[0].shape[0]
-    top, bottom = int(height * BANNER_TOP), int(height * (BANNER_TOP + BANNER_HEIGHT))
+    """A box with a caption covers part of a strip near the bottom."""
+    height, width = frames[0].shape[:2]
+    top, bottom = int(height * CAPTION_TOP), int(height * (CAPTION_TOP + CAPTION_HEIGHT))
     caption = str(rng.choice(["BREAKING", "EXCLUSIVE", "LIVE"]))
     covered = []
     for frame in frames:
         marked = frame.copy()
-        marked[top:bottom] = BANNER_COLOUR
-        baseline = (10, round(height * (BANNER_TOP + 0.1)))
-        cv2.putText(marked, caption, baseline, cv2.FONT_HERSHEY_SIMPLEX, height / 330, (255, 255, 255), 2, cv2.LINE_AA)
+        marked[top:bottom, : int(width * CAPTION_WIDTH)] = CAPTION_COLOUR
+        font, size, colour = cv2.FONT_HERSHEY_SIMPLEX, height / 600, (200, 200, 200)
+        cv2.putText(marked, caption, (6, bottom - 4), font, size, colour, 1, cv2.LINE_AA)
         covered.append(marked)
     return covered
 

@@ -19,7 +19,7 @@ from fvc_exp.runs.portable_model import PortableModel
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-DEMO_NOTICE = "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill."
+DEMO_NOTICE = "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill (docs/demo.md)."
 Records = tuple[dict[str, Any], ...]
 _MLFLOW_RUN = re.compile("[0-9a-f]{32}")  # how MLflow names the folder of a run, which holds its artifacts
 

@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from multiprocessing import get_context, parent_process, resource_tracker
@@ -184,12 +184,9 @@ def _serve(connection: Connection, limits: LimitsConfig) -> None:
     _set_soft_limit(resource.RLIMIT_CORE, 0)
     _set_soft_limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
     connection.send(None)
-    while True:
-        try:
-            item = connection.recv()
-        except EOFError:
-            return
-        connection.send(_attempt(function, item, limits))
+    with suppress(EOFError, BrokenPipeError):  # the parent has ended
+        while True:
+            connection.send(_attempt(function, connection.recv(), limits))
 
 
 def _die_with_parent() -> None:

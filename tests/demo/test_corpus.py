@@ -209,7 +209,7 @@ def test_settings_out_of_range_are_refused(compose_config: Compose, key: str, va
 
 
 def test_only_the_demo_data_have_demo_settings(compose_config: Compose) -> None:
-    assert compose_config("data.demo.seed=3").data.demo == DemoConfig(events=40, uploads=2, seed=3)
+    assert compose_config("data.demo.seed=3").data.demo == DemoConfig(events=96, uploads=5, seed=3)
     assert compose_config("data=fvc").data.demo is None
     with pytest.raises(ConfigError, match=r"data\.demo\.\* exists in data=demo only"):
         compose_configs([["data=fvc", "data.demo.seed=3"]])
