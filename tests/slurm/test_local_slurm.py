@@ -89,18 +89,19 @@ def test_the_end_of_the_block_leaves_nothing_behind(slurm: Cluster, tmp_path: Pa
 
 
 @pytest.fixture
-def foreground() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command line's cluster, once it has said how to use it, and its slurm.conf."""
-    command = [sys.executable, "-m", "tests.slurm.local_slurm", "up", "--cpus", "1"]
+def foreground(slurm: Cluster) -> Iterator[subprocess.Popen[str]]:
+    """The command line's cluster in a new folder, once it has said how to use it."""
+    folder = slurm.conf.parent.with_name(f"{slurm.conf.parent.name}-up")
+    command = [sys.executable, "-m", "tests.slurm.local_slurm", "up", "--cpus", "1", "--folder", str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert process.stdout is not None
         assert re.match(r"# ready: a job has run \(\d+\.\d s\)", process.stdout.readline())
-        conf = process.stdout.readline().removeprefix("export SLURM_CONF=").strip()
-        yield process, conf
+        assert process.stdout.readline() == f"export SLURM_CONF={folder}/slurm.conf\n"
+        yield process
     finally:
         process.kill()
-        shutil.rmtree(Path(conf).parent, ignore_errors=True)
+        shutil.rmtree(folder)
 
 
 def children(pid: int) -> list[int]:
@@ -111,24 +112,23 @@ def children(pid: int) -> list[int]:
     ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)], ids=["INT", "TERM", "KILL"]
 )
 def test_daemons_end_with_the_command_line(
-    number: signal.Signals, code: int, foreground: tuple[subprocess.Popen[str], str]
+    number: signal.Signals, code: int, slurm: Cluster, foreground: subprocess.Popen[str]
 ) -> None:
-    process, conf = foreground
+    conf = f"{slurm.conf.parent}-up/slurm.conf"
     command, environment = ["srun", "-n1", "echo", "from the job"], os.environ | {"SLURM_CONF": conf}
     assert subprocess.check_output(command, env=environment, text=True) == "from the job\n"
-    daemons = children(process.pid)
+    daemons = children(foreground.pid)
     assert len(daemons) == 3
-    process.send_signal(number)
-    printed = process.communicate(timeout=30)
-    assert (process.returncode, *printed) == (code, "", "")
+    foreground.send_signal(number)
+    printed = foreground.communicate(timeout=30)
+    assert (foreground.returncode, *printed) == (code, "", "")
     until(lambda: not any(map(is_alive, daemons)), 10, "the daemons to end")
 
 
-def test_a_daemon_that_ends_ends_the_command_line(foreground: tuple[subprocess.Popen[str], str]) -> None:
-    process, _ = foreground
-    os.kill(children(process.pid)[0], signal.SIGKILL)
-    _, error = process.communicate(timeout=30)
-    assert process.returncode == 1
+def test_a_daemon_that_ends_ends_the_command_line(foreground: subprocess.Popen[str]) -> None:
+    os.kill(children(foreground.pid)[0], signal.SIGKILL)
+    _, error = foreground.communicate(timeout=30)
+    assert foreground.returncode == 1
     assert re.match(r"local_slurm: munged ended: .*\(see .*/logs\)\n$", error)
 
 

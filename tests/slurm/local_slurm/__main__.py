@@ -24,6 +24,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cpus", type=int, default=4, help="CPUs for jobs; default: %(default)s")
     parser.add_argument("--max-array-size", type=int, default=1001, help="highest index + 1; default: %(default)s")
     parser.add_argument("--accounting", action="store_true", help="with slurmdbd and MariaDB, so that sacct works")
+    parser.add_argument("--folder", type=Path, help="an empty folder for the logs; default: a temporary one")
     return parser.parse_args(arguments)
 
 
@@ -50,10 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one cluster; returns the exit code: 0 when it was ended by a signal, 1 when it failed."""
     options = vars(parse(arguments))
     del options["command"]
+    folder = options.pop("folder")
     _on_signals(signal.default_int_handler)
     try:
-        with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as folder:
-            run(Path(folder), options)
+        if folder:
+            run(folder.resolve(), options)
+        else:
+            with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as temporary:
+                run(Path(temporary), options)
     except KeyboardInterrupt:
         pass
     except LocalSlurmError as error:
