@@ -39,6 +39,12 @@ def run_process(*command: str, **options: object) -> CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
+def modules_of(*command: str) -> set[str]:
+    """The packages that ``python command`` and the processes it starts load."""
+    done = succeeded(run_process(sys.executable, "-X", "importtime", *command, cwd=ROOT))
+    return {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
+
+
 def succeeded(done: CompletedProcess[str]) -> CompletedProcess[str]:
     """What a command printed, which must have ended well."""
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from fvc_exp import __version__
-from tests.shell import ROOT, fvc, run_process, run_py, succeeded
+from tests.shell import ROOT, fvc, run_process, run_py, run_py_process, succeeded
 
 QUICK = ("data=fvc", "data.root=.", "debug=quick")
 
@@ -81,12 +81,12 @@ def test_a_run_returns_its_auc_to_another_sweeper(tables: Path, sweeper: str) ->
         pytest.importorskip("optuna", reason="pip install 'fvc-exp[optuna]'")
         assert "add hydra.sweeper.direction=maximize" in fvc_run(*words, cwd=tables).stderr
         words += ["hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=3", "hydra.sweeper.sampler.seed=0"]
-    program = (sys.executable, str(ROOT / "run.py"))  # a process, since optuna warns of its own code
-    succeeded(run_process(*program, *words, cwd=tables))
+    run = run_py_process if sweeper == "optuna" else run_py  # since optuna warns of its own code
+    succeeded(run(*words, cwd=tables))
     aucs = [json.loads(path.read_text())["cv"]["auc"]["mean"] for path in tables.glob("s/*/results.json")]
     assert len(aucs) == {"basic": 2, "optuna": 3}[sweeper]
     if sweeper == "optuna":
         assert yaml.safe_load((tables / "s/optimization_results.yaml").read_text())["best_value"] == max(aucs)
-    failed = run_process(*program, *words, "cv.n_splits=99", cwd=tables)
+    failed = run(*words, "cv.n_splits=99", cwd=tables)
     assert failed.returncode == 1
     assert "error: DataError: cv.n_splits=99 needs" in failed.stderr

@@ -79,20 +79,7 @@ def test_the_summary_is_one_screen(tables: Path, environment: dict[str, str]) ->
     assert "\x1b" not in done.stdout
 
 
-def test_everything_is_printed_with_verbose(tables: Path) -> None:
-    text, results = trained(tables, f"data.root={tables}", "verbose=true")
-    for name in SHOWN:
-        assert re.search(rf"^{name} +{results['cv'][name]['mean']:.3f} +{results['cv'][name]['std']:.3f} ", text, re.M)
-    assert re.search(r"^solver: prox-newton, \d+ iterations, converged, bound \d\.\de-\d+ on the", text, re.MULTILINE)
-    for numbers in (
-        r"calibration \(none\): ECE 0\.\d+ ",
-        r"labels looked up in the group \(cv\): accuracy 0\.",
-        r"random labels \(ridge, 99 permutations\): AUC 0\.",
-    ):
-        assert re.search(f"^{numbers}", text, re.MULTILINE)
-
-
-def test_what_a_run_learned_from_is_printed_and_kept(tables: Path) -> None:
+def test_all_is_printed_with_verbose_and_what_a_run_learned_from_is_kept(tables: Path) -> None:
     metadata = pl.read_csv(tables / "scaled_metadata.csv")
     features = pl.read_parquet(tables / "features_stage2.parquet")
     labelled = features.join(metadata.drop("group"), on="video_path").sort("label")  # with its index, as pandas writes
@@ -101,6 +88,16 @@ def test_what_a_run_learned_from_is_printed_and_kept(tables: Path) -> None:
     text, first = trained(tables, *words, "verbose=true")
     columns = "columns: 6 used, 3 ignored ('': index; label: is the label; y: equals the label), 0 constant; all"
     assert columns in one_line(text)
+    assert f"note {first['notes'][0]}" in one_line(text)
+    for name in SHOWN:
+        assert re.search(rf"^{name} +{first['cv'][name]['mean']:.3f} +{first['cv'][name]['std']:.3f} ", text, re.M)
+    for numbers in (
+        r"solver: prox-newton, \d+ iterations, converged, bound \d\.\de-\d+ on the",
+        r"calibration \(none\): ECE 0\.\d+ ",
+        r"labels looked up in the group \(cv\): accuracy 0\.",
+        r"random labels \(ridge, 99 permutations\): AUC 0\.",
+    ):
+        assert re.search(f"^{numbers}", text, re.MULTILINE)
     second = trained(tables, *words, "data.columns=[width,f1]")[1]
     assert first["data"]["columns"]["ignored"] == {"": "index", "label": "is the label", "y": "equals the label"}
     assert first["notes"][0] == "f.csv: not learned from: '' (index), 'y' (equals the label)"
@@ -221,14 +218,3 @@ def test_interrupt_is_printed_and_recorded(tables: Path, tmp_path: Path) -> None
     (folder,) = folders(tmp_path / "out")
     assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
     assert not list(folder.glob("*.tmp"))
-
-
-def test_repeats_that_cannot_differ_are_said(tmp_path: Path) -> None:
-    rows = [f"v{number}.mp4,{'real' if number < 20 else 'fake'},g{number // 10}" for number in range(40)]
-    (tmp_path / "scaled_metadata.csv").write_text("\n".join(["video_path,label,group", *rows]))
-    values = [f"v{number}.mp4,{number % 7},{number % 3}" for number in range(40)]
-    (tmp_path / "features_stage2.csv").write_text("\n".join(["video_path,a,b", *values]))
-    printed, results = trained(tmp_path, f"data.root={tmp_path}", "cv=repeated", "cv.n_splits=2", "cv.test_size=0")
-    note = "note 5 repeats, but only 2 different partitions of the groups as balanced as the first: tests"
-    assert note in one_line(printed)
-    assert results["repeats"] == {"asked": 5, "distinct": 2}

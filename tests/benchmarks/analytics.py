@@ -7,8 +7,6 @@ that any reader could do (``json.load`` of the same files in a loop), and their 
 import json
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 
 from fvc_exp.analytics.views import query_runs
 from fvc_exp.api import run
+from tests.benchmarks.solvers.measure import measure
 from tests.conftest import write_tables
 
 RUNS, ROUNDS = 5000, 3
@@ -40,13 +39,6 @@ def write_runs(folder: Path, count: int) -> None:
             shutil.copyfile(first / name, copy / name)
 
 
-def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """CPU and wall seconds."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    work()
-    return time.process_time() - cpu, time.perf_counter() - wall
-
-
 def read_all(folder: Path, name: str) -> list[object]:
     """The least that any reader does."""
     return [json.loads(path.read_bytes()) for path in folder.rglob(name)]
@@ -60,7 +52,7 @@ def main() -> None:
         for view, (sql, file) in QUERIES.items():
             query = partial(query_runs, sql, folder / "runs")
             loop = partial(read_all, folder / "runs", file)
-            rounds = [(*seconds(query), *seconds(loop)) for _ in range(ROUNDS)]
+            rounds = [(*measure(query)[1], *measure(loop)[1]) for _ in range(ROUNDS)]
             cpu, wall, plain, _ = np.median(rounds, axis=0)
             ratio = f"{cpu / plain:.1f} times json.load of {file}"
             print(f"{view:13} {RUNS} runs: {cpu:.2f} CPU s, {wall:.2f} s; {ratio} ({plain:.2f} CPU s)")

@@ -41,8 +41,8 @@ RATE = 30
 CLIPS = {"1080p": (1080, 1920, 23), "720p": (720, 1280, 23), "1080p-heavy": (1080, 1920, 18)}
 COPY, COPIED, COPY_SIZE = "stage-3 copy", "720p", 256
 METHODS = {
-    "1080p": ("decode", "selective", "stage2", "forensic", "loops2"),
-    "720p": ("decode", "selective", "stage2", "forensic", "loops2"),
+    "1080p": ("decode", "selective", "stage2", "loops2"),
+    "720p": ("decode", "selective", "stage2", "loops2"),
     "1080p-heavy": ("decode", "selective", "stage2", "loops2"),
     COPY: ("decode", "selective", "stage4", "loops4"),
 }
@@ -153,7 +153,6 @@ OURS: dict[str, Callable[[Path], object]] = {
     "selective": lambda path: SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: sum(1 for _ in samples)),
     "stage2": lambda path: extract(path, [Table.stage2], SAMPLING, LIMITS),
     "stage4": lambda path: extract(path, [Table.stage4], SAMPLING, LIMITS, scaling=picture_of_the_copy()),
-    "forensic": lambda path: extract(path, [Table.forensic], SAMPLING, LIMITS),
 }
 
 
@@ -232,7 +231,7 @@ def main() -> None:
         case [method, source]:
             print(measure(method, Path(source)))
             return
-    print("decode: every frame, no conversion. selective: only what the sampled frames need. stage2, stage4, forensic:")
+    print("decode: every frame, no conversion. selective: only what the sampled frames need. stage2, stage4:")
     print("ours. loops: every frame to RGB and Python loops over the 8x8 blocks of the sampled ones.\n")
     print("| clip | method | CPU s | least | / decode | / selective | / ours (stage2 or stage4) |")
     print("|---|---|---|---|---|---|---|")

@@ -3,18 +3,16 @@
 A table of 3,278 rows by 26 features in 298 groups of 11 is written, and trained on with the default settings, all
 artifacts but the picture. Every part is CPU seconds (of children too, such as git) and its share, within one process:
 cold is its first run, with all imports; warm its second, as in a sweep whose data are resident. ``run.py`` and a member
-of a sweep differ in who composes the configuration and in the claim of the folder. A process ``python -c pass`` is the
-floor of it all.
+of a sweep differ in who composes the configuration and in the claim of the folder.
 """
 
-import argparse
 import json
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from itertools import product
@@ -35,7 +33,7 @@ def cpu() -> float:
 
 @contextmanager
 def timed(parts: Seconds, name: str) -> Iterator[None]:
-    """Add what the block takes to a part."""
+    """Add what the block, or each call of a function, takes to a part."""
     began = cpu()
     yield
     parts[name] = parts.get(name, 0.0) + cpu() - began
@@ -46,16 +44,6 @@ def write_data(folder: Path) -> None:
     from tests.conftest import signal_dataset, write_tables
 
     write_tables(folder, signal_dataset(n_groups=298, copies=11, n_features=26))
-
-
-def wrapped(parts: Seconds, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, with its time added to a part."""
-
-    def call(*arguments: Any, **named: Any) -> Any:
-        with timed(parts, name):
-            return function(*arguments, **named)
-
-    return call
 
 
 def in_this_process(folder: Path, way: str) -> None:
@@ -81,11 +69,13 @@ def in_this_process(folder: Path, way: str) -> None:
     for temperature in ("cold", "warm"):
         parts = dict(imports) if temperature == "cold" else {}
         for (module, name, part), original in zip(places, originals, strict=True):
-            setattr(module, name, wrapped(parts, part, original))
+            setattr(module, name, timed(parts, part)(original))
         began = cpu()
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             run_once(config, folder / f"{way} {temperature}", way)
         inside = cpu() - began
+        needed = {"fits", "artifacts"} | ({"load", "split", "audit"} if way == "run.py" else set())
+        assert needed <= parts.keys(), parts
         named = sum(parts.get(part, 0.0) for _, _, part in places)
         parts["rest of the run"] = inside - named
         parts["run without imports"] = inside
@@ -112,23 +102,17 @@ def run_once(config: Any, path: Path, way: str) -> None:
 
 def main() -> None:
     """Measure each way in a process of its own, several times, and print medians with shares of the total."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--child", nargs=2, metavar=("FOLDER", "WAY"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        in_this_process(Path(arguments.child[0]), arguments.child[1])
+    if sys.argv[1:]:
+        in_this_process(Path(sys.argv[1]), sys.argv[2])
         return
     seen: dict[str, list[Seconds]] = {}
     for _, way in product(range(ROUNDS), ("run.py", "member")):
         with tempfile.TemporaryDirectory() as name:
             write_data(Path(name))
-            bare: Seconds = {}
-            with timed(bare, "bare python"):
-                subprocess.run([sys.executable, "-c", "pass"], check=True)
-            command = [sys.executable, "-m", "tests.benchmarks.startup", "--child", name, way]
+            command = [sys.executable, "-m", "tests.benchmarks.startup", name, way]
             done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
         found = json.loads(done.stdout)
-        seen.setdefault(f"{way}, cold", []).append(bare | found["cold"])
+        seen.setdefault(f"{way}, cold", []).append(found["cold"])
         seen.setdefault(f"{way}, warm", []).append(found["warm"])
     for title, rounds in seen.items():
         middle = {part: statistics.median(each[part] for each in rounds) for part in rounds[0]}

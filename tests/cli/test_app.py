@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from fvc_exp import __version__
 from fvc_exp.cli.app import app
 from tests.shell import ROOT, fvc, run_process, succeeded
 
@@ -34,9 +33,8 @@ def test_help_shows_an_example_that_parses(name: str) -> None:
         COMMANDS[name].make_context(name, arguments)
 
 
-def test_version() -> None:
-    done = fvc("--version")
-    assert (done.returncode, done.stdout) == (0, f"fvc-exp {__version__}\n")
+OURS = ('eval "$(_FVC_COMPLETE=source_bash fvc)"', "_fvc_completion")
+HYDRAS = ('eval "$(python run.py -sc install=bash)"', "hydra_bash_completion")
 
 
 def completed(words: str, source: str, function: str) -> set[str]:
@@ -54,30 +52,22 @@ def completed(words: str, source: str, function: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_bash_completes_commands_of_the_installed_fvc() -> None:
-    source = 'eval "$(_FVC_COMPLETE=source_bash fvc)"'
-    assert completed("fvc le", source, "_fvc_completion") == {"leaderboard"}
-
-
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        ("penalty = el", {"elasticnet"}),
-        ("penalty =", {"elasticnet", "l1", "l2", "none"}),
-        ("penalty=el", {"penalty=elasticnet"}),
-        ("-m pen", {"penalty.", "penalty="}),
-        ("x=[ pen", set()),
+        ("fvc le", {"leaderboard"}),
+        ("fvc run penalty = el", {"elasticnet"}),
+        ("fvc run penalty =", {"elasticnet", "l1", "l2", "none"}),
+        ("fvc run penalty=el", {"penalty=elasticnet"}),
+        ("fvc run -m pen", {"penalty.", "penalty="}),
+        ("fvc run x=[ pen", set()),
+        ("python run.py penalty=el", {"penalty=elasticnet"}),
     ],
 )
-def test_bash_completes_the_words_of_fvc_run(words: str, found: set[str]) -> None:
-    assert completed(f"fvc run {words}", 'eval "$(_FVC_COMPLETE=source_bash fvc)"', "_fvc_completion") == found
+def test_bash_completes(words: str, found: set[str]) -> None:
+    assert completed(words, *(OURS if words.startswith("fvc") else HYDRAS)) == found
 
 
 def test_without_a_command_it_shows_those_of_a_normal_day() -> None:
     shown = succeeded(fvc()).stdout
     assert re.findall(r"^fvc (\w+) ", shown, re.MULTILINE)[:5] == ["doctor", "run", "status", "report", "predict"]
-
-
-def test_bash_completes_groups_and_their_choices() -> None:
-    source = 'eval "$(python run.py -sc install=bash)"'
-    assert completed("python run.py penalty=el", source, "hydra_bash_completion") == {"penalty=elasticnet"}

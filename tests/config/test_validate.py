@@ -74,6 +74,10 @@ def test_defaults_are_the_documented_ones(compose_config: Compose) -> None:
         (["video.limits.cpu_seconds=0"], r"video\.limits\.cpu_seconds=0\.0 is not allowed"),
         (["video.max_size=31"], r"video\.max_size=31 is not allowed"),
         (["video.workers=0"], r"video\.workers=0 is not allowed"),
+        (["cv=nested", "cv.c_grid=[1,-2]"], r"cv\.c_grid=\[1\.0, -2\.0\] is not allowed: -2\.0 must be"),
+        (["cv=nested", "penalty=none"], r"cv\.c_grid=.* cannot be searched with penalty=none"),
+        (["cv.folds=x.csv"], r"cv\.scheme=.* and cv\.folds=.* do not fit"),
+        (["cv=predefined", "cv.folds=null"], r"cv\.scheme=.* and cv\.folds=.* do not fit"),
         (["+typo=1"], r"Key 'typo' not in 'Config'"),
         (["+penalty.c=3"], r"Key 'c' not in 'PenaltyConfig'"),
         (["~seed"], r"missing mandatory value: seed"),
@@ -138,12 +142,6 @@ def test_legal_pairs_are_those_of_scikit_learn(compose_config: Compose, penalty:
             model.fit(X, np.arange(40) % 2)
         with pytest.raises(IncompatibleError, match=f"penalty={penalty.name} .*solver={solver.name}"):
             compose_config(*overrides)
-
-
-@pytest.mark.parametrize("penalty", list(Penalty), ids=lambda penalty: penalty.name)
-def test_auto_picks_a_legal_solver(compose_config: Compose, penalty: Penalty) -> None:
-    config = compose_config(f"penalty={penalty.name}")
-    assert resolved_solver(penalty, config.solver.name) in LEGAL_SOLVERS[penalty]
 
 
 def test_inert_parameters_do_nothing(compose_config: Compose) -> None:

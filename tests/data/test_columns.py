@@ -18,9 +18,7 @@ URLS = {
 
 LABELS: dict[str, list[object]] = {
     "words": ["Real", " FAKE", "real", "fake"],
-    "integers": [0, 1, 0, 1],
     "floats": [0.0, 1.0, 0.0, 1.0],
-    "booleans": [False, True, False, True],
     "digits": ["0", "1", "0", "1"],
 }
 

@@ -134,7 +134,6 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"features": {"video_path": ["a", "c"], "noise": [1.0, 2.0]}, "max_unmatched": 0.9},
         r"of the 2 rows that have features every one is of one class",
     ),
-    "no such file": ({"scaled_metadata": "nothing"}, r"nothing: no such file"),
     "table not configured": ({"features_stage2": None}, r"features=some needs the table data\.features_stage2"),
 }
 

@@ -11,7 +11,7 @@ from fvc_exp.config.schema import CVConfig, Scheme
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split, read_folds, split_from_table
 from fvc_exp.data.splits import count_shared_groups, inner_parts, make_split
-from fvc_exp.errors import DataError, IncompatibleError
+from fvc_exp.errors import DataError
 from tests.conftest import Compose, make_cv, make_dataset, run, signal_dataset
 
 GROUPED = make_cv(Scheme.grouped, n_splits=5, n_repeats=1, test_size=0.2)
@@ -45,19 +45,6 @@ def test_held_out_share(share: float) -> None:
     split = make_split(dataset, make_cv(Scheme.grouped, 3, 1, share), seed=0)
     assert len(split.test) / len(dataset.y) == pytest.approx(share, abs=0.02)
     assert dataset.y[split.test].mean() == pytest.approx(0.5, abs=0.1)
-
-
-def test_no_held_out_share() -> None:
-    split = make_split(signal_dataset(), make_cv(Scheme.grouped, 5, 1, 0.0), seed=0)
-    assert (len(split.test), len(split.development)) == (0, 120)
-
-
-def test_folds_follow_the_seed_and_differ_between_repeats() -> None:
-    dataset = signal_dataset()
-    first, same, other = (make_split(dataset, REPEATED, seed).folds for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first[0].test, same[0].test)
-    assert set(first[0].test) != set(other[0].test)
-    assert set(first[0].test) != set(first[REPEATED.n_splits].test)
 
 
 @pytest.mark.parametrize("scheme", [Scheme.grouped, Scheme.leave_platform_out])
@@ -271,12 +258,6 @@ def test_the_content_of_the_file_makes_the_experiment(compose_config: Compose, t
     assert canonical(compose_config("cv=predefined", f"cv.folds={tmp_path / 'moved.csv'}", "cv.n_splits=9")) == before
     write(tmp_path, video_path=list(IDS), fold=[0, 1, 1] * 2)
     assert canonical(config) != before
-
-
-@pytest.mark.parametrize("overrides", [("cv.folds=x.csv",), ("cv=predefined", "cv.folds=null")], ids=["file", "none"])
-def test_the_file_and_the_scheme_go_together(compose_config: Compose, overrides: tuple[str, ...]) -> None:
-    with pytest.raises(IncompatibleError, match=r"cv\.scheme=.* and cv\.folds=.* do not fit"):
-        compose_config(*overrides)
 
 
 def test_a_missing_file_is_named(compose_config: Compose) -> None:

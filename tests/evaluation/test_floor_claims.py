@@ -91,23 +91,6 @@ def test_what_may_be_claimed(p_value: float | None, low: float, verdict: str, be
     assert found.get("p_value") == p_value, "the numbers stay"
 
 
-def test_a_choice_between_models_makes_a_claim_harder(result: RunResult) -> None:
-    predictions = result.predictions()
-    one, best = (claim_against_floor(predictions, selected_from=count) for count in (1, 8))
-    assert one is not None
-    assert best is not None
-    assert best.p_value == pytest.approx(min(1.0, 8 * one.p_value))
-    assert best.low < one.low
-    assert "as one of 8 configurations" in best.sentence
-
-
-@pytest.mark.parametrize(("copies", "is_judged"), [(1, True), (2, False)])
-def test_mcc_needs_folds_of_six_groups_per_class(compose_config: Compose, copies: int, is_judged: bool) -> None:
-    config = compose_config("cv.test_size=0", "audit.permutations=0", "audit.price=false")
-    result = run(config, noise_dataset(60 // copies, copies, 5, 0))
-    assert ("mcc" in judged(result)) == is_judged
-
-
 def test_few_groups_and_old_predictions(result: RunResult) -> None:
     predictions = result.predictions()
     few = predictions.filter(pl.col("group").is_in(predictions["group"].unique().sort().head(9)))

@@ -30,24 +30,21 @@ def test_platform_only_is_the_share_of_fakes_of_the_platform(compose_config: Com
     assert floors["platform_only"]["accuracy"] > floors["prior"]["accuracy"] + 0.3
 
 
-def permuted_scores(y: np.ndarray, probability: np.ndarray, groups: np.ndarray, count: int) -> dict[str, float]:
-    """Mean scores over permutations of the labels between groups, drawn one by one."""
-    random, grouped = np.random.default_rng(0), GroupedLabels.of(y, groups)
-    records = [score(grouped.permuted(random), probability) for _ in range(count)]
-    return {name: float(np.mean([record[name] for record in records])) for name in METRICS}
-
-
 @pytest.mark.parametrize("decimals", [9, 1], ids=["no ties", "ties"])
 @pytest.mark.parametrize(
     ("fakes", "reals", "copies"), [(6, 6, 1), (3, 60, 1), (10, 10, 3)], ids=["12", "3+60", "copies"]
 )
 def test_chance_is_the_mean_over_permutations(fakes: int, reals: int, copies: int, decimals: int) -> None:
+    """Drawn one by one."""
     random = np.random.default_rng(1)
     groups = np.repeat(np.arange(fakes + reals), copies)
     y = (groups < fakes).astype(np.int64)
     probability = np.round(0.3 * random.random(len(y)) + 0.7 * random.random(fakes + reals)[groups], decimals)
     found = chance_scores(y, probability, (probability > 0.5).astype(np.int64), groups)
-    assert found == pytest.approx(permuted_scores(y, probability, groups, 4000), abs=0.012)
+    random, grouped = np.random.default_rng(0), GroupedLabels.of(y, groups)
+    records = [score(grouped.permuted(random), probability) for _ in range(4000)]
+    expected = {name: np.mean([record[name] for record in records]) for name in METRICS}
+    assert found == pytest.approx(expected, abs=0.012)
     assert found["auc"] == 0.5
 
 

@@ -86,17 +86,10 @@ def border_and_inside(gray: Gray) -> tuple[float, float]:
     return (across[0] + down[0]) / 2, (across[1] + down[1]) / 2
 
 
-def boundary(gray: Gray) -> dict[str, float]:
-    border, inside = border_and_inside(gray)
-    return {"boundary_inconsistency": (border + 1e-3) / (inside + 1e-3)}
-
-
 def base(gray: Gray) -> dict[str, float]:
-    return noise(gray) | dct(gray) | blur(gray) | boundary(gray)
-
-
-def local_deviation(gray: Gray) -> NDArray[np.float64]:
-    return np.asarray(ndimage.generic_filter(gray.astype(float), np.std, size=5, mode="mirror"))
+    border, inside = border_and_inside(gray)
+    boundary = {"boundary_inconsistency": (border + 1e-3) / (inside + 1e-3)}
+    return noise(gray) | dct(gray) | blur(gray) | boundary
 
 
 def canny(gray: Gray, low: float = 50, high: float = 150) -> NDArray[np.bool_]:
@@ -127,9 +120,10 @@ def canny(gray: Gray, low: float = 50, high: float = 150) -> NDArray[np.bool_]:
 
 def stage4(gray: Gray, rgb: NDArray[np.uint8]) -> dict[str, float]:
     border, inside = border_and_inside(gray)
+    local_deviation = ndimage.generic_filter(gray.astype(float), np.std, size=5, mode="mirror")
     return base(gray) | {
         "edge_density": float(canny(gray).mean()),
-        "texture_uniformity": 1 / (1 + local_deviation(gray).std()),
+        "texture_uniformity": 1 / (1 + local_deviation.std()),
         **{f"color_consistency_{name}": rgb[..., channel].std() for channel, name in enumerate("rgb")},
         "compression_artifacts": border - inside,
     }

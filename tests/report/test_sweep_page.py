@@ -64,38 +64,29 @@ def test_a_sweep_that_was_not_collected_has_no_best_run(sweep: Path, tmp_path: P
     assert f"There is no best run yet: run fvc collect {folder} when" in words
     assert "Leaderboard" in words
     assert "Audit: " not in words
+    shutil.rmtree(folder / "runs")
+    (report,) = write_report(folder)
+    assert "No configuration can be ranked yet." in Page(report.read_text()).words()
 
 
-def test_failed_leaking_and_uncomparable_runs_are_named(sweep: Path, tmp_path: Path) -> None:
+def test_failed_leaking_uncomparable_and_unchecked_runs_are_named(sweep: Path, tmp_path: Path) -> None:
     folder = small(sweep, tmp_path / "sweep", 4)
-    failed, leaking, other = (f"{number:012x}" for number in (1, 2, 3))
+    first, failed, leaking, other = (f"{number:012x}" for number in range(4))
     write_json(folder / "runs" / failed / "status.json",
                {"state": "failed", "reason": "DataError", "message": f"bad {SCRIPT}\nmore"})  # fmt: skip
-    results = read_json(folder / "runs" / leaking / "results.json")
-    results["audit"] |= {"verdict": "FAIL", "reasons": ["label_lookup: x"]}
-    write_json(folder / "runs" / leaking / "results.json", results)
+    for name, verdict in {
+        leaking: {"verdict": "FAIL", "reasons": ["label_lookup: x"]},
+        first: {"verdict": "UNCHECKED", "warnings": ["blank_rows: x"]},
+    }.items():
+        results = read_json(folder / "runs" / name / "results.json")
+        write_json(folder / "runs" / name / "results.json", results | {"audit": results["audit"] | verdict})
     (folder / "runs" / other / "folds.parquet").unlink()
     found = sweep_content(folder)
-    assert found.rows["run_id"].to_list() == [f"{0:012x}", other]
+    assert found.rows["run_id"].to_list() == [first, other]
     assert found.failures == (f"failed: {failed} C=0.0102: DataError: bad {SCRIPT}",)
     assert found.leaking == (f"{leaking} C=0.010404: label_lookup: x",)
     assert found.sentences[0].startswith("The configurations are not compared: ")
     assert found.rows["tied"].to_list() == [None, None]
-    assert write_report(folder)[0].exists()
-
-
-def test_the_ranking_marks_what_is_unchecked(sweep: Path, tmp_path: Path) -> None:
-    folder = small(sweep, tmp_path / "sweep", 2)
-    path = folder / "runs" / f"{1:012x}" / "results.json"
-    found = read_json(path)
-    write_json(path, {**found, "audit": {**found["audit"], "verdict": "UNCHECKED", "warnings": ["blank_rows: x"]}})
     words = Page(write_report(folder)[0].read_text()).words()
     assert words.count("UNCHECKED, 1 warning") == 1
     assert "(docs/checks.md#groups_unknown)" in words
-
-
-def test_a_sweep_without_results_says_so(sweep: Path, tmp_path: Path) -> None:
-    folder = small(sweep, tmp_path / "sweep", 1)
-    shutil.rmtree(folder / "runs")
-    (report,) = write_report(folder)
-    assert "No configuration can be ranked yet." in Page(report.read_text()).words()

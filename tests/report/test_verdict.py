@@ -13,17 +13,13 @@ from fvc_exp.runs.show import SHOWN
 from tests.conftest import edit_json
 
 
-def metric_row(low: float, high: float) -> MetricRow:
-    claim = FloorClaim("m", 0.6, "prior", 0.5, (low + high) / 2, low, high, p_value=0.01 if low > 0 else 0.5)
-    floors = {"prior": 0.5, "all_fake": 0.4}
-    return MetricRow("m", "m", 0.0, None, None, None, None, floors, lower_is_better=False, claim=claim)
-
-
 @pytest.mark.parametrize(
     ("low", "high", "relation"), [(0.01, 0.3, "above"), (-0.01, 0.3, "around"), (-0.3, -0.01, "below")]
 )
 def test_the_word_is_that_of_the_comparison_with_the_best_floor(low: float, high: float, relation: str) -> None:
-    row = metric_row(low, high)
+    claim = FloorClaim("m", 0.6, "prior", 0.5, (low + high) / 2, low, high, p_value=0.01 if low > 0 else 0.5)
+    floors = {"prior": 0.5, "all_fake": 0.4}
+    row = MetricRow("m", "m", 0.0, None, None, None, None, floors, lower_is_better=False, claim=claim)
     assert (row.best_floor, row.relation) == ("prior", relation)
     assert replace(row, lower_is_better=True).best_floor == "all_fake"
     assert replace(row, claim=None).relation is None

@@ -68,10 +68,6 @@ def failed(run: RunFolder) -> None:
     write_json(run.status, {"state": "failed", "reason": "DataError", "message": "no label\nmore"})
 
 
-def only_status_missing(run: RunFolder) -> None:
-    run.status.unlink()
-
-
 def sweep(run: RunFolder) -> None:
     shutil.rmtree(run.path)
     run.path.mkdir()
@@ -79,8 +75,7 @@ def sweep(run: RunFolder) -> None:
 
 
 BROKEN = {
-    "missing": (lambda run: shutil.rmtree(run.path), "run: no such folder"),
-    "unfinished": (only_status_missing, "the run is not finished: it holds no status.json yet"),
+    "unfinished": (lambda run: run.status.unlink(), "the run is not finished: it holds no status.json yet"),
     "foreign": (lambda run: [path.unlink() for path in (run.status, run.config)], "is no run: it holds no status.json"),
     "sweep": (sweep, "is a sweep: name a run below its runs/, or read it with load_sweep"),
     "failed": (failed, r"the run is failed \(DataError: no label\); only a finished one can be used"),

@@ -77,9 +77,6 @@ class Project:
         job: str = newest["jobs"][newest["members"].index([run_id])]
         return job
 
-    def statuses(self) -> list[dict[str, object]]:
-        return [json.loads(path.read_text()) for path in self.path.glob("runs/*/status.json")]
-
     def attempts(self) -> Counter[int]:
         """How many configurations took how many attempts."""
         return Counter(len(list(path.glob("attempts/*.claim"))) for path in self.path.glob("runs/*"))
@@ -221,10 +218,6 @@ def test_launch_and_leave(project: Project) -> None:
     assert len(pl.read_parquet(project.path / "results.parquet")) == 6
 
 
-def requeue(project: Project) -> None:
-    project.cluster.run("scontrol", "requeue", project.jobs()[0])
-
-
 def crash(project: Project, target: str, seconds: float) -> None:
     """Kill a daemon or the node, and start it again after so long."""
     if target != "slurmd":  # which knows nothing that could be lost
@@ -234,8 +227,8 @@ def crash(project: Project, target: str, seconds: float) -> None:
     project.cluster.restart()
 
 
-DISTURBANCES: dict[str, Callable[[Project], None]] = {
-    "requeue": requeue,
+DISTURBANCES: dict[str, Callable[[Project], object]] = {
+    "requeue": lambda project: project.cluster.run("scontrol", "requeue", project.jobs()[0]),
     "slurmctld": partial(crash, target="slurmctld", seconds=3),
     "slurmd": partial(crash, target="slurmd", seconds=3),
     "node": partial(crash, target="node", seconds=15),
@@ -243,14 +236,15 @@ DISTURBANCES: dict[str, Callable[[Project], None]] = {
 
 
 @pytest.mark.parametrize("disturb", DISTURBANCES.values(), ids=DISTURBANCES)
-def test_a_disturbed_cluster_loses_nothing(project: Project, disturb: Callable[[Project], None]) -> None:
+def test_a_disturbed_cluster_loses_nothing(project: Project, disturb: Callable[[Project], object]) -> None:
     driver = project.start(*SMALL, **SABOTAGE, ALL_SLOW="8")
     project.wait_for_jobs(6)
     until(lambda: any(project.path.glob("runs/*/attempts/1.claim")), 60, "the first run to begin")
     disturb(project)
     printed, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, printed
-    assert [status["state"] for status in project.statuses()] == ["done"] * 6
+    statuses = [json.loads(path.read_text()) for path in project.path.glob("runs/*/status.json")]
+    assert [status["state"] for status in statuses] == ["done"] * 6
     assert len(project.jobs()) == 6
 
 
@@ -272,7 +266,6 @@ def test_no_slurm_is_one_line(project: Project) -> None:
     assert code == 1
     assert printed.splitlines()[-1].startswith("error: ")
     assert "SLURM" in printed
-    assert os.environ["PATH"] != str(empty)
 
 
 def test_a_refused_submission_is_one_line(project: Project) -> None:

@@ -80,10 +80,9 @@ def test_skipped_files_and_kept_failures_are_named(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["stage=scaled_features"], "stage=scale writes it"),
-        (["data.videos=nothing"], "nothing"),
         (["features=stage4", "data.features_stage4=null"], "set data.features_stage4=PATH"),
     ],
-    ids=["order", "no videos", "no place"],
+    ids=["order", "no place"],
 )
 def test_what_a_stage_lacks_is_named(tmp_path: Path, arguments: list[str], message: str) -> None:
     for label in ("real", "fake"):

@@ -147,9 +147,6 @@ def test_as_json(finished_sweep: Finished, states: list[MemberState], table: pl.
     assert [each["rank"] for each in content["ranking"]] == [1, 2, 3, 4, 5, 6]
     assert content["floors"]["prior"]["auc"] == 0.5
     assert content["failures"] == []
-
-
-def test_nothing_finished(finished_sweep: Finished, states: list[MemberState]) -> None:
     waiting = [replace(each, state=State.waiting, status=None) for each in states]
     content = leaderboard_json(finished_sweep[1], waiting, table_of(finished_sweep[0], waiting))
     assert (content["ranking"], content["floors"], len(content["failures"])) == ([], {}, 6)
@@ -183,15 +180,6 @@ def test_shows_floors_flags_failures_and_what_was_refused(copied: Finished, tmp_
     assert "null_model" in text
     assert f"failed: {failed.run_id} {' '.join(failed.overrides)}: ValueError: boom" in one_line(text)
     assert "3 invalid configurations were not run:\n  3 x C=-1 is not allowed" in text
-
-
-def test_runs_without_groups_are_ranked_and_marked(
-    finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame, tmp_path: Path
-) -> None:
-    unchecked = table.with_columns(audit=pl.lit("UNCHECKED"), audit_mark=pl.lit("UNCHECKED, 1 warning"))
-    assert len(rank(unchecked)) == len(rank(table)) > 0
-    text = shown(finished_sweep[1], states, unchecked, tmp_path / "shown")
-    assert text.count("UNCHECKED") == len(unchecked.drop_nulls("auc_mean"))
 
 
 def test_no_leak_wins(finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 from pathlib import Path
 
@@ -16,10 +15,6 @@ from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.schedulers import read_submissions
 from fvc_exp.tracking.records import ending_of, metrics_of, read_records, texts
 from fvc_exp.tracking.store import absolute_uri, artifacts_uri, default_uri
-from tests.processes import SABOTAGE
-from tests.shell import run_py_process
-from tests.sweeps.conftest import sweep_arguments
-from tests.sweeps.sabotage import sitecustomize as broken
 
 TIMES = {"started": "2026-01-02T03:04:05.600000+00:00", "ended": "2026-01-02T03:05:05+00:00"}
 
@@ -125,19 +120,6 @@ def test_members_of_a_sweep(ended_sweep: Path) -> None:
     first = found.runs[0]
     assert first.model is not None
     assert read_records(first.model.path).runs[0].key == first.key
-
-
-@pytest.mark.slow
-def test_killed_members_keep_their_start_and_their_reason(tables: Path) -> None:
-    command = sweep_arguments(tables, "hydra/launcher=local", f"C=1,{broken.RAISE},{broken.KILL}", "sweep.name=mine")
-    assert run_py_process(*command, env=os.environ | SABOTAGE).returncode == 1
-    found = {each.name: each.ending for each in read_records(tables / "out" / "sweeps" / "mine").runs}
-    assert {name: (each.status, each.reason) for name, each in found.items()} == {
-        "C=1": ("FINISHED", ""),
-        f"C={broken.RAISE}": ("FAILED", "ValueError"),
-        f"C={broken.KILL}": ("KILLED", "its process ended"),
-    }
-    assert all(each.started and each.started <= each.ended for each in found.values())
 
 
 @pytest.mark.parametrize("begun", [True, False])

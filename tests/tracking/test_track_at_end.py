@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fvc_exp.config.canonical import run_id
-from fvc_exp.config.schema import Tracker, TrackingConfig
 from fvc_exp.sweeps.plan import _member_id
 from tests.conftest import Compose
 from tests.shell import ROOT, run_process, run_py, run_py_process, succeeded
@@ -23,6 +22,7 @@ def run_arguments(tables: Path, *more: str) -> list[str]:
     return sweep_arguments(tables, "plots=false", *more)[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_mlflow")
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
 def test_the_driver_of_a_sweep_imports_it_and_no_job_loads_mlflow(tables: Path, tmp_path: Path) -> None:
@@ -86,8 +86,3 @@ def test_tracking_changes_no_id(compose_config: Compose, stage: str) -> None:
     assert plain.tracking != tracked.tracking
     assert run_id(plain, "hash") == run_id(tracked, "hash")
     assert _member_id(plain, "hash") == _member_id(tracked, "hash")
-
-
-def test_the_choices_of_conf_are_those_of_the_schema(compose_config: Compose) -> None:
-    assert compose_config().tracking == TrackingConfig()
-    assert compose_config("tracking=mlflow").tracking == TrackingConfig(name=Tracker.mlflow)

@@ -14,7 +14,6 @@ from sklearn.preprocessing import StandardScaler
 from fvc_exp.config.schema import Penalty
 from fvc_exp.config.validate import LEGAL_SOLVERS, PROX_NEWTON
 from fvc_exp.data.splits import inner_parts
-from fvc_exp.errors import DataError
 from fvc_exp.training.calibration import best_threshold
 from fvc_exp.training.experiment import fit_configuration
 from fvc_exp.training.pipeline import build_pipeline, fit_pipeline
@@ -216,9 +215,3 @@ def test_inner_fits_that_do_not_converge_give_a_warning(compose_config: Compose)
     config = compose_config("threshold=f1", "solver=saga", "solver.max_iter=1")
     fitted = fit_configuration([config], SplitDataset.of(config, signal_dataset()), np.arange(90))
     assert "5 of 5 fits of inner folds did not converge" in fitted.warnings
-
-
-def test_too_few_groups_for_the_inner_folds(compose_config: Compose) -> None:
-    config = compose_config("threshold=f1", "cv.inner_splits=30")
-    with pytest.raises(DataError, match=r"cv\.inner_splits=30 needs at least 30 groups of each class"):
-        fit_configuration([config], SplitDataset.of(config, signal_dataset()), np.arange(90))

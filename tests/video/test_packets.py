@@ -10,7 +10,7 @@ from fvc_exp.video.container import open_video
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import decoding_runs, sample_indices
 from fvc_exp.video.probe import probe
-from tests.video.clips import LIMITS, SAMPLING, Encoding, cut_in_half, moving_frames, write_clip, x264
+from tests.video.clips import LIMITS, SAMPLING, cut_in_half, moving_frames, write_clip, x264
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +112,3 @@ def test_no_runs(changes: dict[str, Any], tmp_path: Path) -> None:
     if "pts" in changes:
         changes = {"packets": replace(facts.packets, **changes)}
     assert decoding_runs(replace(facts, **changes), (0, 2)) is None
-
-
-def test_avi_has_no_runs(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "clip.avi", moving_frames(12), Encoding("mpeg4", ".avi"))
-    assert decoding_runs(probe(path, LIMITS), (0, 5)) is None

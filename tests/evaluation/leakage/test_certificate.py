@@ -110,13 +110,6 @@ def test_what_cannot_be_checked_is_named(change: dict[str, Any], permutations: i
     assert found.verdict == ("UNCHECKED" if UNKNOWN in expected else "PASS")
 
 
-@pytest.mark.parametrize("column", [None, "group"])
-def test_without_groups_the_p_value_is_withheld(column: str | None) -> None:
-    dataset = replace(signal_dataset(), group_column=column)
-    found = certify_run(dataset, grouped(dataset), AUDIT, 0)
-    assert (found.numbers("leaky_null")["p_value"] is None) == (column is None)
-
-
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_blank_videos_are_named_and_fail_nothing(value: float) -> None:
     dataset = signal_dataset()

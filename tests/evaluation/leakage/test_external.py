@@ -110,9 +110,6 @@ def test_notes_name_what_the_files_do_not_share(tmp_path: Path) -> None:
 
 WRONG_TABLES = {
     "no videos": ({"name": ["a"]}, FOLDS, r"ids\.csv: column 'video_path' is missing"),
-    "twice": (IDS | {"video_path": list("abcdea")}, FOLDS, r"row 6: 'a' is in row 1 already"),
-    "label": (IDS | {"label": ["fake", "odd"] * 3}, FOLDS, r"column 'label', row 2: 'odd' is not a label"),
-    "group": (IDS | {"group": ["g", None, "h", "h", "i", "i"]}, FOLDS, r"column 'group': video 'b' has no group"),
     "strangers": (IDS, {"video_path": ["x"], "fold": [0]}, r"names none of the videos"),
     "no test": (IDS, {"video_path": list("abcdef"), "split": ["train"] * 6}, r"no row is tested"),
 }

@@ -115,28 +115,12 @@ def test_a_run_whose_audit_failed_is_left_out_unless_it_may_fail(trained: Path, 
     assert compare(runs_of([results.parent]), replicates=50).leaking == ()
 
 
-def test_a_run_without_groups_is_ranked_and_marked(sweep: Path) -> None:
-    audit = {"verdict": "UNCHECKED", "warnings": ["single_feature: x"], "allow_fail": False}
-    edit_json(sweep / "runs" / "weak" / "results.json", audit=audit)
-    marks = dict(compare(runs_of([sweep]), replicates=50).to_frame()["run", "audit"].iter_rows())
-    assert marks.pop("weak") == "UNCHECKED, 1 warning"
-    assert set(marks.values()) == {"PASS"}
-
-
 def test_what_differs_between_the_runs_is_in_the_label(sweep: Path) -> None:
     results = sweep / "runs" / "weak" / "results.json"
     parameters = json.loads(results.read_text())["parameters"]
     edit_json(results, parameters={**parameters, "class_weight": "balanced"})
     labels = [each.candidate.label for each in compare_runs(runs_of([sweep])).ranking]
     assert "penalty=l2 C=0.0001 solver=prox-newton class_weight=balanced" in labels
-
-
-@pytest.mark.parametrize("name", ["folds", "predictions"])
-def test_a_missing_file_is_named(sweep: Path, name: str) -> None:
-    path = sweep / "runs" / "weak" / f"{name}.parquet"
-    path.unlink()
-    with pytest.raises(ArtifactError, match=rf"{name}\.parquet: is missing"):
-        compare([read_scored_run(path.parent)])
 
 
 def test_a_run_of_an_older_version_is_named(sweep: Path) -> None:

@@ -73,7 +73,7 @@ def test_groups_are_the_unit(compose_config: Compose) -> None:
     assert found > 2 * by_rows
 
 
-def test_samples_hold_whole_groups_of_each_kind() -> None:
+def test_samples_hold_whole_groups_of_each_kind_and_follow_the_seed() -> None:
     dataset = signal_dataset(n_groups=20, copies=3)
     rows = np.arange(12, 60)
     for sample in analysis.group_samples(dataset, rows, 5, seed=0):
@@ -81,11 +81,7 @@ def test_samples_hold_whole_groups_of_each_kind() -> None:
         counts = np.bincount(sample, minlength=60).reshape(20, 3)
         assert (counts == counts[:, :1]).all()
         assert np.bincount(dataset.y[sample]).tolist() == [24, 24]
-
-
-def test_equal_seeds_give_equal_samples() -> None:
-    dataset = signal_dataset()
-    one, two, other = (np.array(list(analysis.group_samples(dataset, np.arange(120), 3, seed))) for seed in (0, 0, 1))
+    one, two, other = (np.array(list(analysis.group_samples(dataset, rows, 3, seed))) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, other)
 

@@ -17,26 +17,6 @@ def test_keeps_the_rules_of_scikit_learn(estimator: ProxNewtonLogisticRegression
     check(estimator)
 
 
-@pytest.mark.parametrize("C", [1e-6, 0.01, 1, 1e4, np.inf])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_l2_equals_newton_cholesky(C: float, weighted: bool) -> None:
-    X, y = table(200, 8, 0)
-    s = np.random.default_rng(1).uniform(0, 3, len(y)) if weighted else None
-    ours = ProxNewtonLogisticRegression(C=C, tol=1e-14).fit(X, y, s)
-    theirs = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10, max_iter=1000).fit(X, y, s)
-    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-7)
-
-
-@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
-def test_class_weights_equal_sample_weights(l1_ratio: float) -> None:
-    X, y = table(150, 5, 1, rare=12)
-    balanced = ProxNewtonLogisticRegression(l1_ratio=l1_ratio, class_weight="balanced", tol=1e-13).fit(X, y)
-    s = np.where(y == 1, len(y) / (2 * y.sum()), len(y) / (2 * (1 - y).sum()))
-    by_hand = ProxNewtonLogisticRegression(l1_ratio=l1_ratio, tol=1e-13).fit(X, y, s)
-    np.testing.assert_allclose(balanced.coef_, by_hand.coef_, atol=1e-8)
-
-
 @pytest.mark.parametrize("complete", [True, False])
 def test_separable_classes_without_a_penalty_give_a_warning(complete: bool) -> None:
     X, y = table(60, 3, 3)
