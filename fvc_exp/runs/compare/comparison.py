@@ -1,7 +1,7 @@
 """The comparison as one table: intervals, ties, and what is better than the floor."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -117,16 +117,16 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     scored = {name: Scored.from_predictions(run.predictions, "cv") for name, run in trusted.items()}
     strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
     weights = resampled.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
-    intervals, claims, refusals = [], [], []
+    rows = []
     with threadpool_limits(limits=1):  # its matrices are small: more threads cost CPU and save no time
         for each in ties.ranking:
             run = trusted[each.candidate.name]
-            rows, dependence = scored[run.name], run.results["fold_dependence"]
-            intervals.append(bootstrap.weighted_intervals(rows, weights, dependence, (metric,))[metric])
-            found = claims_against_floors(rows, (metric,), selected_from=run.selected_from)
-            claims.append(found.get(metric))
-            refusals.append(refusal(claims[-1], run.results["audit"]["verdict"]))
-    marks = [audit_mark(trusted[each.candidate.name].results["audit"]) for each in ties.ranking]
-    adjusted = statistics.holm(np.array([claim.p_value if claim else 1.0 for claim in claims])).tolist()
-    compared = map(ComparedRun, ties.ranking, intervals, claims, adjusted, marks, refusals)
+            own, dependence, audit = scored[run.name], run.results["fold_dependence"], run.results["audit"]
+            interval = bootstrap.weighted_intervals(own, weights, dependence, (metric,))[metric]
+            claim = claims_against_floors(own, (metric,), selected_from=run.selected_from).get(metric)
+            p_value = claim.p_value if claim else 1.0
+            why_not = refusal(claim, audit["verdict"])
+            rows.append(ComparedRun(each, interval, claim, p_value, audit_mark(audit), why_not))
+    adjusted = statistics.holm(np.array([row.floor_p_value for row in rows])).tolist()
+    compared = (replace(row, floor_p_value=p_value) for row, p_value in zip(rows, adjusted, strict=True))
     return Comparison(ties, tuple(compared), leaking)

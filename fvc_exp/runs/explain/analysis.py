@@ -18,7 +18,6 @@ from fvc_exp.training import experiment, pipeline
 _TAILS = (0.025, 0.975)
 C_VALUES = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, two per decade
 _SCORES = {"C": pl.Float64, "mean": pl.Float64, "std": pl.Float64, "standard_error": pl.Float64, "nonzero": pl.Int64}
-_COEFFICIENTS = {"C": pl.Float64, "feature": pl.String, "coefficient": pl.Float64}
 _NUMBERS = ("accuracy", "recall", "recall_real", "mean_probability", "auc", "auc_low", "auc_high")
 SLICE_SCHEMA = {
     **dict.fromkeys(("slice", "value", "split"), pl.String),
@@ -142,11 +141,9 @@ def regularisation_path(
         here = replace(config, C=c)
         weights = pipeline.fit_pipeline(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
         scores.append({"C": c, **_cross_validated(result, here), "nonzero": int(np.count_nonzero(weights))})
-        coefficients += [(c, *each) for each in zip(dataset.feature_names, weights.tolist(), strict=True)]
+        coefficients.append(pl.DataFrame({"C": c, "feature": dataset.feature_names, "coefficient": weights}))
         on_progress(done, len(values))
-    return RegularisationPath(
-        config.C, pl.DataFrame(scores, _SCORES), pl.DataFrame(coefficients, _COEFFICIENTS, orient="row")
-    )
+    return RegularisationPath(config.C, pl.DataFrame(scores, _SCORES), pl.concat(coefficients))
 
 
 def _cross_validated(result: experiment.RunResult, config: Config) -> dict[str, float | None]:
