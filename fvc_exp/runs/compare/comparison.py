@@ -10,11 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, resampled, statistics
-from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors, refusal
 from fvc_exp.evaluation.leakage.codes import audit_mark
-from fvc_exp.evaluation.resampled import Scored
-from fvc_exp.evaluation.statistics import ALPHA
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
 from fvc_exp.runs.compare.ties import RankedCandidate, TieSummary
 
@@ -29,7 +26,7 @@ class ComparedRun:
     """
 
     ranked: RankedCandidate
-    interval: Interval
+    interval: bootstrap.Interval
     claim: FloorClaim | None
     floor_p_value: float
     audit: str
@@ -38,7 +35,7 @@ class ComparedRun:
     @property
     def beats_floor(self) -> bool | None:
         """Whether it is better than guessing, at 5 % for all configurations together; None if it may not be claimed."""
-        return None if self.refusal else self.floor_p_value < ALPHA
+        return None if self.refusal else self.floor_p_value < statistics.ALPHA
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -114,7 +111,7 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     if leaking and not trusted:
         raise ArtifactError(f"the audit of every run failed ({', '.join(leaking)}): their splits leak")
     ties = compare_runs(list(trusted.values()), metric)
-    scored = {name: Scored.from_predictions(run.predictions, "cv") for name, run in trusted.items()}
+    scored = {name: resampled.Scored.from_predictions(run.predictions, "cv") for name, run in trusted.items()}
     strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
     weights = resampled.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
     rows = []
