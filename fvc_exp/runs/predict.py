@@ -114,9 +114,8 @@ def measure_video(video: VideoConfig, scratch: Path, task: tasks.Task) -> dict[s
     if scaled:
         copy = f"{sha256(task.key.encode()).hexdigest()}.mp4"
         destination = tasks.Destination(scratch, scratch)
-        made = tasks.write_scaled(
-            video.max_size, video.sampling, video.limits, destination, replace(task, payload=copy)
-        )
+        to_scale = replace(task, payload=copy)
+        made = tasks.write_scaled(video.max_size, video.sampling, video.limits, destination, to_scale)
         of_copy = tasks.Task(task.key, scratch / copy, scaled, made[tasks.SCALED])
         rows |= tasks.measure(video.sampling, video.limits, of_copy)
         (scratch / copy).unlink()

@@ -82,7 +82,7 @@ def _weights(model: pipeline.FittedModel) -> Array:
 
 
 def feature_importance(
-    result: experiment.RunResult, repeats: int = 10, seed: int = 0, on_progress: Progress = no_progress
+    result: experiment.RunResult, repeats: int = 10, on_progress: Progress = no_progress
 ) -> pl.DataFrame:
     """Fall of the AUC on each fold's test rows when a feature's values are shuffled among them (Breiman 2001).
 
@@ -94,9 +94,7 @@ def feature_importance(
     falls = []
     for done, (fold, model) in enumerate(zip(folds, result.fold_models, strict=True), 1):
         X, y = dataset.X[fold.test], dataset.y[fold.test]
-        found = permutation_importance(
-            model.pipeline, X, y, scoring=_auc_of(model), n_repeats=repeats, random_state=seed
-        )
+        found = permutation_importance(model.pipeline, X, y, scoring=_auc_of(model), n_repeats=repeats, random_state=0)
         falls.append(found.importances_mean)
         on_progress(done, len(folds))
     table = np.array(falls)
@@ -163,9 +161,7 @@ def slice_scores(
     ids: Sequence[str],
     slices: Mapping[str, Sequence[str | None]],
     dependence: float,
-    *,
     replicates: int = bootstrap.REPLICATES,
-    seed: int = 0,
 ) -> pl.DataFrame:
     """Scores per value of each slice, out-of-fold (split cv) and held out (test), where it has rows.
 
@@ -184,7 +180,7 @@ def slice_scores(
         if rows.is_empty():
             continue
         scored = resampled.Scored.from_predictions(rows, split)
-        weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
+        weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(0))
         shared = dependence if split == "cv" else 0.0
         for name in slices:
             for value in sorted(set(rows[name].drop_nulls())):
