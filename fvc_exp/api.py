@@ -20,6 +20,8 @@ from fvc_exp.training import experiment, split_dataset
 from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search
 from fvc_exp.training.notes import edge_of_grid
 
+_PARAMETERS = ("penalty", "C", "l1_ratio", "solver")
+
 
 def run(
     overrides: Sequence[str] = (), *, output_dir: str | Path | None = None, delete_existing: bool = False
@@ -191,16 +193,11 @@ def _with_search(
     }
 
 
-def _parameters(config: schema.Config) -> dict[str, Any]:
-    """Those of the grid; None where one has no effect: ``l1_ratio`` but with elastic net."""
-    known = canonical(config)
-    return {name: known.get(name) for name in ("penalty", "C", "l1_ratio", "solver")}
-
-
 def _with_effect(config: schema.Config) -> dict[str, Any]:
-    return {name: value for name, value in _parameters(config).items() if value is not None}
+    """The parameters of the grid, without ``l1_ratio`` where it has no effect."""
+    return {name: value for name, value in canonical(config).items() if name in _PARAMETERS}
 
 
 def _record(candidate: ScoredConfig) -> dict[str, Any]:
     means = {f"{name}_{key}": value for name in ("auc", "f1") for key, value in candidate.summary[name].items()}
-    return {**_parameters(candidate.config), **means, "flags": list(candidate.flags)}
+    return {**dict.fromkeys(_PARAMETERS), **_with_effect(candidate.config), **means, "flags": list(candidate.flags)}

@@ -13,6 +13,8 @@ from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.errors import ConfigError
 from fvc_exp.io import console, files
 
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")]
+
 
 class ModelFormat(StrEnum):
     """What ``fvc export`` can write."""
@@ -71,7 +73,7 @@ def predict(
 
 @command
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")],
+    run: RunArgument,
     to: Annotated[ModelFormat, typer.Option(help="format")],
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="where to; default: model.skops in RUN")] = None,
 ) -> Exit:
@@ -147,9 +149,7 @@ def query(
 
 
 @command
-def verify(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")], as_json: JsonOption = False
-) -> Exit:
+def verify(run: RunArgument, as_json: JsonOption = False) -> Exit:
     """Run again from the stored configuration and compare data, folds, coefficients and metrics bit by bit.
 
     Exit code 0 if nothing differs, else 1; the first differences and the packages that changed are named.
@@ -191,7 +191,7 @@ def compare(
 
 @command
 def explain(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")],
+    run: RunArgument,
     replicates: Annotated[int, typer.Option(min=20, help="fits to resampled groups")] = 200,
     as_json: JsonOption = False,
 ) -> Exit:

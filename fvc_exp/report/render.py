@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
     run: run_page.RunContent | None
     if SweepFolder(path).plan.exists():
         sweep = sweep_page.sweep_content(path)
-        run, title = sweep.best, f"Sweep {sweep.name}"
+        run, title = sweep.best, f"Sweep {path.resolve().name}"
     elif run_folder.RunFolder(path).status.exists():
         sweep, run = None, run_page.run_content(load.require_finished(path))
         title = f"Run {run.files.name}"
@@ -108,6 +109,7 @@ def _environment(**settings: Any) -> Environment:
         "audit_mark": audit_mark,
         "indented": _indented,
         "headings": _HEADING.findall,
+        "shell": lambda words: shlex.join(map(str, words)),
     }
     return environment
 

@@ -54,11 +54,6 @@ class RunContent:
         return self.metrics[0]
 
     @property
-    def explain_command(self) -> str:
-        """The command that makes the parts that are made on demand."""
-        return shlex.join(["fvc", "explain", str(self.files.path)])
-
-    @property
     def parameters(self) -> str:
         """The model in a few words."""
         shown = ("penalty", "C", "l1_ratio", "solver", "class_weight")
@@ -130,9 +125,7 @@ def _coefficient_rows(coefficients: pl.DataFrame, insight: Insight | None) -> pl
     table = plots.coefficient_table(coefficients)
     if insight is None:
         return table
-    sampled = insight.coefficients.select(
-        "feature", pl.col("low").alias("sampled_low"), pl.col("high").alias("sampled_high"), "sign_stability"
-    )
+    sampled = insight.coefficients.select("feature", "sign_stability", sampled_low="low", sampled_high="high")
     importance = insight.importance.select("feature", "importance")
     joined = table.join(sampled, on="feature", how="left", maintain_order="left")
     return joined.join(importance, on="feature", how="left", maintain_order="left")

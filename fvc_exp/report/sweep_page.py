@@ -1,6 +1,5 @@
 """Everything that the page of a sweep shows: its leaderboard, what failed, and the whole page of the best run."""
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,6 @@ class SweepContent:
     """
 
     path: Path
-    name: str
     choice: str
     counts: str
     columns: tuple[str, ...]
@@ -47,11 +45,6 @@ class SweepContent:
     invalid: tuple[tuple[int, str], ...]
     command: str | None
     best: run_page.RunContent | None
-
-    @property
-    def collect_command(self) -> str:
-        """The command that makes the best run."""
-        return shlex.join(["fvc", "collect", str(self.path)])
 
 
 def sweep_content(path: Path) -> SweepContent:
@@ -70,7 +63,6 @@ def sweep_content(path: Path) -> SweepContent:
     floors = results.floors(ranked)
     return SweepContent(
         path=path,
-        name=path.resolve().name,
         choice=plan.choice,
         counts=f"{plan.requested} configurations requested, {len(plan.invalid)} not allowed, "
         f"{len(plan.duplicates)} duplicates, {len(plan.members)} to run: {show.summary(members)}",

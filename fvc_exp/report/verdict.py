@@ -50,12 +50,11 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The audit's verdict, and what may be claimed; ``grade`` is good, bad or open.
+    """What may be claimed, and how sure one can be; ``grade`` is good, bad or open.
 
     ``numbers`` says what the checks have measured. ``flags`` has for each code what it means and which models raise it.
     """
 
-    audit: str
     numbers: tuple[str, ...]
     grade: str
     claim: str
@@ -72,9 +71,8 @@ def metric_rows(files: LoadedRun) -> list[MetricRow]:
     if predictions is not None:
         cv = intervals(predictions, "cv", results["fold_dependence"], metrics=SHOWN)
         test = intervals(predictions, "test", 0.0, metrics=SHOWN) if held_out else {}
-        claims = claims_against_floors(
-            Scored.from_predictions(predictions, "cv"), JUDGED, selected_from=files.selected_from
-        )
+        scored = Scored.from_predictions(predictions, "cv")
+        claims = claims_against_floors(scored, JUDGED, selected_from=files.selected_from)
     return [
         MetricRow(
             name=name,
@@ -99,7 +97,6 @@ def verdict_of(files: LoadedRun) -> Verdict:
     details = dict.fromkeys(results["flags"], "") | results["flag_details"]
     checks = files.audit.get("checks", {}) if files.has("audit") else {}
     return Verdict(
-        audit=audit["verdict"],
         numbers=tuple(number_lines(checks)),
         grade="bad" if audit["verdict"] == "FAIL" else _GRADES[claim["beats"]],
         claim=f"{selection['sentence']} {claim['sentence']}" if selection else claim["sentence"],

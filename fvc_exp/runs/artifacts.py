@@ -32,7 +32,6 @@ PACKAGES = (
     *("av", "opencv-python-headless"),
 )
 _COMMIT = "# branch.oid "
-_SOURCE = Path(__file__).resolve().parents[1]
 
 
 def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> None:
@@ -160,7 +159,7 @@ def _weights(model: pipeline.FittedModel) -> list[float]:
 def provenance(data_hash: str, seed: int) -> dict[str, Any]:
     """Facts about code, packages and machine; everything that could explain a different number."""
     return {
-        "git": _own_git_state(),
+        "git": _git_state(),
         "packages": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -175,13 +174,10 @@ def provenance(data_hash: str, seed: int) -> dict[str, Any]:
 
 
 @cache  # what was imported stays what runs, whatever happens to the files
-def _own_git_state() -> dict[str, Any] | None:
-    return git_state(_SOURCE)
-
-
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether the tree differs from it; None outside a git checkout or without git."""
-    command = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch"]  # the commit as well, in one call
+def _git_state() -> dict[str, Any] | None:
+    """Commit of this program and whether its tree differs; None outside a git checkout or without git."""
+    here = str(Path(__file__).resolve().parent)
+    command = ["git", "-C", here, "status", "--porcelain=v2", "--branch"]  # the commit as well, in one call
     try:
         status = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError):

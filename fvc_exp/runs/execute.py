@@ -82,36 +82,40 @@ def execute(
 
 
 def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any]:
-    stage = config.stage
-    tables: dict[str, Any] = {}
-    if config.data.prepare or stage is not Stage.train:
-        from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
+    if config.stage is Stage.train:
+        train(_prepared(config))
+        return {}
+    from fvc_exp.stages import pipeline
 
-        config = pipeline.with_place(config, console.progress_bar)
-        if stage in (Stage.train, Stage.all):
-            pipeline.require_split(config)
-        for each in pipeline.VIDEO_STAGES:
-            if stage in (each, Stage.all):
-                found = pipeline.run_video_stage(config, each, console.progress_bar)
-                tables |= {name: asdict(summary) for name, summary in found.items()}
-                pipeline.print_stage(console.make_console(), each.name, found)
-                if stage is Stage.all:
-                    pipeline.require_measured(found, config.data.max_unmatched)
-        if stage is Stage.train:
-            pipeline.prepare_training(config, console.progress_bar)
-    if stage in (Stage.train, Stage.all):
+    config = pipeline.with_place(config, console.progress_bar)
+    is_all, tables = config.stage is Stage.all, dict[str, Any]()
+    if is_all:
+        pipeline.require_split(config)
+    for stage in pipeline.VIDEO_STAGES if is_all else (config.stage,):
+        found = pipeline.run_video_stage(config, stage, console.progress_bar)
+        tables |= {name: asdict(summary) for name, summary in found.items()}
+        pipeline.print_stage(console.make_console(), stage.name, found)
+        if is_all:
+            pipeline.require_measured(found, config.data.max_unmatched)
+    if is_all:
         train(config)
-    return {"tables": tables} if tables else {}
+    return {"tables": tables}
 
 
-def prepared_dataset(config: Config) -> Dataset:
-    """The rows that a training run of this configuration would have, after making what is missing."""
+def _prepared(config: Config) -> Config:
+    """The configuration with the place of its tables, after making those that are missing."""
     if config.data.prepare:
-        from fvc_exp.stages import pipeline
+        from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
         config = pipeline.with_place(config, console.progress_bar)
         pipeline.require_split(config)
         pipeline.prepare_training(config, console.progress_bar)
+    return config
+
+
+def prepared_dataset(config: Config) -> Dataset:
+    """The rows that a training run of this configuration would have, after making what is missing."""
+    config = _prepared(config)
     return load_dataset(config.data, config.features)
 
 

@@ -118,10 +118,8 @@ def draw_coefficients(axes: Axes, coefficients: pl.DataFrame) -> None:
 
 def draw_slices(axes: Axes, slices: pl.DataFrame) -> None:
     """Out-of-fold AUC, with its interval, per value of one slice; the rows have one name in ``slice``."""
-    rows = slices.select(
-        pl.format("{} ({} rows)", "value", "rows").alias("label"),
-        *(pl.col(f"auc{end}").alias(name) for end, name in (("", "value"), ("_low", "low"), ("_high", "high"))),
-    )
+    label = pl.format("{} ({} rows)", "value", "rows")
+    rows = slices.select(label=label, value="auc", low="auc_low", high="auc_high")
     x = "out-of-fold AUC with its 95 % interval,\nthe models held fixed"
     draw_intervals(axes, rows, title=f"By {slices['slice'][0]}", x=x, reference=0.5)
 

@@ -72,10 +72,8 @@ class PortableModel:
             values["features"] = tuple(_feature(each) for each in values["features"])
             for name in ("classes", "feature_versions"):
                 values[name] = tuple(values[name])
-            if values.get("calibration") is not None:
-                values["calibration"] = IsotonicMap(
-                    **{axis: tuple(knots) for axis, knots in values["calibration"].items()}
-                )
+            if (knots := values.get("calibration")) is not None:
+                values["calibration"] = IsotonicMap(**{axis: tuple(each) for axis, each in knots.items()})
             model = cls(**values)
             _check(model)
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -22,6 +22,8 @@ from fvc_exp.runs import load, portable_model
 from fvc_exp.stages import table_store, tasks
 from fvc_exp.video import decode, worker_pool
 
+_Measured = Mapping[str, float | None] | worker_pool.Failed
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -62,8 +64,7 @@ def predict(run_folder: Path, videos: Sequence[str], on_progress: Progress = no_
         raise DataError(f"{run_folder}: the model was trained on columns of a user's table, which no video gives")
     model, files = run.model, list(dict.fromkeys(_expand(videos)))
     rows = _measured(run.config, files, on_progress)
-    general = _version_warnings(model)
-    return [_judge(str(file), rows[file], model, general) for file in files]
+    return [_judge(str(file), rows[file], model) for file in files]
 
 
 def _expand(videos: Sequence[str]) -> Iterator[Path]:
@@ -79,12 +80,10 @@ def _expand(videos: Sequence[str]) -> Iterator[Path]:
         yield from found
 
 
-def _measured(
-    config: Config, files: Sequence[Path], on_progress: Progress
-) -> dict[Path, dict[str, float | None] | worker_pool.Failed]:
+def _measured(config: Config, files: Sequence[Path], on_progress: Progress) -> dict[Path, _Measured]:
     """Prefixed features of each file, from worker processes."""
     tables = tuple(table.name for table in config.features.tables)
-    rows: dict[Path, dict[str, float | None] | worker_pool.Failed] = {}
+    rows: dict[Path, _Measured] = {}
     jobs = []
     for file in files:
         source = table_store.find_source(Path("/"), str(file.absolute()))  # the user named it: any place will do
@@ -115,39 +114,29 @@ def measure_video(video: VideoConfig, scratch: Path, task: tasks.Task) -> dict[s
     if scaled:
         copy = f"{sha256(task.key.encode()).hexdigest()}.mp4"
         destination = tasks.Destination(scratch, scratch)
-        made = tasks.write_scaled(
-            video.max_size, video.sampling, video.limits, destination, replace(task, payload=copy)
-        )
+        to_scale = replace(task, payload=copy)
+        made = tasks.write_scaled(video.max_size, video.sampling, video.limits, destination, to_scale)
         of_copy = tasks.Task(task.key, scratch / copy, scaled, made[tasks.SCALED])
         rows |= tasks.measure(video.sampling, video.limits, of_copy)
         (scratch / copy).unlink()
     return {f"{Table[table].value}{name}": value for table, row in rows.items() for name, value in row.items()}
 
 
-def _judge(
-    name: str,
-    row: Mapping[str, float | None] | worker_pool.Failed,
-    model: portable_model.PortableModel,
-    general: Sequence[str],
-) -> Prediction:
+def _judge(name: str, row: _Measured, model: portable_model.PortableModel) -> Prediction:
     if isinstance(row, worker_pool.Failed):
         return Prediction(name, error=row.message, error_class=row.error_class)
     x = model.row(row)
     probability = float(model.probability(x[None, :])[0])
-    warnings = list(general)
+    warnings = []
+    if model.feature_versions != (FEATURE_VERSION,):
+        trained = ", ".join(model.feature_versions) or "unknown"
+        warnings.append(f"feature version of the training data: {trained}; of this program: {FEATURE_VERSION}")
     if outside := model.outside(x):
         warnings.append(f"{len(outside)} of {len(x)} features outside the training range: {columns.few(outside)}")
     if missing := [feature for feature, value in zip(model.names, x, strict=True) if np.isnan(value)]:
         warnings.append(f"{len(missing)} features filled with training medians: {columns.few(missing)}")
     decision = model.classes[probability > model.threshold]
     return Prediction(name, probability, decision, tuple(warnings))
-
-
-def _version_warnings(model: portable_model.PortableModel) -> list[str]:
-    if model.feature_versions == (FEATURE_VERSION,):
-        return []
-    trained = ", ".join(model.feature_versions) or "unknown"
-    return [f"feature version of the training data: {trained}; of this program: {FEATURE_VERSION}"]
 
 
 def run_videos(run_folder: Path) -> pl.DataFrame:
@@ -157,8 +146,12 @@ def run_videos(run_folder: Path) -> pl.DataFrame:
         ArtifactError: the folder holds no finished training run.
     """
     run = load.LoadedRun(run_folder)
-    files = [_data_root(run) / name for name in run.predictions[columns.KEY]]
-    return run.predictions.with_columns(
+    predictions, data = run.predictions, run.config.data
+    root = Path(run.provenance["working_folder"]) / data.root  # relative to where the run was started
+    if data.demo is not None:
+        root = corpus_folder(root, data.demo)
+    files = [root / name for name in predictions[columns.KEY]]
+    return predictions.with_columns(
         file=pl.Series([str(file) for file in files], dtype=pl.String),
         exists=pl.Series([file.is_file() for file in files], dtype=pl.Boolean),
     )
@@ -176,10 +169,3 @@ def measured_frames(run_folder: Path, video: Path) -> list[Frame]:
     found = frames.read(lambda samples: [sample.rgb.copy() for sample in samples if sample.is_sampled])
     turns = frames.probe.quarter_turns
     return [np.rot90(frame, turns) for frame in found]
-
-
-def _data_root(run: load.LoadedRun) -> Path:
-    """Where the paths of the run's videos begin; they are relative to where it was started."""
-    data = run.config.data
-    root = Path(run.provenance["working_folder"]) / data.root
-    return root if data.demo is None else corpus_folder(root, data.demo)

@@ -7,10 +7,10 @@ from fvc_exp.config import schema
 from fvc_exp.errors import ConfigError, FvcError
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io import files, run_folder
-from fvc_exp.io.console import make_console, print_text, short_path
+from fvc_exp.io.console import make_console, print_text, progress_bar, short_path
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.sweeps import folder, launchers, results, schedulers, show
-from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States, Watch, wait
+from fvc_exp.sweeps.states import AT_REST, TO_RUN, State, States, Watch, wait
 
 
 def drive_sweep(sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = False) -> bool:
@@ -33,7 +33,9 @@ def drive_sweep(sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = F
         schedulers.recover_job_ids(sweep)
         sweep.write_plan(plan)
         states = Watch(sweep, plan).settle()
-        missing = [each.member for each in states if each.state in TO_RUN or _runs_again(each)]
+        # A stage that trains nothing looks at its videos in every sweep.
+        again = [each for each in states if each.state is State.done and not each.member.trains]
+        missing = [each.member for each in states if each.state in TO_RUN or each in again]
         print_text(console, show.counts_line(plan, states))
         if launcher.leaves and (hint := show.size_hint(plan, len(missing))):
             print_text(console, hint)
@@ -118,14 +120,14 @@ def _is_copy(best: LoadedRun, run: LoadedRun, results: dict[str, Any]) -> bool:
     return best.results == {**results, "price": best.results["price"]}
 
 
-def _runs_again(found: MemberState) -> bool:
-    """Whether the member is of a stage that trains nothing: those look at their videos in every sweep."""
-    return found.state is State.done and not found.member.trains
-
-
 def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Launcher) -> States:
     try:
-        with show.follow(len(plan.members)) as on_look:
+        with progress_bar("configurations") as on_progress:
+
+            def on_look(states: States) -> None:
+                at_rest = sum(each.state in AT_REST and each.state is not State.waiting for each in states)
+                on_progress(at_rest, len(plan.members), show.summary(states))
+
             return wait(Watch(sweep, plan), launcher.step, on_look)
     except KeyboardInterrupt:
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"

@@ -10,7 +10,7 @@ from typing import Any, cast
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
@@ -92,7 +92,7 @@ class Grid:
         self._loader = loader
         self._master = master
         self._parser = OverridesParser.create(config_loader=loader)
-        self._parse = cache(self._parse_one)
+        self._parse = cache(lambda text: self._parser.parse_overrides([text])[0])
         self._is_group = cache(lambda name: bool(loader.get_group_options(name)))
         self._bases: dict[tuple[str, ...], DictConfig] = {}
 
@@ -136,10 +136,6 @@ class Grid:
         with read_write(composed), open_dict(composed):
             del composed["hydra"]
         return composed
-
-    def _parse_one(self, text: str) -> Override:
-        (override,) = self._parser.parse_overrides([text])
-        return override
 
 
 def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:

@@ -70,10 +70,7 @@ class SlurmQueue:
         arrays = sorted({job.partition("_")[0] for job in jobs})
         if not arrays:
             return {}
-        done = run_client("squeue", "--noheader", "--array", "--format=%i|%T", f"--jobs={','.join(arrays)}")
-        if done.returncode and "Invalid job id" not in done.stderr:  # the answer where the only job is forgotten
-            raise SchedulerError(f"squeue failed: {_last_line(done.stderr)}")
-        states = dict(line.strip().split("|") for line in done.stdout.splitlines() if "|" in line)
+        states = dict(_squeue("--array", "--format=%i|%T", f"--jobs={','.join(arrays)}"))
         return {job: _ACTIVITY[states[job]] for job in jobs if states.get(job) in _ACTIVITY}
 
     def end_of(self, job: str, *, had_started: bool) -> str:
@@ -113,12 +110,17 @@ def find_array(path_part: str) -> str | None:
     Raises:
         SchedulerError: squeue does not answer.
     """
-    user = str(os.geteuid())
-    done = run_client("squeue", "--noheader", f"--user={user}", "--format=%F|%o")
-    if done.returncode:
+    jobs = _squeue(f"--user={os.geteuid()}", "--format=%F|%o")
+    return next((job for job, script in jobs if path_part in script), None)
+
+
+def _squeue(*options: str) -> list[tuple[str, str]]:
+    """The two columns that squeue prints."""
+    done = run_client("squeue", "--noheader", *options)
+    if done.returncode and "Invalid job id" not in done.stderr:  # the answer where the only job is forgotten
         raise SchedulerError(f"squeue failed: {_last_line(done.stderr)}")
-    lines = (line.strip().partition("|") for line in done.stdout.splitlines())
-    return next((job for job, _, script in lines if path_part in script), None)
+    lines = (line.strip().partition("|") for line in done.stdout.splitlines() if "|" in line)
+    return [(first, second) for first, _, second in lines]
 
 
 def run_client(*command: str) -> subprocess.CompletedProcess[str]:
@@ -202,10 +204,6 @@ class Submission:
         """The same with its job ids."""
         return replace(self, jobs=list(jobs))
 
-    def log_of(self, job: str) -> Path:
-        """Where a job's stderr went."""
-        return JobPaths(self.folder, job).stderr
-
 
 @dataclass(frozen=True)
 class Job:
@@ -254,5 +252,6 @@ def latest_jobs(submissions: Iterable[Submission]) -> dict[str, Job]:
     found: dict[str, Job] = {}
     for submission in submissions:
         for job, members in zip(submission.jobs or [], submission.members, strict=bool(submission.jobs)):
-            found |= dict.fromkeys(members, Job(job, submission.cluster, submission.log_of(job.partition(".")[0])))
+            log = JobPaths(submission.folder, job.partition(".")[0]).stderr
+            found |= dict.fromkeys(members, Job(job, submission.cluster, log))
     return found

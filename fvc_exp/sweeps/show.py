@@ -2,17 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from fvc_exp.io.console import frame_table, mean_and_deviation, print_text, progress_bar, setting_text, short_path
+from fvc_exp.io.console import frame_table, mean_and_deviation, print_text, setting_text, short_path
 from fvc_exp.sweeps import folder, results
-from fvc_exp.sweeps.states import AT_REST, TO_RUN, MemberState, State
+from fvc_exp.sweeps.states import TO_RUN, MemberState, State
 
 _STYLES = {State.done: "green", State.failed: "red", State.lost: "red", State.running: "yellow"}
 _SECONDS_PER_VALUE = 1e-6  # of a table and fit: saga's, by docs/performance.md; our own solver takes a tenth of it
@@ -72,18 +71,6 @@ def summary(states: Sequence[MemberState]) -> str:
     """Counts of states, such as ``26 done, 2 failed``."""
     found = Counter(each.state for each in states)
     return ", ".join(f"{found[state]} {state.value}" for state in State if found[state])
-
-
-@contextmanager
-def follow(total: int) -> Iterator[Callable[[Sequence[MemberState]], None]]:
-    """A progress bar while a sweep runs. Yields the function to call with the states after each look."""
-    with progress_bar("configurations") as on_progress:
-
-        def look(states: Sequence[MemberState]) -> None:
-            at_rest = sum(each.state in AT_REST and each.state is not State.waiting for each in states)
-            on_progress(at_rest, total, summary(states))
-
-        yield look
 
 
 def state_table(states: Sequence[MemberState]) -> Table:

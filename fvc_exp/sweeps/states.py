@@ -13,7 +13,6 @@ from fvc_exp.io import files, run_folder
 from fvc_exp.sweeps import claims, schedulers
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder, finished, read_status
 from fvc_exp.sweeps.job import TimeLimitError
-from fvc_exp.sweeps.schedulers import Cluster, Job, SchedulerError
 
 ASK_SECONDS = 2.0  # between two questions to a scheduler that many people share
 GRACE_SECONDS = 5.0  # between the end of a job and its last file on a shared file system
@@ -62,7 +61,7 @@ class MemberState:
         return f"{self.state.value}: {self.member.run_id} {' '.join(self.member.overrides)}: {self.why}"
 
 
-Answers = dict[Cluster, Mapping[str, str] | SchedulerError]
+Answers = dict[schedulers.Cluster, Mapping[str, str] | schedulers.SchedulerError]
 """What each queue answers: ``running`` or ``pending`` for each job that has not ended; or why there is no answer."""
 
 
@@ -87,17 +86,17 @@ def member_states(sweep: SweepFolder, plan: Plan) -> list[MemberState]:
     return [_state_of(sweep, member, jobs.get(member.run_id), answers) for member in plan.members]
 
 
-def _ask_queues(jobs: Collection[Job]) -> Answers:
+def _ask_queues(jobs: Collection[schedulers.Job]) -> Answers:
     found: Answers = {}
     for cluster in {job.cluster for job in jobs}:
         try:
             found[cluster] = schedulers.QUEUES[cluster].active({job.id for job in jobs if job.cluster is cluster})
-        except SchedulerError as error:
+        except schedulers.SchedulerError as error:
             found[cluster] = error
     return found
 
 
-def _state_of(sweep: SweepFolder, member: Member, job: Job | None, answers: Answers) -> MemberState:
+def _state_of(sweep: SweepFolder, member: Member, job: schedulers.Job | None, answers: Answers) -> MemberState:
     """By the files of the member first, then by the queue of its newest job."""
     folder = sweep.member(member.run_id)
     claim, own_id = claims.latest_claim(folder), job.own_id if job else None
@@ -134,10 +133,12 @@ def _failure(status: Mapping[str, Any]) -> str:
     return "time limit" if reason == TimeLimitError.__name__ else reason
 
 
-def _in_queue(job: Job, claim: claims.Claim | None, answer: Mapping[str, str] | SchedulerError) -> tuple[State, str]:
+def _in_queue(
+    job: schedulers.Job, claim: claims.Claim | None, answer: Mapping[str, str] | schedulers.SchedulerError
+) -> tuple[State, str]:
     """State and reason of a job that left no status."""
     has_begun = claim is not None and claim.owner is not None and claim.owner.job == job.own_id
-    if isinstance(answer, SchedulerError):
+    if isinstance(answer, schedulers.SchedulerError):
         is_alive = has_begun and claim is not None and claim.is_alive(time.time())
         return State.running if is_alive else State.pending, str(answer)
     if job.id in answer:
@@ -164,7 +165,7 @@ class Watch:
         self._states: dict[str, MemberState] = {}
         self._gone_since: dict[str, float] = {}
         self._answers: Answers = {}
-        self._asked: set[Job] = set()
+        self._asked: set[schedulers.Job] = set()
         self._asked_at = 0.0
 
     def look(self) -> States:
@@ -195,7 +196,7 @@ class Watch:
             states = self.look()
         return states
 
-    def _ask(self, jobs: set[Job]) -> Answers:
+    def _ask(self, jobs: set[schedulers.Job]) -> Answers:
         if time.monotonic() - self._asked_at > ASK_SECONDS or not jobs <= self._asked:
             self._answers, self._asked, self._asked_at = _ask_queues(jobs), jobs, time.monotonic()
         return self._answers

@@ -18,8 +18,6 @@ class FvcSweeper(Sweeper):
 
     def __init__(self, params: dict[str, str] | None = None) -> None:
         self._params = params or {}
-        self._config: DictConfig | None = None
-        self._context: HydraContext | None = None
 
     def setup(self, *, hydra_context: HydraContext, config: DictConfig, **_: Any) -> None:
         """Take what Hydra composed; the launcher's settings are read from it, the launcher itself is not used."""
@@ -30,8 +28,6 @@ class FvcSweeper(Sweeper):
         """Run the multirun; exit code 1 unless every configuration is done, 3 if only tracking failed."""
         from fvc_exp.sweeps.multirun import run_multirun
 
-        assert self._config is not None
-        assert self._context is not None
         params = [f"{key}={value}" for key, value in self._params.items()]
         outcome = run_multirun(self._context.config_loader, self._config, [*params, *arguments])
         tracked = outcome.results is None or track_at_end(outcome.results[0].path, outcome.results[1])

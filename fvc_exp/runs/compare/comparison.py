@@ -1,7 +1,7 @@
 """The comparison as one table: intervals, ties, and what is better than the floor."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, resampled, statistics
-from fvc_exp.evaluation.bootstrap import Interval
 from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors, refusal
 from fvc_exp.evaluation.leakage.codes import audit_mark
-from fvc_exp.evaluation.resampled import Scored
-from fvc_exp.evaluation.statistics import ALPHA
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
 from fvc_exp.runs.compare.ties import RankedCandidate, TieSummary
 
@@ -29,7 +26,7 @@ class ComparedRun:
     """
 
     ranked: RankedCandidate
-    interval: Interval
+    interval: bootstrap.Interval
     claim: FloorClaim | None
     floor_p_value: float
     audit: str
@@ -38,7 +35,7 @@ class ComparedRun:
     @property
     def beats_floor(self) -> bool | None:
         """Whether it is better than guessing, at 5 % for all configurations together; None if it may not be claimed."""
-        return None if self.refusal else self.floor_p_value < ALPHA
+        return None if self.refusal else self.floor_p_value < statistics.ALPHA
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -114,19 +111,19 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     if leaking and not trusted:
         raise ArtifactError(f"the audit of every run failed ({', '.join(leaking)}): their splits leak")
     ties = compare_runs(list(trusted.values()), metric)
-    scored = {name: Scored.from_predictions(run.predictions, "cv") for name, run in trusted.items()}
+    scored = {name: resampled.Scored.from_predictions(run.predictions, "cv") for name, run in trusted.items()}
     strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
     weights = resampled.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
-    intervals, claims, refusals = [], [], []
+    rows = []
     with threadpool_limits(limits=1):  # its matrices are small: more threads cost CPU and save no time
         for each in ties.ranking:
             run = trusted[each.candidate.name]
-            rows, dependence = scored[run.name], run.results["fold_dependence"]
-            intervals.append(bootstrap.weighted_intervals(rows, weights, dependence, (metric,))[metric])
-            found = claims_against_floors(rows, (metric,), selected_from=run.selected_from)
-            claims.append(found.get(metric))
-            refusals.append(refusal(claims[-1], run.results["audit"]["verdict"]))
-    marks = [audit_mark(trusted[each.candidate.name].results["audit"]) for each in ties.ranking]
-    adjusted = statistics.holm(np.array([claim.p_value if claim else 1.0 for claim in claims])).tolist()
-    compared = map(ComparedRun, ties.ranking, intervals, claims, adjusted, marks, refusals)
+            own, dependence, audit = scored[run.name], run.results["fold_dependence"], run.results["audit"]
+            interval = bootstrap.weighted_intervals(own, weights, dependence, (metric,))[metric]
+            claim = claims_against_floors(own, (metric,), selected_from=run.selected_from).get(metric)
+            p_value = claim.p_value if claim else 1.0
+            why_not = refusal(claim, audit["verdict"])
+            rows.append(ComparedRun(each, interval, claim, p_value, audit_mark(audit), why_not))
+    adjusted = statistics.holm(np.array([row.floor_p_value for row in rows])).tolist()
+    compared = (replace(row, floor_p_value=p_value) for row, p_value in zip(rows, adjusted, strict=True))
     return Comparison(ties, tuple(compared), leaking)

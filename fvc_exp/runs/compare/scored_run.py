@@ -27,22 +27,6 @@ class ScoredRun(LoadedRun):
         audit = self.results["audit"]
         return bool(audit["verdict"] == "FAIL" and not audit["allow_fail"])
 
-    @property
-    def folds_per_repeat(self) -> int:
-        """How many folds each repeat has."""
-        return len({record["fold"] for record in self.fold_records})
-
-    @property
-    def distinct_folds(self) -> int:
-        """Folds of all repeats, without repeats that are equal to another one."""
-        repeats = self.results.get("repeats", {"distinct": 1, "asked": 1})  # an older version wrote none
-        return len(self.fold_records) * int(repeats["distinct"]) // int(repeats["asked"])
-
-    @property
-    def test_train_ratio(self) -> float:
-        """Mean ratio of test rows to training rows of the folds."""
-        return float(np.mean([record["n_test"] / record["n_train"] for record in self.fold_records]))
-
     def candidate(self, metric: str, extra: Sequence[str] = ()) -> Candidate:
         """The run as a candidate; its label also holds the parameters named in ``extra``."""
         parameters, final = self.results["parameters"], self.results["final_model"]
@@ -120,20 +104,19 @@ def compare_runs(runs: Sequence[ScoredRun], metric: str = "auc") -> TieSummary:
     if metric not in METRICS:
         raise ArtifactError(f"metric {metric!r} is not known; it must be one of {', '.join(METRICS)}")
     require_equal_folds(runs)
-    extra = [name for name in _MODEL if name not in _LABEL and _varies(runs, name)]
-    candidates = [run.candidate(metric, extra) for run in runs]
+    settings = [run.results["parameters"] for run in runs]
+    varying = (name for name in _MODEL if len({repr(each.get(name)) for each in settings}) > 1)
+    extra = [name for name in varying if name not in _LABEL]
+    folds = runs[0].fold_records
+    repeats = runs[0].results.get("repeats", {"distinct": 1, "asked": 1})  # an older version wrote none
     return tie_summary(
-        candidates,
+        [run.candidate(metric, extra) for run in runs],
         metric=metric,
-        folds=runs[0].folds_per_repeat,
-        test_train_ratio=runs[0].test_train_ratio,
-        distinct=runs[0].distinct_folds,
+        folds=len({fold["fold"] for fold in folds}),
+        test_train_ratio=float(np.mean([fold["n_test"] / fold["n_train"] for fold in folds])),
+        distinct=len(folds) * int(repeats["distinct"]) // int(repeats["asked"]),
     )
 
 
 def _folds(run: ScoredRun) -> pl.DataFrame:
     return run.folds.select(_FOLD_COLUMNS).sort(_FOLD_COLUMNS)
-
-
-def _varies(runs: Sequence[ScoredRun], name: str) -> bool:
-    return len({repr(run.results["parameters"].get(name)) for run in runs}) > 1

@@ -22,7 +22,8 @@ def simplicity(nonzero: int | None, c: float | None, penalty: str, name: str) ->
 
     None stands for no penalty in ``c``, and for a number that an older version did not write in ``nonzero``.
     """
-    return _or_infinite(nonzero), _or_infinite(c), _PENALTIES.index(penalty), name
+    size, strength = (math.inf if value is None else value for value in (nonzero, c))
+    return size, strength, _PENALTIES.index(penalty), name
 
 
 def ranking_key(mean: float, simple: Simplicity, metric: str = "auc") -> tuple[float, Simplicity]:
@@ -146,7 +147,3 @@ def tie_summary(
 def _simplest(candidates: Sequence[Candidate]) -> Candidate:
     useful = [each for each in candidates if each.nonzero]
     return min(useful or candidates, key=lambda each: each.simplicity)
-
-
-def _or_infinite(value: float | None) -> float:
-    return math.inf if value is None else float(value)

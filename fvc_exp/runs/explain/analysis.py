@@ -18,7 +18,6 @@ from fvc_exp.training import experiment, pipeline
 _TAILS = (0.025, 0.975)
 C_VALUES = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, two per decade
 _SCORES = {"C": pl.Float64, "mean": pl.Float64, "std": pl.Float64, "standard_error": pl.Float64, "nonzero": pl.Int64}
-_COEFFICIENTS = {"C": pl.Float64, "feature": pl.String, "coefficient": pl.Float64}
 _NUMBERS = ("accuracy", "recall", "recall_real", "mean_probability", "auc", "auc_low", "auc_high")
 SLICE_SCHEMA = {
     **dict.fromkeys(("slice", "value", "split"), pl.String),
@@ -83,7 +82,7 @@ def _weights(model: pipeline.FittedModel) -> Array:
 
 
 def feature_importance(
-    result: experiment.RunResult, repeats: int = 10, seed: int = 0, on_progress: Progress = no_progress
+    result: experiment.RunResult, repeats: int = 10, on_progress: Progress = no_progress
 ) -> pl.DataFrame:
     """Fall of the AUC on each fold's test rows when a feature's values are shuffled among them (Breiman 2001).
 
@@ -95,9 +94,7 @@ def feature_importance(
     falls = []
     for done, (fold, model) in enumerate(zip(folds, result.fold_models, strict=True), 1):
         X, y = dataset.X[fold.test], dataset.y[fold.test]
-        found = permutation_importance(
-            model.pipeline, X, y, scoring=_auc_of(model), n_repeats=repeats, random_state=seed
-        )
+        found = permutation_importance(model.pipeline, X, y, scoring=_auc_of(model), n_repeats=repeats, random_state=0)
         falls.append(found.importances_mean)
         on_progress(done, len(folds))
     table = np.array(falls)
@@ -142,11 +139,9 @@ def regularisation_path(
         here = replace(config, C=c)
         weights = pipeline.fit_pipeline(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
         scores.append({"C": c, **_cross_validated(result, here), "nonzero": int(np.count_nonzero(weights))})
-        coefficients += [(c, *each) for each in zip(dataset.feature_names, weights.tolist(), strict=True)]
+        coefficients.append(pl.DataFrame({"C": c, "feature": dataset.feature_names, "coefficient": weights}))
         on_progress(done, len(values))
-    return RegularisationPath(
-        config.C, pl.DataFrame(scores, _SCORES), pl.DataFrame(coefficients, _COEFFICIENTS, orient="row")
-    )
+    return RegularisationPath(config.C, pl.DataFrame(scores, _SCORES), pl.concat(coefficients))
 
 
 def _cross_validated(result: experiment.RunResult, config: Config) -> dict[str, float | None]:
@@ -166,9 +161,7 @@ def slice_scores(
     ids: Sequence[str],
     slices: Mapping[str, Sequence[str | None]],
     dependence: float,
-    *,
     replicates: int = bootstrap.REPLICATES,
-    seed: int = 0,
 ) -> pl.DataFrame:
     """Scores per value of each slice, out-of-fold (split cv) and held out (test), where it has rows.
 
@@ -187,7 +180,7 @@ def slice_scores(
         if rows.is_empty():
             continue
         scored = resampled.Scored.from_predictions(rows, split)
-        weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(seed))
+        weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(0))
         shared = dependence if split == "cv" else 0.0
         for name in slices:
             for value in sorted(set(rows[name].drop_nulls())):

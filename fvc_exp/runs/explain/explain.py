@@ -78,7 +78,6 @@ class InsightFolder:
     """Names of the files in ``insight/`` of a run; ``insight.json`` comes last and names the run."""
 
     def __init__(self, run: Path) -> None:
-        self.run = run_folder.RunFolder(run)
         self.path = run / "insight"
         self.summary = self.path / "insight.json"
         self.path_figure = self.path / "regularisation_path.svg"
@@ -109,17 +108,15 @@ def insight_of(
     result: experiment.RunResult, results: Mapping[str, Any], replicates: int, on_progress: Progress = no_progress
 ) -> Insight:
     """All insight into a run; ``results`` is what its ``results.json`` says."""
-    predictions = result.predictions()
+    predictions, dependence = result.predictions(), results["fold_dependence"]
     has_path = result.config.penalty.name is not Penalty.none
     return Insight(
         run_id=results["run_id"],
-        cv=intervals(predictions, "cv", results["fold_dependence"]),
+        cv=intervals(predictions, "cv", dependence),
         test=intervals(predictions, "test", 0.0) if len(result.split.test) else {},
         coefficients=analysis.coefficient_stability(result, replicates, on_progress=on_progress),
         importance=analysis.feature_importance(result, on_progress=on_progress),
-        slices=analysis.slice_scores(
-            predictions, result.dataset.ids, result.dataset.slices, results["fold_dependence"]
-        ),
+        slices=analysis.slice_scores(predictions, result.dataset.ids, result.dataset.slices, dependence),
         path=analysis.regularisation_path(result, on_progress=on_progress) if has_path else None,
     )
 
@@ -154,7 +151,7 @@ def read_insight(path: Path) -> Insight | None:
     if not folder.summary.exists():
         return None
     summary = files.read_json(folder.summary)
-    if summary["run_id"] != files.read_json(folder.run.results)["run_id"]:
+    if summary["run_id"] != files.read_json(run_folder.RunFolder(path).results)["run_id"]:
         return None
     frames = {name: _read_parquet(folder.table(name)) for name in _TABLES}
     path_of_c = None
