@@ -9,16 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fvc_exp.config import hydra_app, schema
+from fvc_exp.config import hints, hydra_app, schema
 from fvc_exp.config.canonical import canonical, write_config
-from fvc_exp.config.hints import setting
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.execute import load_split, prepared_dataset, run_on_one_thread, write_artifacts
-from fvc_exp.training import experiment, split_dataset
+from fvc_exp.training import experiment, notes, split_dataset
 from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search
-from fvc_exp.training.notes import edge_of_grid
 
 _PARAMETERS = ("penalty", "C", "l1_ratio", "solver")
 
@@ -117,15 +115,15 @@ def train_sklearn_logreg(
     folder = run_folder.RunFolder(root / output_dir)
     shared = [
         "data=fvc",
-        setting("data.root", root.resolve()),
-        setting("data.scaled_metadata", scaled_metadata_path),
-        setting("data.features_stage2", features_stage2_path),
+        hints.setting("data.root", root.resolve()),
+        hints.setting("data.scaled_metadata", scaled_metadata_path),
+        hints.setting("data.features_stage2", features_stage2_path),
         f"features={'stage2' if features_stage4_path is None else 'all'}",
         f"cv.n_splits={n_splits}",
         f"class_weight={'null' if class_weight is None else class_weight}",
     ]
     if features_stage4_path is not None:
-        shared.append(setting("data.features_stage4", features_stage4_path))
+        shared.append(hints.setting("data.features_stage4", features_stage4_path))
     configs = documented_grid(shared)
     started = datetime.now(UTC)
     data = load_split(configs[0])
@@ -180,7 +178,7 @@ def _with_search(
 ) -> dict[str, Any]:
     """With the search, and what ``train_sklearn_logreg`` of the original repository returned, by the same names."""
     tried = [each.config.C for each in candidates if replace(each.config, C=best.config.C) == best.config]
-    selection = Selection(len(candidates), edge_of_grid(best.config.C, tried))
+    selection = Selection(len(candidates), notes.edge_of_grid(best.config.C, tried))
     return selection.applied(found, best.predictions()) | {
         "search": [_record(each) for each in candidates],
         "best_params": _with_effect(best.config),

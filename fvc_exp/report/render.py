@@ -11,15 +11,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fvc_exp.data.columns import LABEL
-from fvc_exp.data.folds import TEST
+from fvc_exp.data import columns, folds
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.bootstrap import Interval
-from fvc_exp.evaluation.claims import QUESTIONS
+from fvc_exp.evaluation import bootstrap, claims
 from fvc_exp.evaluation.leakage.codes import GROUPS_UNKNOWN, audit_mark
 from fvc_exp.evaluation.metrics import calibration_lines
-from fvc_exp.io import files, run_folder
-from fvc_exp.io.console import setting_text
+from fvc_exp.io import console, files, run_folder
 from fvc_exp.report import run_page, sweep_page
 from fvc_exp.runs import load, plots
 from fvc_exp.runs.show import with_page
@@ -81,7 +78,7 @@ def reforms_checklist(run: run_page.RunContent) -> str:
     Raises:
         ArtifactError: ``folds.parquet`` of the run is missing or broken.
     """
-    held_out = run.files.folds.filter(split=TEST)[LABEL].value_counts().sort(LABEL)
+    held_out = run.files.folds.filter(split=folds.TEST)[columns.LABEL].value_counts().sort(columns.LABEL)
     return _markdown("checklist.md.j2", run=run, held_out=dict(held_out.iter_rows()))
 
 
@@ -94,7 +91,7 @@ def _environment(**settings: Any) -> Environment:
     environment = Environment(loader=PackageLoader("fvc_exp.report"), undefined=StrictUndefined, **settings)
     environment.globals |= {
         "smallest_bin": plots.SMALLEST_BIN,
-        "questions": QUESTIONS,
+        "questions": claims.QUESTIONS,
         "synthetic": load.DEMO_NOTICE,
         "calibration_lines": calibration_lines,
         "groups_unknown": GROUPS_UNKNOWN,
@@ -128,10 +125,10 @@ def _score(value: float | None) -> str:
 
 
 def _setting(value: object) -> str:
-    return _MISSING if value is None else setting_text(value)
+    return _MISSING if value is None else console.setting_text(value)
 
 
-def _span(interval: Interval | None) -> str:
+def _span(interval: bootstrap.Interval | None) -> str:
     if interval is None or interval.low is None:
         return _MISSING
     return f"{_score(interval.low)} to {_score(interval.high)}"

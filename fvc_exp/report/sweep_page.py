@@ -10,8 +10,7 @@ from markupsafe import Markup
 from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.io.console import setting_text
-from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io import console, run_folder
 from fvc_exp.report import run_page
 from fvc_exp.runs import load, plots
 from fvc_exp.runs.compare.comparison import Comparison, compare
@@ -103,7 +102,7 @@ def _pictures(board: pl.DataFrame, columns: Sequence[str], floors: dict[str, dic
     shown = board.head(_SHOWN_AT_TOP)
     labels = [
         f"{row['rank']}. {row['penalty']}"
-        + "".join(f", {name}={setting_text(row[name])}" for name in columns[1:] if row[name] is not None)
+        + "".join(f", {name}={console.setting_text(row[name])}" for name in columns[1:] if row[name] is not None)
         for row in shown.iter_rows(named=True)
     ]
     yield run_page.picture(
@@ -121,7 +120,7 @@ def _pictures(board: pl.DataFrame, columns: Sequence[str], floors: dict[str, dic
 
 
 def _best(folder: SweepFolder, plan: Plan) -> run_page.RunContent | None:
-    if not RunFolder(folder.best).status.exists():
+    if not run_folder.RunFolder(folder.best).status.exists():
         return None
     run = load.require_finished(folder.best)
     run_id = run.results["run_id"]

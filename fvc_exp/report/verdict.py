@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
+from fvc_exp.evaluation import metrics, resampled
 from fvc_exp.evaluation.bootstrap import Interval, intervals
 from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors
 from fvc_exp.evaluation.leakage.certificate import number_lines
-from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, TITLES
-from fvc_exp.evaluation.resampled import Scored
-from fvc_exp.runs.load import LoadedRun
-from fvc_exp.runs.show import SHOWN
+from fvc_exp.runs import load, show
 from fvc_exp.training.notes import FLAGS
 
 _GRADES = {True: "good", False: "bad", None: "open"}
@@ -61,7 +59,7 @@ class Verdict:
     flags: dict[str, str]
 
 
-def metric_rows(files: LoadedRun) -> list[MetricRow]:
+def metric_rows(files: load.LoadedRun) -> list[MetricRow]:
     """All metrics of a run, the headline first."""
     results, predictions = files.results, files.predictions if files.has("predictions") else None
     held_out: dict[str, float] = results["test"] or {}
@@ -69,28 +67,28 @@ def metric_rows(files: LoadedRun) -> list[MetricRow]:
     test: dict[str, Interval] = {}
     claims: dict[str, FloorClaim] = {}
     if predictions is not None:
-        cv = intervals(predictions, "cv", results["fold_dependence"], metrics=SHOWN)
-        test = intervals(predictions, "test", 0.0, metrics=SHOWN) if held_out else {}
-        scored = Scored.from_predictions(predictions, "cv")
+        cv = intervals(predictions, "cv", results["fold_dependence"], metrics=show.SHOWN)
+        test = intervals(predictions, "test", 0.0, metrics=show.SHOWN) if held_out else {}
+        scored = resampled.Scored.from_predictions(predictions, "cv")
         claims = claims_against_floors(scored, JUDGED, selected_from=files.selected_from)
     return [
         MetricRow(
             name=name,
-            title=TITLES[name],
+            title=metrics.TITLES[name],
             mean=results["cv"][name]["mean"],
             std=results["cv"][name]["std"],
             interval=cv.get(name),
             test=held_out.get(name),
             test_interval=test.get(name),
             floors={rule: scores[name] for rule, scores in results["floors"]["cv"].items()},
-            lower_is_better=name in LOWER_IS_BETTER,
+            lower_is_better=name in metrics.LOWER_IS_BETTER,
             claim=claims.get(name),
         )
-        for name in SHOWN
+        for name in show.SHOWN
     ]
 
 
-def verdict_of(files: LoadedRun) -> Verdict:
+def verdict_of(files: load.LoadedRun) -> Verdict:
     """The audit of a run and what may be claimed of its scores."""
     results = files.results
     audit, claim, selection = results["audit"], results["claim"], results["selection"]
