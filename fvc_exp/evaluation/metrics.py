@@ -177,12 +177,12 @@ def calibration_lines(method: str, found: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def reliability(y: Labels, probability: Array, groups: Indices | None = None, bins: int = BINS) -> Reliability:
+def reliability(y: Labels, probability: Array, groups: Indices | None = None) -> Reliability:
     """Compare probabilities of fake with labels, by groups of near-copies, all (n,).
 
     Equal probabilities share a bin, so there may be fewer. Without groups, every row is one.
     """
-    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1], method="lower"))
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
     number = np.searchsorted(edges, probability, side="left")
     counts = np.bincount(number)
     filled = counts > 0
