@@ -12,7 +12,7 @@ from contextlib import chdir
 from pathlib import Path
 
 import fvc_exp
-from fvc_exp.config.reference import reference
+from docs.reference import reference
 from tests.conftest import write_tables
 from tests.shell import ROOT, fvc, run_process, run_py, succeeded
 
@@ -20,7 +20,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 SHOWN = re.compile(r"(?<=^\$ )(.+)\n(?:(?!```|\$ ).*\n)*", re.MULTILINE)
 SCORES = re.compile(r"(?<=^\| `python run.py )(.+?)` \| [^|]+ \| [A-Z]+ \|", re.MULTILINE)
 NAME = re.compile(r"\b(?:\d{4}-\d\d-\d\d_[\d-]+|[0-9a-f]{12})\b")  # of a run or sweep
-REFERENCE = re.compile(r"(?<=<!-- python -m fvc_exp.config.reference -->\n).*", re.DOTALL)
+REFERENCE = re.compile(r"(?<=<!-- python -m docs.reference -->\n).*", re.DOTALL)
 
 
 def renewed(text: str, folder: Path) -> str:

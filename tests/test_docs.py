@@ -9,9 +9,9 @@ import yaml
 from typer.main import get_group
 
 import fvc_exp
+from docs.reference import reference
 from docs.renew import PAGES, ROOT, renewed
 from fvc_exp.cli.app import app
-from fvc_exp.config.reference import reference
 from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN
 from fvc_exp.runs.show import with_page
 from fvc_exp.training.notes import FLAGS

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
@@ -70,11 +70,11 @@ def score(y: Labels, probability: Array, threshold: float = THRESHOLD) -> Scores
     """
     count = confusion(y, probability, threshold)
     tp, fp, fn, tn = (float(count[name]) for name in ("tp", "fp", "fn", "tn"))
-    curve = _Curve.of(y, probability)
+    tp_above, fp_above = _positives(y, probability)
     found = {
         **metrics_from_counts(tp, fp, fn, tn, rate=safe_ratio, ratio=safe_ratio),
-        "auc": curve.area(),
-        "average_precision": curve.average_precision(),
+        "auc": _area(tp_above, fp_above),
+        "average_precision": _average_precision(tp_above, fp_above),
         "log_loss": float(np.mean(log_losses(y, probability))),
         "brier": float(np.mean((probability - y) ** 2)),
     }
@@ -104,7 +104,7 @@ def metrics_from_counts(
 
 def auc(y: Labels, scores: Array) -> float:
     """Area under the ROC curve of labels (n,) of both classes and scores (n,), higher for fakes."""
-    return _Curve.of(y, scores).area()
+    return _area(*_positives(y, scores))
 
 
 def share_in_order(y: Labels, scores: Array) -> float:
@@ -177,12 +177,12 @@ def calibration_lines(method: str, found: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def reliability(y: Labels, probability: Array, groups: Indices | None = None, bins: int = BINS) -> Reliability:
+def reliability(y: Labels, probability: Array, groups: Indices | None = None) -> Reliability:
     """Compare probabilities of fake with labels, by groups of near-copies, all (n,).
 
     Equal probabilities share a bin, so there may be fewer. Without groups, every row is one.
     """
-    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1], method="lower"))
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
     number = np.searchsorted(edges, probability, side="left")
     counts = np.bincount(number)
     filled = counts > 0
@@ -254,36 +254,31 @@ def recalibration(y: Labels, probability: Array) -> tuple[float, float] | None:
     return float(model.coef_[0, 0]) / spread, float(model.intercept_[0])
 
 
-@dataclass(frozen=True)
-class _Curve:
+def _positives(y: Labels, scores: Array) -> tuple[Array, Array]:
     """True and false positives at each distinct score, from the highest down.
 
-    Area and precision equal scikit-learn's numbers to the bit, without its checks of labels and scores, which take most
-    of the time on a few hundred rows.
+    Area and precision of them equal scikit-learn's numbers to the bit, without its checks of labels and scores, which
+    take most of the time on a few hundred rows.
     """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.r_[np.flatnonzero(np.diff(scores[order])), len(y) - 1]
+    tp = np.cumsum(y[order], dtype=np.float64)[ends]
+    return tp, 1.0 + ends - tp
 
-    tp: Array
-    fp: Array
 
-    @classmethod
-    def of(cls, y: Labels, scores: Array) -> Self:
-        order = np.argsort(-scores, kind="stable")
-        ends = np.r_[np.flatnonzero(np.diff(scores[order])), len(y) - 1]
-        tp = np.cumsum(y[order], dtype=np.float64)[ends]
-        return cls(tp, 1.0 + ends - tp)
+def _area(tp: Array, fp: Array) -> float:
+    """Area under the ROC curve; points on a line between two others are left out, for scikit-learn's rounding."""
+    corner = (np.diff(fp, 2) != 0) | (np.diff(tp, 2) != 0)
+    kept = np.r_[True, corner, True][: len(tp)]
+    x, y = (np.r_[0.0, counts[kept]] / counts[-1] for counts in (fp, tp))
+    return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2.0))
 
-    def area(self) -> float:
-        """Area under the ROC curve; points on a line between two others are left out, for scikit-learn's rounding."""
-        corner = (np.diff(self.fp, 2) != 0) | (np.diff(self.tp, 2) != 0)
-        kept = np.r_[True, corner, True][: len(self.tp)]
-        x, y = (np.r_[0.0, counts[kept]] / counts[-1] for counts in (self.fp, self.tp))
-        return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2.0))
 
-    def average_precision(self) -> float:
-        """Mean precision over the steps of recall."""
-        precision = (self.tp / (self.tp + self.fp))[::-1]
-        recall = np.r_[(self.tp / self.tp[-1])[::-1], 0.0]
-        return max(0.0, float(-np.sum(np.diff(recall) * precision)))
+def _average_precision(tp: Array, fp: Array) -> float:
+    """Mean precision over the steps of recall."""
+    precision = (tp / (tp + fp))[::-1]
+    recall = np.r_[(tp / tp[-1])[::-1], 0.0]
+    return max(0.0, float(-np.sum(np.diff(recall) * precision)))
 
 
 def safe_ratio(numerator: float, denominator: float) -> float:

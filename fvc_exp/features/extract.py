@@ -28,8 +28,6 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-_NOT_MEASURED = "the columns of a user's table are not measured here"
-
 # How much of the memory of freed arrays the C library may keep, in bytes; see _keep_freed_memory.
 KEPT_MEMORY = 24 * 2**20
 
@@ -121,19 +119,15 @@ def batch_small_frames(samples: Iterator[decode.Sample]) -> Iterator[list[decode
 def _frame_features(table: Table, batch: Sequence[decode.Sample], scaling: rewrite.Letterbox | None) -> scaled.Columns:
     """The features of each frame of a batch, without those of the whole video."""
     lumas = [sample.luma for sample in batch]
-    match table:
-        case Table.stage2:
-            return scaled.stage2_pixel_features(lumas)
-        case Table.stage4:
-            return scaled.stage4_pixel_features(lumas, [sample.rgb for sample in batch], scaling)
-        case Table.forensic:
-            return _frame_by_frame(forensic.frame_features, lumas)
-        case Table.original_stage2:
-            return _frame_by_frame(original.original_stage2_features, (sample.rgb for sample in batch))
-        case Table.original_stage4:
-            return _frame_by_frame(original.original_stage4_features, (sample.rgb for sample in batch))
-        case Table.table:
-            raise ValueError(_NOT_MEASURED)
+    if table is Table.stage2:
+        return scaled.stage2_pixel_features(lumas)
+    if table is Table.stage4:
+        return scaled.stage4_pixel_features(lumas, [sample.rgb for sample in batch], scaling)
+    if table is Table.forensic:
+        return _frame_by_frame(forensic.frame_features, lumas)
+    is_stage2 = table is Table.original_stage2
+    measure = original.original_stage2_features if is_stage2 else original.original_stage4_features
+    return _frame_by_frame(measure, (sample.rgb for sample in batch))
 
 
 def _frame_by_frame(measure: Callable[[Frame], dict[str, float]], images: Iterable[Frame]) -> scaled.Columns:
@@ -151,22 +145,15 @@ def _means(parts: Sequence[scaled.Columns]) -> dict[str, float]:
 
 
 def _video_features(table: Table, probe: Probe, scaling: rewrite.Letterbox | None) -> dict[str, float]:
-    coded = probe.width * probe.height
+    """The features of the whole video, and the flags of scaling, which only the columns of some tables have."""
+    if table is Table.forensic:
+        return codec.packet_features(probe)
     flags = {name: np.nan if scaling is None else float(getattr(scaling, name)) for name in scaled.FLAG_NAMES}
-    match table:
-        case Table.stage2:
-            return codec.codec_features(probe, coded)
-        case Table.stage4:
-            picture = coded if scaling is None else scaling.box_width * scaling.box_height
-            return codec.codec_features(probe, picture) | flags
-        case Table.forensic:
-            return codec.packet_features(probe)
-        case Table.original_stage2:
-            return codec.original_codec_features(probe)
-        case Table.original_stage4:
-            return codec.original_codec_features(probe) | flags
-        case Table.table:
-            raise ValueError(_NOT_MEASURED)
+    if table in (Table.original_stage2, Table.original_stage4):
+        return codec.original_codec_features(probe) | flags
+    box = scaling if table is Table.stage4 else None
+    width, height = (box.box_width, box.box_height) if box else (probe.width, probe.height)
+    return codec.codec_features(probe, width * height) | flags
 
 
 def _provenance(source: decode.SampledFrames, path: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 
+VIDEO_STAGES = (Stage.augment, Stage.features, Stage.scale, Stage.scaled_features)  # before training, in their order
 INPUT_METADATA = "input_metadata"  # the videos that the user named, as a table; data=videos trains on it
 _MOST_NAMED = 5  # videos in a message
 
@@ -89,37 +90,21 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
         data = config.data
         places = Path(data.root), _made(config)
         options = runner.Options(*places, config.video, data.shard, data.num_shards, on_progress)
-        found = _STAGES[stage](config, options)
+        found = _run_stage(config, stage, options)
     return {summary.table.name: summary for summary in found}
 
 
-def _augment(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    return [steps.run_augment(_inputs(config), config.seed, options)]
-
-
-def _features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-    return steps.run_features(_videos(config), chosen, options).values()
-
-
-def _scale(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
-    return [steps.run_scale(_videos(config), options)]
-
-
-def _scaled_features(config: Config, options: runner.Options) -> Iterable[runner.StageSummary]:
+def _run_stage(config: Config, stage: Stage, options: runner.Options) -> Iterable[runner.StageSummary]:
+    if stage is Stage.augment:
+        return [steps.run_augment(_inputs(config), config.seed, options)]
+    if stage is Stage.scale:
+        return [steps.run_scale(_videos(config), options)]
+    if stage is Stage.features:
+        chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
+        return steps.run_features(_videos(config), chosen, options).values()
     chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
     scaled = _read(options.made / f"{tasks.SCALED}.parquet", "stage=scale writes it")
     return steps.run_scaled_features(scaled, chosen, options).values()
-
-
-# The stages before training, in their order.
-_STAGES: Mapping[Stage, Callable[[Config, runner.Options], Iterable[runner.StageSummary]]] = {
-    Stage.augment: _augment,
-    Stage.features: _features,
-    Stage.scale: _scale,
-    Stage.scaled_features: _scaled_features,
-}
-VIDEO_STAGES = tuple(_STAGES)
 
 
 def prepare_training(config: Config, show: ShowProgress) -> None:

@@ -84,13 +84,10 @@ def _copied_rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:
         pl.col(columns.KEY).alias(ORIGINAL),
         pl.lit(None, pl.Int64).alias(INDEX),
     )
-    copies = originals.drop(INDEX).join(
-        pl.DataFrame({INDEX: range(augmentations)}, schema={INDEX: pl.Int64}), how="cross"
-    )
-    names = [
-        f"augmented/{tasks.file_stem(path)}_aug{index}.mp4"
-        for path, index in copies.select(ORIGINAL, INDEX).iter_rows()
-    ]
+    numbers = pl.DataFrame({INDEX: range(augmentations)}, schema={INDEX: pl.Int64})
+    copies = originals.drop(INDEX).join(numbers, how="cross")
+    pairs = copies.select(ORIGINAL, INDEX).iter_rows()
+    names = [f"augmented/{tasks.file_stem(path)}_aug{index}.mp4" for path, index in pairs]
     copies = copies.with_columns(pl.Series(columns.KEY, names, pl.String))
     return pl.concat([originals, copies.select(originals.columns)])
 

@@ -176,9 +176,8 @@ class TableStore:
         """All rows of these settings on disk, the latest last, and the parts that some of them come from."""
         parts, found = sorted(self.parts.glob("*.parquet")), []
         for path in parts:
-            with suppress(
-                FileNotFoundError
-            ):  # merged by another process: its rows are in the table, which is read next
+            # One that is gone was merged by another process: its rows are in the table, which is read next.
+            with suppress(FileNotFoundError):
                 found.append(self._of_these_settings(tables.read_run_table(path)))
         table = [self._read_table()] if self.path.is_file() else []
         return pl.concat([pl.DataFrame(schema=self.schema), *table, *found]), parts

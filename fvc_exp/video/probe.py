@@ -138,14 +138,16 @@ def probe_stream(
     duration = _duration(stream, packets)
     is_vfr = _is_vfr(stream, packets)
     count = int(packets.shown.sum())
+    stated = stream.bit_rate if stream.bit_rate not in (0, MPEG_VARIABLE_RATE) else None
+    measured = 8.0 * float(packets.sizes.sum()) / duration if duration else None
     return Probe(
         frame_count=count,
         width=stream.width,
         height=stream.height,
         average_rate=_average_rate(stream, count, duration, is_vfr),
         base_rate=float(stream.base_rate) if stream.base_rate else None,
-        bit_rate=_bit_rate(stream, packets, duration),
-        stated_bit_rate=_stated_bit_rate(stream),
+        bit_rate=float(stated) if stated else measured,
+        stated_bit_rate=stated,
         duration=duration,
         container=container.format.name,
         codec=stream.codec_context.codec.canonical_name,
@@ -198,16 +200,6 @@ def _average_rate(stream: av.VideoStream, count: int, duration: float | None, is
     if stream.average_rate and not is_vfr:
         return float(stream.average_rate)
     return count / duration if duration else None
-
-
-def _stated_bit_rate(stream: av.VideoStream) -> int | None:
-    return stream.bit_rate if stream.bit_rate not in (0, MPEG_VARIABLE_RATE) else None
-
-
-def _bit_rate(stream: av.VideoStream, packets: Packets, duration: float | None) -> float | None:
-    if stated := _stated_bit_rate(stream):
-        return float(stated)
-    return 8.0 * float(packets.sizes.sum()) / duration if duration else None
 
 
 def _is_vfr(stream: av.VideoStream, packets: Packets) -> bool:

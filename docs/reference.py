@@ -1,4 +1,4 @@
-"""The reference of every key in ``docs/configuration.md``: ``python -m fvc_exp.config.reference`` prints it.
+"""The reference of every key in ``docs/configuration.md``: ``python -m docs.reference`` prints it.
 
 Types come from the schema, ranges from its checks, defaults and meanings from ``conf/`` and the comments in it.
 """
