@@ -241,5 +241,5 @@ def test_a_cost_is_the_mean_of_enough_calls() -> None:
 
 
 def test_quick_is_part_of_nothing_large() -> None:
-    assert {job.shape for job in jobs.jobs(quick=True, large=False)} == {"3278x26", "330x400"}
+    assert {job.shape for job in jobs.jobs(quick=True, large=False)} == {"3278x26", "330x400", "154x512"}
     assert set(data.LARGE) <= {job.shape for job in jobs.jobs(quick=False, large=True)}
