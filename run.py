@@ -1,6 +1,6 @@
 """In a checkout, ``python run.py ...`` is ``fvc run ...``; see README.md."""
 
-from fvc_exp.main import main
+from fvc_exp.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,9 @@
-"""``python -m fvc_exp`` is ``fvc``."""
+"""``fvc``, and ``python -m fvc_exp``, which is the same."""
 
-from fvc_exp.cli import app
+from fvc_exp.cli import doctor, runs, sweeps
+from fvc_exp.cli.app import app
+
+__all__ = ["app", "doctor", "runs", "sweeps"]
 
 if __name__ == "__main__":  # the workers that measure videos import this file too
     app(prog_name="fvc")

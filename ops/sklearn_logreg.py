@@ -144,7 +144,7 @@ videos = run_videos(RUN)
 there = videos.filter(exists=True).sort(pl.col("split") != "test", maintain_order=True)
 samples = there.unique("group", keep="first", maintain_order=True).group_by("label", maintain_order=True).head(2)
 # The command, not fvc_exp.runs.predict: its worker processes would import this file again where it runs as a script.
-command = [sys.executable, "-m", "fvc_exp.cli", "predict", str(RUN), *samples["file"], "--json"]
+command = [sys.executable, "-m", "fvc_exp", "predict", str(RUN), *samples["file"], "--json"]
 done = subprocess.run(command, capture_output=True, text=True, check=False) if len(samples) else None
 found = json.loads(done.stdout) if done else []
 said = [

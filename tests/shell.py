@@ -19,6 +19,8 @@ from hydra._internal.hydra import Hydra
 from hydra.core.singleton import Singleton
 from hydra.types import RunMode
 
+from fvc_exp.__main__ import app
+
 ROOT = Path(__file__).resolve().parents[1]
 GET_MODE = Hydra.get_mode
 
@@ -59,7 +61,7 @@ def one_line(printed: str) -> str:
 def fvc(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:
     """``fvc arguments``: its exit code, and what it prints."""
     command = ["fvc", *map(str, arguments)]
-    return _called(command, lambda: runpy.run_module("fvc_exp.cli", run_name="__main__"), cwd, env)
+    return _called(command, lambda: app(prog_name="fvc"), cwd, env)
 
 
 def _called(

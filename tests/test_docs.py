@@ -11,7 +11,7 @@ from typer.main import get_group
 import fvc_exp
 from docs.reference import reference
 from docs.renew import PAGES, ROOT, renewed
-from fvc_exp.cli.app import app
+from fvc_exp.__main__ import app
 from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN
 from fvc_exp.runs.show import with_page
 from fvc_exp.training.notes import FLAGS

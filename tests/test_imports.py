@@ -18,7 +18,7 @@ LAYERS = [
     ["runs"],
     ["sweeps", "api"],
     ["report", "tracking", "analytics"],
-    ["main", "cli", "plugins"],
+    ["cli", "plugins"],
     ["__main__"],
 ]
 HEAVY = ["sklearn", "scipy", "matplotlib", "polars", "pyarrow", "av", "cv2", "mlflow", "duckdb", "pandas"]
@@ -58,7 +58,9 @@ def test_public_names_are_defined_once() -> None:
 
 
 # What a user waits for: the import of the package and of its command, and Hydra's help.
-START_UP = "import fvc_exp.cli, runpy, sys; sys.argv = ['', '--help']; runpy.run_path('run.py', run_name='__main__')"
+START_UP = (
+    "import fvc_exp.__main__, runpy, sys; sys.argv = ['', '--help']; runpy.run_path('run.py', run_name='__main__')"
+)
 
 
 def test_start_up_is_light() -> None:

@@ -90,10 +90,9 @@ def test_the_command_works(site: Path, tmp_path: Path) -> None:
     (found,) = distributions(name="fvc-exp", path=[str(site)])
     assert (found.metadata["License-Expression"], found.metadata["License-File"]) == ("MIT", "LICENSE")
     assert (site / f"fvc_exp-{found.version}.dist-info" / "licenses" / "LICENSE").read_text().startswith("MIT License")
-    assert [(each.name, each.value) for each in found.entry_points] == [("fvc", "fvc_exp.cli:app")]
-    for module in ("fvc_exp", "fvc_exp.cli"):
-        done = python("-m", module, "--version", cwd=tmp_path, site=site)
-        assert (done.returncode, done.stdout) == (0, f"fvc-exp {found.version}\n"), done.stderr
+    assert [(each.name, each.value) for each in found.entry_points] == [("fvc", "fvc_exp.__main__:app")]
+    done = python("-m", "fvc_exp", "--version", cwd=tmp_path, site=site)
+    assert (done.returncode, done.stdout) == (0, f"fvc-exp {found.version}\n"), done.stderr
 
 
 def test_it_runs_and_sweeps_away_from_the_checkout(site: Path, tables: Path) -> None:

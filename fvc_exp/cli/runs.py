@@ -23,7 +23,7 @@ class ModelFormat(StrEnum):
 
 
 def _completions(context: typer.Context, incomplete: str) -> list[str]:
-    from fvc_exp.main import completions
+    from fvc_exp.cli.main import completions
 
     return completions(context.params["words"] or (), incomplete)
 
@@ -36,7 +36,7 @@ def make_runs(
 
     Example: fvc run penalty=elasticnet C=0.1
     """
-    from fvc_exp.main import main  # Hydra, which no other command needs
+    from fvc_exp.cli.main import main  # Hydra, which no other command needs
 
     sys.argv = ["fvc run", *(words or ())]
     main()

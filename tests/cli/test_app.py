@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from fvc_exp.cli.app import app
+from fvc_exp.__main__ import app
 from tests.shell import ROOT, fvc, run_process, succeeded
 
 COMMANDS = get_command(app).commands

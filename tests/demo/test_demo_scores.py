@@ -13,7 +13,7 @@ from tests.shell import run_py, succeeded
 def test_the_demo_teaches(tmp_path: Path, seed: int) -> None:
     found = {}
     for words in ("cv=grouped", "cv=stratified", "features=forensic"):
-        folder = tmp_path / words
+        folder = tmp_path / words.replace("=", "-")
         outputs = (f"outputs={tmp_path / 'outputs'}", f"hydra.run.dir={folder}", "plots=false")
         succeeded(run_py("penalty=elasticnet", "C=0.1", f"data.demo.seed={seed}", words, *outputs))
         found[words] = json.loads((folder / "results.json").read_text())
@@ -21,7 +21,7 @@ def test_the_demo_teaches(tmp_path: Path, seed: int) -> None:
     auc = grouped["cv"]["auc"]["mean"]
     assert 0.7 < auc < 0.88
     assert grouped["auc_intervals"]["cv"]["low"] > 0.5
-    assert json.loads((tmp_path / "cv=grouped" / "audit.json").read_text())["checks"]["null"]["p_value"] < 0.05
+    assert json.loads((tmp_path / "cv-grouped" / "audit.json").read_text())["checks"]["null"]["p_value"] < 0.05
     assert (grouped["audit"]["verdict"], grouped["claim"]["beats"], grouped["flags"]) == ("PASS", True, [])
     assert grouped["data"]["test_rows"] >= 12 * 5, "twelve groups of five"
     assert stratified["audit"]["verdict"] == "FAIL"

@@ -95,7 +95,7 @@ def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None
 
 def test_the_command_and_its_workers_load_no_scikit_learn(outputs: Path) -> None:
     clip = sorted(videos(outputs).iterdir())[0]
-    loaded = modules_of("-m", "fvc_exp.cli", "predict", str(outputs / "stage2"), str(clip))
+    loaded = modules_of("-m", "fvc_exp", "predict", str(outputs / "stage2"), str(clip))
     assert "numpy" in loaded
     assert not loaded & {"sklearn", "scipy", "skops", "matplotlib"}
 

@@ -51,7 +51,7 @@ class Project:
 
     def fvc(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run fvc on the only sweep, or the named one."""
-        command = [sys.executable, "-c", "from fvc_exp.cli import app; app()", *arguments]
+        command = [sys.executable, "-c", "from fvc_exp.__main__ import app; app()", *arguments]
         return run_process(*command, cwd=ROOT, env=self.cluster.env, timeout=timeout)
 
     @property

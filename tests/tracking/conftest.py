@@ -65,7 +65,7 @@ def sweep(ended_sweep: Path, tmp_path: Path) -> Path:
 
 def fvc_track(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """The real command, at work in a process of its own."""
-    command = [sys.executable, "-m", "fvc_exp.cli", "track", *map(str, arguments)]
+    command = [sys.executable, "-m", "fvc_exp", "track", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 

@@ -69,7 +69,7 @@ def test_commands_without_the_extra_are_one_line(finished_run: Path, tables: Pat
     plan["members"][0]["config"]["tracking"]["name"] = "mlflow"
     (sweep / "plan.json").write_text(json.dumps(plan))
     for arguments in (("track", str(finished_run)), ("retry", str(sweep))):
-        command = [sys.executable, "-m", "fvc_exp.cli", *arguments]
+        command = [sys.executable, "-m", "fvc_exp", *arguments]
         done = run_process(*command, cwd=ROOT, env=HIDDEN)
         assert (done.returncode, done.stderr) == (2, f"error: mlflow 3 is not installed: {INSTALL}\n")
 
