@@ -126,7 +126,7 @@ def number_lines(checks: Mapping[str, Any]) -> Iterator[str]:
     if null := checks.get("null"):
         p_text = "" if null["p_value"] is None else f", p = {null['p_value']:.3f}"
         scores = f"AUC {null['mean']:.3f} ± {null['std']:.3f}; real labels: {null['observed']:.3f}{p_text}"
-        sample = "" if null["sampled_rows"] is None else f" of {null['sampled_rows']} videos"
+        sample = f" of {null['sampled_rows']} videos" if null.get("sampled_rows") else ""  # older runs do not say
         yield f"random labels ({null['scorer']}, {null['permutations']} permutations{sample}): {scores}"
     if copies := checks.get("vectors"):
         yield f"near-copies: {_visibility(copies)}"
