@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fvc_exp import __version__
+from fvc_exp import __version__, quick_imports
 from fvc_exp.config.hydra_app import conf_folder, register, run_shell
 from fvc_exp.config.validate import to_typed
 from fvc_exp.errors import FvcError
@@ -30,11 +30,12 @@ def run_composed(composed: DictConfig) -> dict[str, Any] | float:
 
     Returns its status for the exit code, or for another sweeper than ours the number that it optimises.
     """
-    from fvc_exp.runs.execute import execute  # scikit-learn takes seconds to import; --help must not wait for it
-
     config, now = to_typed(composed), HydraConfig.get()
     folder = Path(now.runtime.output_dir)
-    status = execute(config, folder)
+    with quick_imports():
+        from fvc_exp.runs.execute import execute  # scikit-learn takes seconds to import; --help must not wait for it
+
+        status = execute(config, folder)
     found = {**status, "tracked": track_at_end(folder, config)}
     return _objective(folder, status) if now.mode is RunMode.MULTIRUN else found
 

@@ -100,13 +100,13 @@ def _is_fake(rows: pl.DataFrame) -> Array:
 
 def _rates(rows: pl.DataFrame) -> tuple[Array, Array]:
     """False and true positive rates."""
-    false_rate, true_rate, _ = roc_curve(_is_fake(rows), rows["probability"])
+    false_rate, true_rate, _ = roc_curve(_is_fake(rows), rows["probability"].to_numpy())
     return false_rate, true_rate
 
 
 def _recall_and_precision(rows: pl.DataFrame) -> tuple[Array, Array]:
     """By rising recall; each precision holds from the recall before it up to its own."""
-    precision, recall, _ = precision_recall_curve(_is_fake(rows), rows["probability"])
+    precision, recall, _ = precision_recall_curve(_is_fake(rows), rows["probability"].to_numpy())
     return recall[::-1], precision[::-1]
 
 

@@ -4,12 +4,14 @@ A ``draw_`` function draws into axes of any figure. The files of a run, the SVG 
 report all come from these functions. Text from data is never read as mathematics, nor as a hidden legend entry.
 """
 
+from __future__ import annotations
+
 import math
 import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +20,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fvc_exp._typing import Array
-from fvc_exp.runs.explain.analysis import RegularisationPath
+
+if TYPE_CHECKING:
+    from fvc_exp.runs.explain.analysis import RegularisationPath
 
 INTERCEPT = "(intercept)"
 SMALLEST_BIN = 5  # videos; the share of fakes among fewer videos says nothing
@@ -238,7 +242,8 @@ def _name(text: str) -> str:
 
 def finish_axes(axes: Axes, title: str, x: str, y: str, *, unit: bool = False) -> None:
     """Title, names of the axes and grid in our style; with ``unit`` both axes go from 0 to 1."""
-    axes.set_title(_name(title), loc="left", fontsize=10, fontweight="bold", parse_math=False)
+    # Without a height, matplotlib measures all labels at each drawing, to keep the title above those on top.
+    axes.set_title(_name(title), loc="left", y=1.0, fontsize=10, fontweight="bold", parse_math=False)
     axes.set(xlabel=x, ylabel=y)
     if unit:
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))

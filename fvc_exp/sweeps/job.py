@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import submitit
 from submitit.core.utils import UncompletedJobError
 
+from fvc_exp import quick_imports
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import Config
 from fvc_exp.errors import DataError, FvcError
@@ -50,7 +51,8 @@ class MemberBatch:
     def __call__(self) -> list[dict[str, Any]]:
         """Run the members; returns the contents of their ``status.json``."""
         _raise_at_time_limit(self.minutes)
-        return run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
+        with quick_imports():
+            return run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
 
     def checkpoint(self) -> Any:
         """Hydra's ``max_num_timeout`` above 0 starts the job again: what is finished stays finished."""

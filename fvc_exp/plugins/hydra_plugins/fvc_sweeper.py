@@ -6,6 +6,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from fvc_exp import quick_imports
 from fvc_exp.config.hydra_app import NOT_TRACKED
 from fvc_exp.tracking.import_runs import track_at_end
 
@@ -26,10 +27,11 @@ class FvcSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the multirun; exit code 1 unless every configuration is done, 3 if only tracking failed."""
-        from fvc_exp.sweeps.multirun import run_multirun
-
         params = [f"{key}={value}" for key, value in self._params.items()]
-        outcome = run_multirun(self._context.config_loader, self._config, [*params, *arguments])
+        with quick_imports():
+            from fvc_exp.sweeps.multirun import run_multirun
+
+            outcome = run_multirun(self._context.config_loader, self._config, [*params, *arguments])
         tracked = outcome.results is None or track_at_end(outcome.results[0].path, outcome.results[1])
         if not outcome.complete:
             raise SystemExit(1)
