@@ -7,13 +7,15 @@ from dataclasses import is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config.schema import Config, Table
 from fvc_exp.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from hydra.errors import OverrideParseException
 
 _WORD = re.compile(r"\s*['\"$A-Za-z]")  # how the name of a choice begins, quoted or interpolated too
 _PLAIN = re.compile(r"[\w/.:+@%-]*", re.ASCII)  # needs quotes neither in Hydra's grammar nor at the shell
@@ -63,6 +65,8 @@ def _instead(group: str, value: str) -> str:
 
 def message_of(error: BaseException) -> str:
     """Hydra's message on one line with what to type instead, without its search path and its advice to add the key."""
+    from hydra.errors import OverrideParseException  # Hydra, which reading a configuration does not need
+
     if isinstance(error, OverrideParseException):
         return _of_grammar(error)
     text = str(error).split("\nConfig search path:")[0]
@@ -80,6 +84,8 @@ def message_of(error: BaseException) -> str:
 
 def hint_of(error: BaseException) -> str:
     """What is near to a key or value that is refused; empty where nothing is known of it."""
+    from hydra.errors import MissingConfigException
+
     if isinstance(error, MissingConfigException):
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         is_extra = choice == "optuna"
@@ -134,7 +140,7 @@ def _of_several_values(key: str, values: str) -> str:
     return f"{told}: to run each of them add -m (--multirun), or search=grid, which fits them together{text}"
 
 
-def _of_grammar(error: OverrideParseException) -> str:
+def _of_grammar(error: "OverrideParseException") -> str:
     key, equals, value = error.override.partition("=")
     if not equals:
         return (

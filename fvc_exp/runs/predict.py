@@ -3,9 +3,8 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ import numpy as np
 import polars as pl
 
 from fvc_exp._typing import Frame, Progress, no_progress
-from fvc_exp.config.schema import Config, Table, VideoConfig
+from fvc_exp.config.schema import Config, Table
 from fvc_exp.data import columns, manifest
-from fvc_exp.demo.corpus import corpus_folder
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
 from fvc_exp.runs import load, portable_model
@@ -92,34 +90,13 @@ def _measured(config: Config, files: Sequence[Path], on_progress: Progress) -> d
         else:
             jobs.append(tasks.Task(str(file), source.path, tables, None))
     with tempfile.TemporaryDirectory(prefix="fvc-predict-") as scratch:
-        function = partial(measure_video, config.video, Path(scratch))
+        function = partial(tasks.measure_video, config.video, Path(scratch))
         outcomes = worker_pool.run_in_workers(function, jobs, limits=config.video.limits, workers=config.video.workers)
         with closing(outcomes):
             for task, result in outcomes:
                 rows[Path(task.key)] = result
                 on_progress(len(rows), len(files))
     return rows
-
-
-def measure_video(video: VideoConfig, scratch: Path, task: tasks.Task) -> dict[str, float | None]:
-    """The features of one video for all its tables, by the names they have in a data set; runs in a worker.
-
-    For tables of scaled videos a scaled copy is made in ``scratch`` and removed again.
-    """
-    full = tuple(name for name in task.tables if Table[name] not in tasks.SCALED_TABLES)
-    scaled = tuple(name for name in task.tables if Table[name] in tasks.SCALED_TABLES)
-    rows: dict[str, dict[str, Any]] = {}
-    if full:
-        rows |= tasks.measure(video.sampling, video.limits, replace(task, tables=full))
-    if scaled:
-        copy = f"{sha256(task.key.encode()).hexdigest()}.mp4"
-        destination = tasks.Destination(scratch, scratch)
-        to_scale = replace(task, payload=copy)
-        made = tasks.write_scaled(video.max_size, video.sampling, video.limits, destination, to_scale)
-        of_copy = tasks.Task(task.key, scratch / copy, scaled, made[tasks.SCALED])
-        rows |= tasks.measure(video.sampling, video.limits, of_copy)
-        (scratch / copy).unlink()
-    return {f"{Table[table].value}{name}": value for table, row in rows.items() for name, value in row.items()}
 
 
 def _judge(name: str, row: _Measured, model: portable_model.PortableModel) -> Prediction:
@@ -145,6 +122,8 @@ def run_videos(run_folder: Path) -> pl.DataFrame:
     Raises:
         ArtifactError: the folder holds no finished training run.
     """
+    from fvc_exp.demo.corpus import corpus_folder
+
     run = load.LoadedRun(run_folder)
     predictions, data = run.predictions, run.config.data
     root = Path(run.provenance["working_folder"]) / data.root  # relative to where the run was started

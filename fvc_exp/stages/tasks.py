@@ -3,12 +3,12 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from math import isnan
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
+from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table, VideoConfig
 from fvc_exp.features import codec, extract
 from fvc_exp.video import decode, perturb, rewrite
 
@@ -99,6 +99,27 @@ def write_scaled(
         "output_size": destination.finish(name),
     }
     return {SCALED: row | _without_nan({f"source_{cue}": value for cue, value in cues.items()}) | _frame_counts(read)}
+
+
+def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, float | None]:
+    """The features of one video for all its tables, by the names they have in a data set; runs in a worker.
+
+    For tables of scaled videos a scaled copy is made in ``scratch`` and removed again.
+    """
+    full = tuple(name for name in task.tables if Table[name] not in SCALED_TABLES)
+    scaled = tuple(name for name in task.tables if Table[name] in SCALED_TABLES)
+    rows: dict[str, dict[str, Any]] = {}
+    if full:
+        rows |= measure(video.sampling, video.limits, replace(task, tables=full))
+    if scaled:
+        copy = f"{hashlib.sha256(task.key.encode()).hexdigest()}.mp4"
+        destination = Destination(scratch, scratch)
+        to_scale = replace(task, payload=copy)
+        made = write_scaled(video.max_size, video.sampling, video.limits, destination, to_scale)
+        of_copy = Task(task.key, scratch / copy, scaled, made[SCALED])
+        rows |= measure(video.sampling, video.limits, of_copy)
+        (scratch / copy).unlink()
+    return {f"{Table[table].value}{name}": value for table, row in rows.items() for name, value in row.items()}
 
 
 def _frame_counts(read: decode.SampledFrames) -> dict[str, int]:
