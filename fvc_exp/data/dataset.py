@@ -48,10 +48,15 @@ class Dataset:
         return len(set(self.group_names))
 
     @property
+    def has_gaps(self) -> Mask:
+        """Which features have missing values, (p,)."""
+        return np.asarray(np.isnan(self.X.sum(axis=0)))
+
+    @property
     def missing_values(self) -> dict[str, int]:
         """Missing values per feature, for the features that have any."""
-        counts = np.isnan(self.X).sum(axis=0)
-        return {name: int(count) for name, count in zip(self.feature_names, counts, strict=True) if count}
+        counts = {column: int(np.isnan(self.X[:, column]).sum()) for column in np.flatnonzero(self.has_gaps)}
+        return {self.feature_names[column]: count for column, count in counts.items()}
 
     @cached_property
     def content_hash(self) -> str:
@@ -76,12 +81,6 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
     _require_matches(data.columns, joined)
     _require_features(joined, data.max_unmatched)
     return _to_dataset(joined, data.max_rows)
-
-
-def column_medians(X: Array) -> Array:
-    """The median (p,) of the known values of each column of X (n, p); NaN where there is none."""
-    known = (column[~np.isnan(column)] for column in X.T)
-    return np.array([np.median(values) if len(values) else np.nan for values in known])
 
 
 def unmeasured(videos: pl.DataFrame, source: Path) -> Dataset:

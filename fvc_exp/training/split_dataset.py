@@ -52,12 +52,13 @@ class SplitDataset:
 
     def fit(self, config: Config, rows: Indices) -> FittedModel:
         """The pipeline of a configuration fitted to these rows, or what was fitted to them together with others."""
-        X = self.dataset.X
-        if (shared := self._shared(config)) is None:
-            return fit_pipeline(config, X[rows], self.dataset.y[rows])
-        if (known := shared.model(config, X, rows)) is not None:
+        shared = self._shared(config)
+        if shared and (known := shared.model(config, rows)) is not None:
             return known
-        return replace(fit_pipeline(config, X[rows], self.dataset.y[rows]), fitted_with=shared.names)
+        # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
+        needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
+        fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
+        return replace(fitted, fitted_with=shared.names) if shared else fitted
 
     def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.

@@ -1,4 +1,4 @@
-"""The script that a user would write: ``python plain_script.py TABLE SOLVER L1_RATIO``; what `end_to_end` compares with."""
+"""The script that a user would write, to compare with: ``python plain_script.py TABLE SOLVER L1_RATIO``."""
 
 import sys
 

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import poisson
 
 from fvc_exp._typing import Array, Indices, Mask
-from fvc_exp.evaluation.leakage.permutation import impute_and_standardise
+from fvc_exp.data.standard import Standard
 
 FALSE_ALARMS = 0.02  # of the data sets without copies
 FEWEST_GROUPS = 12
@@ -104,7 +104,8 @@ def find_near_copies(X: Array, groups: Indices, seed: int = 0) -> NearCopies:
     features that agree by chance are no copies. With fewer than 12 groups only exact copies are looked for.
     """
     rng = np.random.default_rng(seed)
-    standard = impute_and_standardise(X, X[:0])[0]
+    standard = X.copy()
+    Standard.of(standard, np.zeros(X.shape[1], dtype=bool))
     hashes = pl.DataFrame(standard).hash_rows().to_numpy()
     _, first, kind = np.unique(hashes, return_index=True, return_inverse=True)
     kept = first[np.argsort(groups[first], kind="stable")]

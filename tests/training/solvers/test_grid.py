@@ -5,7 +5,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fvc_exp.training.solvers.grid import Point, PointFits, fit_grid, standardise_rows
+from fvc_exp.data.standard import Standard
+from fvc_exp.training.solvers.grid import Point, PointFits, fit_grid
 from tests.training.solvers.problems import Array, objective, table
 
 # With a smaller C saga's intercept stays where no tolerance helps: test_hard_data_is_fitted_too has those.
@@ -56,7 +57,8 @@ def test_scales_are_those_of_scikit_learn_whatever_the_column() -> None:
     X[:, 3] = 1e8 + 1e-9 * X[:, 3]  # constant to rounding
     X[:, 4], X[:, 5] = 1e6 + 1e-3 * X[:, 4], 1e-200 * X[:, 5]
     rows = np.arange(1, 9000)
-    Z = standardise_rows(X[rows])
+    Z = X[rows]
+    Standard.of(Z)
     filled = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(X[rows])
     scaler = StandardScaler().fit(filled)
     assert scaler.scale_[:4].tolist() == [1.0] * 4
