@@ -4,7 +4,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from fvc_exp._typing import Array, Mask
+from fvc_exp._typing import Array, Indices, Mask
 
 _CHUNK = 4096  # rows, which then stay in the processor's cache
 
@@ -21,38 +21,44 @@ class Standard(NamedTuple):
     scale: Array
 
     @classmethod
-    def of(cls, Z: Array, needs_median: Mask | None = None) -> Self:
-        """Fit to rows (n, p), and impute and standardise them in place.
+    def of(cls, X: Array, needs_median: Mask | None = None) -> Self:
+        """Fit to rows (n, p).
 
         ``needs_median`` (p,) tells the columns that other rows may lack, if not all; those with gaps here always count.
         """
-        n, eps = len(Z), np.finfo(np.float64).eps
-        mean = Z.mean(axis=0)
-        wanted = np.isnan(mean) | (True if needs_median is None else needs_median)
-        fill = np.full(Z.shape[1], np.nan)
-        fill[wanted] = column_medians(Z[:, wanted])
-        for column in np.flatnonzero(np.isnan(mean)):
-            Z[np.isnan(Z[:, column]), column] = fill[column] = np.nan_to_num(fill[column])
-            mean[column] = Z[:, column].mean()
-        left, variance = np.zeros(Z.shape[1]), np.zeros(Z.shape[1])
-        for start in range(0, n, _CHUNK):
-            part = Z[start : start + _CHUNK]
-            part -= mean
-            left += np.ones(len(part)) @ part
-            variance += np.einsum("ij,ij->j", part, part)
-        variance = (variance - left**2 / n) / n
+        n, eps = len(X), np.finfo(np.float64).eps
+        mean = X.mean(axis=0)
+        gaps = np.isnan(mean)
+        wanted = gaps | (True if needs_median is None else needs_median)
+        fill = np.full(X.shape[1], np.nan)
+        fill[wanted] = column_medians(X, np.flatnonzero(wanted))
+        fill[gaps] = np.nan_to_num(fill[gaps])
+        with np.errstate(invalid="ignore"):
+            left, squares = np.zeros((2, X.shape[1]))
+            for start in range(0, n, _CHUNK):
+                part = X[start : start + _CHUNK] - mean
+                left += np.ones(len(part)) @ part
+                squares += np.einsum("ij,ij->j", part, part)
+        for column in np.flatnonzero(gaps):
+            filled = np.where(np.isnan(X[:, column]), fill[column], X[:, column])
+            mean[column] = filled.mean()
+            filled -= mean[column]
+            left[column], squares[column] = filled.sum(), filled @ filled
+        variance = (squares - left**2 / n) / n
         scale = np.sqrt(variance)
         scale[variance <= n * eps * variance + (n * mean * eps) ** 2] = 1.0
-        Z /= scale
         return cls(fill, mean, scale)
 
-    def apply(self, X: Array) -> Array:
-        """Other rows (n, p), imputed and standardised."""
-        Z = X - self.mean
-        Z /= self.scale
-        if (gaps := np.isnan(Z)).any():
-            Z[gaps] = np.broadcast_to((self.fill - self.mean) / self.scale, Z.shape)[gaps]
-        return Z
+    def apply(self, X: Array, out: Array | None = None) -> Array:
+        """Rows (n, p), imputed and standardised; ``out`` may be X itself."""
+        out = np.empty(X.shape) if out is None else out
+        for start in range(0, len(X), _CHUNK):
+            Z = out[start : start + _CHUNK]
+            np.subtract(X[start : start + _CHUNK], self.mean, out=Z)
+            Z /= self.scale
+            if (gaps := np.isnan(Z)).any():
+                Z[gaps] = np.broadcast_to((self.fill - self.mean) / self.scale, Z.shape)[gaps]
+        return out
 
     def product(self, X: Array, coef: Array) -> Array:
         """``apply(X) @ coef`` (n,), without a copy of X."""
@@ -60,11 +66,7 @@ class Standard(NamedTuple):
         return np.concatenate(chunks) if chunks else np.zeros(0)
 
 
-def column_medians(X: Array) -> Array:
-    """The median (p,) of the known values of each column of X (n, p); NaN where there is none."""
-    medians = np.empty(X.shape[1])
-    for number, column in enumerate(X.T):
-        known = ~np.isnan(column)
-        values = column[known]
-        medians[number] = np.median(values, overwrite_input=True) if len(values) else np.nan
-    return medians
+def column_medians(X: Array, columns: Indices) -> Array:
+    """The median of the known values of these columns of X (n, p); NaN where there is none."""
+    known = (X[~np.isnan(X[:, column]), column] for column in columns)
+    return np.array([np.median(values, overwrite_input=True) if len(values) else np.nan for values in known])

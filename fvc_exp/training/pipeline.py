@@ -129,12 +129,13 @@ def fit_pipeline(config: schema.Config, X: Array, y: Labels, needs_median: Mask 
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        transforms = fitted_transforms(config, Standard.of(X, needs_median), len(X))
-        classifier = saved = build_pipeline(config).named_steps["classifier"].fit(X, y)
+        standard = Standard.of(X, needs_median)
+        transforms, Z = fitted_transforms(config, standard, len(X)), standard.apply(X, out=X)
+        classifier = saved = build_pipeline(config).named_steps["classifier"].fit(Z, y)
         if isinstance(classifier, ProxNewtonLogisticRegression):  # what is saved needs no class of ours
             saved = to_logistic_regression(classifier)
         elif np.isinf(classifier.C):  # scikit-learn's solvers know no separation: ours gives the warning
-            ProxNewtonLogisticRegression(C=np.inf, tol=_ROUGH_TOL).fit(X, y)
+            ProxNewtonLogisticRegression(C=np.inf, tol=_ROUGH_TOL).fit(Z, y)
     pipeline = Pipeline([*transforms, ("classifier", saved)])
     texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
     n_iter = int(np.max(saved.n_iter_))

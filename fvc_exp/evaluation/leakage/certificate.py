@@ -178,7 +178,7 @@ def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
         return _not_possible("near_copies", "there are no features")
     told = np.flatnonzero(~blank)
     groups = told if rows.groups is None else rows.groups[told]
-    found = find_near_copies(rows.X[told], groups)
+    found = find_near_copies(rows.X[told] if blank.any() else rows.X, groups)
     families = np.full(len(rows.ids), -1)
     families[told] = found.families
     overlap = _find_overlap(rows.ids, families, split)
@@ -245,14 +245,15 @@ def _find_overlap(ids: Sequence[str], codes: Indices, split: Split) -> dict[str,
     Such rows have the same code (n,), such as that of a group; a row with a negative one has no counterpart.
     """
     pairs: list[tuple[int, int]] = []
-    tested = 0
+    tested = rows = 0
     for _, train, test in split.parts():
-        tested += len(test)
-        seen, first = np.unique(codes[train], return_index=True)
-        found = test[(codes[test] >= 0) & np.isin(codes[test], seen)]
-        pairs += zip(found.tolist(), train[first[np.searchsorted(seen, codes[found])]].tolist(), strict=True)
+        seen = np.full(codes.max() + 2, -1)  # the last place is that of rows without a code, -1
+        seen[codes[train[::-1]]] = train[::-1]  # the first training row of each code
+        found = test[(codes[test] >= 0) & (seen[codes[test]] >= 0)]
+        tested, rows = tested + len(test), rows + len(found)
+        pairs += zip(found[:_EXAMPLES].tolist(), seen[codes[found[:_EXAMPLES]]].tolist(), strict=True)
     examples = tuple(f"{ids[one]} and {ids[other]}" for one, other in pairs[:_EXAMPLES])
-    return {"rows": len(pairs), "share": len(pairs) / tested, "examples": examples}
+    return {"rows": rows, "share": rows / tested, "examples": examples}
 
 
 def _judge_overlap(code: str, overlap: dict[str, Any], end: str = "") -> Check:

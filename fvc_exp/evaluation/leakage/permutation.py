@@ -111,7 +111,8 @@ def ridge_aucs(X: Array, labels: Labels, split: Split) -> Array:
 
 def _fold_aucs(X: Array, gaps: Mask, labels: Labels, train: Indices, test: Indices) -> list[float]:
     inner = X[train]
-    outer = Standard.of(inner, gaps).apply(X[test])
+    standard = Standard.of(inner, gaps)
+    inner, outer = standard.apply(inner, out=inner), standard.apply(X[test])
     factor = cho_factor(inner.T @ inner + _RIDGE * np.eye(inner.shape[1]))
     at_once = max(1, _CELLS // len(labels))
     found: list[float] = []

@@ -78,7 +78,7 @@ def fit_grid(
         weights = utils.compute_class_weight(class_weight, classes=np.array([0, 1]), y=labels)
         Z = X[rows]
         standard = Standard.of(Z)
-        weighted = derivatives.WeightedRows(Z, labels.astype(np.float64), weights[labels])
+        weighted = derivatives.WeightedRows(standard.apply(Z, out=Z), labels.astype(np.float64), weights[labels])
         return replace(_fit_points(weighted, points, tol, max_iter), standard=np.array(standard))
 
     most = 2 if X.nbytes > _LARGE else len(parts)

@@ -57,8 +57,7 @@ def test_scales_are_those_of_scikit_learn_whatever_the_column() -> None:
     X[:, 3] = 1e8 + 1e-9 * X[:, 3]  # constant to rounding
     X[:, 4], X[:, 5] = 1e6 + 1e-3 * X[:, 4], 1e-200 * X[:, 5]
     rows = np.arange(1, 9000)
-    Z = X[rows]
-    Standard.of(Z)
+    Z = Standard.of(X[rows]).apply(X[rows])
     filled = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(X[rows])
     scaler = StandardScaler().fit(filled)
     assert scaler.scale_[:4].tolist() == [1.0] * 4
