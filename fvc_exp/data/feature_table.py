@@ -151,7 +151,8 @@ def _to_numbers(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.S
     if isinstance(kind, pl.String | pl.Categorical | pl.Enum | pl.Null):
         return _parse(column, videos, source)
     if kind.is_numeric() or kind == pl.Boolean:
-        return [column.cast(pl.Float64).fill_nan(None)]
+        numbers = column.cast(pl.Float64)
+        return [numbers.fill_nan(None) if numbers.is_nan().any() else numbers]
     return f"not numbers ({kind!r})"
 
 
@@ -186,8 +187,10 @@ def _spread(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Serie
 
 def _find_leak(column: pl.Series, label: pl.Series, *, is_named: bool) -> str | None:
     """Why a column of numbers is no feature, as far as its values tell: it numbers the rows, or is the label."""
-    if not is_named and len(column) >= _FEWEST_ROWS and (column.diff().slice(1) == 1).fill_null(False).all():
-        return _ROW_NUMBER
+    if not is_named and len(column) >= _FEWEST_ROWS:
+        parts = (column.head(_FEWEST_ROWS), column)  # most columns are told by a few rows
+        if all((part.diff().slice(1) == 1).fill_null(False).all() for part in parts):
+            return _ROW_NUMBER
     if not _LABEL.search(column.name.lower()):
         return None
     pairs = pl.DataFrame([column.alias("value"), label]).drop_nulls().unique()

@@ -1,6 +1,6 @@
 """Folds and held-out rows as row numbers of a data set, and the fold files that give them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -113,13 +113,13 @@ def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
     return table.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items()), source
 
 
-def split_from_table(table: pl.DataFrame, ids: Sequence[str], source: Path) -> Split:
+def split_from_table(table: pl.DataFrame, ids: pl.Series, source: Path) -> Split:
     """The folds that a table from ``read_folds`` gives to these videos, as row numbers of ``ids``.
 
     Raises:
         DataError: a video has no row in the table, or is on both sides of a split, or a fold has no training row.
     """
-    numbers = pl.DataFrame({KEY: list(ids), "row": np.arange(len(ids))}, schema={KEY: pl.String, "row": pl.Int64})
+    numbers = pl.DataFrame([pl.Series(KEY, ids, pl.String), pl.Series("row", np.arange(len(ids)))])
     absent = numbers.join(table, on=KEY, how="anti")[KEY]
     if len(absent):
         raise DataError(f"{source}: {len(absent)} of {len(ids)} videos are in no fold, the first is {absent[0]!r}")
@@ -153,6 +153,6 @@ def _fold(cv: pl.DataFrame, train: pl.DataFrame, repeat: int, index: int, source
     return Fold(repeat, index, rows.to_numpy(), cv.filter(here)["row"].to_numpy())
 
 
-def _check_apart(one: Indices, other: Indices, what: str, ids: Sequence[str], source: Path) -> None:
+def _check_apart(one: Indices, other: Indices, what: str, ids: pl.Series, source: Path) -> None:
     if len(both := np.intersect1d(one, other)):
-        raise DataError(f"{source}: {len(both)} videos are {what}, the first is {ids[both[0]]!r}")
+        raise DataError(f"{source}: {len(both)} videos are {what}, the first is {ids[int(both[0])]!r}")

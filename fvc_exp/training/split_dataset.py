@@ -142,8 +142,9 @@ class SplitDataset:
         """A hash of names, labels and groups of the held-out rows, whatever their features; None without any."""
         if not len(self.split.test):
             return None
-        rows = _row_frame(self.dataset, self.split.test, TEST, None, None).select(KEY, LABEL, "group").sort(KEY)
-        return hashlib.sha256("".join(f"{text}\0" for row in rows.rows() for text in row).encode()).hexdigest()
+        rows = self._row_frame(self.split.test, TEST, None, None).sort(KEY)
+        texts = rows.select(pl.concat_str(KEY, LABEL, "group", separator="\0") + "\0").to_series()
+        return hashlib.sha256(str(texts.str.join().item()).encode()).hexdigest()
 
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
@@ -155,8 +156,8 @@ class SplitDataset:
     @cached_property
     def scored_rows(self) -> pl.DataFrame:
         """One row per video and split that it is scored in: out-of-fold rows, then the held-out test rows."""
-        parts = [_row_frame(self.dataset, fold.test, CV, fold.repeat, fold.index) for fold in self.split.folds]
-        return pl.concat([*parts, _row_frame(self.dataset, self.split.test, TEST, None, None)])
+        parts = [self._row_frame(fold.test, CV, fold.repeat, fold.index) for fold in self.split.folds]
+        return pl.concat([*parts, self._row_frame(self.split.test, TEST, None, None)])
 
     @cached_property
     def folds(self) -> pl.DataFrame:
@@ -168,10 +169,10 @@ class SplitDataset:
         split = self.split
         tested = np.concatenate([fold.test for fold in split.folds])
         parts = [self.scored_rows]
-        parts.append(_row_frame(self.dataset, np.setdiff1d(split.development, tested), TRAIN, None, None))
+        parts.append(self._row_frame(np.setdiff1d(split.development, tested), TRAIN, None, None))
         for fold in split.folds:
             if len(fold.train) + len(fold.test) < len(split.development):
-                parts.append(_row_frame(self.dataset, fold.train, TRAIN, fold.repeat, fold.index))
+                parts.append(self._row_frame(fold.train, TRAIN, fold.repeat, fold.index))
         return pl.concat(parts)
 
     @cached_property
@@ -179,13 +180,13 @@ class SplitDataset:
         """The content of ``folds.parquet``."""
         return parquet_bytes(self.folds)
 
+    @cached_property
+    def _names(self) -> pl.DataFrame:
+        """Video, group and label of each row of the data set."""
+        labels = pl.Series(LABEL, CLASSES).gather(self.dataset.y)
+        return pl.DataFrame([self.dataset.ids.alias(KEY), self.dataset.group_names.alias("group"), labels])
 
-def _row_frame(dataset: Dataset, rows: Indices, name: str, repeat: int | None, fold: int | None) -> pl.DataFrame:
-    columns = {
-        KEY: np.array(dataset.ids, dtype=object)[rows],
-        "group": np.array(dataset.group_names, dtype=object)[rows],
-        LABEL: np.array(CLASSES, dtype=object)[dataset.y[rows]],
-    }
-    return pl.DataFrame([pl.Series(key, values, dtype=pl.String) for key, values in columns.items()]).with_columns(
-        pl.lit(name).alias("split"), pl.lit(repeat, pl.Int64).alias("repeat"), pl.lit(fold, pl.Int64).alias("fold")
-    )
+    def _row_frame(self, rows: Indices, name: str, repeat: int | None, fold: int | None) -> pl.DataFrame:
+        return self._names[rows].with_columns(
+            pl.lit(name).alias("split"), pl.lit(repeat, pl.Int64).alias("repeat"), pl.lit(fold, pl.Int64).alias("fold")
+        )

@@ -34,12 +34,12 @@ _LIKELY = 0.98  # AUC there, above which it is tried on all rows
 class AuditedRows:
     """What the checks look at, one value per row; None where it is not known."""
 
-    ids: Sequence[str]
+    ids: pl.Series
     groups: Indices | None = None
     y: Labels | None = None
     X: Array | None = None
     feature_names: Sequence[str] = ()
-    content_sha256: Sequence[str | None] | None = None
+    content_sha256: pl.Series | None = None
 
 
 class CheckOutcome(Enum):
@@ -166,9 +166,9 @@ def _check_groups(rows: AuditedRows, split: Split) -> Check:
 
 
 def _check_files(rows: AuditedRows, split: Split) -> Check:
-    if rows.content_sha256 is None or not any(rows.content_sha256):
+    if rows.content_sha256 is None or not rows.content_sha256.count():
         return _not_possible("same_file", "no column content_sha256")
-    files = pl.Series(rows.content_sha256, dtype=pl.String).rank("dense").cast(pl.Int64).fill_null(-1)
+    files = rows.content_sha256.rank("dense").cast(pl.Int64).fill_null(-1)
     return _judge_overlap("same_file", _find_overlap(rows.ids, files.to_numpy(), split))
 
 
@@ -230,7 +230,7 @@ def _check_single_features(rows: AuditedRows) -> Check:
 def _check_blank_rows(rows: AuditedRows, blank: Mask) -> Check:
     if rows.X is None:
         return _not_possible("blank_rows", "there are no features")
-    names = [name for name, is_blank in zip(rows.ids, blank, strict=True) if is_blank]
+    names = rows.ids.filter(blank)
     trouble = f"{len(names)} videos, e.g. {', '.join(names[:_EXAMPLES])}" if len(names) > 1 else ""
     return _judge("blank_rows", trouble, {"rows": len(names)}, CheckOutcome.warned)
 
@@ -239,7 +239,7 @@ def _not_possible(code: str, why: str) -> Check:
     return Check(code, CheckOutcome.unchecked, f"{code}: {why}")
 
 
-def _find_overlap(ids: Sequence[str], codes: Indices, split: Split) -> dict[str, Any]:
+def _find_overlap(ids: pl.Series, codes: Indices, split: Split) -> dict[str, Any]:
     """Test rows with a counterpart in training: how many, their share of all test rows, and a few pairs by name.
 
     Such rows have the same code (n,), such as that of a group; a row with a negative one has no counterpart.
