@@ -11,6 +11,7 @@ import polars as pl
 from fvc_exp._typing import Indices
 from fvc_exp.data import roles
 from fvc_exp.data.columns import KEY, refuse_values
+from fvc_exp.data.group_folds import dense_codes
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -59,9 +60,11 @@ class Split:
 
     def of_rows(self, rows: Indices) -> Self:
         """The same parts of these ``rows`` alone (ascending), by their places among them."""
+        place = np.full(1 + max(int(part.max(initial=0)) for part in (rows, self.development, self.test)), -1)
+        place[rows] = np.arange(len(rows))
 
         def places(some: Indices) -> Indices:
-            return np.searchsorted(rows, some[np.isin(some, rows)])
+            return np.asarray(place[some][place[some] >= 0])
 
         folds = tuple(replace(fold, train=places(fold.train), test=places(fold.test)) for fold in self.folds)
         return replace(self, development=places(self.development), test=places(self.test), folds=folds)
@@ -71,9 +74,11 @@ def sample_groups(groups: Indices, most: int, seed: int) -> Indices:
     """Places of the rows of whole groups drawn at random, at most ``most`` rows, ascending; ``groups`` is (n,)."""
     if len(groups) <= most:
         return np.arange(len(groups))
-    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    return np.flatnonzero(np.isin(codes, order[np.cumsum(sizes[order]) <= most]))
+    known, codes = dense_codes(groups)
+    order = np.random.default_rng(seed).permutation(len(known))
+    taken = np.zeros(len(known), dtype=bool)
+    taken[order[np.cumsum(np.bincount(codes)[order]) <= most]] = True
+    return np.flatnonzero(taken[codes])
 
 
 def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:

@@ -66,6 +66,14 @@ class Standard(NamedTuple):
         return np.concatenate(chunks) if chunks else np.zeros(0)
 
 
+def column_ranges(X: Array, rows: Indices) -> tuple[Array, Array]:
+    """Lowest and highest known value (p,) of each column of these rows of X (n, p); NaN where there is none."""
+    chunks = [X[rows[start : start + _CHUNK]] for start in range(0, len(rows), _CHUNK)]
+    with np.errstate(invalid="ignore"):
+        low, high = (reduce.reduce([reduce.reduce(each, axis=0) for each in chunks]) for reduce in (np.fmin, np.fmax))
+    return low, high
+
+
 def column_medians(X: Array, columns: Indices) -> Array:
     """The median of the known values of these columns of X (n, p); NaN where there is none."""
     known = (X[~np.isnan(X[:, column]), column] for column in columns)

@@ -7,6 +7,7 @@ import numpy as np
 from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.data.columns import PLATFORM
 from fvc_exp.data.dataset import Dataset
+from fvc_exp.data.group_folds import dense_codes
 from fvc_exp.evaluation.metrics import METRICS, Scores, log_losses, metrics_from_counts, safe_ratio
 
 COLUMN = "floor_"  # begins the columns of ``predictions.parquet`` with the probabilities of the rules
@@ -83,7 +84,7 @@ def chance_average_precision(y: Labels, scores: Array, groups: Indices) -> float
     Exact for groups of equal size.
     """
     n, fakes = len(y), float(y.sum())
-    _, codes = np.unique(groups, return_inverse=True)
+    _, codes = dense_codes(groups)
     values, ranks = np.unique(scores, return_inverse=True)
     above = n - np.searchsorted(np.sort(scores), scores, side="left")
     keys = codes * len(values) + ranks

@@ -14,7 +14,9 @@ from fvc_exp.config.schema import AuditConfig, Config
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
+from fvc_exp.data.group_folds import count_codes
 from fvc_exp.data.splits import count_shared_groups, split_or_advise
+from fvc_exp.data.standard import column_ranges
 from fvc_exp.evaluation.floors import COLUMN, floor_rules
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.io.tables import parquet_bytes
@@ -103,8 +105,8 @@ class SplitDataset:
                 "repeat": fold.repeat,
                 "n_train": len(fold.train),
                 "n_test": len(fold.test),
-                "n_groups_train": len(np.unique(groups[fold.train])),
-                "n_groups_test": len(np.unique(groups[fold.test])),
+                "n_groups_train": count_codes(groups[fold.train]),
+                "n_groups_test": count_codes(groups[fold.test]),
                 "n_groups_crossing": count_shared_groups(self.dataset, fold.train, fold.test),
             }
             for fold in self.split.folds
@@ -149,9 +151,7 @@ class SplitDataset:
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
-        rows = self.dataset.X[self.split.development]
-        with np.errstate(all="ignore"):
-            return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+        return column_ranges(self.dataset.X, self.split.development)
 
     @cached_property
     def scored_rows(self) -> pl.DataFrame:
@@ -167,9 +167,9 @@ class SplitDataset:
         train on every other development row.
         """
         split = self.split
-        tested = np.concatenate([fold.test for fold in split.folds])
+        tested = np.bincount(np.concatenate([fold.test for fold in split.folds]), minlength=len(self.dataset.y)) > 0
         parts = [self.scored_rows]
-        parts.append(self._row_frame(np.setdiff1d(split.development, tested), TRAIN, None, None))
+        parts.append(self._row_frame(split.development[~tested[split.development]], TRAIN, None, None))
         for fold in split.folds:
             if len(fold.train) + len(fold.test) < len(split.development):
                 parts.append(self._row_frame(fold.train, TRAIN, fold.repeat, fold.index))
