@@ -17,7 +17,7 @@ from fvc_exp.data.standard import column_ranges
 from fvc_exp.errors import DataError, shown_names
 from fvc_exp.io import tables
 
-_CHUNK = 8192  # rows that are copied at once
+_CHUNK = 4096  # rows that are copied at once
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Dataset:
         """Number of distinct groups."""
         return self.group_names.n_unique()
 
-    @property
+    @cached_property
     def has_gaps(self) -> Mask:
         """Which features have missing values, (p,)."""
         return np.asarray(np.isnan(self.X.sum(axis=0)))
@@ -208,7 +208,7 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
     names = [name for found in read for name in found.names]
     order = joined.frame[columns.KEY].arg_sort()
     order = order.filter(joined.matched.gather(order))
-    frame = joined.frame.drop(names)[order]
+    frame = joined.frame.select(name for name in joined.frame.columns if name not in names)[order]
     group_column, groups, notes = grouping.find_groups(frame, source, joined.roles.usual, joined.roles.named)
     if columns.CONTENT in frame.columns:
         n_before, groups = groups.n_unique(), grouping.join_equal_files(groups, frame[columns.CONTENT].cast(pl.String))
@@ -223,7 +223,7 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
     if y.min() == y.max():
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
     values = _matrix(joined.frame.select(names), order)
-    low, high = column_ranges(values, np.arange(len(values)))
+    low, high = column_ranges(values)
     constant = ~(low < high)  # also where no value is known
     if names and constant.all():
         raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
@@ -251,7 +251,7 @@ def _matrix(features: pl.DataFrame, order: pl.Series) -> Array:
     values = np.empty((len(order), features.width))
     for start in range(0, len(order), _CHUNK):
         rows = features[order[start : start + _CHUNK]]
-        values[start : start + _CHUNK] = rows.to_numpy().reshape(values[start : start + _CHUNK].shape)
+        values[start : start + _CHUNK] = rows.to_numpy(order="c").reshape(values[start : start + _CHUNK].shape)
     return values
 
 

@@ -66,15 +66,25 @@ class Standard(NamedTuple):
         return np.concatenate(chunks) if chunks else np.zeros(0)
 
 
-def column_ranges(X: Array, rows: Indices) -> tuple[Array, Array]:
-    """Lowest and highest known value (p,) of each column of these rows of X (n, p); NaN where there is none."""
-    chunks = [X[rows[start : start + _CHUNK]] for start in range(0, len(rows), _CHUNK)]
+def column_ranges(X: Array, rows: Indices | None = None) -> tuple[Array, Array]:
+    """Lowest and highest known value (p,) of each column of X (n, p), or of these rows; NaN where there is none."""
+    lows, highs = [], []
     with np.errstate(invalid="ignore"):
-        low, high = (reduce.reduce([reduce.reduce(each, axis=0) for each in chunks]) for reduce in (np.fmin, np.fmax))
-    return low, high
+        for start in range(0, len(X) if rows is None else len(rows), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            part = X[chunk] if rows is None else X[rows[chunk]]
+            lows.append(np.fmin.reduce(part, axis=0))
+            highs.append(np.fmax.reduce(part, axis=0))
+        return np.fmin.reduce(lows), np.fmax.reduce(highs)
 
 
 def column_medians(X: Array, columns: Indices) -> Array:
     """The median of the known values of these columns of X (n, p); NaN where there is none."""
-    known = (X[~np.isnan(X[:, column]), column] for column in columns)
-    return np.array([np.median(values, overwrite_input=True) if len(values) else np.nan for values in known])
+    medians = np.full(len(columns), np.nan)
+    for place, column in enumerate(columns):
+        values = X[:, column].copy()
+        if np.isnan(values.sum()):
+            values = values[~np.isnan(values)]
+        if len(values):
+            medians[place] = np.median(values, overwrite_input=True)
+    return medians

@@ -59,8 +59,14 @@ class SplitDataset:
             return known
         # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
         needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
-        fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
+        part = np.take(self.dataset.X, rows, axis=0, out=self._space[: len(rows)], mode="clip")
+        fitted = fit_pipeline(config, part, self.dataset.y[rows], needs_median)
         return replace(fitted, fitted_with=shared.names) if shared else fitted
+
+    @cached_property
+    def _space(self) -> Array:
+        """Where the rows of one training part are standardised; fresh memory for each part costs as much as a copy."""
+        return np.empty(self.dataset.X.shape)
 
     def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
@@ -133,7 +139,8 @@ class SplitDataset:
             },
             "missing_values": dataset.missing_values,
             "missing_by_class": {
-                name: int(np.isnan(dataset.X[dataset.y == label]).sum()) for label, name in enumerate(CLASSES)
+                name: int(np.isnan(dataset.X[:, dataset.has_gaps][dataset.y == label]).sum())
+                for label, name in enumerate(CLASSES)
             },
             "test_sha256": self.test_sha256,
             "unmatched": dataset.unmatched,
