@@ -13,7 +13,6 @@ from fvc_exp._typing import Array, Indices, Mask
 from fvc_exp.config.schema import DataConfig, FeaturesConfig, Table
 from fvc_exp.data import columns, grouping, roles
 from fvc_exp.data.feature_table import NOT_CHOSEN, FeatureTable, find_features, is_chosen, read_feature_table
-from fvc_exp.data.standard import column_ranges
 from fvc_exp.errors import DataError, shown_names
 from fvc_exp.io import tables
 
@@ -223,8 +222,8 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
     if y.min() == y.max():
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
     values = _matrix(joined.frame.select(names), order)
-    low, high = column_ranges(values)
-    constant = ~(low < high)  # also where no value is known
+    # A comparison with NaN is false: so are columns without any value.
+    constant = ~(np.fmin.reduce(values, axis=0) < np.fmax.reduce(values, axis=0))
     if names and constant.all():
         raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
     codes = groups.rank("dense").cast(pl.Int64) - 1

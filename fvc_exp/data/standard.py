@@ -66,18 +66,6 @@ class Standard(NamedTuple):
         return np.concatenate(chunks) if chunks else np.zeros(0)
 
 
-def column_ranges(X: Array, rows: Indices | None = None) -> tuple[Array, Array]:
-    """Lowest and highest known value (p,) of each column of X (n, p), or of these rows; NaN where there is none."""
-    lows, highs = [], []
-    with np.errstate(invalid="ignore"):
-        for start in range(0, len(X) if rows is None else len(rows), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            part = X[chunk] if rows is None else X[rows[chunk]]
-            lows.append(np.fmin.reduce(part, axis=0))
-            highs.append(np.fmax.reduce(part, axis=0))
-        return np.fmin.reduce(lows), np.fmax.reduce(highs)
-
-
 def column_medians(X: Array, columns: Indices) -> Array:
     """The median of the known values of these columns of X (n, p); NaN where there is none."""
     medians = np.full(len(columns), np.nan)

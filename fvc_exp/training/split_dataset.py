@@ -16,7 +16,6 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
 from fvc_exp.data.group_folds import count_codes
 from fvc_exp.data.splits import count_shared_groups, split_or_advise
-from fvc_exp.data.standard import column_ranges
 from fvc_exp.evaluation.floors import COLUMN, floor_rules
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.io.tables import parquet_bytes
@@ -59,14 +58,16 @@ class SplitDataset:
             return known
         # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
         needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
-        part = np.take(self.dataset.X, rows, axis=0, out=self._space[: len(rows)], mode="clip")
-        fitted = fit_pipeline(config, part, self.dataset.y[rows], needs_median)
+        fitted = fit_pipeline(config, self._copied(rows), self.dataset.y[rows], needs_median)
         return replace(fitted, fitted_with=shared.names) if shared else fitted
 
     @cached_property
     def _space(self) -> Array:
-        """Where the rows of one training part are standardised; fresh memory for each part costs as much as a copy."""
         return np.empty(self.dataset.X.shape)
+
+    def _copied(self, rows: Indices) -> Array:
+        """Features of these rows, until the next call: fresh memory for each part costs as much as the copy."""
+        return self.dataset.X.take(rows, axis=0, out=self._space[: len(rows)], mode="clip")
 
     def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
@@ -158,7 +159,8 @@ class SplitDataset:
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
-        return column_ranges(self.dataset.X, self.split.development)
+        rows = self._copied(self.split.development)
+        return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
 
     @cached_property
     def scored_rows(self) -> pl.DataFrame:
