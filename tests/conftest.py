@@ -82,8 +82,8 @@ def make_dataset(
         X=X,
         y=y,
         groups=groups,
-        ids=tuple(f"video{row:05d}.mp4" for row in range(len(y))),
-        group_names=tuple(f"group{code:05d}" for code in groups),
+        ids=pl.Series([f"video{row:05d}.mp4" for row in range(len(y))]),
+        group_names=pl.Series([f"group{code:05d}" for code in groups]),
         feature_names=tuple(f"stage2_f{column}" for column in range(X.shape[1])),
         group_column=group_column,
     )

@@ -16,6 +16,8 @@ from fvc_exp.data.feature_table import NOT_CHOSEN, FeatureTable, find_features, 
 from fvc_exp.errors import DataError, shown_names
 from fvc_exp.io import tables
 
+_CHUNK = 4096  # rows that are copied at once
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -30,36 +32,40 @@ class Dataset:
     X: Array
     y: Indices
     groups: Indices
-    ids: tuple[str, ...]
-    group_names: tuple[str, ...]
+    ids: pl.Series
+    group_names: pl.Series
     feature_names: tuple[str, ...]
     group_column: str | None
     constant_features: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     feature_versions: tuple[str, ...] = ()
     slices: columns.Slices = field(default_factory=dict)
-    content_sha256: tuple[str | None, ...] | None = None
+    content_sha256: pl.Series | None = None
     ignored_columns: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def n_groups(self) -> int:
         """Number of distinct groups."""
-        return len(set(self.group_names))
+        return self.group_names.n_unique()
+
+    @cached_property
+    def has_gaps(self) -> Mask:
+        """Which features have missing values, (p,)."""
+        return np.asarray(np.isnan(self.X.sum(axis=0)))
 
     @property
     def missing_values(self) -> dict[str, int]:
         """Missing values per feature, for the features that have any."""
-        counts = np.isnan(self.X).sum(axis=0)
-        return {name: int(count) for name, count in zip(self.feature_names, counts, strict=True) if count}
+        counts = {column: int(np.isnan(self.X[:, column]).sum()) for column in np.flatnonzero(self.has_gaps)}
+        return {self.feature_names[column]: count for column, count in counts.items()}
 
     @cached_property
     def content_hash(self) -> str:
         """sha256 of what decides scores, folds and baselines; independent of file format and row order."""
-        platforms = [platform or "" for platform in self.slices.get(columns.PLATFORM, ())]
         digest = hashlib.sha256()
-        for texts in (self.feature_names, self.ids, self.group_names, platforms):
-            digest.update("".join(f"{text}\0" for text in texts).encode())
+        for texts in (self.feature_names, self.ids, self.group_names, self.slices.get(columns.PLATFORM, ())):
+            digest.update(_joined_texts(pl.Series(texts, dtype=pl.String).fill_null("")))
         for values, kind in ((self.X, "<f8"), (self.y, "<i8")):
             digest.update(np.ascontiguousarray(values, dtype=kind).data)
         return digest.hexdigest()
@@ -76,12 +82,6 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
     _require_matches(data.columns, joined)
     _require_features(joined, data.max_unmatched)
     return _to_dataset(joined, data.max_rows)
-
-
-def column_medians(X: Array) -> Array:
-    """The median (p,) of the known values of each column of X (n, p); NaN where there is none."""
-    known = (column[~np.isnan(column)] for column in X.T)
-    return np.array([np.median(values) if len(values) else np.nan for values in known])
 
 
 def unmeasured(videos: pl.DataFrame, source: Path) -> Dataset:
@@ -134,7 +134,7 @@ def _read_one_table(data: DataConfig, path: str) -> _Joined:
     note = f"{source.name}: labels from {found.label!r}, rows named by {named}"
     matched = pl.repeat(True, len(table), eager=True)
     read = {Table.table.value: features}
-    return _Joined(rows.sort(columns.KEY), matched, read, source, found, (note,))
+    return _Joined(rows, matched, read, source, found, (note,))
 
 
 def _join_tables(data: DataConfig, features: FeaturesConfig) -> _Joined:
@@ -203,9 +203,11 @@ def _require_features(joined: _Joined, allowed: float) -> None:
 
 
 def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
-    frame, read = joined.frame.filter(joined.matched), joined.read.values()
+    read, source = joined.read.values(), joined.source
     names = [name for found in read for name in found.names]
-    source = joined.source
+    order = joined.frame[columns.KEY].arg_sort()
+    order = order.filter(joined.matched.gather(order))
+    frame = joined.frame.select(name for name in joined.frame.columns if name not in names)[order]
     group_column, groups, notes = grouping.find_groups(frame, source, joined.roles.usual, joined.roles.named)
     if columns.CONTENT in frame.columns:
         n_before, groups = groups.n_unique(), grouping.join_equal_files(groups, frame[columns.CONTENT].cast(pl.String))
@@ -215,37 +217,43 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
         taken = grouping.some_groups(groups, frame[columns.LABEL], max_rows)
         if not taken.all():
             notes = (*notes, f"data.max_rows={max_rows}: {taken.sum()} of {len(frame)} rows are used")
-        frame, groups = frame.filter(taken), groups.filter(taken)
+        frame, groups, order = frame.filter(taken), groups.filter(taken), order.filter(taken)
     y = frame[columns.LABEL].to_numpy()
-    if len(set(y.tolist())) < len(columns.CLASSES):
+    if y.min() == y.max():
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
-    values = frame.select(names).to_numpy().reshape(len(frame), len(names))  # without features, labels and groups alone
-    constant = _constant_columns(values)
+    values = _matrix(joined.frame.select(names), order)
+    # A comparison with NaN is false: so are columns without any value.
+    constant = ~(np.fmin.reduce(values, axis=0) < np.fmax.reduce(values, axis=0))
     if names and constant.all():
         raise DataError(f"{source}: all {len(names)} features are constant; there is nothing to learn from")
-    content = frame[columns.CONTENT].cast(pl.String) if columns.CONTENT in frame.columns else None
     codes = groups.rank("dense").cast(pl.Int64) - 1
     return Dataset(
-        X=np.ascontiguousarray(values[:, ~constant]),
+        X=np.ascontiguousarray(values[:, ~constant]) if constant.any() else values,
         y=y,
         groups=codes.to_numpy(),
-        ids=tuple(frame[columns.KEY]),
-        group_names=tuple(groups),
+        ids=frame[columns.KEY],
+        group_names=groups,
         feature_names=tuple(name for name, drop in zip(names, constant, strict=True) if not drop),
         group_column=group_column,
         constant_features=tuple(name for name, drop in zip(names, constant, strict=True) if drop),
         unmatched=tuple(joined.frame.filter(~joined.matched)[columns.KEY]),
         feature_versions=tuple(sorted(frozenset().union(*(found.versions for found in read)))),
         slices=columns.find_slices(frame),
-        content_sha256=None if content is None else tuple(content),
+        content_sha256=frame[columns.CONTENT].cast(pl.String) if columns.CONTENT in frame.columns else None,
         ignored_columns=joined.ignored,
         notes=(*(note for found in read for note in found.notes), *joined.notes, *notes),
     )
 
 
-def _constant_columns(values: Array) -> Mask:
-    """True where a column holds one value (or none) beside missing ones."""
-    present = ~np.isnan(values)
-    lowest = np.where(present, values, np.inf).min(axis=0)
-    highest = np.where(present, values, -np.inf).max(axis=0)
-    return np.asarray(lowest >= highest)
+def _matrix(features: pl.DataFrame, order: pl.Series) -> Array:
+    """These rows of the features as (n, p), the one copy that is made of a table; NaN where a value is missing."""
+    values = np.empty((len(order), features.width))
+    for start in range(0, len(order), _CHUNK):
+        rows = features[order[start : start + _CHUNK]]
+        values[start : start + _CHUNK] = rows.to_numpy(order="c").reshape(values[start : start + _CHUNK].shape)
+    return values
+
+
+def _joined_texts(texts: pl.Series) -> bytes:
+    """The texts in UTF-8, each with a zero byte behind it."""
+    return str((texts + "\0").str.join().item()).encode()

@@ -95,7 +95,9 @@ def find_features(
     ignored = {**_ignore_by_name(schema, prefix, chosen, index), **(known or {})}
     about = [name for name in columns.SLICE_SOURCES if name in schema]
     table = tables.collect(lazy.drop([name for name in ignored if name not in about]), source)
-    label = videos.to_frame().join(labels, on=columns.KEY, how="left", maintain_order="left")[columns.LABEL]
+    label = None
+    if any(map(_may_be_label, table.columns)):  # joining takes long
+        label = videos.to_frame().join(labels, on=columns.KEY, how="left", maintain_order="left")[columns.LABEL]
     features: list[pl.Series] = []
     names: dict[str, str] = {}
     for column in table.drop(VERSION, *ignored, strict=False):
@@ -151,7 +153,8 @@ def _to_numbers(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.S
     if isinstance(kind, pl.String | pl.Categorical | pl.Enum | pl.Null):
         return _parse(column, videos, source)
     if kind.is_numeric() or kind == pl.Boolean:
-        return [column.cast(pl.Float64).fill_nan(None)]
+        numbers = column.cast(pl.Float64)
+        return [numbers.fill_nan(None) if numbers.is_nan().any() else numbers]
     return f"not numbers ({kind!r})"
 
 
@@ -184,15 +187,21 @@ def _spread(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Serie
     return [place.fill_nan(None) for place in places.struct.unnest()]
 
 
-def _find_leak(column: pl.Series, label: pl.Series, *, is_named: bool) -> str | None:
+def _find_leak(column: pl.Series, label: pl.Series | None, *, is_named: bool) -> str | None:
     """Why a column of numbers is no feature, as far as its values tell: it numbers the rows, or is the label."""
-    if not is_named and len(column) >= _FEWEST_ROWS and (column.diff().slice(1) == 1).fill_null(False).all():
-        return _ROW_NUMBER
-    if not _LABEL.search(column.name.lower()):
+    if not is_named and len(column) >= _FEWEST_ROWS:
+        parts = (column.head(_FEWEST_ROWS), column)  # most columns are told by a few rows
+        if all((part.diff().slice(1) == 1).fill_null(False).all() for part in parts):
+            return _ROW_NUMBER
+    if label is None or not _may_be_label(column.name):
         return None
     pairs = pl.DataFrame([column.alias("value"), label]).drop_nulls().unique()
     is_copy = [pairs[name].n_unique() for name in pairs.columns] == [len(columns.CLASSES)] * 2 == [len(pairs)] * 2
     return _LABEL_COPY if is_copy else None
+
+
+def _may_be_label(name: str) -> bool:
+    return _LABEL.search(name.lower()) is not None
 
 
 def _notes(names: dict[str, str], ignored: dict[str, str], source: Path) -> tuple[str, ...]:

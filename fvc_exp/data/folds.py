@@ -1,6 +1,6 @@
 """Folds and held-out rows as row numbers of a data set, and the fold files that give them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -11,6 +11,7 @@ import polars as pl
 from fvc_exp._typing import Indices
 from fvc_exp.data import roles
 from fvc_exp.data.columns import KEY, refuse_values
+from fvc_exp.data.group_folds import dense_codes
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -59,9 +60,11 @@ class Split:
 
     def of_rows(self, rows: Indices) -> Self:
         """The same parts of these ``rows`` alone (ascending), by their places among them."""
+        place = np.full(1 + max(int(part.max(initial=0)) for part in (rows, self.development, self.test)), -1)
+        place[rows] = np.arange(len(rows))
 
         def places(some: Indices) -> Indices:
-            return np.searchsorted(rows, some[np.isin(some, rows)])
+            return np.asarray(place[some][place[some] >= 0])
 
         folds = tuple(replace(fold, train=places(fold.train), test=places(fold.test)) for fold in self.folds)
         return replace(self, development=places(self.development), test=places(self.test), folds=folds)
@@ -71,9 +74,11 @@ def sample_groups(groups: Indices, most: int, seed: int) -> Indices:
     """Places of the rows of whole groups drawn at random, at most ``most`` rows, ascending; ``groups`` is (n,)."""
     if len(groups) <= most:
         return np.arange(len(groups))
-    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    return np.flatnonzero(np.isin(codes, order[np.cumsum(sizes[order]) <= most]))
+    known, codes = dense_codes(groups)
+    order = np.random.default_rng(seed).permutation(len(known))
+    taken = np.zeros(len(known), dtype=bool)
+    taken[order[np.cumsum(np.bincount(codes)[order]) <= most]] = True
+    return np.flatnonzero(taken[codes])
 
 
 def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
@@ -113,13 +118,13 @@ def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
     return table.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items()), source
 
 
-def split_from_table(table: pl.DataFrame, ids: Sequence[str], source: Path) -> Split:
+def split_from_table(table: pl.DataFrame, ids: pl.Series, source: Path) -> Split:
     """The folds that a table from ``read_folds`` gives to these videos, as row numbers of ``ids``.
 
     Raises:
         DataError: a video has no row in the table, or is on both sides of a split, or a fold has no training row.
     """
-    numbers = pl.DataFrame({KEY: list(ids), "row": np.arange(len(ids))}, schema={KEY: pl.String, "row": pl.Int64})
+    numbers = pl.DataFrame([pl.Series(KEY, ids, pl.String), pl.Series("row", np.arange(len(ids)))])
     absent = numbers.join(table, on=KEY, how="anti")[KEY]
     if len(absent):
         raise DataError(f"{source}: {len(absent)} of {len(ids)} videos are in no fold, the first is {absent[0]!r}")
@@ -153,6 +158,6 @@ def _fold(cv: pl.DataFrame, train: pl.DataFrame, repeat: int, index: int, source
     return Fold(repeat, index, rows.to_numpy(), cv.filter(here)["row"].to_numpy())
 
 
-def _check_apart(one: Indices, other: Indices, what: str, ids: Sequence[str], source: Path) -> None:
+def _check_apart(one: Indices, other: Indices, what: str, ids: pl.Series, source: Path) -> None:
     if len(both := np.intersect1d(one, other)):
-        raise DataError(f"{source}: {len(both)} videos are {what}, the first is {ids[both[0]]!r}")
+        raise DataError(f"{source}: {len(both)} videos are {what}, the first is {ids[int(both[0])]!r}")

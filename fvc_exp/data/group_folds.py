@@ -20,11 +20,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fvc_exp._typing import Array, Indices
+from fvc_exp._typing import Array, Indices, Labels
 
 _TRIES = 2  # of each order; groups that are equal in it are in a random one
 _VARIATION = 0.2  # of the logarithm of a group's size
 _MOST_DRAWS = 50  # for one repeat
+
+
+def count_codes(codes: Indices) -> int:
+    """How many different codes from 0 on there are; ``np.unique`` would sort them."""
+    return int(np.count_nonzero(np.bincount(codes)))
+
+
+def dense_codes(codes: Labels) -> tuple[Indices, Indices]:
+    """The different codes from 0 on, ascending, and the place among them of each; ``np.unique`` without sorting."""
+    present = np.bincount(codes) > 0
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[codes]
 
 
 def stratified_group_folds(y: Indices, groups: Indices, n_folds: int, seed: int) -> list[Indices]:

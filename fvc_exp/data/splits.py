@@ -16,7 +16,7 @@ from fvc_exp.config import schema, validate
 from fvc_exp.data.columns import CLASSES, PLATFORM
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Fold, Split, read_folds, split_from_table
-from fvc_exp.data.group_folds import repeated_group_folds, stratified_group_folds
+from fvc_exp.data.group_folds import count_codes, repeated_group_folds, stratified_group_folds
 from fvc_exp.errors import DataError
 
 _FINEST_SHARE = 20  # a test share is made of whole parts of at most this many
@@ -75,7 +75,8 @@ def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> li
 
 def count_shared_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
     """How many groups have rows on both sides of a split."""
-    return len(np.intersect1d(dataset.groups[train], dataset.groups[test]))
+    sides = [np.bincount(dataset.groups[rows], minlength=len(dataset.y)) > 0 for rows in (train, test)]
+    return int(np.count_nonzero(sides[0] & sides[1]))
 
 
 def _split(dataset: Dataset, cv: schema.CVConfig, seed: int, *, inside: bool) -> Split:
@@ -87,7 +88,7 @@ def _split(dataset: Dataset, cv: schema.CVConfig, seed: int, *, inside: bool) ->
 
 
 def _advice(dataset: Dataset, cv: schema.CVConfig, seed: int, *, inside: bool) -> str:
-    least = min(len(np.unique(dataset.groups[dataset.y == label])) for label in range(len(CLASSES)))
+    least = min(count_codes(dataset.groups[dataset.y == label]) for label in range(len(CLASSES)))
     if least < 2:
         return "each class needs videos of at least 2 groups to be cross-validated"
     tests = dict.fromkeys((cv.test_size, 0.0))  # fewer folds first, then no held-out test set
@@ -172,7 +173,7 @@ def _platform_folds(dataset: Dataset, rows: Indices, cv: schema.CVConfig, seed: 
         inside, outside = rows[platforms[rows] == platform], rows[platforms[rows] != platform]
         _check_classes(dataset, inside, f"platform {platform}")
         y, groups = dataset.y[inside], dataset.groups[inside]
-        parts = min(cv.n_splits, *(len(np.unique(groups[y == label])) for label in range(len(CLASSES))))
+        parts = min(cv.n_splits, *(count_codes(groups[y == label]) for label in range(len(CLASSES))))
         for sides, tests in zip(repeats, repeated_group_folds(y, groups, parts, cv.n_repeats, seed), strict=True):
             for test in (inside[part] for part in tests):
                 apart = outside[~np.isin(dataset.groups[outside], dataset.groups[test])]
@@ -195,7 +196,7 @@ def _platforms(dataset: Dataset) -> list[str]:
 def _check_count(dataset: Dataset, rows: Indices, needed: int, who: str, *, grouped: bool) -> None:
     for label, name in enumerate(CLASSES):
         members = rows[dataset.y[rows] == label]
-        found = len(np.unique(dataset.groups[members])) if grouped else len(members)
+        found = count_codes(dataset.groups[members]) if grouped else len(members)
         if found < needed:
             kind = "group" if grouped else "row"
             raise DataError(

@@ -95,7 +95,7 @@ def claims_against_floors(
     weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(0))
     drawn = scored.scores(weights, names)
     widening = np.sqrt(1 + bootstrap.no_signal_dependence(scored.folds))
-    parts = [scored.parts == part for part in np.unique(scored.parts)]
+    parts = [scored.parts == part for part in range(int(scored.parts.max()) + 1)]
     is_coarse = any(resampled.GroupCounts.of(scored.y[part], scored.groups[part]).reason for part in parts)
     found = {}
     for name in names:
@@ -192,7 +192,7 @@ def floors_of(scored: resampled.Scored, names: Sequence[str] = metrics.METRICS) 
         exact = scored.by_rule(rule).scores(alone, names)
         found[rule] = {name: float(exact[name][0]) for name in names}
     columns = (scored.y, scored.probability, scored.predicted, scored.groups)
-    parts = [scored.parts == part for part in np.unique(scored.parts)]
+    parts = [scored.parts == part for part in range(int(scored.parts.max()) + 1)]
     if tuple(names) == ("auc",):  # the most frequent question; the rest takes longer than the model's own scores
         return found | {CHANCE: {"auc": 0.5}}
     by_chance = metrics.summarise([chance_scores(*(column[part] for column in columns)) for part in parts])

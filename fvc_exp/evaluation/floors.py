@@ -7,6 +7,7 @@ import numpy as np
 from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.data.columns import PLATFORM
 from fvc_exp.data.dataset import Dataset
+from fvc_exp.data.group_folds import dense_codes
 from fvc_exp.evaluation.metrics import METRICS, Scores, log_losses, metrics_from_counts, safe_ratio
 
 COLUMN = "floor_"  # begins the columns of ``predictions.parquet`` with the probabilities of the rules
@@ -36,12 +37,13 @@ def platform_only(dataset: Dataset, train: Indices, test: Indices) -> Array:
 
 
 def fake_share_by_key(keys: Indices, y: Labels, train: Indices, test: Indices) -> Array:
-    """The share of fakes among training rows with the same key, else among all of them; keys and labels are (n,)."""
-    known, codes = np.unique(keys[train], return_inverse=True)
-    means = np.bincount(codes, weights=y[train]) / np.bincount(codes)
-    place = np.minimum(np.searchsorted(known, keys[test]), len(known) - 1)
-    found = known[place] == keys[test]
-    return np.where(found, means[place], y[train].mean())
+    """The share of fakes among training rows with the same key, else among all of them.
+
+    Keys, codes from 0 on, and labels are (n,).
+    """
+    sizes, fakes = (np.bincount(keys[train], each, int(keys.max()) + 1) for each in (None, y[train]))
+    means = np.divide(fakes, sizes, out=np.full(len(sizes), y[train].mean()), where=sizes > 0)
+    return np.asarray(means[keys[test]])
 
 
 FLOORS: dict[str, Rule] = {"prior": prior, "all_fake": all_fake, "group_lookup": group_lookup}
@@ -82,7 +84,7 @@ def chance_average_precision(y: Labels, scores: Array, groups: Indices) -> float
     Exact for groups of equal size.
     """
     n, fakes = len(y), float(y.sum())
-    _, codes = np.unique(groups, return_inverse=True)
+    _, codes = dense_codes(groups)
     values, ranks = np.unique(scores, return_inverse=True)
     above = n - np.searchsorted(np.sort(scores), scores, side="left")
     keys = codes * len(values) + ranks

@@ -14,13 +14,13 @@ import polars as pl
 
 from fvc_exp._typing import Array, Indices, Labels, Mask
 from fvc_exp.data.columns import LABEL
+from fvc_exp.data.group_folds import dense_codes
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.floors import COLUMN
 from fvc_exp.evaluation.metrics import is_fake, log_losses, metrics_from_counts, safe_ratio
 
 FEWEST_GROUPS = 6  # of each class, for an interval
 _RANKED = frozenset(("auc", "average_precision"))
-_MOST_GROUPS = 2000  # whose pairs are counted in one matrix
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Scored:
         A part without any weight of a class is left out of the mean; where no part is left, the score is NaN.
         """
         found = []
-        for part in np.unique(self.parts):
+        for part in range(int(self.parts.max()) + 1):
             rows = self.parts == part
             row = (self.y[rows], self.probability[rows], self.predicted[rows], self.groups[rows])
             found.append(part_scores(*row, weights, metrics))
@@ -156,7 +156,7 @@ def part_scores(
 
     NaN where a metric needs a class that has no weight. As in ``metrics.score``, another empty ratio is 0.
     """
-    known, codes = np.unique(groups, return_inverse=True)
+    known, codes = dense_codes(groups)
     weights = weights[known]
     found: dict[str, Array] = {}
     if not _RANKED.issuperset(metrics):
@@ -174,19 +174,19 @@ def auc_parts(y: Labels, probability: Array, codes: Labels, weights: Array) -> t
 
     ``codes`` (n,) are rows of ``weights`` (groups, replicates); both results are (replicates,).
     """
-    known, codes = np.unique(codes, return_inverse=True)
+    known, codes = dense_codes(codes)
     weights = weights[known]
     fakes, reals = (np.bincount(codes[y == label], minlength=len(weights)) @ weights for label in (1, 0))
     if np.ptp(probability) == 0:
         return fakes * reals / 2, fakes * reals
     fake, real = (rows[np.argsort(probability[rows], kind="stable")] for rows in map(np.flatnonzero, (y == 1, y == 0)))
     first, last = (np.searchsorted(probability[real], probability[fake], side=side) for side in ("left", "right"))
-    by_rows = len(weights) > _MOST_GROUPS  # a matrix of all pairs of groups would not fit in memory
+    by_rows = weights.shape[1] < len(weights)  # the smaller matrix
     below = np.zeros((len(real) + 1, weights.shape[1] if by_rows else len(weights)))
     if by_rows:
         np.cumsum(weights[codes[real]], axis=0, out=below[1:])
-        won = np.einsum("ib,ib->b", weights[codes[fake]], below[first] + below[last]) / 2
-        return won, fakes * reals
+        not_above = below[first] if np.array_equal(first, last) else (below[first] + below[last]) / 2
+        return np.einsum("ib,ib->b", weights[codes[fake]], not_above), fakes * reals
     below[np.arange(1, len(real) + 1), codes[real]] = 1
     np.cumsum(below, axis=0, out=below)
     pairs = np.zeros((len(weights), len(weights)))

@@ -145,10 +145,10 @@ def coefficients(result: experiment.RunResult) -> pl.DataFrame:
 
 def _fold_dependence(result: experiment.RunResult) -> float:
     """Of the models of one repeat on the development rows; the mean of all repeats."""
-    rows = result.dataset.X[result.split.development]
+    rows = result.split.development
     log_odds: dict[int, list[Array]] = {}
     for fold, model in zip(result.split.folds, result.fold_models, strict=True):
-        log_odds.setdefault(fold.repeat, []).append(model.log_odds(rows))
+        log_odds.setdefault(fold.repeat, []).append(model.log_odds(result.dataset.X)[rows])
     return float(np.mean([bootstrap.fold_dependence(each) for each in log_odds.values()]))
 
 

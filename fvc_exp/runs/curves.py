@@ -1,4 +1,7 @@
-"""ROC and precision-recall curves of a run: its folds, their mean with a band, and the held-out test."""
+"""ROC and precision-recall curves of a run: its folds, their mean with a band, and the held-out test.
+
+Of a curve of more than 2,000 points that many are drawn. The means are those of all points.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -7,10 +10,10 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.metrics import precision_recall_curve, roc_curve
 
-from fvc_exp._typing import Array
+from fvc_exp._typing import Array, Indices
 from fvc_exp.data.columns import LABEL
+from fvc_exp.evaluation.metrics import count_positives, roc_points
 from fvc_exp.io import files, run_folder
 from fvc_exp.io.console import mean_and_deviation
 from fvc_exp.runs import plots
@@ -18,6 +21,7 @@ from fvc_exp.runs import plots
 _GRID = np.linspace(0.0, 1.0, 1001)
 _PLACE = {"left": 0.06, "right": 0.985, "bottom": 0.285, "top": 0.865, "wspace": 0.15}
 _MOST_FOLDS = 50  # more grey lines tell nothing more
+_MOST_POINTS = 2000  # of a line; a picture has fewer pixels
 
 
 def write_curves(
@@ -54,7 +58,7 @@ def draw_roc(axes: Axes, predictions: pl.DataFrame, results: Mapping[str, Any]) 
     _draw_mean(axes, _GRID, heights, "default", _label(results, "auc", "AUC"))
     if results["test"]:
         label = f"held-out test, AUC {results['test']['auc']:.3f}{_auc_interval(results)}"
-        axes.plot(*_rates(predictions.filter(split="test")), **plots.TEST, label=label)
+        axes.plot(*_thinned(*_rates(predictions.filter(split="test"))), **plots.TEST, label=label)
     axes.plot([0, 1], [0, 1], **plots.BASE, label="guessing, AUC 0.500")
     plots.finish_axes(axes, "ROC", "false positive rate", "true positive rate", unit=True)
 
@@ -73,7 +77,7 @@ def draw_precision_recall(axes: Axes, predictions: pl.DataFrame, results: Mappin
     if results["test"]:
         label = f"held-out test, AP {results['test']['average_precision']:.3f}"
         test = _recall_and_precision(predictions.filter(split="test"))
-        axes.plot(*test, **plots.TEST, drawstyle="steps-pre", label=label)
+        axes.plot(*_thinned(*test), **plots.TEST, drawstyle="steps-pre", label=label)
     share = float(_is_fake(predictions.filter(split="cv")).mean())
     axes.plot([0, 1], [share, share], **plots.BASE, label=f"share of fakes {share:.3f}")
     plots.finish_axes(axes, "Precision-recall (fake = positive)", "recall", "precision", unit=True)
@@ -94,20 +98,27 @@ def _folds(predictions: pl.DataFrame) -> list[pl.DataFrame]:
     return predictions.filter(split="cv").partition_by("repeat", "fold", maintain_order=True)
 
 
-def _is_fake(rows: pl.DataFrame) -> Array:
-    return (rows[LABEL] == "fake").to_numpy().astype(np.float64)
+def _is_fake(rows: pl.DataFrame) -> Indices:
+    return (rows[LABEL] == "fake").to_numpy().astype(np.int64)
 
 
 def _rates(rows: pl.DataFrame) -> tuple[Array, Array]:
     """False and true positive rates."""
-    false_rate, true_rate, _ = roc_curve(_is_fake(rows), rows["probability"].to_numpy())
-    return false_rate, true_rate
+    return roc_points(*count_positives(_is_fake(rows), rows["probability"].to_numpy()))
 
 
 def _recall_and_precision(rows: pl.DataFrame) -> tuple[Array, Array]:
     """By rising recall; each precision holds from the recall before it up to its own."""
-    precision, recall, _ = precision_recall_curve(_is_fake(rows), rows["probability"].to_numpy())
-    return recall[::-1], precision[::-1]
+    tp, fp = count_positives(_is_fake(rows), rows["probability"].to_numpy())
+    return np.r_[0.0, tp / tp[-1]], np.r_[1.0, tp / (tp + fp)]
+
+
+def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
+    """At most ``_MOST_POINTS`` of the points of a curve, evenly spread and with both ends."""
+    if len(x) <= _MOST_POINTS:
+        return x, y
+    shown = np.linspace(0, len(x) - 1, _MOST_POINTS).astype(np.int64)
+    return x[shown], y[shown]
 
 
 def _mean_steps(curves: list[tuple[Array, Array]]) -> tuple[Array, Array]:
@@ -132,7 +143,7 @@ def _draw_folds(axes: Axes, curves: list[tuple[Array, Array]], drawstyle: str) -
     shown = min(len(curves), _MOST_FOLDS)
     label = f"{shown} folds" if shown == len(curves) else f"{shown} of {len(curves)} folds"
     for number, (x, y) in enumerate(curves[:shown]):
-        axes.plot(x, y, **plots.FOLD, drawstyle=drawstyle, label=label if number == 0 else None)
+        axes.plot(*_thinned(x, y), **plots.FOLD, drawstyle=drawstyle, label=label if number == 0 else None)
 
 
 def _draw_mean(axes: Axes, x: Array, heights: Array, drawstyle: str, label: str) -> None:

@@ -10,15 +10,16 @@ from scipy.special import expit
 from sklearn import exceptions, impute, linear_model, preprocessing
 from sklearn.pipeline import Pipeline
 
-from fvc_exp._typing import Array, Labels
+from fvc_exp._typing import Array, Labels, Mask
 from fvc_exp.config import schema, validate
 from fvc_exp.data.columns import CLASSES
-from fvc_exp.data.dataset import column_medians
+from fvc_exp.data.standard import Standard
 from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.calibration import IsotonicMap
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression, to_logistic_regression
 
-_ROUGH_TOL = 1e-6  # of a fit that only looks for separation
+_ROUGH_TOL = 1e-6  # of a fit that only looks for separation, or for a start
+_SAMPLED, _FEWEST = 20, 1000  # every 20th row, if these are so many
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,8 @@ class FittedModel:
 
     def log_odds(self, X: Array) -> Array:
         """What the pipeline's ``decision_function`` gives for features (n, p), without its checks; shape (n,)."""
-        fill = self.pipeline.named_steps["imputer"].statistics_
-        standard = (np.where(np.isnan(X), fill, X) - self.scaler.mean_) / self.scaler.scale_
-        return np.asarray(standard @ self.classifier.coef_[0] + self.classifier.intercept_[0])
+        standard = Standard(self.pipeline.named_steps["imputer"].statistics_, self.scaler.mean_, self.scaler.scale_)
+        return np.asarray(standard.product(X, self.classifier.coef_[0]) + self.classifier.intercept_[0])
 
     def probability(self, X: Array) -> Array:
         """Probability of the class fake, shape (n,)."""
@@ -111,21 +111,48 @@ def fitted_classifier(config: schema.Config, coef: Array, intercept: float) -> l
     return classifier
 
 
-def fit_pipeline(config: schema.Config, X: Array, y: Labels) -> FittedModel:
-    """Fit one pipeline to features (n, p) and labels (n,); warnings of the libraries become part of the result."""
-    pipeline = build_pipeline(config)
+def fitted_transforms(config: schema.Config, found: Standard, n: int) -> list[tuple[str, Any]]:
+    """The first steps of the pipeline as if fitted to n rows with these medians, means and deviations."""
+    imputer, scaler = (step for _, step in build_pipeline(config).steps[:-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # medians that nothing needs are not known
+        imputer.fit(found.fill[None])
+    imputer.statistics_ = found.fill
+    scaler.mean_, scaler.scale_, scaler.var_ = found.mean, found.scale, found.scale**2
+    scaler.n_features_in_, scaler.n_samples_seen_ = len(found.mean), n
+    return [("imputer", imputer), ("scaler", scaler)]
+
+
+def start_from_sample(classifier: ProxNewtonLogisticRegression, Z: Array, y: Labels) -> None:
+    """Let the fit to many rows (n, p) begin where that to every 20th row of each class ends: it saves Newton steps."""
+    few = np.concatenate([np.flatnonzero(y == label)[::_SAMPLED] for label in range(len(CLASSES))])
+    if np.isinf(classifier.C) or len(few) < max(_FEWEST, _SAMPLED * Z.shape[1]) or not 0 < y[few].sum() < len(few):
+        return
+    wanted = classifier.get_params()
+    classifier.set_params(C=_SAMPLED * wanted["C"], tol=_ROUGH_TOL).fit(Z[few], y[few])
+    classifier.set_params(**wanted | {"warm_start": True})
+
+
+def fit_pipeline(config: schema.Config, X: Array, y: Labels, needs_median: Mask | None = None) -> FittedModel:
+    """Fit one pipeline to features (n, p), which are overwritten, and labels (n,).
+
+    Warnings of the libraries become part of the result. ``needs_median`` is that of ``Standard.of``.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        imputer, scaler, classifier = pipeline.named_steps.values()
-        imputer.fit(column_medians(X)[None])  # the medians of all rows too, but scikit-learn would sort every column
-        rows = imputer.transform(X) if np.isnan(X).any() else X
-        classifier.fit(scaler.fit_transform(rows), y)
+        standard = Standard.of(X, needs_median)
+        transforms, Z = fitted_transforms(config, standard, len(X)), standard.apply(X, out=X)
+        classifier = build_pipeline(config).named_steps["classifier"]
+        if isinstance(classifier, ProxNewtonLogisticRegression):
+            start_from_sample(classifier, Z, y)
+        saved = classifier.fit(Z, y)
         if isinstance(classifier, ProxNewtonLogisticRegression):  # what is saved needs no class of ours
-            pipeline.set_params(classifier=to_logistic_regression(classifier))
+            saved = to_logistic_regression(classifier)
         elif np.isinf(classifier.C):  # scikit-learn's solvers know no separation: ours gives the warning
-            ProxNewtonLogisticRegression(C=np.inf, tol=_ROUGH_TOL).fit(pipeline[:-1].transform(X), y)
+            ProxNewtonLogisticRegression(C=np.inf, tol=_ROUGH_TOL).fit(Z, y)
+    pipeline = Pipeline([*transforms, ("classifier", saved)])
     texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
-    n_iter = int(np.max(pipeline.named_steps["classifier"].n_iter_))
+    n_iter = int(np.max(saved.n_iter_))
     stopped = any(issubclass(item.category, exceptions.ConvergenceWarning) for item in caught)
     C, solver = validate.effective_c(config), validate.resolved_solver(config.penalty.name, config.solver.name)
     return FittedModel(pipeline, n_iter, not stopped, texts, C, solver=solver, gap=getattr(classifier, "gap_", None))

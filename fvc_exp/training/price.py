@@ -12,6 +12,7 @@ from fvc_exp._typing import Array
 from fvc_exp.config.schema import Config, Scheme
 from fvc_exp.data.columns import CLASSES, KEY
 from fvc_exp.data.folds import CV, Fold, Split, sample_groups
+from fvc_exp.data.group_folds import count_codes
 from fvc_exp.evaluation import bootstrap, resampled
 from fvc_exp.training.split_dataset import SplitDataset
 
@@ -60,7 +61,7 @@ def row_folds(config: Config, data: SplitDataset) -> SplitDataset | None:
     rows, cv = data.split.development, config.cv
     groups = data.dataset.groups[rows]
     grouped = data.dataset.group_column is not None and cv.scheme is Scheme.grouped
-    if not (data.audit.price and grouped and len(np.unique(groups)) < len(rows)):
+    if not (data.audit.price and grouped and count_codes(groups) < len(rows)):
         return None
     rows = rows[sample_groups(groups, MOST_ROWS, _SEED)]
     y = data.dataset.y[rows]

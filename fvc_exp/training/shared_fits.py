@@ -1,18 +1,19 @@
 """Fits of one grid that were made together: all penalties on all training parts of a split."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 
-from fvc_exp._typing import Array, Indices, Progress, no_progress
+from fvc_exp._typing import Indices, Progress, no_progress
 from fvc_exp.config.schema import Config, Penalty, PenaltyConfig
 from fvc_exp.config.validate import effective_c, effective_l1_ratio, needs_inner_folds
 from fvc_exp.data import folds, splits
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.training.pipeline import FittedModel, build_pipeline, fitted_classifier
+from fvc_exp.data.standard import Standard
+from fvc_exp.training.pipeline import FittedModel, fitted_classifier, fitted_transforms
 from fvc_exp.training.solvers.grid import Point, PointFits, fit_grid
 
 THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
@@ -25,27 +26,25 @@ class SharedFits:
     points: tuple[Point, ...]
     parts: dict[bytes, int]
     grid: PointFits
-    _scalers: dict[int, Pipeline] = field(default_factory=dict, repr=False)  # imputer and scaler of each part in use
 
     @property
     def names(self) -> tuple[str, ...]:
         """The points as text, for ``fitted_with``."""
         return tuple(write_point(point) for point in self.points)
 
-    def model(self, config: Config, X: Array, rows: Indices) -> FittedModel | None:
-        """The model of one configuration and part of X; None where the grid lacks it or did not reach the tolerance."""
+    def model(self, config: Config, rows: Indices) -> FittedModel | None:
+        """The model of one configuration and part; None where the grid lacks it or did not reach the tolerance."""
         point, part = Point(effective_c(config), effective_l1_ratio(config)), self.parts.get(rows.tobytes())
         if part is None or point not in self.points:
             return None
         number, grid = self.points.index(point), self.grid
         if not grid.converged[part, number]:
             return None
-        if part not in self._scalers:
-            self._scalers[part] = build_pipeline(config)[:-1].fit(X[rows])
         coef, intercept = grid.coef[part, number].copy(), float(grid.intercept[part, number])
         classifier = fitted_classifier(config, coef, intercept)
         classifier.n_iter_ = grid.n_iter[part, [number]].astype(np.int32)
-        fitted = Pipeline([*self._scalers[part].steps, ("classifier", classifier)])
+        transforms = fitted_transforms(config, Standard(*grid.standard[part]), len(rows))
+        fitted = Pipeline([*transforms, ("classifier", classifier)])
         n_iter, gap = int(classifier.n_iter_[0]), float(grid.gap[part, number])
         return FittedModel(
             fitted, n_iter, True, (), effective_c(config), fitted_with=self.names, gap=gap, is_shared=True

@@ -14,6 +14,7 @@ from fvc_exp.config.schema import AuditConfig, Config
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
+from fvc_exp.data.group_folds import count_codes
 from fvc_exp.data.splits import count_shared_groups, split_or_advise
 from fvc_exp.evaluation.floors import COLUMN, floor_rules
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
@@ -52,12 +53,21 @@ class SplitDataset:
 
     def fit(self, config: Config, rows: Indices) -> FittedModel:
         """The pipeline of a configuration fitted to these rows, or what was fitted to them together with others."""
-        X = self.dataset.X
-        if (shared := self._shared(config)) is None:
-            return fit_pipeline(config, X[rows], self.dataset.y[rows])
-        if (known := shared.model(config, X, rows)) is not None:
+        shared = self._shared(config)
+        if shared and (known := shared.model(config, rows)) is not None:
             return known
-        return replace(fit_pipeline(config, X[rows], self.dataset.y[rows]), fitted_with=shared.names)
+        # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
+        needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
+        fitted = fit_pipeline(config, self._copied(rows), self.dataset.y[rows], needs_median)
+        return replace(fitted, fitted_with=shared.names) if shared else fitted
+
+    @cached_property
+    def _space(self) -> Array:
+        return np.empty(self.dataset.X.shape)
+
+    def _copied(self, rows: Indices) -> Array:
+        """Features of these rows, until the next call: fresh memory for each part costs as much as the copy."""
+        return self.dataset.X.take(rows, axis=0, out=self._space[: len(rows)], mode="clip")
 
     def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
@@ -102,8 +112,8 @@ class SplitDataset:
                 "repeat": fold.repeat,
                 "n_train": len(fold.train),
                 "n_test": len(fold.test),
-                "n_groups_train": len(np.unique(groups[fold.train])),
-                "n_groups_test": len(np.unique(groups[fold.test])),
+                "n_groups_train": count_codes(groups[fold.train]),
+                "n_groups_test": count_codes(groups[fold.test]),
                 "n_groups_crossing": count_shared_groups(self.dataset, fold.train, fold.test),
             }
             for fold in self.split.folds
@@ -130,7 +140,8 @@ class SplitDataset:
             },
             "missing_values": dataset.missing_values,
             "missing_by_class": {
-                name: int(np.isnan(dataset.X[dataset.y == label]).sum()) for label, name in enumerate(CLASSES)
+                name: int(np.isnan(dataset.X[:, dataset.has_gaps][dataset.y == label]).sum())
+                for label, name in enumerate(CLASSES)
             },
             "test_sha256": self.test_sha256,
             "unmatched": dataset.unmatched,
@@ -141,21 +152,21 @@ class SplitDataset:
         """A hash of names, labels and groups of the held-out rows, whatever their features; None without any."""
         if not len(self.split.test):
             return None
-        rows = _row_frame(self.dataset, self.split.test, TEST, None, None).select(KEY, LABEL, "group").sort(KEY)
-        return hashlib.sha256("".join(f"{text}\0" for row in rows.rows() for text in row).encode()).hexdigest()
+        rows = self._row_frame(self.split.test, TEST, None, None).sort(KEY)
+        texts = rows.select(pl.concat_str(KEY, LABEL, "group", separator="\0") + "\0").to_series()
+        return hashlib.sha256(str(texts.str.join().item()).encode()).hexdigest()
 
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
-        rows = self.dataset.X[self.split.development]
-        with np.errstate(all="ignore"):
-            return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+        rows = self._copied(self.split.development)
+        return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
 
     @cached_property
     def scored_rows(self) -> pl.DataFrame:
         """One row per video and split that it is scored in: out-of-fold rows, then the held-out test rows."""
-        parts = [_row_frame(self.dataset, fold.test, CV, fold.repeat, fold.index) for fold in self.split.folds]
-        return pl.concat([*parts, _row_frame(self.dataset, self.split.test, TEST, None, None)])
+        parts = [self._row_frame(fold.test, CV, fold.repeat, fold.index) for fold in self.split.folds]
+        return pl.concat([*parts, self._row_frame(self.split.test, TEST, None, None)])
 
     @cached_property
     def folds(self) -> pl.DataFrame:
@@ -165,12 +176,12 @@ class SplitDataset:
         train on every other development row.
         """
         split = self.split
-        tested = np.concatenate([fold.test for fold in split.folds])
+        tested = np.bincount(np.concatenate([fold.test for fold in split.folds]), minlength=len(self.dataset.y)) > 0
         parts = [self.scored_rows]
-        parts.append(_row_frame(self.dataset, np.setdiff1d(split.development, tested), TRAIN, None, None))
+        parts.append(self._row_frame(split.development[~tested[split.development]], TRAIN, None, None))
         for fold in split.folds:
             if len(fold.train) + len(fold.test) < len(split.development):
-                parts.append(_row_frame(self.dataset, fold.train, TRAIN, fold.repeat, fold.index))
+                parts.append(self._row_frame(fold.train, TRAIN, fold.repeat, fold.index))
         return pl.concat(parts)
 
     @cached_property
@@ -178,13 +189,13 @@ class SplitDataset:
         """The content of ``folds.parquet``."""
         return parquet_bytes(self.folds)
 
+    @cached_property
+    def _names(self) -> pl.DataFrame:
+        """Video, group and label of each row of the data set."""
+        labels = pl.Series(LABEL, CLASSES).gather(self.dataset.y)
+        return pl.DataFrame([self.dataset.ids.alias(KEY), self.dataset.group_names.alias("group"), labels])
 
-def _row_frame(dataset: Dataset, rows: Indices, name: str, repeat: int | None, fold: int | None) -> pl.DataFrame:
-    columns = {
-        KEY: np.array(dataset.ids, dtype=object)[rows],
-        "group": np.array(dataset.group_names, dtype=object)[rows],
-        LABEL: np.array(CLASSES, dtype=object)[dataset.y[rows]],
-    }
-    return pl.DataFrame([pl.Series(key, values, dtype=pl.String) for key, values in columns.items()]).with_columns(
-        pl.lit(name).alias("split"), pl.lit(repeat, pl.Int64).alias("repeat"), pl.lit(fold, pl.Int64).alias("fold")
-    )
+    def _row_frame(self, rows: Indices, name: str, repeat: int | None, fold: int | None) -> pl.DataFrame:
+        return self._names[rows].with_columns(
+            pl.lit(name).alias("split"), pl.lit(repeat, pl.Int64).alias("repeat"), pl.lit(fold, pl.Int64).alias("fold")
+        )

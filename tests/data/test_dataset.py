@@ -37,7 +37,7 @@ def test_joins_sorts_and_prefixes(tmp_path: Path) -> None:
     assert dataset.feature_names == ("stage2_noise", "stage2_blur")
     np.testing.assert_array_equal(dataset.X, [[1, 4], [2, 3], [3, 2], [4, 1]])
     np.testing.assert_array_equal(dataset.y, [0, 1, 0, 1])
-    assert dataset.ids == ("a", "b", "c", "d")
+    assert dataset.ids.to_list() == ["a", "b", "c", "d"]
     np.testing.assert_array_equal(dataset.groups, [0, 1, 0, 2])
     assert (dataset.group_column, dataset.n_groups) == ("group", 3)
 
@@ -99,7 +99,7 @@ def test_what_kind_of_video_a_row_is_is_loaded_and_never_learned_from(tmp_path: 
     assert dataset.slices["platform"] == ("y", "x", "y", "x")
     assert dataset.slices["manipulation"] == ("3",) * 4
     assert dataset.slices["resolution"] == ("360p to 719p",) * 4
-    assert dataset.content_sha256 == tuple("pqrs")
+    assert dataset.content_sha256.to_list() == list("pqrs")
     assert dataset.feature_names == ("stage2_noise", "stage2_blur")
     other = load(tmp_path, METADATA | about | {"platform": ["y"] * 4}, FEATURES | measured | counts)
     assert other.content_hash != dataset.content_hash
@@ -112,7 +112,7 @@ UNMEASURED = {"video_path": ["a", "b", "c", "d"], "noise": [1.0, 2.0, 3.0, None]
 @pytest.mark.parametrize("features", [SHORT, UNMEASURED], ids=["no row", "row without values"])
 def test_unmatched_rows_up_to_a_share(tmp_path: Path, features: dict[str, list[Any]]) -> None:
     dataset = load(tmp_path, features=features, max_unmatched=0.25)
-    assert (dataset.ids, dataset.unmatched) == (("a", "b", "c"), ("d",))
+    assert (dataset.ids.to_list(), dataset.unmatched) == (["a", "b", "c"], ("d",))
     with pytest.raises(DataError, match=r"scaled_metadata.*1 of 4 rows have no features \('d'\).*max_unmatched=0\.2"):
         load(tmp_path, features=features, max_unmatched=0.2)
 

@@ -225,10 +225,9 @@ def test_weights_mean_that_rows_are_repeated(probability: np.ndarray) -> None:
 
 
 @PROBABILITIES
-@pytest.mark.parametrize("most", [30, 29], ids=["by groups", "by rows"])
-def test_fractional_weights_of_the_auc(probability: np.ndarray, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resampled, "_MOST_GROUPS", most)
-    weights = RANDOM.random((30, 10))
+@pytest.mark.parametrize("replicates", [30, 29], ids=["by groups", "by rows"])
+def test_fractional_weights_of_the_auc(probability: np.ndarray, replicates: int) -> None:
+    weights = RANDOM.random((30, replicates))
     expected = [roc_auc_score(Y, probability, sample_weight=column[GROUPS]) for column in weights.T]
     np.testing.assert_allclose(scores(probability, weights)["auc"], expected, atol=1e-12)
 

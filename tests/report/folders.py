@@ -36,7 +36,7 @@ def hostile_dataset(n_groups: int = 40) -> Dataset:
     return replace(
         dataset,
         feature_names=(FEATURE, *dataset.feature_names[1:]),
-        ids=tuple(f"{name}{VIDEO}" for name in dataset.ids),
+        ids=dataset.ids + VIDEO,
         slices={"platform": tuple(PLATFORM if row % 3 else "twitter" for row in range(len(dataset.y)))},
     )
 

@@ -173,7 +173,7 @@ def test_the_threshold_is_that_of_the_out_of_fold_rows(compose_config: Compose, 
     y, probability = (np.concatenate(each) for each in zip(*scored, strict=True))
     fitted = fit_configuration([config], SplitDataset.of(config, dataset), rows)
     assert fitted.threshold == pytest.approx(best_threshold(rule, y, probability), abs=1e-12)
-    alone = fit_pipeline(config, dataset.X[:90], dataset.y[:90])
+    alone = fit_pipeline(config, dataset.X[rows], dataset.y[rows])
     np.testing.assert_array_equal(fitted.classifier.coef_, alone.classifier.coef_)
 
 

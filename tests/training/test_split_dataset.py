@@ -31,7 +31,9 @@ def test_fits_that_are_shared_equal_those_alone(compose_config: Compose) -> None
         np.testing.assert_allclose(found.log_odds(dataset.X), found.pipeline.decision_function(dataset.X), atol=1e-12)
         for step, name in (("imputer", "statistics_"), ("scaler", "mean_"), ("scaler", "scale_")):
             ours, theirs = (getattr(model.pipeline.named_steps[step], name) for model in (found, expected))
-            np.testing.assert_allclose(ours, theirs, rtol=1e-13)
+            known = ~np.isnan(theirs)  # no value of other columns is missing, so that no fold needs their medians
+            assert known[1]
+            np.testing.assert_allclose(ours[known], theirs[known], rtol=1e-13)
         assert type(found.classifier) is type(expected.classifier)
         assert found.classifier.get_params() == expected.classifier.get_params()
         assert (found.fitted_with, expected.fitted_with) == ((write_point(Point(0.3, 1.0)),), ())

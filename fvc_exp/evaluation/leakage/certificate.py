@@ -34,12 +34,12 @@ _LIKELY = 0.98  # AUC there, above which it is tried on all rows
 class AuditedRows:
     """What the checks look at, one value per row; None where it is not known."""
 
-    ids: Sequence[str]
+    ids: pl.Series
     groups: Indices | None = None
     y: Labels | None = None
     X: Array | None = None
     feature_names: Sequence[str] = ()
-    content_sha256: Sequence[str | None] | None = None
+    content_sha256: pl.Series | None = None
 
 
 class CheckOutcome(Enum):
@@ -166,9 +166,9 @@ def _check_groups(rows: AuditedRows, split: Split) -> Check:
 
 
 def _check_files(rows: AuditedRows, split: Split) -> Check:
-    if rows.content_sha256 is None or not any(rows.content_sha256):
+    if rows.content_sha256 is None or not rows.content_sha256.count():
         return _not_possible("same_file", "no column content_sha256")
-    files = pl.Series(rows.content_sha256, dtype=pl.String).rank("dense").cast(pl.Int64).fill_null(-1)
+    files = rows.content_sha256.rank("dense").cast(pl.Int64).fill_null(-1)
     return _judge_overlap("same_file", _find_overlap(rows.ids, files.to_numpy(), split))
 
 
@@ -178,7 +178,7 @@ def _check_copies(rows: AuditedRows, split: Split, blank: Mask) -> Check:
         return _not_possible("near_copies", "there are no features")
     told = np.flatnonzero(~blank)
     groups = told if rows.groups is None else rows.groups[told]
-    found = find_near_copies(rows.X[told], groups)
+    found = find_near_copies(rows.X[told] if blank.any() else rows.X, groups)
     families = np.full(len(rows.ids), -1)
     families[told] = found.families
     overlap = _find_overlap(rows.ids, families, split)
@@ -230,7 +230,7 @@ def _check_single_features(rows: AuditedRows) -> Check:
 def _check_blank_rows(rows: AuditedRows, blank: Mask) -> Check:
     if rows.X is None:
         return _not_possible("blank_rows", "there are no features")
-    names = [name for name, is_blank in zip(rows.ids, blank, strict=True) if is_blank]
+    names = rows.ids.filter(blank)
     trouble = f"{len(names)} videos, e.g. {', '.join(names[:_EXAMPLES])}" if len(names) > 1 else ""
     return _judge("blank_rows", trouble, {"rows": len(names)}, CheckOutcome.warned)
 
@@ -239,20 +239,21 @@ def _not_possible(code: str, why: str) -> Check:
     return Check(code, CheckOutcome.unchecked, f"{code}: {why}")
 
 
-def _find_overlap(ids: Sequence[str], codes: Indices, split: Split) -> dict[str, Any]:
+def _find_overlap(ids: pl.Series, codes: Indices, split: Split) -> dict[str, Any]:
     """Test rows with a counterpart in training: how many, their share of all test rows, and a few pairs by name.
 
     Such rows have the same code (n,), such as that of a group; a row with a negative one has no counterpart.
     """
     pairs: list[tuple[int, int]] = []
-    tested = 0
+    tested = rows = 0
     for _, train, test in split.parts():
-        tested += len(test)
-        seen, first = np.unique(codes[train], return_index=True)
-        found = test[(codes[test] >= 0) & np.isin(codes[test], seen)]
-        pairs += zip(found.tolist(), train[first[np.searchsorted(seen, codes[found])]].tolist(), strict=True)
+        seen = np.full(codes.max() + 2, -1)  # the last place is that of rows without a code, -1
+        seen[codes[train[::-1]]] = train[::-1]  # the first training row of each code
+        found = test[(codes[test] >= 0) & (seen[codes[test]] >= 0)]
+        tested, rows = tested + len(test), rows + len(found)
+        pairs += zip(found[:_EXAMPLES].tolist(), seen[codes[found[:_EXAMPLES]]].tolist(), strict=True)
     examples = tuple(f"{ids[one]} and {ids[other]}" for one, other in pairs[:_EXAMPLES])
-    return {"rows": len(pairs), "share": len(pairs) / tested, "examples": examples}
+    return {"rows": rows, "share": rows / tested, "examples": examples}
 
 
 def _judge_overlap(code: str, overlap: dict[str, Any], end: str = "") -> Check:

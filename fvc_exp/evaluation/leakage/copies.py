@@ -6,8 +6,8 @@ further groups, j >= h, estimate D (Levina and Bickel 2004). With T = ``log(d_h 
 more has a chance of at most ``(h - 1) * (1 + t / (k - h)) ** -(k - h)``; a copy has a far larger T.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -15,8 +15,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import poisson
 
-from fvc_exp._typing import Array, Indices, Mask
-from fvc_exp.evaluation.leakage.permutation import impute_and_standardise
+from fvc_exp._typing import Array, Array32, Indices, Mask
+from fvc_exp.data.standard import Standard
 
 FALSE_ALARMS = 0.02  # of the data sets without copies
 FEWEST_GROUPS = 12
@@ -27,9 +27,11 @@ _NEAREST, _FURTHEST = 5, 50  # h and k where there are enough groups
 _LEVELS = 10.0 ** -np.arange(2, 13)  # pairs are counted below each of these chances
 _EXCESS = 3  # times as many pairs as expected; the data are not perfectly even
 _PAIRS = 30_000_000  # of rows that are compared at most
-_CELLS = 1_000_000  # distances that are held at once
+_CHUNK = 8192  # rows that are compared at once
+_TIES_SHOW = 20_000  # rows among which a value stands three times of which all rows have a share worth spreading
 _USUAL = 0.9  # of the rows have a value of their own in a measured feature
 _SMALLEST = 1e-9  # distance whose logarithm is taken
+_SCREENED = 3  # columns by which most rows are known to differ, before whole rows are compared
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,12 @@ class NearCopies:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows sorted by group, without equal ones: ``X`` (n, p), group ``codes`` (n,), first row of each group."""
+    """Rows sorted by group, without equal ones: group ``codes`` (n,), the first row of each group, and ``X``.
 
-    X: Array
+    That is (n, p + 1) in single precision; the last column has the sums of squares of the others.
+    """
+
+    X: Array32
     codes: Indices
     starts: Indices
 
@@ -65,18 +70,29 @@ class _Rows:
         """h: the groups before it may be copies."""
         return min(_NEAREST, self.far // 3)
 
-    def group_distances(self, rows: Indices) -> Array:
-        """Ascending distances (rows, k) to the nearest other groups."""
-        found: list[Array] = []
-        for of_rows in self._squared_distances(rows):
-            is_grouped = len(self.starts) < len(self.X)
-            of_groups = np.minimum.reduceat(of_rows, self.starts, axis=1) if is_grouped else of_rows
-            found.append(np.sort(np.partition(of_groups, self.far - 1, axis=1)[:, : self.far], axis=1))
-        return np.sqrt(np.maximum(np.vstack(found), 0))
+    def neighbours(self, rows: Indices) -> tuple[Array, Indices]:
+        """Ascending distances (rows, k) to the nearest other groups, and the nearest row of another group (rows,).
 
-    def nearest(self, rows: Indices) -> Indices:
-        """The nearest row of another group."""
-        return np.concatenate([block.argmin(axis=1) for block in self._squared_distances(rows)])
+        In single precision, but for the distance to the nearest row, which a copy shows by.
+        """
+        searched = self.X[rows]
+        twice = np.column_stack([-2 * searched[:, :-1], np.ones(len(rows), np.float32)])
+        of_groups = np.empty((len(rows), len(self.starts)), np.float32)
+        least, nearest = np.full(len(rows), np.inf), np.zeros(len(rows), np.int64)
+        firsts = np.unique(np.searchsorted(self.starts, np.arange(0, len(self.X), _CHUNK)))  # numbers of groups
+        for first, behind in pairwise([*firsts.tolist(), len(self.starts)]):
+            start, end = self.starts[first], [*self.starts, len(self.X)][behind]
+            block = twice @ self.X[start:end].T
+            block[self.codes[rows, None] == self.codes[start:end]] = np.inf
+            of_groups[:, first:behind] = np.minimum.reduceat(block, self.starts[first:behind] - start, axis=1)
+            best = block.argmin(axis=1)
+            lower = block[np.arange(len(rows)), best] < least
+            least[lower], nearest[lower] = block[lower, best[lower]], start + best[lower]
+        distances = np.sort(np.partition(of_groups, self.far - 1, axis=1)[:, : self.far], axis=1)
+        found: Array = np.sqrt(np.maximum(distances.astype(np.float64) + searched[:, -1:], 0))
+        to_nearest = np.linalg.norm(self.X[nearest, :-1].astype(np.float64) - searched[:, :-1], axis=1)
+        found[:, 0] = np.minimum(to_nearest, found[:, 1])
+        return found, nearest
 
     def chances(self, distances: Array, pair: Array) -> Array:
         """Of a row this near (``pair``) or nearer, given the distances to the other groups."""
@@ -86,16 +102,6 @@ class _Rows:
         ratio = np.maximum(logs[:, h - 1] - np.log(np.maximum(pair, _SMALLEST)), 0) / np.maximum(spacing, _SMALLEST)
         return np.asarray(np.minimum((h - 1) * (1 + ratio / (k - h)) ** -(k - h), 1))
 
-    def _squared_distances(self, rows: Indices) -> Iterator[Array]:
-        squares = np.sum(self.X**2, axis=1)
-        for part in np.array_split(rows, max(1, -(-len(rows) * len(self.X) // _CELLS))):
-            block = self.X[part] @ self.X.T
-            block *= -2
-            block += squares
-            block += squares[part, None]
-            block[self.codes[part, None] == self.codes] = np.inf
-            yield block
-
 
 def find_near_copies(X: Array, groups: Indices, seed: int = 0) -> NearCopies:
     """Look for rows of other ``groups`` (n,) that are copies in X, (n, p) with NaN where missing, imputed by medians.
@@ -104,32 +110,32 @@ def find_near_copies(X: Array, groups: Indices, seed: int = 0) -> NearCopies:
     features that agree by chance are no copies. With fewer than 12 groups only exact copies are looked for.
     """
     rng = np.random.default_rng(seed)
-    standard = impute_and_standardise(X, X[:0])[0]
-    hashes = pl.DataFrame(standard).hash_rows().to_numpy()
-    _, first, kind = np.unique(hashes, return_index=True, return_inverse=True)
-    kept = first[np.argsort(groups[first], kind="stable")]
-    twins = np.flatnonzero(groups != groups[first[kind]])
-    doubled = np.flatnonzero(np.isin(kept, first[kind[twins]]))
-    believed = _shares_fine_values(standard[kept], doubled)
+    standard = Standard.of(X, np.zeros(X.shape[1], dtype=bool))
+    first = _first_equals(X, standard)
+    kept = np.flatnonzero(first == np.arange(len(X)))
+    kept = kept[np.argsort(groups[kept], kind="stable")]
+    twins = np.flatnonzero(groups != groups[first])
+    doubled = np.flatnonzero(np.isin(kept, first[twins]))
+    believed = _shares_fine_values(X, kept, doubled)
     one = other = searched = np.arange(0)
     shares: dict[str, float | None] = dict.fromkeys(map(str, NOISES))
     _, starts, codes = np.unique(groups[kept], return_index=True, return_inverse=True)
     if len(starts) >= FEWEST_GROUPS:
-        spread, blur = _spread_ties(standard[kept], rng)
+        spread, blur = _spread_rows(X, kept, standard, rng)
         rows = _Rows(spread, codes, starts)
         searched = np.sort(rng.permutation(len(kept))[: min(SEARCHED, _PAIRS // len(kept))])
-        distances = rows.group_distances(searched)
-        one, other = _near_pairs(rows, searched, distances)
+        distances, nearest = rows.neighbours(searched)
+        one, other = _near_pairs(rows, searched, distances, nearest)
         if len(some := doubled[:SEARCHED]):  # their equals lie as far from them as ties were spread
-            chances = rows.chances(rows.group_distances(some), np.sqrt(blur[some]))
+            chances = rows.chances(rows.neighbours(some)[0], np.sqrt(blur[some]))
             believed[: len(some)] |= chances < FALSE_ALARMS / len(kept)
         for noise in NOISES:
             pair = np.sqrt(noise**2 * X.shape[1] + blur[searched])
             shares[str(noise)] = _smallest_share(rows.chances(distances, pair))
-    twins = twins[np.isin(first[kind[twins]], kept[doubled[believed]])]
-    pairs = np.column_stack([np.r_[kept[one], twins], np.r_[kept[other], first[kind[twins]]]])
+    twins = twins[np.isin(first[twins], kept[doubled[believed]])]
+    pairs = np.column_stack([np.r_[kept[one], twins], np.r_[kept[other], first[twins]]])
     left, right = np.unique(np.sort(pairs, axis=1), axis=0).T
-    distance = np.sqrt(np.mean((standard[left] - standard[right]) ** 2, axis=1))
+    distance = np.sqrt(np.mean((standard.apply(X[left]) - standard.apply(X[right])) ** 2, axis=1))
     return NearCopies(_families(left, right, len(X)), distance, len(searched), shares)
 
 
@@ -137,35 +143,56 @@ def blank_rows(X: Array) -> Mask:
     """Rows all known values of which are equal, such as the zeros of a blank video; one feature shows no pattern."""
     if X.shape[1] < 2:
         return np.zeros(len(X), dtype=bool)
-    known = ~np.isnan(X)
-    return np.asarray(X.max(axis=1, initial=-np.inf, where=known) <= X.min(axis=1, initial=np.inf, where=known))
+    one, other = X[:, 0], X[:, 1]
+    blank = (one == other) | np.isnan(one) | np.isnan(other)
+    few = X[blank]
+    known = ~np.isnan(few)
+    blank[blank] = few.max(axis=1, initial=-np.inf, where=known) <= few.min(axis=1, initial=np.inf, where=known)
+    return np.asarray(blank)
 
 
-def _spread_ties(X: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """X with equal values of a feature spread, and the mean squared distance (n,) that this puts between equal rows.
+def _first_equals(X: Array, standard: Standard) -> Indices:
+    """The number (n,) of the first row that equals each row of X (n, p), once imputed; mostly its own."""
+    first, left = np.arange(len(X)), np.arange(len(X))
+    for column in range(min(_SCREENED, X.shape[1])):
+        values = np.nan_to_num(X[left, column], nan=standard.fill[column])
+        left = left[pl.Series(values).is_duplicated().to_numpy()]
+    if len(left):
+        hashes = pl.DataFrame(standard.apply(X[left])).hash_rows().to_numpy()
+        _, earliest, kind = np.unique(hashes, return_index=True, return_inverse=True)
+        first[left] = left[earliest[kind]]
+    return first
 
-    Two equal values stay as they are: they may be copies.
+
+def _spread_rows(X: Array, kept: Indices, standard: Standard, rng: np.random.Generator) -> tuple[Array32, Array]:
+    """``_Rows.X`` of the ``kept`` rows of X (n, p), standardised, with equal values of a feature spread.
+
+    And the mean squared distance (kept,) that this puts between equal rows. Two equal values stay as they are: they may
+    be copies. Whether a feature has ties is looked up in a sample of many rows.
     """
-    spread, blur = X.copy(), np.zeros(len(X))
-    for number, column in enumerate(X.T):
-        ordered = np.sort(column)
-        if np.all(ordered[2:] > ordered[:-2]):
-            continue
-        _, kind, counts = np.unique(column, return_inverse=True, return_counts=True)
-        width = np.sqrt(12) * np.maximum(counts[kind] - 2, 0) / len(X)  # uniform values of deviation 1 span sqrt(12)
-        spread[:, number] += width * rng.uniform(-0.5, 0.5, len(X))
+    n, p = len(kept), X.shape[1]
+    spread, blur = np.empty((n, p + 1), np.float32), np.zeros(n)
+    for start in range(0, n, _CHUNK):
+        spread[start : start + _CHUNK, :p] = standard.apply(X[kept[start : start + _CHUNK]])
+    some = kept if n <= _TIES_SHOW else kept[np.sort(np.random.default_rng(0).permutation(n)[:_TIES_SHOW])]
+    ordered = np.sort(X[some], axis=0)
+    for column in np.flatnonzero(~np.all(ordered[2:] > ordered[:-2], axis=0)):
+        _, kind, counts = np.unique(X[kept, column], return_inverse=True, return_counts=True)
+        width = np.sqrt(12) * np.maximum(counts[kind] - 2, 0) / n  # uniform values of deviation 1 span sqrt(12)
+        spread[:, column] += width * rng.uniform(-0.5, 0.5, n)
         blur += width**2 / 6
+    np.einsum("ij,ij->i", spread[:, :p], spread[:, :p], out=spread[:, p])
     return spread, blur
 
 
-def _near_pairs(rows: _Rows, searched: Indices, distances: Array) -> tuple[Indices, Indices]:
+def _near_pairs(rows: _Rows, searched: Indices, distances: Array, nearest: Indices) -> tuple[Indices, Indices]:
     """Pairs of rows that are unexpectedly near as seen from both ends; none unless they are too many for chance."""
     chances = rows.chances(distances, distances[:, 0])
     unusual = np.flatnonzero(chances < _LEVELS[0])
     if not len(unusual):
         return unusual, unusual
-    one, other = searched[unusual], rows.nearest(searched[unusual])
-    back = rows.chances(rows.group_distances(other), distances[unusual, 0])
+    one, other = searched[unusual], nearest[unusual]
+    back = rows.chances(rows.neighbours(other)[0], distances[unusual, 0])
     chances = np.maximum(chances[unusual], back)
     order = np.argsort(chances)
     between = np.sort(rows.codes[np.column_stack([one, other])[order]], axis=1)
@@ -182,15 +209,15 @@ def _too_many(searched: int) -> Array:
     return np.asarray(np.maximum(poisson.isf(FALSE_ALARMS / len(_LEVELS), expected) + 1, np.ceil(_EXCESS * expected)))
 
 
-def _shares_fine_values(X: Array, places: Indices) -> Mask:
-    """Whether two features of these rows have a value that no row but their equals has, as is usual in the feature.
+def _shares_fine_values(X: Array, kept: Indices, places: Indices) -> Mask:
+    """Whether two features of rows ``kept[places]`` have a value that no row but their equals has, as others do there.
 
     It is usual if, without the most frequent value, nine of ten rows have one of their own, as measured numbers do.
     """
     fine = np.zeros(len(places), dtype=int)
     for column in X.T if len(places) else ():
-        _, kind, counts = np.unique(column, return_inverse=True, return_counts=True)
-        usual = np.sum(counts == 1) >= _USUAL * (len(column) - counts.max(where=counts > 1, initial=0))
+        _, kind, counts = np.unique(column[kept], return_inverse=True, return_counts=True)
+        usual = np.sum(counts == 1) >= _USUAL * (len(kept) - counts.max(where=counts > 1, initial=0))
         fine += usual & (counts[kind[places]] == 1)
     return np.asarray(fine >= min(2, X.shape[1]))
 

@@ -27,7 +27,7 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     known = table.join(assigned, on=columns.KEY, how="semi", maintain_order="left")
     if known.is_empty():
         raise DataError(f"{folds_source}: names none of the videos of {source}")
-    split = split_from_table(assigned, known[columns.KEY].to_list(), folds_source)
+    split = split_from_table(assigned, known[columns.KEY], folds_source)
     if not any(split.parts()):
         raise DataError(f"{folds_source}: no row is tested: none is of split cv, val or test")
     rows = _audited_rows(known, source)
@@ -41,5 +41,5 @@ def _audited_rows(table: pl.DataFrame, source: Path) -> AuditedRows:
     groups = names.rank("dense").cast(pl.Int64).to_numpy() if column else None
     has_labels = columns.LABEL in table.columns
     labels = columns.two_class_codes(table[columns.LABEL], source).to_numpy() if has_labels else None
-    hashes = table[columns.CONTENT].cast(pl.String).to_list() if columns.CONTENT in table.columns else None
-    return AuditedRows(table[columns.KEY].to_list(), groups, labels, content_sha256=hashes)
+    hashes = table[columns.CONTENT].cast(pl.String) if columns.CONTENT in table.columns else None
+    return AuditedRows(table[columns.KEY], groups, labels, content_sha256=hashes)

@@ -7,9 +7,10 @@ from typing import Self
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from fvc_exp._typing import Array, Indices, Labels
-from fvc_exp.data.dataset import Dataset, column_medians
+from fvc_exp._typing import Array, Indices, Labels, Mask
+from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split, sample_groups
+from fvc_exp.data.standard import Standard
 from fvc_exp.evaluation.metrics import share_in_order
 
 _DRAWS = 20  # tries per permutation; some leave a fold without one of the classes
@@ -104,11 +105,14 @@ def ridge_aucs(X: Array, labels: Labels, split: Split) -> Array:
     It gives nearly the direction of logistic regression with C=1. One factorisation per fold serves all columns, so
     that a hundred permutations cost about one fit. Imputed and standardised by the training rows, like the model.
     """
-    return np.asarray(np.mean([_fold_aucs(X, labels, fold.train, fold.test) for fold in split.folds], axis=0))
+    gaps = np.isnan(X.sum(axis=0))
+    return np.asarray(np.mean([_fold_aucs(X, gaps, labels, fold.train, fold.test) for fold in split.folds], axis=0))
 
 
-def _fold_aucs(X: Array, labels: Labels, train: Indices, test: Indices) -> list[float]:
-    inner, outer = impute_and_standardise(X[train], X[test])
+def _fold_aucs(X: Array, gaps: Mask, labels: Labels, train: Indices, test: Indices) -> list[float]:
+    inner = X[train]
+    standard = Standard.of(inner, gaps)
+    inner, outer = standard.apply(inner, out=inner), standard.apply(X[test])
     factor = cho_factor(inner.T @ inner + _RIDGE * np.eye(inner.shape[1]))
     at_once = max(1, _CELLS // len(labels))
     found: list[float] = []
@@ -119,21 +123,6 @@ def _fold_aucs(X: Array, labels: Labels, train: Indices, test: Indices) -> list[
         columns = zip(part[test].T, np.ascontiguousarray(scores.T), strict=True)
         found += [share_in_order(*column) for column in columns]
     return found
-
-
-def impute_and_standardise(train: Array, test: Array) -> tuple[Array, Array]:
-    """Both (n, p), NaN filled with the medians and standardised by the mean and deviation of ``train``."""
-    inner, outer = train.copy(), test.copy()
-    gaps = np.flatnonzero(np.isnan(train).any(axis=0) | np.isnan(test).any(axis=0))
-    medians = np.nan_to_num(column_medians(train[:, gaps]))
-    for side in (inner, outer):
-        side[:, gaps] = np.where(np.isnan(side[:, gaps]), medians, side[:, gaps])
-    mean, deviation = inner.mean(axis=0), inner.std(axis=0)
-    scale = np.where(deviation > 0, deviation, 1.0)
-    for side in (inner, outer):
-        np.subtract(side, mean, out=side)
-        np.divide(side, scale, out=side)
-    return inner, outer
 
 
 def _is_scorable(labels: Labels, split: Split) -> bool:

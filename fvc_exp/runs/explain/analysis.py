@@ -158,7 +158,7 @@ def _cross_validated(result: experiment.RunResult, config: Config) -> dict[str, 
 
 def slice_scores(
     predictions: pl.DataFrame,
-    ids: Sequence[str],
+    ids: pl.Series,
     slices: Mapping[str, Sequence[str | None]],
     dependence: float,
     replicates: int = bootstrap.REPLICATES,
@@ -172,7 +172,7 @@ def slice_scores(
     rows of fewer than 6 groups. With repeats, a row counts
     once per repeat.
     """
-    known = pl.DataFrame({KEY: list(ids), **{name: list(values) for name, values in slices.items()}})
+    known = pl.DataFrame({KEY: ids, **{name: list(values) for name, values in slices.items()}})
     table = predictions.join(known, on=KEY, how="left", maintain_order="left")
     records = []
     for split in ("cv", "test"):

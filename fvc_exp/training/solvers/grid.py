@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -10,12 +10,11 @@ from sklearn import utils
 from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Mask, Progress, no_progress
-from fvc_exp.data.dataset import column_medians
+from fvc_exp.data.standard import Standard
 from fvc_exp.training.solvers import derivatives, estimator, newton, shared_newton, wide
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
 _ROWS_PER_COLUMN, _POINTS = 3, 4
-_CHUNK = 4096  # rows, which then stay in the processor's cache
 _LARGE = 100_000_000  # bytes of X; above it at most two parts at a time, as each part at work is a copy
 
 
@@ -31,8 +30,8 @@ class Point:
 class PointFits:
     """Fits of every point on one part: ``coef`` (n_points, p) is of standardised features, the others are (n_points,).
 
-    Those of several parts have one more first axis, of n_parts. ``gap`` bounds (F - min F) / F, and ``converged`` tells
-    where it is at most ``tol``.
+    ``standard`` (3, p) are the numbers of the ``Standard`` of the part. Those of several parts have one more first
+    axis, of n_parts. ``gap`` bounds (F - min F) / F, and ``converged`` tells where it is at most ``tol``.
     """
 
     coef: Array
@@ -40,6 +39,7 @@ class PointFits:
     n_iter: Indices
     gap: Array
     converged: Mask
+    standard: Array
 
 
 def fit_grid(
@@ -76,8 +76,10 @@ def fit_grid(
         if not 0 < labels.sum() < len(labels):
             raise ValueError("two classes are needed, but the rows of a part are of one class")
         weights = utils.compute_class_weight(class_weight, classes=np.array([0, 1]), y=labels)
-        weighted = derivatives.WeightedRows(standardise_rows(X[rows]), labels.astype(np.float64), weights[labels])
-        return _fit_points(weighted, points, tol, max_iter)
+        Z = X[rows]
+        standard = Standard.of(Z)
+        weighted = derivatives.WeightedRows(standard.apply(Z, out=Z), labels.astype(np.float64), weights[labels])
+        return replace(_fit_points(weighted, points, tol, max_iter), standard=np.array(standard))
 
     most = 2 if X.nbytes > _LARGE else len(parts)
     workers = max(1, min(n_threads, most))
@@ -94,7 +96,7 @@ def _fit_points(rows: derivatives.WeightedRows, points: Sequence[Point], tol: fl
     """Fit every point to standardised rows: together where that pays, the rest one after the other."""
     m, (n, p) = len(points), rows.Z.shape
     done, n_iter, gap = np.zeros(m, np.bool_), np.zeros(m, np.int64), np.full(m, np.inf)
-    fits = PointFits(np.zeros((m, p)), np.zeros(m), n_iter, gap, np.zeros(m, np.bool_))
+    fits = PointFits(np.zeros((m, p)), np.zeros(m), n_iter, gap, np.zeros(m, np.bool_), np.zeros((3, p)))
     if n > _ROWS_PER_COLUMN * p and m >= _POINTS:
         mix, C = (np.array([getattr(point, name) for point in points]) for name in ("l1_ratio", "C"))
         l1, l2 = (np.repeat((each / C)[:, None], p, axis=1) for each in (mix, 1 - mix))
@@ -127,25 +129,3 @@ def _fit_path(
 def _libraries() -> ThreadpoolController:
     """The numerical libraries of this process; looking for them takes 10 ms."""
     return ThreadpoolController()
-
-
-def standardise_rows(Z: Array) -> Array:
-    """Impute and scale rows (n, p), in place where no value is missing.
-
-    Mean and scale are StandardScaler's, to rounding, without its temporary copies. A column counts as constant below
-    the rounding error of its variance (Chan, Golub & LeVeque 1983), as there.
-    """
-    if np.isnan(Z).any():
-        Z = np.where(np.isnan(Z), np.nan_to_num(column_medians(Z)), Z)
-    n, eps = len(Z), np.finfo(np.float64).eps
-    mean, left, variance = Z.mean(axis=0), np.zeros(Z.shape[1]), np.zeros(Z.shape[1])
-    for start in range(0, n, _CHUNK):
-        part = Z[start : start + _CHUNK]
-        part -= mean
-        left += np.ones(len(part)) @ part
-        variance += np.einsum("ij,ij->j", part, part)
-    variance = (variance - left**2 / n) / n
-    scale = np.sqrt(variance)
-    scale[variance <= n * eps * variance + (n * mean * eps) ** 2] = 1.0
-    Z /= scale
-    return Z

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -146,7 +147,7 @@ def test_the_same_file_across_a_split(known: bool) -> None:
     one, other = pair_across(split, dataset)
     hashes: list[str | None] = [f"hash{row}" for row in range(120)]
     hashes[one] = hashes[other] = "same" if known else None
-    dataset = replace(dataset, content_sha256=tuple(hashes))
+    dataset = replace(dataset, content_sha256=pl.Series(hashes, dtype=pl.String))
     assert codes(dataset, split) == ["same_file"] * known
 
 
