@@ -25,6 +25,7 @@ from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.fvc import DUPLICATES, SEEDS
 from fvc_exp.io.files import exclusive_lock, write_json
+from fvc_exp.io.run_folder import RunFolder, seal
 from fvc_exp.training.experiment import RunResult, run_experiment
 from fvc_exp.training.split_dataset import SplitDataset
 from tests.shell import ROOT, run_py, succeeded
@@ -113,8 +114,16 @@ def noise_dataset(n_groups: int, copies: int, n_features: int, seed: int) -> Dat
 
 
 def edit_json(path: Path, **changes: object) -> None:
-    """Change values of a JSON file."""
+    """Change values of a JSON file; the run that holds it lists it as it is then."""
     write_json(path, {**json.loads(path.read_text()), **changes})
+    reseal(path.parent)
+
+
+def reseal(folder: Path) -> None:
+    """List the files of a changed run as they are now, as one who wants to deceive would."""
+    run = RunFolder(folder)
+    if run.status.exists() and "files" in (status := json.loads(run.status.read_text())):
+        seal(run, status)
 
 
 def run(config: Config, dataset: Dataset, on_progress: Progress = no_progress) -> RunResult:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io import files, tables
 
 _ID_LENGTH = 12
+_MOST_BYTES, _MOST_DEPTH = 2**20, 16
 _YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, much faster where the C library is installed
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def canonical(config: schema.Config) -> dict[str, Any]:
@@ -91,14 +94,42 @@ def write_config(path: Path, config: schema.Config) -> None:
 
 
 def read_config(path: Path) -> schema.Config:
-    """Read what ``write_config`` wrote, checked like any configuration.
+    """Read what ``write_config`` wrote, see ``parse_config``."""
+    return parse_config(files.read_bytes(path), path)
+
+
+def parse_config(content: bytes, where: object) -> schema.Config:
+    """The configuration in the content of a ``config.yaml``, checked like any configuration.
+
+    Anyone may have written it, so it names no other value (``${...}``, aliases), and its workers and memory are cut to
+    what this machine has.
 
     Raises:
-        ArtifactError: the file is missing or not YAML.
+        ArtifactError: it is not YAML, too large or too deep, or would resolve something.
         ConfigError: it does not fit this version's configuration.
     """
     try:
-        content = dict(yaml.safe_load(path.read_bytes()))
-    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {error}") from error
-    return validate.to_typed(DictConfig(content))
+        _check_yaml(content)
+        plain = dict(yaml.load(content, Loader=_LOADER))
+        if "${" in json.dumps(plain, default=str):
+            raise ValueError("it holds ${...}, and a stored configuration holds values alone")
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{where}: cannot be read: {' '.join(str(error).split())}") from error
+    config = validate.to_typed(DictConfig(plain))
+    limits = config.video.limits
+    limits.memory_mb = min(limits.memory_mb, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20)
+    if config.video.workers is not None:
+        config.video.workers = min(config.video.workers, len(os.sched_getaffinity(0)))
+    return config
+
+
+def _check_yaml(content: bytes) -> None:
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"it has {len(content):,} bytes; at most {_MOST_BYTES:,} are read")
+    depth = 0
+    for event in yaml.parse(content, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it holds an alias (*), and a stored configuration holds values alone")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_DEPTH:
+            raise ValueError("it is nested too deeply")

@@ -184,36 +184,25 @@ def sync_folder(path: Path) -> None:
 def open_regular(path: Path, flags: int = os.O_RDONLY, *, inside: Path | None = None) -> BinaryIO:
     """Open a regular file of a folder that anyone may have made, without following a link and without waiting.
 
-    ``inside`` is the folder that the user named (default: the one that holds the file); it may be a link itself, and
-    nothing below it may. ``flags`` are those of ``os.open``; without ``O_TRUNC`` an existing file keeps its content.
+    ``inside`` is the folder that the user named, where the file lies deeper than in it: no folder between may be a link
+    either. ``flags`` are those of ``os.open``; without ``O_TRUNC`` an existing file keeps its content.
 
     Raises:
         ArtifactError: it is missing, a link, a folder, pipe or device, lies outside, or cannot be opened.
     """
-    inside = inside or path.parent
-    *folders, name = path.relative_to(inside).parts
-    if ".." in (*folders, name):
-        raise ArtifactError(f"{path}: lies outside {inside}")
+    if inside and path.resolve() != inside.resolve() / path.relative_to(inside):
+        raise ArtifactError(f"{path}: a link leads there, or it lies outside of {inside}")
     try:
-        place = os.open(inside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for step in folders:
-            place = _open_below(place, step, os.O_RDONLY | os.O_DIRECTORY)
-        descriptor = _open_below(place, name, flags)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: is missing") from error
     except OSError as error:
         why = "is a link, which is not followed" if error.errno == errno.ELOOP else error.strerror
         raise ArtifactError(f"{path}: cannot be opened: {why}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise ArtifactError(f"{path}: cannot be opened: is no regular file")
+        raise ArtifactError(f"{path}: cannot be opened: it is no regular file")
     return os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "r+b")
-
-
-def _open_below(place: int, name: str, flags: int) -> int:
-    """Open a name in an open folder, and close the folder."""
-    try:
-        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666, dir_fd=place)
-    finally:
-        os.close(place)
 
 
 def read_bytes(path: Path, *, inside: Path | None = None, most: int = MOST_BYTES) -> bytes:

@@ -60,14 +60,8 @@ def foreign(tmp_path: Path) -> Path:
     (folder / "link.json").symlink_to(tmp_path / "x.json")
     (folder / "up").symlink_to(tmp_path)
     os.mkfifo(folder / "pipe.json")
-    contents = {
-        "deep": '{"n": 1, "x": ' + "[" * 100_000,
-        "nan": '{"n": NaN}',
-        "half": '{"n"',
-        "kind": '{"n": "1"}',
-        "lone": '{"n": "\\ud800"}',
-    }
-    for name, text in contents.items():
+    deep = '{"n": 1, "x": ' + "[" * 100_000
+    for name, text in {"deep": deep, "nan": '{"n": NaN}', "half": '{"n"', "kind": '{"n": "1"}'}.items():
         (folder / f"{name}.json").write_text(text)
     return folder
 
@@ -79,9 +73,9 @@ class Numbered(TypedDict):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("link", "is a link"), ("up/x", "Not a directory"), ("in/../../x", "lies outside"), ("pipe", "no regular file"),
-        ("none", "No such file"), ("deep", "nested too deeply"), ("nan", "malformed"), ("half", "truncated"),
-        ("kind", r"Expected int, got str - at \$\.n"), ("lone", "truncated"),
+        ("link", "is a link"), ("up/x", "a link leads there"), ("in/../../x", "lies outside"), ("pipe", "no regular"),
+        ("none", "is missing"), ("deep", "nested too deeply"), ("nan", "malformed"), ("half", "truncated"),
+        ("kind", r"Expected int, got str - at \$\.n"),
     ],
 )  # fmt: skip
 def test_a_foreign_file_is_data_or_refused_in_one_line(foreign: Path, name: str, why: str) -> None:

@@ -153,16 +153,12 @@ def read_insight(path: Path) -> Insight | None:
     summary = files.read_json(folder.summary)
     if summary["run_id"] != files.read_json(run_folder.RunFolder(path).results)["run_id"]:
         return None
-    frames = {name: _read_parquet(folder.table(name)) for name in _TABLES}
+    frames = {name: tables.read_run_table(folder.table(name)) for name in _TABLES}
     path_of_c = None
     if (c := summary["path_C"]) is not None:
-        scores, coefficients = (_read_parquet(folder.table(f"path_{name}")) for name in ("scores", "coefficients"))
+        scores, coefficients = (
+            tables.read_run_table(folder.table(f"path_{name}")) for name in ("scores", "coefficients")
+        )
         path_of_c = analysis.RegularisationPath(c, scores, coefficients)
     cv, test = ({name: Interval(**each) for name, each in summary[split].items()} for split in ("cv", "test"))
     return Insight(summary["run_id"], cv, test, **frames, path=path_of_c)
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    if not path.exists():
-        raise ArtifactError(f"{path}: is missing; explain the run again")
-    return tables.read_run_table(path)
