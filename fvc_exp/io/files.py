@@ -66,9 +66,12 @@ def _is_abandoned(path: Path) -> bool:
 
 
 @contextmanager
-def temporary_folder(name: str) -> Iterator[Path]:
-    """A folder among the system's temporary files that is removed after the block, or when a later one is made."""
-    place = Path(tempfile.gettempdir())
+def temporary_folder(name: str, place: Path | None = None) -> Iterator[Path]:
+    """A folder in ``place``, or among the system's temporary files, that is removed after the block.
+
+    If its process is killed, it is removed when a later one is made there.
+    """
+    place = place or Path(tempfile.gettempdir())
     remove_abandoned(place)
     path = place / temporary_name(name)
     path.mkdir(mode=0o700)
@@ -86,6 +89,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     try:
         with file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # a run whose status is done must survive a crash of its node
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -152,8 +157,6 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         with atomic_file(path) as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())  # a run whose status is done must survive a crash of its node
             size = file.tell()
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error

@@ -73,8 +73,8 @@ class Numbered(TypedDict):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("link", "is a link"), ("up/x", "a link leads there"), ("in/../../x", "lies outside"), ("pipe", "no regular"),
-        ("none", "is missing"), ("deep", "nested too deeply"), ("nan", "malformed"), ("half", "truncated"),
+        ("link", "a link leads there"), ("up/x", "a link leads there"), ("in/../../x", "lies outside"),
+        ("pipe", "no regular file"), ("none", "is missing"), ("deep", "nested too deeply"), ("nan", "malformed"), ("half", "truncated"),
         ("kind", r"Expected int, got str - at \$\.n"),
     ],
 )  # fmt: skip

@@ -81,7 +81,7 @@ CHANGED = {
     "folder gone": (
         {"working_folder": "/nowhere/at/all"},
         ArtifactError,
-        "names .*, which is not below .*, and the run was started in /nowhere/at/all",
+        "not below .*, and the run was started in /nowhere/at/all",
     ),
     "other data": ({"data_sha256": "0a"}, DataError, "the data changed: sha256 was 0a, is "),
 }
