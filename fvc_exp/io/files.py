@@ -245,6 +245,16 @@ def decode_json(content: bytes, where: object, kind: Any = Any) -> Any:
         raise ArtifactError(f"{where}: is nested too deeply for a file of ours") from error
 
 
+def checked_json(content: bytes, where: object, kind: Any) -> Any:
+    """The plain content of a JSON file that has the form of ``kind``; keys that are not named there stay.
+
+    Raises:
+        ArtifactError: as ``decode_json``.
+    """
+    decode_json(content, where, kind)
+    return decode_json(content, where)
+
+
 def plain(value: Any) -> Any:
     """The value as JSON and YAML know it: enums become names, NaN and infinities null."""
     if isinstance(value, Enum):

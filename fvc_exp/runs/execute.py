@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 _MOST_DIFFERENCES = 10
 _COMPARED = ("folds", "metrics", "coefficients", "predictions", "results")
 _SAME_BYTES = ("portable_model", "feature_names", "scaler", "model")
-_OF_A_CHOICE = ("claim", "flags")
+_OF_BEST = ("price", "selection")  # what best/ of a sweep has beside the member's results
+_OF_A_CHOICE = (*_OF_BEST, "claim", "flags")
 
 
 def load_split(config: Config) -> SplitDataset:
@@ -269,20 +270,20 @@ def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
         yield f"data: sha256 was {before}, is {data.dataset.content_hash}"
     with files.temporary_folder("verify") as clean:
         again = LoadedRun(clean)
+        left_out = _OF_A_CHOICE if run.results["selection"] else _OF_BEST
         train_and_write(replace(run.config, plots=False), again.folder, data, show=False)
         for name in _COMPARED:
             file = getattr(run.folder, name).name
-            for difference in _record_differences(_records(run, name), _records(again, name)):
+            for difference in _record_differences(_records(run, name, left_out), _records(again, name, left_out)):
                 yield f"{file}: {difference}"
         for name in _SAME_BYTES:
             if run.content(name) != again.content(name):
                 yield f"{getattr(run.folder, name).name}: has other content than the same run leaves now"
 
 
-def _records(run: LoadedRun, name: str) -> Sequence[Mapping[str, Any]]:
-    if name == "results":  # the best of a sweep also says how it was chosen, and has a price
-        chosen = _OF_A_CHOICE if run.results["selection"] else ()
-        return [{key: value for key, value in run.results.items() if key not in ("selection", "price", *chosen)}]
+def _records(run: LoadedRun, name: str, left_out: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    if name == "results":
+        return [{key: value for key, value in run.results.items() if key not in left_out}]
     return run.fold_records if name == "metrics" else getattr(run, name).to_dicts()
 
 

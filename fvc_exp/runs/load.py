@@ -25,15 +25,8 @@ Records = tuple[dict[str, Any], ...]
 _MLFLOW_RUN = re.compile("[0-9a-f]{32}")  # how MLflow names the folder of a run, which holds its artifacts
 
 
-def _checked(content: bytes, path: Path, kind: Any) -> dict[str, Any]:
-    """The plain content of a JSON file that has the form of ``kind``; keys that are not named there stay."""
-    files.decode_json(content, path, kind)
-    found: dict[str, Any] = files.decode_json(content, path)
-    return found
-
-
 def _json_file(name: str, kind: Any) -> "cached_property[dict[str, Any]]":
-    return cached_property(lambda run: _checked(run.content(name), getattr(run.folder, name), kind))
+    return cached_property(lambda run: files.checked_json(run.content(name), getattr(run.folder, name), kind))
 
 
 def _table_file(name: str) -> "cached_property[pl.DataFrame]":
@@ -83,7 +76,8 @@ class LoadedRun:
     def status(self) -> dict[str, Any]:
         """How it ended: ``state``, ``started``, ``ended``, and for a failed run ``reason`` and ``message``."""
         content = files.read_bytes(self.folder.status, most=files.MOST_JSON_BYTES)
-        return _checked(content, self.folder.status, run_folder.Status)
+        found: dict[str, Any] = files.checked_json(content, self.folder.status, run_folder.Status)
+        return found
 
     @cached_property
     def listed(self) -> run_folder.Listing:
@@ -106,6 +100,8 @@ class LoadedRun:
         path: Path = getattr(self.folder, name)
         if path.name in self.listed:
             self.folder.check(path.name, self.listed[path.name])
+        elif not path.is_file():
+            raise ArtifactError(f"{path}: is no file")
         return path
 
     def require_files(self) -> None:
@@ -169,7 +165,7 @@ class LoadedRun:
         """One record per fold, as in ``metrics.json``, sorted by repeat and fold."""
         content, path = self.content("metrics"), self.folder.metrics
         files.decode_json(content, path, stored.FOLD_RECORDS)
-        records: list[dict[str, Any]] = files.decode_json(content, path, list[dict[str, float | bool | None]])
+        records: list[dict[str, Any]] = files.decode_json(content, path, list[dict[str, int | float | bool | None]])
         return tuple(sorted(records, key=lambda each: (each.get("repeat", 0), each.get("fold", 0))))
 
     @cached_property

@@ -1,6 +1,5 @@
 """A sweep's folder and its plan: which configurations it has, and what became of the others that were asked for."""
 
-import json
 import os
 import re
 from dataclasses import asdict, dataclass, is_dataclass
@@ -193,10 +192,10 @@ def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str,
 def read_status(path: Path) -> dict[str, Any] | None:
     """The content of a status or lost file; None if it is missing or is not such JSON."""
     try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        found: dict[str, Any] = files.checked_json(files.read_bytes(path), path, run_folder.Status)
+    except ArtifactError:
         return None
-    return content if isinstance(content, dict) and "state" in content else None
+    return found
 
 
 def _is_whole(folder: MemberFolder, status: dict[str, Any]) -> bool:
@@ -205,6 +204,6 @@ def _is_whole(folder: MemberFolder, status: dict[str, Any]) -> bool:
     try:
         for name, facts in listed.items():
             folder.check(name, facts)
-        return all(path.stat().st_size for path in (folder.metrics, folder.results, folder.predictions))
+        return all(path.stat().st_size for path in (folder.metrics, folder.results))
     except (ArtifactError, OSError):
         return False

@@ -74,7 +74,8 @@ class Numbered(TypedDict):
     ("name", "why"),
     [
         ("link", "a link leads there"), ("up/x", "a link leads there"), ("in/../../x", "lies outside"),
-        ("pipe", "no regular file"), ("none", "is missing"), ("deep", "nested too deeply"), ("nan", "malformed"), ("half", "truncated"),
+        ("pipe", "no regular file"), ("none", "is missing"),
+        ("deep", "nested too deeply"), ("nan", "malformed"), ("half", "truncated"),
         ("kind", r"Expected int, got str - at \$\.n"),
     ],
 )  # fmt: skip

@@ -81,7 +81,7 @@ class _Summary:
     run_id: str
     cv: dict[str, Interval]
     test: dict[str, Interval]
-    path_C: float | None
+    path_C: float | None  # noqa: N815, the key in the file
 
 
 class InsightFolder:
