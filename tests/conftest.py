@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -154,6 +155,14 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tables(folder)
     succeeded(run_py("data=fvc", "data.root=.", "plots=false", "hydra.run.dir=run", cwd=folder))
     return folder / "run"
+
+
+@pytest.fixture
+def copied_run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run with its tables, named relative to where it was started."""
+    shutil.copytree(finished_run.parent, tmp_path, dirs_exist_ok=True)
+    edit_json(tmp_path / "run" / "provenance.json", working_folder=str(tmp_path))
+    return tmp_path / "run"
 
 
 # One worker: to start a process costs more than to measure a small clip.
