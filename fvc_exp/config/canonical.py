@@ -93,43 +93,31 @@ def write_config(path: Path, config: schema.Config) -> None:
     files.write_bytes(path, text.encode())
 
 
-def read_config(path: Path) -> schema.Config:
-    """Read what ``write_config`` wrote, see ``parse_config``."""
-    return parse_config(files.read_bytes(path), path)
-
-
-def parse_config(content: bytes, where: object) -> schema.Config:
-    """The configuration in the content of a ``config.yaml``, checked like any configuration.
+def read_config(path: Path, content: bytes | None = None) -> schema.Config:
+    """Read what ``write_config`` wrote, checked like any configuration; ``content`` is that of the file, if known.
 
     Anyone may have written it, so it names no other value (``${...}``, aliases), and its workers and memory are cut to
     what this machine has.
 
     Raises:
-        ArtifactError: it is not YAML, too large or too deep, or would resolve something.
+        ArtifactError: it is missing, not YAML, too large or too deep, or would resolve something.
         ConfigError: it does not fit this version's configuration.
     """
+    content = files.read_bytes(path, most=_MOST_BYTES) if content is None else content
     try:
-        _check_yaml(content)
-        plain = dict(yaml.load(content, Loader=_LOADER))
+        depth = 0
+        for event in yaml.parse(content[:_MOST_BYTES], Loader=_LOADER):  # the loader itself would crash on great depth
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MOST_DEPTH or isinstance(event, yaml.AliasEvent):
+                raise ValueError("it holds an alias (*) or is nested too deeply, as no stored configuration is")
+        plain = dict(yaml.load(content[:_MOST_BYTES], Loader=_LOADER))
         if "${" in json.dumps(plain, default=str):
             raise ValueError("it holds ${...}, and a stored configuration holds values alone")
     except (yaml.YAMLError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{where}: cannot be read: {' '.join(str(error).split())}") from error
+        raise ArtifactError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     config = validate.to_typed(DictConfig(plain))
     limits = config.video.limits
     limits.memory_mb = min(limits.memory_mb, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20)
     if config.video.workers is not None:
         config.video.workers = min(config.video.workers, len(os.sched_getaffinity(0)))
     return config
-
-
-def _check_yaml(content: bytes) -> None:
-    if len(content) > _MOST_BYTES:
-        raise ValueError(f"it has {len(content):,} bytes; at most {_MOST_BYTES:,} are read")
-    depth = 0
-    for event in yaml.parse(content, Loader=_LOADER):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("it holds an alias (*), and a stored configuration holds values alone")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MOST_DEPTH:
-            raise ValueError("it is nested too deeply")

@@ -125,7 +125,7 @@ class LoadedRun:
         Raises:
             ConfigError: it is that of another version.
         """
-        return canonical.parse_config(self.content("config"), self.folder.config)
+        return canonical.read_config(self.folder.config, self.content("config"))
 
     @cached_property
     def config_text(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from fvc_exp.config.schema import Config, Stage
@@ -166,6 +167,8 @@ def _decode(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and is_dataclass(kind):
         return kind(**{name: _decode(hint, value[name]) for name, hint in _hints(kind).items()})
     if value is None:
+        if kind is not Any and NoneType not in get_args(kind):
+            raise TypeError(f"null where {kind} must be")
         return None
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind[value]
@@ -204,6 +207,6 @@ def _is_whole(folder: MemberFolder, status: dict[str, Any]) -> bool:
     try:
         for name, facts in listed.items():
             folder.check(name, facts)
-        return all(path.stat().st_size for path in (folder.metrics, folder.results))
-    except (ArtifactError, OSError):
+        return bool(listed) or all(files.read_json(path) for path in (folder.metrics, folder.results))
+    except ArtifactError:
         return False

@@ -144,7 +144,7 @@ def test_no_link_in_a_sweep_reaches_its_victim(swept: Path, tmp_path: Path) -> N
         (shutil.rmtree if place.is_dir() else Path.unlink)(place) if place.exists() else None
         victim.write_text("precious")
         place.symlink_to(victim if name == ".lock" else tmp_path)
-        assert refused(folder, OF_A_SWEEP["retry"])
+        assert refused(folder, OF_A_SWEEP["collect"])
         assert victim.read_text() == "precious"
     member = json.loads((swept / "plan.json").read_text())
     member["members"][0]["run_id"] = "../../x"
