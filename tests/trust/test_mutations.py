@@ -6,13 +6,16 @@ import random
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
+from fvc_exp.errors import ArtifactError
 from fvc_exp.io.run_folder import RunFolder
-from tests.conftest import reseal
+from tests.conftest import reseal, signal_dataset
+from tests.report.folders import make_config, make_run, make_sweep
 from tests.shell import fvc
 
 LIMIT_SECONDS = 5
@@ -95,38 +98,34 @@ def names_of(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.iterdir()}
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in FILES if name not in ("status.json", "model.json")]
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("is_sealed", [False, True], ids=["changed", "listed"])
-@pytest.mark.parametrize("name", ["status.json", "model.json", *SLOW])
+@pytest.mark.parametrize("name", FILES)
 def test_a_broken_file_of_a_run(finished_run: Path, tmp_path: Path, name: str, is_sealed: bool) -> None:
-    """``listed``: by one who wants to deceive, and lists the file as it is then."""
-    shutil.copytree(finished_run.parent, tmp_path / "made")
+    """``listed``: by one who wants to deceive, and lists the file as it is then. 144 cases per file."""
     for number, (mutation, mutate) in enumerate(MUTATIONS.items()):
         place = tmp_path / str(number)
-        folder = Path(shutil.copytree(tmp_path / "made" / "run", place / "run"))
+        folder = Path(shutil.copytree(finished_run, place / "run"))
         mutate(folder / name)
-        if is_sealed and name != "status.json":
-            reseal(folder)
+        if is_sealed:
+            with suppress(ArtifactError):  # a link or pipe is listed by nobody
+                reseal(folder)
         before = names_of(place)
         found = {command for command, words in COMMANDS.items() if refused(folder, words)}
         assert names_of(place) == before
         if not is_sealed and name != "status.json":
-            # The results and the status do not depend on another file that broke.
             assert found >= {"predict", "report", "compare", "verify", "explain", "export"}, mutation
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small sweep that is done."""
-    from tests.conftest import signal_dataset
-    from tests.report.folders import make_config, make_run, make_sweep
 
     folder, config = tmp_path_factory.mktemp("swept"), make_config("audit.permutations=0")
     return make_sweep(folder / "sweep", make_run(folder / "run", config, signal_dataset()), config, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_broken_plan(swept: Path, tmp_path: Path, mutation: str) -> None:
     folder = Path(shutil.copytree(swept, tmp_path / "sweep"))
