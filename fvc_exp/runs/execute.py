@@ -126,7 +126,7 @@ def dataset_of(run: LoadedRun, data_root: Path | None = None) -> Dataset:
 
     That is below ``data_root``, which takes the place of the run's ``data.root``. Else paths are relative to where the
     run was started, if the user stands there or keeps the run there; to the working folder of a run from elsewhere,
-    and none may then lead out of it. A demo corpus that is not there is made among the temporary files.
+    and none may then lead out of it; what such a run lacks, a demo corpus too, is made among the temporary files.
 
     Raises:
         ArtifactError: a path leads to where the user did not say that the data lies.
@@ -142,11 +142,11 @@ def dataset_of(run: LoadedRun, data_root: Path | None = None) -> Dataset:
         if data_root or start.resolve() != started.resolve():
             _require_inside(config, Path(config.data.root) if data_root else start, run)
             config = replace(config, outputs=str(clean), data=replace(config.data, made=None))
-        if (demo := config.data.demo) is not None:
-            from fvc_exp.demo.corpus import corpus_folder  # decoders, which training on ready tables has no need of
+            if (demo := config.data.demo) is not None:
+                from fvc_exp.demo.corpus import corpus_folder  # decoders, which ready tables have no need of
 
-            if not corpus_folder(Path(config.data.root), demo).is_dir():
-                config = replace(config, data=replace(config.data, root=str(clean)))
+                if not corpus_folder(Path(config.data.root), demo).is_dir():
+                    config = replace(config, data=replace(config.data, root=str(clean)))
         return prepared_dataset(config)
 
 

@@ -5,10 +5,10 @@ Only what is read is named. What an older version left out may be missing (``Uns
 
 from collections.abc import Mapping
 from types import GenericAlias
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import polars as pl
-from msgspec import UNSET, UnsetType, defstruct
+from msgspec import UNSET, Meta, UnsetType, defstruct
 
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import ArtifactError
@@ -65,7 +65,8 @@ RESULTS = _object(
     repeats=_object(asked=Count, distinct=Count) | UnsetType,
     price=_object(sentence=str) | None | UnsetType,
 )
-FOLD_RECORDS = GenericAlias(list, (_object(**dict.fromkeys(("fold", "repeat", "n_train", "n_test"), Count)),))
+_FOLD = _object(**dict.fromkeys(("fold", "repeat", "n_train", "n_test"), Count))
+FOLD_RECORDS: Any = Annotated[GenericAlias(list, (_FOLD,)), Meta(min_length=1)]
 PROVENANCE = _object(
     **dict.fromkeys(("python", "platform", "host", "working_folder", "data_sha256"), str),
     git=_object(commit=str, dirty=bool) | None,

@@ -107,7 +107,7 @@ def test_a_broken_file_of_a_run(finished_run: Path, tmp_path: Path, name: str, i
         place = tmp_path / str(number)
         folder = Path(shutil.copytree(finished_run, place / "run"))
         mutate(folder / name)
-        if is_sealed:
+        if is_sealed and name != "status.json":
             with suppress(ArtifactError):  # a link or pipe is listed by nobody
                 reseal(folder)
         before = names_of(place)
