@@ -165,12 +165,11 @@ def _make_room(folder: run_folder.RunFolder, *, delete_existing: bool) -> None:
             f"{folder.path}: already holds a run ({old[0].name}); "
             "choose another output_dir or pass delete_existing=True"
         )
-    for path in old:
-        path.unlink()
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtifactError(f"{folder.path}: cannot be made: {error.strerror}") from error
+    folder.clear()
 
 
 def _with_search(

@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -25,6 +26,7 @@ from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.fvc import DUPLICATES, SEEDS
 from fvc_exp.io.files import exclusive_lock, write_json
+from fvc_exp.io.run_folder import RunFolder, seal
 from fvc_exp.training.experiment import RunResult, run_experiment
 from fvc_exp.training.split_dataset import SplitDataset
 from tests.shell import ROOT, run_py, succeeded
@@ -113,8 +115,16 @@ def noise_dataset(n_groups: int, copies: int, n_features: int, seed: int) -> Dat
 
 
 def edit_json(path: Path, **changes: object) -> None:
-    """Change values of a JSON file."""
+    """Change values of a JSON file; the run that holds it lists it as it is then."""
     write_json(path, {**json.loads(path.read_text()), **changes})
+    reseal(path.parent)
+
+
+def reseal(folder: Path) -> None:
+    """List the files of a changed run as they are now, as one who wants to deceive would."""
+    run = RunFolder(folder)
+    if run.status.exists() and "files" in (status := json.loads(run.status.read_text())):
+        seal(run, status)
 
 
 def run(config: Config, dataset: Dataset, on_progress: Progress = no_progress) -> RunResult:
@@ -145,6 +155,14 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tables(folder)
     succeeded(run_py("data=fvc", "data.root=.", "plots=false", "hydra.run.dir=run", cwd=folder))
     return folder / "run"
+
+
+@pytest.fixture
+def copied_run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run with its tables, named relative to where it was started."""
+    shutil.copytree(finished_run.parent, tmp_path, dirs_exist_ok=True)
+    edit_json(tmp_path / "run" / "provenance.json", working_folder=str(tmp_path))
+    return tmp_path / "run"
 
 
 # One worker: to start a process costs more than to measure a small clip.

@@ -96,7 +96,7 @@ def _scan_coefficients(paths: list[Path], **options: Any) -> pl.LazyFrame:
 
 def _stacked(runs: list[LoadedRun], name: str, scan: Scan) -> pl.DataFrame:
     """One table of the same file of all runs. A column that a file of another version lacks is null in its rows."""
-    paths: list[Path] = [getattr(run.folder, name) for run in runs if run.has(name)]
+    paths = [run.place(name) for run in runs if run.has(name)]
     if not paths:
         return _records([])
     scan = partial(scan, glob=False, include_file_paths="run", missing_columns="insert")

@@ -15,6 +15,11 @@ from fvc_exp.io import console, files
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")]
 
+DataRootOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", parser=a_folder, help="where its data lies now; for a run from elsewhere"),
+]
+
 
 class ModelFormat(StrEnum):
     """What ``fvc export`` can write."""
@@ -149,16 +154,17 @@ def query(
 
 
 @command
-def verify(run: RunArgument, as_json: JsonOption = False) -> Exit:
+def verify(run: RunArgument, data_root: DataRootOption = None, as_json: JsonOption = False) -> Exit:
     """Run again from the stored configuration and compare data, folds, coefficients and metrics bit by bit.
 
-    Exit code 0 if nothing differs, else 1; the first differences and the packages that changed are named.
+    Exit code 0 if nothing differs, else 1; the first differences and the packages that changed are named. A run from
+    elsewhere is data: only what lies in the working folder or in --data-root is read.
 
     Example: fvc verify outputs/runs/2026-11-23_08-52-50-322619-8886
     """
     from fvc_exp.runs import execute
 
-    found = execute.verify(run)
+    found = execute.verify(run, data_root)
     if as_json:
         print_json(asdict(found))
     else:
@@ -193,6 +199,7 @@ def compare(
 def explain(
     run: RunArgument,
     replicates: Annotated[int, typer.Option(min=20, help="fits to resampled groups")] = 200,
+    data_root: DataRootOption = None,
     as_json: JsonOption = False,
 ) -> Exit:
     """Find out what a run has learned: intervals, stable coefficients, importance, slices and the path over C.
@@ -204,7 +211,7 @@ def explain(
     from fvc_exp.runs.explain.explain import explain as explain_run
 
     with console.progress_bar("explain") as on_progress:
-        found = explain_run(run, replicates=replicates, on_progress=on_progress)
+        found = explain_run(run, replicates=replicates, data_root=data_root, on_progress=on_progress)
     if as_json:
         print_json(files.plain(found.to_json()))
     else:

@@ -11,6 +11,7 @@ from fvc_exp.cli.app import Exit, JsonOption, command, print_json
 from fvc_exp.io.console import make_console, print_text
 from fvc_exp.sweeps.folder import SweepFolder
 
+TrustOption = Annotated[bool, typer.Option("--trust", help="also start what another user's plan says")]
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
 _WATCH_SECONDS = 2.0
 
@@ -45,7 +46,9 @@ def status(
 
 @command
 def retry(
-    sweep: SweepArgument, wait: Annotated[bool, typer.Option(help="wait for the jobs and write the results")] = True
+    sweep: SweepArgument,
+    wait: Annotated[bool, typer.Option(help="wait for the jobs and write the results")] = True,
+    trust: TrustOption = False,
 ) -> Exit:
     """Run the failed and lost configurations again, with the launcher that the sweep was started with.
 
@@ -59,6 +62,8 @@ def retry(
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
+    if not trust:
+        folder.require_own(plan)
     config = plan.members[0].config
     if wait:
         require_tracker(config.tracking.name)
@@ -68,7 +73,7 @@ def retry(
 
 
 @command
-def collect(sweep: SweepArgument) -> Exit:
+def collect(sweep: SweepArgument, trust: TrustOption = False) -> Exit:
     """Write the results of all runs so far, copy the best one to best/ and show the leaderboard. Any number of times.
 
     Exit codes as those of status; 3 also if only tracking failed.
@@ -78,6 +83,8 @@ def collect(sweep: SweepArgument) -> Exit:
     from fvc_exp.sweeps import driver, states
     from fvc_exp.tracking.import_runs import track_at_end
 
+    if not trust:
+        SweepFolder(sweep).require_own(SweepFolder(sweep).read_plan())
     folder, plan, members = states.open_sweep(sweep)
     driver.finish(folder, plan, members)
     code = _exit_code({each.state.value for each in members})

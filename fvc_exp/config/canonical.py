@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io import files, tables
 
 _ID_LENGTH = 12
+_MOST_BYTES, _MOST_DEPTH = 2**20, 16
 _YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, much faster where the C library is installed
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def canonical(config: schema.Config) -> dict[str, Any]:
@@ -90,15 +93,31 @@ def write_config(path: Path, config: schema.Config) -> None:
     files.write_bytes(path, text.encode())
 
 
-def read_config(path: Path) -> schema.Config:
-    """Read what ``write_config`` wrote, checked like any configuration.
+def read_config(path: Path, content: bytes | None = None) -> schema.Config:
+    """Read what ``write_config`` wrote, checked like any configuration; ``content`` is that of the file, if known.
+
+    Anyone may have written it, so it names no other value (``${...}``, aliases), and its workers and memory are cut to
+    what this machine has.
 
     Raises:
-        ArtifactError: the file is missing or not YAML.
+        ArtifactError: it is missing, not YAML, too large or too deep, or would resolve something.
         ConfigError: it does not fit this version's configuration.
     """
+    content = files.read_bytes(path, most=_MOST_BYTES) if content is None else content
     try:
-        content = dict(yaml.safe_load(path.read_bytes()))
-    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {error}") from error
-    return validate.to_typed(DictConfig(content))
+        depth = 0
+        for event in yaml.parse(content[:_MOST_BYTES], Loader=_LOADER):  # the loader itself would crash on great depth
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MOST_DEPTH or isinstance(event, yaml.AliasEvent):
+                raise ValueError("it holds an alias (*) or is nested too deeply, as no stored configuration is")
+        plain = dict(yaml.load(content[:_MOST_BYTES], Loader=_LOADER))
+        if "${" in json.dumps(plain, default=str):
+            raise ValueError("it holds ${...}, and a stored configuration holds values alone")
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    config = validate.to_typed(DictConfig(plain))
+    limits = config.video.limits
+    limits.memory_mb = min(limits.memory_mb, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20)
+    if config.video.workers is not None:
+        config.video.workers = min(config.video.workers, len(os.sched_getaffinity(0)))
+    return config

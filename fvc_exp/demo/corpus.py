@@ -2,10 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
-import socket
-import tempfile
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +15,7 @@ from fvc_exp._typing import Progress
 from fvc_exp.config.schema import DemoConfig, LimitsConfig
 from fvc_exp.demo.event import GENERATOR_VERSION, Clip, make_event
 from fvc_exp.errors import DataError
+from fvc_exp.io.files import temporary_folder
 from fvc_exp.video import worker_pool
 
 VIDEOS, METADATA, README, MANIFEST = "videos", "metadata.parquet", "README.txt", "manifest.json"
@@ -78,9 +75,8 @@ def ensure_demo(
     if _is_whole(folder):
         return folder
     root.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(root)
-    with tempfile.TemporaryDirectory(prefix=f"{_temporary_prefix()}{os.getpid()}.", dir=root) as temporary:
-        made = Path(temporary) / folder.name
+    with temporary_folder("making", root) as temporary:
+        made = temporary / folder.name
         _make_corpus(made, demo, workers, on_progress)
         _put_in_place(made, folder)
     return folder
@@ -90,7 +86,7 @@ def _put_in_place(made: Path, folder: Path) -> None:
     if _is_whole(folder):
         return  # another process was faster
     with suppress(FileNotFoundError):
-        folder.rename(tempfile.mkdtemp(dir=made.parent))
+        folder.rename(made.with_name("old"))
     try:
         made.rename(folder)
     except OSError:  # a folder is there again
@@ -109,21 +105,6 @@ def _is_whole(folder: Path) -> bool:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _temporary_prefix() -> str:
-    """Of the temporary folders of this machine; on a shared disk those of others cannot be judged."""
-    return f".making-{socket.gethostname()}-"
-
-
-def _remove_abandoned(root: Path) -> None:
-    """Remove the temporary folders of processes that have ended."""
-    for folder in root.glob(f"{_temporary_prefix()}*"):
-        pid = int(folder.name.removeprefix(_temporary_prefix()).partition(".")[0])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progress: Progress | None) -> None:

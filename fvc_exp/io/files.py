@@ -1,4 +1,9 @@
-"""Files that are written whole or not at all, locks between processes, and JSON."""
+"""Files that are written whole or not at all, files of strangers, locks between processes, and JSON.
+
+A folder of a run or sweep may have been made by anyone. Whatever is read from one goes through ``open_regular``,
+``read_bytes`` or ``read_json``: no link leads out of the folder, no pipe blocks, no file fills the memory, and what is
+not of the expected form is refused with one line that names the file and the field.
+"""
 
 import errno
 import fcntl
@@ -8,27 +13,84 @@ import math
 import os
 import secrets
 import shutil
+import socket
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import msgspec
 
 from fvc_exp.errors import ArtifactError
 
 log = logging.getLogger(__name__)
 
+MOST_JSON_BYTES = 2**26  # a model of 400,000 features, or the plan of 15,000 configurations
+MOST_BYTES = 2**32
+_TEMPORARY = ".fvc-tmp"
+_ABANDONED_AFTER_SECONDS = 24 * 3600.0
+
+
+def temporary_name(name: str) -> str:
+    """A hidden name for what this process makes before it becomes ``name``; ``remove_abandoned`` knows it again."""
+    return f".{name}.{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY}"
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files and folders here whose processes were killed.
+
+    Whether a process of another host lives is not known here: what it made is removed when it is a day old.
+    """
+    for path in folder.glob(f".*-*-*{_TEMPORARY}"):
+        if _is_abandoned(path):
+            with suppress(OSError):  # another process may be removing it, too
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _is_abandoned(path: Path) -> bool:
+    before, pid, _ = path.stem.rsplit("-", 2)
+    try:
+        is_old = time.time() - path.lstat().st_mtime > _ABANDONED_AFTER_SECONDS
+        if not before.endswith(f".{socket.gethostname()}") or not pid.isdecimal():
+            return is_old
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, FileNotFoundError):
+        return True
+    except (PermissionError, OverflowError):  # alive, and another user's; or no process id at all
+        return False
+    return is_old
+
+
+@contextmanager
+def temporary_folder(name: str, place: Path | None = None) -> Iterator[Path]:
+    """A folder in ``place``, or among the system's temporary files, that is removed after the block.
+
+    If its process is killed, it is removed when a later one is made there.
+    """
+    place = place or Path(tempfile.gettempdir())
+    remove_abandoned(place)
+    path = place / temporary_name(name)
+    path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a hidden file beside ``path`` that takes its place when the block ends, and vanishes if the block raises."""
-    # The host's name is not in the process id: on a shared disk two nodes may have the same one.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(temporary_name(path.name))
     file = temporary.open("xb")
     try:
         with file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # a run whose status is done must survive a crash of its node
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -42,14 +104,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         ArtifactError: the folder above cannot be written.
     """
     try:
-        hidden = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        remove_abandoned(path.parent)
+        hidden = path.with_name(temporary_name(path.name))
+        new = hidden / "new"
+        new.mkdir(parents=True)
         try:
-            new = hidden / "new"
-            new.mkdir()
             yield new
             if path.exists():
                 path.rename(hidden / "old")
             new.rename(path)
+            sync_folder(path.parent)
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
     except OSError as error:
@@ -58,8 +122,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def exclusive_lock(lock: Path) -> Iterator[None]:
-    """Hold a lock file while the block runs; other processes wait for it. The lock ends with its process."""
-    with lock.open("w") as file:
+    """Hold a lock file while the block runs; other processes wait for it. The lock ends with its process.
+
+    Raises:
+        ArtifactError: a link or something else than a file lies there, or it cannot be made.
+    """
+    with open_regular(lock, os.O_RDWR | os.O_CREAT) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
@@ -89,8 +157,6 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         with atomic_file(path) as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())  # a run whose status is done must survive a crash of its node
             size = file.tell()
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
@@ -108,16 +174,85 @@ def write_json(path: Path, value: object) -> None:
     write_bytes(path, text.encode())
 
 
-def read_json(path: Path) -> Any:
-    """Read a file of a run folder.
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk: a renamed file is there after a crash only from then on."""
+    with suppress(OSError):  # some file servers do not sync folders
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY, *, inside: Path | None = None) -> BinaryIO:
+    """Open a regular file of a folder that anyone may have made, without following a link and without waiting.
+
+    ``inside`` is the folder that the user named, where the file lies deeper than in it: no folder between may be a link
+    either. ``flags`` are those of ``os.open``; without ``O_TRUNC`` an existing file keeps its content.
 
     Raises:
-        ArtifactError: it is missing or not JSON.
+        ArtifactError: it is missing, a link, a folder, pipe or device, lies outside, or cannot be opened.
+    """
+    if inside and path.resolve() != inside.resolve() / path.relative_to(inside):
+        raise ArtifactError(f"{path}: a link leads there, or it lies outside of {inside}")
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: is missing") from error
+    except OSError as error:
+        why = "is a link, which is not followed" if error.errno == errno.ELOOP else error.strerror
+        raise ArtifactError(f"{path}: cannot be opened: {why}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ArtifactError(f"{path}: cannot be opened: it is no regular file")
+    return os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "r+b")
+
+
+def read_bytes(path: Path, *, inside: Path | None = None, most: int = MOST_BYTES) -> bytes:
+    """The content of a file, opened by ``open_regular``.
+
+    Raises:
+        ArtifactError: as there, or it has more than ``most`` bytes.
+    """
+    with open_regular(path, inside=inside) as file:
+        if (size := os.fstat(file.fileno()).st_size) > most:
+            raise ArtifactError(f"{path}: has {size:,} bytes; at most {most:,} are read")
+        return file.read(most)
+
+
+def read_json(path: Path, kind: Any = Any, *, inside: Path | None = None) -> Any:
+    """Read a JSON file of a run or sweep folder as ``kind``: a dataclass, ``TypedDict``, or ``list[...]`` of such.
+
+    Keys that ``kind`` does not name are left out.
+
+    Raises:
+        ArtifactError: as ``read_bytes``, or it is not JSON, or not of that form.
+    """
+    return decode_json(read_bytes(path, inside=inside, most=MOST_JSON_BYTES), path, kind)
+
+
+def decode_json(content: bytes, where: object, kind: Any = Any) -> Any:
+    """The content of a JSON file as ``kind``; ``where`` is named in errors.
+
+    Raises:
+        ArtifactError: it is not JSON, or not of that form.
     """
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {error}") from error
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{where}: {str(error).replace('`', '')}") from error
+    except RecursionError as error:
+        raise ArtifactError(f"{where}: is nested too deeply for a file of ours") from error
+
+
+def checked_json(content: bytes, where: object, kind: Any) -> Any:
+    """The plain content of a JSON file that has the form of ``kind``; keys that are not named there stay.
+
+    Raises:
+        ArtifactError: as ``decode_json``.
+    """
+    decode_json(content, where, kind)
+    return decode_json(content, where)
 
 
 def plain(value: Any) -> Any:

@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
+import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
-from fvc_exp.io.files import write_json
+from msgspec import Meta
+
+from fvc_exp.errors import ArtifactError
+from fvc_exp.io import files
+
+RunId = Annotated[str, Meta(pattern="^[0-9a-f]{12}$")]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class FileFacts(TypedDict):
+    """A file as the run left it."""
+
+    size: Count
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+_InRun = Annotated[str, Meta(pattern=r"^(\.hydra/|insight/)?[\w.-]+$")]
+Listing = dict[_InRun, FileFacts]
+"""The files of a run by their paths in its folder."""
+
+
+class Status(TypedDict):
+    """The keys of ``status.json`` that are read; ``files`` lists every other file of the run."""
+
+    state: str
+    started: NotRequired[datetime]
+    ended: NotRequired[datetime]
+    reason: NotRequired[str]
+    message: NotRequired[str]
+    attempt: NotRequired[Count]
+    host: NotRequired[str]
+    job: NotRequired[str]
+    files: NotRequired[Annotated[Listing, Meta(max_length=1000)]]
 
 
 class FileName:
@@ -55,15 +89,74 @@ class RunFolder:
 
     def beside(self) -> list[Path]:
         """The other files of the run: Hydra's files, and what ``fvc explain`` found."""
-        found = (path for pattern in (".hydra/*", "insight/*") for path in sorted(self.path.glob(pattern)))
-        return [path for path in found if path.is_file()]
+        folders = [folder for name in (".hydra", "insight") if not (folder := self.path / name).is_symlink()]
+        return [path for folder in folders for path in sorted(folder.glob("*")) if stat.S_ISREG(path.lstat().st_mode)]
+
+    def clear(self) -> None:
+        """Remove all of an earlier run, its status first, but not the log and Hydra's files, which a run begins with.
+
+        Raises:
+            ArtifactError: a file cannot be removed.
+        """
+        files.remove_abandoned(self.path)
+        begun = (self.log, *self.path.glob(".hydra/*"))
+        try:
+            for path in (*self.files(), *self.beside()):
+                if path not in begun:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ArtifactError(f"{self.path}: an earlier run cannot be removed: {error}") from error
+
+    def listing(self) -> Listing:
+        """Size and hash of each file but the status."""
+        found: Listing = {}
+        for path in (*self.files(), *self.beside()):
+            if path != self.status and path.is_file():
+                content = files.read_bytes(path, inside=self.path)
+                found[str(path.relative_to(self.path))] = {"size": len(content), "sha256": _sha256(content)}
+        return found
+
+    def check(self, name: str, facts: FileFacts, content: bytes | None = None) -> None:
+        """Compare a file with what the run wrote: its size, and its ``content`` where that is given.
+
+        The log may have grown since.
+
+        Raises:
+            ArtifactError: it is missing, no file, or another one.
+        """
+        path, size = self.path / name, facts["size"]
+        try:
+            mode, found = (now := path.lstat()).st_mode, now.st_size if content is None else len(content)
+        except OSError as error:
+            raise ArtifactError(f"{path}: is missing; without it the run is not complete") from error
+        if not stat.S_ISREG(mode):
+            raise ArtifactError(f"{path}: is no regular file")
+        if found < size or (found > size and path != self.log):
+            said = f"has {found:,} bytes, but {self.status.name} says {size:,}"
+            raise ArtifactError(f"{path}: is torn, or of another run: it {said}")
+        if content is not None and _sha256(content[:size]) != facts["sha256"]:
+            raise ArtifactError(f"{path}: was changed after the run: {self.status.name} has another sha256")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def write_status(folder: RunFolder, state: str, started: datetime, **facts: object) -> dict[str, Any]:
-    """Write how the run ended; returns the content."""
-    status = {"state": state, "started": started.isoformat(), "ended": datetime.now(UTC).isoformat(), **facts}
-    write_json(folder.status, status)
-    return status
+    """Write how the run ended, and its files; returns the content."""
+    return seal(
+        folder, {"state": state, "started": started.isoformat(), "ended": datetime.now(UTC).isoformat(), **facts}
+    )
+
+
+def seal(folder: RunFolder, status: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a status with the list of the files that are there; they reach the disk before it."""
+    sealed = {**status, "files": folder.listing()}
+    files.sync_folder(folder.path)
+    files.write_json(folder.status, sealed)
+    files.sync_folder(folder.path)
+    files.sync_folder(folder.path.parent)
+    return sealed
 
 
 def seconds_of(status: Mapping[str, Any]) -> float | None:

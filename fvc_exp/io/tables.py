@@ -15,7 +15,8 @@ from typing import IO, Any, cast
 
 import polars as pl
 
-from fvc_exp.errors import DataError
+from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.io.files import read_bytes
 
 EXTENSIONS = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
 NULL_WORDS = ("", "NA", "N/A", "nan", "NaN", "null", "None")  # in CSV; else one of them makes a whole column text
@@ -113,11 +114,19 @@ def csv_text(frame: pl.DataFrame) -> str:
     return frame.with_columns(texts).write_csv()
 
 
-def read_run_table(path: Path) -> pl.DataFrame:
-    """A parquet or CSV file of a run folder; ``[`` and ``*`` in its path are no pattern."""
-    if path.suffix == ".csv":
-        return pl.read_csv(path, glob=False, infer_schema_length=None)
-    return pl.read_parquet(path, glob=False, hive_partitioning=False)
+def read_run_table(path: Path, content: bytes | None = None) -> pl.DataFrame:
+    """A parquet or CSV file of a run folder, or its ``content`` where that was read before.
+
+    Raises:
+        ArtifactError: it is missing or broken.
+    """
+    source = io.BytesIO(read_bytes(path) if content is None else content)
+    try:
+        if path.suffix == ".csv":
+            return pl.read_csv(source, infer_schema_length=None)
+        return pl.read_parquet(source)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager

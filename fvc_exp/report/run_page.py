@@ -180,8 +180,8 @@ def _provenance(files: load.LoadedRun) -> Facts:
     dirty = " with uncommitted changes" if git and git["dirty"] else ""
     return (
         ("run id", files.results["run_id"]),
-        ("started", files.status["started"]),
-        ("ended", files.status["ended"]),
+        ("started", files.status.get("started", "")),
+        ("ended", files.status.get("ended", "")),
         ("code", f"commit {git['commit']}{dirty}" if git else "not in a git checkout"),
         ("packages", packages),
         ("Python", found["python"]),

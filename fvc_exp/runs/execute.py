@@ -3,7 +3,6 @@
 import logging
 import shlex
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, nullcontext
@@ -17,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.canonical import write_config
-from fvc_exp.config.schema import Config, Stage
+from fvc_exp.config.schema import Config, Stage, Table
 from fvc_exp.data.dataset import Dataset, load_dataset
 from fvc_exp.data.folds import CV
 from fvc_exp.errors import ArtifactError, DataError, FvcError
@@ -32,7 +31,10 @@ from fvc_exp.training.split_dataset import SplitDataset
 log = logging.getLogger(__name__)
 
 _MOST_DIFFERENCES = 10
-_COMPARED = ("folds", "metrics", "coefficients", "predictions")
+_COMPARED = ("folds", "metrics", "coefficients", "predictions", "results")
+_SAME_BYTES = ("portable_model", "feature_names", "scaler", "model")
+_OF_BEST = ("price", "selection")  # what best/ of a sweep has beside the member's results
+_OF_A_CHOICE = (*_OF_BEST, "claim", "flags")
 
 
 def load_split(config: Config) -> SplitDataset:
@@ -60,10 +62,10 @@ def execute(
     known = {"name": config.name, "tags": config.tags, **(facts or {})}
 
     def end(state: str, **found: object) -> dict[str, Any]:
-        status = run_folder.write_status(folder, state, started, **{**known, **found})
         log.info("%s after %s", state, datetime.now(UTC) - started)
-        return status
+        return run_folder.write_status(folder, state, started, **{**known, **found})
 
+    folder.clear()
     log.info("stage %s: %s", config.stage.name, shlex.join(sys.argv))
     write_config(folder.config, config)
     try:
@@ -119,27 +121,54 @@ def prepared_dataset(config: Config) -> Dataset:
     return load_dataset(config.data, config.features)
 
 
-def dataset_of(run: LoadedRun) -> Dataset:
-    """The rows that a finished run was trained on, as they are now.
+def dataset_of(run: LoadedRun, data_root: Path | None = None) -> Dataset:
+    """The rows that a finished run was trained on, as they are now, read where the user has them.
+
+    That is below ``data_root``, which takes the place of the run's ``data.root``. Else paths are relative to where the
+    run was started, if the user stands there or keeps the run there; to the working folder of a run from elsewhere,
+    and none may then lead out of it; what such a run lacks, a demo corpus too, is made among the temporary files.
 
     Raises:
-        ArtifactError: the folder is gone that the run was started in, and that its paths are relative to.
+        ArtifactError: a path leads to where the user did not say that the data lies.
         DataError: the data is gone, or cannot be used any more.
     """
-    start = Path(run.provenance["working_folder"])
-    if not start.is_dir():
-        raise ArtifactError(f"{start}: the run was started there, and its paths are relative to it; it is gone")
-    with chdir(start):
-        return prepared_dataset(run.config)
+    here, started = Path.cwd(), Path(run.provenance["working_folder"])
+    homes = (here, run.path.absolute().parent, run.outputs.parent if run.outputs else here)
+    start = next((home for home in homes if home.resolve() == started.resolve()), here)
+    config = run.config
+    if data_root:
+        config = replace(config, data=replace(config.data, root=str(data_root.absolute())))
+    with chdir(start), files.temporary_folder("data") as clean:
+        if data_root or start.resolve() != started.resolve():
+            _require_inside(config, Path(config.data.root) if data_root else start, run)
+            config = replace(config, outputs=str(clean), data=replace(config.data, made=None))
+            if (demo := config.data.demo) is not None:
+                from fvc_exp.demo.corpus import corpus_folder  # decoders, which ready tables have no need of
+
+                if not corpus_folder(Path(config.data.root), demo).is_dir():
+                    config = replace(config, data=replace(config.data, root=str(clean)))
+        return prepared_dataset(config)
 
 
-def same_rows(run: LoadedRun) -> SplitDataset:
+def _require_inside(config: Config, place: Path, run: LoadedRun) -> None:
+    """Refuse paths of a configuration that lead out of this folder."""
+    data = config.data
+    tables = (data.videos, data.scaled_metadata, *(data.table(table) for table in Table))
+    for name in (data.root, *(Path(data.root, name) for name in tables if name), config.cv.folds or place):
+        if not Path(name).resolve().is_relative_to(place.resolve()):
+            raise ArtifactError(
+                f"{run.folder.config}: names {name}, which is not below {place}, and the run was started in "
+                f"{run.provenance['working_folder']}; go there, or say where its data lies: --data-root FOLDER"
+            )
+
+
+def same_rows(run: LoadedRun, data_root: Path | None = None) -> SplitDataset:
     """The rows and folds of a finished run.
 
     Raises:
         ArtifactError, DataError: as ``dataset_of``, or the data has changed since.
     """
-    dataset, before = dataset_of(run), run.provenance["data_sha256"]
+    dataset, before = dataset_of(run, data_root), run.provenance["data_sha256"]
     if (found := dataset.content_hash) != before:
         raise DataError(f"{run.config.data.root}: the data changed: sha256 was {before}, is {found}")
     return SplitDataset.of(run.config, dataset)
@@ -207,18 +236,31 @@ class Verification:
         return "\n".join(("different:", *(f"  {each}" for each in self.differences), f"  changed since: {changed}"))
 
 
-def verify(path: Path) -> Verification:
-    """Train again in a clean folder from the stored configuration, and compare with the run bit by bit.
+def verify(path: Path, data_root: Path | None = None) -> Verification:
+    """Check the hash of each file, train again from the stored configuration, and compare with the run bit by bit.
+
+    ``data_root`` is that of ``dataset_of``.
 
     Raises:
         ArtifactError: the folder holds no finished training run.
         DataError: the data of the run is not there any more, or cannot be used.
     """
+    if changed_files := list(_changed_files(LoadedRun(path))):
+        return Verification(False, tuple(changed_files), ())
     run = require_finished(path)
-    differences = list(islice(_differences(run, dataset_of(run)), _MOST_DIFFERENCES))
+    differences = list(islice(_differences(run, dataset_of(run, data_root)), _MOST_DIFFERENCES))
     now = provenance(run.provenance["data_sha256"], run.config.seed)
     changed = _changed(run.provenance, now) if differences else ()
     return Verification(not differences, tuple(differences), tuple(changed))
+
+
+def _changed_files(run: LoadedRun) -> Iterator[str]:
+    for name, facts in run.listed.items():
+        try:
+            run.folder.check(name, facts)
+            run.folder.check(name, facts, files.read_bytes(run.path / name, inside=run.path))
+        except ArtifactError as error:
+            yield str(error)
 
 
 def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
@@ -226,16 +268,22 @@ def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
     data = SplitDataset.of(run.config, dataset).without_price().refitted(run.config, fitted_with)
     if data.dataset.content_hash != before:
         yield f"data: sha256 was {before}, is {data.dataset.content_hash}"
-    with tempfile.TemporaryDirectory(prefix="fvc-verify-") as clean:
-        again = LoadedRun(Path(clean))
+    with files.temporary_folder("verify") as clean:
+        again = LoadedRun(clean)
+        left_out = _OF_A_CHOICE if run.results["selection"] else _OF_BEST
         train_and_write(replace(run.config, plots=False), again.folder, data, show=False)
         for name in _COMPARED:
             file = getattr(run.folder, name).name
-            for difference in _record_differences(_records(run, name), _records(again, name)):
+            for difference in _record_differences(_records(run, name, left_out), _records(again, name, left_out)):
                 yield f"{file}: {difference}"
+        for name in _SAME_BYTES:
+            if run.content(name) != again.content(name):
+                yield f"{getattr(run.folder, name).name}: has other content than the same run leaves now"
 
 
-def _records(run: LoadedRun, name: str) -> Sequence[Mapping[str, Any]]:
+def _records(run: LoadedRun, name: str, left_out: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    if name == "results":
+        return [{key: value for key, value in run.results.items() if key not in left_out}]
     return run.fold_records if name == "metrics" else getattr(run, name).to_dicts()
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ import polars as pl
 from fvc_exp.config import canonical, schema
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io import files, run_folder, tables
+from fvc_exp.runs import stored
 from fvc_exp.runs.portable_model import PortableModel
 
 if TYPE_CHECKING:
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
 DEMO_NOTICE = "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill (docs/demo.md)."
 Records = tuple[dict[str, Any], ...]
 _MLFLOW_RUN = re.compile("[0-9a-f]{32}")  # how MLflow names the folder of a run, which holds its artifacts
+
+
+def _json_file(name: str, kind: Any) -> "cached_property[dict[str, Any]]":
+    return cached_property(lambda run: files.checked_json(run.content(name), getattr(run.folder, name), kind))
+
+
+def _table_file(name: str) -> "cached_property[pl.DataFrame]":
+    def read(run: "LoadedRun") -> pl.DataFrame:
+        path: Path = getattr(run.folder, name)
+        return stored.check_table(tables.read_run_table(path, run.content(name)), name, path)
+
+    return cached_property(read)
 
 
 @dataclass(frozen=True)
@@ -55,16 +68,55 @@ class LoadedRun:
         return next((each for each in holders if not (each / "plan.json").exists()), None)
 
     def has(self, *names: str) -> bool:
-        """Whether all of these files are there, by their names in ``RunFolder``."""
-        return all(getattr(self.folder, name).exists() for name in names)
+        """Whether the run has all of these files, by their names in ``RunFolder``; those that it lists may be lost."""
+        paths = [getattr(self.folder, name) for name in names]
+        return all(path.exists() or path.name in self.listed for path in paths)
 
-    status = cached_property(lambda run: _read_object(run.folder.status))
-    """How it ended: ``state``, ``started``, ``ended``, and for a failed run ``reason`` and ``message``."""
+    @cached_property
+    def status(self) -> dict[str, Any]:
+        """How it ended: ``state``, ``started``, ``ended``, and for a failed run ``reason`` and ``message``."""
+        content = files.read_bytes(self.folder.status, most=files.MOST_JSON_BYTES)
+        found: dict[str, Any] = files.checked_json(content, self.folder.status, run_folder.Status)
+        return found
+
+    @cached_property
+    def listed(self) -> run_folder.Listing:
+        """Size and hash of each file of the run; empty where it has not ended, or an older version wrote it."""
+        found: run_folder.Listing = self.status.get("files", {}) if self.folder.status.exists() else {}
+        return found
+
+    def content(self, name: str) -> bytes:
+        """A file by its name in ``RunFolder``, as the run left it."""
+        path: Path = getattr(self.folder, name)
+        content = files.read_bytes(path)
+        if self.listed:
+            if path.name not in self.listed:
+                raise ArtifactError(f"{path}: is not of this run: {self.folder.status.name} does not list it")
+            self.folder.check(path.name, self.listed[path.name], content)
+        return content
+
+    def place(self, name: str) -> Path:
+        """The path of a file, which has the size that the run left it with."""
+        path: Path = getattr(self.folder, name)
+        if path.name in self.listed:
+            self.folder.check(path.name, self.listed[path.name])
+        elif not path.is_file():
+            raise ArtifactError(f"{path}: is no file")
+        return path
+
+    def require_files(self) -> None:
+        """Check that each file of the run is there with its size; its content is checked when it is read.
+
+        Raises:
+            ArtifactError: one is not.
+        """
+        for name, facts in self.listed.items():
+            self.folder.check(name, facts)
 
     @property
     def is_finished(self) -> bool:
         """Whether it is a training run that is done."""
-        return self.has("status", "results") and self.status.get("state") == "done"
+        return self.has("status", "results") and self.status["state"] == "done"
 
     @cached_property
     def config(self) -> schema.Config:
@@ -73,17 +125,17 @@ class LoadedRun:
         Raises:
             ConfigError: it is that of another version.
         """
-        return canonical.read_config(self.folder.config)
+        return canonical.read_config(self.folder.config, self.content("config"))
 
     @cached_property
     def config_text(self) -> str:
         """The text of ``config.yaml``."""
         try:
-            return self.folder.config.read_text()
-        except (OSError, UnicodeDecodeError) as error:
+            return self.content("config").decode()
+        except UnicodeDecodeError as error:
             raise ArtifactError(f"{self.folder.config}: cannot be read: {error}") from error
 
-    results = cached_property(lambda run: _read_object(run.folder.results))
+    results = _json_file("results", stored.RESULTS)
     """Parameters, scores, floors, audit, flags: ``results.json``."""
 
     def require_results(self, *keys: str) -> Mapping[str, Any]:
@@ -102,38 +154,42 @@ class LoadedRun:
         """How many configurations it was chosen from by its cross-validated score."""
         return int((self.results.get("selection") or {"of": 1})["of"])
 
-    provenance = cached_property(lambda run: _read_object(run.folder.provenance))
+    provenance = _json_file("provenance", stored.PROVENANCE)
     """Code, packages, machine and command: ``provenance.json``."""
 
-    audit = cached_property(lambda run: _read_object(run.folder.audit))
+    audit = _json_file("audit", stored.AUDIT)
     """The leakage certificate: ``audit.json``."""
 
     @cached_property
     def fold_records(self) -> Records:
         """One record per fold, as in ``metrics.json``, sorted by repeat and fold."""
-        records = files.read_json(self.folder.metrics)
-        if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
-            raise ArtifactError(f"{self.folder.metrics}: was not written by fvc-exp: it is no list of objects")
+        content, path = self.content("metrics"), self.folder.metrics
+        files.decode_json(content, path, stored.FOLD_RECORDS)
+        records: list[dict[str, Any]] = files.decode_json(content, path, list[dict[str, int | float | bool | None]])
         return tuple(sorted(records, key=lambda each: (each.get("repeat", 0), each.get("fold", 0))))
 
     @cached_property
     def metrics(self) -> pl.DataFrame:
         """``fold_records`` as a table."""
-        return _table(self.folder.metrics, lambda _: pl.DataFrame(self.fold_records, infer_schema_length=None))
+        return pl.DataFrame(self.fold_records, infer_schema_length=None)
 
-    predictions = cached_property(lambda run: _table(run.folder.predictions, tables.read_run_table))
+    predictions = _table_file("predictions")
     """One row per video and split it was scored in."""
 
-    folds = cached_property(lambda run: _table(run.folder.folds, tables.read_run_table))
+    folds = _table_file("folds")
     """One row per video and fold that tested it."""
 
-    coefficients = cached_property(lambda run: _table(run.folder.coefficients, tables.read_run_table))
+    coefficients = _table_file("coefficients")
     """One row per feature, and the intercept."""
 
     @cached_property
     def model(self) -> PortableModel:
-        """The final model as plain numbers: ``model.json``."""
-        return PortableModel.from_json(_read_object(self.folder.portable_model), self.folder.portable_model)
+        """The final model as plain numbers: ``model.json``, which must be that of the results."""
+        model = PortableModel.from_json(self.content("portable_model"), self.folder.portable_model)
+        run_id, data = self.results["run_id"], self.results["data"]
+        if (model.run_id, model.data_sha256, list(model.names)) != (run_id, data["sha256"], data["features"]):
+            raise ArtifactError(f"{self.folder.portable_model}: is not the model of {self.folder.results}")
+        return model
 
     @cached_property
     def pipeline(self) -> "Pipeline":
@@ -199,14 +255,13 @@ def require_finished(path: Path) -> LoadedRun:
         if (path / "plan.json").exists():
             raise ArtifactError(f"{path}: is a sweep: name a run below its runs/, or read it with load_sweep")
         raise ArtifactError(f"{path}: is no run: it holds no {run.folder.status.name}")
-    if (state := run.status.get("state")) is None:
-        raise ArtifactError(f"{run.folder.status}: was not written by fvc-exp: it holds no state")
-    if state != "done":
-        reason, message = (str(run.status.get(key) or "") for key in ("reason", "message"))
+    if (state := run.status["state"]) != "done":
+        reason, message = (run.status.get(key, "") for key in ("reason", "message"))
         why = f" ({run_folder.failure_text(reason, message)})" if reason else ""
         raise ArtifactError(f"{path}: the run is {state}{why}; only a finished one can be used")
     if not run.has("results"):
         raise ArtifactError(f"{path}: the run trained nothing: it holds no {run.folder.results.name}")
+    run.require_files()
     return run
 
 
@@ -220,7 +275,7 @@ def newest_run(folder: Path) -> Path:
     done = [run for run in runs if run.is_finished]
     if not done:
         raise DataError(f"{folder}: {len(runs)} runs in it, but no training run that is done")
-    return max(done, key=lambda run: (run.status["ended"], run.path)).path
+    return max(done, key=lambda run: (run.status.get("ended", ""), run.path)).path
 
 
 def runs_below(folder: Path) -> list[LoadedRun]:
@@ -269,19 +324,3 @@ def flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float | None
     for floor, scores in ((results.get("floors") or {}).get("cv") or {}).items():
         for metric in ("f1", "auc", "accuracy"):
             yield f"floor_{floor}_{metric}", scores.get(metric)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    content = files.read_json(path)
-    if not isinstance(content, dict):
-        raise ArtifactError(f"{path}: was not written by fvc-exp: it is no object")
-    return content
-
-
-def _table(path: Path, read: Callable[[Path], pl.DataFrame]) -> pl.DataFrame:
-    if not path.exists():
-        raise ArtifactError(f"{path}: is missing; without it the run is not complete")
-    try:
-        return read(path)
-    except (OSError, pl.exceptions.PolarsError, TypeError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error

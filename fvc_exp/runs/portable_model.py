@@ -1,53 +1,55 @@
 """``model.json``: a fitted model as plain numbers, and its predictions, which need numpy alone."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 
 from fvc_exp._typing import Array
 from fvc_exp.config.schema import Config
 from fvc_exp.data.columns import CLASSES, few
 from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.io import files
 from fvc_exp.training.calibration import IsotonicMap
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 
 @dataclass(frozen=True)
 class Feature:
     """One input of the model: how a missing value is filled, how it is standardised, its weight, its training range.
 
-    ``coefficient`` is in log odds of fake per standard deviation; ``low`` and ``high`` are NaN where training had no
-    value.
+    ``coefficient`` is in log odds of fake per standard deviation; ``low`` and ``high`` are NaN, or None in a file,
+    where training had no value.
     """
 
     name: str
     fill: float
     mean: float
-    scale: float
+    scale: Annotated[float, Meta(gt=0)]
     coefficient: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
 class PortableModel:
     """A linear model of named features, in the order of the columns of X."""
 
-    features: tuple[Feature, ...]
+    features: Annotated[tuple[Feature, ...], Meta(min_length=1)]
     intercept: float
-    threshold: float
-    classes: tuple[str, ...]
+    threshold: Annotated[float, Meta(ge=0, le=1)]
+    classes: tuple[str, str]
     run_id: str
     data_sha256: str
     feature_versions: tuple[str, ...]
     calibration: IsotonicMap | None = None
+    format: Literal[1] = FORMAT
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,28 +58,22 @@ class PortableModel:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``model.json``."""
-        return {"format": FORMAT, **asdict(self)}
+        return {"format": self.format, **asdict(self)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any], where: object) -> Self:
+    def from_json(cls, content: bytes, where: object) -> "PortableModel":
         """Read what ``to_json`` wrote; ``where`` is named in errors.
 
         Raises:
-            ArtifactError: another format, a key is missing or unknown, or a value is not what a model may hold.
+            ArtifactError: another format, a key is missing, or a value is not what a model may hold.
         """
-        values = dict(content)
-        if (found := values.pop("format", None)) != FORMAT:
-            raise ArtifactError(f"{where}: model format {found!r} is not known; this version reads {FORMAT}")
-        try:
-            values["features"] = tuple(_feature(each) for each in values["features"])
-            for name in ("classes", "feature_versions"):
-                values[name] = tuple(values[name])
-            if (knots := values.get("calibration")) is not None:
-                values["calibration"] = IsotonicMap(**{axis: tuple(each) for axis, each in knots.items()})
-            model = cls(**values)
-            _check(model)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{where}: is not a model of ours: {error}") from error
+        model: PortableModel = files.decode_json(content, where, cls)
+        if model.classes != CLASSES:
+            raise ArtifactError(f"{where}: classes {model.classes!r}; they must be {CLASSES!r}")
+        if len(set(model.names)) < len(model.names):
+            raise ArtifactError(f"{where}: two features have the same name")
+        if (knots := model.calibration) and not (len(knots.x) == len(knots.y) > 0 and list(knots.x) == sorted(knots.x)):
+            raise ArtifactError(f"{where}: calibration: x and y must be of equal length, and x must not fall")
         return model
 
     def row(self, values: Mapping[str, float | None]) -> Array:
@@ -105,7 +101,8 @@ class PortableModel:
         return [
             feature.name
             for feature, value in zip(self.features, row, strict=True)
-            if not (np.isnan(value) or feature.low <= value <= feature.high)
+            if not np.isnan(value)
+            and (feature.low is None or feature.high is None or not feature.low <= value <= feature.high)
         ]
 
     def to_pipeline(self, config: Config) -> "Pipeline":
@@ -123,33 +120,3 @@ class PortableModel:
 
     def _column(self, name: str) -> Array:
         return np.array([getattr(feature, name) for feature in self.features])
-
-
-def _feature(content: Mapping[str, Any]) -> Feature:
-    """A range that is not known is NaN, which JSON writes as null."""
-    unknown = {name: math.nan for name in ("low", "high") if content[name] is None}
-    return Feature(**{**content, **unknown})
-
-
-def _check(model: PortableModel) -> None:
-    """Name the first value that no model of ours has."""
-    if model.classes != CLASSES:
-        raise ValueError(f"classes {model.classes!r}; they must be {CLASSES!r}")
-    if not model.features or not all(isinstance(name, str) for name in model.names):
-        raise ValueError("features must be one or more, each with its name as text")
-    if len(set(model.names)) < len(model.names):
-        raise ValueError("two features have the same name")
-    numbers = {"intercept": model.intercept, "threshold": model.threshold}
-    for feature in model.features:
-        numbers |= {f"{feature.name}: {key}": value for key, value in vars(feature).items() if key != "name"}
-    if model.calibration:
-        x, y = model.calibration.x, model.calibration.y
-        if len(x) != len(y):
-            raise ValueError("calibration: x and y must be of equal length")
-        numbers |= {f"calibration: knot {number}": value for number, value in enumerate((*x, *y))}
-    for name, value in numbers.items():
-        may_be_unknown = name.endswith((": low", ": high"))
-        if type(value) not in (int, float) or not (math.isfinite(value) or may_be_unknown):
-            raise ValueError(f"{name}={value!r} is no number")
-        if name.endswith(": scale") and value <= 0:
-            raise ValueError(f"{name}={value!r} must be above 0")

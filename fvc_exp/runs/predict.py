@@ -1,6 +1,5 @@
 """A finished run and videos: probabilities for new videos with warnings, and the videos that the run was made of."""
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from fvc_exp.config.schema import Config, Table
 from fvc_exp.data import columns, manifest
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
+from fvc_exp.io.files import temporary_folder
 from fvc_exp.runs import load, portable_model
 from fvc_exp.stages import table_store, tasks
 from fvc_exp.video import decode, worker_pool
@@ -89,8 +89,8 @@ def _measured(config: Config, files: Sequence[Path], on_progress: Progress) -> d
             rows[file] = source.failed or worker_pool.Failed("missing", "cannot be read")
         else:
             jobs.append(tasks.Task(str(file), source.path, tables, None))
-    with tempfile.TemporaryDirectory(prefix="fvc-predict-") as scratch:
-        function = partial(tasks.measure_video, config.video, Path(scratch))
+    with temporary_folder("predict") as scratch:
+        function = partial(tasks.measure_video, config.video, scratch)
         outcomes = worker_pool.run_in_workers(function, jobs, limits=config.video.limits, workers=config.video.workers)
         with closing(outcomes):
             for task, result in outcomes:

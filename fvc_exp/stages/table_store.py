@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import stat
 import time
 from collections.abc import Mapping
@@ -25,8 +24,8 @@ import polars as pl
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.data.columns import KEY
-from fvc_exp.errors import DataError
-from fvc_exp.io import tables
+from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.io import files, tables
 from fvc_exp.video import container, worker_pool
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
@@ -39,7 +38,6 @@ OUTPUT_SIZE = "output_size"
 OWN_COLUMNS = (*ERROR_COLUMNS, *SETTINGS_COLUMNS, OUTPUT_SIZE)
 _ROWS_IN_A_PART = 16
 _SECONDS_OF_A_PART = 3.0
-_ABANDONED_AFTER_SECONDS = 24 * 3600.0
 OUTSIDE_ROOT = "outside_root"
 
 
@@ -118,7 +116,7 @@ class TableStore:
         self._written = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._remove_abandoned()
+        files.remove_abandoned(self.parts)
         self.scratch.mkdir(parents=True)
         return self
 
@@ -130,7 +128,7 @@ class TableStore:
     @cached_property
     def scratch(self) -> Path:
         """A folder for unfinished files of this process; one that is left by a killed process is removed later."""
-        return self.parts / f"work-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        return self.parts / files.temporary_name("work")
 
     def add(self, key: str, source: Source, result: Mapping[str, Any] | worker_pool.Failed) -> None:
         """Take the row of one video; it reaches the disk with the next part."""
@@ -176,8 +174,9 @@ class TableStore:
         """All rows of these settings on disk, the latest last, and the parts that some of them come from."""
         parts, found = sorted(self.parts.glob("*.parquet")), []
         for path in parts:
-            # One that is gone was merged by another process: its rows are in the table, which is read next.
-            with suppress(FileNotFoundError):
+            # One that is gone was merged by another process: its rows are in the table, which is read next. Those of
+            # a torn one are measured again.
+            with suppress(ArtifactError):
                 found.append(self._of_these_settings(tables.read_run_table(path)))
         table = [self._read_table()] if self.path.is_file() else []
         return pl.concat([pl.DataFrame(schema=self.schema), *table, *found]), parts
@@ -211,14 +210,9 @@ class TableStore:
         return path.is_file() and path.stat().st_size == int(row[OUTPUT_SIZE])
 
     def _write(self, frame: pl.DataFrame, path: Path) -> None:
-        temporary = self.scratch / path.name
-        frame.write_parquet(temporary)
-        temporary.replace(path)
-
-    def _remove_abandoned(self) -> None:
-        for folder in self.parts.glob("work-*"):
-            if _is_abandoned(folder):
-                shutil.rmtree(folder, ignore_errors=True)  # another process may be removing it, too
+        with files.atomic_file(path) as file:
+            frame.write_parquet(file)
+        files.sync_folder(path.parent)
 
     def _remove_empty_parts(self) -> None:
         try:
@@ -226,18 +220,3 @@ class TableStore:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                 raise
-
-
-def _is_abandoned(folder: Path) -> bool:
-    """Whether the process that a scratch folder names is gone; of another host only the folder's age tells."""
-    host, pid, _ = folder.name.removeprefix("work-").rsplit("-", 2)
-    try:
-        is_old = time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_SECONDS
-        if host != socket.gethostname():
-            return is_old
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, FileNotFoundError):
-        return True
-    except PermissionError:  # alive, and another user's
-        return False
-    return is_old

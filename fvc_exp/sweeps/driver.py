@@ -4,7 +4,7 @@ import shlex
 from typing import Any
 
 from fvc_exp.config import schema
-from fvc_exp.errors import ConfigError, FvcError
+from fvc_exp.errors import ArtifactError, ConfigError, FvcError
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io import files, run_folder
 from fvc_exp.io.console import make_console, print_text, progress_bar, short_path
@@ -95,11 +95,12 @@ def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, p
                 from fvc_exp.runs.curves import write_curves  # matplotlib
 
                 write_curves(run_folder.RunFolder(path), run.predictions, run.results, run.data_name)
-            for file in reversed(run.folder.files()):  # the status last: what a killed process leaves counts as no run
+            for file in run.folder.files():
                 if file == run.folder.results:
                     files.write_json(path / file.name, {**found, "price": _price(run)})
-                elif file.exists():
-                    files.write_bytes(path / file.name, file.read_bytes())
+                elif file != run.folder.status and file.exists():
+                    files.write_bytes(path / file.name, files.read_bytes(file))
+            run_folder.seal(run_folder.RunFolder(path), run.status)
 
 
 def _price(run: LoadedRun) -> dict[str, Any] | None:
@@ -115,9 +116,13 @@ def _price(run: LoadedRun) -> dict[str, Any] | None:
 
 def _is_copy(best: LoadedRun, run: LoadedRun, results: dict[str, Any]) -> bool:
     """Whether both are the same attempt at the same configuration, and ``best`` holds these results."""
-    if not best.has("status", "results") or best.status != run.status:
+    try:
+        best.require_files()
+        if {**best.status, "files": None} != {**run.status, "files": None}:
+            return False
+        return best.results == {**results, "price": best.results["price"]}
+    except ArtifactError:  # none, or a broken one
         return False
-    return best.results == {**results, "price": best.results["price"]}
 
 
 def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Launcher) -> States:

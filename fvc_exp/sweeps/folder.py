@@ -1,10 +1,12 @@
 """A sweep's folder and its plan: which configurations it has, and what became of the others that were asked for."""
 
-import json
+import os
+import re
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from fvc_exp.config.schema import Config, Stage
@@ -133,9 +135,30 @@ class SweepFolder:
             plan: Plan = _decode(Plan, files.read_json(self.plan))
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{self.plan}: was not written by this version of fvc-exp: {error!r}") from error
+        for member in plan.members:
+            if not _RUN_ID.fullmatch(str(member.run_id)):
+                raise ArtifactError(f"{self.plan}: run_id={member.run_id!r} is none: it must be 12 hex digits")
+        for folder in (self.runs, self.submissions, self.best):
+            if folder.is_symlink():
+                raise ArtifactError(f"{folder}: is a link; it must be a folder")
         return plan
 
+    def require_own(self, plan: Plan) -> None:
+        """Do nothing if the folder and its plan belong to the calling user, so that what it starts may be started.
 
+        Raises:
+            ArtifactError: another user may have written what would run.
+        """
+        for path in (self.path, self.plan):
+            if path.stat().st_uid != os.getuid():
+                programs = ", ".join(f"{name}={value}" for name, value in plan.launcher_settings.items() if value)
+                raise ArtifactError(
+                    f"{path}: belongs to another user, and {plan.launcher} would start programs with {programs}; "
+                    "if that is what you want, add --trust"
+                )
+
+
+_RUN_ID = re.compile("[0-9a-f]{12}")
 _hints = cache(get_type_hints)
 
 
@@ -144,6 +167,8 @@ def _decode(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and is_dataclass(kind):
         return kind(**{name: _decode(hint, value[name]) for name, hint in _hints(kind).items()})
     if value is None:
+        if kind is not Any and NoneType not in get_args(kind):
+            raise TypeError(f"null where {kind} must be")
         return None
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind[value]
@@ -163,21 +188,25 @@ def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str,
     if status is None or status["state"] != "done":
         return None
     if member.trains:
-        return status if _has_metrics(folder) else None
+        return status if _is_whole(folder, status) else None
     return status if job is None or status.get("job") == job else None
 
 
 def read_status(path: Path) -> dict[str, Any] | None:
     """The content of a status or lost file; None if it is missing or is not such JSON."""
     try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        found: dict[str, Any] = files.checked_json(files.read_bytes(path), path, run_folder.Status)
+    except ArtifactError:
         return None
-    return content if isinstance(content, dict) and "state" in content else None
+    return found
 
 
-def _has_metrics(folder: MemberFolder) -> bool:
+def _is_whole(folder: MemberFolder, status: dict[str, Any]) -> bool:
+    """Whether each file is there with the size that the status lists, and what every run has."""
+    listed = status.get("files", {})
     try:
-        return all(json.loads(path.read_bytes()) for path in (folder.metrics, folder.results))
-    except (FileNotFoundError, ValueError):
+        for name, facts in listed.items():
+            folder.check(name, facts)
+        return bool(listed) or all(files.read_json(path) for path in (folder.metrics, folder.results))
+    except ArtifactError:
         return False

@@ -92,12 +92,10 @@ def run_member(folder: MemberFolder, member: Member, job: str, cache: SweepCache
 
 
 def _clear(folder: MemberFolder) -> None:
-    """Keep how the attempt before ended under ``attempts``, and delete the rest of it."""
+    """Keep how the attempt before ended under ``attempts``; the rest of it is deleted when the run begins."""
     for path in (folder.status, folder.lost):
         if (old := read_status(path)) is not None:
-            path.rename(folder.attempts / f"{old.get('attempt', 0)}.{path.name}")
-    for path in folder.files():
-        path.unlink(missing_ok=True)
+            path.rename(folder.attempts / f"{int(old.get('attempt', 0))}.{path.name}")
 
 
 def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCache) -> dict[str, Any]:

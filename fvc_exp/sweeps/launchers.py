@@ -44,7 +44,7 @@ def cluster_of(option: str, settings: Mapping[str, Any]) -> Cluster | None:
     Raises:
         ConfigError: it is a launcher that sweeps cannot be watched with.
     """
-    target = settings["_target_"]
+    target = settings.get("_target_")
     if target not in _CLUSTERS:
         raise ConfigError(
             f"hydra/launcher={option} is not supported: choose slurm, submitit_slurm, local, submitit_local or basic"

@@ -3,6 +3,7 @@
 One record per submission is written before its jobs exist, and completed with their ids.
 """
 
+import logging
 import os
 import re
 import secrets
@@ -18,10 +19,12 @@ from typing import Self
 
 from submitit.core.utils import JobPaths
 
-from fvc_exp.errors import FvcError
+from fvc_exp.errors import ArtifactError, FvcError
 from fvc_exp.io import files
 from fvc_exp.sweeps.claims import process_start
 from fvc_exp.sweeps.folder import SweepFolder
+
+log = logging.getLogger(__name__)
 
 _SECONDS = 30.0
 _PENDING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
@@ -225,9 +228,13 @@ def write_submission(sweep: SweepFolder, submission: Submission) -> None:
 
 
 def read_submissions(sweep: SweepFolder) -> list[Submission]:
-    """Every submission of a sweep, oldest first."""
-    contents = [files.read_json(path) for path in sweep.submissions.glob("*.json")]
-    found = [Submission(**{**content, "cluster": Cluster(content["cluster"])}) for content in contents]
+    """Every submission of a sweep, oldest first; a broken record, as a full disk leaves it, is a warning."""
+    found: list[Submission] = []
+    for path in sweep.submissions.glob("*.json"):
+        try:
+            found.append(files.read_json(path, Submission))
+        except ArtifactError as error:
+            log.warning("%s; its jobs are not known", error)
     return sorted(found, key=lambda submission: submission.submitted)
 
 

@@ -13,6 +13,7 @@ from fvc_exp.errors import ArtifactError, QueryError
 from fvc_exp.io.files import read_json, write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.load import load_run, runs_below
+from tests.conftest import reseal
 from tests.shell import fvc, succeeded
 
 pytest.importorskip("duckdb")
@@ -25,6 +26,7 @@ def outputs(finished_run: Path, tmp_path: Path) -> Path:
         shutil.copytree(finished_run, tmp_path / name)
     results = tmp_path / "C=0.1" / "fold=0" / "results.json"
     results.write_text(results.read_text().replace('"C": 1.0', '"C": 0.1'))
+    reseal(results.parent)
     (tmp_path / "failed").mkdir()
     write_json(RunFolder(tmp_path / "failed").status, {"state": "failed", "reason": "DataError"})
     return tmp_path
@@ -132,9 +134,9 @@ def test_nested_columns_are_json_in_csv(outputs: Path) -> None:
 
 
 BROKEN = {
-    "status": ("status.json", b"[]", "runs", "was not written by fvc-exp: it is no object"),
-    "results": ("results.json", b"{", "runs", "cannot be read: Expecting"),
-    "metrics": ("metrics.json", b"[1]", "folds", "was not written by fvc-exp: it is no list of objects"),
+    "status": ("status.json", b"[]", "runs", "Expected object, got array"),
+    "results": ("results.json", b"{", "runs", "Input data was truncated"),
+    "metrics": ("metrics.json", b"[1]", "folds", "Expected object, got int"),
     "predictions": ("predictions.parquet", b"x", "predictions", "cannot be read: "),
     "coefficients": ("coefficients.csv", b"\0\0", "coefficients", "cannot be read: it holds no rows"),
     "text": ("coefficients.csv", b"feature,mean\nx,high", "coefficients", "cannot be read: conversion from `str`"),
@@ -146,6 +148,8 @@ BROKEN = {
 def test_a_broken_file_of_a_run_is_named(outputs: Path, name: str, content: bytes, view: str, message: str) -> None:
     broken = outputs / "C=1.0" / "fold=1" / name
     broken.write_bytes(content)
+    if name != "status.json":
+        reseal(broken.parent)
     with pytest.raises(ArtifactError, match=re.escape(f"{broken}: {message}")):
         query_runs(f"FROM {view}", outputs)
 

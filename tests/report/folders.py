@@ -11,7 +11,7 @@ from fvc_exp.config.schema import Config
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io.files import read_json, write_json
-from fvc_exp.io.run_folder import RunFolder, write_status
+from fvc_exp.io.run_folder import RunFolder, seal, write_status
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.explain.explain import InsightFolder, insight_of, write_insight
 from fvc_exp.sweeps.driver import copy_best
@@ -80,7 +80,7 @@ def _copy(sweep: SweepFolder, source: RunFolder, config: Config, number: int) ->
     run_id = f"{number:012x}"
     folder = sweep.member(run_id)
     folder.path.mkdir()
-    for name in ("predictions", "folds", "coefficients", "config", "provenance", "audit", "status"):
+    for name in ("predictions", "folds", "coefficients", "config", "provenance", "audit"):
         os.link(getattr(source, name), getattr(folder, name))
     results, folds = read_json(source.results), read_json(source.metrics)
     lost = number / 2000
@@ -91,5 +91,6 @@ def _copy(sweep: SweepFolder, source: RunFolder, config: Config, number: int) ->
         record["test_auc"] -= lost
     write_json(folder.results, results)
     write_json(folder.metrics, folds)
+    seal(folder, read_json(source.status))
     data_hash = results["data"]["sha256"]
     return Member(run_id, [f"C={config.C}"], canonical(config), data_hash, config)

@@ -10,7 +10,7 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.report.render import write_report
 from fvc_exp.report.run_page import count_test_uses
 from fvc_exp.runs.load import LoadedRun
-from tests.conftest import edit_json
+from tests.conftest import edit_json, reseal
 from tests.report.folders import SCRIPT
 from tests.shell import fvc, succeeded
 
@@ -55,6 +55,7 @@ def test_runs_that_scored_the_same_held_out_rows_are_counted(explained: Path, tm
     paths = [tmp_path / place for place in ("runs/one", "runs/two", "sweeps/s/runs/three", "sweeps/s/best", "runs/x")]
     for path in paths:
         shutil.copytree(explained, path, ignore=shutil.ignore_patterns("predictions.parquet"))
+        reseal(path)
     (tmp_path / "sweeps" / "s" / "plan.json").touch()
     data = LoadedRun(paths[-1]).results["data"]
     edit_json(paths[-1] / "results.json", data={**data, "test_sha256": "0" * 64})

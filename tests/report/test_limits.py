@@ -40,9 +40,9 @@ def test_limits_know_features_and_data(
     without = shutil.ignore_patterns("predictions.parquet")  # which intervals and curves take their time for
     folder = Path(shutil.copytree(leaking, tmp_path / "run", ignore=without))
     data = read_json(folder / "results.json")["data"]
-    edit_json(folder / "results.json", data=data | {"features": features, "corpus": corpus})
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("name: demo", f"name: {name}", 1))
+    edit_json(folder / "results.json", data=data | {"features": features, "corpus": corpus})
     page, card = (path.read_text() for path in write_report(folder))
     for limits in (page.split('id="limits"')[1].split("</ul>")[0], card.split("## Limits")[1].split("## ")[0]):
         assert {key for key, text in SENTENCES.items() if text in limits} == {*said.split(), "always"}

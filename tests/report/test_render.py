@@ -11,8 +11,9 @@ import pytest
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.claims import claim_json
 from fvc_exp.evaluation.leakage.codes import GROUPS_UNKNOWN
-from fvc_exp.io.files import read_json, write_json
+from fvc_exp.io.files import read_json
 from fvc_exp.report.render import write_report
+from tests.conftest import edit_json, reseal
 from tests.report.folders import FEATURE, PLATFORM, SCRIPT, VIDEO
 from tests.shell import fvc
 
@@ -49,7 +50,9 @@ def copy(tmp_path: Path) -> Copy:
     """A copy of a folder, without the files of some names."""
 
     def make(folder: Path, *without: str) -> Path:
-        return shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns(*without))
+        made = shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns(*without))
+        reseal(made)
+        return made
 
     return make
 
@@ -139,7 +142,7 @@ def test_absent_parts_are_named(explained: Path, copy: Copy, missing: str) -> No
 
 CHANGES = {
     "no run": (lambda folder: (folder / "status.json").unlink(), "is neither a run nor a sweep"),
-    "broken": (lambda folder: (folder / "metrics.json").write_text("["), r"metrics\.json: cannot be read"),
+    "broken": (lambda folder: (folder / "metrics.json").write_text("["), r"metrics\.json: Input data was truncated"),
     "foreign configuration": (lambda folder: (folder / "config.yaml").write_text("- 1"), "config.yaml: names no data"),
 }
 
@@ -148,6 +151,7 @@ CHANGES = {
 def test_an_unusable_folder_is_named(leaking: Path, copy: Copy, change: Callable[[Path], object], message: str) -> None:
     folder = copy(leaking)
     change(folder)
+    reseal(folder)
     with pytest.raises(ArtifactError, match=message):
         write_report(folder)
     assert not (folder / "report.html").exists()
@@ -183,7 +187,7 @@ def test_page_and_card_show_what_the_results_hold(explained: Path, copy: Copy) -
     changed |= {"name": "first | try", "tags": ["paper", "<b>"]}
     changed |= {"flags": ["null_model"], "flag_details": {"null_model": "the final model"}}
     changed |= {"selection": {"of": 28, "sentence": "Best of 28."}, "price": {"sentence": "recognition 0.1"}}
-    write_json(folder / "results.json", {**found, **changed})
+    edit_json(folder / "results.json", **{**found, **changed})
     report, card = write_report(folder)
     page = Page(report.read_text()).words()
     slope, ece = (f"{found['calibration']['cv'][name]:.3f}" for name in ("slope", "ece_floor"))

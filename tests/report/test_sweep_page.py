@@ -6,6 +6,7 @@ import pytest
 from fvc_exp.io.files import read_json, write_json
 from fvc_exp.report.render import write_report
 from fvc_exp.report.sweep_page import SweepContent, sweep_content
+from tests.conftest import edit_json, reseal
 from tests.report.folders import SCRIPT, make_config, make_sweep
 from tests.report.test_render import Page
 
@@ -79,8 +80,9 @@ def test_failed_leaking_uncomparable_and_unchecked_runs_are_named(sweep: Path, t
         first: {"verdict": "UNCHECKED", "warnings": ["blank_rows: x"]},
     }.items():
         results = read_json(folder / "runs" / name / "results.json")
-        write_json(folder / "runs" / name / "results.json", results | {"audit": results["audit"] | verdict})
+        edit_json(folder / "runs" / name / "results.json", audit=results["audit"] | verdict)
     (folder / "runs" / other / "folds.parquet").unlink()
+    reseal(folder / "runs" / other)
     found = sweep_content(folder)
     assert found.rows["run_id"].to_list() == [first, other]
     assert found.failures == (f"failed: {failed} C=0.0102: DataError: bad {SCRIPT}",)

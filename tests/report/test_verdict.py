@@ -10,7 +10,7 @@ from fvc_exp.runs.compare.comparison import compare
 from fvc_exp.runs.compare.scored_run import ScoredRun
 from fvc_exp.runs.load import LoadedRun, require_finished, shell_command
 from fvc_exp.runs.show import SHOWN
-from tests.conftest import edit_json
+from tests.conftest import edit_json, reseal
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,7 @@ def test_what_predictions_and_test_set_would_show_is_left_out_without_them(expla
     edit_json(run.folder.results, test=None)
     assert all(row.test is None and row.test_interval is None for row in metric_rows(run))
     run.folder.predictions.unlink()
+    reseal(run.path)
     assert all(row.interval is None and row.claim is None for row in metric_rows(LoadedRun(run.path)))
 
 

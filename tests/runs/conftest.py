@@ -1,5 +1,3 @@
-import shutil
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -9,7 +7,7 @@ from matplotlib.figure import Figure
 
 from fvc_exp.runs.artifacts import results
 from fvc_exp.training.experiment import RunResult
-from tests.conftest import edit_json, run, signal_dataset
+from tests.conftest import run, signal_dataset
 from tests.report.folders import make_config
 
 
@@ -22,14 +20,6 @@ def result() -> RunResult:
 def drawn_files(result: RunResult) -> tuple[pl.DataFrame, dict[str, Any]]:
     """What its predictions.parquet and results.json hold."""
     return result.predictions(), results(result)
-
-
-@pytest.fixture
-def copied_run(finished_run: Path, tmp_path: Path) -> Path:
-    """A copy of a finished run with its tables, named relative to where it was started."""
-    shutil.copytree(finished_run.parent, tmp_path, dirs_exist_ok=True)
-    edit_json(tmp_path / "run" / "provenance.json", working_folder=str(tmp_path))
-    return tmp_path / "run"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from fvc_exp.runs import execute
 from fvc_exp.runs.execute import verify
-from tests.conftest import Compose
+from tests.conftest import Compose, edit_json, reseal
 from tests.shell import fvc
 
 
@@ -58,6 +58,8 @@ def test_one_changed_byte_of_data_is_named_first(copied_run: Path) -> None:
 CHANGES = {
     "seed": ("config.yaml", ("seed: 42", "seed: 43"), r"folds\.parquet: record 1, "),
     "metrics": ("metrics.json", ('"n_iter": ', '"n_iter": 9'), r"metrics\.json: record 1, n_iter: was "),
+    "AUC": ("results.json", ('"mean": 0.', '"mean": 0.99'), r"results\.json: record 1, cv: was "),
+    "model": ("model.json", ('"coefficient": ', '"coefficient": 1'), r"model\.json: has other content"),
     "coefficients": ("coefficients.csv", ("(intercept)", "(Intercept)"), r"coefficients\.csv: record 6, feature: was "),
 }
 
@@ -66,6 +68,10 @@ CHANGES = {
 def test_what_differs_is_named(copied_run: Path, name: str, change: tuple[str, str], message: str) -> None:
     (copied_run / name).write_text((copied_run / name).read_text().replace(*change, 1))
     found = verify(copied_run)
+    assert (found.identical, len(found.differences)) == (False, 1)
+    assert f"{name}: " in found.differences[0]
+    reseal(copied_run)
+    found = verify(copied_run)
     assert not found.identical
     assert re.match(message, found.differences[0]), found
 
@@ -73,7 +79,9 @@ def test_what_differs_is_named(copied_run: Path, name: str, change: tuple[str, s
 def test_a_changed_package_is_named(copied_run: Path) -> None:
     content = json.loads((copied_run / "provenance.json").read_text())
     content["packages"]["scikit-learn"] = "0.1"
-    (copied_run / "provenance.json").write_text(json.dumps(content))
+    edit_json(copied_run / "provenance.json", **content)
     assert verify(copied_run).identical
-    (copied_run / "metrics.json").write_text("[]")
+    records = json.loads((copied_run / "metrics.json").read_text())
+    (copied_run / "metrics.json").write_text(json.dumps(records[:-1]))
+    reseal(copied_run)
     assert verify(copied_run).packages[0].startswith("scikit-learn 0.1 -> ")

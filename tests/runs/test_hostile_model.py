@@ -41,4 +41,4 @@ def test_no_command_runs_it(run: Path, tmp_path: Path, command: str) -> None:
     done = fvc(command, run, *more)
     assert not (tmp_path / "ran").exists()
     if command in ("predict", "export"):
-        assert (done.returncode, "model.json: is not a model of ours: intercept=" in done.stderr) == (2, True)
+        assert (done.returncode, "model.json: Expected float, got str - at $.intercept" in done.stderr) == (2, True)

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.execute import dataset_of
 from fvc_exp.runs.load import LoadedRun, newest_run, require_finished
+from tests.conftest import reseal
 from tests.shell import fvc
 
 
@@ -59,13 +61,18 @@ def test_the_pipeline_of_a_search_has_its_c(tables: Path, tmp_path: Path, monkey
 
 def test_only_the_files_that_are_asked_for_are_read(copy: RunFolder) -> None:
     for path in copy.files():
-        if path not in (copy.status, copy.results):
-            path.unlink(missing_ok=True)
+        if path not in (copy.status, copy.results) and path.exists():
+            path.write_bytes(b"x" * path.stat().st_size)
     assert require_finished(copy.path).results["run_id"]
 
 
 def failed(run: RunFolder) -> None:
     write_json(run.status, {"state": "failed", "reason": "DataError", "message": "no label\nmore"})
+
+
+def sealed(break_it: Callable[[RunFolder], object]) -> Callable[[RunFolder], object]:
+    """As one who lists the broken file, too."""
+    return lambda run: (break_it(run), reseal(run.path))
 
 
 def sweep(run: RunFolder) -> None:
@@ -79,14 +86,19 @@ BROKEN = {
     "foreign": (lambda run: [path.unlink() for path in (run.status, run.config)], "is no run: it holds no status.json"),
     "sweep": (sweep, "is a sweep: name a run below its runs/, or read it with load_sweep"),
     "failed": (failed, r"the run is failed \(DataError: no label\); only a finished one can be used"),
-    "stage": (lambda run: run.results.unlink(), "the run trained nothing: it holds no results.json"),
-    "list": (lambda run: write_json(run.status, []), "status.json: was not written by fvc-exp: it is no object"),
-    "no state": (lambda run: write_json(run.status, {}), "status.json: was not written by fvc-exp: it holds no state"),
-    "torn": (lambda run: run.status.write_text("{"), "status.json: cannot be read"),
-    "metrics": (lambda run: write_json(run.metrics, {}),
-                "metrics.json: was not written by fvc-exp: it is no list of objects"),
-    "table": (lambda run: run.predictions.write_bytes(b"PAR1 not really"), "predictions.parquet: cannot be read"),
+    "stage": (lambda run: (run.results.unlink(), reseal(run.path)), "trained nothing: it holds no results.json"),
+    "list": (lambda run: write_json(run.status, []), "status.json: Expected object, got array"),
+    "no state": (lambda run: write_json(run.status, {}), "status.json: Object missing required field state"),
+    "torn": (lambda run: run.status.write_text("{"), "status.json: Input data was truncated"),
+    "metrics": (sealed(lambda run: write_json(run.metrics, {})), "metrics.json: Expected array, got object"),
+    "table": (sealed(lambda run: run.predictions.write_bytes(b"PAR1 not really")), "predictions.parquet: cannot be"),
+    "columns": (sealed(lambda run: shutil.copy(run.folds, run.predictions)), "'probability' is missing; it must be"),
     "no folds": (lambda run: run.folds.unlink(), "folds.parquet: is missing"),
+    "half": (lambda run: os.truncate(run.results, 100), "results.json: is torn, .*: it has 100 bytes, but status.json"),
+    "edited": (lambda run: run.metrics.write_bytes(run.metrics.read_bytes().replace(b"0.", b"1.")),
+               "metrics.json: was changed after the run"),
+    "more": (lambda run: write_json(run.status, {**json.loads(run.status.read_text()), "files": {"../x": {}}}),
+             "status.json: Expected str matching regex"),
 }  # fmt: skip
 
 
@@ -107,7 +119,10 @@ def test_every_command_says_the_same_of_a_failed_run(copy: RunFolder, command: s
 
 
 def test_results_of_another_version_are_named(copy: RunFolder) -> None:
-    write_json(copy.results, {"audit": {}})
+    content = json.loads(copy.results.read_text())
+    del content["fold_dependence"]
+    write_json(copy.results, content)
+    reseal(copy.path)
     with pytest.raises(ArtifactError, match="'fold_dependence' is missing; another version wrote it, run again"):
         LoadedRun(copy.path).require_results("audit", "fold_dependence")
 

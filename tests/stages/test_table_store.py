@@ -157,7 +157,7 @@ def test_rows_whose_file_is_gone_or_changed_do_not_count(tmp_path: Path) -> None
 def test_unfinished_files_of_killed_processes_are_removed(
     tmp_path: Path, host: str, pid: Callable[[], int], age_hours: int, is_kept: bool
 ) -> None:
-    folder = tmp_path / "table.parts" / f"work-{host}-{pid()}-abcd1234"
+    folder = tmp_path / "table.parts" / f".work.{host}-{pid()}-abcd1234.fvc-tmp"
     folder.mkdir(parents=True)
     (folder / "half.mp4").write_bytes(b"x")
     then = time.time() - age_hours * 3600
@@ -166,6 +166,17 @@ def test_unfinished_files_of_killed_processes_are_removed(
         assert store.scratch.is_dir()
         assert folder.is_dir() == is_kept
     assert not store.scratch.exists()
+
+
+@pytest.mark.parametrize("length", [0, 100])
+def test_the_rows_of_a_torn_part_are_measured_again(tmp_path: Path, length: int) -> None:
+    fill(make(tmp_path), a=1.0)
+    fill(make(tmp_path), b=2.0, c=3.0)
+    os.truncate(min(make(tmp_path).parts.glob("*.parquet")), length)
+    assert finished(make(tmp_path)) == {"b": 2.0, "c": 3.0}
+    fill(make(tmp_path), a=1.0)
+    assert merge(tmp_path)
+    assert not make(tmp_path).parts.exists()
 
 
 def test_fingerprint_tells_settings_apart() -> None:

@@ -84,6 +84,9 @@ def test_best_is_a_copy_of_its_run_with_pictures(make: MakePlan, sweep: SweepFol
     assert made["selection"]["of"] == made["claim"]["selected_from"] == 2
     assert member["price"] is None
     assert made["price"]["low"] <= 1, "only best/ has the price of a leak"
+    status, copied = json.loads(expected.pop("status.json")), json.loads(found.pop("status.json"))
+    assert {**status, "files": None} == {**copied, "files": None}
+    assert set(copied["files"]) == {*status["files"], "roc_pr_curves.png", "roc_pr_curves.svg"}
     assert found == expected
     assert len(runs_of([sweep.path, sweep.best])) == len(runs_of([sweep.path])) == 2
     assert runs_of([sweep.best])[0].selected_from == 2

@@ -15,6 +15,7 @@ from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.schedulers import read_submissions
 from fvc_exp.tracking.records import ending_of, metrics_of, read_records, texts
 from fvc_exp.tracking.store import absolute_uri, artifacts_uri, default_uri
+from tests.conftest import edit_json
 
 TIMES = {"started": "2026-01-02T03:04:05.600000+00:00", "ended": "2026-01-02T03:05:05+00:00"}
 
@@ -45,7 +46,7 @@ def test_a_run_as_a_reader_needs_it(finished_run: Path, tmp_path: Path) -> None:
     run.joinpath("config.yaml").write_text((run / "config.yaml").read_text().replace("name: fvc", "name: demo", 1))
     results = read_json(run / "results.json")
     results |= {"parameters": results["parameters"] | {"penalty": "l1", "C": 10.0}, "name": "first", "tags": ["a", "b"]}
-    write_json(run / "results.json", results)
+    edit_json(run / "results.json", **results)
     (found,) = read_records(run).runs
     assert found.parameters.items() >= {"penalty": "l1", "l1_ratio": "1", "C": "10"}.items()
     lines = found.tags["mlflow.note.content"].splitlines()
@@ -77,8 +78,8 @@ def test_endings(state: str, expected: str) -> None:
 BROKEN = {
     "no status": (None, "is neither a sweep nor a run that has ended: it holds no status.json"),
     "no times": ('{"state": "done"}', "status.json: is broken: it must hold a state, started and ended"),
-    "no time": ('{"state": "done", "started": 1, "ended": ""}', "status.json: is broken: it must hold"),
-    "no object": ("[]", "status.json: was not written by fvc-exp"),
+    "no time": ('{"state": "done", "started": 1, "ended": ""}', "status.json: Expected datetime, got int"),
+    "no object": ("[]", "status.json: Expected object, got array"),
 }
 
 

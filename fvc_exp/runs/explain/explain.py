@@ -11,7 +11,7 @@ from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import Penalty
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.io import files, run_folder, tables
+from fvc_exp.io import files, tables
 from fvc_exp.runs import execute, load, plots
 from fvc_exp.runs.explain import analysis
 from fvc_exp.training import experiment
@@ -74,8 +74,18 @@ class Insight:
             yield f"regularisation path; C of the run is {self.path.C:g}", self.path.scores
 
 
+@dataclass(frozen=True)
+class _Summary:
+    """The content of ``insight.json``."""
+
+    run_id: str
+    cv: dict[str, Interval]
+    test: dict[str, Interval]
+    path_C: float | None  # noqa: N815, the key in the file
+
+
 class InsightFolder:
-    """Names of the files in ``insight/`` of a run; ``insight.json`` comes last and names the run."""
+    """Names of the files in ``insight/`` of a run; ``insight.json`` names the run."""
 
     def __init__(self, run: Path) -> None:
         self.path = run / "insight"
@@ -87,10 +97,13 @@ class InsightFolder:
         return self.path / f"{name}.parquet"
 
 
-def explain(path: Path, *, replicates: int, on_progress: Progress = no_progress) -> Insight:
+def explain(
+    path: Path, *, replicates: int, data_root: Path | None = None, on_progress: Progress = no_progress
+) -> Insight:
     """Train a finished run again from what it stored, find all insight, and write it into the run's folder.
 
-    ``replicates`` is how often the coefficients are fitted to resampled groups.
+    ``replicates`` is how often the coefficients are fitted to resampled groups, ``data_root`` that of
+    ``execute.dataset_of``.
 
     Raises:
         ArtifactError: the folder holds no finished training run, or cannot be written.
@@ -98,7 +111,7 @@ def explain(path: Path, *, replicates: int, on_progress: Progress = no_progress)
     """
     run = load.require_finished(path)
     results = run.require_results("fold_dependence")
-    again = execute.run_on_one_thread(run.config, execute.same_rows(run).without_price())
+    again = execute.run_on_one_thread(run.config, execute.same_rows(run, data_root).without_price())
     found = insight_of(again, results, replicates, on_progress)
     write_insight(InsightFolder(path), found)
     return found
@@ -122,23 +135,21 @@ def insight_of(
 
 
 def write_insight(folder: InsightFolder, insight: Insight) -> None:
-    """Write frames, the picture of the path, and last the summary.
+    """Write frames, the picture of the path, and the summary, in place of an earlier insight.
 
     Raises:
         ArtifactError: the folder cannot be written.
     """
-    try:
-        folder.path.mkdir(exist_ok=True)
-        folder.summary.unlink(missing_ok=True)
-    except OSError as error:
-        raise ArtifactError(f"{folder.path}: cannot be written: {error.strerror}") from error
     frames = {name: getattr(insight, name) for name in _TABLES}
     if insight.path is not None:
         frames |= {"path_scores": insight.path.scores, "path_coefficients": insight.path.coefficients}
-        files.write_bytes(folder.path_figure, plots.svg_bytes(plots.path_figure(insight.path), "path"))
-    for name, table in frames.items():
-        files.write_bytes(folder.table(name), tables.parquet_bytes(table))
-    files.write_json(folder.summary, insight.intervals_json() | {"path_C": insight.path.C if insight.path else None})
+    with files.atomic_folder(folder.path) as path:
+        if insight.path is not None:
+            files.write_bytes(path / folder.path_figure.name, plots.svg_bytes(plots.path_figure(insight.path), "path"))
+        for name, table in frames.items():
+            files.write_bytes(path / folder.table(name).name, tables.parquet_bytes(table))
+        c = insight.path.C if insight.path else None
+        files.write_json(path / folder.summary.name, insight.intervals_json() | {"path_C": c})
 
 
 def read_insight(path: Path) -> Insight | None:
@@ -150,19 +161,20 @@ def read_insight(path: Path) -> Insight | None:
     folder = InsightFolder(path)
     if not folder.summary.exists():
         return None
-    summary = files.read_json(folder.summary)
-    if summary["run_id"] != files.read_json(run_folder.RunFolder(path).results)["run_id"]:
+    summary: _Summary = files.read_json(folder.summary, _Summary, inside=path)
+    if summary.run_id != load.LoadedRun(path).results["run_id"]:
         return None
-    frames = {name: _read_parquet(folder.table(name)) for name in _TABLES}
+
+    def table(name: str) -> pl.DataFrame:
+        return tables.read_run_table(folder.table(name), files.read_bytes(folder.table(name), inside=path))
+
     path_of_c = None
-    if (c := summary["path_C"]) is not None:
-        scores, coefficients = (_read_parquet(folder.table(f"path_{name}")) for name in ("scores", "coefficients"))
-        path_of_c = analysis.RegularisationPath(c, scores, coefficients)
-    cv, test = ({name: Interval(**each) for name, each in summary[split].items()} for split in ("cv", "test"))
-    return Insight(summary["run_id"], cv, test, **frames, path=path_of_c)
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    if not path.exists():
-        raise ArtifactError(f"{path}: is missing; explain the run again")
-    return tables.read_run_table(path)
+    if summary.path_C is not None:
+        path_of_c = analysis.RegularisationPath(summary.path_C, table("path_scores"), table("path_coefficients"))
+    frames = {name: table(name) for name in _TABLES}
+    insight = Insight(summary.run_id, summary.cv, summary.test, **frames, path=path_of_c)
+    try:
+        list(insight.titled_tables())
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise ArtifactError(f"{folder.path}: is no insight of this version; explain the run again") from error
+    return insight

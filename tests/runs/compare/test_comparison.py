@@ -14,7 +14,7 @@ from fvc_exp.evaluation.statistics import corrected_t_test, holm
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.compare.comparison import compare
 from fvc_exp.runs.compare.scored_run import compare_runs, read_scored_run, runs_of
-from tests.conftest import edit_json, signal_dataset
+from tests.conftest import edit_json, reseal, signal_dataset
 from tests.report.folders import make_config, make_run
 from tests.shell import fvc, succeeded
 
@@ -92,6 +92,7 @@ def test_two_copies_never_differ_whatever_the_order_of_rows(sweep: Path) -> None
     copied = RunFolder(Path(shutil.copytree(sweep / "runs" / "strong", sweep / "runs" / "strong_again")))
     for path in (copied.predictions, copied.folds):
         pl.read_parquet(path).reverse().write_parquet(path)
+    reseal(copied.path)
     found = compare(runs_of([sweep / "runs" / "strong", copied.path]), replicates=50)
     rows = found.to_frame().drop("rank", "run")
     assert_frame_equal(rows[:1], rows[1:], rel_tol=1e-12)
@@ -124,7 +125,7 @@ def test_what_differs_between_the_runs_is_in_the_label(sweep: Path) -> None:
 
 
 def test_a_run_of_an_older_version_is_named(sweep: Path) -> None:
-    edit_json(sweep / "runs" / "weak" / "results.json", final_model={"n_iter": 1, "converged": True})
+    edit_json(sweep / "runs" / "weak" / "results.json", final_model={"n_iter": 1, "converged": True, "sentence": ""})
     with pytest.raises(ArtifactError, match="'nonzero' is missing; another version wrote it, run again"):
         read_scored_run(sweep / "runs" / "weak")
 
