@@ -86,15 +86,15 @@ def step_ratio(border: Array, inside: Array) -> Array:
     return (border + FLOOR) / (inside + FLOOR)
 
 
-def dct_coefficients(blocks: Frame) -> Array32:
-    """Orthonormal 8x8 DCT of an image of whole blocks.
+def dct_coefficients(blocks: Frame, vertical: int = 8) -> Array32:
+    """Orthonormal 8x8 DCT of an image of whole blocks, of which the first ``vertical`` vertical frequencies.
 
     The result is indexed by block row, vertical frequency, block column, horizontal frequency.
     """
     height, width = blocks.shape
-    columns = np.matmul(BASIS, blocks.astype(np.float32).reshape(height // 8, 8, width))
+    columns = np.matmul(BASIS[:vertical], blocks.astype(np.float32).reshape(height // 8, 8, width))
     transformed = columns.reshape(-1, 16) @ ROW_TRANSFORM
-    return np.asarray(transformed.reshape(height // 8, 8, width // 8, 8), dtype=np.float32)
+    return np.asarray(transformed.reshape(height // 8, vertical, width // 8, 8), dtype=np.float32)
 
 
 def dct_features(frames: Frames) -> dict[str, Array]:

@@ -41,9 +41,9 @@ RATE = 30
 CLIPS = {"1080p": (1080, 1920, 23), "720p": (720, 1280, 23), "1080p-heavy": (1080, 1920, 18)}
 COPY, COPIED, COPY_SIZE = "stage-3 copy", "720p", 256
 METHODS = {
-    "1080p": ("decode", "selective", "stage2", "loops2"),
-    "720p": ("decode", "selective", "stage2", "loops2"),
-    "1080p-heavy": ("decode", "selective", "stage2", "loops2"),
+    "1080p": ("decode", "selective", "stage2", "forensic", "loops2"),
+    "720p": ("decode", "selective", "stage2", "forensic", "loops2"),
+    "1080p-heavy": ("decode", "selective", "stage2", "forensic", "loops2"),
     COPY: ("decode", "selective", "stage4", "loops4"),
 }
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -152,6 +152,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 OURS: dict[str, Callable[[Path], object]] = {
     "selective": lambda path: SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: sum(1 for _ in samples)),
     "stage2": lambda path: extract(path, [Table.stage2], SAMPLING, LIMITS),
+    "forensic": lambda path: extract(path, [Table.forensic], SAMPLING, LIMITS),
     "stage4": lambda path: extract(path, [Table.stage4], SAMPLING, LIMITS, scaling=picture_of_the_copy()),
 }
 
