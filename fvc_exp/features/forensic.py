@@ -52,11 +52,8 @@ def blockiness_features(luma: Frame) -> dict[str, float]:
 
     1 without blocking. Wang, Sheikh, Bovik, ICIP 2002; Fan, de Queiroz, IEEE TIP 12(2), 2003.
     """
-    if min(luma.shape) <= 8:
-        return dict.fromkeys(BLOCKINESS_NAMES, np.nan)
-    # Steps between columns are summed over the height, those between rows over the width.
-    means = map(blocks.mean_steps, blocks.step_sums(luma[None]), luma.shape)
-    return {name: float(blocks.step_ratio(*mean)[0]) for name, mean in zip(BLOCKINESS_NAMES, means, strict=True)}
+    means = blocks.mean_steps(luma).tolist()
+    return {name: blocks.step_ratio(*mean) for name, mean in zip(BLOCKINESS_NAMES, means, strict=True)}
 
 
 def compression_features(luma: Frame) -> dict[str, float]:
@@ -134,7 +131,7 @@ def residual_features(luma: Frame) -> dict[str, float]:
     laplacian = cv2.Laplacian(luma, cv2.CV_16S).astype(np.float32)
     laplacian *= laplacian
     return {
-        "residual_std": float(standard_deviation(mean, square)),
+        "residual_std": standard_deviation(mean, square),
         "residual_kurtosis": fourth / square**2 if square else np.nan,
         **_local(squares, laplacian),
     }

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import scaled
 from fvc_exp.features.extract import extract
-from fvc_exp.features.strips import BATCH_PIXELS, stack_frames
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import sample_indices
 from fvc_exp.video.probe import probe
@@ -177,27 +176,21 @@ def measure(method: str, path: Path) -> float:
 
 
 def steps(path: Path) -> dict[str, float]:
-    """CPU milliseconds of single steps, the median of 30: of opening a file, and of what is done with each frame.
-
-    Small frames are measured some at a time.
-    """
+    """CPU milliseconds of single steps, the median of 30: of opening a file, and of what is done with each frame."""
     cv2.setNumThreads(1)
     cv2.ipp.setUseIPP(False)
     # From then on freed memory is kept, as it is in any extraction.
     extract(path, [Table.stage2], SAMPLING, LIMITS)
     pixels = SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: [(each.luma, each.rgb) for each in samples])
     box = picture_of_the_copy() if path.stem == COPY else None
-    batch = max(1, BATCH_PIXELS // pixels[0][0].size)
-    lumas, rgbs = zip(*pixels[:batch], strict=True)
-    frames = stack_frames([scaled.crop(luma, box) for luma in lumas])
+    luma, rgb = pixels[0]
     actions: dict[str, Callable[[], object]] = {
         "probe": lambda: probe(path, LIMITS),
-        "stage2": lambda: scaled.stage2_pixel_features(frames),
-        "edges": lambda: scaled.edge_density(frames),
-        "stage4": lambda: scaled.stage4_pixel_features(lumas, rgbs, box),
+        "stage2": lambda: scaled.stage2_pixel_features(luma, box),
+        "edges": lambda: scaled.edge_density(scaled.crop(luma, box)),
+        "stage4": lambda: scaled.stage4_pixel_features(luma, rgb, box),
     }
-    costs = {name: 1e3 * float(np.median([cpu_seconds(action) for _ in range(30)])) for name, action in actions.items()}
-    return {name: cost if name == "probe" else cost / len(frames) for name, cost in costs.items()}
+    return {name: 1e3 * float(np.median([cpu_seconds(action) for _ in range(30)])) for name, action in actions.items()}
 
 
 def apart(*arguments: str) -> str:
