@@ -26,8 +26,7 @@ from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features import scaled
 from fvc_exp.features.extract import extract
 from fvc_exp.video.decode import SampledFrames
-from fvc_exp.video.packets import sample_indices
-from fvc_exp.video.probe import probe
+from fvc_exp.video.packets import PacketSource, sample_indices
 from fvc_exp.video.rewrite import Letterbox, letterbox, scale
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
@@ -185,7 +184,7 @@ def steps(path: Path) -> dict[str, float]:
     box = picture_of_the_copy() if path.stem == COPY else None
     luma, rgb = pixels[0]
     actions: dict[str, Callable[[], object]] = {
-        "probe": lambda: probe(path, LIMITS),
+        "probe": lambda: PacketSource(path, LIMITS),
         "stage2": lambda: scaled.stage2_pixel_features(luma, box),
         "edges": lambda: scaled.edge_density(scaled.crop(luma, box)),
         "stage4": lambda: scaled.stage4_pixel_features(luma, rgb, box),
