@@ -52,7 +52,7 @@ def blockiness_features(luma: Frame) -> dict[str, float]:
 
     1 without blocking. Wang, Sheikh, Bovik, ICIP 2002; Fan, de Queiroz, IEEE TIP 12(2), 2003.
     """
-    means = blocks.mean_steps(luma).tolist()
+    means = blocks.mean_steps(luma)
     return {name: blocks.step_ratio(*mean) for name, mean in zip(BLOCKINESS_NAMES, means, strict=True)}
 
 

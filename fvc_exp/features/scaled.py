@@ -116,8 +116,8 @@ def _deviation(channel: Frame) -> float:
 
 def _mean_steps(frame: Frame) -> tuple[float, float]:
     """Mean step at block borders and inside blocks; both directions have the same weight."""
-    border, inside = blocks.mean_steps(frame).mean(axis=0)
-    return float(border), float(inside)
+    across, down = blocks.mean_steps(frame)
+    return (across[0] + down[0]) / 2, (across[1] + down[1]) / 2
 
 
 def _window_sums(values: Frame | NDArray[np.uint16]) -> NDArray[np.int32]:

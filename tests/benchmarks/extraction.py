@@ -6,25 +6,33 @@ stage 3 makes of the 720p clip. Each measurement runs in a process of its own wi
 many runs as take a second, one at least, after a first one that pays for start-up. The methods take turns; a ratio is
 the median over the rounds of the ratio within a round. The least of a method's CPU seconds are those that other work
 on the machine disturbed least.
+
+``python -m tests.benchmarks.extraction workers`` runs each stage over 320 short clips with one worker and with two.
 """
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
+from fvc_exp.config.schema import DemoConfig, LimitsConfig, SamplingConfig, Table, VideoConfig
+from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.features import scaled
 from fvc_exp.features.extract import extract
+from fvc_exp.stages.runner import Options
+from fvc_exp.stages.steps import run_augment, run_features, run_scale, run_scaled_features
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import PacketSource, sample_indices
 from fvc_exp.video.rewrite import Letterbox, letterbox, scale
@@ -210,8 +218,45 @@ def table(path: Path) -> Iterator[str]:
         yield f"| {path.stem} ({rate:.1f} Mb/s) | {method} | {times} | {ratios} |"
 
 
+def run_stages(videos: pl.DataFrame, options: Options) -> Iterator[str]:
+    """Run one stage after the other; yields the name of each when it has run."""
+    run_augment(videos, 0, options)
+    yield "augment"
+    for table in (Table.stage2, Table.forensic):
+        run_features(videos, {table: options.made / table.name}, options)
+        yield f"features={table.name}"
+    scaled = run_scale(videos, options).table
+    yield "scale"
+    run_scaled_features(pl.read_parquet(scaled), {Table.stage4: options.made / "stage4"}, options)
+    yield "scaled_features"
+
+
+def workers() -> Iterator[str]:
+    """CPU and wall seconds of each stage over short clips with one worker and with two, the median of three rounds."""
+    costs = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        root = ensure_demo(Path(folder), DemoConfig(events=80, uploads=4, seed=0))
+        videos = pl.read_parquet(root / "metadata.parquet")
+        for number, count in itertools.product(range(3), (1, 2)):
+            video = VideoConfig(
+                SAMPLING, LIMITS, augmentations=1, max_size=COPY_SIZE, workers=count, retry_failed=False
+            )
+            before = os.times()
+            for stage in run_stages(videos, Options(root, root / f"{number}-{count}", video)):
+                now = os.times()
+                costs[stage, count].append((sum(now[:4]) - sum(before[:4]), now[4] - before[4]))
+                before = now
+    for stage in dict.fromkeys(stage for stage, _ in costs):
+        (cpu, wall), (cpu_2, wall_2) = (np.median(costs[stage, count], axis=0) for count in (1, 2))
+        yield f"| {stage} | {cpu:.1f} | {cpu_2:.1f} | {wall:.1f} | {wall_2:.1f} | {wall / wall_2 / 2:.2f} |"
+
+
 def main() -> None:
     match sys.argv[1:]:
+        case ["workers"]:
+            print("| stage | CPU s, 1 worker | CPU s, 2 workers | wall s, 1 | wall s, 2 | efficiency |")
+            print("|---|---|---|---|---|---|", *workers(), sep="\n")
+            return
         case ["write", name, target]:
             write_clip(Path(target), *CLIPS[name])
             return
