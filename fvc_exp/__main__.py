@@ -5,5 +5,5 @@ from fvc_exp.cli.app import app
 
 __all__ = ["app", "doctor", "runs", "sweeps"]
 
-if __name__ == "__main__":  # the workers that measure videos import this file too
+if __name__ == "__main__":
     app(prog_name="fvc")

@@ -40,16 +40,14 @@ class Manifest:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_manifest(
-    root: Path, videos: str, *, video_folders: Sequence[Path] | None = None, wanted: roles.Wanted | None = None
-) -> Manifest:
+def read_manifest(root: Path, videos: str, *, wanted: roles.Wanted | None = None) -> Manifest:
     """Read the input videos from ``videos``, a path below ``root`` (or an absolute one).
 
     It is a table (parquet, Arrow, CSV) with ``video_path`` and ``label``, a folder of videos in a known layout (see
     ``layouts``), or a folder with the corpus files FVC.csv and FVC_dup.csv. Of the corpus the videos with a local file
-    are taken; the files lie at any depth below ``video_folders``, by default ``videos`` beside the corpus files, with
-    the platform's video id in their names. ``wanted`` names columns that are not called as usual; its groups may also
-    be what a layout tells of a video, such as ``folder``.
+    are taken; the files lie at any depth below ``videos`` beside the corpus files, with the platform's video id in
+    their names. ``wanted`` names columns that are not called as usual; its groups may also be what a layout tells of a
+    video, such as ``folder``.
 
     Raises:
         DataError: nothing usable is there, or a value is not allowed; names file, column, row, value.
@@ -58,7 +56,7 @@ def read_manifest(
         raise DataError(f"{root}: no such folder; set data.root=FOLDER, the folder of the videos")
     source, wanted = root / videos, wanted or roles.Wanted()
     if (corpus := fvc.folder_of_id_lists(source)) is not None:
-        return _from_corpus(root, corpus, video_folders or (corpus / _FOLDER_OF_VIDEOS,))
+        return _from_corpus(root, corpus)
     # A stage writes the folder "augmented" and the table "augmented.parquet": that name means the table.
     if source.is_dir() and not _has_table(source):
         return _from_folders(root, source, wanted.group)
@@ -99,12 +97,12 @@ def _from_folders(root: Path, folder: Path, wanted: Sequence[str]) -> Manifest:
     return _manifest(table.drop(layouts.FOLDER, layouts.ORIGINAL, strict=False), folder, counts)
 
 
-def _from_corpus(root: Path, folder: Path, video_folders: Sequence[Path]) -> Manifest:
-    corpus = fvc.read_corpus(folder)
-    found = _local_files(video_folders, set(corpus.videos["video_id"]))
+def _from_corpus(root: Path, folder: Path) -> Manifest:
+    corpus, place = fvc.read_corpus(folder), folder / _FOLDER_OF_VIDEOS
+    found = _local_files(place, set(corpus.videos["video_id"]))
     if not found:
         raise DataError(
-            f"{' '.join(map(str, video_folders))}: no video file is named after one of the {len(corpus.videos)} "
+            f"{place}: no video file is named after one of the {len(corpus.videos)} "
             f"videos of {folder / fvc.SEEDS} (a YouTube, Facebook or Twitter id in the file name)"
         )
     files = pl.DataFrame({"video_id": list(found), columns.KEY: [_below(root, paths[0]) for paths in found.values()]})
@@ -118,17 +116,16 @@ def _from_corpus(root: Path, folder: Path, video_folders: Sequence[Path]) -> Man
     return _manifest(videos, folder, counts)
 
 
-def _local_files(folders: Sequence[Path], wanted: set[str]) -> dict[str, list[Path]]:
+def _local_files(folder: Path, wanted: set[str]) -> dict[str, list[Path]]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; the videos of the corpus are looked for there")
     found: dict[str, list[Path]] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; the videos of the corpus are looked for there")
-        for path in filter(_is_video, _files(folder)):
-            ids = [path.stem] if path.stem in wanted else sorted(_ids_in(path.stem) & wanted)
-            if len(ids) > 1:
-                raise DataError(f"{path}: the name holds several video ids ({', '.join(ids)}); rename it after one")
-            for video_id in ids:
-                found.setdefault(video_id, []).append(path)
+    for path in filter(_is_video, _files(folder)):
+        ids = [path.stem] if path.stem in wanted else sorted(_ids_in(path.stem) & wanted)
+        if len(ids) > 1:
+            raise DataError(f"{path}: the name holds several video ids ({', '.join(ids)}); rename it after one")
+        for video_id in ids:
+            found.setdefault(video_id, []).append(path)
     return found
 
 

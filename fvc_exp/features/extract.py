@@ -1,7 +1,7 @@
 """From one video file to its rows in the feature tables, in one pass over its frames."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
-from fvc_exp.features import codec, forensic, original, scaled, strips
+from fvc_exp.features import codec, forensic, original, scaled
 from fvc_exp.video import decode, rewrite
 from fvc_exp.video.probe import Probe
 
@@ -81,12 +80,12 @@ def _keep_freed_memory() -> None:
 def _measure(
     samples: Iterator[decode.Sample], tables: Sequence[Table], probe: Probe, scaling: rewrite.Letterbox | None
 ) -> dict[Table, dict[str, float]]:
-    parts: dict[Table, list[scaled.Columns]] = {table: [] for table in tables}
+    rows: dict[Table, list[dict[str, float]]] = {table: [] for table in tables}
     series = forensic.TemporalSeries() if Table.forensic in tables else None
-    for batch in batch_small_frames(_sampled(samples, series)):
+    for sample in _sampled(samples, series):
         for table in tables:
-            parts[table].append(_frame_features(table, batch, scaling))
-    features = {table: _means(parts[table]) | _video_features(table, probe, scaling) for table in tables}
+            rows[table].append(_frame_features(table, sample, scaling))
+    features = {table: _means(rows[table]) | _video_features(table, probe, scaling) for table in tables}
     if series is not None:
         features[Table.forensic] |= series.features()
     return features
@@ -100,48 +99,23 @@ def _sampled(samples: Iterator[decode.Sample], series: forensic.TemporalSeries |
             yield sample
 
 
-def batch_small_frames(samples: Iterator[decode.Sample]) -> Iterator[list[decode.Sample]]:
-    """Consecutive samples of one frame size, up to ``BATCH_PIXELS`` in all, which one call measures; at least one."""
-    batch: list[decode.Sample] = []
-    for sample in samples:
-        if batch and batch[0].luma.shape != sample.luma.shape:
-            yield batch
-            batch = []
-        batch.append(sample)
-        # A large frame is passed on at once, while it is in the CPU cache.
-        if (len(batch) + 1) * sample.luma.size > strips.BATCH_PIXELS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _frame_features(table: Table, batch: Sequence[decode.Sample], scaling: rewrite.Letterbox | None) -> scaled.Columns:
-    """The features of each frame of a batch, without those of the whole video."""
-    lumas = [sample.luma for sample in batch]
+def _frame_features(table: Table, sample: decode.Sample, scaling: rewrite.Letterbox | None) -> dict[str, float]:
+    """The features of a frame, without those of the whole video."""
     if table is Table.stage2:
-        return scaled.stage2_pixel_features(lumas)
+        return scaled.stage2_pixel_features(sample.luma)
     if table is Table.stage4:
-        return scaled.stage4_pixel_features(lumas, [sample.rgb for sample in batch], scaling)
+        return scaled.stage4_pixel_features(sample.luma, sample.rgb, scaling)
     if table is Table.forensic:
-        return _frame_by_frame(forensic.frame_features, lumas)
+        return forensic.frame_features(sample.luma)
     is_stage2 = table is Table.original_stage2
     measure = original.original_stage2_features if is_stage2 else original.original_stage4_features
-    return _frame_by_frame(measure, (sample.rgb for sample in batch))
+    return measure(sample.rgb)
 
 
-def _frame_by_frame(measure: Callable[[Frame], dict[str, float]], images: Iterable[Frame]) -> scaled.Columns:
-    rows = [measure(image) for image in images]
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
-
-
-def _means(parts: Sequence[scaled.Columns]) -> dict[str, float]:
-    means = {}
-    for name in parts[0]:
-        column = np.concatenate([part[name] for part in parts])
-        defined = column[~np.isnan(column)]
-        means[name] = float(defined.mean()) if len(defined) else np.nan
-    return means
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    defined = {name: column[~np.isnan(column)] for name, column in columns.items()}
+    return {name: float(column.mean()) if len(column) else np.nan for name, column in defined.items()}
 
 
 def _video_features(table: Table, probe: Probe, scaling: rewrite.Letterbox | None) -> dict[str, float]:

@@ -1,11 +1,13 @@
 """How strong the noise of a frame is and how sharp it is: features from 3x3 filters."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp._typing import Array, Array32, Frame
-from fvc_exp.features.strips import Frames, standard_deviation, tall_image, without_padding
+from fvc_exp.features.strips import standard_deviation
 
 NOISE_NAMES = ("noise_energy", "noise_mean", "noise_std")
 BLUR_NAMES = ("laplacian_var", "gradient_mean", "gradient_std")
@@ -20,10 +22,10 @@ MASK_ENERGY = 36.0
 ROOT_OF_UINT16 = 255
 
 
-def noise_sums(strips: Frames) -> Array:
-    """Sums of ``|r|``, ``r^2`` and ``r^4`` of the noise mask's response over padded strips; frames x 3."""
-    response = cv2.sepFilter2D(tall_image(strips), cv2.CV_16S, SECOND_DIFFERENCE, SECOND_DIFFERENCE)
-    return np.array([response_sums(each) for each in without_padding(np.asarray(response, np.int16), strips)])
+def noise_sums(strip: Frame) -> Array:
+    """Sums of ``|r|``, ``r^2`` and ``r^4`` of the noise mask's response over a padded strip."""
+    response = cv2.sepFilter2D(strip, cv2.CV_16S, SECOND_DIFFERENCE, SECOND_DIFFERENCE)
+    return response_sums(np.asarray(response, np.int16)[1:-1])
 
 
 def response_sums(response: NDArray[np.int16]) -> Array:
@@ -39,8 +41,8 @@ def response_sums(response: NDArray[np.int16]) -> Array:
     return np.array([absolute, cv2.sumElems(squares)[0], cv2.norm(squares, cv2.NORM_L2SQR)])
 
 
-def noise_features(sums: Array, pixels: int) -> dict[str, Array]:
-    """Noise of frames of ``pixels`` pixels, one number per frame, from ``noise_sums``, frames x 3.
+def noise_features(sums: Array, pixels: int) -> dict[str, float]:
+    """Noise of a frame of ``pixels`` pixels from its ``noise_sums``.
 
     With ``r`` the response of Immerkaer's noise mask ("Fast noise variance estimation", CVIU 64(2), 1996):
 
@@ -52,38 +54,27 @@ def noise_features(sums: Array, pixels: int) -> dict[str, Array]:
     The original measures ``9 * (gray - 3x3 mean)``, which responds to every edge and ramp. Its mean is a mean of
     squares, and its energy is that mean times the number of pixels, so it holds the resolution a second time.
     """
-    absolute, square, fourth = sums.T / pixels
+    absolute, square, fourth = (sums / pixels).tolist()
     energy = square / MASK_ENERGY
     return {
         "noise_energy": energy,
-        "noise_mean": np.sqrt(np.pi / 2) * absolute / np.sqrt(MASK_ENERGY),
+        "noise_mean": math.sqrt(math.pi / 2) * absolute / math.sqrt(MASK_ENERGY),
         "noise_std": standard_deviation(energy, fourth / MASK_ENERGY**2),
     }
 
 
-def gradient_sums(strips: Frames) -> Array:
-    """Sum and sum of squares of the Sobel gradient magnitude over padded strips; frames x 2."""
-    along_x, along_y = (
-        without_padding(gradient, strips).astype(np.float32) for gradient in cv2.spatialGradient(tall_image(strips))
-    )
+def gradient_sums(strip: Frame) -> Array:
+    """Sum and sum of squares of the Sobel gradient magnitude over a padded strip."""
+    along_x, along_y = (gradient[1:-1].astype(np.float32) for gradient in cv2.spatialGradient(strip))
     # The squares are integers below 2^24 and cv2.sqrt rounds correctly, unlike cv2.magnitude with some back ends.
-    by_frame = np.square(along_x, out=along_x)
-    square = tall_image(by_frame)
-    cv2.accumulateSquare(tall_image(along_y), square)
-    squares = [cv2.sumElems(each)[0] for each in by_frame]
-    # From here on by_frame holds the roots.
-    cv2.sqrt(square, square)
-    return np.array([(cv2.sumElems(each)[0], total) for each, total in zip(by_frame, squares, strict=True)])
+    square = np.square(along_x, out=along_x)
+    cv2.accumulateSquare(along_y, square)
+    total = cv2.sumElems(square)[0]
+    return np.array([cv2.sumElems(cv2.sqrt(square, square))[0], total])
 
 
-def laplacian_sums(gray: Frame) -> tuple[float, float]:
-    """Sum and sum of squares of the 4-neighbour Laplacian over a frame, mirrored at its border without repeating it."""
-    laplacian = cv2.Laplacian(gray, cv2.CV_16S)
-    return cv2.sumElems(laplacian)[0], cv2.norm(laplacian, cv2.NORM_L2SQR)
-
-
-def blur_features(laplacian_sums: Array, gradient_sums: Array, pixels: int) -> dict[str, Array]:
-    """Sharpness of frames of ``pixels`` pixels, one number per frame, from the two kinds of sums, frames x 2.
+def blur_features(gray: Frame, gradient_sums: Array) -> dict[str, float]:
+    """Sharpness of a frame, whose ``gradient_sums`` are known.
 
     - ``laplacian_var``, squared gray levels: the variance of the 4-neighbour Laplacian (Pech-Pacheco et al., "Diatom
       autofocusing in brightfield microscopy", ICPR 2000).
@@ -93,9 +84,11 @@ def blur_features(laplacian_sums: Array, gradient_sums: Array, pixels: int) -> d
     The original defines them in the same way; only the luma they are computed from differs. They depend on the
     resolution of the frame.
     """
-    laplacian, gradient = laplacian_sums.T / pixels, gradient_sums.T / pixels
+    laplacian = cv2.Laplacian(gray, cv2.CV_16S)
+    mean, mean_square = cv2.sumElems(laplacian)[0] / gray.size, cv2.norm(laplacian, cv2.NORM_L2SQR) / gray.size
+    gradient, gradient_square = (gradient_sums / gray.size).tolist()
     return {
-        "laplacian_var": standard_deviation(*laplacian) ** 2,
-        "gradient_mean": gradient[0],
-        "gradient_std": standard_deviation(*gradient),
+        "laplacian_var": standard_deviation(mean, mean_square) ** 2,
+        "gradient_mean": gradient,
+        "gradient_std": standard_deviation(gradient, gradient_square),
     }

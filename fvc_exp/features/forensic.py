@@ -1,10 +1,14 @@
 """Traces of manipulation: recompression, local noise and sharpness inside frames; repeated or blended frames."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fvc_exp._typing import Array, Array32, Frame
 from fvc_exp.features import blocks
+from fvc_exp.features.strips import standard_deviation
 
 BLOCKINESS_NAMES = ("blockiness_horizontal", "blockiness_vertical")
 COMPRESSION_NAMES = ("benford_divergence", "ac_zero_share", "dct_periodicity")
@@ -17,6 +21,8 @@ TEMPORAL_NAMES = (
 
 # The probabilities of the first digits 1 to 9 by Benford's law.
 BENFORD = np.log10(1 + 1 / np.arange(1, 10))
+# Of the whole parts 1, 2, ... of the coefficients, none of which is above 8 x 255.
+FIRST_DIGITS = np.array([int(str(number)[0]) for number in range(1, 2048)])
 
 # The first 20 of 64 coefficients in zig-zag order (JPEG, ITU-T T.81 figure 5), DC left out: (vertical,
 # horizontal).
@@ -46,11 +52,8 @@ def blockiness_features(luma: Frame) -> dict[str, float]:
 
     1 without blocking. Wang, Sheikh, Bovik, ICIP 2002; Fan, de Queiroz, IEEE TIP 12(2), 2003.
     """
-    if min(luma.shape) <= 8:
-        return dict.fromkeys(BLOCKINESS_NAMES, np.nan)
-    # Steps between columns are summed over the height, those between rows over the width.
-    means = map(blocks.mean_steps, blocks.step_sums(luma[None]), luma.shape)
-    return {name: float(blocks.step_ratio(*mean)[0]) for name, mean in zip(BLOCKINESS_NAMES, means, strict=True)}
+    means = blocks.mean_steps(luma)
+    return {name: blocks.step_ratio(*mean) for name, mean in zip(BLOCKINESS_NAMES, means, strict=True)}
 
 
 def compression_features(luma: Frame) -> dict[str, float]:
@@ -65,26 +68,26 @@ def compression_features(luma: Frame) -> dict[str, float]:
     height, width = (size // 8 * 8 for size in luma.shape)
     if not height or not width:
         return dict.fromkeys(COMPRESSION_NAMES, np.nan)
+    spectrum = blocks.dct_coefficients(luma[:height, :width], vertical=1 + max(v for v, _ in ZIGZAG))
     # Half the basis gives multiples of 1/8, which must fall on the same side of a threshold whatever the rounding.
-    spectrum = np.round(blocks.dct_coefficients(luma[:height, :width]), 3)
-    low = np.abs(np.concatenate([spectrum[:, v, :, h].ravel() for v, h in ZIGZAG]))
+    low = np.abs(np.stack([spectrum[:, v, :, h].ravel() for v, h in ZIGZAG]))
+    np.round(low, 3, out=low)
     return {
-        "benford_divergence": benford_divergence(low[low >= 1]),
+        "benford_divergence": benford_divergence(low),
         "ac_zero_share": float((low < 0.5).mean()),
-        "dct_periodicity": periodicity(spectrum[:, 0, :, 1]),
+        "dct_periodicity": periodicity(low[ZIGZAG.index((0, 1))]),
     }
 
 
 def benford_divergence(magnitudes: Array32) -> float:
-    """Divergence of the first digits of ``magnitudes`` >= 1 from Benford's law.
+    """Divergence of the first digits of those ``magnitudes`` that are at least 1, and below 2048, from Benford's law.
 
-    ``sum((p - b)^2 / b)`` over the digits 1 to 9; NaN for no magnitude.
+    ``sum((p - b)^2 / b)`` over the digits 1 to 9; NaN for no such magnitude.
     """
-    if magnitudes.size == 0:
+    counts = np.bincount(magnitudes.astype(np.uint16).ravel(), minlength=2048)[1:]
+    if not counts.any():
         return np.nan
-    digits = (magnitudes / 10 ** np.floor(np.log10(magnitudes))).astype(np.int64)
-    # Rounding can put 1000 at 0.9999 or 10.0.
-    shares = np.bincount(np.clip(digits, 1, 9).ravel(), minlength=10)[1:] / magnitudes.size
+    shares = np.bincount(FIRST_DIGITS, weights=counts)[1:] / counts.sum()
     return float(((shares - BENFORD) ** 2 / BENFORD).sum())
 
 
@@ -120,17 +123,22 @@ def residual_features(luma: Frame) -> dict[str, float]:
       (Mahdian, Saic, "Using noise inconsistencies for blind image forensics", Image and Vision Computing 27(10), 2009).
     - ``local_sharpness_std``, log units: the standard deviation of ``l`` over the blocks.
     """
-    noise = cv2.subtract(luma, cv2.medianBlur(luma, 3), dtype=cv2.CV_32F)
-    square = float(cv2.norm(noise, cv2.NORM_L2SQR)) / luma.size
-    fourth = float(cv2.norm(noise * noise, cv2.NORM_L2SQR)) / luma.size
+    noise = np.asarray(cv2.subtract(luma, cv2.medianBlur(luma, 3), dtype=cv2.CV_16S), np.int16)
+    # Squares of numbers up to 255; numpy has no product of int16 in uint16, but that of int16 has the right bits.
+    squares = np.multiply(noise, noise).view(np.uint16)
+    mean, square = (cv2.sumElems(each)[0] / luma.size for each in (noise, squares))
+    fourth = cv2.norm(squares, cv2.NORM_L2SQR) / luma.size
+    laplacian = cv2.Laplacian(luma, cv2.CV_16S).astype(np.float32)
+    laplacian *= laplacian
     return {
-        "residual_std": float(noise.std(dtype=np.float64)),
+        "residual_std": standard_deviation(mean, square),
         "residual_kurtosis": fourth / square**2 if square else np.nan,
-        **_local(np.asarray(noise, dtype=np.float32), np.asarray(cv2.Laplacian(luma, cv2.CV_32F), dtype=np.float32)),
+        **_local(squares, laplacian),
     }
 
 
-def _local(noise: Array32, laplacian: Array32) -> dict[str, float]:
+def _local(noise: NDArray[np.uint16], laplacian: Array32) -> dict[str, float]:
+    """The local features from the squares of noise and Laplacian."""
     if min(noise.shape) < LOCAL_BLOCK:
         return dict.fromkeys(LOCAL_NAMES, np.nan)
     levels = np.log(_block_rms(noise) + NOISE_FLOOR)
@@ -142,11 +150,36 @@ def _local(noise: Array32, laplacian: Array32) -> dict[str, float]:
     return {name: float(value) for name, value in zip(LOCAL_NAMES, values, strict=True)}
 
 
-def _block_rms(values: Array32) -> Array:
-    rows, columns = (size // LOCAL_BLOCK for size in values.shape)
-    whole = values[: rows * LOCAL_BLOCK, : columns * LOCAL_BLOCK]
-    mean = cv2.resize(whole * whole, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.sqrt(mean.astype(np.float64))
+def _block_rms(squares: NDArray[np.uint16] | Array32) -> Array:
+    height, width = (size // LOCAL_BLOCK * LOCAL_BLOCK for size in squares.shape)
+    rows = (squares[top : top + LOCAL_BLOCK, :width] for top in range(0, height, LOCAL_BLOCK))
+    columns = np.stack([cv2.reduce(row, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0] for row in rows])
+    means = columns.reshape(len(columns), -1, LOCAL_BLOCK).sum(axis=2, dtype=np.float64) / LOCAL_BLOCK**2
+    return np.asarray(np.sqrt(means))
+
+
+@dataclass(frozen=True)
+class _HalfSize:
+    """A frame of half the size and nine times its high-pass residual, with the sums of that and of its square."""
+
+    luma: Frame
+    residual: NDArray[np.int16]
+    total: float
+    square: float
+
+    @classmethod
+    def of(cls, luma: Frame) -> "_HalfSize":
+        half = np.asarray(cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+        residual = np.multiply(half, 9, dtype=np.int16)
+        residual -= cv2.boxFilter(half, cv2.CV_16U, (3, 3), normalize=False).view(np.int16)
+        return cls(half, residual, cv2.sumElems(residual)[0], cv2.norm(residual, cv2.NORM_L2SQR))
+
+    def correlation(self, other: "_HalfSize") -> float:
+        """Of the two residuals; NaN where one is 0 everywhere. All sums are integers."""
+        n, distance = self.residual.size, cv2.norm(self.residual, other.residual, cv2.NORM_L2SQR)
+        variances = [n * each.square - each.total**2 for each in (self, other)]
+        covariance = n * (self.square + other.square - distance) / 2 - self.total * other.total
+        return float(covariance / np.sqrt(variances[0] * variances[1])) if all(variances) else np.nan
 
 
 class TemporalSeries:
@@ -155,16 +188,15 @@ class TemporalSeries:
     def __init__(self) -> None:
         self._differences: list[float] = []
         self._correlations: list[float] = []
-        self._previous: tuple[Array32, Array32] | None = None
+        self._previous: _HalfSize | None = None
 
     def add(self, luma: Frame) -> None:
         """The next frame; after a change of frame size the series starts a new pair."""
-        half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.float32)
-        residual = half - cv2.blur(half, (3, 3))
-        if self._previous is not None and self._previous[0].shape == half.shape:
-            self._differences.append(cv2.norm(half, self._previous[0], cv2.NORM_L1) / half.size)
-            self._correlations.append(_correlation(residual, self._previous[1]))
-        self._previous = half, residual
+        half, previous = _HalfSize.of(luma), self._previous
+        if previous is not None and previous.luma.shape == half.luma.shape:
+            self._differences.append(cv2.norm(half.luma, previous.luma, cv2.NORM_L1) / half.luma.size)
+            self._correlations.append(half.correlation(previous))
+        self._previous = half
 
     def features(self) -> dict[str, float]:
         """The five temporal features; NaN where there is no pair of frames, or no noise or motion to measure.
@@ -197,16 +229,3 @@ class TemporalSeries:
             float(defined.mean()) if len(defined) else np.nan,
         )
         return dict(zip(TEMPORAL_NAMES, values, strict=True))
-
-
-def _correlation(first: Array32, second: Array32) -> float:
-    (mean_first, deviation_first), (mean_second, deviation_second) = (_moments(first), _moments(second))
-    if not deviation_first or not deviation_second:
-        return np.nan
-    product = float(cv2.mean(first * second)[0])
-    return (product - mean_first * mean_second) / (deviation_first * deviation_second)
-
-
-def _moments(values: Array32) -> tuple[float, float]:
-    mean, deviation = cv2.meanStdDev(values)
-    return float(mean[0, 0]), float(deviation[0, 0])

@@ -32,19 +32,18 @@ COEFFICIENT_SUM = np.outer(blocks.EXACT_BASIS.sum(axis=0), blocks.EXACT_BASIS.su
 def original_stage2_features(rgb: Frame) -> dict[str, float]:
     """The original's twelve stage-2 pixel features of one RGB frame; definitions above."""
     gray = _gray(rgb)
-    noise_sums, gradient_sums = np.zeros(3), np.zeros((1, 2))
-    for strip in strips.padded_strips(gray[None]):
-        response = cv2.filter2D(strip[0], cv2.CV_16S, HIGH_PASS)[1:-1]
+    noise_sums, gradient_sums = np.zeros(3), np.zeros(2)
+    for strip in strips.padded_strips(gray):
+        response = cv2.filter2D(strip, cv2.CV_16S, HIGH_PASS)[1:-1]
         noise_sums += filters.response_sums(np.asarray(response, dtype=np.int16))
         gradient_sums += filters.gradient_sums(strip)
-    _, square, fourth = noise_sums / gray.size
-    sharpness = filters.blur_features(np.array([filters.laplacian_sums(gray)]), gradient_sums, gray.size)
+    _, square, fourth = (noise_sums / gray.size).tolist()
     return {
-        "noise_energy": float(square * gray.size),
-        "noise_mean": float(square),
-        "noise_std": float(strips.standard_deviation(square, fourth)),
+        "noise_energy": square * gray.size,
+        "noise_mean": square,
+        "noise_std": strips.standard_deviation(square, fourth),
         **_dct(gray),
-        **{name: float(values[0]) for name, values in sharpness.items()},
+        **filters.blur_features(gray, gradient_sums),
         "boundary_inconsistency": _line_deviation(gray),
     }
 
@@ -56,7 +55,7 @@ def original_stage4_features(rgb: Frame) -> dict[str, float]:
     _, contrast = cv2.meanStdDev(blurred)
     _, spread = cv2.meanStdDev(rgb)
     added = (
-        float(scaled.edge_density(gray[None])[0]),
+        scaled.edge_density(gray),
         1.0 / (1.0 + float(contrast[0, 0])),
         *(float(channel) for channel in spread[:, 0]),
         _wrapped_steps(gray),
@@ -80,7 +79,7 @@ def _dct(gray: Frame) -> dict[str, float]:
         "dct_dc_mean": float(dc.mean()),
         "dct_dc_std": float(dc.std()),
         "dct_ac_mean": ac_mean,
-        "dct_ac_std": float(strips.standard_deviation(ac_mean, total / padded.size)),
+        "dct_ac_std": strips.standard_deviation(ac_mean, total / padded.size),
         "dct_ac_energy": total,
     }
 

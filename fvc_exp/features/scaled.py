@@ -1,18 +1,13 @@
 """The stage-2 pixel features of a frame or of its picture area, and those that stage 4 adds."""
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fvc_exp._typing import Array, Frame
+from fvc_exp._typing import Frame
 from fvc_exp.features import blocks, codec, filters
-from fvc_exp.features.strips import Frames, padded_strips, stack_frames, standard_deviation, tall_image, without_padding
+from fvc_exp.features.strips import padded_strips, standard_deviation
 from fvc_exp.video.rewrite import Letterbox
-
-Columns = dict[str, Array]
-"""Feature values by name, one per frame."""
 
 BASE_NAMES = (*filters.NOISE_NAMES, *blocks.DCT_NAMES, *filters.BLUR_NAMES, *blocks.BLOCK_NAMES)
 STAGE2_NAMES = (*BASE_NAMES, *codec.NAMES)
@@ -40,18 +35,31 @@ def crop(image: Frame, box: Letterbox | None, *, to_blocks: bool = False) -> Fra
     return image[top:bottom, left:right]
 
 
-def stage2_pixel_features(lumas: Sequence[Frame], box: Letterbox | None = None) -> Columns:
-    """The twelve pixel features of frames of one size: noise, block DCT, sharpness, blockiness. Luma 0 to 255.
+def stage2_pixel_features(luma: Frame, box: Letterbox | None = None) -> dict[str, float]:
+    """The twelve pixel features of a frame: noise, block DCT, sharpness, blockiness. Luma 0 to 255.
 
-    One number per frame; for definitions and units see ``filters`` and ``blocks``. With a ``box`` only the pixels
-    in it count; 8x8 blocks stay on the grid of the frame, where the codec has them.
+    For definitions and units see ``filters`` and ``blocks``. With a ``box`` only the pixels in it count; 8x8 blocks
+    stay on the grid of the frame, where the codec has them.
     """
-    pictures, aligned = _cropped(lumas, box)
-    return _base_features(pictures, blocks.border_and_inside(aligned), aligned)
+    aligned = crop(luma, box, to_blocks=True)
+    return _base_features(crop(luma, box), aligned, *_mean_steps(aligned))
 
 
-def stage4_pixel_features(lumas: Sequence[Frame], rgbs: Sequence[Frame], box: Letterbox | None) -> Columns:
-    """The eighteen pixel features of scaled frames of one size, without the letterbox bars; one number per frame.
+def _base_features(picture: Frame, aligned: Frame, border: float, inside: float) -> dict[str, float]:
+    noise_sums, gradient_sums = np.zeros(3), np.zeros(2)
+    for strip in padded_strips(picture):
+        noise_sums += filters.noise_sums(strip)
+        gradient_sums += filters.gradient_sums(strip)
+    return (
+        filters.noise_features(noise_sums, picture.size)
+        | blocks.dct_features(aligned)
+        | filters.blur_features(picture, gradient_sums)
+        | {"boundary_inconsistency": blocks.step_ratio(border, inside)}
+    )
+
+
+def stage4_pixel_features(luma: Frame, rgb: Frame, box: Letterbox | None) -> dict[str, float]:
+    """The eighteen pixel features of a scaled frame, without the letterbox bars.
 
     The twelve of stage 2, and:
 
@@ -68,70 +76,49 @@ def stage4_pixel_features(lumas: Sequence[Frame], rgbs: Sequence[Frame], box: Le
     inside blocks, wraps differences of 8-bit numbers around 0 (-1 counts as 255), leaves out the last block row and
     column, and falls when blocking grows.
     """
-    pictures, aligned = _cropped(lumas, box)
-    steps = blocks.border_and_inside(aligned)
+    picture, aligned = crop(luma, box), crop(luma, box, to_blocks=True)
+    border, inside = _mean_steps(aligned)
     added = (
-        edge_density(pictures),
-        1.0 / (1.0 + spread_of_local_deviation(pictures)),
-        *colour_deviation([crop(rgb, box) for rgb in rgbs]),
-        steps[0] - steps[1],
+        edge_density(picture),
+        1.0 / (1.0 + spread_of_local_deviation(picture)),
+        *(_deviation(np.asarray(channel, np.uint8)) for channel in cv2.split(crop(rgb, box))),
+        border - inside,
     )
-    return _base_features(pictures, steps, aligned) | dict(zip(ADDED_NAMES, added, strict=True))
+    return _base_features(picture, aligned, border, inside) | dict(zip(ADDED_NAMES, added, strict=True))
 
 
-def edge_density(frames: Frames) -> Array:
-    """Share of the pixels that Canny's detector marks, one number per frame."""
-    return np.array([cv2.countNonZero(cv2.Canny(frame, *CANNY_THRESHOLDS)) / frame.size for frame in frames])
+def edge_density(frame: Frame) -> float:
+    """Share of the pixels that Canny's detector marks."""
+    return cv2.countNonZero(cv2.Canny(frame, *CANNY_THRESHOLDS)) / frame.size
 
 
-def spread_of_local_deviation(frames: Frames) -> Array:
+def spread_of_local_deviation(frame: Frame) -> float:
     """Standard deviation over a frame's pixels of the population standard deviation of the 5x5 window around each."""
     count, padding = WINDOW * WINDOW, WINDOW // 2
-    sums = np.zeros((len(frames), 2))
-    for strips in padded_strips(frames, padding):
-        gray = tall_image(strips)
-        total, variance = _window_sums(gray), _window_sums(np.square(gray, dtype=np.uint16))
+    sums = np.zeros(2)
+    for strip in padded_strips(frame, padding):
+        total, variance = _window_sums(strip), _window_sums(np.square(strip, dtype=np.uint16))
         # 25 * 25 * 255^2 fits into 32 bits, and the difference, 625 variances, into the 24 of a float32.
         variance *= count
         total *= total
         variance -= total
-        deviation = without_padding(cv2.sqrt(variance.astype(np.float32)), strips, padding)
-        sums += [(cv2.sumElems(each)[0], cv2.norm(each, cv2.NORM_L2SQR)) for each in deviation]
-    mean, mean_square = sums.T / frames[0].size
+        deviation = cv2.sqrt(variance.astype(np.float32))[padding:-padding]
+        sums += cv2.sumElems(deviation)[0], cv2.norm(deviation, cv2.NORM_L2SQR)
+    mean, mean_square = (sums / frame.size).tolist()
     return standard_deviation(mean / count, mean_square / count**2)
 
 
-def colour_deviation(rgbs: Sequence[Frame]) -> Array:
-    """Population standard deviation in gray levels, channels x frames."""
+def _deviation(channel: Frame) -> float:
     # The L1 norm of numbers >= 0 is their sum, in half the time.
-    channels = (cv2.split(rgb) for rgb in rgbs)
-    sums = [[(cv2.norm(each, cv2.NORM_L1), cv2.norm(each, cv2.NORM_L2SQR)) for each in frame] for frame in channels]
-    mean, mean_square = 3 * np.transpose(sums) / rgbs[0].size
+    mean, mean_square = (cv2.norm(channel, kind) / channel.size for kind in (cv2.NORM_L1, cv2.NORM_L2SQR))
     return standard_deviation(mean, mean_square)
 
 
-def _cropped(lumas: Sequence[Frame], box: Letterbox | None) -> tuple[Frames, Frames]:
-    """The picture areas, and those from the first whole block on."""
-    pictures = stack_frames([crop(luma, box) for luma in lumas])
-    if box is None or (box.box_x % 8 == 0 and box.box_y % 8 == 0):
-        return pictures, pictures
-    return pictures, stack_frames([crop(luma, box, to_blocks=True) for luma in lumas])
+def _mean_steps(frame: Frame) -> tuple[float, float]:
+    """Mean step at block borders and inside blocks; both directions have the same weight."""
+    across, down = blocks.mean_steps(frame)
+    return (across[0] + down[0]) / 2, (across[1] + down[1]) / 2
 
 
 def _window_sums(values: Frame | NDArray[np.uint16]) -> NDArray[np.int32]:
     return np.asarray(cv2.boxFilter(values, cv2.CV_32S, (WINDOW, WINDOW), normalize=False), dtype=np.int32)
-
-
-def _base_features(pictures: Frames, steps: tuple[Array, Array], aligned: Frames) -> Columns:
-    number, pixels = len(pictures), pictures[0].size
-    noise_sums, gradient_sums = np.zeros((number, 3)), np.zeros((number, 2))
-    for strips in padded_strips(pictures):
-        noise_sums += filters.noise_sums(strips)
-        gradient_sums += filters.gradient_sums(strips)
-    laplacian_sums = np.array([filters.laplacian_sums(picture) for picture in pictures])
-    return (
-        filters.noise_features(noise_sums, pixels)
-        | blocks.dct_features(aligned)
-        | filters.blur_features(laplacian_sums, gradient_sums, pixels)
-        | {"boundary_inconsistency": blocks.step_ratio(*steps)}
-    )

@@ -151,8 +151,8 @@ class _ResampleError(Exception):
 class SampledFrames:
     """The evenly sampled frames of one video.
 
-    The video is probed when this is made, which raises VideoError as ``probe`` does, and decoded when ``read`` is
-    called. ``decoded`` is set when ``read`` returns.
+    The video is probed when this is made, which raises VideoError as ``PacketSource`` does, and decoded when ``read``
+    is called. ``decoded`` is set when ``read`` returns.
     """
 
     decoded: Decoded

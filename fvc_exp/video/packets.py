@@ -89,8 +89,8 @@ def trusted_frames(seen: Sequence[SeenFrame], faulty_packets: Iterable[int]) -> 
 class PacketSource:
     """A video file whose packets can be had as often as they are wanted, each time with a decoder that has seen none.
 
-    It is probed when this is made, which raises VideoError as ``probe`` does; a small file that is read to its end
-    stays open and its packets in memory, so that the first use after that reads nothing.
+    It is probed when this is made, which raises VideoError as ``open_video`` and ``probe_stream`` do. A small file that
+    is read to its end stays open and its packets in memory, so that the first use after that reads nothing.
     """
 
     def __init__(self, path: Path, limits: LimitsConfig) -> None:

@@ -115,15 +115,6 @@ class Probe:
             return (frames[0] if frames else None), Fraction(aspect or 1)
 
 
-def probe(path: Path, limits: LimitsConfig) -> Probe:
-    """Read every packet header of a video once, without decoding.
-
-    Raises VideoError as ``open_video`` does, and with class ``no_frames`` when the stream holds no packet.
-    """
-    with open_video(path, limits) as (container, stream):
-        return probe_stream(container, stream, container.demux(stream), path, limits)
-
-
 def probe_stream(
     container: av.container.InputContainer,
     stream: av.VideoStream,
@@ -131,7 +122,10 @@ def probe_stream(
     path: Path,
     limits: LimitsConfig,
 ) -> Probe:
-    """The facts of an open video, whose packets ``demuxed`` gives; see ``probe``."""
+    """The facts of an open video from the headers of its packets, which ``demuxed`` gives; nothing is decoded.
+
+    Raises VideoError with class ``no_frames`` when the stream holds no packet.
+    """
     packets, is_damaged = _read_packets(demuxed)
     if not packets.shown.any():
         raise video_error(Failure.no_frames, path, "the video stream holds no frame")

@@ -1,21 +1,24 @@
 """One function over many items, in worker processes that may die, hang or run out of memory without harm to the rest.
 
 Every worker has a pipe of its own: the item that a dead worker had is known, and no lock that it held blocks others.
+A worker is a new Python process that loads what the function needs and nothing else. multiprocessing would also load
+the program that the user started, which takes longer than this: Hydra, or all of a notebook's imports.
 """
 
 import errno
 import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from multiprocessing import get_context, parent_process, resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -28,7 +31,8 @@ Value = TypeVar("Value")
 
 # A full disk says nothing about the video at hand, and would fail all that follow.
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_PROGRAM = f"from {__name__} import serve; serve()"
 
 
 class WorkerFailure(StrEnum):
@@ -62,8 +66,7 @@ def run_in_workers(
     Raises:
         FvcError: a worker process ends before it is ready for its first item, or the disk is full.
     """
-    # Imported here: it loads NumPy, which a worker must not load before its number of threads is set.
-    from joblib import cpu_count
+    from joblib import cpu_count  # takes as long to import as NumPy, and only this process needs it
 
     queue = deque(items)
     pool: list[_Worker[Item, Value]] = []
@@ -97,14 +100,17 @@ class _Worker(Generic[Item, Value]):
         self.limits = limits
         self.state = _State.starting
         self.item: Item | None = None
-        # Not forked: the parent may hold threads (polars, OpenBLAS), whose locks a fork would copy in any state.
-        context = get_context("spawn")
-        self.connection, far_end = context.Pipe()
-        self.process = context.Process(target=_serve, args=(far_end, limits), daemon=True)
-        with _interrupts_blocked():
-            self.process.start()
+        self.connection, far_end = Pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _PROGRAM, str(far_end.fileno())],
+            env=os.environ | _ONE_THREAD | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE,  # never written to: it ends with this process
+            pass_fds=[far_end.fileno()],
+            process_group=0,  # Ctrl-C is for this process alone, which then ends its workers
+        )
         far_end.close()
-        self.connection.send(function)
+        with suppress(BrokenPipeError):  # it has ended, which ``outcome`` reports
+            self.connection.send((function, limits))
 
     def take(self, item: Item) -> bool:
         """Hand over an item; False if the worker is gone."""
@@ -129,21 +135,21 @@ class _Worker(Generic[Item, Value]):
         self.state = _State.idle
         return self._finish(message)
 
-    def kill(self) -> None:
+    def kill(self) -> int:
+        """End the process if it has not ended; returns its exit code, or minus the signal that ended it."""
         self.process.kill()
-        self.process.join()
-        self.connection.close()
+        with self.process:  # closes its stdin and waits
+            self.connection.close()
         self.state = _State.ended
+        return self.process.returncode
 
     def _finish(self, result: Value | Failed) -> tuple[Item, Value | Failed] | None:
         item, self.item = self.item, None
         return None if item is None else (item, result)
 
     def _death(self) -> Failed:
-        self.process.join()
-        code = self.process.exitcode or 0
-        self.connection.close()
-        was, self.state = self.state, _State.ended
+        was, code = self.state, self.process.wait()
+        self.kill()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         if was is _State.starting:
             raise FvcError(
@@ -160,39 +166,26 @@ class _Worker(Generic[Item, Value]):
         return Failed(WorkerFailure.worker_died.value, f"the worker process ended with {how}")
 
 
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A process started in this block never gets Ctrl-C: the parent does, and ends it."""
-    resource_tracker.ensure_running()  # a start that launches the tracker would unblock the signal
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-
-
-def _serve(connection: Connection, limits: LimitsConfig) -> None:
-    """The loop of a worker process: receive the function, send None when ready, then answer each item."""
+def serve() -> None:
+    """The loop of a worker process: receive function and limits, send None when ready, then answer each item."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    # Read when NumPy is imported, that is when the function arrives and its module is loaded.
-    os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
-    function = connection.recv()
-    import cv2
-
-    cv2.setNumThreads(1)
-    cv2.ipp.setUseIPP(False)  # its sums depend on where in memory a frame happens to lie
-    _set_soft_limit(resource.RLIMIT_CORE, 0)
-    _set_soft_limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
-    connection.send(None)
+    connection = Connection(int(sys.argv[1]))
     with suppress(EOFError, BrokenPipeError):  # the parent has ended
+        function, limits = connection.recv()
+        import cv2
+
+        cv2.setNumThreads(1)
+        cv2.ipp.setUseIPP(False)  # its sums depend on where in memory a frame happens to lie
+        _set_soft_limit(resource.RLIMIT_CORE, 0)
+        _set_soft_limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
+        connection.send(None)
         while True:
             connection.send(_attempt(function, connection.recv(), limits))
 
 
 def _die_with_parent() -> None:
-    if parent := parent_process():
-        parent.join()
-        os.kill(os.getpid(), signal.SIGKILL)
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig) -> Value | Failed | FvcError:

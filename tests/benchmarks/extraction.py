@@ -6,29 +6,35 @@ stage 3 makes of the 720p clip. Each measurement runs in a process of its own wi
 many runs as take a second, one at least, after a first one that pays for start-up. The methods take turns; a ratio is
 the median over the rounds of the ratio within a round. The least of a method's CPU seconds are those that other work
 on the machine disturbed least.
+
+``python -m tests.benchmarks.extraction workers`` runs each stage over 320 short clips with one worker and with two.
 """
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
+from fvc_exp.config.schema import DemoConfig, LimitsConfig, SamplingConfig, Table, VideoConfig
+from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.features import scaled
 from fvc_exp.features.extract import extract
-from fvc_exp.features.strips import BATCH_PIXELS, stack_frames
+from fvc_exp.stages.runner import Options
+from fvc_exp.stages.steps import run_augment, run_features, run_scale, run_scaled_features
 from fvc_exp.video.decode import SampledFrames
-from fvc_exp.video.packets import sample_indices
-from fvc_exp.video.probe import probe
+from fvc_exp.video.packets import PacketSource, sample_indices
 from fvc_exp.video.rewrite import Letterbox, letterbox, scale
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
@@ -41,9 +47,9 @@ RATE = 30
 CLIPS = {"1080p": (1080, 1920, 23), "720p": (720, 1280, 23), "1080p-heavy": (1080, 1920, 18)}
 COPY, COPIED, COPY_SIZE = "stage-3 copy", "720p", 256
 METHODS = {
-    "1080p": ("decode", "selective", "stage2", "loops2"),
-    "720p": ("decode", "selective", "stage2", "loops2"),
-    "1080p-heavy": ("decode", "selective", "stage2", "loops2"),
+    "1080p": ("decode", "selective", "stage2", "forensic", "loops2"),
+    "720p": ("decode", "selective", "stage2", "forensic", "loops2"),
+    "1080p-heavy": ("decode", "selective", "stage2", "forensic", "loops2"),
     COPY: ("decode", "selective", "stage4", "loops4"),
 }
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -152,6 +158,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 OURS: dict[str, Callable[[Path], object]] = {
     "selective": lambda path: SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: sum(1 for _ in samples)),
     "stage2": lambda path: extract(path, [Table.stage2], SAMPLING, LIMITS),
+    "forensic": lambda path: extract(path, [Table.forensic], SAMPLING, LIMITS),
     "stage4": lambda path: extract(path, [Table.stage4], SAMPLING, LIMITS, scaling=picture_of_the_copy()),
 }
 
@@ -176,27 +183,21 @@ def measure(method: str, path: Path) -> float:
 
 
 def steps(path: Path) -> dict[str, float]:
-    """CPU milliseconds of single steps, the median of 30: of opening a file, and of what is done with each frame.
-
-    Small frames are measured some at a time.
-    """
+    """CPU milliseconds of single steps, the median of 30: of opening a file, and of what is done with each frame."""
     cv2.setNumThreads(1)
     cv2.ipp.setUseIPP(False)
     # From then on freed memory is kept, as it is in any extraction.
     extract(path, [Table.stage2], SAMPLING, LIMITS)
     pixels = SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: [(each.luma, each.rgb) for each in samples])
     box = picture_of_the_copy() if path.stem == COPY else None
-    batch = max(1, BATCH_PIXELS // pixels[0][0].size)
-    lumas, rgbs = zip(*pixels[:batch], strict=True)
-    frames = stack_frames([scaled.crop(luma, box) for luma in lumas])
+    luma, rgb = pixels[0]
     actions: dict[str, Callable[[], object]] = {
-        "probe": lambda: probe(path, LIMITS),
-        "stage2": lambda: scaled.stage2_pixel_features(frames),
-        "edges": lambda: scaled.edge_density(frames),
-        "stage4": lambda: scaled.stage4_pixel_features(lumas, rgbs, box),
+        "probe": lambda: PacketSource(path, LIMITS),
+        "stage2": lambda: scaled.stage2_pixel_features(luma, box),
+        "edges": lambda: scaled.edge_density(scaled.crop(luma, box)),
+        "stage4": lambda: scaled.stage4_pixel_features(luma, rgb, box),
     }
-    costs = {name: 1e3 * float(np.median([cpu_seconds(action) for _ in range(30)])) for name, action in actions.items()}
-    return {name: cost if name == "probe" else cost / len(frames) for name, cost in costs.items()}
+    return {name: 1e3 * float(np.median([cpu_seconds(action) for _ in range(30)])) for name, action in actions.items()}
 
 
 def apart(*arguments: str) -> str:
@@ -217,8 +218,45 @@ def table(path: Path) -> Iterator[str]:
         yield f"| {path.stem} ({rate:.1f} Mb/s) | {method} | {times} | {ratios} |"
 
 
+def run_stages(videos: pl.DataFrame, options: Options) -> Iterator[str]:
+    """Run one stage after the other; yields the name of each when it has run."""
+    run_augment(videos, 0, options)
+    yield "augment"
+    for table in (Table.stage2, Table.forensic):
+        run_features(videos, {table: options.made / table.name}, options)
+        yield f"features={table.name}"
+    scaled = run_scale(videos, options).table
+    yield "scale"
+    run_scaled_features(pl.read_parquet(scaled), {Table.stage4: options.made / "stage4"}, options)
+    yield "scaled_features"
+
+
+def workers() -> Iterator[str]:
+    """CPU and wall seconds of each stage over short clips with one worker and with two, the median of three rounds."""
+    costs = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        root = ensure_demo(Path(folder), DemoConfig(events=80, uploads=4, seed=0))
+        videos = pl.read_parquet(root / "metadata.parquet")
+        for number, count in itertools.product(range(3), (1, 2)):
+            video = VideoConfig(
+                SAMPLING, LIMITS, augmentations=1, max_size=COPY_SIZE, workers=count, retry_failed=False
+            )
+            before = os.times()
+            for stage in run_stages(videos, Options(root, root / f"{number}-{count}", video)):
+                now = os.times()
+                costs[stage, count].append((sum(now[:4]) - sum(before[:4]), now[4] - before[4]))
+                before = now
+    for stage in dict.fromkeys(stage for stage, _ in costs):
+        (cpu, wall), (cpu_2, wall_2) = (np.median(costs[stage, count], axis=0) for count in (1, 2))
+        yield f"| {stage} | {cpu:.1f} | {cpu_2:.1f} | {wall:.1f} | {wall_2:.1f} | {wall / wall_2 / 2:.2f} |"
+
+
 def main() -> None:
     match sys.argv[1:]:
+        case ["workers"]:
+            print("| stage | CPU s, 1 worker | CPU s, 2 workers | wall s, 1 | wall s, 2 | efficiency |")
+            print("|---|---|---|---|---|---|", *workers(), sep="\n")
+            return
         case ["write", name, target]:
             write_clip(Path(target), *CLIPS[name])
             return

@@ -195,12 +195,10 @@ def test_corpus_needs_files_that_can_be_told_apart(corpus: Path, name: str, mess
         read_manifest(corpus, ".")
 
 
-def test_corpus_videos_may_lie_in_named_folders(corpus: Path) -> None:
-    touch(corpus, "one/AAAAAAAAAAA.mp4", "two/CCCCCCCCCCC.mp4")
-    manifest = read_manifest(corpus, ".", video_folders=[corpus / "one", corpus / "two"])
-    assert rows(manifest, "video_path") == [("one/AAAAAAAAAAA.mp4",), ("two/CCCCCCCCCCC.mp4",)]
-    with pytest.raises(DataError, match="three: no such folder"):
-        read_manifest(corpus, ".", video_folders=[corpus / "three"])
+def test_corpus_needs_its_folder_of_videos(corpus: Path) -> None:
+    (corpus / "videos").rmdir()
+    with pytest.raises(DataError, match="videos: no such folder; the videos of the corpus are looked for there"):
+        read_manifest(corpus, ".")
 
 
 @needs_corpus

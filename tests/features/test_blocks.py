@@ -12,11 +12,6 @@ def tiles(*blocks: Gray) -> Gray:
     return np.ascontiguousarray(np.hstack([np.tile(block, (4, 6)) for block in blocks]))
 
 
-def features(gray: Gray) -> dict[str, float]:
-    """Of one frame."""
-    return {name: float(values[0]) for name, values in dct_features(gray[None]).items()}
-
-
 def test_block_moments_are_those_of_a_transform() -> None:
     gray = synthetic(40, 72)
     spectra = [fft.dctn(block, norm="ortho").ravel() for block in reference.whole_blocks(gray)]
@@ -34,10 +29,10 @@ def test_coefficients_are_those_of_a_transform() -> None:
 
 def test_detail_in_half_of_the_frame() -> None:
     block = synthetic(8, 8)
-    whole = features(tiles(block))
+    whole = dct_features(tiles(block))
     assert (whole["dct_ac_std"], whole["dct_dc_std"]) == pytest.approx((0, 0), abs=1e-9)
     assert whole["dct_ac_mean"] ** 2 == pytest.approx(whole["dct_ac_energy"])
-    half = features(tiles(block, np.full((8, 8), 90, np.uint8)))
+    half = dct_features(tiles(block, np.full((8, 8), 90, np.uint8)))
     assert half["dct_ac_mean"] == pytest.approx(whole["dct_ac_mean"] / 2)
     assert half["dct_ac_energy"] == pytest.approx(whole["dct_ac_energy"] / 2)
     assert half["dct_ac_std"] == pytest.approx(whole["dct_ac_energy"] / 2)
@@ -48,6 +43,6 @@ def test_energy_of_one_cosine() -> None:
     spectrum = np.zeros((8, 8))
     spectrum[0, 0], spectrum[2, 3] = 8 * 128, 400
     block = np.rint(fft.idctn(spectrum, norm="ortho")).astype(np.uint8)
-    measured = features(tiles(block))
+    measured = dct_features(tiles(block))
     assert measured["dct_ac_energy"] == pytest.approx(400**2 / 63, rel=0.01)
     assert measured["dct_dc_mean"] == pytest.approx(8 * 128, rel=0.01)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from fvc_exp.features import codec
-from fvc_exp.video.probe import Packets, Probe, probe
-from tests.video.clips import LIMITS, moving_frames, write_clip
+from fvc_exp.video.probe import Packets, Probe
+from tests.video.clips import LIMITS, moving_frames, probe, write_clip
 
 
 @pytest.fixture(scope="module")

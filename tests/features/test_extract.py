@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fvc_exp.config.schema import Table
-from fvc_exp.features import forensic, strips
-from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, batch_small_frames, extract
+from fvc_exp.features import forensic
+from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, extract
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.rewrite import Letterbox
 from tests.features import reference
@@ -47,10 +47,8 @@ def test_original_stage2_is_the_mean_over_rgb_frames(clip: Path) -> None:
         assert features[name] == pytest.approx(np.mean([row[name] for row in rows]), rel=1e-6, abs=1e-9), name
 
 
-def test_tables_and_frames_measured_together_are_measured_as_alone(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(strips, "BATCH_PIXELS", 1)
-        alone = {table: extract(clip, [table], SAMPLING, LIMITS, scaling=SCALING).features[table] for table in COLUMNS}
+def test_tables_measured_together_are_measured_as_alone(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = {table: extract(clip, [table], SAMPLING, LIMITS, scaling=SCALING).features[table] for table in COLUMNS}
     passes: list[str] = []
     read = SampledFrames.read
 
@@ -63,18 +61,6 @@ def test_tables_and_frames_measured_together_are_measured_as_alone(clip: Path, m
     assert passes == [clip.name]
     for table in COLUMNS:
         assert together[table] == pytest.approx(alone[table], rel=1e-9, nan_ok=True), table
-
-
-def test_small_frames_of_one_size_are_one_batch(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strips, "BATCH_PIXELS", 3 * 160 * 120)
-    small = write_clip(tmp_path / "small.mp4", [frame[:64, :64] for frame in moving_frames(20)])
-    samples = [sample for path in (clip, small, clip) for sample in SampledFrames(path, SAMPLING, LIMITS).read(list)]
-    batches = list(batch_small_frames(iter(samples)))
-    assert [sample for batch in batches for sample in batch] == samples
-    shapes = [{sample.luma.shape for sample in batch} for batch in batches]
-    assert all(len(each) == 1 for each in shapes)
-    of_clip = [(3, 120, 160)] * 2
-    assert [(len(batch), *batch[0].luma.shape) for batch in batches] == [*of_clip, (5, 64, 64), *of_clip]
 
 
 def test_scaling_flags_and_picture_area(clip: Path) -> None:

@@ -6,20 +6,9 @@ import numpy as np
 import pytest
 
 from fvc_exp.features import scaled, strips
-from fvc_exp.features.scaled import Letterbox, crop
+from fvc_exp.features.scaled import Letterbox, crop, stage2_pixel_features, stage4_pixel_features
 from tests.features import reference
 from tests.features.reference import Gray, jpeg, synthetic, synthetic_rgb
-
-
-def base_features(gray: Gray, box: Letterbox | None = None) -> dict[str, float]:
-    """Of one frame."""
-    return {name: float(values[0]) for name, values in scaled.stage2_pixel_features([gray], box).items()}
-
-
-def stage4_features(gray: Gray, rgb: Gray, box: Letterbox | None) -> dict[str, float]:
-    """Of one frame."""
-    return {name: float(values[0]) for name, values in scaled.stage4_pixel_features([gray], [rgb], box).items()}
-
 
 SIZES = [(64, 96), (71, 93), (130, 201), (9, 200), (33, 17)]
 
@@ -27,9 +16,9 @@ SIZES = [(64, 96), (71, 93), (130, 201), (9, 200), (33, 17)]
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_features_agree_with_second_implementation(size: tuple[int, int]) -> None:
     gray, rgb = synthetic(*size), synthetic_rgb(*size)
-    assert base_features(gray) == pytest.approx(reference.base(gray), rel=1e-6)
-    assert tuple(base_features(gray)) == tuple(reference.base(gray)) == scaled.BASE_NAMES
-    measured = stage4_features(gray, rgb, None)
+    assert stage2_pixel_features(gray) == pytest.approx(reference.base(gray), rel=1e-6)
+    assert tuple(stage2_pixel_features(gray)) == tuple(reference.base(gray)) == scaled.BASE_NAMES
+    measured = stage4_pixel_features(gray, rgb, None)
     assert measured == pytest.approx(reference.stage4(gray, rgb), rel=1e-6)
     assert tuple(measured) == (*scaled.BASE_NAMES, *scaled.ADDED_NAMES)
 
@@ -39,7 +28,7 @@ def smooth(height: int, width: int) -> Gray:
 
 
 def gray_stage4(gray: Gray) -> dict[str, float]:
-    return stage4_features(gray, np.dstack([gray] * 3), None)
+    return stage4_pixel_features(gray, np.dstack([gray] * 3), None)
 
 
 @pytest.mark.parametrize("name", ["boundary_inconsistency", "compression_artifacts"])
@@ -53,14 +42,15 @@ def test_blocking_rises_with_jpeg_compression(name: str) -> None:
 def test_blocking_is_counted_only_on_the_grid_of_the_codec() -> None:
     coded = jpeg(smooth(136, 200), 5)
     shifted = np.ascontiguousarray(coded[4:, 4:])
-    assert base_features(coded)["boundary_inconsistency"] > 2 > base_features(shifted)["boundary_inconsistency"]
+    seen, unseen = (stage2_pixel_features(each)["boundary_inconsistency"] for each in (coded, shifted))
+    assert seen > 2 > unseen
 
 
 @pytest.mark.parametrize("sigma", [2.0, 5.0, 10.0])
 def test_noise_mean_is_the_standard_deviation_of_white_noise(sigma: float) -> None:
     ramp = np.linspace(60, 190, 400)[None, :] + np.zeros((300, 1))
     noisy = np.rint(ramp + np.random.default_rng(0).normal(0, sigma, ramp.shape)).astype(np.uint8)
-    features = base_features(noisy)
+    features = stage2_pixel_features(noisy)
     assert features["noise_mean"] == pytest.approx(sigma, rel=0.03)
     assert features["noise_energy"] == pytest.approx(sigma**2, rel=0.05)
 
@@ -77,38 +67,19 @@ def test_flat_frame_has_no_noise_and_no_blocking() -> None:
 
 def test_extreme_frame_does_not_overflow() -> None:
     checks = (np.indices((90, 160)).sum(0) % 2 * 255).astype(np.uint8)
-    assert base_features(checks) == pytest.approx(reference.base(checks), rel=1e-6, abs=1e-9)
+    assert stage2_pixel_features(checks) == pytest.approx(reference.base(checks), rel=1e-6, abs=1e-9)
 
 
 def test_frames_of_several_strips_agree_with_second_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strips, "STRIP_PIXELS", 1)
     gray, rgb = synthetic(43, 61), synthetic_rgb(43, 61)
-    assert [strip.shape[1] for strip in strips.block_strips(gray[None])] == [8] * 5
-    assert stage4_features(gray, rgb, None) == pytest.approx(reference.stage4(gray, rgb), rel=1e-6)
-
-
-INSIDE = Letterbox(74, 60, 61, 61, box_x=3, box_y=9, box_width=37, box_height=30)
-
-
-@pytest.mark.parametrize("pixels", [1, 5000, strips.STRIP_PIXELS])
-@pytest.mark.parametrize(
-    ("size", "box"), [((43, 61), None), ((43, 61), INSIDE), ((16, 24), None), ((8, 8), None), ((1, 1), None)], ids=str
-)
-def test_frames_measured_together_are_measured_alike(
-    pixels: int, size: tuple[int, int], box: Letterbox | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(strips, "STRIP_PIXELS", pixels)
-    lumas = [*(synthetic(*size, seed) for seed in range(4)), np.full(size, 255, np.uint8), np.zeros(size, np.uint8)]
-    rgbs = [synthetic_rgb(*size)] * len(lumas)
-    together = scaled.stage4_pixel_features(lumas, rgbs, box)
-    for number, (luma, rgb) in enumerate(zip(lumas, rgbs, strict=True)):
-        frame = {name: values[number] for name, values in together.items()}
-        assert frame == pytest.approx(stage4_features(luma, rgb, box), rel=1e-9, abs=1e-9, nan_ok=True), number
+    assert [len(strip) for strip in strips.block_strips(gray)] == [8] * 5
+    assert stage4_pixel_features(gray, rgb, None) == pytest.approx(reference.stage4(gray, rgb), rel=1e-6)
 
 
 @pytest.mark.parametrize("size", [(7, 40), (40, 7), (1, 1), (8, 8)], ids=str)
 def test_block_features_of_a_frame_without_borders_are_undefined(size: tuple[int, int]) -> None:
-    features = base_features(synthetic(*size))
+    features = stage2_pixel_features(synthetic(*size))
     assert isnan(features["boundary_inconsistency"])
     assert isnan(features["dct_dc_mean"]) == (min(size) < 8)
     assert not isnan(features["noise_mean"])
@@ -124,7 +95,7 @@ def test_bars_never_count(box: Letterbox) -> None:
     for bar in (0, 255):
         rgb = np.full((128, 128, 3), bar, np.uint8)
         rgb[box.box_y : box.box_y + box.box_height, box.box_x : box.box_x + box.box_width] = content
-        results.append(stage4_features(np.ascontiguousarray(rgb[..., 0]), rgb, box))
+        results.append(stage4_pixel_features(np.ascontiguousarray(rgb[..., 0]), rgb, box))
     assert results[0] == pytest.approx(results[1], rel=1e-9)
     assert results[0] == pytest.approx(reference.stage4(np.ascontiguousarray(content[..., 0]), content), rel=1e-6)
 
@@ -132,7 +103,7 @@ def test_bars_never_count(box: Letterbox) -> None:
 def test_blocks_of_a_box_stay_on_the_grid_of_the_frame() -> None:
     coded = jpeg(smooth(128, 128), 5)
     box = replace(BOX, box_x=3, box_y=5, box_width=110, box_height=100)
-    assert base_features(coded, box)["boundary_inconsistency"] > 2
+    assert stage2_pixel_features(coded, box)["boundary_inconsistency"] > 2
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from fvc_exp.video import packets
 from fvc_exp.video.container import open_video
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import decoding_runs, sample_indices
-from fvc_exp.video.probe import probe
-from tests.video.clips import LIMITS, SAMPLING, cut_in_half, moving_frames, write_clip, x264
+from tests.video.clips import LIMITS, SAMPLING, cut_in_half, moving_frames, probe, write_clip, x264
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from fvc_exp.video.encode import encode
 from fvc_exp.video.perturb import KINDS, Operation, augment, describe, perturb, plan
-from fvc_exp.video.probe import probe
-from tests.video.clips import LIMITS, decode_rgb, moving_frames, write_clip, x264
+from tests.video.clips import LIMITS, decode_rgb, moving_frames, probe, write_clip, x264
 
 Frame = NDArray[np.uint8]
 NAMES = [name for kind in KINDS for name in kind]

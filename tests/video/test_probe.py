@@ -10,8 +10,7 @@ import pytest
 from fvc_exp.errors import VideoError
 from fvc_exp.video.container import Failure
 from fvc_exp.video.decode import SampledFrames
-from fvc_exp.video.probe import probe
-from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, rotated, write_clip, x264
+from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, probe, rotated, write_clip, x264
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from fvc_exp.errors import VideoError
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import decoding_runs, sample_indices
-from fvc_exp.video.probe import probe
 from fvc_exp.video.rewrite import Letterbox, displayed_size, letterbox, scale
 from tests.video import clips
-from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, x264
+from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, probe, write_clip, x264
 
 Frame = NDArray[np.uint8]
 

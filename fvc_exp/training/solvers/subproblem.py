@@ -119,9 +119,10 @@ def _solve_one(A: Array, right: Array, l2: Array, support: Indices) -> Array:
     """``_solve_on_support`` for one row and its active coordinates."""
     x = np.zeros_like(right)
     if len(support):
-        square = A[np.ix_(support, support)]
-        square[np.diag_indices(len(support))] += l2[support] + _ridge(A)
-        _, x[support], failed = lapack.dposv(square, right[support])
+        square = A.take(support, axis=0).take(support, axis=1)
+        square.flat[:: len(support) + 1] += l2[support] + _ridge(A)
+        # Transposed it has the layout of LAPACK, which else copies it.
+        _, x[support], failed = lapack.dposv(square.T, right[support])
         if failed:  # rounding has made a nearly singular matrix indefinite
             x[support] = np.linalg.solve(square, right[support])
     return x

@@ -15,7 +15,7 @@ from fvc_exp.training.solvers.newton import Iterate, Problem, Solution
 
 ROWS_PER_COLUMN, COLUMNS = 3, 256  # a table with fewer rows per column and at least as many columns is wide
 _FIRST = 64  # columns of the first fit
-_GROWTH = 1.0  # columns that are let in, to those that are used
+_GROWTH = 0.5  # columns that are let in, to those that are used
 _LOOSEST, _SHARE = 0.1, 0.1  # bound of the first fit on few columns; that of the next, to the last bound of all
 _UNSOLVED = 0.5  # share of the decrease that a step may leave
 
