@@ -117,7 +117,7 @@ def read_run_table(path: Path) -> pl.DataFrame:
     """A parquet or CSV file of a run folder; ``[`` and ``*`` in its path are no pattern."""
     if path.suffix == ".csv":
         return pl.read_csv(path, glob=False, infer_schema_length=None)
-    return pl.read_parquet(path, glob=False, hive_partitioning=False)
+    return pl.read_parquet(path.read_bytes())  # a path costs polars' threads and a scan, which is most of a small file
 
 
 @contextmanager

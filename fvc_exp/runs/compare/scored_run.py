@@ -79,10 +79,9 @@ def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
     Raises:
         ArtifactError: two of them differ; names both and the first video that they differ in.
     """
-    first = _folds(runs[0])
+    content = runs[0].folder.folds.read_bytes()
     for run in runs[1:]:
-        other = _folds(run)
-        if first.equals(other):
+        if run.folder.folds.read_bytes() == content or (first := _folds(runs[0])).equals(other := _folds(run)):
             continue
         only_one = [one.join(two, on=_FOLD_COLUMNS, how="anti", nulls_equal=True)
                     for one, two in ((first, other), (other, first))]  # fmt: skip
