@@ -15,6 +15,7 @@ from itertools import combinations
 
 import numpy as np
 import polars as pl
+from scipy.special import stdtrit
 
 from fvc_exp._typing import Array
 from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS
@@ -166,6 +167,4 @@ def _loss_limits(loss: float, error: float, counts: GroupCounts) -> tuple[float,
 
 
 def _quantile(freedom: float) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf(0.5 + LEVEL / 2, max(freedom, 1.0)))
+    return float(stdtrit(max(freedom, 1.0), 0.5 + LEVEL / 2))
