@@ -108,6 +108,7 @@ def leaderboard_json(plan: folder.Plan, states: Sequence[MemberState], table: pl
         "invalid": len(plan.invalid),
         "duplicates": len(plan.duplicates),
         "ranking": ranked.to_dicts(),
+        "code_warning": results.code_warning(ranked),
         "floors": results.floors(ranked),
         "leaking": results.leaking(table).to_dicts(),
         "failures": states_json([each for each in states if each.state is not State.done]),
@@ -121,6 +122,8 @@ def print_leaderboard(
     ranked = results.rank(table)
     if len(ranked):
         console.print(_ranking_table(ranked, min(most or len(ranked), MOST_ROWS - 1)))  # and the floor
+    if warning := results.code_warning(ranked):
+        print_text(console, warning, "yellow", label="warning")
     for row in results.leaking(table).iter_rows(named=True):
         text = f"not ranked: {row['run_id']} {row['overrides']}: its audit failed: {row['audit_reasons']}"
         print_text(console, text, "red")
