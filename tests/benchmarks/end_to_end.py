@@ -136,14 +136,12 @@ def renew(lines: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Measure all rows, with progress on stderr, and print the table."""
-    rows = []
+    """Measure all rows, and print each line of the table as it is ready."""
+    lines = []
     with tempfile.TemporaryDirectory(prefix="fvc-bench-") as name:
-        for row in all_rows(Path(name), quick="--quick" in sys.argv):
-            rows.append(row)
-            print(row.work, file=sys.stderr, flush=True)
-    lines = list(markdown(rows))
-    print("\n".join(lines))
+        for line in markdown(all_rows(Path(name), quick="--quick" in sys.argv)):
+            lines.append(line)
+            print(line, flush=True)
     if "--renew" in sys.argv:
         renew(lines)
 

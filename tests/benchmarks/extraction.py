@@ -152,6 +152,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 OURS: dict[str, Callable[[Path], object]] = {
     "selective": lambda path: SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: sum(1 for _ in samples)),
     "stage2": lambda path: extract(path, [Table.stage2], SAMPLING, LIMITS),
+    "forensic": lambda path: extract(path, [Table.forensic], SAMPLING, LIMITS),
     "stage4": lambda path: extract(path, [Table.stage4], SAMPLING, LIMITS, scaling=picture_of_the_copy()),
 }
 

@@ -5,13 +5,21 @@ import os
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+# In a small process of its own, since the kernel counts the memory of whoever starts a process to it.
+MEASURE = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+code = subprocess.run([sys.executable, *sys.argv[1:]], stdout=subprocess.DEVNULL).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, time.perf_counter() - began, used.ru_maxrss / 1024)
+sys.exit(code)
+"""
 
 
 class Cost(NamedTuple):
@@ -40,20 +48,14 @@ class Row:
 
 
 def run_python(*words: str | Path, threads: int | None = None) -> Cost:
-    """What a Python process of these arguments costs, started in the checkout; its output is shown if it fails."""
+    """What a Python process of these arguments costs, started in the checkout."""
     env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}  # as users have it
     env |= {"PYTHONPATH": str(ROOT)} | ({"OPENBLAS_NUM_THREADS": str(threads)} if threads else {})
-    began = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, *map(str, words)], cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stderr is not None
-        errors = process.stderr.read().decode()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(map(str, words))} ended with {process.returncode}:\n{errors}")
-    return Cost(used.ru_utime + used.ru_stime, time.perf_counter() - began, used.ru_maxrss / 1024)
+    command = [sys.executable, "-S", "-c", MEASURE, *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, words))} ended with {done.returncode}:\n{done.stderr}")
+    return Cost(*map(float, done.stdout.split()))
 
 
 def take_turns(ways: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
@@ -66,8 +68,8 @@ def take_turns(ways: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str,
     return found
 
 
-def markdown(rows: Sequence[Row]) -> Iterator[str]:
-    """The lines of a table: medians, and ratios within a round."""
+def markdown(rows: Iterable[Row]) -> Iterator[str]:
+    """The lines of a table, each as soon as its row is known: medians, and ratios within a round."""
     yield "| work | ours: CPU, wall, memory | plain | ratio of CPU | of wall | of memory | goal |"
     yield "|---|---|---|---|---|---|---|"
     for row in rows:
