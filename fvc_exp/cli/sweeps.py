@@ -96,13 +96,15 @@ def collect(sweep: SweepArgument, trust: TrustOption = False) -> Exit:
 def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     """Rank the finished runs by their mean AUC in cross-validation, beside what they had to beat. Writes nothing.
 
+    Also of a folder of runs that Hydra's own sweeper made.
+
     Exit code 0, or 3 if there is nothing to rank.
 
     Example: fvc leaderboard outputs/sweeps/penalties --json
     """
-    from fvc_exp.sweeps import results, show, states
+    from fvc_exp.sweeps import results, show
 
-    folder, plan, members = states.open_sweep(sweep)
+    folder, plan, members = results.open_results(sweep)
     table = results.table_of(folder, members)
     ranked = results.rank(table)
     if as_json:

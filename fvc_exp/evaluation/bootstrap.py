@@ -15,10 +15,11 @@ from itertools import combinations
 
 import numpy as np
 import polars as pl
+from scipy.special import stdtrit
 
 from fvc_exp._typing import Array
 from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS
-from fvc_exp.evaluation.resampled import GroupCounts, Scored, cluster_weights, replicate_error
+from fvc_exp.evaluation.resampled import Draws, GroupCounts, Scored, cluster_weights, replicate_error
 
 REPLICATES = 2000
 LEVEL = 0.95
@@ -86,15 +87,15 @@ def intervals(
     """
     scored = Scored.from_predictions(predictions, split)
     weights = cluster_weights(scored.strata, replicates, np.random.default_rng(0))
-    return weighted_intervals(scored, weights, dependence, metrics)
+    return intervals_under(Draws(scored, weights), scored, dependence, metrics)
 
 
-def weighted_intervals(
-    scored: Scored, weights: Array, dependence: float, metrics: Sequence[str] = METRICS
+def intervals_under(
+    draws: Draws, scored: Scored, dependence: float, metrics: Sequence[str] = METRICS
 ) -> dict[str, Interval]:
-    """``intervals`` under given ``cluster_weights``."""
+    """``intervals`` of a model of the rows of these draws."""
     counts = scored.group_counts
-    found = scored.scores(weights, metrics)
+    found = draws.scores(scored, metrics)
     errors = {name: replicate_error(scores) for name, scores in found.items()}
     return {name: interval_of(name, float(found[name][0]), errors[name], dependence, counts) for name in metrics}
 
@@ -110,7 +111,7 @@ def few_replicates(groups: int) -> int:
 def quick_interval(scored: Scored, metric: str) -> Interval:
     """The interval of rows that no model has seen, by ``few_replicates``."""
     weights = cluster_weights(scored.strata, few_replicates(len(scored.strata)), np.random.default_rng(0))
-    return weighted_intervals(scored, weights, 0.0, (metric,))[metric]
+    return intervals_under(Draws(scored, weights), scored, 0.0, (metric,))[metric]
 
 
 def interval_of(name: str, estimate: float, error: float, dependence: float, counts: GroupCounts) -> Interval:
@@ -166,6 +167,4 @@ def _loss_limits(loss: float, error: float, counts: GroupCounts) -> tuple[float,
 
 
 def _quantile(freedom: float) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf(0.5 + LEVEL / 2, max(freedom, 1.0)))
+    return float(stdtrit(max(freedom, 1.0), 0.5 + LEVEL / 2))

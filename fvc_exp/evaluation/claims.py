@@ -73,55 +73,62 @@ class FloorClaim:
         return f"{start} rules that use no feature ({numbers}; {found})."
 
 
-def claims_against_floors(
-    scored: resampled.Scored, names: Sequence[str], *, selected_from: int = 1
-) -> dict[str, FloorClaim]:
-    """Compare each metric of a model with the best floor by its scored rows.
+class Floors:
+    """The floors of scored rows, and what comparing models of these rows with them has in common.
 
     Groups are resampled, and model and floor scored on the same draws. The standard error of the difference is that
     under no signal, when the models follow nothing but their training rows (Nadeau and Bengio, see ``bootstrap``); of
-    ``few_replicates`` for many groups. Returns nothing where the groups are too few for an interval, and no MCC where a
-    fold has fewer than ``FEWEST_GROUPS`` of a class: it has so few values there that its standard error comes out too
-    small.
+    ``few_replicates`` for many groups.
 
     Raises:
         ArtifactError: the rows lack the probabilities of the floors.
     """
-    counts = scored.group_counts
-    if counts.reason:
-        return {}
-    floors = floors_of(scored, names)
-    replicates = bootstrap.few_replicates(len(scored.strata))
-    weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(0))
-    drawn = scored.scores(weights, names)
-    widening = np.sqrt(1 + bootstrap.no_signal_dependence(scored.folds))
-    parts = [scored.parts == part for part in range(int(scored.parts.max()) + 1)]
-    is_coarse = any(resampled.GroupCounts.of(scored.y[part], scored.groups[part]).reason for part in parts)
-    found = {}
-    for name in names:
-        if name == "mcc" and is_coarse:
-            continue
-        sign, score = metrics.direction(name), float(drawn[name][0])
-        floor = max(floors, key=lambda rule: sign * floors[rule][name])
-        floor_score = floors[floor][name]
-        # Chance has no rows of its own; what it varies with, the share of fakes, is what the prior's scores vary with.
-        of_floor = scored.by_rule("prior" if floor == CHANCE else floor).scores(weights, (name,))[name]
-        error = float(widening * resampled.replicate_error(drawn[name] - of_floor))
-        difference = sign * (score - floor_score)
-        test = statistics.difference_test(difference, error, counts.effective - 2, selected_from)
-        own_error = resampled.replicate_error(drawn[name])
-        found[name] = FloorClaim(name, score, floor, floor_score, difference, *test, selected_from, own_error)
-    return found
+
+    def __init__(self, scored: resampled.Scored, names: Sequence[str]) -> None:
+        self._counts = scored.group_counts
+        if self._counts.reason:
+            return
+        parts = [scored.parts == part for part in range(int(scored.parts.max()) + 1)]
+        is_coarse = any(resampled.GroupCounts.of(scored.y[part], scored.groups[part]).reason for part in parts)
+        self._names = [name for name in names if name != "mcc" or not is_coarse]
+        replicates = bootstrap.few_replicates(len(scored.strata))
+        weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(0))
+        self._draws = resampled.Draws(scored, weights)
+        self._rules = {rule: self._draws.scores(scored.by_rule(rule), self._names) for rule in _rules(scored)}
+        self._widening = np.sqrt(1 + bootstrap.no_signal_dependence(scored.folds))
+
+    def claims(self, scored: resampled.Scored, *, selected_from: int = 1) -> dict[str, FloorClaim]:
+        """Compare each metric of a model with the best floor.
+
+        Returns nothing where the groups are too few for an interval, and no MCC where a fold has fewer than
+        ``FEWEST_GROUPS`` of a class: it has so few values there that its standard error comes out too small.
+        """
+        if self._counts.reason:
+            return {}
+        drawn, chance = self._draws.scores(scored, self._names), _chance(scored, self._names)
+        found = {}
+        for name in self._names:
+            sign, score = metrics.direction(name), float(drawn[name][0])
+            floors = {rule: float(scores[name][0]) for rule, scores in self._rules.items()} | {CHANCE: chance[name]}
+            floor = max(floors, key=lambda rule: sign * floors[rule])
+            # Chance has no rows of its own; what it varies with, the share of fakes, is what the prior varies with.
+            of_floor = self._rules["prior" if floor == CHANCE else floor][name]
+            error = float(self._widening * resampled.replicate_error(drawn[name] - of_floor))
+            difference = sign * (score - floors[floor])
+            test = statistics.difference_test(difference, error, self._counts.effective - 2, selected_from)
+            own_error = resampled.replicate_error(drawn[name])
+            found[name] = FloorClaim(name, score, floor, floors[floor], difference, *test, selected_from, own_error)
+        return found
 
 
 def claim_against_floor(predictions: pl.DataFrame, metric: str = "auc", *, selected_from: int = 1) -> FloorClaim | None:
-    """``claims_against_floors`` of one metric and the out-of-fold rows of ``predictions.parquet``; None without one.
+    """``Floors.claims`` of one metric and the out-of-fold rows of ``predictions.parquet``; None without one.
 
     Raises:
         ArtifactError: the predictions hold no such row, or not those of the floors.
     """
     scored = resampled.Scored.from_predictions(predictions, CV)
-    return claims_against_floors(scored, (metric,), selected_from=selected_from).get(metric)
+    return Floors(scored, (metric,)).claims(scored, selected_from=selected_from).get(metric)
 
 
 def refusal(claim: FloorClaim | None, verdict: str) -> str:
@@ -184,16 +191,22 @@ def floors_of(scored: resampled.Scored, names: Sequence[str] = metrics.METRICS) 
     Raises:
         ArtifactError: the rows lack the probabilities of the floors.
     """
+    draws = resampled.Draws(scored, np.ones((len(scored.strata), 1)))
+    exact = {rule: draws.scores(scored.by_rule(rule), names) for rule in _rules(scored)}
+    found = {rule: {name: float(scores[name][0]) for name in names} for rule, scores in exact.items()}
+    return found | {CHANCE: _chance(scored, names)}
+
+
+def _rules(scored: resampled.Scored) -> Sequence[str]:
     if not scored.rules:
         raise ArtifactError("the predictions hold no floors; another version wrote them, run again")
-    alone = np.ones((len(scored.strata), 1))
-    found = {}
-    for rule in scored.rules:
-        exact = scored.by_rule(rule).scores(alone, names)
-        found[rule] = {name: float(exact[name][0]) for name in names}
+    return list(scored.rules)
+
+
+def _chance(scored: resampled.Scored, names: Sequence[str]) -> metrics.Scores:
+    if tuple(names) == ("auc",):  # the most frequent question; the rest takes longer than the model's own scores
+        return {"auc": 0.5}
     columns = (scored.y, scored.probability, scored.predicted, scored.groups)
     parts = [scored.parts == part for part in range(int(scored.parts.max()) + 1)]
-    if tuple(names) == ("auc",):  # the most frequent question; the rest takes longer than the model's own scores
-        return found | {CHANCE: {"auc": 0.5}}
     by_chance = metrics.summarise([chance_scores(*(column[part] for column in columns)) for part in parts])
-    return found | {CHANCE: {name: by_chance[name]["mean"] for name in names}}
+    return {name: by_chance[name]["mean"] for name in names}

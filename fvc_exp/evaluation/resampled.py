@@ -7,19 +7,21 @@ a stratum is small.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 import polars as pl
 
 from fvc_exp._typing import Array, Indices, Labels, Mask
-from fvc_exp.data.columns import LABEL
+from fvc_exp.data.columns import KEY, LABEL
 from fvc_exp.data.group_folds import dense_codes
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.floors import COLUMN
 from fvc_exp.evaluation.metrics import is_fake, log_losses, metrics_from_counts, safe_ratio
 
 FEWEST_GROUPS = 6  # of each class, for an interval
+_ROW = (KEY, "group", LABEL, "repeat", "fold")
 _RANKED = frozenset(("auc", "average_precision"))
 
 
@@ -57,7 +59,7 @@ class Scored:
 
     ``groups`` are codes from 0 on and ``strata`` (groups,) codes of the labels that a group has; ``parts`` number the
     folds (of all repeats) that a score is the mean of, ``folds`` is how many each repeat has. ``rules`` are the
-    probabilities of each floor by its name.
+    probabilities of each floor by its name, ``rows`` names each row.
     """
 
     y: Labels
@@ -68,6 +70,7 @@ class Scored:
     parts: Indices
     folds: int
     rules: Mapping[str, Array]
+    rows: pl.DataFrame
 
     @classmethod
     def from_predictions(cls, predictions: pl.DataFrame, split: str) -> Self:
@@ -93,6 +96,7 @@ class Scored:
             strata=labels["stratum"].to_numpy(),
             parts=codes["part"].to_numpy(),
             folds=rows["fold"].n_unique(),
+            rows=rows.select(_ROW),
             rules={
                 name.removeprefix(COLUMN): rows[name].to_numpy() for name in rows.columns if name.startswith(COLUMN)
             },
@@ -108,16 +112,40 @@ class Scored:
         """How many groups the rows come from."""
         return GroupCounts.of(self.y, self.groups)
 
+    def of_model(self, predictions: pl.DataFrame, split: str) -> Self:
+        """The same rows as another model scored them, by its ``predictions.parquet``.
+
+        Raises:
+            ArtifactError: it scored other rows.
+        """
+        rows = predictions.filter(split=split)
+        if not rows.select(_ROW).equals(self.rows):
+            rows = self.rows.join(rows, on=_ROW, how="left", nulls_equal=True, maintain_order="left")
+        if rows["probability"].null_count() or len(rows) != len(self.rows):
+            raise ArtifactError("predictions.parquet holds other rows than that of a run with equal folds")
+        return replace(self, probability=rows["probability"].to_numpy(), predicted=rows["predicted"].to_numpy())
+
     def scores(self, weights: Array, metrics: Sequence[str]) -> dict[str, Array]:
         """Each metric, as the mean over the parts, under each column of group ``weights`` (groups, replicates).
 
         A part without any weight of a class is left out of the mean; where no part is left, the score is NaN.
         """
-        found = []
-        for part in range(int(self.parts.max()) + 1):
-            rows = self.parts == part
-            row = (self.y[rows], self.probability[rows], self.predicted[rows], self.groups[rows])
-            found.append(part_scores(*row, weights, metrics))
+        return Draws(self, weights).scores(self, metrics)
+
+
+class Draws:
+    """Scores models of equal rows under the same group ``weights`` (groups, replicates), see ``Scored.scores``.
+
+    What no model changes is made once.
+    """
+
+    def __init__(self, scored: Scored, weights: Array) -> None:
+        masks = [scored.parts == part for part in range(int(scored.parts.max()) + 1)]
+        self._parts = [(mask, WeightedRows(scored.y[mask], scored.groups[mask], weights)) for mask in masks]
+
+    def scores(self, scored: Scored, metrics: Sequence[str]) -> dict[str, Array]:
+        """Each metric of one of the models."""
+        found = [rows.scores(scored.probability[mask], scored.predicted[mask], metrics) for mask, rows in self._parts]
         return {name: mean_of_parts([each[name] for each in found]) for name in metrics}
 
 
@@ -149,49 +177,54 @@ def _kish(sizes: Array) -> float:
     return safe_ratio(float(sizes.sum() ** 2), float(sizes @ sizes))
 
 
-def part_scores(
-    y: Labels, probability: Array, predicted: Labels, groups: Labels, weights: Array, metrics: Sequence[str]
-) -> dict[str, Array]:
-    """Metrics of labels, probabilities, decisions and group codes (n,) under ``weights`` (groups, replicates).
+class WeightedRows:
+    """Rows with labels and group codes, both (n,), whose groups have ``weights`` (groups, replicates)."""
 
-    NaN where a metric needs a class that has no weight. As in ``metrics.score``, another empty ratio is 0.
-    """
-    known, codes = dense_codes(groups)
-    weights = weights[known]
-    found: dict[str, Array] = {}
-    if not _RANKED.issuperset(metrics):
-        found |= _threshold_scores(y, probability, predicted, codes, weights)
-    if "auc" in metrics:
-        won, pairs = auc_parts(y, probability, codes, weights)
-        found["auc"] = divide_or_nan(won, pairs)
-    if "average_precision" in metrics:
-        found["average_precision"] = _average_precision(y, probability, weights[codes])
-    return {name: found[name] for name in metrics}
+    def __init__(self, y: Labels, groups: Indices, weights: Array) -> None:
+        known, self._codes = dense_codes(groups)
+        self._y, self._weights = y, weights[known]
+        by_group = np.argsort(self._codes, kind="stable")
+        self._fake, self._real = by_group[y[by_group] == 1], by_group[y[by_group] == 0]
 
+    def scores(self, probability: Array, predicted: Labels, metrics: Sequence[str]) -> dict[str, Array]:
+        """Metrics of probabilities and decisions (n,), each (replicates,).
 
-def auc_parts(y: Labels, probability: Array, codes: Labels, weights: Array) -> tuple[Array, Array]:
-    """Weights of the (fake, real) pairs in which the fake has the higher probability (ties half), and of all pairs.
+        NaN where a metric needs a class that has no weight. As in ``metrics.score``, another empty ratio is 0.
+        """
+        found: dict[str, Array] = {}
+        if not _RANKED.issuperset(metrics):
+            found |= _threshold_scores(self._y, probability, predicted, self._codes, self._weights)
+        if "auc" in metrics:
+            found["auc"] = divide_or_nan(self.won(probability), self.pairs)
+        if "average_precision" in metrics:
+            found["average_precision"] = _average_precision(self._y, probability, self._weights[self._codes])
+        return {name: found[name] for name in metrics}
 
-    ``codes`` (n,) are rows of ``weights`` (groups, replicates); both results are (replicates,).
-    """
-    known, codes = dense_codes(codes)
-    weights = weights[known]
-    fakes, reals = (np.bincount(codes[y == label], minlength=len(weights)) @ weights for label in (1, 0))
-    if np.ptp(probability) == 0:
-        return fakes * reals / 2, fakes * reals
-    fake, real = (rows[np.argsort(probability[rows], kind="stable")] for rows in map(np.flatnonzero, (y == 1, y == 0)))
-    first, last = (np.searchsorted(probability[real], probability[fake], side=side) for side in ("left", "right"))
-    by_rows = weights.shape[1] < len(weights)  # the smaller matrix
-    below = np.zeros((len(real) + 1, weights.shape[1] if by_rows else len(weights)))
-    if by_rows:
-        np.cumsum(weights[codes[real]], axis=0, out=below[1:])
-        not_above = below[first] if np.array_equal(first, last) else (below[first] + below[last]) / 2
-        return np.einsum("ib,ib->b", weights[codes[fake]], not_above), fakes * reals
-    below[np.arange(1, len(real) + 1), codes[real]] = 1
-    np.cumsum(below, axis=0, out=below)
-    pairs = np.zeros((len(weights), len(weights)))
-    np.add.at(pairs, codes[fake], (below[first] + below[last]) / 2)
-    return np.einsum("gb,gb->b", weights, pairs @ weights), fakes * reals
+    @cached_property
+    def pairs(self) -> Array:
+        """Weights of all (fake, real) pairs (replicates,)."""
+        counts = (np.bincount(self._codes[rows], minlength=len(self._weights)) for rows in (self._fake, self._real))
+        fakes, reals = (count @ self._weights for count in counts)
+        return np.asarray(fakes * reals)
+
+    def won(self, probability: Array) -> Array:
+        """Weights of the (fake, real) pairs in which the fake has the higher probability, ties half (replicates,)."""
+        if np.ptp(probability) == 0:
+            return self.pairs / 2
+        real = self._real[np.argsort(probability[self._real], kind="stable")]
+        first, last = (np.searchsorted(probability[real], probability[self._fake], side) for side in ("left", "right"))
+        if self._weights.shape[1] < len(self._weights):  # which matrix is the smaller one
+            below = np.zeros((len(real) + 1, self._weights.shape[1]))
+            np.cumsum(self._weights[self._codes[real]], axis=0, out=below[1:])
+            won = np.einsum("ib,ib->b", self._weights[self._codes[self._fake]], below[first] + below[last])
+            return np.asarray(won / 2)
+        known, fake_starts = np.unique(self._codes[self._fake], return_index=True)
+        real_groups, real_codes = np.unique(self._codes[real], return_inverse=True)
+        below = np.zeros((len(real) + 1, len(real_groups)))
+        below[np.arange(1, len(real) + 1), real_codes] = 1
+        np.cumsum(below, axis=0, out=below)
+        pairs = np.add.reduceat(below[first] + below[last], fake_starts, axis=0) / 2
+        return np.asarray(np.einsum("gb,gb->b", self._weights[known], pairs @ self._weights[real_groups]))
 
 
 def mean_of_parts(parts: Sequence[Array]) -> Array:

@@ -1,6 +1,7 @@
 """Tests between configurations that were scored on the same folds. Pure functions of scores."""
 
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 from fvc_exp._typing import Array
 
@@ -16,14 +17,12 @@ def corrected_t_test(differences: Array, test_train_ratio: float, distinct: int 
     are equal, ``distinct`` is how many of the folds differ, and takes the place of J. Differences that are all zero
     have p = 1, those that are all equal otherwise p = 0.
     """
-    from scipy import stats
-
     n = distinct or len(differences)
     mean, variance = float(differences.mean()), float(differences.var()) * n / (n - 1)
     if variance == 0.0:
         return 1.0 if mean == 0.0 else 0.0
     statistic = mean / np.sqrt((1 / n + test_train_ratio) * variance)
-    return float(2 * stats.t.sf(abs(statistic), n - 1))
+    return float(2 * stdtr(n - 1, -abs(statistic)))
 
 
 def holm(p_values: Array) -> Array:
@@ -52,11 +51,9 @@ def difference_test(
     The p-value is that of "no more than 0". The interval, of the level 1 - 2 ``ALPHA`` / ``family``, lies above 0
     exactly where it is below ``ALPHA``. If nothing varies, nothing is shown: p = 1.
     """
-    from scipy import stats
-
     if standard_error < _ROUNDING:
         return difference, difference, 1.0
     freedom = max(degrees_of_freedom, 1.0)
-    reach = float(stats.t.isf(ALPHA / family, freedom)) * standard_error
-    p_value = min(1.0, family * float(stats.t.sf(difference / standard_error, freedom)))
+    reach = -float(stdtrit(freedom, ALPHA / family)) * standard_error
+    p_value = min(1.0, family * float(stdtr(freedom, -difference / standard_error)))
     return difference - reach, difference + reach, p_value

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _TEXT_WIDTH = 80  # columns, in which texts are wrapped
 _PIPED_WIDTH = 1000  # columns: no table is cut in a file
 _LABEL_WIDTH = 13
+MOST_ROWS = 200  # of a table; nobody reads thousands, and to lay them out takes seconds
 LINE_SECONDS = 10.0  # between two lines about the progress in a file or pipe
 
 
@@ -131,8 +132,11 @@ def frame_table(
 ) -> Table:
     """A frame as a table: floats by their format, null as ``-``, numbers and the columns in ``right`` to the right.
 
-    ``styles`` holds one style of rich per row.
+    ``styles`` holds one style of rich per row. Of a tall frame the first ``MOST_ROWS`` are shown, as the title says.
     """
+    if len(frame) > MOST_ROWS:
+        title = f"{title}{title and '; '}the first {MOST_ROWS} of {len(frame)} rows, --json prints all"
+        frame, styles = frame.head(MOST_ROWS), styles and styles[:MOST_ROWS]
     table = Table(
         title=markup.escape(title),
         title_justify="left",

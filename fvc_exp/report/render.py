@@ -21,6 +21,7 @@ from fvc_exp.report import run_page, sweep_page
 from fvc_exp.runs import load, plots
 from fvc_exp.runs.show import with_page
 from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.sweeps.results import plain_runs
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
 _MISSING = "–"
@@ -37,14 +38,14 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
             checklist is asked for a sweep without a best run.
     """
     run: run_page.RunContent | None
-    if SweepFolder(path).plan.exists():
+    if SweepFolder(path).plan.exists() or plain_runs(path):
         sweep = sweep_page.sweep_content(path)
         run, title = sweep.best, f"Sweep {path.resolve().name}"
     elif run_folder.RunFolder(path).status.exists():
         sweep, run = None, run_page.run_content(load.require_finished(path))
         title = f"Run {run.files.name}"
     else:
-        raise ArtifactError(f"{path}: is neither a run nor a sweep: it holds no status.json and no plan.json")
+        raise ArtifactError(f"{path}: is neither a run nor a sweep: it holds no status.json, no plan.json and no runs")
     if checklist and run is None:
         raise ArtifactError(f"{path}: has no best run yet, so there is nothing to fill the checklist with")
     report = output or run_folder.RunFolder(path).report

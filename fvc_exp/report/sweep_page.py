@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 from markupsafe import Markup
-from threadpoolctl import threadpool_limits
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io import console, run_folder
@@ -52,10 +51,11 @@ def sweep_content(path: Path) -> SweepContent:
     Raises:
         ArtifactError: this is no sweep, or a file of a finished run is missing or broken.
     """
-    folder, plan, members = states.open_sweep(path)
+    folder, plan, members = results.open_results(path)
     table = results.table_of(folder, members)
     ranked = results.rank(table)
-    comparison, sentences = _compared(path) if len(ranked) else (None, ("No configuration can be ranked yet.",))
+    comparison, sentences = _compared([folder.member(run_id).path for run_id in ranked["run_id"]])
+    warning = results.code_warning(ranked)
     varying = [name for name in _VARYING if name in ranked.columns and ranked[name].n_unique() > 1]
     columns = (*_PARAMETERS, *varying)
     rows = _board(ranked, comparison)
@@ -68,7 +68,7 @@ def sweep_content(path: Path) -> SweepContent:
         columns=columns,
         rows=rows,
         floors=floors,
-        sentences=sentences,
+        sentences=(*sentences, *([f"Warning: {warning}"] if warning else [])),
         pictures=tuple(_pictures(rows, columns, floors)) if len(rows) else (),
         leaking=tuple(
             f"{row['run_id']} {row['overrides']}: {row['audit_reasons']}"
@@ -81,10 +81,11 @@ def sweep_content(path: Path) -> SweepContent:
     )
 
 
-def _compared(path: Path) -> tuple[Comparison | None, tuple[str, ...]]:
+def _compared(runs: Sequence[Path]) -> tuple[Comparison | None, tuple[str, ...]]:
+    if not runs:
+        return None, ("No configuration can be ranked yet.",)
     try:
-        with threadpool_limits(1):  # hundreds of small matrix products, too small for threads
-            found = compare(runs_of([path]))
+        found = compare(runs_of(runs))
     except ArtifactError as error:
         return None, (f"The configurations are not compared: {error}",)
     return found, tuple(found.sentences())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fvc_exp.evaluation import metrics, resampled
 from fvc_exp.evaluation.bootstrap import Interval, intervals
-from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors
+from fvc_exp.evaluation.claims import FloorClaim, Floors
 from fvc_exp.evaluation.leakage.certificate import number_lines
 from fvc_exp.runs import load, show
 from fvc_exp.training.notes import FLAGS
@@ -70,7 +70,7 @@ def metric_rows(files: load.LoadedRun) -> list[MetricRow]:
         cv = intervals(predictions, "cv", results["fold_dependence"], metrics=show.SHOWN)
         test = intervals(predictions, "test", 0.0, metrics=show.SHOWN) if held_out else {}
         scored = resampled.Scored.from_predictions(predictions, "cv")
-        claims = claims_against_floors(scored, JUDGED, selected_from=files.selected_from)
+        claims = Floors(scored, JUDGED).claims(scored, selected_from=files.selected_from)
     return [
         MetricRow(
             name=name,

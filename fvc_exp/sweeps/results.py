@@ -1,21 +1,29 @@
-"""A sweep's results as tables, rebuilt from the run folders any number of times, and the ranking of its runs."""
+"""A sweep's results as tables, rebuilt from the run folders any number of times, and the ranking of its runs.
 
-from collections.abc import Sequence
+A folder of plain run folders, as Hydra's own sweeper leaves it, is read like a sweep.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from fvc_exp.config.canonical import canonical
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.io import files, tables
+from fvc_exp.io.console import setting_text
 from fvc_exp.io.run_folder import seconds_of
 from fvc_exp.runs.compare.ties import TieSummary, ranking_key, simplicity
-from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.runs.load import LoadedRun
+from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
 from fvc_exp.sweeps.states import MemberState, State, open_sweep
 
 _LEAKS = (pl.col("audit") == "FAIL").fill_null(value=False) & ~pl.col("audit_allow_fail").fill_null(value=False)
 _BESIDE_C = ("penalty", "l1_ratio", "solver", "features", "class_weight", "seed")
+_SHORT = 12  # digits of a hash, which tell codes apart
 
 Row = dict[str, Any]
 
@@ -47,8 +55,48 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
     Raises:
         ArtifactError: this is no folder of a sweep, or a file of a finished run is missing or broken.
     """
-    folder, _, states = open_sweep(Path(path))
+    folder, _, states = open_results(Path(path))
     return table_of(folder, states)
+
+
+def plain_runs(path: Path) -> list[LoadedRun]:
+    """The runs directly below a folder, in Hydra's order of 0, 1, 2 and so on; none where it is a sweep of ours."""
+    if SweepFolder(path).plan.exists() or not path.is_dir():
+        return []
+    found = [run for each in path.iterdir() if (run := LoadedRun(each)).has("config")]
+    return sorted(found, key=lambda run: (int(run.name) if run.name.isdecimal() else -1, run.name))
+
+
+def open_results(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
+    """``open_sweep``; of a folder of ``plain_runs``, each is a member by its name that no scheduler is asked about.
+
+    Raises:
+        ArtifactError: the folder holds neither a plan nor runs, or a file of it is broken.
+        ConfigError: a run was made by another version.
+    """
+    states = [_plain_state(run) for run in plain_runs(path)]
+    if not states:
+        return open_sweep(path)
+    sweep = SweepFolder(path)
+    sweep.runs = path
+    plan = Plan(
+        command=[], common=[], launcher="basic", launcher_settings={}, pack=1, plots=False,
+        members=[each.member for each in states], invalid=[], duplicates=[],
+    )  # fmt: skip
+    return sweep, plan, states
+
+
+def _plain_state(run: LoadedRun) -> MemberState:
+    parameters = canonical(run.config)
+    words = [
+        f"{name}={setting_text(value)}" for name, value in parameters.items() if name in ("penalty", "C", "solver")
+    ]
+    data = run.results["data"]["sha256"] if run.is_finished else None
+    member = Member(run.name, words, parameters, data, run.config)
+    status = run.status if run.has("status") else {"state": State.running}
+    state = {"done": State.done, "running": State.running}.get(status["state"], State.failed)
+    reason, message = (str(status.get(key) or "") for key in ("reason", "message"))
+    return MemberState(member, state, reason, message, log=run.folder.log, status=status)
 
 
 def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
@@ -68,7 +116,7 @@ def _row(sweep: SweepFolder, found: MemberState) -> Row:
     row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
     row |= {"attempt": found.attempt, "host": found.host, "job": found.job}
     row |= {"started": status.get("started"), "ended": status.get("ended"), "seconds": seconds_of(status)}
-    return row | _numbers(files.read_json(sweep.member(member.run_id).results)) if _has_scores(found) else row
+    return row | _numbers(LoadedRun(sweep.member(member.run_id).path)) if _has_scores(found) else row
 
 
 def _has_scores(found: MemberState) -> bool:
@@ -91,7 +139,8 @@ def _cell(value: Any) -> Any:
     return "+".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _numbers(results: dict[str, Any]) -> Row:
+def _numbers(run: LoadedRun) -> Row:
+    results = run.results
     audit, final = results["audit"], results["final_model"]
     row: Row = {"flags": " ".join(results["flags"]), "audit": audit["verdict"], "audit_allow_fail": audit["allow_fail"]}
     row |= {"audit_reasons": " ".join(audit["reasons"]), "audit_mark": audit_mark(audit)}
@@ -102,7 +151,29 @@ def _numbers(results: dict[str, Any]) -> Row:
     row |= {f"test_{metric}": value for metric, value in (results["test"] or {}).items()}
     for floor, scores in results["floors"]["cv"].items():
         row |= {f"floor_{floor}_{metric}": value for metric, value in scores.items()}
-    return row
+    return row | {"made_by": "; ".join(_made_by(run.provenance))}
+
+
+def _made_by(provenance: Mapping[str, Any]) -> Iterator[str]:
+    """Everything in the code of a run that could explain a different number."""
+    if code := provenance.get("code_hash"):  # older versions wrote none
+        yield f"code {code[:_SHORT]}"
+    if git := provenance["git"]:
+        yield f"commit {git['commit'][:_SHORT]}{' with changes' if git['dirty'] else ''}"
+    yield f"Python {provenance['python']}"
+    yield from (f"{name} {version}" for name, version in provenance["packages"].items() if version)
+
+
+def code_warning(ranked: pl.DataFrame) -> str | None:
+    """What differs in code, commit or package versions between the ranked runs; None if nothing does."""
+    counts = Counter(fact for text in ranked["made_by"] for fact in text.split("; ")) if len(ranked) else Counter[str]()
+    differing = [f"{fact} ({count})" for fact, count in sorted(counts.items()) if count < len(ranked)]
+    if not differing:
+        return None
+    return (
+        f"these {len(ranked)} runs were not made by the same code, so a difference between two of them may be that of "
+        f"the code: {', '.join(differing)}"
+    )
 
 
 def rank(results: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from fvc_exp.io.console import frame_table, mean_and_deviation, print_text, setting_text, short_path
+from fvc_exp.io.console import MOST_ROWS, frame_table, mean_and_deviation, print_text, setting_text, short_path
 from fvc_exp.sweeps import folder, results
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State
 
@@ -74,7 +74,9 @@ def summary(states: Sequence[MemberState]) -> str:
 
 
 def state_table(states: Sequence[MemberState]) -> Table:
-    """One row per member."""
+    """One row per member; of very many, those that are not done come first."""
+    if len(states) > MOST_ROWS:
+        states = sorted(states, key=lambda each: each.state is State.done)
     rows = [
         {"run": row["run_id"], "configuration": " ".join(row["overrides"]), "state": row["state"], "reason": each.why}
         | {name: row[name] or None for name in ("attempt", "host", "job")}
@@ -106,6 +108,7 @@ def leaderboard_json(plan: folder.Plan, states: Sequence[MemberState], table: pl
         "invalid": len(plan.invalid),
         "duplicates": len(plan.duplicates),
         "ranking": ranked.to_dicts(),
+        "code_warning": results.code_warning(ranked),
         "floors": results.floors(ranked),
         "leaking": results.leaking(table).to_dicts(),
         "failures": states_json([each for each in states if each.state is not State.done]),
@@ -118,7 +121,9 @@ def print_leaderboard(
     """Print the ranking (``most`` of its rows) with its floors, then what failed and why, and what was never run."""
     ranked = results.rank(table)
     if len(ranked):
-        console.print(_ranking_table(ranked, most or len(ranked)))
+        console.print(_ranking_table(ranked, min(most or len(ranked), MOST_ROWS - 1)))  # and the floor
+    if warning := results.code_warning(ranked):
+        print_text(console, warning, "yellow", label="warning")
     for row in results.leaking(table).iter_rows(named=True):
         text = f"not ranked: {row['run_id']} {row['overrides']}: its audit failed: {row['audit_reasons']}"
         print_text(console, text, "red")

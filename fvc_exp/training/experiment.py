@@ -114,7 +114,7 @@ class RunResult:
     @cached_property
     def claim(self) -> claims.FloorClaim | None:
         """The cross-validated AUC compared with the best floor; None where the groups are too few."""
-        return claims.claims_against_floors(self._scored, ("auc",)).get("auc")
+        return claims.Floors(self._scored, ("auc",)).claims(self._scored).get("auc")
 
     def auc_intervals(self, dependence: float) -> dict[str, bootstrap.Interval | None]:
         """Of the mean AUC over the folds (``cv``), whose ``fold_dependence`` is given, and of the held-out ``test``.

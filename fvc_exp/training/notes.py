@@ -1,16 +1,20 @@
 """The flags of a run, and the notes that its reader must not miss."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fvc_exp._typing import Array
 from fvc_exp.config.schema import Calibration, Config, Penalty, Scheme, Solver
-from fvc_exp.data.dataset import Dataset
 from fvc_exp.evaluation.metrics import is_fake
-from fvc_exp.training.pipeline import FittedModel
+
+if TYPE_CHECKING:  # scikit-learn, which whoever reads results has no use for
+    from fvc_exp.data.dataset import Dataset
+    from fvc_exp.training.pipeline import FittedModel
 
 FLAGS = {
     "not_converged": "the optimiser stopped before its minimum: raise solver.max_iter, or take another penalty",

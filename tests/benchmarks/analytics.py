@@ -1,21 +1,18 @@
 """What SQL over many runs costs beside reading their files: ``python -m tests.benchmarks.analytics``.
 
-Writes 5,000 run folders, then prints for each view the median CPU seconds of a query over it, of the least
-that any reader could do (``json.load`` of the same files in a loop), and their ratio; rounds are interleaved.
+Prints for each view, over a sweep of 5,000 members, the cost of a query and of the least that any reader could do
+(``json.load`` of the same files in a loop).
 """
 
 import json
-import shutil
 import tempfile
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from fvc_exp.analytics.views import query_runs
-from fvc_exp.api import run
+from tests.benchmarks.harness import Cost, Row, markdown, take_turns
+from tests.benchmarks.many_runs import write_sweep
 from tests.benchmarks.solvers.measure import measure
-from tests.conftest import write_tables
 
 RUNS, ROUNDS = 5000, 3
 QUERIES = {
@@ -26,36 +23,24 @@ QUERIES = {
 }
 
 
-def write_runs(folder: Path, count: int) -> None:
-    """One real run, and copies of the files that views read."""
-    write_tables(folder)
-    first = folder / "first"
-    run(["data=fvc", f"data.root='{folder}'", "plots=false", "audit.permutations=0"], output_dir=first)
-    names = ("status.json", "results.json", "metrics.json", "predictions.parquet", "coefficients.csv")
-    for number in range(count):
-        copy = folder / "runs" / f"C={number}"
-        copy.mkdir(parents=True)
-        for name in names:
-            shutil.copyfile(first / name, copy / name)
-
-
-def read_all(folder: Path, name: str) -> list[object]:
-    """The least that any reader does."""
-    return [json.loads(path.read_bytes()) for path in folder.rglob(name)]
+def cost(call: Callable[[], object]) -> Cost:
+    """Of a function in this process."""
+    return Cost(*measure(call)[1])
 
 
 def main() -> None:
-    """Print one line per view."""
+    """Print the table."""
+    rows = []
     with tempfile.TemporaryDirectory(prefix="fvc-bench-") as name:
-        folder = Path(name)
-        write_runs(folder, RUNS)
+        runs = write_sweep(Path(name), RUNS).runs
         for view, (sql, file) in QUERIES.items():
-            query = partial(query_runs, sql, folder / "runs")
-            loop = partial(read_all, folder / "runs", file)
-            rounds = [(*measure(query)[1], *measure(loop)[1]) for _ in range(ROUNDS)]
-            cpu, wall, plain, _ = np.median(rounds, axis=0)
-            ratio = f"{cpu / plain:.1f} times json.load of {file}"
-            print(f"{view:13} {RUNS} runs: {cpu:.2f} CPU s, {wall:.2f} s; {ratio} ({plain:.2f} CPU s)")
+            ways = {
+                "ours": lambda sql=sql: cost(lambda: query_runs(sql, runs)),
+                "least": lambda file=file: cost(lambda: [json.loads(path.read_bytes()) for path in runs.rglob(file)]),
+            }
+            costs = take_turns(ways, ROUNDS)
+            rows.append(Row(f"{view}, against json.load of {file}", costs["ours"], costs["least"], ""))
+    print("\n".join(markdown(rows)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation.claims import FloorClaim, claim_against_floor, claim_json, claims_against_floors
+from fvc_exp.evaluation.claims import FloorClaim, Floors, claim_against_floor, claim_json
 from fvc_exp.evaluation.metrics import direction
 from fvc_exp.evaluation.resampled import Scored
 from fvc_exp.training.experiment import RunResult
@@ -19,7 +19,8 @@ NAMES = ("auc", "average_precision", "log_loss", "brier", "balanced_accuracy", "
 
 def judged(result: RunResult) -> dict[str, FloorClaim]:
     """The claims of all judged metrics, by the out-of-fold rows."""
-    return claims_against_floors(Scored.from_predictions(result.predictions(), "cv"), NAMES)
+    scored = Scored.from_predictions(result.predictions(), "cv")
+    return Floors(scored, NAMES).claims(scored)
 
 
 @pytest.mark.slow

@@ -1,15 +1,20 @@
 """``fvc`` on sweep folders, called in this process."""
 
 import json
+import re
+import shutil
+from pathlib import Path
 
 import pytest
 
+from fvc_exp import load_sweep
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.schedulers import Cluster, Submission, write_submission
-from tests.shell import fvc, succeeded
-from tests.sweeps.conftest import MakePlan
+from tests.conftest import edit_json
+from tests.shell import fvc, one_line, run_py, succeeded
+from tests.sweeps.conftest import MakePlan, sweep_arguments
 
 
 @pytest.fixture
@@ -73,3 +78,28 @@ def test_a_plan_of_another_version_is_one_line(sweep: SweepFolder) -> None:
     done = fvc("status", sweep.path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {sweep.plan}: was not written by this version")
+
+
+STOCK = ("hydra/sweeper=basic", "hydra/launcher=basic", "penalty=l1,l2", "C=0.1", "plots=false")
+
+
+@pytest.mark.slow
+def test_a_folder_of_hydras_own_sweeper_is_ranked_and_reported(tables: Path) -> None:
+    folder = tables / "stock"
+    succeeded(run_py(*sweep_arguments(tables, *STOCK, f"hydra.sweep.dir={folder}")))
+    shutil.copytree(folder / "1", folder / "2")
+    write_json(folder / "2" / "status.json", {"state": "failed", "reason": "ValueError", "message": "boom"})
+    assert load_sweep(folder)["state"].to_list() == ["done", "done", "failed"]
+    edit_json(folder / "1" / "provenance.json", code_hash="0" * 64, packages={"numpy": "1.0"})
+    board = one_line(succeeded(fvc("leaderboard", folder)).stdout)
+    assert re.search("1 l[12] .* 2 l[12] .* floor", board)
+    assert "failed: 2 penalty=l2 C=0.1 solver=prox-newton: ValueError: boom" in board
+    assert re.search(r"not made by the same code, .* code 000000000000 \(1\).* numpy 1\.0 \(1\)", board)
+    found = json.loads(succeeded(fvc("leaderboard", folder, "--json")).stdout)
+    assert [each["penalty"] for each in found["ranking"]] == re.findall(r"\bl[12]\b", board)[:2]
+    assert found["code_warning"] in board
+    succeeded(fvc("report", folder))
+    page = (folder / "report.html").read_text()
+    assert "made by another sweeper than ours" in page
+    assert "numpy 1.0 (1)" in page
+    assert succeeded(fvc("compare", folder)).stdout.count("C=0.1") >= 1

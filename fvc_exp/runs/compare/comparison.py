@@ -8,12 +8,14 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from fvc_exp.data.folds import CV
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, resampled, statistics
-from fvc_exp.evaluation.claims import FloorClaim, claims_against_floors, refusal
+from fvc_exp.evaluation.claims import FloorClaim, Floors, refusal
 from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
 from fvc_exp.runs.compare.ties import RankedCandidate, TieSummary
+from fvc_exp.runs.load import LoadedRun
 
 _SEED = 0  # equal runs get equal intervals
 
@@ -111,16 +113,17 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     if leaking and not trusted:
         raise ArtifactError(f"the audit of every run failed ({', '.join(leaking)}): their splits leak")
     ties = compare_runs(list(trusted.values()), metric)
-    scored = {name: resampled.Scored.from_predictions(run.predictions, "cv") for name, run in trusted.items()}
-    strata = scored[ties.best.name].strata  # equal folds have equal groups and labels, so equal strata
-    weights = resampled.cluster_weights(strata, replicates, np.random.default_rng(_SEED))
+    best = resampled.Scored.from_predictions(trusted[ties.best.name].predictions, CV)
+    weights = resampled.cluster_weights(best.strata, replicates, np.random.default_rng(_SEED))
+    draws, floors = resampled.Draws(best, weights), Floors(best, (metric,))  # of all: equal folds have equal rows
     rows = []
     with threadpool_limits(limits=1):  # its matrices are small: more threads cost CPU and save no time
         for each in ties.ranking:
             run = trusted[each.candidate.name]
-            own, dependence, audit = scored[run.name], run.results["fold_dependence"], run.results["audit"]
-            interval = bootstrap.weighted_intervals(own, weights, dependence, (metric,))[metric]
-            claim = claims_against_floors(own, (metric,), selected_from=run.selected_from).get(metric)
+            dependence, audit = run.results["fold_dependence"], run.results["audit"]
+            own = best.of_model(LoadedRun(run.path).predictions, CV)  # which is not kept: there may be thousands
+            interval = bootstrap.intervals_under(draws, own, dependence, (metric,))[metric]
+            claim = floors.claims(own, selected_from=run.selected_from).get(metric)
             p_value = claim.p_value if claim else 1.0
             why_not = refusal(claim, audit["verdict"])
             rows.append(ComparedRun(each, interval, claim, p_value, audit_mark(audit), why_not))

@@ -63,7 +63,7 @@ def runs_of(paths: Sequence[Path]) -> list[ScoredRun]:
     """
     found: dict[Path, ScoredRun] = {}
     for path in paths:
-        members = sorted((path / "runs").glob("*/status.json"))
+        members = sorted((path / "runs").glob("*/status.json")) or sorted(path.glob("*/status.json"))
         done = [member.parent for member in members if LoadedRun(member.parent).is_finished]
         if members and not done:
             raise ArtifactError(f"{path}: none of the {len(members)} runs of this sweep is finished")
@@ -79,10 +79,9 @@ def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
     Raises:
         ArtifactError: two of them differ; names both and the first video that they differ in.
     """
-    first = _folds(runs[0])
+    content = _folds_file(runs[0])
     for run in runs[1:]:
-        other = _folds(run)
-        if first.equals(other):
+        if content == _folds_file(run) or (first := _folds(runs[0])).equals(other := _folds(run)):
             continue
         only_one = [one.join(two, on=_FOLD_COLUMNS, how="anti", nulls_equal=True)
                     for one, two in ((first, other), (other, first))]  # fmt: skip
@@ -116,6 +115,12 @@ def compare_runs(runs: Sequence[ScoredRun], metric: str = "auc") -> TieSummary:
         test_train_ratio=float(np.mean([fold["n_test"] / fold["n_train"] for fold in folds])),
         distinct=len(folds) * int(repeats["distinct"]) // int(repeats["asked"]),
     )
+
+
+def _folds_file(run: ScoredRun) -> bytes:
+    if not run.has("folds"):
+        raise ArtifactError(f"{run.folder.folds}: is missing; without it the run is not complete")
+    return run.folder.folds.read_bytes()
 
 
 def _folds(run: ScoredRun) -> pl.DataFrame:
