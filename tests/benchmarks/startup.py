@@ -1,124 +1,155 @@
-"""Where the time of one run goes: ``python -m tests.benchmarks.startup``.
+"""What a user waits for beside the work: ``python -m tests.benchmarks.startup [--quick]``.
 
-A table of 3,278 rows by 26 features in 298 groups of 11 is written, and trained on with the default settings, all
-artifacts but the picture. Every part is CPU seconds (of children too, such as git) and its share, within one process:
-cold is its first run, with all imports; warm its second, as in a sweep whose data are resident. ``run.py`` and a member
-of a sweep differ in who composes the configuration and in the claim of the folder.
+CPU seconds of whole processes (of their children too), ours and plain side by side, median of five rounds (one with
+``--quick``). Plain is one process that imports what a run cannot do without, or decodes the clip. The table has 3,278
+rows by 26 features in 298 groups of 11; the clip is 10 s of 720p. What a round does not need again is made before: the
+table, bytecode, a model, the pickle that a job of the local launcher or of SLURM gets. A member of a sweep is one of
+twenty in one process, without the CPU time of its fits.
 """
 
-import json
+import os
+import pickle
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from io import StringIO
-from itertools import product
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARIES = ("numpy", "scipy.stats", "sklearn.linear_model", "polars", "rich")
-ROUNDS = 3
-Seconds = dict[str, float]
+ROUNDS = 5
+IMPORTS = "import hydra, polars, sklearn.linear_model, sklearn.pipeline"
+DECODE = "import av, cv2, numpy, sys\nfor frame in av.open(sys.argv[1]).decode(video=0): pass"
+JOB = "import pickle, sys; print(pickle.load(open(sys.argv[1], 'rb'))()[0]['state'])"
+# As submitit starts a job of this machine; a user's Python keeps bytecode.
+SETTINGS = {"SUBMITIT_EXECUTOR": "local", "SUBMITIT_LOCAL_JOB_ID": "1", "SUBMITIT_LOCAL_GLOBALID": "0"}
 
 
-def cpu() -> float:
-    """CPU seconds of this process and the children it has waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+@dataclass(frozen=True)
+class Row:
+    """CPU seconds of ours and of plain, and the most that ours should take: times plain, or seconds without plain."""
+
+    work: str
+    ours: float
+    plain: float | None
+    goal: float
 
 
-@contextmanager
-def timed(parts: Seconds, name: str) -> Iterator[None]:
-    """Add what the block, or each call of a function, takes to a part."""
-    began = cpu()
-    yield
-    parts[name] = parts.get(name, 0.0) + cpu() - began
+def cpu_seconds(*command: str) -> float:
+    """CPU time of a Python process and of all that it has waited for."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | SETTINGS
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def write_data(folder: Path) -> None:
-    """The data set of the measurement; its imports are none of what a child measures."""
+def startup_rows(folder: Path, rounds: int) -> list[Row]:
+    """The rows of the table, measured with files in this empty folder; all take turns in each round."""
+    from tests.benchmarks.extraction import write_clip
     from tests.conftest import signal_dataset, write_tables
 
+    clip = str(folder / "clip.mp4")
     write_tables(folder, signal_dataset(n_groups=298, copies=11, n_features=26))
+    write_clip(Path(clip), 720, 1280, 23)
+    table = ["data=fvc", f"data.root={folder}", f"outputs={folder / 'out'}"]
+    cpu_seconds(
+        "run.py", "debug=quick", "features=stage2", f"outputs={folder / 'demo'}"
+    )  # on features that videos have
+    (model,) = (folder / "demo" / "runs").iterdir()
+
+    def job() -> float:
+        return cpu_seconds("-c", JOB, str(write_job(table, folder)))
+
+    def members() -> float:
+        cpu_seconds("-m", "tests.benchmarks.startup", "--members", str(folder / "seconds"), *table)
+        return float((folder / "seconds").read_text())
+
+    ways: dict[str, Callable[[], float]] = {
+        "imports": lambda: cpu_seconds("-c", IMPORTS),
+        "imports, matplotlib": lambda: cpu_seconds("-c", f"{IMPORTS}, matplotlib.figure"),
+        "decode": lambda: cpu_seconds("-c", DECODE, clip),
+        "run": lambda: cpu_seconds("run.py", *table),
+        "run, plots=false": lambda: cpu_seconds("run.py", *table, "plots=false"),
+        "job": job,
+        "predict": lambda: cpu_seconds("-m", "fvc_exp", "predict", str(model), clip),
+        "member": members,
+    }
+    seen: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            seconds = way()
+            seen[name] += [seconds] if number else []  # the first writes bytecode
+    found = {name: statistics.median(seconds) for name, seconds in seen.items()}
+    return [
+        Row("run.py, one configuration", found["run"], found["imports, matplotlib"], 1.25),
+        Row("run.py plots=false", found["run, plots=false"], found["imports"], 1.25),
+        Row("a job with one configuration", found["job"], found["imports"], 1.25),
+        Row("fvc predict, one clip", found["predict"], found["decode"], 1.3),
+        Row("-m in one process: a member beyond its fits", found["member"], None, 0.1),
+    ]
 
 
-def in_this_process(folder: Path, way: str) -> None:
-    """Import, compose and run twice; prints the parts of both runs as JSON."""
-    imports: Seconds = {}
-    with timed(imports, "Hydra and schema"):
-        from fvc_exp.config.hydra_app import compose_configs
-    with timed(imports, "compose"):
-        (config,) = compose_configs([["data=fvc", f"data.root={folder}", "plots=false", f"outputs={folder / 'out'}"]])
-    for library in LIBRARIES:
-        with timed(imports, f"import {library}"):
-            __import__(library)
-    with timed(imports, "import the rest"):
-        from fvc_exp.evaluation import claims
-        from fvc_exp.runs import execute
-        from fvc_exp.training import experiment, split_dataset
-    places = [(execute, "load_dataset", "load"), (split_dataset, "split_or_advise", "split"),
-              (experiment, "fit_configuration", "fits"),
-              (split_dataset, "certify_run", "audit"), (claims, "floors_of", "floors"),
-              (execute, "write_result", "artifacts")]  # fmt: skip
-    originals = [getattr(module, name) for module, name, _ in places]
-    found = {}
-    for temperature in ("cold", "warm"):
-        parts = dict(imports) if temperature == "cold" else {}
-        for (module, name, part), original in zip(places, originals, strict=True):
-            setattr(module, name, timed(parts, part)(original))
-        began = cpu()
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            run_once(config, folder / f"{way} {temperature}", way)
-        inside = cpu() - began
-        needed = {"fits", "artifacts"} | ({"load", "split", "audit"} if way == "run.py" else set())
-        assert needed <= parts.keys(), parts
-        named = sum(parts.get(part, 0.0) for _, _, part in places)
-        parts["rest of the run"] = inside - named
-        parts["run without imports"] = inside
-        parts["total"] = inside + (sum(imports.values()) if temperature == "cold" else 0.0)
-        found[temperature] = parts
-    print(json.dumps(found))
+def write_job(words: list[str], folder: Path) -> Path:
+    """What submitit gives to a process of its own, in a sweep folder that holds nothing yet."""
+    from fvc_exp.config.hydra_app import compose_configs
+    from fvc_exp.sweeps.folder import Member
+    from fvc_exp.sweeps.job import MemberBatch
+
+    (config,) = compose_configs([[*words, "plots=false"]])
+    sweep = tempfile.mkdtemp(dir=folder)
+    (Path(sweep) / "runs").mkdir()
+    path = Path(sweep, "job.pkl")
+    path.write_bytes(pickle.dumps(MemberBatch(sweep, (Member("0" * 12, [], {}, None, config),), 60.0)))
+    return path
 
 
-def run_once(config: Any, path: Path, way: str) -> None:
-    """One configuration, as run.py runs it or as a job of a sweep does."""
-    from fvc_exp.runs import execute
-    from fvc_exp.sweeps import job
+def measure_members(path: Path, words: list[str]) -> None:
+    """Sweep in this process, and write the median CPU seconds of a member without those of its fits."""
+    from fvc_exp.cli.main import main
+    from fvc_exp.sweeps import launchers
+    from fvc_exp.training import split_dataset
 
-    if way == "run.py":
-        path.mkdir()
-        status = execute.execute(config, path)
-    else:
-        from fvc_exp.sweeps.folder import Member, MemberFolder
+    fits: list[float] = []
+    rest: list[float] = []
 
-        each = Member("0" * 12, [], {}, None, config)
-        status = job.run_member(MemberFolder(path), each, "1")
-    assert status["state"] == "done", status
+    def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            began, before = time.process_time(), sum(fits)
+            value = function(*args)
+            within = sum(fits) - before
+            spent.append(time.process_time() - began - within)
+            return value
+
+        return call
+
+    grid = f"C={','.join(str(0.01 * 2**number) for number in range(10))}"
+    words = ["run.py", "-m", *words, "penalty=l1,l2", grid, f"sweep.name=sweep-{os.getpid()}"]
+    with (
+        patch.object(sys, "argv", words),
+        patch.object(split_dataset, "fit_pipeline", timed(split_dataset.fit_pipeline, fits)),
+        patch.object(launchers, "run_members", timed(launchers.run_members, rest)),
+    ):
+        main()
+    path.write_text(str(statistics.median(rest)))
 
 
 def main() -> None:
-    """Measure each way in a process of its own, several times, and print medians with shares of the total."""
-    if sys.argv[1:]:
-        in_this_process(Path(sys.argv[1]), sys.argv[2])
+    """Measure, and print one line per row."""
+    if sys.argv[1:2] == ["--members"]:
+        measure_members(Path(sys.argv[2]), sys.argv[3:])
         return
-    seen: dict[str, list[Seconds]] = {}
-    for _, way in product(range(ROUNDS), ("run.py", "member")):
-        with tempfile.TemporaryDirectory() as name:
-            write_data(Path(name))
-            command = [sys.executable, "-m", "tests.benchmarks.startup", name, way]
-            done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-        found = json.loads(done.stdout)
-        seen.setdefault(f"{way}, cold", []).append(found["cold"])
-        seen.setdefault(f"{way}, warm", []).append(found["warm"])
-    for title, rounds in seen.items():
-        middle = {part: statistics.median(each[part] for each in rounds) for part in rounds[0]}
-        print(title)
-        for part, seconds in middle.items():
-            print(f"  {part:28}{seconds:7.3f} s {seconds / middle['total']:6.1%}")
+    with tempfile.TemporaryDirectory() as name:
+        rows = startup_rows(Path(name), 1 if "--quick" in sys.argv else ROUNDS)
+    for row in rows:
+        ratio = "" if row.plain is None else f" / {row.plain:.2f} s = {row.ours / row.plain:.2f}"
+        print(f"{row.work:45}{row.ours:5.2f} s{ratio}, goal {row.goal}")
 
 
 if __name__ == "__main__":
