@@ -16,16 +16,25 @@ from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fvc_exp.analytics.sql import DuckDBAnalytics as DuckDBAnalytics
-    from fvc_exp.api import run as run
-    from fvc_exp.api import train_sklearn_logreg as train_sklearn_logreg
-    from fvc_exp.runs.load import LoadedRun as LoadedRun
-    from fvc_exp.runs.load import load_run as load_run
-    from fvc_exp.sweeps.results import load_sweep as load_sweep
-    from fvc_exp.training.experiment import RunResult as RunResult
-    from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression as ProxNewtonLogisticRegression
+    from fvc_exp.analytics.sql import DuckDBAnalytics
+    from fvc_exp.api import run, train_sklearn_logreg
+    from fvc_exp.runs.load import LoadedRun, load_run
+    from fvc_exp.sweeps.results import load_sweep
+    from fvc_exp.training.experiment import RunResult
+    from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
 
 __version__ = "0.1.0"
+__all__ = [
+    "DuckDBAnalytics",
+    "LoadedRun",
+    "ProxNewtonLogisticRegression",
+    "RunResult",
+    "__version__",
+    "load_run",
+    "load_sweep",
+    "run",
+    "train_sklearn_logreg",
+]
 _HOMES = {
     "DuckDBAnalytics": "fvc_exp.analytics.sql",
     "LoadedRun": "fvc_exp.runs.load",
@@ -53,21 +62,22 @@ class _NoPandas(MetaPathFinder):
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Import and use scikit-learn in less time while the block runs, in a process of our own.
+    """Import and use scikit-learn in less time, in a process of our own, while the block runs.
 
     scikit-learn imports pandas wherever that is installed, to compare a missing value with that of pandas. Here it is
-    not found, unless it is loaded already. What imports make stays, so this process looks for garbage less often.
+    not found, unless it is loaded already. The objects that imports make stay, so garbage is looked for less often.
     """
     import_module("polars")  # it looks for pandas when it is imported, and never again
-    gc.set_threshold(100_000)
-    finder = _NoPandas()
+    finder, thresholds = _NoPandas(), gc.get_threshold()
     sys.meta_path.insert(0, finder)
+    gc.set_threshold(100_000)
     try:
         yield
     finally:
+        gc.set_threshold(*thresholds)
         sys.meta_path.remove(finder)
 
 
 def __dir__() -> list[str]:
     """What completion in a notebook offers."""
-    return sorted([*_HOMES, "__version__"])
+    return sorted(__all__)

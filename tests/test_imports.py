@@ -1,12 +1,9 @@
 import ast
-import sys
 from collections import Counter
-from importlib import import_module, util
 from pathlib import Path
 
 import pytest
 
-from fvc_exp import quick_imports
 from tests.shell import ROOT, modules_of
 
 PACKAGE = ROOT / "fvc_exp"
@@ -70,17 +67,3 @@ def test_start_up_is_light() -> None:
     loaded = modules_of("-c", START_UP)
     assert {"fvc_exp", "hydra"} <= loaded
     assert not loaded & set(HEAVY)
-
-
-@pytest.mark.slow
-def test_a_run_on_ready_tables_loads_only_what_it_uses(tables: Path) -> None:
-    loaded = modules_of("run.py", "data=fvc", f"data.root={tables}", "debug=quick", f"outputs={tables / 'outputs'}")
-    assert {"sklearn", "polars"} <= loaded
-    assert not loaded & {"dateutil", "pyarrow", "skops", "mlflow", "av", "cv2"}  # pandas would load the first two
-
-
-def test_pandas_is_hidden_for_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "pandas", raising=False)
-    with quick_imports(), pytest.raises(ModuleNotFoundError, match="pandas is not needed here"):
-        import_module("pandas")
-    util.find_spec("pandas")

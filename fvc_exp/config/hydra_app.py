@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
@@ -27,8 +26,6 @@ from fvc_exp.io.console import error_text
 NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
 UNEXPECTED = 4  # an error of the machine or of this program; the run folder holds a traceback
 SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
-_MAY_SET_MODE = ("search=", "experiment=", "hydra", "+", "~", "-c", "--c")  # how such a word begins
-_GET_MODE = Hydra.get_mode
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLUGINS = str(_PACKAGE / "plugins")
 
@@ -49,7 +46,6 @@ def register() -> None:
 def run_shell(main: Callable[[], object]) -> None:
     """Call Hydra's main; a user's error ends the process with one message on stderr and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
-    Hydra.get_mode = _get_mode  # type: ignore[method-assign, assignment]
     try:
         hints.refuse_other_than_one_choice(sys.argv[1:], conf_folder())
         with refuse_keys_below_null():
@@ -60,12 +56,6 @@ def run_shell(main: Callable[[], object]) -> None:
         sys.exit(error_text(f"error: {hints.message_of(error)}"))
     except OSError as error:
         sys.exit(error_text(f"error: {error.filename or ''}: {error.strerror or error}"))
-
-
-def _get_mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> Any:
-    """``hydra.mode``: Hydra composes everything twice to look it up, which is left out where nothing can set it."""
-    can_be_set = own_conf() or any(word.startswith(_MAY_SET_MODE) for word in sys.argv[1:])
-    return _GET_MODE(hydra, config_name, overrides) if can_be_set else None
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def test_the_command_and_its_workers_load_no_scikit_learn(outputs: Path) -> None
     clip = sorted(videos(outputs).iterdir())[0]
     loaded = modules_of("-m", "fvc_exp", "predict", str(outputs / "stage2"), str(clip))
     assert "numpy" in loaded
-    assert not loaded & {"sklearn", "scipy", "skops", "matplotlib", "hydra"}
+    assert not loaded & {"sklearn", "scipy", "skops", "matplotlib"}
 
 
 MISTAKES = {
