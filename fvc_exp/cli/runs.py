@@ -159,10 +159,10 @@ def pack(
 
     Example: fvc pack outputs/runs/2026-11-23_08-52-50-322619-8886 --output proof.fvcpack
     """
-    from fvc_exp.runs import load, pack as packing
+    from fvc_exp.runs.load import require_finished
+    from fvc_exp.runs.pack import write_pack
 
-    where = output or run.resolve().with_name(f"{run.resolve().name}.fvcpack")
-    typer.echo(packing.pack(load.require_finished(run), where))
+    typer.echo(write_pack(require_finished(run), output or run.resolve().with_suffix(".fvcpack")))
     return Exit.OK
 
 
@@ -178,21 +178,14 @@ def verify(
 
     Example: fvc verify outputs/runs/2026-11-23_08-52-50-322619-8886
     """
-    if run.is_dir():
-        from fvc_exp.runs import execute
+    from fvc_exp.runs import execute, pack
 
-        found = execute.verify(run)
-        holds = found.identical
-    else:
-        from fvc_exp.runs.pack import verify_pack
-
-        found = verify_pack(run)
-        holds = found.holds
+    found = execute.verify(run) if run.is_dir() else pack.verify_pack(run)
     if as_json:
         print_json(asdict(found))
     else:
         typer.echo(str(found))
-    return Exit.OK if holds else Exit.FAILED
+    return Exit.FAILED if found.differences else Exit.OK
 
 
 @command

@@ -82,7 +82,7 @@ class PackVerification:
         return "\n".join((*head, f"  rows: sha256 {self.data_sha256}", *changed))
 
 
-def pack(run: LoadedRun, output: Path) -> Path:
+def write_pack(run: LoadedRun, output: Path) -> Path:
     """Write a finished run and the rows that it used into one file; returns that.
 
     Raises:
@@ -192,7 +192,7 @@ def _pairs(run: LoadedRun, result: RunResult) -> Iterator[tuple[str, object, obj
     hashes = (run.provenance["data_sha256"], run.results["data"]["sha256"])
     yield from (("data sha256", each, result.dataset.content_hash) for each in hashes)
     yield "folds.parquet", True, run.folds.equals(result.data.folds)
-    derived = {
+    derived: dict[str, Any] = {
         "metrics.json": list(result.fold_records),
         "coefficients.csv": artifacts.coefficients(result).to_dicts(),
         "results.json": artifacts.scores(result),
