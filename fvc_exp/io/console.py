@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import textwrap
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -34,6 +35,11 @@ def make_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, width=width, height=25)  # rich has 80 columns for TERM=dumb
 
 
+def printable(text: str) -> str:
+    """The text in one line without anything that a terminal obeys: control signs and marks of direction are escaped."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def print_text(console: Console, text: str, style: str = "", *, label: str = "", wrap: bool = True) -> None:
     """Print a text in lines of at most 80 columns, broken between words; its label stands left of all of them.
 
@@ -41,7 +47,7 @@ def print_text(console: Console, text: str, style: str = "", *, label: str = "",
     """
     start = label.ljust(_LABEL_WIDTH) if label else ""
     width = min(console.width, _TEXT_WIDTH) if wrap else len(start + text)
-    lines = _wrapped(start + text, width, " " * (len(start) or 2))
+    lines = _wrapped(start + printable(text), width, " " * (len(start) or 2))
     console.print(lines, style=style, markup=False, soft_wrap=True)
 
 
@@ -56,10 +62,18 @@ def short_path(path: Path) -> str:
 
 def error_text(text: str) -> str:
     """A message on stderr, wrapped between words at a terminal; one line in a file, where one looks for it."""
-    console = make_console(stderr=True)
-    if not console.is_terminal:
-        return text
-    return "\n".join(_wrapped(line, console.width) for line in text.splitlines())
+    console, lines = make_console(stderr=True), [printable(line) for line in text.split("\n")]
+    return "\n".join(_wrapped(line, console.width) if console.is_terminal else line for line in lines)
+
+
+class RunLog(logging.FileHandler):
+    """The log of a run in its folder; if it cannot be written, one line says so, and the run goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+        """Say why once, on stderr, and write no more."""
+        logging.getLogger().removeHandler(self)
+        self.stream = None  # what it holds cannot be written either
+        print(error_text(f"{self.baseFilename}: the log ends here: {sys.exc_info()[1]}"), file=sys.stderr)
 
 
 class WrappedFormatter(logging.Formatter):
@@ -134,7 +148,7 @@ def frame_table(
     ``styles`` holds one style of rich per row.
     """
     table = Table(
-        title=markup.escape(title),
+        title=markup.escape(printable(title)),
         title_justify="left",
         title_style="",
         box=box.SIMPLE_HEAD,
@@ -144,7 +158,7 @@ def frame_table(
     )
     for name, dtype in frame.schema.items():
         is_number = dtype.is_numeric() or name in right
-        table.add_column(markup.escape(name), justify="right" if is_number else "left", overflow="fold")
+        table.add_column(markup.escape(printable(name)), justify="right" if is_number else "left", overflow="fold")
     for row, style in zip(frame.iter_rows(), styles or [None] * len(frame), strict=True):
         table.add_row(*(_cell(value, floats) for value in row), style=style)
     return table
@@ -167,4 +181,4 @@ def _cell(value: object, floats: str) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return format(value, floats) if isinstance(value, float) else markup.escape(str(value))
+    return format(value, floats) if isinstance(value, float) else markup.escape(printable(str(value)))

@@ -82,8 +82,8 @@ class PackVerification:
         return "\n".join((*head, f"  rows: sha256 {self.data_sha256}", *changed))
 
 
-def write_pack(run: LoadedRun, output: Path) -> Path:
-    """Write a finished run and the rows that it used into one file; returns that.
+def write_pack(run: LoadedRun, output: Path | None = None) -> Path:
+    """Write a finished run and the rows that it used into one file, by default beside its folder; returns that.
 
     Raises:
         ArtifactError, DataError: the rows are not there any more or have changed, or the file cannot be written.
@@ -93,8 +93,9 @@ def write_pack(run: LoadedRun, output: Path) -> Path:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in contents.items():  # without times: packs of equal runs are equal
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 9)
-    files.write_bytes(output, buffer.getvalue())
-    return output
+    path = output or run.path.resolve().parent / f"{run.name}.fvcpack"
+    files.write_bytes(path, buffer.getvalue())
+    return path
 
 
 def verify_pack(path: Path) -> PackVerification:
