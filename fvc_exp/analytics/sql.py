@@ -17,7 +17,7 @@ from fvc_exp.io.tables import collect, scan_table
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SNIFFED_BYTES = 256
-_MOST_BYTES = 2 * 10**9  # of memory for a query, and again for its result
+MOST_BYTES = 2 * 10**9  # of memory for a query, and again for its result
 _MOST_ROWS = 1000  # that are printed
 _BATCH_ROWS = 100_000
 _CELL_WIDTH = 80  # characters; what is longer is cut
@@ -29,7 +29,7 @@ _SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
-    "memory_limit": f"{_MOST_BYTES}B",
+    "memory_limit": f"{MOST_BYTES}B",
     "storage_compatibility_version": "v1.0.0",  # a file that every tool since then can open
     "lock_configuration": "true",
 }
@@ -132,8 +132,8 @@ class DuckDBAnalytics:
         reader = self._connection.sql(sql, params=params).to_arrow_reader(_BATCH_ROWS)
         batches, size = [], 0
         for batch in reader:
-            if (size := size + batch.nbytes) > _MOST_BYTES:
-                raise QueryError(f"the result takes more than {_MOST_BYTES:,} bytes; add a LIMIT, or aggregate")
+            if (size := size + batch.nbytes) > MOST_BYTES:
+                raise QueryError(f"the result takes more than {MOST_BYTES:,} bytes; add a LIMIT, or aggregate")
             batches.append(batch)
         return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches, reader.schema)))
 

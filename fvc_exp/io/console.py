@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import textwrap
 import threading
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _TEXT_WIDTH = 80  # columns, in which texts are wrapped
 _PIPED_WIDTH = 1000  # columns: no table is cut in a file
 _LABEL_WIDTH = 13
+_PASSWORD = re.compile(r"(?<=://)[^/\s@]*:[^/\s]*(?=@)")
 LINE_SECONDS = 10.0  # between two lines about the progress in a file or pipe
 
 
@@ -35,8 +37,14 @@ def make_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, width=width, height=25)  # rich has 80 columns for TERM=dumb
 
 
+def without_passwords(text: str) -> str:
+    """The text with ``***`` for the user and password of an address such as ``http://USER:PASSWORD@HOST``."""
+    return _PASSWORD.sub("***", text)
+
+
 def printable(text: str) -> str:
-    """The text in one line without anything that a terminal obeys: control signs and marks of direction are escaped."""
+    """The text in one line without passwords or what a terminal obeys: control signs and marks of direction."""
+    text = without_passwords(text)
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 

@@ -2,6 +2,9 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +16,9 @@ from fvc_exp.errors import ArtifactError, QueryError
 from fvc_exp.io.files import read_json, write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.load import load_run, runs_below
-from tests.shell import fvc, succeeded
+from tests.analytics.test_sql import LONG
+from tests.processes import until
+from tests.shell import ROOT, fvc, succeeded
 
 pytest.importorskip("duckdb")
 
@@ -133,7 +138,7 @@ def test_nested_columns_are_json_in_csv(outputs: Path) -> None:
 
 BROKEN = {
     "status": ("status.json", b"[]", "runs", "was not written by fvc-exp: it is no object"),
-    "results": ("results.json", b"{", "runs", "cannot be read: Expecting"),
+    "results": ("results.json", b"{", "runs", "Input data was truncated"),
     "metrics": ("metrics.json", b"[1]", "folds", "was not written by fvc-exp: it is no list of objects"),
     "predictions": ("predictions.parquet", b"x", "predictions", "cannot be read: "),
     "coefficients": ("coefficients.csv", b"\0\0", "coefficients", "cannot be read: it holds no rows"),
@@ -148,6 +153,15 @@ def test_a_broken_file_of_a_run_is_named(outputs: Path, name: str, content: byte
     broken.write_bytes(content)
     with pytest.raises(ArtifactError, match=re.escape(f"{broken}: {message}")):
         query_runs(f"FROM {view}", outputs)
+
+
+def test_control_c_ends_a_query(outputs: Path) -> None:
+    command = [sys.executable, "-m", "fvc_exp", "query", LONG, str(outputs)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as query:
+        until(lambda: "duckdb" in Path(f"/proc/{query.pid}/maps").read_text(), 60.0, "the query")
+        query.send_signal(signal.SIGINT)
+        assert query.communicate(timeout=30)[1] == "interrupted\n"
+    assert query.returncode == 1
 
 
 SQL_MISTAKES = {
