@@ -129,13 +129,13 @@ class DuckDBAnalytics:
             raise QueryError("; ".join(line for line in lines if line.strip("^"))) from error
 
     def _read(self, sql: str, params: Mapping[str, object] | Sequence[object] | None) -> pl.DataFrame:
-        reader = self._connection.sql(sql, params=params).to_arrow_reader(_BATCH_ROWS)
-        batches, size = [], 0
-        for batch in reader:
-            if (size := size + batch.nbytes) > MOST_BYTES:
-                raise QueryError(f"the result takes more than {MOST_BYTES:,} bytes; add a LIMIT, or aggregate")
-            batches.append(batch)
-        return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches, reader.schema)))
+        batches, size = list[pa.RecordBatch](), 0
+        with self._connection.sql(sql, params=params).to_arrow_reader(_BATCH_ROWS) as reader:
+            for batch in reader:
+                if (size := size + batch.nbytes) > MOST_BYTES:
+                    raise QueryError(f"the result takes more than {MOST_BYTES:,} bytes; add a LIMIT, or aggregate")
+                batches.append(batch)
+            return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches, reader.schema)))
 
 
 def _matches(pattern: str) -> list[Path]:

@@ -96,7 +96,6 @@ class CheckConfig(Callback):
         with _exit_on_error():
             _check_sources(config)
             _check_secrets(config)
-            validate.refuse_password("tracking.uri", config.tracking.uri)
             validate.require_tracker(config.tracking.name)
             if "minimize" in str(OmegaConf.select(config, "hydra.sweeper.direction")):
                 raise ConfigError("a run returns its AUC: with this sweeper add hydra.sweeper.direction=maximize")

@@ -7,7 +7,7 @@ that is read, or starts a program.
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from fvc_exp.config.schema import Config
-from fvc_exp.data.columns import CLASSES
+from fvc_exp.data.columns import CLASSES, PLATFORM
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files, tables
@@ -32,20 +32,8 @@ MOST_BYTES = 2**28  # of all files in a pack, unpacked
 TOLERANCE = 1e-6  # of values of about 1; a solver that stops sooner is allowed its own tolerance
 _MOST_DIFFERENCES = 10
 _PARTS = ("config.yaml", "results.json", "metrics.json", "coefficients.csv", "folds.parquet", "provenance.json")
-_ROWS, _NAMES = "rows.parquet", "rows.json"
+_ROWS, _FEATURE = "rows.parquet", "feature "  # the latter stands before the names of columns
 _OF_THE_MACHINE = ("n_iter", "converged")  # how the solver came to its end may depend on the last digit
-
-
-@dataclass(frozen=True)
-class _Names:
-    """What ``rows.parquet`` does not say of a data set; as in ``Dataset``."""
-
-    feature_names: tuple[str, ...]
-    group_column: str | None
-    constant_features: tuple[str, ...]
-    unmatched: tuple[str, ...]
-    feature_versions: tuple[str, ...]
-    slices: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -88,7 +76,8 @@ def write_pack(run: LoadedRun, output: Path | None = None) -> Path:
     Raises:
         ArtifactError, DataError: the rows are not there any more or have changed, or the file cannot be written.
     """
-    contents = {name: files.read_bytes(run.path / name) for name in _PARTS} | _row_files(same_rows(run).dataset)
+    contents = {name: files.read_bytes(run.path / name) for name in _PARTS}
+    contents[_ROWS] = tables.parquet_bytes(_rows_of(same_rows(run).dataset))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in contents.items():  # without times: packs of equal runs are equal
@@ -111,23 +100,24 @@ def verify_pack(path: Path) -> PackVerification:
         run = LoadedRun(place)
         made_by = files.read_json(run.folder.provenance, _Provenance)
         try:
-            dataset = _read_rows(place)
+            dataset = _read_rows(place / _ROWS)
             result = _derived(run.config, dataset, run, made_by)
             pairs = list(_pairs(run, result))
         except (ValueError, ArithmeticError, TypeError, KeyError, AttributeError, pl.exceptions.PolarsError) as error:
             raise ArtifactError(f"{path}: cannot be derived again: {str(error).splitlines()[0]}") from error
     changed = tuple(_changed(made_by))
     tolerance = max(TOLERANCE, run.config.solver.tol) if changed else 0.0
-    compared = [(name, old, new, _distance(old, new)) for name, old, new in pairs if not _is_free(name, tolerance)]
-    wrong = (f"{name}: was {old!r}, is {new!r}" for name, old, new, distance in compared if distance > tolerance)
+    free = _OF_THE_MACHINE if changed else ()
+    compared = [(_distance(old, new), name, old, new) for name, old, new in pairs if not name.endswith(free)]
+    wrong = (f"{name}: was {old!r}, is {new!r}" for distance, name, old, new in compared if distance > tolerance)
     differences = tuple(islice(wrong, _MOST_DIFFERENCES))
-    largest = max((distance for *_, distance in compared if distance <= tolerance), default=0.0)
+    largest = max((distance for distance, *_ in compared if distance <= tolerance), default=0.0)
     return PackVerification(not differences, tolerance, largest, differences, changed, dataset.content_hash)
 
 
 def _unpacked(path: Path) -> dict[str, bytes]:
     content = files.read_bytes(path.resolve(), most=MOST_BYTES)
-    wanted = (*_PARTS, _ROWS, _NAMES)
+    wanted = (*_PARTS, _ROWS)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             infos = archive.infolist()
@@ -140,51 +130,39 @@ def _unpacked(path: Path) -> dict[str, bytes]:
         raise ArtifactError(f"{path}: is no pack, or a broken one: {error}; fvc pack RUN writes one") from error
 
 
-def _row_files(dataset: Dataset) -> dict[str, bytes]:
-    """The rows as parquet, with columns named by their places, and their names as JSON."""
-    columns: dict[str, Sequence[Any]] = {"id": dataset.ids, "group": dataset.group_names, "label": dataset.y.tolist()}
-    columns |= {f"slice{number}": values for number, values in enumerate(dataset.slices.values())}
-    if dataset.content_sha256 is not None:
-        columns["content"] = dataset.content_sha256
-    texts = {name: pl.Int64 if name == "label" else pl.String for name in columns}
-    frame = pl.DataFrame(columns, schema=texts).with_columns(
-        pl.Series(f"x{number}", column, dtype=pl.Float64) for number, column in enumerate(dataset.X.T)
-    )
-    known = {name: getattr(dataset, name) for name in _Names.__dataclass_fields__}
-    names = files.json_bytes(known | {"slices": list(dataset.slices)})
-    return {_ROWS: tables.parquet_bytes(frame), _NAMES: names}
+def _rows_of(dataset: Dataset) -> pl.DataFrame:
+    """All of a data set that decides scores, folds and baselines: text, labels, then features by their names."""
+    columns = {"id": dataset.ids, "group": dataset.group_names, "label": dataset.y.tolist()}
+    columns |= {name: values for name, values in dataset.slices.items() if name == PLATFORM}
+    features = zip(dataset.feature_names, dataset.X.T, strict=True)
+    return pl.DataFrame(columns).with_columns(pl.Series(_FEATURE + name, column) for name, column in features)
 
 
-def _read_rows(place: Path) -> Dataset:
-    names = files.read_json(place / _NAMES, _Names)
-    frame = tables.collect(*tables.scan_table(place / _ROWS))
-    texts = frame.select(pl.col("id", "group").cast(pl.String))
-    X = frame.select(f"x{number}" for number in range(len(names.feature_names))).to_numpy().astype(np.float64)
-    if texts.null_count().sum_horizontal().item() or texts["id"].is_duplicated().any() or np.isinf(X).any():
-        raise ArtifactError(f"{_ROWS}: every row has a name of its own and a group, and no value is infinite")
+def _read_rows(path: Path) -> Dataset:
+    frame = tables.collect(*tables.scan_table(path))
+    features = [name for name in frame.columns if name.startswith(_FEATURE)]
+    X = frame.select(features).to_numpy().astype(np.float64)
+    if frame["id", "group"].null_count().sum_horizontal().item() or np.isinf(X).any():
+        raise ArtifactError(f"{_ROWS}: every row has a name and a group, and no value is infinite")
     if set(labels := frame["label"].to_list()) != set(range(len(CLASSES))):
         raise ArtifactError(f"{_ROWS}: labels must be 0 and 1, and both be there")
     return Dataset(
         X=np.ascontiguousarray(X),
         y=np.array(labels, dtype=np.int64),
-        groups=(texts["group"].rank("dense").cast(pl.Int64) - 1).to_numpy(),
-        ids=tuple(texts["id"]),
-        group_names=tuple(texts["group"]),
-        feature_names=names.feature_names,
-        group_column=names.group_column,
-        constant_features=names.constant_features,
-        unmatched=names.unmatched,
-        feature_versions=names.feature_versions,
-        slices={name: tuple(frame[f"slice{number}"]) for number, name in enumerate(names.slices)},
-        content_sha256=tuple(frame["content"]) if "content" in frame.columns else None,
+        groups=(frame["group"].rank("dense").cast(pl.Int64) - 1).to_numpy(),
+        ids=tuple(frame["id"]),
+        group_names=tuple(frame["group"]),
+        feature_names=tuple(name.removeprefix(_FEATURE) for name in features),
+        group_column=None,
+        slices={PLATFORM: tuple(frame[PLATFORM])} if PLATFORM in frame.columns else {},
     )
 
 
 def _derived(config: Config, dataset: Dataset, run: LoadedRun, made_by: _Provenance) -> RunResult:
     """The result of the packed configuration on the packed rows; predefined folds are those in the pack."""
-    folds = str(run.folder.folds) if config.cv.folds else None
-    config = replace(config, cv=replace(config.cv, folds=folds))
-    data = SplitDataset.of(config, dataset).without_price().refitted(config, read_points(made_by.fitted_with))
+    cv = replace(config.cv, folds=str(run.folder.folds) if config.cv.folds else None)
+    config = replace(config, cv=cv, audit=replace(config.audit, permutations=0, price=False))
+    data = SplitDataset.of(config, dataset).refitted(config, read_points(made_by.fitted_with))
     return run_on_one_thread(config, data)
 
 
@@ -211,10 +189,6 @@ def _flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
             yield from _flat(each, f"{name}, {key}" if name else str(key))
     else:
         yield name, value
-
-
-def _is_free(name: str, tolerance: float) -> bool:
-    return tolerance > 0 and name.endswith(_OF_THE_MACHINE)
 
 
 def _distance(old: object, new: object) -> float:

@@ -1,6 +1,9 @@
 import json
+import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -120,7 +123,7 @@ LONG = "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.rang
 ENDLESS = {
     "time": (LONG, "stopped after 0.2 s; allow more by --timeout SECONDS"),
     "result": ("FROM range(100000000000)", "the result takes more than 1,000,000 bytes"),
-    "memory": ("SELECT length(repeat('x', 3000000000))", "Out of Memory Error"),
+    "one value": ("SELECT repeat('x', 1000001)", "the result takes more than 1,000,000 bytes"),
 }
 
 
@@ -131,6 +134,14 @@ def test_no_query_takes_all(
     monkeypatch.setattr("fvc_exp.analytics.sql.MOST_BYTES", 1_000_000)
     with pytest.raises(QueryError, match=message):
         analytics.query(sql, timeout=0.2 if sql is LONG else None)
+    assert len(analytics.query("FROM results")) == 2
+
+
+def test_control_c_ends_a_query(analytics: DuckDBAnalytics) -> None:
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        analytics.query(LONG)
     assert len(analytics.query("FROM results")) == 2
 
 

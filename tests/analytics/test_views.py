@@ -2,9 +2,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -16,9 +13,7 @@ from fvc_exp.errors import ArtifactError, QueryError
 from fvc_exp.io.files import read_json, write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.load import load_run, runs_below
-from tests.analytics.test_sql import LONG
-from tests.processes import until
-from tests.shell import ROOT, fvc, succeeded
+from tests.shell import fvc, succeeded
 
 pytest.importorskip("duckdb")
 
@@ -153,15 +148,6 @@ def test_a_broken_file_of_a_run_is_named(outputs: Path, name: str, content: byte
     broken.write_bytes(content)
     with pytest.raises(ArtifactError, match=re.escape(f"{broken}: {message}")):
         query_runs(f"FROM {view}", outputs)
-
-
-def test_control_c_ends_a_query(outputs: Path) -> None:
-    command = [sys.executable, "-m", "fvc_exp", "query", LONG, str(outputs)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as query:
-        until(lambda: "duckdb" in Path(f"/proc/{query.pid}/maps").read_text(), 60.0, "the query")
-        query.send_signal(signal.SIGINT)
-        assert query.communicate(timeout=30)[1] == "interrupted\n"
-    assert query.returncode == 1
 
 
 SQL_MISTAKES = {

@@ -68,13 +68,9 @@ def test_other_folds(tables: Path, monkeypatch: pytest.MonkeyPatch, settings: li
 
 
 def test_one_megabyte_holds_the_corpus(tmp_path: Path) -> None:
-    """3,278 rows of 26 features in which nothing repeats, and a hash of every file."""
+    """3,278 rows of 26 features in which nothing repeats, in ten repeats of the folds."""
     random, groups = np.random.default_rng(0), np.arange(3278)
     write_tables(tmp_path, make_dataset(random.normal(size=(3278, 26)), groups % 2, groups))
-    table = pl.read_csv(tmp_path / "scaled_metadata.csv")
-    table.with_columns(content_sha256=pl.Series([random.bytes(32).hex() for _ in groups])).write_csv(
-        tmp_path / "scaled_metadata.csv"
-    )
     words = ("data=fvc", "data.root=.", "plots=false", "cv=repeated", "audit.permutations=0", "hydra.run.dir=run")
     succeeded(run_py(*words, cwd=tmp_path))
     assert 26 * 3278 * 8 < write_pack(LoadedRun(tmp_path / "run"), tmp_path / "made").stat().st_size < 1_000_000
@@ -110,7 +106,7 @@ def test_other_routines_of_blas_agree(of_another_processor: Path) -> None:
 
 def other_row(content: bytes) -> bytes:
     buffer = io.BytesIO()
-    pl.read_parquet(content).with_columns(x0=pl.col("x0") + (pl.col("x0").rank() == 1) * 0.1).write_parquet(buffer)
+    pl.read_parquet(content).with_columns(pl.col("feature stage2_f0") + 1e-9).write_parquet(buffer)
     return buffer.getvalue()
 
 
@@ -125,7 +121,6 @@ LIES = {
     "a coefficient": ("coefficients.csv", lambda text: text.replace(b"f0,", b"f0,1", 1), "coefficients.csv, 1, coeff"),
     "a row": ("rows.parquet", other_row, "data sha256: was"),
     "a setting": ("config.yaml", lambda text: text.replace(b"seed: 42", b"seed: 43"), "folds.parquet"),
-    "a name": ("rows.json", lambda text: text.replace(b"stage2_f0", b"stage2_g0"), "data sha256: was"),
 }
 
 
@@ -140,7 +135,6 @@ HOSTILE = {
     "bomb": ("results.json", lambda _: b" " * (pack_module.MOST_BYTES + 1), "bytes unpacked; at most 268,435,456"),
     "pickle": ("rows.parquet", lambda _: pickle.dumps(print), "rows.parquet: is a Python pickle"),
     "link": ("rows.parquet", lambda _: b"/etc/passwd", "cannot be derived again"),
-    "no numbers": ("rows.json", lambda text: text.replace(b'"feature_names": [', b'"feature_names": [1, '), "Expected"),
     "deep": ("results.json", lambda _: b'{"cv": ' + b"[" * 100_000, "results.json"),
     "list": ("results.json", lambda _: b"[]", "results.json"),
     "no key": ("results.json", lambda _: b"{}", "cannot be derived again: 'data'"),
