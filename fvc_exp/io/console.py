@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,9 +79,10 @@ class RunLog(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
         """Say why once, on stderr, and write no more."""
-        logging.getLogger().removeHandler(self)
-        self.stream = None  # what it holds cannot be written either
         print(error_text(f"{self.baseFilename}: the log ends here: {sys.exc_info()[1]}"), file=sys.stderr)
+        logging.getLogger().removeHandler(self)
+        with suppress(OSError):  # what it holds cannot be written either
+            self.close()
 
 
 class WrappedFormatter(logging.Formatter):
