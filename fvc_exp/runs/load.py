@@ -283,5 +283,5 @@ def _table(path: Path, read: Callable[[Path], pl.DataFrame]) -> pl.DataFrame:
         raise ArtifactError(f"{path}: is missing; without it the run is not complete")
     try:
         return read(path)
-    except (OSError, pl.exceptions.PolarsError, TypeError) as error:
+    except (OSError, pl.exceptions.PolarsError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error

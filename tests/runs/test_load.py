@@ -82,7 +82,7 @@ BROKEN = {
     "stage": (lambda run: run.results.unlink(), "the run trained nothing: it holds no results.json"),
     "list": (lambda run: write_json(run.status, []), "status.json: was not written by fvc-exp: it is no object"),
     "no state": (lambda run: write_json(run.status, {}), "status.json: was not written by fvc-exp: it holds no state"),
-    "torn": (lambda run: run.status.write_text("{"), "status.json: cannot be read"),
+    "torn": (lambda run: run.status.write_text("{"), "status.json: Input data was truncated"),
     "metrics": (lambda run: write_json(run.metrics, {}),
                 "metrics.json: was not written by fvc-exp: it is no list of objects"),
     "table": (lambda run: run.predictions.write_bytes(b"PAR1 not really"), "predictions.parquet: cannot be read"),
