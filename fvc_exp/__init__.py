@@ -55,7 +55,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _NoPandas(MetaPathFinder):
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+    def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
         if fullname == "pandas":
             raise ModuleNotFoundError("pandas is not needed here", name=fullname)
 
