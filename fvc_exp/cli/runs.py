@@ -165,6 +165,7 @@ def query(
 def pack(
     run: RunArgument,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="where to; default: RUN.fvcpack")] = None,
+    data_root: DataRootOption = None,
 ) -> Exit:
     """Write a run and the rows that it used into one file, whose numbers fvc verify FILE derives on any machine.
 
@@ -175,7 +176,7 @@ def pack(
     from fvc_exp.runs.load import require_finished
     from fvc_exp.runs.pack import write_pack
 
-    typer.echo(write_pack(require_finished(run), output))
+    typer.echo(write_pack(require_finished(run), output, data_root))
     return Exit.OK
 
 

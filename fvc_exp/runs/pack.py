@@ -31,7 +31,10 @@ from fvc_exp.training.split_dataset import SplitDataset
 MOST_BYTES = 2**28  # of all files in a pack, unpacked
 TOLERANCE = 1e-6  # of values of about 1; a solver that stops sooner is allowed its own tolerance
 _MOST_DIFFERENCES = 10
-_PARTS = ("config.yaml", "results.json", "metrics.json", "coefficients.csv", "folds.parquet", "provenance.json")
+_PARTS = {  # files of a run, and their names in RunFolder
+    **{f"{name}.json": name for name in ("results", "metrics", "provenance")},
+    **{"config.yaml": "config", "coefficients.csv": "coefficients", "folds.parquet": "folds"},
+}
 _ROWS, _FEATURE = "rows.parquet", "feature "  # the latter stands before the names of columns
 _OF_THE_MACHINE = ("n_iter", "converged")  # how the solver came to its end may depend on the last digit
 
@@ -70,14 +73,16 @@ class PackVerification:
         return "\n".join((*head, f"  rows: sha256 {self.data_sha256}", *changed))
 
 
-def write_pack(run: LoadedRun, output: Path | None = None) -> Path:
+def write_pack(run: LoadedRun, output: Path | None = None, data_root: Path | None = None) -> Path:
     """Write a finished run and the rows that it used into one file, by default beside its folder; returns that.
+
+    ``data_root`` is that of ``dataset_of``.
 
     Raises:
         ArtifactError, DataError: the rows are not there any more or have changed, or the file cannot be written.
     """
-    contents = {name: files.read_bytes(run.path / name) for name in _PARTS}
-    contents[_ROWS] = tables.parquet_bytes(_rows_of(same_rows(run).dataset))
+    contents = {file: run.content(name) for file, name in _PARTS.items()}
+    contents[_ROWS] = tables.parquet_bytes(_rows_of(same_rows(run, data_root).dataset))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in contents.items():  # without times: packs of equal runs are equal
@@ -150,8 +155,8 @@ def _read_rows(path: Path) -> Dataset:
         X=np.ascontiguousarray(X),
         y=np.array(labels, dtype=np.int64),
         groups=(frame["group"].rank("dense").cast(pl.Int64) - 1).to_numpy(),
-        ids=tuple(frame["id"]),
-        group_names=tuple(frame["group"]),
+        ids=frame["id"].cast(pl.String),
+        group_names=frame["group"].cast(pl.String),
         feature_names=tuple(name.removeprefix(_FEATURE) for name in features),
         group_column=None,
         slices={PLATFORM: tuple(frame[PLATFORM])} if PLATFORM in frame.columns else {},
