@@ -248,9 +248,8 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
 def _matrix(features: pl.DataFrame, order: pl.Series) -> Array:
     """These rows of the features as (n, p), the one copy that is made of a table; NaN where a value is missing."""
     values = np.empty((len(order), features.width))
-    for start in range(0, len(order) if features.width else 0, _CHUNK):  # without columns there are no rows either
-        rows = features[order[start : start + _CHUNK]]
-        values[start : start + _CHUNK] = rows.to_numpy(order="c").reshape(values[start : start + _CHUNK].shape)
+    for start in range(0, len(order) if features.width else 0, _CHUNK):  # videos alone have no features yet
+        values[start : start + _CHUNK] = features[order[start : start + _CHUNK]].to_numpy(order="c")
     return values
 
 

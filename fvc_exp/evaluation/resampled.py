@@ -141,7 +141,7 @@ class Draws:
 
     def __init__(self, scored: Scored, weights: Array) -> None:
         masks = [scored.parts == part for part in range(int(scored.parts.max()) + 1)]
-        self._parts = [(mask, ScoredRows(scored.y[mask], scored.groups[mask], weights)) for mask in masks]
+        self._parts = [(mask, ResampledRows(scored.y[mask], scored.groups[mask], weights)) for mask in masks]
 
     def scores(self, scored: Scored, metrics: Sequence[str]) -> dict[str, Array]:
         """Each metric of one of the models."""
@@ -177,7 +177,7 @@ def _kish(sizes: Array) -> float:
     return safe_ratio(float(sizes.sum() ** 2), float(sizes @ sizes))
 
 
-class ScoredRows:
+class ResampledRows:
     """Rows with labels and group codes, both (n,), whose groups have ``weights`` (groups, replicates)."""
 
     def __init__(self, y: Labels, groups: Indices, weights: Array) -> None:

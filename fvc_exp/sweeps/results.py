@@ -60,8 +60,8 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
 
 
 def plain_runs(path: Path) -> list[LoadedRun]:
-    """The runs directly below a folder, in Hydra's order of 0, 1, 2 and so on; none where it is a sweep of ours."""
-    if SweepFolder(path).plan.exists() or not path.is_dir():
+    """The runs directly below a folder, in Hydra's order of 0, 1, 2 and so on; none where it is a sweep of ours, or one run."""
+    if SweepFolder(path).plan.exists() or LoadedRun(path).has("config") or not path.is_dir():
         return []
     shown = (each for each in path.iterdir() if not each.name.startswith("."))  # a run's .hydra/ is no run
     found = [run for each in shown if (run := LoadedRun(each)).has("config")]

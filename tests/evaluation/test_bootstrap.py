@@ -211,7 +211,7 @@ PROBABILITIES = pytest.mark.parametrize("probability", [TIED, DISTINCT], ids=["t
 
 
 def scores(probability: np.ndarray, weights: np.ndarray, groups: np.ndarray = GROUPS) -> dict[str, np.ndarray]:
-    return resampled.ScoredRows(Y, groups, weights).scores(probability, (probability > 0.5).astype(int), METRICS)
+    return resampled.ResampledRows(Y, groups, weights).scores(probability, (probability > 0.5).astype(int), METRICS)
 
 
 @PROBABILITIES
@@ -238,7 +238,7 @@ def test_a_class_without_weight_gives_no_number() -> None:
     assert lost == {"accuracy", "balanced_accuracy", "recall", "recall_real", "auc", "average_precision",
                     "log_loss", "brier"}  # fmt: skip
     ones = np.ones(4, int)
-    fakes_only = resampled.ScoredRows(ones, np.arange(4), np.ones((4, 1))).scores(DISTINCT[:4], ones, METRICS)
+    fakes_only = resampled.ResampledRows(ones, np.arange(4), np.ones((4, 1))).scores(DISTINCT[:4], ones, METRICS)
     assert np.isnan([fakes_only["auc"][0], fakes_only["recall_real"][0]]).all()
     assert fakes_only["recall"][0] == 1.0
 

@@ -159,12 +159,14 @@ def shown(plan: Plan, states: list[MemberState], results: pl.DataFrame, path: Pa
         return console.export_text()
 
 
-def test_more_than_a_hundred_configurations_without_l1_ratio_are_shown(
+def test_the_first_200_of_many_configurations_without_l1_ratio_are_shown(
     finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame, tmp_path: Path
 ) -> None:
     same = table.with_columns(l1_ratio=pl.lit(None, pl.Float64))
-    many = pl.concat([same.with_columns(run_id=pl.lit(str(number)) + pl.col("run_id")) for number in range(20)])
-    assert re.search(r"^floor +0\.\d", shown(finished_sweep[1], states, many, tmp_path / "shown"), re.MULTILINE)
+    many = pl.concat([same.with_columns(run_id=pl.lit(str(number)) + pl.col("run_id")) for number in range(40)])
+    text = shown(finished_sweep[1], states, many, tmp_path / "shown")
+    assert re.search(r"^floor +0\.\d", text, re.MULTILINE)
+    assert "the first 199 of 240, ranked by" in one_line(text)
 
 
 def test_shows_floors_flags_failures_and_what_was_refused(copied: Finished, tmp_path: Path) -> None:

@@ -224,6 +224,6 @@ def _within_parts(scored: resampled.Scored, here: Mask, weights: Array) -> Array
     won, pairs = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
     for part in np.unique(scored.parts[here]):
         rows = here & (scored.parts == part)
-        found = resampled.ScoredRows(scored.y[rows], scored.groups[rows], weights)
+        found = resampled.ResampledRows(scored.y[rows], scored.groups[rows], weights)
         won, pairs = won + found.won(scored.probability[rows]), pairs + found.pairs
     return resampled.divide_or_nan(won, pairs)

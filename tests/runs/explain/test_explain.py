@@ -63,7 +63,7 @@ def test_insight_is_into_the_run_as_it_stands_there(explained: tuple[Path, Insig
 
 
 def test_insight_into_another_run_is_not_shown(run: Path) -> None:
-    edit_json(run / "results.json", run_id="another")
+    edit_json(run / "results.json", run_id="0" * 12)
     assert read_insight(run) is None
 
 
