@@ -3,17 +3,23 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
 import polars as pl
 import pyarrow as pa
+from rich.console import Console
 
 from fvc_exp.errors import DataError, MissingExtraError, QueryError
+from fvc_exp.io.console import print_text, printable
 from fvc_exp.io.tables import collect, scan_table
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SNIFFED_BYTES = 256
+MOST_BYTES = 2 * 10**9  # of memory for a query, and again for its result
+_MOST_ROWS = 1000  # that are printed
+_BATCH_ROWS = 100_000
 _CELL_WIDTH = 80  # characters; what is longer is cut
 
 
@@ -23,7 +29,7 @@ _SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
-    "memory_limit": "2GB",
+    "memory_limit": f"{MOST_BYTES}B",
     "storage_compatibility_version": "v1.0.0",  # a file that every tool since then can open
     "lock_configuration": "true",
 }
@@ -95,21 +101,41 @@ class DuckDBAnalytics:
         finally:
             self._connection.unregister("_incoming")
 
-    def query(self, sql: str, params: Mapping[str, object] | Sequence[object] | None = None) -> pl.DataFrame:
+    def query(
+        self, sql: str, params: Mapping[str, object] | Sequence[object] | None = None, timeout: float | None = None
+    ) -> pl.DataFrame:
         """Run one SELECT, ``SHOW TABLES`` or ``DESCRIBE``; ``params`` fill ``?`` or ``$name``.
 
         Raises:
-            QueryError: the database refuses the statement; the message is its own.
+            QueryError: the database refuses the statement; the message is its own. Or it takes longer than ``timeout``
+                seconds, or its result more memory than the limit.
         """
         try:
             statements = self._connection.extract_statements(sql)
             if [each.type for each in statements] != [self._duckdb.StatementType.SELECT]:
                 raise QueryError(f"a query is one SELECT, not {len(statements)} statements or one of another kind")
-            found: pl.DataFrame = self._connection.sql(sql, params=params).pl()
-            return found
+            # In a thread, since the main one would not hear of Ctrl-C before the database answers.
+            with ThreadPoolExecutor(1) as thread:
+                answer = thread.submit(self._read, sql, params)
+                try:
+                    return answer.result(timeout)
+                except BaseException:
+                    self._connection.interrupt()
+                    raise
+        except TimeoutError as error:
+            raise QueryError(f"stopped after {timeout:g} s; allow more by --timeout SECONDS") from error
         except self._duckdb.Error as error:
             lines = [line.strip() for line in str(error).splitlines()]
             raise QueryError("; ".join(line for line in lines if line.strip("^"))) from error
+
+    def _read(self, sql: str, params: Mapping[str, object] | Sequence[object] | None) -> pl.DataFrame:
+        batches, size = list[pa.RecordBatch](), 0
+        with self._connection.sql(sql, params=params).to_arrow_reader(_BATCH_ROWS) as reader:
+            for batch in reader:
+                if (size := size + batch.nbytes) > MOST_BYTES:
+                    raise QueryError(f"the result takes more than {MOST_BYTES:,} bytes; add a LIMIT, or aggregate")
+                batches.append(batch)
+            return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches, reader.schema)))
 
 
 def _matches(pattern: str) -> list[Path]:
@@ -155,8 +181,15 @@ def records_frame(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     return frame.cast({pl.Null: pl.String, pl.List(pl.Null): pl.List(pl.String)})
 
 
-def print_frame(frame: pl.DataFrame, width: int) -> None:
-    """Print a table as the duckdb shell does: of more columns than fit, those in the middle are left out."""
+def print_frame(frame: pl.DataFrame, console: Console) -> None:
+    """Print the first 1,000 rows as the duckdb shell does: of more columns than fit, those in the middle are left out.
+
+    What a terminal would obey is escaped.
+    """
     import duckdb
 
-    duckdb.from_arrow(frame.to_arrow()).show(max_width=width, max_rows=len(frame) + 1, max_col_width=_CELL_WIDTH)
+    texts = pl.col(pl.String).map_elements(printable, return_dtype=pl.String)
+    shown = frame.head(_MOST_ROWS).with_columns(texts).rename(printable)
+    duckdb.from_arrow(shown.to_arrow()).show(max_width=console.width, max_rows=_MOST_ROWS, max_col_width=_CELL_WIDTH)
+    if len(frame) > _MOST_ROWS:
+        print_text(console, f"{_MOST_ROWS:,} of {len(frame):,} rows; --csv, --json and --parquet FILE give all")

@@ -20,7 +20,7 @@ Scan = Callable[..., pl.LazyFrame]
 _PER_FOLD = r"^repeat(\d+)_fold(\d+)$"  # a column of coefficients.csv
 
 
-def query_runs(sql: str, folder: Path, save: Path | None = None) -> pl.DataFrame:
+def query_runs(sql: str, folder: Path, save: Path | None = None, timeout: float | None = None) -> pl.DataFrame:
     """Run a query over views of all runs below a folder: those it names, or all where it names none.
 
     All views become tables of the DuckDB file ``save``, in place of those of the same name.
@@ -28,7 +28,7 @@ def query_runs(sql: str, folder: Path, save: Path | None = None) -> pl.DataFrame
     Raises:
         DataError: there is no run.
         ArtifactError: it is no folder, or a file of a run is broken.
-        QueryError: the database refuses the statement, or ``save`` cannot be written.
+        QueryError: the database refuses the statement or stops it, as in ``query``, or ``save`` cannot be written.
         MissingExtraError: DuckDB is not installed.
     """
     runs = runs_below(folder)
@@ -37,7 +37,7 @@ def query_runs(sql: str, folder: Path, save: Path | None = None) -> pl.DataFrame
         for name in VIEWS if save or not named else named:
             analytics.register_dataframe(name, VIEWS[name](runs))
         try:
-            return analytics.query(sql)
+            return analytics.query(sql, timeout=timeout)
         except QueryError as error:
             known = f"; tables are {', '.join(VIEWS)}" if "Table with name" in str(error) else ""
             raise QueryError(f"{error}{known}") from error

@@ -13,6 +13,9 @@ from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.errors import ConfigError
 from fvc_exp.io import console, files
 
+RawOption = Annotated[
+    bool, typer.Option("--raw", help="in CSV, no ' before texts that a spreadsheet would take for a formula")
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")]
 
 DataRootOption = Annotated[
@@ -53,6 +56,7 @@ def predict(
     videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="files, folders or patterns")],
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False,
+    raw: RawOption = False,
 ) -> Exit:
     """Give each video its probability of being fake, by the model of a run.
 
@@ -69,7 +73,7 @@ def predict(
     if as_json:
         print_json([asdict(each) for each in found])
     elif as_csv:
-        typer.echo(prediction.as_csv(found), nl=False)
+        typer.echo(prediction.as_csv(found, raw=raw), nl=False)
     else:
         for each in found:
             typer.echo(str(each))
@@ -130,8 +134,12 @@ def query(
     save: Annotated[
         Path | None, typer.Option(metavar="FILE.duckdb", help="also write all tables, for other tools")
     ] = None,
+    timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="how long the statement may run")] = 60.0,
+    raw: RawOption = False,
 ) -> Exit:
     """Query all runs of a folder with SQL. Needs the extra analytics.
+
+    At most 1,000 rows are printed as a table; --csv, --json and --parquet give all. The result may take 2 GB.
 
     Example: fvc query "SELECT run, data, audit, C, cv_auc_mean FROM runs ORDER BY cv_auc_mean DESC LIMIT 5"
     """
@@ -141,35 +149,59 @@ def query(
 
     if sum((as_json, as_csv, parquet is not None)) > 1:
         raise ConfigError("--json, --csv and --parquet exclude each other: choose one")
-    found = query_runs(sql, folder, save)
+    found = query_runs(sql, folder, save, timeout)
     if parquet is not None:
         files.write_bytes(parquet, tables.parquet_bytes(found))
     elif as_json:
         typer.echo(found.write_json())
     elif as_csv:
-        typer.echo(tables.csv_text(found), nl=False)
+        typer.echo(tables.csv_text(found, raw=raw), nl=False)
     else:
-        print_frame(found, console.make_console().width)
+        print_frame(found, console.make_console())
     return Exit.OK
 
 
 @command
-def verify(run: RunArgument, data_root: DataRootOption = None, as_json: JsonOption = False) -> Exit:
+def pack(
+    run: RunArgument,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="where to; default: RUN.fvcpack")] = None,
+    data_root: DataRootOption = None,
+) -> Exit:
+    """Write a run and the rows that it used into one file, whose numbers fvc verify FILE derives on any machine.
+
+    It holds names, labels, groups and features of the rows, folds, configuration, versions, coefficients and results.
+
+    Example: fvc pack outputs/runs/2026-11-23_08-52-50-322619-8886 --output proof.fvcpack
+    """
+    from fvc_exp.runs.load import require_finished
+    from fvc_exp.runs.pack import write_pack
+
+    typer.echo(write_pack(require_finished(run), output, data_root))
+    return Exit.OK
+
+
+@command
+def verify(
+    run: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="folder of a finished run, or a file of fvc pack")],
+    data_root: DataRootOption = None,
+    as_json: JsonOption = False,
+) -> Exit:
     """Run again from the stored configuration and compare data, folds, coefficients and metrics bit by bit.
 
     Exit code 0 if nothing differs, else 1; the first differences and the packages that changed are named. A run from
-    elsewhere is data: only what lies in the working folder or in --data-root is read.
+    elsewhere is data: only what lies in the working folder or in --data-root is read. A FILE needs nothing beside it;
+    where packages or processor are others than those of the run, it is compared within a tolerance.
 
     Example: fvc verify outputs/runs/2026-11-23_08-52-50-322619-8886
     """
-    from fvc_exp.runs import execute
+    from fvc_exp.runs import execute, pack
 
-    found = execute.verify(run, data_root)
+    found = execute.verify(run, data_root) if run.is_dir() else pack.verify_pack(run)
     if as_json:
         print_json(asdict(found))
     else:
         typer.echo(str(found))
-    return Exit.OK if found.identical else Exit.FAILED
+    return Exit.FAILED if found.differences else Exit.OK
 
 
 @command

@@ -1,6 +1,7 @@
 """Hydra: what it must know before it composes ``conf/``, at the shell or from Python."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from fvc_exp.io.console import error_text
 NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
 UNEXPECTED = 4  # an error of the machine or of this program; the run folder holds a traceback
 SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
+_SECRET = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|URI|URL", re.IGNORECASE)  # in the name of a variable
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLUGINS = str(_PACKAGE / "plugins")
 
@@ -86,12 +88,14 @@ class CheckConfig(Callback):
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with _exit_on_error():
             _check_sources(config)
+            _check_secrets(config)
             validate.require_tracker(validate.to_typed(task).tracking.name)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check what all runs of a sweep share; the sweeper checks each configuration."""
         with _exit_on_error():
             _check_sources(config)
+            _check_secrets(config)
             validate.require_tracker(config.tracking.name)
             if "minimize" in str(OmegaConf.select(config, "hydra.sweeper.direction")):
                 raise ConfigError("a run returns its AUC: with this sweeper add hydra.sweeper.direction=maximize")
@@ -136,6 +140,13 @@ def _check_sources(config: DictConfig) -> None:
             used = main / own.relative_to(folder)
             if used.is_file() and used.read_bytes() != own.read_bytes():
                 raise ConfigError(f"{own}: give it another name: fvc-exp has a file of this name, and takes that")
+
+
+def _check_secrets(config: DictConfig) -> None:
+    """Refuse a secret for the environment of a run, since Hydra stores its settings in the run's folder."""
+    for name in config.hydra.job.env_set:
+        if _SECRET.search(name):
+            raise ConfigError(f"hydra.job.env_set.{name} would be stored with the run: export {name} before you start")
 
 
 def compose_configs(overrides: Sequence[Sequence[str]]) -> list[schema.Config]:

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fvc_exp.config import schema
 from fvc_exp.config.hints import at_shell, field_types, hint_of
 from fvc_exp.errors import ConfigError, IncompatibleError, MissingExtraError
+from fvc_exp.io.console import without_passwords
 
 DEFAULT_THRESHOLD = "0.5"
 THRESHOLD_RULES = ("f1", "youden")  # by which the probability is chosen above which a video is called fake
@@ -70,11 +71,25 @@ def to_typed(composed: DictConfig) -> schema.Config:
     _check_data(config)
     _check_cv(config)
     _check_search(config)
+    refuse_password("tracking.uri", config.tracking.uri)
     if config.stage is schema.Stage.all:
         config.data.scaled_metadata = SCALED_METADATA
     if data.demo is not None and data.max_rows is not None:
         data.demo.events = min(data.demo.events, max(2, data.max_rows // data.demo.uploads))
     return config
+
+
+def refuse_password(key: str, value: str | None) -> None:
+    """Do nothing unless an address holds a password, which would be stored with the run.
+
+    Raises:
+        ConfigError: it does; the message does not repeat it.
+    """
+    if value is not None and (shown := without_passwords(value)) != value:
+        raise ConfigError(
+            f"{key}={shown} holds a password, which would be stored with the run: set the environment variables "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and name the server without it"
+        )
 
 
 def _texts(value: object) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import sys
 import textwrap
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ _TEXT_WIDTH = 80  # columns, in which texts are wrapped
 _PIPED_WIDTH = 1000  # columns: no table is cut in a file
 _LABEL_WIDTH = 13
 MOST_ROWS = 200  # of a table; nobody reads thousands, and to lay them out takes seconds
+_PASSWORD = re.compile(r"(?<=://)[^/\s@]*:[^/\s]*(?=@)")
 LINE_SECONDS = 10.0  # between two lines about the progress in a file or pipe
 
 
@@ -35,6 +38,17 @@ def make_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, width=width, height=25)  # rich has 80 columns for TERM=dumb
 
 
+def without_passwords(text: str) -> str:
+    """The text with ``***`` for the user and password of an address such as ``http://USER:PASSWORD@HOST``."""
+    return _PASSWORD.sub("***", text)
+
+
+def printable(text: str) -> str:
+    """The text in one line without passwords or what a terminal obeys: control signs and marks of direction."""
+    text = without_passwords(text)
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def print_text(console: Console, text: str, style: str = "", *, label: str = "", wrap: bool = True) -> None:
     """Print a text in lines of at most 80 columns, broken between words; its label stands left of all of them.
 
@@ -42,7 +56,7 @@ def print_text(console: Console, text: str, style: str = "", *, label: str = "",
     """
     start = label.ljust(_LABEL_WIDTH) if label else ""
     width = min(console.width, _TEXT_WIDTH) if wrap else len(start + text)
-    lines = _wrapped(start + text, width, " " * (len(start) or 2))
+    lines = _wrapped(start + printable(text), width, " " * (len(start) or 2))
     console.print(lines, style=style, markup=False, soft_wrap=True)
 
 
@@ -57,10 +71,19 @@ def short_path(path: Path) -> str:
 
 def error_text(text: str) -> str:
     """A message on stderr, wrapped between words at a terminal; one line in a file, where one looks for it."""
-    console = make_console(stderr=True)
-    if not console.is_terminal:
-        return text
-    return "\n".join(_wrapped(line, console.width) for line in text.splitlines())
+    console, lines = make_console(stderr=True), [printable(line) for line in text.split("\n")]
+    return "\n".join(_wrapped(line, console.width) if console.is_terminal else line for line in lines)
+
+
+class RunLog(logging.FileHandler):
+    """The log of a run in its folder; if it cannot be written, one line says so, and the run goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+        """Say why once, on stderr, and write no more."""
+        print(error_text(f"{self.baseFilename}: the log ends here: {sys.exc_info()[1]}"), file=sys.stderr)
+        logging.getLogger().removeHandler(self)
+        with suppress(OSError):  # what it holds cannot be written either
+            self.close()
 
 
 class WrappedFormatter(logging.Formatter):
@@ -138,7 +161,7 @@ def frame_table(
         title = f"{title}{title and '; '}the first {MOST_ROWS} of {len(frame)} rows, --json prints all"
         frame, styles = frame.head(MOST_ROWS), styles and styles[:MOST_ROWS]
     table = Table(
-        title=markup.escape(title),
+        title=markup.escape(printable(title)),
         title_justify="left",
         title_style="",
         box=box.SIMPLE_HEAD,
@@ -148,7 +171,7 @@ def frame_table(
     )
     for name, dtype in frame.schema.items():
         is_number = dtype.is_numeric() or name in right
-        table.add_column(markup.escape(name), justify="right" if is_number else "left", overflow="fold")
+        table.add_column(markup.escape(printable(name)), justify="right" if is_number else "left", overflow="fold")
     for row, style in zip(frame.iter_rows(), styles or [None] * len(frame), strict=True):
         table.add_row(*(_cell(value, floats) for value in row), style=style)
     return table
@@ -171,4 +194,4 @@ def _cell(value: object, floats: str) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return format(value, floats) if isinstance(value, float) else markup.escape(str(value))
+    return format(value, floats) if isinstance(value, float) else markup.escape(printable(str(value)))

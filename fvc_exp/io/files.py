@@ -170,8 +170,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write standard JSON, indented; NaN and infinities become null."""
-    text = json.dumps(plain(value), indent=2, allow_nan=False) + "\n"
-    write_bytes(path, text.encode())
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: object) -> bytes:
+    """The content of a JSON file as ``write_json`` writes it."""
+    return (json.dumps(plain(value), indent=2, allow_nan=False) + "\n").encode()
 
 
 def sync_folder(path: Path) -> None:

@@ -6,6 +6,7 @@ They are told apart by content. A CSV may have commas, semicolons, tabs or bars 
 import gzip
 import io
 import json
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,7 @@ _MAGIC = {
     **{bytes((0x80, version)): f"is a Python pickle, which is not opened as it may start programs; {_AS_CSV} "
        "(pandas: read_pickle, then to_parquet)" for version in range(2, 6)},
 }  # fmt: skip
+_FORMULA = r"^[=+\-@\t\r]"
 _OTHER_SEPARATORS = (b";", b"\t", b"|", b":", b"^", b"~", b" ")
 _SEPARATORS = (",", ";", "\t", "|")
 _DECIMAL_COMMA = re.compile(r'(^|;)\s*"?-?\d*,\d+"?\s*(;|$)', re.MULTILINE)
@@ -77,13 +79,25 @@ def scan_table(path: Path, is_text: Callable[[str], bool] | None = None) -> tupl
 
 
 def collect(frame: pl.LazyFrame, source: Path) -> pl.DataFrame:
-    """Read a scanned table into memory.
+    """Read a scanned table into memory, which must have room for it: a small file may hold very long ones.
 
     Raises:
-        DataError: the content is broken behind a good header.
+        DataError: the content is broken behind a good header, or would take more than half of the memory.
     """
     with _reading(source):
+        width = sum(8 if kind in (pl.Float64, pl.Int64) else 1 for kind in frame.collect_schema().dtypes())
+        refuse_bomb(source, frame.select(pl.len()).collect().item() * width)
         return frame.collect()
+
+
+def refuse_bomb(source: Path, n_bytes: int) -> None:
+    """Do nothing if so many bytes, into which a file unpacks, have room in half of this machine's memory.
+
+    Raises:
+        DataError: they have not.
+    """
+    if n_bytes > (most := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2):
+        raise DataError(f"{source}: has {n_bytes:,} bytes or more unpacked; at most {most:,} are read on this machine")
 
 
 def pandas_index(source: Path) -> list[str]:
@@ -103,15 +117,25 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def csv_text(frame: pl.DataFrame) -> str:
-    """The table as CSV; lists and structs, such as the flags of a run, are JSON in it."""
+def csv_text(frame: pl.DataFrame, *, raw: bool = False) -> str:
+    """The table as CSV; lists and structs, such as the flags of a run, are JSON in it.
+
+    Unless ``raw``, a ``'`` stands before each text that a spreadsheet would take for a formula (OWASP, CSV injection).
+    """
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
 
     def text(each: object) -> str | None:
         return None if each is None else json.dumps(each, default=str)
 
     texts = [pl.Series(name, [text(each) for each in frame[name].to_list()], dtype=pl.String) for name in nested]
-    return frame.with_columns(texts).write_csv()
+    frame = frame.with_columns(texts)
+    return (frame if raw else without_formulas(frame)).write_csv()
+
+
+def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """The table with a ``'`` before each text and name that a spreadsheet would take for a formula."""
+    texts = pl.col(pl.String).str.replace(_FORMULA, "'${0}")
+    return frame.with_columns(texts).rename(lambda name: re.sub(_FORMULA, r"'\g<0>", name))
 
 
 def read_run_table(path: Path, content: bytes | None = None) -> pl.DataFrame:
@@ -119,13 +143,15 @@ def read_run_table(path: Path, content: bytes | None = None) -> pl.DataFrame:
 
     Raises:
         ArtifactError: it is missing or broken.
+        DataError: it would take more than half of the memory.
     """
-    source = io.BytesIO(read_bytes(path) if content is None else content)
+    content = read_bytes(path) if content is None else content
     try:
         if path.suffix == ".csv":
-            return pl.read_csv(source, infer_schema_length=None)
-        return pl.read_parquet(source)
-    except (OSError, pl.exceptions.PolarsError) as error:
+            return pl.read_csv(io.BytesIO(content), infer_schema_length=None)
+        _refuse_parquet_bomb(path, content)
+        return pl.read_parquet(io.BytesIO(content))
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:  # also of Arrow
         raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
@@ -133,7 +159,7 @@ def read_run_table(path: Path, content: bytes | None = None) -> pl.DataFrame:
 def _reading(source: Path) -> Iterator[None]:
     try:
         yield
-    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:  # the last two: of a broken .gz
+    except (pl.exceptions.PolarsError, OSError, ValueError, EOFError, zlib.error) as error:  # also of Arrow and gzip
         raise DataError(f"{source}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
@@ -153,6 +179,7 @@ def _scan(source: Path, is_text: Callable[[str], bool] | None) -> pl.LazyFrame:
     if not head:
         raise DataError(f"{source}: the file is empty")
     if head.startswith(b"PAR1"):
+        _refuse_parquet_bomb(source)
         return pl.scan_parquet(source, glob=False, hive_partitioning=False)
     if head.startswith(b"ARROW1"):
         return pl.scan_ipc(source, glob=False, hive_partitioning=False)
@@ -160,6 +187,21 @@ def _scan(source: Path, is_text: Callable[[str], bool] | None) -> pl.LazyFrame:
         return pl.read_ipc_stream(source).lazy()
     _refuse_foreign(source, head)
     return _scan_csv(source, head.decode(errors="replace"), is_text)
+
+
+def _refuse_parquet_bomb(source: Path, content: bytes | None = None) -> None:
+    from pyarrow.parquet import read_metadata  # polars does not tell the sizes
+
+    found = read_metadata(source if content is None else io.BytesIO(content))
+    refuse_bomb(source, sum(found.row_group(number).total_byte_size for number in range(found.num_row_groups)))
+
+
+def _refuse_gzip_bomb(source: Path) -> None:
+    """Unpack it once in pieces, before lines are read, of which one may be as long as the file."""
+    size = 0
+    with _opened(source) as file:
+        while isinstance(file, gzip.GzipFile) and (piece := file.read(_HEAD_LENGTH)):
+            refuse_bomb(source, size := size + len(piece))
 
 
 def _opened(source: Path) -> IO[bytes]:
@@ -173,6 +215,7 @@ def _scan_csv(source: Path, head: str, is_text: Callable[[str], bool] | None) ->
     unquoted = re.sub(r'"[^"]*"', "", header)
     separator = max(_SEPARATORS, key=unquoted.count)  # the comma where there is none at all
     decimal_comma = separator == ";" and _DECIMAL_COMMA.search(rows) is not None
+    _refuse_gzip_bomb(source)
     with _opened(source) as lines:
         _refuse_broken_lines(source, lines, separator.encode())
     options: dict[str, Any] = {"separator": separator, "decimal_comma": decimal_comma, "null_values": list(NULL_WORDS)}

@@ -3,6 +3,7 @@
 import copy
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -80,24 +81,17 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
         "name": result.config.name,
         "tags": result.config.tags,
         "parameters": canonical(result.config),
-        "cv": result.summary,
+        **scores(result),
         "fold_dependence": dependence,
         "auc_intervals": {split: asdict(found) if found else None for split, found in intervals},
         "repeats": result.split.repeats,
         "selection": None,
-        "test": result.test_scores,
-        "floors": {"cv": result.floors, "test": result.test_floors},
         "claim": claims.claim_json(result.claim, result.certificate.verdict),
         "audit": {**result.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
         "calibration": {
             "method": result.config.calibration.name,
             "cv": asdict(result.reliability),
             "test": asdict(result.test_reliability) if result.test_reliability else None,
-        },
-        "threshold": {
-            "rule": result.config.threshold,
-            "final": result.final.threshold,
-            "folds": [model.threshold for model in result.fold_models],
         },
         "nested": result.nested.to_json() if result.nested else None,
         "price": result.price.to_json() if result.price else None,
@@ -106,6 +100,20 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
         "notes": result.notes,
         "final_model": _final_model(result.final),
         "data": {**result.data.data_facts, "corpus": fvc.NAME if is_corpus else None},
+    }
+
+
+def scores(result: experiment.RunResult) -> dict[str, Any]:
+    """The part of ``results.json`` that follows from rows, folds and configuration alone: scores and thresholds."""
+    return {
+        "cv": result.summary,
+        "test": result.test_scores,
+        "floors": {"cv": result.floors, "test": result.test_floors},
+        "threshold": {
+            "rule": result.config.threshold,
+            "final": result.final.threshold,
+            "folds": [model.threshold for model in result.fold_models],
+        },
     }
 
 
@@ -163,6 +171,7 @@ def provenance(data_hash: str, seed: int) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": _processor(),
         "cpu_count": os.cpu_count(),
         "threads": {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
         "host": socket.gethostname(),
@@ -171,6 +180,13 @@ def provenance(data_hash: str, seed: int) -> dict[str, Any]:
         "data_sha256": data_hash,
         "seed": seed,
     }
+
+
+def _processor() -> str:
+    """The name of the processor, whose kind decides the last digits that BLAS computes."""
+    known = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*: (.*)$", known.read_text(), re.MULTILINE) if known.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 @cache  # what was imported stays what runs, whatever happens to the files

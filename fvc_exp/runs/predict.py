@@ -1,6 +1,6 @@
 """A finished run and videos: probabilities for new videos with warnings, and the videos that the run was made of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +14,13 @@ from fvc_exp.config.schema import Config, Table
 from fvc_exp.data import columns, manifest
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import FEATURE_VERSION
+from fvc_exp.io.console import printable
 from fvc_exp.io.files import temporary_folder
+from fvc_exp.io.tables import csv_text
 from fvc_exp.runs import load, portable_model
 from fvc_exp.stages import table_store, tasks
 from fvc_exp.video import decode, worker_pool
+from fvc_exp.video.container import Failure
 
 _Measured = Mapping[str, float | None] | worker_pool.Failed
 
@@ -35,46 +38,52 @@ class Prediction:
 
     def __str__(self) -> str:
         if self.probability is None:
-            return f"{self.video}: no prediction, {self.error_class}: {self.error}"
-        text = f"{self.video}: {self.decision}, probability of fake {self.probability:.3f}"
+            return printable(f"{self.video}: no prediction, {self.error_class}: {self.error}")
+        text = printable(f"{self.video}: {self.decision}, probability of fake {self.probability:.3f}")
         return text + "".join(f"\n  warning: {warning}" for warning in self.warnings)
 
 
-def as_csv(predictions: Sequence[Prediction]) -> str:
-    """One line per video, with a header; several warnings are joined by semicolons in one field."""
+def as_csv(predictions: Sequence[Prediction], *, raw: bool = False) -> str:
+    """One line per video, with a header; several warnings are joined by semicolons in one field; see ``csv_text``."""
     rows = [{**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions]
-    return pl.DataFrame(rows, infer_schema_length=None).write_csv()
+    return csv_text(pl.DataFrame(rows, infer_schema_length=None), raw=raw)
 
 
 def predict(run_folder: Path, videos: Sequence[str], on_progress: Progress = no_progress) -> list[Prediction]:
     """Measure the videos as the run's training videos were measured, and apply its ``model.json``.
 
-    ``videos`` are files, folders (searched at any depth) or patterns. A video that cannot be measured gets a
-    ``Prediction`` with its error; the others are not held up.
+    ``videos`` are files, folders (searched at any depth) or patterns. A video that cannot be measured, or a name that
+    matches nothing, gets a ``Prediction`` with its error; the others are not held up.
 
     Raises:
         ArtifactError: the folder holds no finished training run, or its model cannot be read.
-        DataError: a name matches nothing, or the model was trained on features that no video gives.
+        DataError: the model was trained on features that no video gives.
     """
     run = load.require_finished(run_folder)
     if Table.table in run.config.features.tables:
         raise DataError(f"{run_folder}: the model was trained on columns of a user's table, which no video gives")
-    model, files = run.model, list(dict.fromkeys(_expand(videos)))
-    rows = _measured(run.config, files, on_progress)
-    return [_judge(str(file), rows[file], model) for file in files]
-
-
-def _expand(videos: Sequence[str]) -> Iterator[Path]:
+    model, found = run.model, dict[Path, str | None]()
     for name in videos:
-        path = Path(name)
+        found |= _expand(name)
+    rows = _measured(run.config, [file for file, error in found.items() if error is None], on_progress)
+    rows |= {file: worker_pool.Failed(Failure.missing, error) for file, error in found.items() if error}
+    return [_judge(str(file), rows[file], model) for file in found]
+
+
+def _expand(name: str) -> dict[Path, str | None]:
+    """The files that a name stands for; if there are none, the name itself with the reason."""
+    path = Path(name)
+    try:
         if path.is_dir():
             found = sorted(file for file in path.rglob("*") if file.suffix.lower() in manifest.VIDEO_EXTENSIONS)
         else:
             found = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-        if not found:
-            kinds = ", ".join(sorted(manifest.VIDEO_EXTENSIONS))
-            raise DataError(f"{name}: no such file, no folder with videos ({kinds}), and no pattern that matches one")
-        yield from found
+    except (OSError, ValueError, NotImplementedError) as error:  # too long a name, no right to look, no pattern
+        return {path: f"cannot be looked for: {error}"}
+    if not found:
+        kinds = ", ".join(sorted(manifest.VIDEO_EXTENSIONS))
+        return {path: f"no such file, no folder with videos ({kinds}), and no pattern that matches one"}
+    return dict.fromkeys(found)
 
 
 def _measured(config: Config, files: Sequence[Path], on_progress: Progress) -> dict[Path, _Measured]:

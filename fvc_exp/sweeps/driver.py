@@ -6,7 +6,7 @@ from typing import Any
 from fvc_exp.config import schema
 from fvc_exp.errors import ArtifactError, ConfigError, FvcError
 from fvc_exp.evaluation.claims import Selection
-from fvc_exp.io import files, run_folder
+from fvc_exp.io import files, run_folder, tables
 from fvc_exp.io.console import make_console, print_text, progress_bar, short_path
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.sweeps import folder, launchers, results, schedulers, show
@@ -58,7 +58,7 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
     console = make_console()
     table = results.collect_results(sweep, states)
     ranked = results.rank(table)
-    files.write_atomic(sweep.leaderboard, ranked.write_csv)
+    files.write_atomic(sweep.leaderboard, tables.without_formulas(ranked).write_csv)
     path = short_path(sweep.path)
     show.print_leaderboard(console, plan, states, table, most=None if plan.members[0].config.verbose else show.TOP)
     if len(ranked):

@@ -41,7 +41,7 @@ def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.Dat
         if _has_scores(each)
         for record in files.read_json(sweep.member(each.member.run_id).metrics)
     ]
-    files.write_atomic(sweep.results_csv, table.write_csv)
+    files.write_atomic(sweep.results_csv, tables.without_formulas(table).write_csv)
     files.write_bytes(sweep.results, tables.parquet_bytes(table))
     files.write_bytes(sweep.folds, tables.parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
     return table

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fvc_exp.config.schema import EXPERIMENT, Config, Tracker
 from fvc_exp.errors import FvcError
-from fvc_exp.io.console import make_console
+from fvc_exp.io.console import make_console, printable, without_passwords
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def track(path: Path, uri: str | None = None, experiment: str = EXPERIMENT, regi
 
     with store.opened(uri, path):
         new = write_all(uri, experiment, found, register)
-    return Tracked(uri, experiment, new, len(found.runs) - new, found.unfinished)
+    return Tracked(without_passwords(uri), experiment, new, len(found.runs) - new, found.unfinished)
 
 
 def track_at_end(path: Path, config: Config) -> bool:
@@ -70,5 +70,5 @@ def track_at_end(path: Path, config: Config) -> bool:
         which = ["--experiment", settings.experiment] if settings.experiment != EXPERIMENT else []
         command = shlex.join(["fvc", "track", str(path), *where, *which])
         text = f"{failure}; the results are in {path}; to import them: {command}"
-    make_console(stderr=True).print(text, soft_wrap=True, markup=False, highlight=False)
+    make_console(stderr=True).print(printable(text), soft_wrap=True, markup=False, highlight=False)
     return not failure

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fvc_exp.config.canonical import canonical
 from fvc_exp.errors import ArtifactError, FvcError
+from fvc_exp.io.console import printable
 from fvc_exp.io.files import require_folder
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.load import DEMO_NOTICE, LoadedRun, flat_metrics
@@ -137,6 +139,7 @@ def texts(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     """Names that MLflow takes, and short texts, numbers as one types them; what is None or empty is left out."""
     known = ((prefix + _REFUSED.sub("_", key), value) for key, value in values.items() if value not in (None, ""))
     found = {key: f"{value:.15g}" if isinstance(value, float) else str(value) for key, value in known}
+    found = {key: "\n".join(map(printable, value.split("\n"))) for key, value in found.items()}
     return {key: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for key, value in found.items()}
 
 
@@ -164,7 +167,8 @@ def _run_record(folder: RunFolder, ending: Ending, name: str = "", parameters: A
     mlflow_tags = {NOTE: _description(run, results), "mlflow.source.git.commit": git and git["commit"]}
     flat = flat_parameters(dict(results.get("parameters") or parameters or _configured(run)))
     return Record(
-        key=f"{results.get('run_id') or run.name}/{ending.attempt}/{began}",
+        # Quoted, since MLflow's filters have no way to write the ' in the name of a folder.
+        key=quote(f"{results.get('run_id') or run.name}/{ending.attempt}/{began}", safe="/:+ "),
         name=name or results.get("name") or run.name,
         ending=ending,
         parameters=texts(flat | _RATIOS.get(flat["penalty"], {})),

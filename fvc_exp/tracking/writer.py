@@ -121,7 +121,8 @@ class _Writer:
         models = self._models_of(best.info.run_id) if best else []
         if not models:
             raise TrackingError(f"there is no finished run whose model could be registered as {name!r}")
-        versions = self.client.search_model_versions(f"name = '{name}'")
+        quote = '"' if "'" in name else "'"
+        versions = self.client.search_model_versions(f"name = {quote}{name}{quote}")
         if models[0].model_uri not in {each.source for each in versions}:
             mlflow.register_model(models[0].model_uri, name)
 

@@ -73,7 +73,8 @@ def _open_container(path: Path, limits: LimitsConfig) -> av.container.InputConta
     # FFmpeg sees it bare.
     name = f"file:{path}" if path.exists() else str(path)
     try:
-        return av.open(name, mode="r", options=SAFE_OPEN | {"max_pixels": str(_decoder_pixels(limits))})
+        options = SAFE_OPEN | {"max_pixels": str(_decoder_pixels(limits))}
+        return av.open(name, mode="r", options=options, metadata_errors="replace")  # a title need not be UTF-8
     except (av.error.ArgumentError, av.error.ProtocolNotFoundError) as error:
         allowed = SAFE_OPEN["format_whitelist"]
         raise video_error(Failure.refused, path, f"only local files of the containers {allowed} are opened") from error

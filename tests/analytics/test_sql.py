@@ -1,13 +1,17 @@
 import json
+import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 
-from fvc_exp.analytics.sql import DuckDBAnalytics
+from fvc_exp.analytics.sql import DuckDBAnalytics, print_frame
 from fvc_exp.errors import DataError, MissingExtraError, QueryError
 
 pytest.importorskip("duckdb")
@@ -113,6 +117,39 @@ def test_a_query_is_one_select(analytics: DuckDBAnalytics, sql: str) -> None:
     with pytest.raises(QueryError, match="a query is one SELECT"):
         analytics.query(sql)
     assert len(analytics.query("FROM results")) == 2
+
+
+LONG = "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range * 7 = b.range * b.range + 1"
+ENDLESS = {
+    "time": (LONG, "stopped after 0.2 s; allow more by --timeout SECONDS"),
+    "result": ("FROM range(100000000000)", "the result takes more than 1,000,000 bytes"),
+    "one value": ("SELECT repeat('x', 1000001)", "the result takes more than 1,000,000 bytes"),
+}
+
+
+@pytest.mark.parametrize(("sql", "message"), ENDLESS.values(), ids=ENDLESS)
+def test_no_query_takes_all(
+    analytics: DuckDBAnalytics, monkeypatch: pytest.MonkeyPatch, sql: str, message: str
+) -> None:
+    monkeypatch.setattr("fvc_exp.analytics.sql.MOST_BYTES", 1_000_000)
+    with pytest.raises(QueryError, match=message):
+        analytics.query(sql, timeout=0.2 if sql is LONG else None)
+    assert len(analytics.query("FROM results")) == 2
+
+
+def test_control_c_ends_a_query(analytics: DuckDBAnalytics) -> None:
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        analytics.query(LONG)
+    assert len(analytics.query("FROM results")) == 2
+
+
+def test_a_table_for_the_terminal_is_short_and_obeyed_by_none(capfd: pytest.CaptureFixture[str]) -> None:
+    print_frame(pl.DataFrame({"\x1b[2Ja": ["\u202eb\n"] * 1001}), Console(width=80))
+    printed = capfd.readouterr().out
+    assert "1,000 of 1,001 rows; --csv, --json and --parquet FILE give all" in printed
+    assert (printed.count(r"\u202eb\n"), "\x1b" in printed, r"\x1b[2Ja" in printed) == (1000, False, True)
 
 
 def test_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,17 @@ import pytest
 from rich.console import Console
 
 from fvc_exp.io import console
-from fvc_exp.io.console import error_text, frame_table, make_console, print_text, progress_bar, short_path
+from fvc_exp.io.console import (
+    error_text,
+    frame_table,
+    make_console,
+    print_text,
+    printable,
+    progress_bar,
+    short_path,
+    without_passwords,
+)
+from tests.shell import run_py
 
 FRAME = pl.DataFrame({"name [b]": ["[red]x", None], "value": [0.123456, 2.0], "ok": [True, False], "n": ["9", "10"]})
 
@@ -73,3 +83,38 @@ def test_a_path_is_relative_where_that_is_shorter(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     assert short_path(tmp_path / "out" / "x") == "out/x"
     assert short_path(Path("/x")) == "/x"
+
+
+NAMES = {
+    "clip é 動画.mp4": "clip é 動画.mp4",
+    "\x1b[2Jx\x9b": r"\x1b[2Jx\x9b",
+    "a\nb\r\tc\u2028": r"a\nb\r\tc\u2028",
+    "gpj\u202e.mp4\u2066": r"gpj\u202e.mp4\u2066",
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), NAMES.items(), ids=map(ascii, NAMES))
+def test_a_terminal_obeys_no_name(capsys: pytest.CaptureFixture[str], name: str, shown: str) -> None:
+    assert (printable(name), printable("\udcff")) == (shown, r"\udcff")
+    made = Console(width=200)
+    made.print(frame_table(pl.DataFrame({name: ["x"], "y": [name]}), name))
+    print_text(made, name, label="label")
+    printed = capsys.readouterr().out
+    assert printed.count(shown) == 4
+    assert all(sign.isprintable() for sign in printed.replace("\n", ""))
+    assert error_text(f"{name}: wrong\nsecond") == "\n".join((*map(printable, f"{name}: wrong".split("\n")), "second"))
+
+
+@pytest.mark.parametrize("password", ["pw", "p:w", "p%40w", "p@w"])
+def test_passwords_of_addresses_are_not_shown(password: str) -> None:
+    assert without_passwords(f"at http://me:{password}@host:50/x, ok") == "at http://***@host:50/x, ok"
+    assert without_passwords("http://host:50/x sqlite:///a@b:c") == "http://host:50/x sqlite:///a@b:c"
+
+
+def test_a_full_disk_costs_the_log_and_one_line(tables: Path) -> None:
+    words = ("data=fvc", "data.root=.", "plots=false", "hydra.run.dir=run", "audit.permutations=0")
+    done = run_py(*words, "hydra.job_logging.handlers.file.filename=/dev/full", cwd=tables)
+    assert (done.returncode, (tables / "run" / "results.json").exists()) == (0, True)
+    line = "/dev/full: the log ends here: [Errno 28] No space left on device"
+    assert done.stderr.splitlines().count(line) == 1
+    assert "Traceback" not in done.stderr

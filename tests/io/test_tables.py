@@ -1,3 +1,5 @@
+import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import polars as pl
 import pytest
 
 from fvc_exp.errors import DataError
-from fvc_exp.io.tables import collect, find_table, scan_table
+from fvc_exp.io.tables import collect, csv_text, find_table, scan_table
 
 FRAME = pl.DataFrame({"video_path": ["a", "b"], "value": [1.5, None]})
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
@@ -85,3 +87,29 @@ def test_what_is_no_single_table_is_named(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(DataError, match=message):
             find_table(tmp_path / name)
+
+
+BOMBS: dict[str, Callable[[Path], object]] = {
+    "one line of gzip": lambda path: path.write_bytes(gzip.compress(b"x" * 5_000_000)),
+    "one text": lambda path: pl.DataFrame({"a": ["x" * 5_000_000]}).write_parquet(path),
+    "equal numbers": lambda path: pl.DataFrame({"a": [1.5] * 1_000_000}).write_parquet(path),
+    "equal numbers of Arrow": lambda path: pl.DataFrame({"a": [1.5] * 1_000_000}).write_ipc(path, compression="zstd"),
+}
+
+
+@pytest.mark.parametrize("write", BOMBS.values(), ids=BOMBS)
+def test_a_file_that_unpacks_into_too_much_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], object]
+) -> None:
+    write(tmp_path / "bomb")
+    assert (tmp_path / "bomb").stat().st_size < 100_000
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2000}.__getitem__)
+    with pytest.raises(DataError, match="unpacked; at most 4,096,000 are read on this machine"):
+        collect(*scan_table(tmp_path / "bomb"))
+
+
+def test_a_spreadsheet_computes_no_name() -> None:
+    frame = pl.DataFrame({"=x": ["=cmd()", "+1", "-1", "@a", "\tb", "a=b", None], "n": range(-1, 6)})
+    cells = [line.rsplit(",", 1)[0] for line in csv_text(frame).splitlines()]
+    assert cells == ["'=x", "'=cmd()", "'+1", "'-1", "'@a", "'\tb", "a=b", ""]
+    assert "'" not in csv_text(frame, raw=True)

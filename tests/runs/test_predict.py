@@ -58,7 +58,10 @@ def test_a_bad_file_does_not_hold_up_the_others(outputs: Path, tmp_path: Path) -
     good = sorted(videos(outputs).iterdir())[0]
     (tmp_path / "text.mp4").write_text("not a video")
     (tmp_path / "linked.mp4").symlink_to(good)
-    found = {Path(each.video).name: each for each in predict(outputs / "stage2", [str(tmp_path)])}
+    bad = ["nothing.mp4", "a\0b.mp4", "**x", "x" * 300, "\x1b[2J.mp4"]
+    found = {Path(each.video).name: each for each in predict(outputs / "stage2", [*bad, str(tmp_path)])}
+    assert {found[name].error_class for name in bad} == {"missing"}
+    assert "\x1b" not in str(found["\x1b[2J.mp4"])
     assert found["text.mp4"].error_class == "not_a_video"
     assert found["text.mp4"].probability is None
     assert found["linked.mp4"].probability is not None
@@ -101,7 +104,7 @@ def test_the_command_and_its_workers_load_no_scikit_learn(outputs: Path) -> None
 
 
 MISTAKES = {
-    "video": (["{run}", "{run}/nothing.mp4"], "nothing.mp4: no such file"),
+    "no run": (["{run}/runs", "x.mp4"], "no such folder"),
     "format": (["{run}", "x.mp4", "--json", "--csv"], "exclude each other"),
 }
 

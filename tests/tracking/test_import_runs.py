@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fvc_exp.io.files import read_json
+from fvc_exp.io.files import read_json, write_json
 from fvc_exp.runs.load import load_run
 from fvc_exp.tracking.import_runs import track
 from tests.conftest import edit_json
@@ -232,7 +232,7 @@ REFUSED = {
     "no folder": ("sqlite:///{folder}/empty/mlflow.db", "{folder}/empty: File exists"),
     "empty file": ("sqlite:///{folder}/empty", "{folder}/empty: is no database of mlflow; choose another --uri"),
     "other file": ("sqlite:///{folder}/text", "{folder}/text: is no database of mlflow; choose another --uri"),
-    "no server": ("http://127.0.0.1:9", "http://127.0.0.1:9: the server does not answer"),
+    "no server": ("http://me:secret@127.0.0.1:9", "http://***@127.0.0.1:9: the server does not answer"),
 }
 
 
@@ -248,6 +248,15 @@ def test_a_store_that_cannot_be_used_is_one_line(
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert message.format(folder=tmp_path) in done.stderr.removeprefix("error: ")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_a_folder_and_a_model_with_quotes(finished_run: Path, tmp_path: Path, uri: str) -> None:
+    """A failed run is found again by the name of its folder."""
+    times = {"started": "2030-01-01T00:00:00+00:00", "ended": "2030-01-01T00:00:01+00:00"}
+    (tmp_path / "it's").mkdir()
+    write_json(tmp_path / "it's" / "status.json", {"state": "failed", **times})
+    assert [track(tmp_path / "it's", uri).imported for _ in range(2)] == [1, 0]
+    assert [track(finished_run, uri, register="it's").imported for _ in range(2)] == [1, 0]
 
 
 def test_a_deleted_experiment_is_named(finished_run: Path, uri: str) -> None:

@@ -62,6 +62,7 @@ def test_values_other_than_finite_numbers_are_left_out(value: object) -> None:
 def test_names_and_texts_that_mlflow_takes() -> None:
     found = texts({"model@x[0]+lr=1": 2, "cv_n_splits": 5, "none": None, "empty": "", "long": "x" * 9000})
     assert found == {"model_x_0__lr_1": "2", "cv_n_splits": "5", "long": "x" * 1000 + "…"}
+    assert texts({"note": "- a\x1b\n- http://me:pw@host"}) == {"note": "- a\\x1b\n- http://***@host"}
     assert texts({"C": 10.0, "zero": 0, "all": 0.123456789}) == {"C": "10", "zero": "0", "all": "0.123456789"}
 
 

@@ -55,6 +55,24 @@ def test_a_store_that_fails_costs_no_result(tables: Path, tmp_path: Path) -> Non
     )
 
 
+SECRETS = {
+    "uri": ("tracking.uri=http://me:hunter2@host", "tracking.uri=http://***@host holds a password"),
+    "uri of the environment": ("tracking.uri=${oc.env:STORE}", "tracking.uri=http://***@host holds a password"),
+    "variable": ("+hydra.job.env_set.MLFLOW_TRACKING_PASSWORD=hunter2", "env_set.MLFLOW_TRACKING_PASSWORD would be"),
+}
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m", "C=0.1,1"]], ids=["run", "sweep"])
+@pytest.mark.parametrize(("word", "message"), SECRETS.values(), ids=SECRETS)
+def test_no_password_is_stored_or_shown(tables: Path, sweep: list[str], word: str, message: str) -> None:
+    environment = {**os.environ, "STORE": "http://me:hunter2@host"}
+    done = run_py(*sweep, *run_arguments(tables, word), env=environment)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+    assert not any(b"hunter2" in path.read_bytes() for path in tables.rglob("*") if path.is_file())
+
+
 @pytest.mark.parametrize("more", [[], ["-m", "C=0.1,1"]], ids=["run", "sweep"])
 def test_a_missing_extra_is_one_line_before_any_work(tables: Path, more: list[str]) -> None:
     done = run_py_process(*more, *run_arguments(tables, "tracking=mlflow"), env=HIDDEN)

@@ -18,6 +18,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("probe") / "clip.mp4", moving_frames(30))
 
 
+def test_a_title_in_another_encoding_says_nothing_of_the_video(clip: Path, tmp_path: Path) -> None:
+    content = clip.read_bytes()
+    assert content.count(b"Lavf") == 1  # what FFmpeg writes as the encoder
+    (tmp_path / "latin.mp4").write_bytes(content.replace(b"Lavf", b"L\xe9\xff."))
+    assert probe(tmp_path / "latin.mp4", LIMITS).frame_count == 30
+
+
 def write(folder: Path, name: str, content: bytes) -> Path:
     """A file beside a good video."""
     write_clip(folder / "victim.mp4", moving_frames(5))

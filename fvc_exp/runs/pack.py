@@ -1,0 +1,215 @@
+"""A run in one file that proves its numbers on any machine, and the proof. Such a file may come from a stranger.
+
+It is a zip archive of files of the run and of the rows that it was trained on; nothing in it is a pickle, names a path
+that is read, or starts a program.
+"""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fvc_exp.config.schema import Config
+from fvc_exp.data.columns import CLASSES, PLATFORM
+from fvc_exp.data.dataset import Dataset
+from fvc_exp.errors import ArtifactError
+from fvc_exp.io import files, tables
+from fvc_exp.runs import artifacts
+from fvc_exp.runs.execute import run_on_one_thread, same_rows
+from fvc_exp.runs.load import LoadedRun
+from fvc_exp.training.experiment import RunResult
+from fvc_exp.training.shared_fits import read_points
+from fvc_exp.training.split_dataset import SplitDataset
+
+MOST_BYTES = 2**28  # of all files in a pack, unpacked
+TOLERANCE = 1e-6  # of values of about 1; a solver that stops sooner is allowed its own tolerance
+_MOST_DIFFERENCES = 10
+_PARTS = {  # files of a run, and their names in RunFolder
+    **{f"{name}.json": name for name in ("results", "metrics", "provenance")},
+    **{"config.yaml": "config", "coefficients.csv": "coefficients", "folds.parquet": "folds"},
+}
+_ROWS, _FEATURE = "rows.parquet", "feature "  # the latter stands before the names of columns
+_OF_THE_MACHINE = ("n_iter", "converged")  # how the solver came to its end may depend on the last digit
+
+
+@dataclass(frozen=True)
+class _Provenance:
+    packages: dict[str, str | None]
+    python: str
+    data_sha256: str
+    processor: str | None = None
+    fitted_with: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PackVerification:
+    """Whether the numbers of a pack follow from its rows, folds and configuration.
+
+    ``tolerance`` is 0 (bit for bit) where packages and processor are those of the run; ``changed`` are those that are
+    not. ``largest`` is the largest difference within the tolerance. ``data_sha256`` names the rows.
+    """
+
+    holds: bool
+    tolerance: float
+    largest: float
+    differences: tuple[str, ...]
+    changed: tuple[str, ...]
+    data_sha256: str
+
+    def __str__(self) -> str:
+        how = f"within {self.tolerance:g} (largest {self.largest:.1g})" if self.tolerance else "bit for bit"
+        changed = [f"  changed since: {'; '.join(self.changed)}"] if self.changed else []
+        if self.holds:
+            head = [f"holds: coefficients and metrics follow from rows, folds and configuration, {how}"]
+        else:
+            head = [f"different, compared {how}:", *(f"  {each}" for each in self.differences)]
+        return "\n".join((*head, f"  rows: sha256 {self.data_sha256}", *changed))
+
+
+def write_pack(run: LoadedRun, output: Path | None = None, data_root: Path | None = None) -> Path:
+    """Write a finished run and the rows that it used into one file, by default beside its folder; returns that.
+
+    ``data_root`` is that of ``dataset_of``.
+
+    Raises:
+        ArtifactError, DataError: the rows are not there any more or have changed, or the file cannot be written.
+    """
+    contents = {file: run.content(name) for file, name in _PARTS.items()}
+    contents[_ROWS] = tables.parquet_bytes(_rows_of(same_rows(run, data_root).dataset))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in contents.items():  # without times: packs of equal runs are equal
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 9)
+    path = output or run.path.resolve().parent / f"{run.name}.fvcpack"
+    files.write_bytes(path, buffer.getvalue())
+    return path
+
+
+def verify_pack(path: Path) -> PackVerification:
+    """Derive coefficients and metrics of a pack again, from what is in it alone.
+
+    Raises:
+        ArtifactError: it is no pack, is larger than ``MOST_BYTES``, or one of its files is broken.
+        FvcError: its rows cannot be trained on as it says.
+    """
+    with files.temporary_folder("verify-pack") as place:
+        for name, content in _unpacked(path).items():
+            (place / name).write_bytes(content)
+        run = LoadedRun(place)
+        made_by = files.read_json(run.folder.provenance, _Provenance)
+        try:
+            dataset = _read_rows(place / _ROWS)
+            result = _derived(run.config, dataset, run, made_by)
+            pairs = list(_pairs(run, result))
+        except (ValueError, ArithmeticError, TypeError, KeyError, AttributeError, pl.exceptions.PolarsError) as error:
+            raise ArtifactError(f"{path}: cannot be derived again: {str(error).splitlines()[0]}") from error
+    changed = tuple(_changed(made_by))
+    tolerance = max(TOLERANCE, run.config.solver.tol) if changed else 0.0
+    free = _OF_THE_MACHINE if changed else ()
+    compared = [(_distance(old, new), name, old, new) for name, old, new in pairs if not name.endswith(free)]
+    wrong = (f"{name}: was {old!r}, is {new!r}" for distance, name, old, new in compared if distance > tolerance)
+    differences = tuple(islice(wrong, _MOST_DIFFERENCES))
+    largest = max((distance for distance, *_ in compared if distance <= tolerance), default=0.0)
+    return PackVerification(not differences, tolerance, largest, differences, changed, dataset.content_hash)
+
+
+def _unpacked(path: Path) -> dict[str, bytes]:
+    content = files.read_bytes(path.resolve(), most=MOST_BYTES)
+    wanted = (*_PARTS, _ROWS)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            infos = archive.infolist()
+            if sorted(info.filename for info in infos) != sorted(wanted):
+                raise ArtifactError(f"{path}: is no pack: it must hold {', '.join(wanted)} and nothing else")
+            if (size := sum(info.file_size for info in infos)) > MOST_BYTES:
+                raise ArtifactError(f"{path}: has {size:,} bytes unpacked; at most {MOST_BYTES:,} are read")
+            return {info.filename: archive.read(info) for info in infos}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise ArtifactError(f"{path}: is no pack, or a broken one: {error}; fvc pack RUN writes one") from error
+
+
+def _rows_of(dataset: Dataset) -> pl.DataFrame:
+    """All of a data set that decides scores, folds and baselines: text, labels, then features by their names."""
+    columns = {"id": dataset.ids, "group": dataset.group_names, "label": dataset.y.tolist()}
+    columns |= {name: values for name, values in dataset.slices.items() if name == PLATFORM}
+    features = zip(dataset.feature_names, dataset.X.T, strict=True)
+    return pl.DataFrame(columns).with_columns(pl.Series(_FEATURE + name, column) for name, column in features)
+
+
+def _read_rows(path: Path) -> Dataset:
+    frame = tables.collect(*tables.scan_table(path))
+    features = [name for name in frame.columns if name.startswith(_FEATURE)]
+    X = frame.select(features).to_numpy().astype(np.float64)
+    if frame["id", "group"].null_count().sum_horizontal().item() or np.isinf(X).any():
+        raise ArtifactError(f"{_ROWS}: every row has a name and a group, and no value is infinite")
+    if set(labels := frame["label"].to_list()) != set(range(len(CLASSES))):
+        raise ArtifactError(f"{_ROWS}: labels must be 0 and 1, and both be there")
+    return Dataset(
+        X=np.ascontiguousarray(X),
+        y=np.array(labels, dtype=np.int64),
+        groups=(frame["group"].rank("dense").cast(pl.Int64) - 1).to_numpy(),
+        ids=frame["id"].cast(pl.String),
+        group_names=frame["group"].cast(pl.String),
+        feature_names=tuple(name.removeprefix(_FEATURE) for name in features),
+        group_column=None,
+        slices={PLATFORM: tuple(frame[PLATFORM])} if PLATFORM in frame.columns else {},
+    )
+
+
+def _derived(config: Config, dataset: Dataset, run: LoadedRun, made_by: _Provenance) -> RunResult:
+    """The result of the packed configuration on the packed rows; predefined folds are those in the pack."""
+    cv = replace(config.cv, folds=str(run.folder.folds) if config.cv.folds else None)
+    config = replace(config, cv=cv, audit=replace(config.audit, permutations=0, price=False))
+    data = SplitDataset.of(config, dataset).refitted(config, read_points(made_by.fitted_with))
+    return run_on_one_thread(config, data)
+
+
+def _pairs(run: LoadedRun, result: RunResult) -> Iterator[tuple[str, object, object]]:
+    """Name, packed value and derived value of everything that is compared."""
+    hashes = (run.provenance["data_sha256"], run.results["data"]["sha256"])
+    yield from (("data sha256", each, result.dataset.content_hash) for each in hashes)
+    yield "folds.parquet", True, run.folds.equals(result.data.folds)
+    derived: dict[str, Any] = {
+        "metrics.json": list(result.fold_records),
+        "coefficients.csv": artifacts.coefficients(result).to_dicts(),
+        "results.json": artifacts.scores(result),
+    }
+    scores = {name: run.results[name] for name in derived["results.json"]}
+    packed = {"metrics.json": run.fold_records, "coefficients.csv": run.coefficients.to_dicts(), "results.json": scores}
+    old, new = (dict(_flat(files.plain(each))) for each in (packed, derived))
+    yield from ((name, old.get(name), new.get(name)) for name in old | new)
+
+
+def _flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """The values in nested objects and lists, by their places."""
+    if isinstance(value, (Mapping, list)):
+        for key, each in value.items() if isinstance(value, Mapping) else enumerate(value, start=1):
+            yield from _flat(each, f"{name}, {key}" if name else str(key))
+    else:
+        yield name, value
+
+
+def _distance(old: object, new: object) -> float:
+    """0 if two values are equal; of two numbers their difference, relative where they exceed 1; else infinite."""
+    if old == new:
+        return 0.0
+    if isinstance(old, (int, float)) and isinstance(new, (int, float)):
+        return abs(old - new) / max(1.0, abs(old))
+    return np.inf
+
+
+def _changed(made_by: _Provenance) -> Iterator[str]:
+    """What decides the last digits and is not as it was when the run was made, with both values."""
+    now = artifacts.provenance(made_by.data_sha256, 0)
+    before = made_by.packages | {"python": made_by.python, "processor": made_by.processor}
+    after = now["packages"] | {name: now[name] for name in ("python", "processor")}
+    for name in sorted(before | after):
+        if before.get(name) != after.get(name):
+            yield f"{name} {before.get(name)} -> {after.get(name)}"
