@@ -15,7 +15,6 @@ from itertools import combinations
 
 import numpy as np
 import polars as pl
-from scipy.special import stdtrit
 
 from fvc_exp._typing import Array
 from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS
@@ -167,4 +166,6 @@ def _loss_limits(loss: float, error: float, counts: GroupCounts) -> tuple[float,
 
 
 def _quantile(freedom: float) -> float:
+    from scipy.special import stdtrit  # planning a sweep has no use for scipy
+
     return float(stdtrit(max(freedom, 1.0), 0.5 + LEVEL / 2))

@@ -1,7 +1,6 @@
 """Tests between configurations that were scored on the same folds. Pure functions of scores."""
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from fvc_exp._typing import Array
 
@@ -17,6 +16,8 @@ def corrected_t_test(differences: Array, test_train_ratio: float, distinct: int 
     are equal, ``distinct`` is how many of the folds differ, and takes the place of J. Differences that are all zero
     have p = 1, those that are all equal otherwise p = 0.
     """
+    from scipy.special import stdtr  # planning a sweep has no use for scipy
+
     n = distinct or len(differences)
     mean, variance = float(differences.mean()), float(differences.var()) * n / (n - 1)
     if variance == 0.0:
@@ -51,6 +52,8 @@ def difference_test(
     The p-value is that of "no more than 0". The interval, of the level 1 - 2 ``ALPHA`` / ``family``, lies above 0
     exactly where it is below ``ALPHA``. If nothing varies, nothing is shown: p = 1.
     """
+    from scipy.special import stdtr, stdtrit  # planning a sweep has no use for scipy
+
     if standard_error < _ROUNDING:
         return difference, difference, 1.0
     freedom = max(degrees_of_freedom, 1.0)
