@@ -105,7 +105,7 @@ def print_details(console: Console, run: LoadedRun) -> None:
     results, test = run.results, run.results["test"] or {}
     print_text(console, notes.columns_line(results["data"]["columns"]))
     print_text(console, results["final_model"]["sentence"])
-    floors = {"floor:\n" + rule.replace("_", "_\n"): scores for rule, scores in results["floors"]["cv"].items()}
+    floors = {"floor: " + rule.replace("_", "_ "): scores for rule, scores in results["floors"]["cv"].items()}
     scores = {"held-out": test, **floors}
     rows = [
         {"metric": name, **results["cv"][name], **{column: found.get(name) for column, found in scores.items()}}
