@@ -20,7 +20,7 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.report.render import write_report
 from fvc_exp.runs import execute
-from fvc_exp.runs.execute import verify
+from fvc_exp.runs.verify import verify
 from tests.conftest import write_tables
 from tests.shell import ROOT, run_process, run_py, succeeded
 

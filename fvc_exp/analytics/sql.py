@@ -119,9 +119,9 @@ class DuckDBAnalytics:
                 answer = thread.submit(self._read, sql, params)
                 try:
                     return answer.result(timeout)
-                except BaseException:
-                    self._connection.interrupt()
-                    raise
+                finally:
+                    if not answer.done():
+                        self._connection.interrupt()
         except TimeoutError as error:
             raise QueryError(f"stopped after {timeout:g} s; allow more by --timeout SECONDS") from error
         except self._duckdb.Error as error:

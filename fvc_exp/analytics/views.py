@@ -14,7 +14,8 @@ from polars.exceptions import PolarsError
 from fvc_exp.analytics.sql import DuckDBAnalytics, records_frame
 from fvc_exp.errors import ArtifactError, QueryError
 from fvc_exp.io.run_folder import seconds_of
-from fvc_exp.runs.load import LoadedRun, flat_metrics, runs_below
+from fvc_exp.runs.find import runs_below
+from fvc_exp.runs.load import LoadedRun, flat_metrics
 
 Scan = Callable[..., pl.LazyFrame]
 _PER_FOLD = r"^repeat(\d+)_fold(\d+)$"  # a column of coefficients.csv

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, app, command, print_json
-from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.errors import ConfigError
 from fvc_exp.io import console, files
 
@@ -194,9 +193,10 @@ def verify(
 
     Example: fvc verify outputs/runs/2026-11-23_08-52-50-322619-8886
     """
-    from fvc_exp.runs import execute, pack
+    from fvc_exp.runs.pack import verify_pack
+    from fvc_exp.runs.verify import verify as verify_run
 
-    found = execute.verify(run, data_root) if run.is_dir() else pack.verify_pack(run)
+    found = verify_run(run, data_root) if run.is_dir() else verify_pack(run)
     if as_json:
         print_json(asdict(found))
     else:
@@ -272,38 +272,3 @@ def report(
     for path in write_report(folder, output, checklist=checklist):
         typer.echo(path)
     return Exit.OK
-
-
-@command
-def track(
-    folders: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN|SWEEP...", parser=a_folder, help="folders of runs that have ended, or of sweeps"),
-    ],
-    uri: Annotated[
-        str | None,
-        typer.Option(
-            help="sqlite:///PATH or http://HOST:PORT; default: $MLFLOW_TRACKING_URI, outputs/mlflow/mlflow.db"
-        ),
-    ] = None,
-    experiment: Annotated[str, typer.Option(metavar="NAME", help="of MLflow; made if it is not there")] = EXPERIMENT,
-    register: Annotated[
-        str | None, typer.Option(metavar="NAME", help="make the best model of each a version of this registered model")
-    ] = None,
-    as_json: JsonOption = False,
-) -> Exit:
-    """Import runs, and all runs of sweeps that have ended, into MLflow. Needs the extra tracking.
-
-    It can be repeated: each attempt is imported once, and files that came since, such as a report, are added. Exit
-    code 0, or 3 if some of a sweep have not ended yet. --json prints one object for one folder, a list for several.
-
-    Example: fvc track outputs/sweeps/penalties --experiment corpus --register deepfakes
-    """
-    from fvc_exp.tracking.import_runs import track as track_folder
-
-    found = [track_folder(each, uri, experiment, register) for each in folders]
-    if as_json:
-        print_json([asdict(each) for each in found] if len(found) > 1 else asdict(found[0]))
-    else:
-        typer.echo("\n".join(map(str, found)))
-    return Exit.UNFINISHED if any(each.unfinished for each in found) else Exit.OK

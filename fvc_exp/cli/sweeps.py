@@ -1,13 +1,15 @@
-"""Commands about a sweep: the state of its configurations, running them again, and which one is the best."""
+"""Commands about a sweep: the state of its configurations, running them again, the best one; and ``fvc track``."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.live import Live
 
-from fvc_exp.cli.app import Exit, JsonOption, command, print_json
+from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
+from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.io.console import make_console, print_text
 from fvc_exp.sweeps.folder import SweepFolder
 
@@ -120,3 +122,38 @@ def _exit_code(states: set[str]) -> Exit:
     if states & {"failed", "lost"}:
         return Exit.FAILED
     return Exit.OK if states <= {"done"} else Exit.UNFINISHED
+
+
+@command
+def track(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN|SWEEP...", parser=a_folder, help="folders of runs that have ended, or of sweeps"),
+    ],
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            help="sqlite:///PATH or http://HOST:PORT; default: $MLFLOW_TRACKING_URI, outputs/mlflow/mlflow.db"
+        ),
+    ] = None,
+    experiment: Annotated[str, typer.Option(metavar="NAME", help="of MLflow; made if it is not there")] = EXPERIMENT,
+    register: Annotated[
+        str | None, typer.Option(metavar="NAME", help="make the best model of each a version of this registered model")
+    ] = None,
+    as_json: JsonOption = False,
+) -> Exit:
+    """Import runs, and all runs of sweeps that have ended, into MLflow. Needs the extra tracking.
+
+    It can be repeated: each attempt is imported once, and files that came since, such as a report, are added. Exit
+    code 0, or 3 if some of a sweep have not ended yet. --json prints one object for one folder, a list for several.
+
+    Example: fvc track outputs/sweeps/penalties --experiment corpus --register deepfakes
+    """
+    from fvc_exp.tracking.import_runs import track as track_folder
+
+    found = [track_folder(each, uri, experiment, register) for each in folders]
+    if as_json:
+        print_json([asdict(each) for each in found] if len(found) > 1 else asdict(found[0]))
+    else:
+        typer.echo("\n".join(map(str, found)))
+    return Exit.UNFINISHED if any(each.unfinished for each in found) else Exit.OK

@@ -78,7 +78,7 @@ def error_text(text: str) -> str:
 class RunLog(logging.FileHandler):
     """The log of a run in its folder; if it cannot be written, one line says so, and the run goes on."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging calls it so
         """Say why once, on stderr, and write no more."""
         print(error_text(f"{self.baseFilename}: the log ends here: {sys.exc_info()[1]}"), file=sys.stderr)
         logging.getLogger().removeHandler(self)

@@ -1,6 +1,5 @@
 """A run read back from its folder, each file on first use. Nothing is written."""
 
-import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from fvc_exp.config import canonical, schema
-from fvc_exp.errors import ArtifactError, DataError
+from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs import stored
 from fvc_exp.runs.portable_model import PortableModel
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 DEMO_NOTICE = "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill (docs/demo.md)."
 Records = tuple[dict[str, Any], ...]
-_MLFLOW_RUN = re.compile("[0-9a-f]{32}")  # how MLflow names the folder of a run, which holds its artifacts
 
 
 def _json_file(name: str, kind: Any) -> "cached_property[dict[str, Any]]":
@@ -265,48 +263,6 @@ def require_finished(path: Path) -> LoadedRun:
         raise ArtifactError(f"{path}: the run trained nothing: it holds no {run.folder.results.name}")
     run.require_files()
     return run
-
-
-def newest_run(folder: Path) -> Path:
-    """The training run below a folder that ended last.
-
-    Raises:
-        DataError: no training run below it is done.
-    """
-    runs = runs_below(folder)
-    done = [run for run in runs if run.is_finished]
-    if not done:
-        raise DataError(f"{folder}: {len(runs)} runs in it, but no training run that is done")
-    return max(done, key=lambda run: (run.status.get("ended", ""), run.path)).path
-
-
-def runs_below(folder: Path) -> list[LoadedRun]:
-    """Every run folder at any depth, sorted by path; a run is where a ``status.json`` lies.
-
-    The copies in an MLflow store below the folder do not count as runs, nor does the ``best/`` of a sweep. Hidden
-    folders are left out: a killed process may leave an unfinished one.
-
-    Raises:
-        DataError: there is none.
-        ArtifactError: it is no folder.
-    """
-    found = []
-    # rglob would look for the file in every folder that it has just listed, which takes four times as long.
-    for path, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and not _is_copy(path, names, name)]
-        if "status.json" in names and (run := LoadedRun(Path(path))).folder.status.is_file():
-            found.append(run)
-    if not found:
-        files.require_folder(folder)
-        raise DataError(f"{folder}: no run in it; fvc run writes them below outputs/")
-    return sorted(found, key=lambda run: run.path)
-
-
-def _is_copy(parent: str, beside: list[str], name: str) -> bool:
-    """Whether a folder beside these files holds MLflow's copies, or a sweep's copy of its best member."""
-    if name == "best":
-        return "plan.json" in beside
-    return name == "artifacts" and _MLFLOW_RUN.fullmatch(Path(parent).name) is not None
 
 
 def shell_command(arguments: list[str]) -> str | None:

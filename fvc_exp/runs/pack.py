@@ -24,6 +24,7 @@ from fvc_exp.io import files, tables
 from fvc_exp.runs import artifacts
 from fvc_exp.runs.execute import run_on_one_thread, same_rows
 from fvc_exp.runs.load import LoadedRun
+from fvc_exp.runs.verify import changes
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.shared_fits import read_points
 from fvc_exp.training.split_dataset import SplitDataset
@@ -210,6 +211,4 @@ def _changed(made_by: _Provenance) -> Iterator[str]:
     now = artifacts.provenance(made_by.data_sha256, 0)
     before = made_by.packages | {"python": made_by.python, "processor": made_by.processor}
     after = now["packages"] | {name: now[name] for name in ("python", "processor")}
-    for name in sorted(before | after):
-        if before.get(name) != after.get(name):
-            yield f"{name} {before.get(name)} -> {after.get(name)}"
+    return changes(before, after)

@@ -8,7 +8,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fvc_exp.runs import execute
-from fvc_exp.runs.execute import verify
+from fvc_exp.runs.verify import verify
 from tests.conftest import Compose, edit_json, reseal
 from tests.shell import fvc
 

@@ -17,8 +17,8 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.compare.scored_run import runs_of
-from fvc_exp.runs.execute import verify
 from fvc_exp.runs.load import load_run
+from fvc_exp.runs.verify import verify
 from fvc_exp.sweeps.driver import copy_best
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.job import run_members

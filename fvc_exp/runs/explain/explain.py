@@ -81,7 +81,7 @@ class _Summary:
     run_id: str
     cv: dict[str, Interval]
     test: dict[str, Interval]
-    path_C: float | None  # noqa: N815, the key in the file
+    path_C: float | None  # noqa: N815 - the key in insight.json
 
 
 class InsightFolder:
