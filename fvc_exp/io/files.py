@@ -221,7 +221,7 @@ def read_bytes(path: Path, *, inside: Path | None = None, most: int = MOST_BYTES
     with open_regular(path, inside=inside) as file:
         if (size := os.fstat(file.fileno()).st_size) > most:
             raise ArtifactError(f"{path}: has {size:,} bytes; at most {most:,} are read")
-        return file.read(most)
+        return file.read(size)
 
 
 def read_json(path: Path, kind: Any = Any, *, inside: Path | None = None) -> Any:

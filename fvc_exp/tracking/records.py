@@ -197,8 +197,10 @@ def _configured(run: LoadedRun) -> dict[str, Any]:
 
 
 def _artifacts(folder: RunFolder) -> dict[str, Path]:
-    """The files of a run folder, by their names in it."""
-    files = (path for path in (*folder.files(), *folder.beside()) if path.is_file())
+    """The files of a run folder, by their names in it; what a link leads to elsewhere is none."""
+    place = folder.path.resolve()
+    found = (path for path in (*folder.files(), *folder.beside()) if path.resolve().is_relative_to(place))
+    files = (path for path in found if path.is_file())
     return {str(path.relative_to(folder.path)): path for path in files}
 
 

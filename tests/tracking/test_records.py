@@ -110,6 +110,15 @@ def test_a_failed_run_without_any_result(tmp_path: Path) -> None:
     assert list(found.files) == ["status.json"]
 
 
+def test_a_link_out_of_the_run_is_no_file_of_it(finished_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    before = set(read_records(run).runs[0].files)
+    (run / ".hydra" / "x.yaml").symlink_to("/etc/passwd")
+    (run / "report.html").symlink_to(finished_run / "results.json")
+    (run / "insight").symlink_to("/etc")
+    assert set(read_records(run).runs[0].files) == before
+
+
 def test_the_key_is_that_of_the_attempt_not_of_the_place(finished_run: Path, tmp_path: Path) -> None:
     (tmp_path / "moved").symlink_to(finished_run)
     first, moved = (read_records(path).runs[0] for path in (finished_run, tmp_path / "moved"))
