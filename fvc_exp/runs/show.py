@@ -105,13 +105,14 @@ def print_details(console: Console, run: LoadedRun) -> None:
     results, test = run.results, run.results["test"] or {}
     print_text(console, notes.columns_line(results["data"]["columns"]))
     print_text(console, results["final_model"]["sentence"])
-    floors = {"floor: " + rule.replace("_", "_ "): scores for rule, scores in results["floors"]["cv"].items()}
+    floors = {rule.replace("_", " "): scores for rule, scores in results["floors"]["cv"].items()}
     scores = {"held-out": test, **floors}
     rows = [
         {"metric": name, **results["cv"][name], **{column: found.get(name) for column, found in scores.items()}}
         for name in SHOWN
     ]
-    console.print(frame_table(pl.DataFrame(rows).rename({"mean": "CV mean", "std": "± sd"}), floats=".3f"))
+    title = "CV: mean of the folds; right of held-out: the floors, cross-validated"
+    console.print(frame_table(pl.DataFrame(rows).rename({"mean": "CV", "std": "± sd"}), title, floats=".3f"))
     for line in (
         *calibration_lines(run.config.calibration.name, results["calibration"]["cv"]),
         *number_lines(run.audit["checks"]),
