@@ -207,6 +207,7 @@ def _is_whole(folder: MemberFolder, status: dict[str, Any]) -> bool:
     try:
         for name, facts in listed.items():
             folder.check(name, facts)
-        return bool(listed) or all(files.read_json(path) for path in (folder.metrics, folder.results))
+        needed = (folder.metrics, folder.results)
+        return all(path.name in listed if listed else files.read_json(path) for path in needed)
     except ArtifactError:
         return False

@@ -106,6 +106,13 @@ def test_state(sweep: SweepFolder, plan: Plan, queue: FakeQueue, left: Left, sta
     assert (found.state, found.reason) == (state, reason)
 
 
+def test_a_run_that_lists_no_metrics_is_not_done(sweep: SweepFolder, plan: Plan) -> None:
+    listed = {"run.log": {"size": 0, "sha256": "0" * 64}}
+    leave(sweep, plan, claims=BEGUN, status={"state": "done", "files": listed})
+    sweep.member(plan.members[0].run_id).log.touch()
+    assert (look(sweep, plan).state, look(sweep, plan).reason) == (State.failed, "finished without metrics")
+
+
 def test_the_last_line_of_a_job_that_never_began(sweep: SweepFolder, plan: Plan, queue: FakeQueue) -> None:
     leave(sweep, plan)
     (submission,) = schedulers.read_submissions(sweep)
