@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from fvc_exp.config.schema import Table
 from fvc_exp.data.columns import KEY, LABEL
 from fvc_exp.features.extract import COLUMNS
+from fvc_exp.io.files import read_bytes
 from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
 from fvc_exp.runs import curves, find, load, plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
@@ -171,7 +172,7 @@ def count_test_uses(files: load.LoadedRun) -> int | None:
         return None
     runs = find.runs_below(outputs)
     # To look for the hash in the text takes a tenth of the time of parsing it.
-    return sum(run.is_finished and wanted.encode() in run.folder.results.read_bytes() for run in runs)
+    return sum(run.is_finished and wanted.encode() in read_bytes(run.folder.results) for run in runs)
 
 
 def _provenance(files: load.LoadedRun) -> Facts:

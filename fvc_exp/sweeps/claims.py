@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from fvc_exp.errors import ArtifactError
+from fvc_exp.io import files
 from fvc_exp.sweeps.folder import MemberFolder, read_status
 
 HEARTBEAT_SECONDS = 10.0
@@ -83,8 +84,8 @@ def latest_claim(folder: MemberFolder) -> Claim | None:
         return None
     path = folder.attempts / f"{max(numbers)}{_SUFFIX}"
     try:
-        owner = Owner(**json.loads(path.read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
+        owner = files.read_json(path, Owner)
+    except ArtifactError:
         owner = None
     return Claim(max(numbers), path, owner)
 

@@ -61,7 +61,8 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
 
 def plain_runs(path: Path) -> list[LoadedRun]:
     """The runs directly below a folder, in Hydra's order of 0, 1, 2; none where it is one run or a sweep of ours."""
-    if SweepFolder(path).plan.exists() or LoadedRun(path).has("config") or not path.is_dir():
+    ours = SweepFolder(path)
+    if ours.plan.exists() or ours.runs.exists() or LoadedRun(path).has("config") or not path.is_dir():
         return []
     found = [run for each in path.iterdir() if (run := LoadedRun(each)).has("config")]
     return sorted(found, key=lambda run: (int(run.name) if run.name.isdecimal() else -1, run.name))

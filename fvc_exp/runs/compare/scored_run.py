@@ -79,9 +79,9 @@ def require_equal_folds(runs: Sequence[ScoredRun]) -> None:
     Raises:
         ArtifactError: two of them differ; names both and the first video that they differ in.
     """
-    content = _folds_file(runs[0])
+    content = runs[0].content("folds")
     for run in runs[1:]:
-        if content == _folds_file(run) or (first := _folds(runs[0])).equals(other := _folds(run)):
+        if content == run.content("folds") or (first := _folds(runs[0])).equals(other := _folds(run)):
             continue
         only_one = [one.join(two, on=_FOLD_COLUMNS, how="anti", nulls_equal=True)
                     for one, two in ((first, other), (other, first))]  # fmt: skip
@@ -115,12 +115,6 @@ def compare_runs(runs: Sequence[ScoredRun], metric: str = "auc") -> TieSummary:
         test_train_ratio=float(np.mean([fold["n_test"] / fold["n_train"] for fold in folds])),
         distinct=len(folds) * int(repeats["distinct"]) // int(repeats["asked"]),
     )
-
-
-def _folds_file(run: ScoredRun) -> bytes:
-    if not run.has("folds"):
-        raise ArtifactError(f"{run.folder.folds}: is missing; without it the run is not complete")
-    return run.folder.folds.read_bytes()
 
 
 def _folds(run: ScoredRun) -> pl.DataFrame:
