@@ -75,13 +75,13 @@ def collect(sweep: SweepArgument) -> Exit:
 
     Example: fvc collect outputs/sweeps/penalties
     """
-    from fvc_exp.sweeps import driver, states
+    from fvc_exp.sweeps import driver
     from fvc_exp.tracking.import_runs import track_at_end
 
-    folder, plan, members = states.open_sweep(sweep)
-    driver.finish(folder, plan, members)
+    folder = SweepFolder(sweep)
+    members = driver.finish(folder)
     code = _exit_code({each.state.value for each in members})
-    tracked = track_at_end(sweep, plan.members[0].config)
+    tracked = track_at_end(sweep, folder.read_plan().members[0].config)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 

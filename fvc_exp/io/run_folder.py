@@ -1,9 +1,11 @@
-"""The names of a run folder's files, and its status. Needs no scientific library."""
+"""The names of a run folder's files, its status, and the hash of the code. Needs no scientific library."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,18 @@ def seconds_of(status: Mapping[str, Any]) -> float | None:
     if "started" not in status or "ended" not in status:
         return None
     return (datetime.fromisoformat(status["ended"]) - datetime.fromisoformat(status["started"])).total_seconds()
+
+
+@cache  # what was imported stays what runs, whatever happens to the files
+def code_hash() -> str:
+    """SHA-256 of this program: the files of the package and of ``conf``, also outside a git checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside, found = package / "conf", hashlib.sha256()
+    for folder in (package, inside if inside.is_dir() else package.parent / "conf"):
+        for path in sorted(folder.rglob("*.*")):
+            if path.suffix in (".py", ".yaml") and path.is_file():
+                found.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
 
 
 def failure_text(reason: str, message: str) -> str:

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,7 @@ from submitit.core.utils import UncompletedJobError
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import Config
 from fvc_exp.errors import DataError, FvcError
+from fvc_exp.io.run_folder import code_hash, write_status
 from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, SweepFolder, finished, read_status
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_RETRY = "fvc retry {} runs it with the new code"
 _WAIT_SECONDS = 1.0
 _WARN_FROM = 0.75  # share of a job's time; a warning that comes earlier is delayed until then
 _SHORT_MINUTES = 10  # up to this job length submitit takes any warning for the time limit; above it checks the time
@@ -85,6 +88,9 @@ def run_member(folder: MemberFolder, member: Member, job: str, cache: SweepCache
         claim.path.unlink()
         return status
     _clear(folder)
+    if member.code_hash not in ("", code_hash()) and not member.config.sweep.allow_code_change:
+        words = {"reason": "code changed since submission", "message": _RETRY.format(folder.path.parents[1])}
+        return write_status(folder, "failed", datetime.now(UTC), **claim.facts, **words)
     with heartbeat(claim):
         return _execute(folder, member, claim, cache or SweepCache())
 
@@ -101,15 +107,12 @@ def _clear(folder: MemberFolder) -> None:
 def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCache) -> dict[str, Any]:
     from fvc_exp.runs import execute
 
-    assert claim.owner is not None  # it is this process
-    owner = claim.owner
-    facts = {"attempt": claim.number, "host": owner.host, "job": owner.job, "restart": owner.restart}
     return execute.execute(
         member.config,
         folder.path,
         load=lambda config: cache.split_dataset(config, member.data_sha256),
         show=False,
-        facts=facts,
+        facts=claim.facts,
     )
 
 

@@ -98,14 +98,16 @@ class InProcessLauncher(Launcher):
     def prepare(self) -> None:
         """Make the fits that the waiting members share."""
         if self.grid and self._waiting:
+            waiting = {each.run_id: each for batch in self._waiting for each in batch}
+            grid = [waiting.get(each.run_id, each) for each in self.grid]
             with progress_bar("fits") as on_progress:
-                self.cache.fit_together(self.grid, [each for batch in self._waiting for each in batch], on_progress)
+                self.cache.fit_together(grid, waiting.values(), on_progress)
 
     def step(self) -> bool:
         """Run the next one."""
         if self._waiting:
             batch, job = self._waiting.popleft(), str(os.getpid())
-            submission = Submission.new(Cluster.local, str(self.sweep.path), [_ids(batch)])
+            submission = Submission.new(self.sweep, Cluster.local, str(self.sweep.path), [batch])
             write_submission(self.sweep, submission.with_jobs([f"{job}.{claims.process_start(os.getpid())}"]))
             run_members(self.sweep, batch, job, self.cache)
         return bool(self._waiting)
@@ -129,7 +131,7 @@ class LocalLauncher(Launcher):
         running = schedulers.LocalQueue().active(self._jobs)
         for _ in range(min(cpu_count() - len(running), len(self._waiting))):
             batch = self._waiting.popleft()
-            submission = Submission.new(Cluster.local, self.settings["submitit_folder"], [_ids(batch)])
+            submission = Submission.new(self.sweep, Cluster.local, self.settings["submitit_folder"], [batch])
             (pid,) = self._submit(submission, [batch])
             self._jobs.append(f"{pid}.{claims.process_start(int(pid))}")
             write_submission(self.sweep, submission.with_jobs([self._jobs[-1]]))
@@ -149,11 +151,18 @@ class SlurmLauncher(Launcher):
             SchedulerError: SLURM does not take a submission.
         """
         arrays = batches(jobs, schedulers.max_array_size())
-        for array in arrays:
-            self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)))
+        for number, array in enumerate(arrays):
+            try:
+                self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)))
+            except schedulers.SchedulerError as error:
+                queued = sum(len(batch) for before in arrays[:number] for batch in before)
+                of = sum(len(batch) for batch in jobs)
+                raise schedulers.SchedulerError(
+                    f"{queued} of {of} configurations are queued; the same command goes on later: {error}"
+                ) from error
 
     def _submit_array(self, jobs: Sequence[Batch], parallelism: int) -> None:
-        submission = Submission.new(Cluster.slurm, self.settings["submitit_folder"], [_ids(batch) for batch in jobs])
+        submission = Submission.new(self.sweep, Cluster.slurm, self.settings["submitit_folder"], jobs)
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         try:
             ids = self._submit(submission, jobs, array_parallelism=parallelism)
@@ -177,10 +186,6 @@ def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
     return InProcessLauncher(
         sweep, plan.launcher_settings, grid=plan.members if plan.search == Search.grid.name else ()
     )
-
-
-def _ids(batch: Batch) -> list[str]:
-    return [member.run_id for member in batch]
 
 
 def make_executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) -> Any:

@@ -12,9 +12,9 @@ from omegaconf import DictConfig
 from fvc_exp.config import schema, validate
 from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.data.dataset import load_dataset
-from fvc_exp.errors import ConfigError, DataError
+from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.io import console, files
-from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused
+from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused, SweepFolder
 
 _ID_LENGTH = 12
 _INERT = ("search", "sweep", "plots", "tracking", "name", "tags")  # these change nothing that a stage writes
@@ -142,18 +142,66 @@ def make_plan(
     return plan, first
 
 
-def sweep_path(config: schema.Config, plan: Plan) -> Path:
-    """``outputs/sweeps/NAME``; a sweep without a name is named by what it runs, so that the same command resumes it.
+def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:
+    """The overrides that all of several points share."""
+    return [text for text in points[0] if all(text in point for point in points)] if len(points) > 1 else []
+
+
+def grown_plan(sweep: SweepFolder, new: Plan) -> Plan:
+    """The new plan, and what earlier commands planned in the same folder that it does not ask for again.
 
     Raises:
-        ConfigError: the name cannot be a folder's name.
+        ArtifactError: the plan of before cannot be read, and there are runs that the new one lacks.
     """
+    if not sweep.plan.exists():
+        return new
+    ids = {member.run_id for member in new.members}
+    try:
+        old = sweep.read_plan()
+    except ArtifactError as error:
+        if all(path.name in ids for path in sweep.runs.iterdir()):
+            return new
+        raise ArtifactError(f"{error}; it has other configurations: give another sweep.name") from error
+    asked = {frozenset(each.overrides) for each in _entries(new)}
+    kept = [
+        each
+        for each in _entries(old)
+        if (each.run_id not in ids if isinstance(each, Member) else frozenset(each.overrides) not in asked)
+    ]
+    found = [*_entries(new), *kept]
+    common = common_overrides([each.overrides for each in found])
+    own = [replace(each, overrides=[text for text in each.overrides if text not in common]) for each in found]
+    return replace(
+        new,
+        common=common,
+        members=[each for each in own if isinstance(each, Member)],
+        invalid=[each for each in own if isinstance(each, Refused)],
+        duplicates=[each for each in own if isinstance(each, Duplicate)],
+    )
+
+
+def _entries(plan: Plan) -> list[Member | Refused | Duplicate]:
+    """Everything that was requested, with all of its overrides."""
+    requested: list[Member | Refused | Duplicate] = [*plan.members, *plan.invalid, *plan.duplicates]
+    return [replace(each, overrides=[*plan.common, *each.overrides]) for each in requested]
+
+
+def sweep_path(config: schema.Config, plan: Plan, own: Path | None = None) -> Path:
+    """``own``, the user's hydra.sweep.dir, or ``outputs/sweeps/NAME``.
+
+    A sweep without a name is named by what it runs, so that the same command resumes it.
+
+    Raises:
+        ConfigError: the name cannot be a folder's name, or both are given.
+    """
+    if own and config.sweep.name is not None:
+        raise ConfigError(f"hydra.sweep.dir={own} and sweep.name={config.sweep.name} both name the folder: give one")
     if config.sweep.name is not None and not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
         raise ConfigError(
             f"sweep.name={config.sweep.name} is not allowed: it must be a folder's name of letters, digits and _.+-"
         )
     ids = sorted(member.run_id for member in plan.members)
-    return Path(config.outputs) / "sweeps" / (config.sweep.name or _digest(ids))
+    return own or Path(config.outputs) / "sweeps" / (config.sweep.name or _digest(ids))
 
 
 def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> Member:

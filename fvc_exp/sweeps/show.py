@@ -22,16 +22,21 @@ TOP = 10  # rows of a leaderboard that the end of a sweep shows
 _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
 
-def counts_line(plan: folder.Plan, states: Sequence[MemberState]) -> str:
-    """The requested configurations: ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
+def counts_line(plan: folder.Plan, states: Sequence[MemberState], again: int) -> str:
+    """The requested configurations: ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``.
+
+    ``again`` of those that are done count as to run.
+    """
     found = Counter(each.state for each in states)
+    older = sum(each.is_of_other_code for each in states) - again
+    remark = f" ({older} by other code; sweep.rerun=code runs them again)" if older > 0 else ""
     under_way = found[State.running] + found[State.pending]
     parts = [
         f"{len(plan.invalid)} invalid",
         f"{len(plan.duplicates)} duplicates",
-        f"{found[State.done]} already done",
+        f"{found[State.done] - again} already done{remark}",
         *([f"{under_way} still queued or running"] if under_way else []),
-        f"{sum(found[state] for state in TO_RUN)} to run",
+        f"{again + sum(found[state] for state in TO_RUN)} to run",
     ]
     return f"{plan.requested} requested: {', '.join(parts)}"
 

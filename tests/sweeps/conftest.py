@@ -18,8 +18,8 @@ from omegaconf import DictConfig
 from fvc_exp.config.hydra_app import register
 from fvc_exp.sweeps.folder import MemberFolder, Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
-from fvc_exp.sweeps.multirun import Grid, common_overrides
-from fvc_exp.sweeps.plan import TrainingData, make_plan
+from fvc_exp.sweeps.multirun import Grid
+from fvc_exp.sweeps.plan import TrainingData, common_overrides, make_plan
 from tests.conftest import ROOT, write_tables
 
 BASIC = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}

@@ -3,7 +3,8 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from fvc_exp.sweeps.multirun import Grid, common_overrides
+from fvc_exp.sweeps.multirun import Grid
+from fvc_exp.sweeps.plan import common_overrides
 
 POINTS = {
     "nothing": [],

@@ -24,7 +24,7 @@ def path_of(plan: Plan) -> Path:
 
 def test_the_documented_grid(make: MakePlan, sweep: SweepFolder) -> None:
     plan = make(*DOCUMENTED)
-    line = counts_line(plan, member_states(sweep, plan))
+    line = counts_line(plan, member_states(sweep, plan), 0)
     assert line == "72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run"
     assert {tuple(refused.overrides[:2]) for refused in plan.invalid} == {("penalty=elasticnet", "solver=liblinear")}
     assert all("cannot be fitted by solver=liblinear" in refused.reason for refused in plan.invalid)

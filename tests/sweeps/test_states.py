@@ -53,9 +53,8 @@ def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
     folder = sweep.member(run_id)
     folder.path.mkdir()
     for job in left.get("jobs", [OLD]):
-        submission = schedulers.Submission.new(
-            schedulers.Cluster.slurm, str(sweep.path / ".submitit" / "%j"), [[run_id]]
-        )
+        where = str(sweep.path / ".submitit" / "%j")
+        submission = schedulers.Submission.new(sweep, schedulers.Cluster.slurm, where, [plan.members])
         schedulers.write_submission(sweep, submission.with_jobs([job]))
     for number, (job, age) in enumerate(left.get("claims", []), start=1):
         write_claim(folder, number, age=age, job=job)
