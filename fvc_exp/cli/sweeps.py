@@ -59,11 +59,10 @@ def retry(
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
-    config = plan.members[0].config
     if wait:
-        require_tracker(config.tracking.name)
+        require_tracker(plan.config.tracking.name)
     complete = drive_sweep(folder, plan, leave=not wait)
-    tracked = not wait or track_at_end(sweep, config)
+    tracked = not wait or track_at_end(sweep, plan.config)
     return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 
@@ -81,7 +80,7 @@ def collect(sweep: SweepArgument) -> Exit:
     folder = SweepFolder(sweep)
     members = driver.finish(folder)
     code = _exit_code({each.state.value for each in members})
-    tracked = track_at_end(sweep, folder.read_plan().members[0].config)
+    tracked = track_at_end(sweep, folder.read_plan().config)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 

@@ -78,12 +78,10 @@ def seconds_of(status: Mapping[str, Any]) -> float | None:
 @cache  # what was imported stays what runs, whatever happens to the files
 def code_hash() -> str:
     """SHA-256 of this program: the files of the package and of ``conf``, also outside a git checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside, found = package / "conf", hashlib.sha256()
-    for folder in (package, inside if inside.is_dir() else package.parent / "conf"):
-        for path in sorted(folder.rglob("*.*")):
-            if path.suffix in (".py", ".yaml") and path.is_file():
-                found.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    package, found = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for path in sorted([*package.rglob("*.*"), *(package.parent / "conf").rglob("*.*")]):  # or inside, where installed
+        if path.suffix in (".py", ".yaml") and path.is_file():
+            found.update(str(path.relative_to(package.parent)).encode() + path.read_bytes())
     return found.hexdigest()
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Self
 
 from fvc_exp.errors import ArtifactError
-from fvc_exp.io.run_folder import code_hash
 from fvc_exp.sweeps.folder import MemberFolder, read_status
 
 HEARTBEAT_SECONDS = 10.0
@@ -56,16 +55,6 @@ class Claim:
     number: int
     path: Path
     owner: Owner | None
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """What the status of the attempt says about it, and which code it runs."""
-        assert self.owner is not None  # it is this process
-        owner = self.owner
-        return {
-            **{"attempt": self.number, "host": owner.host, "job": owner.job, "restart": owner.restart},
-            "code_hash": code_hash(),
-        }
 
     def is_alive(self, now: float) -> bool:
         """Whether the owner still works; ``now`` is the time of the file's clock."""

@@ -43,7 +43,7 @@ def drive_sweep(
             print_text(console, f"{short_path(sweep.path)} keeps {others} configurations of other commands")
         if launcher.leaves and (hint := show.size_hint(plan, len(missing))):
             print_text(console, hint)
-        launcher.start(launchers.batches(missing, plan.pack))
+        launcher.start(launchers.batches(missing, plan.config.sweep.pack))
     if leave:
         path = short_path(sweep.path)
         print_text(console, shlex.join(["fvc", "status", path]), label="submitted", wrap=False)
@@ -71,36 +71,32 @@ def finish(sweep: folder.SweepFolder) -> States:
     Raises:
         ArtifactError: this is no sweep folder, or it cannot be read or written.
     """
-    sweep.read_plan()  # where there is none, no lock file is left
-    with files.exclusive_lock(sweep.lock):
-        _, plan, states = open_sweep(sweep.path)
-        _write_results(sweep, plan, states)
-    return states
-
-
-def _write_results(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None:
     from fvc_exp.runs.show import print_summary  # scikit-learn, which planning has no use for
 
-    console = make_console()
-    table = results.collect_results(sweep, states)
-    ranked = results.rank(table)
-    files.write_atomic(sweep.leaderboard, ranked.write_csv)
-    path = short_path(sweep.path)
-    show.print_leaderboard(console, plan, states, table, most=None if plan.members[0].config.verbose else show.TOP)
-    if len(ranked):
-        found = results.ties(sweep, ranked)
-        print_text(console, str(found))
-        choice = schema.Choice.best if isinstance(found, str) else schema.Choice[plan.choice]
-        chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name
-        selection = Selection(len(ranked), results.at_edge(ranked, chosen), choice)
-        copy_best(sweep, chosen, selection, plots=plan.plots)
-        overrides = next(member.overrides for member in plan.members if member.run_id == chosen)
-        console.print()
-        print_summary(console, LoadedRun(sweep.best), [("best", " ".join([chosen, *overrides]), "bold")], of=sweep.path)
-    else:
+    sweep.read_plan()  # where there is none, no lock file is left
+    console, path = make_console(), short_path(sweep.path)
+    with files.exclusive_lock(sweep.lock):
+        _, plan, states = open_sweep(sweep.path)
+        table = results.collect_results(sweep, states)
+        ranked = results.rank(table)
+        files.write_atomic(sweep.leaderboard, ranked.write_csv)
+        show.print_leaderboard(console, plan, states, table, most=None if plan.config.verbose else show.TOP)
+        if len(ranked):
+            found = results.ties(sweep, ranked)
+            print_text(console, str(found))
+            choice = schema.Choice.best if isinstance(found, str) else plan.config.sweep.choice
+            chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name
+            selection = Selection(len(ranked), results.at_edge(ranked, chosen), choice)
+            copy_best(sweep, chosen, selection, plots=plan.config.plots)
+            overrides = next(member.overrides for member in plan.members if member.run_id == chosen)
+            best = ("best", " ".join([chosen, *overrides]), "bold")
+            console.print()
+            print_summary(console, LoadedRun(sweep.best), [best], of=sweep.path)
+    if not len(ranked):
         print_text(console, path, label="folder", wrap=False)
     if len(ranked) > show.TOP:
         print_text(console, shlex.join(["fvc", "leaderboard", path]), label="all rows", wrap=False)
+    return states
 
 
 def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, plots: bool) -> None:

@@ -54,6 +54,8 @@ class Duplicate:
 class Plan:
     """Everything that was requested, and the launcher option with its node of settings.
 
+    ``config`` is that of the first configuration as the newest command gave it, with its ``sweep`` and other settings
+    that are none of a member's.
     ``common`` holds the overrides that all configurations share; the others name only what differs between them.
     ``values`` is rows x columns of the largest table that a member trains on, 0 if that is not known.
     """
@@ -62,13 +64,10 @@ class Plan:
     common: list[str]
     launcher: str
     launcher_settings: dict[str, Any]
-    pack: int
-    plots: bool
+    config: Config
     members: list[Member]
     invalid: list[Refused]
     duplicates: list[Duplicate]
-    choice: str = "best"
-    search: str = "none"
     values: int = 0
 
     @property

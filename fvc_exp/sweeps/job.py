@@ -88,9 +88,6 @@ def run_member(folder: MemberFolder, member: Member, job: str, cache: SweepCache
         claim.path.unlink()
         return status
     _clear(folder)
-    if member.code_hash not in ("", code_hash()) and not member.config.sweep.allow_code_change:
-        words = {"reason": "code changed since submission", "message": _RETRY.format(folder.path.parents[1])}
-        return write_status(folder, "failed", datetime.now(UTC), **claim.facts, **words)
     with heartbeat(claim):
         return _execute(folder, member, claim, cache or SweepCache())
 
@@ -107,12 +104,19 @@ def _clear(folder: MemberFolder) -> None:
 def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCache) -> dict[str, Any]:
     from fvc_exp.runs import execute
 
+    assert claim.owner is not None  # it is this process
+    owner = claim.owner
+    facts = {"attempt": claim.number, "host": owner.host, "job": owner.job, "restart": owner.restart}
+    facts["code_hash"] = code_hash()
+    if member.code_hash not in ("", facts["code_hash"]) and not member.config.sweep.allow_code_change:
+        words = {"reason": "code changed since submission", "message": _RETRY.format(folder.path.parents[1])}
+        return write_status(folder, "failed", datetime.now(UTC), **facts, **words)
     return execute.execute(
         member.config,
         folder.path,
         load=lambda config: cache.split_dataset(config, member.data_sha256),
         show=False,
-        facts=claim.facts,
+        facts=facts,
     )
 
 

@@ -150,25 +150,20 @@ class SlurmLauncher(Launcher):
         Raises:
             SchedulerError: SLURM does not take a submission.
         """
-        arrays = batches(jobs, schedulers.max_array_size())
-        for number, array in enumerate(arrays):
-            try:
-                self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)))
-            except schedulers.SchedulerError as error:
-                queued = sum(len(batch) for before in arrays[:number] for batch in before)
-                of = sum(len(batch) for batch in jobs)
-                raise schedulers.SchedulerError(
-                    f"{queued} of {of} configurations are queued; the same command goes on later: {error}"
-                ) from error
+        arrays, queued = batches(jobs, schedulers.max_array_size()), 0
+        for array in arrays:
+            self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)), queued)
+            queued += sum(map(len, array))
 
-    def _submit_array(self, jobs: Sequence[Batch], parallelism: int) -> None:
+    def _submit_array(self, jobs: Sequence[Batch], parallelism: int, queued: int) -> None:
         submission = Submission.new(self.sweep, Cluster.slurm, self.settings["submitit_folder"], jobs)
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         try:
             ids = self._submit(submission, jobs, array_parallelism=parallelism)
         except (utils.FailedJobError, utils.FailedSubmissionError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise schedulers.SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
+            told = f"; {queued} configurations are queued, and the same command goes on later" if queued else ""
+            raise schedulers.SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}{told}") from error
         write_submission(self.sweep, submission.with_jobs(schedulers.job_ids(ids[0].partition("_")[0], len(ids))))
 
 
@@ -183,9 +178,8 @@ def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
         return SlurmLauncher(sweep, plan.launcher_settings)
     if cluster is Cluster.local:
         return LocalLauncher(sweep, plan.launcher_settings)
-    return InProcessLauncher(
-        sweep, plan.launcher_settings, grid=plan.members if plan.search == Search.grid.name else ()
-    )
+    grid = plan.members if plan.config.search.name is Search.grid else ()
+    return InProcessLauncher(sweep, plan.launcher_settings, grid)
 
 
 def make_executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) -> Any:

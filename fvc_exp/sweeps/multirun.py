@@ -52,14 +52,15 @@ def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str])
     requested = ((point, grid.compose(point)) for point in points)
     dry = bool(master.sweep.dry)
     data, common = TrainingData(prepare=not dry), common_overrides(points)
-    plan, first = make_plan(requested, data, command=sys.argv, common=common, launcher=option)
-    folder = SweepFolder(sweep_path(first, plan, own_dir))
+    plan = make_plan(requested, data, command=sys.argv, common=common, launcher=option)
+    folder = SweepFolder(sweep_path(plan, own_dir))
     plan = replace(plan, launcher_settings=_settings(master, folder))
     if dry:
-        _show(folder, plan, first.sweep.rerun)
+        _show(folder, plan)
         return SweepOutcome(complete=True)
-    complete = driver.drive_sweep(folder, plan, leave=not first.sweep.wait, rerun=first.sweep.rerun)
-    return SweepOutcome(complete, (folder, first) if first.sweep.wait else None)
+    wait = plan.config.sweep.wait
+    complete = driver.drive_sweep(folder, plan, leave=not wait, rerun=plan.config.sweep.rerun)
+    return SweepOutcome(complete, (folder, plan.config) if wait else None)
 
 
 def _checked(master: DictConfig, option: str) -> Path | None:
@@ -88,10 +89,10 @@ def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
     return cast("dict[str, Any]", OmegaConf.to_container(master.hydra.launcher, resolve=True))
 
 
-def _show(folder: SweepFolder, plan: Plan, rerun: schema.Rerun) -> None:
+def _show(folder: SweepFolder, plan: Plan) -> None:
     console = make_console()
     now = states.member_states(folder, plan)
-    again = [each.member for each in now if each.runs_again(rerun)]
+    again = [each.member for each in now if each.runs_again(plan.config.sweep.rerun)]
     to_run = [*(each.member for each in now if each.state in states.TO_RUN), *again]
     show.print_plan(console, plan, to_run)
     print_text(console, show.counts_line(plan, now, len(again)))

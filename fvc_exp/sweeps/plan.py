@@ -6,19 +6,19 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from fvc_exp.config import schema, validate
 from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.data.dataset import load_dataset
-from fvc_exp.errors import ArtifactError, ConfigError, DataError
+from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.io import console, files
 from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused, SweepFolder
 
 _ID_LENGTH = 12
 _INERT = ("search", "sweep", "plots", "tracking", "name", "tags")  # these change nothing that a stage writes
-_UNKNOWN = ""  # the hash of rows that were not made yet; such a plan is shown, never run
 Prepared = tuple[schema.DataConfig, str | None]  # where the rows are now, and their content hash
 
 
@@ -62,9 +62,9 @@ class TrainingData:
         return config
 
     def _find(self, config: schema.Config) -> Prepared:
-        if config.data.prepare and not self._prepare:
-            return self._read_if_made(config)
         if config.data.prepare:
+            if not self._prepare:
+                return self._read_if_made(config)
             from fvc_exp.stages import pipeline
 
             pipeline.prepare_training(config, console.progress_bar)
@@ -97,8 +97,8 @@ def make_plan(
     command: Sequence[str],
     common: Sequence[str],
     launcher: str,
-) -> tuple[Plan, schema.Config]:
-    """Sort what was requested; returns the plan and the first configuration that can run, for its ``sweep`` settings.
+) -> Plan:
+    """Sort what was requested.
 
     Raises:
         ConfigError: none of them can run.
@@ -125,21 +125,8 @@ def make_plan(
             members[member.run_id] = member
     if first is None:
         raise type(errors[0])(f"none of {len(errors)} configurations can run, the first because {errors[0]}")
-    plan = Plan(
-        command=list(command),
-        common=list(common),
-        launcher=launcher,
-        launcher_settings={},
-        pack=first.sweep.pack,
-        plots=first.plots,
-        members=list(members.values()),
-        invalid=invalid,
-        duplicates=duplicates,
-        choice=first.sweep.choice.name,
-        search=first.search.name.name,
-        values=data.values,
-    )
-    return plan, first
+    ready = list(members.values())
+    return Plan(list(command), list(common), launcher, {}, first, ready, invalid, duplicates, data.values)
 
 
 def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:
@@ -148,45 +135,31 @@ def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:
 
 
 def grown_plan(sweep: SweepFolder, new: Plan) -> Plan:
-    """The new plan, and what earlier commands planned in the same folder that it does not ask for again.
+    """The new plan, with the members that earlier commands planned in the same folder.
 
     Raises:
-        ArtifactError: the plan of before cannot be read, and there are runs that the new one lacks.
+        ArtifactError: the plan of before cannot be read, so that its members would be lost.
     """
     if not sweep.plan.exists():
         return new
-    ids = {member.run_id for member in new.members}
-    try:
-        old = sweep.read_plan()
-    except ArtifactError as error:
-        if all(path.name in ids for path in sweep.runs.iterdir()):
-            return new
-        raise ArtifactError(f"{error}; it has other configurations: give another sweep.name") from error
-    asked = {frozenset(each.overrides) for each in _entries(new)}
-    kept = [
-        each
-        for each in _entries(old)
-        if (each.run_id not in ids if isinstance(each, Member) else frozenset(each.overrides) not in asked)
-    ]
-    found = [*_entries(new), *kept]
-    common = common_overrides([each.overrides for each in found])
-    own = [replace(each, overrides=[text for text in each.overrides if text not in common]) for each in found]
-    return replace(
-        new,
-        common=common,
-        members=[each for each in own if isinstance(each, Member)],
-        invalid=[each for each in own if isinstance(each, Refused)],
-        duplicates=[each for each in own if isinstance(each, Duplicate)],
-    )
+    old, ids = sweep.read_plan(), {member.run_id for member in new.members}
+    common = [text for text in new.common if text in old.common]
+    now, before = _with_common(new, common), _with_common(old, common)
+    return replace(now, members=[*now.members, *(each for each in before.members if each.run_id not in ids)])
 
 
-def _entries(plan: Plan) -> list[Member | Refused | Duplicate]:
-    """Everything that was requested, with all of its overrides."""
-    requested: list[Member | Refused | Duplicate] = [*plan.members, *plan.invalid, *plan.duplicates]
-    return [replace(each, overrides=[*plan.common, *each.overrides]) for each in requested]
+def _with_common(plan: Plan, common: list[str]) -> Plan:
+    """The same plan, whose entries name all of their overrides but these."""
+
+    def told(entries: Iterable[Any]) -> list[Any]:
+        own = [[text for text in (*plan.common, *each.overrides) if text not in common] for each in entries]
+        return [replace(each, overrides=overrides) for each, overrides in zip(entries, own, strict=True)]
+
+    members, invalid, duplicates = told(plan.members), told(plan.invalid), told(plan.duplicates)
+    return replace(plan, common=common, members=members, invalid=invalid, duplicates=duplicates)
 
 
-def sweep_path(config: schema.Config, plan: Plan, own: Path | None = None) -> Path:
+def sweep_path(plan: Plan, own: Path | None = None) -> Path:
     """``own``, the user's hydra.sweep.dir, or ``outputs/sweeps/NAME``.
 
     A sweep without a name is named by what it runs, so that the same command resumes it.
@@ -194,14 +167,13 @@ def sweep_path(config: schema.Config, plan: Plan, own: Path | None = None) -> Pa
     Raises:
         ConfigError: the name cannot be a folder's name, or both are given.
     """
-    if own and config.sweep.name is not None:
-        raise ConfigError(f"hydra.sweep.dir={own} and sweep.name={config.sweep.name} both name the folder: give one")
-    if config.sweep.name is not None and not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
-        raise ConfigError(
-            f"sweep.name={config.sweep.name} is not allowed: it must be a folder's name of letters, digits and _.+-"
-        )
+    name = plan.config.sweep.name
+    if own and name is not None:
+        raise ConfigError(f"hydra.sweep.dir={own} and sweep.name={name} both name the folder: give one of them")
+    if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
+        raise ConfigError(f"sweep.name={name} is not allowed: it must be a folder's name of letters, digits and _.+-")
     ids = sorted(member.run_id for member in plan.members)
-    return own or Path(config.outputs) / "sweeps" / (config.sweep.name or _digest(ids))
+    return own or Path(plan.config.outputs) / "sweeps" / (name or _digest(ids))
 
 
 def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> Member:
@@ -219,7 +191,7 @@ def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> 
 def _member_id(config: schema.Config, data_hash: str | None) -> str:
     """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
     if config.stage is schema.Stage.train:
-        return run_id(config, data_hash or _UNKNOWN)
+        return run_id(config, data_hash or "")  # rows that are not made yet have none; such a plan is shown, never run
     return _digest({key: value for key, value in files.plain(asdict(config)).items() if key not in _INERT})
 
 

@@ -1,6 +1,5 @@
 """What a sweep prints in the terminal: its plan, progress, states and ranking."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +15,6 @@ from fvc_exp.sweeps.states import TO_RUN, MemberState, State
 _STYLES = {State.done: "green", State.failed: "red", State.lost: "red", State.running: "yellow"}
 _SECONDS_PER_VALUE = 1e-6  # of a table and fit: saga's, by docs/performance.md; our own solver takes a tenth of it
 _SMALL_SECONDS = 300.0  # of computing in all, below which queueing and start-up cost more than they save
-_SHORT_SECONDS = 60.0  # of computing per job, below which a cluster mostly schedules
-_GOOD_SECONDS = 600.0
 TOP = 10  # rows of a leaderboard that the end of a sweep shows
 _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
@@ -46,20 +43,15 @@ def size_hint(plan: folder.Plan, count: int) -> str | None:
 
     A rule of thumb on rows x columns x fits; None for a sweep that is large enough, or of unknown size.
     """
-    cv = plan.members[0].config.cv
+    cv = plan.config.cv
     folds = cv.n_splits * cv.n_repeats
-    seconds = _SECONDS_PER_VALUE * plan.values * (folds + 1) * max(1, len(cv.c_grid) * cv.inner_splits)
-    if not seconds or not count:
+    fits = count * (folds + 1) * max(1, len(cv.c_grid) * cv.inner_splits)
+    if not 0 < _SECONDS_PER_VALUE * plan.values * fits < _SMALL_SECONDS:
         return None
-    if seconds * count < _SMALL_SECONDS:
-        return (
-            f"hint: {count} configurations x {folds} folds of {plan.values:,} values are little work for a cluster: "
-            "run locally, without hydra/launcher"
-        )
-    if seconds * plan.pack < _SHORT_SECONDS:
-        better = min(math.ceil(_GOOD_SECONDS / seconds), count)
-        return f"hint: a job computes about {seconds * plan.pack:.0f} s: sweep.pack={better} makes fewer, longer jobs"
-    return None
+    return (
+        f"hint: {count} configurations x {folds} folds of {plan.values:,} values are little work for a cluster: "
+        "run locally, without hydra/launcher"
+    )
 
 
 def print_plan(console: Console, plan: folder.Plan, members: Sequence[folder.Member]) -> None:

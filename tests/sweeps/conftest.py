@@ -58,7 +58,7 @@ def maker(grid: Grid, tables: Path) -> MakePlan:
         points = grid.points(["data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *arguments])
         requested = ((point, grid.compose(point)) for point in points)
         common = common_overrides(points)
-        plan, _ = make_plan(requested, TrainingData(prepare=False), command=["test"], common=common, launcher="basic")
+        plan = make_plan(requested, TrainingData(prepare=False), command=["test"], common=common, launcher="basic")
         return replace(plan, launcher_settings=BASIC)
 
     return make_one
