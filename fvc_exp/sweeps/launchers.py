@@ -8,8 +8,10 @@ import shlex
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -159,11 +161,12 @@ class SlurmLauncher(Launcher):
         submission = Submission.new(self.sweep, Cluster.slurm, self.settings["submitit_folder"], jobs)
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         try:
-            ids = self._submit(submission, jobs, array_parallelism=parallelism)
+            with redirect_stderr(StringIO()):  # where submitit prints the text that is told below
+                ids = self._submit(submission, jobs, array_parallelism=parallelism)
         except (utils.FailedJobError, utils.FailedSubmissionError) as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            text = " ".join(str(error).replace("sbatch: error: ", "").split())
             told = f"; {queued} configurations are queued, and the same command goes on later" if queued else ""
-            raise schedulers.SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}{told}") from error
+            raise schedulers.SchedulerError(f"sbatch failed: {text}{told}") from error
         write_submission(self.sweep, submission.with_jobs(schedulers.job_ids(ids[0].partition("_")[0], len(ids))))
 
 

@@ -143,9 +143,14 @@ def grown_plan(sweep: SweepFolder, new: Plan) -> Plan:
     if not sweep.plan.exists():
         return new
     old, ids = sweep.read_plan(), {member.run_id for member in new.members}
-    common = [text for text in new.common if text in old.common]
+    common = common_overrides(list(dict.fromkeys((*_points(new), *_points(old)))))
     now, before = _with_common(new, common), _with_common(old, common)
     return replace(now, members=[*now.members, *(each for each in before.members if each.run_id not in ids)])
+
+
+def _points(plan: Plan) -> list[tuple[str, ...]]:
+    entries: list[Any] = [*plan.members, *plan.invalid, *plan.duplicates]
+    return [(*plan.common, *each.overrides) for each in entries]
 
 
 def _with_common(plan: Plan, common: list[str]) -> Plan:

@@ -10,7 +10,7 @@ from fvc_exp.config.validate import to_typed
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.multirun import Grid
-from fvc_exp.sweeps.plan import sweep_path
+from fvc_exp.sweeps.plan import grown_plan, sweep_path
 from fvc_exp.sweeps.show import counts_line, size_hint
 from fvc_exp.sweeps.states import member_states
 from tests.sweeps.conftest import MakePlan
@@ -97,6 +97,23 @@ def test_a_plan_survives_its_file(make: MakePlan, sweep: SweepFolder) -> None:
     plan = make("penalty=l1,elasticnet", "solver=liblinear,saga", "C=0.1,0.10")
     sweep.write_plan(plan)
     assert sweep.read_plan() == plan
+
+
+def test_a_plan_grows(make: MakePlan, sweep: SweepFolder) -> None:
+    first, second = make("penalty=l2", "solver=lbfgs", "C=0.1,1"), make("penalty=l1,l2", "solver=lbfgs", "C=1,-1")
+    assert grown_plan(sweep, first) == first
+    sweep.write_plan(first)
+    grown = grown_plan(sweep, second)
+    assert grown.common == second.common
+    assert [each.overrides for each in grown.members] == [["penalty=l2", "C=1"], ["penalty=l2", "C=0.1"]]
+    assert grown.invalid == second.invalid
+    sweep.write_plan(grown)
+    assert grown_plan(sweep, second) == grown
+    single = grown_plan(sweep, make("penalty=l2", "solver=lbfgs", "C=10"))
+    assert [each.overrides for each in single.members] == [["penalty=l2", f"C={c}"] for c in ("10", "1", "0.1")]
+    sweep.plan.write_text("{}")
+    with pytest.raises(ArtifactError, match="was not written by this version"):
+        grown_plan(sweep, first)
 
 
 def test_a_folder_without_a_plan(tmp_path: Path) -> None:
