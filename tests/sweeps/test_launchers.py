@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from submitit.core.utils import JobPaths
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.launchers import batches, cluster_of, job_python, make_executor, make_launcher
-from fvc_exp.sweeps.schedulers import Cluster
+from fvc_exp.sweeps.schedulers import Cluster, SchedulerError, read_submissions
 from fvc_exp.sweeps.states import State, Watch, wait
 from tests.sweeps.conftest import MakePlan
 
@@ -87,6 +88,35 @@ def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
     code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR2); print(sys.executable, sys.argv[1])"
     done = subprocess.run(f"{job_python()} -c '{code}' 'a b'", shell=True, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"{sys.executable} a b"
+
+
+REFUSING = """#!/bin/sh
+case $0 in *scontrol) echo "MaxArraySize = 2"; exit;; esac
+[ -e "$0.called" ] && { echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2; exit 1; }
+touch "$0.called"; echo Submitted batch job 5
+"""
+
+
+def test_a_refused_submission_says_what_is_queued(
+    loader: ConfigLoader,
+    make: MakePlan,
+    sweep: SweepFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("sbatch", "scontrol", "srun"):
+        path = sweep.path / name
+        path.write_text(REFUSING)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sweep.path}:{os.environ['PATH']}")
+    node = settings(loader, "hydra/launcher=slurm", f"hydra.launcher.submitit_folder={sweep.path}/.submitit/%j")
+    plan = replace(make("C=0.1,1,10"), launcher="slurm", launcher_settings=node)
+    told = "sbatch failed: QOSMaxSubmitJobPerUserLimit; 2 configurations are queued, and the same command goes on later"
+    with pytest.raises(SchedulerError, match=f"^{told}$"):
+        make_launcher(sweep, plan).start(batches(plan.members, 1))
+    assert "QOS" not in "".join(capsys.readouterr())
+    first, second = read_submissions(sweep)
+    assert (first.number, first.jobs, second.number, second.jobs) == (1, ["5_0", "5_1"], 2, None)
 
 
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # watched by its id instead
