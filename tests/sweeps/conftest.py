@@ -77,6 +77,25 @@ def sweep(tmp_path: Path) -> SweepFolder:
     return folder
 
 
+SLURM = """#!/bin/sh
+case $0 in
+*scontrol) echo "MaxArraySize = 2" ;;
+*sbatch) mkdir "$0.called" 2>&- && echo Submitted batch job 5 || { echo "QOSLimit" >&2; exit 1; } ;;
+esac
+"""
+
+
+@pytest.fixture
+def _refusing_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SLURM for arrays of two that takes the first and no other."""
+    for name in ("sbatch", "scontrol", "srun", "squeue"):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(SLURM)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+
 def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner: object) -> Path:
     """Leave what an owner on another machine leaves, ``age`` seconds ago."""
     folder.attempts.mkdir(parents=True, exist_ok=True)

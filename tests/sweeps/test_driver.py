@@ -224,7 +224,11 @@ def test_an_experiment_file_is_a_sweep_of_its_own(tables: Path) -> None:
     assert "18 requested: 3 invalid, 8 duplicates, 0 already done, 7 to run" in done.stdout
 
 
-def test_planning_for_slurm_loads_no_scikit_learn(tables: Path) -> None:
-    loaded = modules_of("run.py", *sweep_arguments(tables, "C=0.1,1", "sweep.dry=true"))
+@pytest.mark.usefixtures("_refusing_slurm")
+def test_submitting_to_slurm_loads_no_scikit_learn(tables: Path) -> None:
+    words = ("C=0.1,1", "hydra/launcher=slurm", "hydra.launcher.mem_gb=null", "sweep.wait=false")
+    loaded = modules_of("run.py", *sweep_arguments(tables, *words))
+    (record,) = sweep_of(tables).glob("submissions/*.json")
+    assert json.loads(record.read_text())["jobs"] == ["5_0", "5_1"]
     assert "polars" in loaded
     assert not loaded & {"sklearn", "scipy", "matplotlib", "av", "cv2"}

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import time
@@ -90,28 +89,16 @@ def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
     assert done.stdout.strip() == f"{sys.executable} a b"
 
 
-REFUSING = """#!/bin/sh
-case $0 in *scontrol) echo "MaxArraySize = 2"; exit;; esac
-[ -e "$0.called" ] && { echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2; exit 1; }
-touch "$0.called"; echo Submitted batch job 5
-"""
-
-
+@pytest.mark.usefixtures("_refusing_slurm")
 def test_a_refused_submission_says_what_is_queued(
     loader: ConfigLoader,
     make: MakePlan,
     sweep: SweepFolder,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in ("sbatch", "scontrol", "srun"):
-        path = sweep.path / name
-        path.write_text(REFUSING)
-        path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{sweep.path}:{os.environ['PATH']}")
     node = settings(loader, "hydra/launcher=slurm", f"hydra.launcher.submitit_folder={sweep.path}/.submitit/%j")
     plan = replace(make("C=0.1,1,10"), launcher="slurm", launcher_settings=node)
-    told = "sbatch failed: QOSMaxSubmitJobPerUserLimit; 2 configurations are queued, and the same command goes on later"
+    told = "sbatch failed: QOSLimit; 2 configurations are queued, and the same command goes on later"
     with pytest.raises(SchedulerError, match=f"^{told}$"):
         make_launcher(sweep, plan).start(batches(plan.members, 1))
     assert "QOS" not in "".join(capsys.readouterr())
