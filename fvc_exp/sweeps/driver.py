@@ -4,6 +4,8 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
+from rich.console import Console
+
 from fvc_exp.config import schema
 from fvc_exp.errors import ConfigError, FvcError
 from fvc_exp.evaluation.claims import Selection
@@ -38,11 +40,9 @@ def drive_sweep(
     with files.exclusive_lock(sweep.lock):  # the next driver sees what this one submitted
         schedulers.recover_job_ids(sweep)
         sweep.write_plan(whole := grown_plan(sweep, plan))
-        missing = _missing(plan, Watch(sweep, plan).settle(), rerun)
+        missing = tell_work(console, launcher, plan, Watch(sweep, plan).settle(), rerun)
         if others := len(whole.members) - len(plan.members):
             print_text(console, f"{short_path(sweep.path)} keeps {others} configurations of other commands")
-        if launcher.leaves and (hint := show.size_hint(plan, len(missing))):
-            print_text(console, hint)
         launcher.start(launchers.batches(missing, plan.config.sweep.pack))
     if leave:
         path = short_path(sweep.path)
@@ -55,11 +55,17 @@ def drive_sweep(
     return all(each.state is State.done for each in states)
 
 
-def _missing(plan: folder.Plan, states: States, rerun: schema.Rerun) -> list[folder.Member]:
-    """What is to run, after a line on all that was requested."""
+def tell_work(
+    console: Console, launcher: launchers.Launcher, plan: folder.Plan, states: States, rerun: schema.Rerun
+) -> list[folder.Member]:
+    """What is to run, after a line on all that was requested, and a hint where it is too little for a cluster."""
     again = {each.member.run_id for each in states if each.runs_again(rerun)}
-    print_text(make_console(stderr=True), show.counts_line(plan, states, len(again)))
     found = [each.member for each in states if each.state in TO_RUN or each.member.run_id in again]
+    if plan.config.sweep.dry:
+        show.print_plan(console, plan, found)
+    print_text(console, show.counts_line(plan, states, len(again)))
+    if launcher.leaves and (hint := show.size_hint(plan, len(found))):
+        print_text(console, hint)
     return [replace(member, again=member.run_id in again) for member in found]
 
 

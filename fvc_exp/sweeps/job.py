@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RETRY = "fvc retry {} runs it with the new code"
+_CODE_CHANGED = "code changed since submission"
 _WAIT_SECONDS = 1.0
 _WARN_FROM = 0.75  # share of a job's time; a warning that comes earlier is delayed until then
 _SHORT_MINUTES = 10  # up to this job length submitit takes any warning for the time limit; above it checks the time
@@ -109,8 +109,8 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCac
     facts = {"attempt": claim.number, "host": owner.host, "job": owner.job, "restart": owner.restart}
     facts["code_hash"] = code_hash()
     if member.code_hash not in ("", facts["code_hash"]) and not member.config.sweep.allow_code_change:
-        words = {"reason": "code changed since submission", "message": _RETRY.format(folder.path.parents[1])}
-        return write_status(folder, "failed", datetime.now(UTC), **facts, **words)
+        message = f"fvc retry {folder.path.parents[1]} runs it with the new code"
+        return write_status(folder, "failed", datetime.now(UTC), **facts, reason=_CODE_CHANGED, message=message)
     return execute.execute(
         member.config,
         folder.path,

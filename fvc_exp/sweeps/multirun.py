@@ -3,7 +3,7 @@
 import copy
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fvc_exp.config import schema, validate
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console, print_text, short_path
-from fvc_exp.sweeps import driver, launchers, schedulers, show, states
+from fvc_exp.sweeps import driver, launchers, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.plan import TrainingData, common_overrides, make_plan, sweep_path
 
@@ -27,19 +27,10 @@ _SWEEP_DIR = "${outputs}/sweeps/${now:%Y-%m-%d_%H-%M-%S-%f}-${pid:}"
 _SUBDIR = "${hydra.job.num}"
 
 
-@dataclass(frozen=True)
-class SweepOutcome:
-    """``complete``: all is done, or only a plan or a submission was asked for.
-
-    ``results`` are the sweep's folder and the configuration with the tracking settings; None before its end.
-    """
-
-    complete: bool
-    results: tuple[SweepFolder, schema.Config] | None = None
-
-
-def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> SweepOutcome:
+def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> tuple[bool, SweepFolder | None]:
     """Plan and run what a multirun asks for.
+
+    Returns whether all is done, or only a plan or a submission was asked for; and the folder if results were written.
 
     Raises:
         HydraException: an override is wrong.
@@ -57,10 +48,10 @@ def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str])
     plan = replace(plan, launcher_settings=_settings(master, folder))
     if dry:
         _show(folder, plan)
-        return SweepOutcome(complete=True)
+        return True, None
     wait = plan.config.sweep.wait
     complete = driver.drive_sweep(folder, plan, leave=not wait, rerun=plan.config.sweep.rerun)
-    return SweepOutcome(complete, (folder, plan.config) if wait else None)
+    return complete, folder if wait else None
 
 
 def _checked(master: DictConfig, option: str) -> Path | None:
@@ -90,19 +81,12 @@ def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
 
 
 def _show(folder: SweepFolder, plan: Plan) -> None:
-    console = make_console()
-    now = states.member_states(folder, plan)
-    again = [each.member for each in now if each.runs_again(plan.config.sweep.rerun)]
-    to_run = [*(each.member for each in now if each.state in states.TO_RUN), *again]
-    show.print_plan(console, plan, to_run)
-    print_text(console, show.counts_line(plan, now, len(again)))
+    console, launcher = make_console(), launchers.make_launcher(folder, plan)
+    driver.tell_work(console, launcher, plan, states.member_states(folder, plan), plan.config.sweep.rerun)
     if any(member.trains and member.data_sha256 is None for member in plan.members):
         print_text(console, "the data are made when the sweep begins; what is done already is not known before that")
     else:
         print_text(console, f"the sweep would be {short_path(folder.path)}")
-        is_slurm = launchers.cluster_of(plan.launcher, plan.launcher_settings) is schedulers.Cluster.slurm
-        if is_slurm and (hint := show.size_hint(plan, len(to_run))):
-            print_text(console, hint)
     console.print("nothing was submitted")
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -142,26 +141,24 @@ def grown_plan(sweep: SweepFolder, new: Plan) -> Plan:
     """
     if not sweep.plan.exists():
         return new
-    old, ids = sweep.read_plan(), {member.run_id for member in new.members}
-    common = common_overrides(list(dict.fromkeys((*_points(new), *_points(old)))))
-    now, before = _with_common(new, common), _with_common(old, common)
-    return replace(now, members=[*now.members, *(each for each in before.members if each.run_id not in ids)])
+    now, before = _entries(new), _entries(sweep.read_plan())
+    ids = {each.run_id for each in now if isinstance(each, Member)}
+    common = common_overrides(list(dict.fromkeys(tuple(each.overrides) for each in (*now, *before))))
+    kept = [each for each in before if isinstance(each, Member) and each.run_id not in ids]
+    found = [replace(each, overrides=[text for text in each.overrides if text not in common]) for each in (*now, *kept)]
+    return replace(
+        new,
+        common=common,
+        members=[each for each in found if isinstance(each, Member)],
+        invalid=[each for each in found if isinstance(each, Refused)],
+        duplicates=[each for each in found if isinstance(each, Duplicate)],
+    )
 
 
-def _points(plan: Plan) -> list[tuple[str, ...]]:
-    entries: list[Any] = [*plan.members, *plan.invalid, *plan.duplicates]
-    return [(*plan.common, *each.overrides) for each in entries]
-
-
-def _with_common(plan: Plan, common: list[str]) -> Plan:
-    """The same plan, whose entries name all of their overrides but these."""
-
-    def told(entries: Iterable[Any]) -> list[Any]:
-        own = [[text for text in (*plan.common, *each.overrides) if text not in common] for each in entries]
-        return [replace(each, overrides=overrides) for each, overrides in zip(entries, own, strict=True)]
-
-    members, invalid, duplicates = told(plan.members), told(plan.invalid), told(plan.duplicates)
-    return replace(plan, common=common, members=members, invalid=invalid, duplicates=duplicates)
+def _entries(plan: Plan) -> list[Member | Refused | Duplicate]:
+    """Everything that was requested, with all of its overrides."""
+    requested: list[Member | Refused | Duplicate] = [*plan.members, *plan.invalid, *plan.duplicates]
+    return [replace(each, overrides=[*plan.common, *each.overrides]) for each in requested]
 
 
 def sweep_path(plan: Plan, own: Path | None = None) -> Path:

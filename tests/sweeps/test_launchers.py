@@ -78,11 +78,6 @@ def test_a_wrong_parameter_is_one_line(loader: ConfigLoader, monkeypatch: pytest
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("size", "expected"), [(1, [(1,), (2,), (3,)]), (2, [(1, 2), (3,)]), (5, [(1, 2, 3)])])
-def test_batches(size: int, expected: list[tuple[int, ...]]) -> None:
-    assert batches([1, 2, 3], size) == expected
-
-
 def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
     code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR2); print(sys.executable, sys.argv[1])"
     done = subprocess.run(f"{job_python()} -c '{code}' 'a b'", shell=True, capture_output=True, text=True, check=True)

@@ -93,12 +93,6 @@ def test_a_name_that_is_no_folder(make: MakePlan, name: str) -> None:
         path_of(make(f"sweep.name='{name}'"))
 
 
-def test_a_plan_survives_its_file(make: MakePlan, sweep: SweepFolder) -> None:
-    plan = make("penalty=l1,elasticnet", "solver=liblinear,saga", "C=0.1,0.10")
-    sweep.write_plan(plan)
-    assert sweep.read_plan() == plan
-
-
 def test_a_plan_grows(make: MakePlan, sweep: SweepFolder) -> None:
     first, second = make("penalty=l2", "solver=lbfgs", "C=0.1,1"), make("penalty=l1,l2", "solver=lbfgs", "C=1,-1")
     assert grown_plan(sweep, first) == first
@@ -134,9 +128,3 @@ def test_size_hint(make: MakePlan, values: int, message: str | None) -> None:
     plan = replace(make("C=1"), values=values)
     hint = size_hint(plan, 28)
     assert hint is None if message is None else hint is not None and re.search(message, hint)
-
-
-def test_a_nested_search_is_more_work(make: MakePlan) -> None:
-    plan = replace(make("C=1", "cv=nested", "cv.c_grid=[0.1,1]", "cv.inner_splits=5"), values=2_000_000)
-    assert size_hint(plan, 28) is None
-    assert size_hint(replace(plan, values=200_000), 0) is None
