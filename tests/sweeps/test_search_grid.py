@@ -113,7 +113,7 @@ def test_asks_for_what_a_multirun_would(make: MakePlan) -> None:
     assert [each.parameters for each in together.members] == [each.parameters for each in single.members]
     assert [each.run_id for each in together.members] == [each.run_id for each in single.members]
     assert sweep_path(together) == sweep_path(single)
-    assert (together.search, single.search) == ("grid", "none")
+    assert (together.config.search.name.name, single.config.search.name.name) == ("grid", "none")
 
 
 def contents(sweep: SweepFolder, names: tuple[str, ...] = ("metrics.json", "coefficients.csv")) -> dict[str, bytes]:
