@@ -75,18 +75,20 @@ def test_name_and_tags_arrive_and_change_no_number(tables: Path) -> None:
 
 
 @pytest.mark.parametrize("sweeper", ["basic", "optuna"])
-def test_a_run_returns_its_auc_to_another_sweeper(tables: Path, sweeper: str) -> None:
+def test_a_run_returns_its_score_to_another_sweeper(tables: Path, sweeper: str) -> None:
     words = ["-m", *QUICK, f"hydra/sweeper={sweeper}", "hydra.sweep.dir=s", "C=0.1,1"]
     if sweeper == "optuna":
         pytest.importorskip("optuna", reason="pip install 'fvc-exp[optuna]'")
         assert "add hydra.sweeper.direction=maximize" in fvc_run(*words, cwd=tables).stderr
-        words += ["hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=3", "hydra.sweeper.sampler.seed=0"]
+        words += ["sweep.objective=brier", "hydra.sweeper.n_trials=3", "hydra.sweeper.sampler.seed=0"]
+        refused = fvc_run(*words, "hydra.sweeper.direction=maximize", cwd=tables)
+        assert "a run returns its brier: with this sweeper add hydra.sweeper.direction=minimize" in refused.stderr
     run = run_py_process if sweeper == "optuna" else run_py  # since optuna warns of its own code
     succeeded(run(*words, cwd=tables))
-    aucs = [json.loads(path.read_text())["cv"]["auc"]["mean"] for path in tables.glob("s/*/results.json")]
-    assert len(aucs) == {"basic": 2, "optuna": 3}[sweeper]
+    scores = [json.loads(path.read_text())["cv"]["brier"]["mean"] for path in tables.glob("s/*/results.json")]
+    assert len(scores) == {"basic": 2, "optuna": 3}[sweeper]
     if sweeper == "optuna":
-        assert yaml.safe_load((tables / "s/optimization_results.yaml").read_text())["best_value"] == max(aucs)
+        assert yaml.safe_load((tables / "s/optimization_results.yaml").read_text())["best_value"] == min(scores)
     failed = run(*words, "cv.n_splits=99", cwd=tables)
     assert failed.returncode == 1
     assert "error: DataError: cv.n_splits=99 needs" in failed.stderr

@@ -37,15 +37,15 @@ def run_composed(composed: DictConfig) -> dict[str, Any] | float:
 
         status = execute(config, folder)
     found = {**status, "tracked": track_at_end(folder, config)}
-    return _objective(folder, status) if now.mode is RunMode.MULTIRUN else found
+    return _objective(folder, status, config.sweep.objective.name) if now.mode is RunMode.MULTIRUN else found
 
 
-def _objective(path: Path, status: dict[str, Any]) -> float:
-    """The mean AUC of cross-validation; NaN of a stage that trains nothing."""
+def _objective(path: Path, status: dict[str, Any], metric: str) -> float:
+    """The mean of a metric in cross-validation; NaN of a stage that trains nothing."""
     if status["state"] != "done":
         raise FvcError(run_folder.failure_text(status["reason"], status["message"]))
     results = run_folder.RunFolder(path).results
-    return float(files.read_json(results)["cv"]["auc"]["mean"]) if results.exists() else math.nan
+    return float(files.read_json(results)["cv"][metric]["mean"]) if results.exists() else math.nan
 
 
 def main() -> None:

@@ -66,11 +66,10 @@ def retry(
     plan = folder.read_plan()
     if not trust:
         folder.require_own(plan)
-    config = plan.members[0].config
     if wait:
-        require_tracker(config.tracking.name)
+        require_tracker(plan.config.tracking.name)
     complete = drive_sweep(folder, plan, leave=not wait)
-    tracked = not wait or track_at_end(sweep, config)
+    tracked = not wait or track_at_end(sweep, plan.config)
     return Exit.FAILED if not complete else Exit.OK if tracked else Exit.UNFINISHED
 
 
@@ -82,15 +81,15 @@ def collect(sweep: SweepArgument, trust: TrustOption = False) -> Exit:
 
     Example: fvc collect outputs/sweeps/penalties
     """
-    from fvc_exp.sweeps import driver, states
+    from fvc_exp.sweeps import driver
     from fvc_exp.tracking.import_runs import track_at_end
 
+    folder = SweepFolder(sweep)
     if not trust:
-        SweepFolder(sweep).require_own(SweepFolder(sweep).read_plan())
-    folder, plan, members = states.open_sweep(sweep)
-    driver.finish(folder, plan, members)
+        folder.require_own(folder.read_plan())
+    members = driver.finish(folder)
     code = _exit_code({each.state.value for each in members})
-    tracked = track_at_end(sweep, plan.members[0].config)
+    tracked = track_at_end(sweep, folder.read_plan().config)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 

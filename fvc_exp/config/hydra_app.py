@@ -97,8 +97,12 @@ class CheckConfig(Callback):
             _check_sources(config)
             _check_secrets(config)
             validate.require_tracker(config.tracking.name)
-            if "minimize" in str(OmegaConf.select(config, "hydra.sweeper.direction")):
-                raise ConfigError("a run returns its AUC: with this sweeper add hydra.sweeper.direction=maximize")
+            objective = config.sweep.objective.name
+            better = "minimize" if objective in schema.LOWER_IS_BETTER else "maximize"
+            direction = str(OmegaConf.select(config, "hydra.sweeper.direction"))
+            if "imize" in direction and better not in direction:
+                remedy = f"with this sweeper add hydra.sweeper.direction={better}"
+                raise ConfigError(f"a run returns its {objective}: {remedy}")
 
     def on_run_end(self, *_: Any, **kwargs: Any) -> None:
         """Set the exit code of a run that is not done, or was not imported."""

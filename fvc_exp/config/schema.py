@@ -49,6 +49,20 @@ Choice = Enum("Choice", "best tied one_se")
 """Which configuration of a sweep is the best: the highest score, the simplest that ties, or within one SE of it."""
 
 
+Rerun = Enum("Rerun", "none code")
+"""Which finished configurations of a sweep are run again: those made by other code than the present one."""
+
+
+Metric = Enum(
+    "Metric",
+    "accuracy balanced_accuracy precision recall f1 precision_real recall_real f1_real"
+    " auc average_precision log_loss brier mcc",
+)
+"""The scores of a run, see ``evaluation/metrics``."""
+
+LOWER_IS_BETTER = frozenset(("log_loss", "brier"))
+
+
 Tracker = Enum("Tracker", "none mlflow")
 """Where finished runs are imported, beside their folders."""
 
@@ -201,13 +215,16 @@ class SearchConfig:
 
 @dataclass
 class SweepConfig:
-    """How a multirun becomes jobs; nothing here changes a number."""
+    """How a multirun becomes jobs; nothing here changes a number. What has a default is missing in older plans."""
 
     name: str | None
     pack: int
     dry: bool
     wait: bool
     choice: Choice
+    rerun: Rerun = Rerun.none
+    allow_code_change: bool = False
+    objective: Metric = Metric.auc
 
 
 EXPERIMENT = "fvc-exp"  # of MLflow, unless another one is named

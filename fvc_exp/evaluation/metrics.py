@@ -8,6 +8,7 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 
 from fvc_exp._typing import Array, Indices, Labels, Mask
+from fvc_exp.config import schema
 from fvc_exp.data.group_folds import dense_codes
 
 Scores = dict[str, float]
@@ -20,17 +21,13 @@ THRESHOLD = 0.5
 BINS = 10  # of a reliability curve
 _CELLS = 300_000  # rows times drawn label sets of a calibrated model
 
-METRICS = (
-    *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
-    *("precision_real", "recall_real", "f1_real"),
-    *("auc", "average_precision", "log_loss", "brier", "mcc"),
-)
+METRICS = tuple(schema.Metric.__members__)
+LOWER_IS_BETTER = schema.LOWER_IS_BETTER
 TITLES = {
     "auc": "AUC", "average_precision": "average precision", "f1": "F1 (fake)", "f1_real": "F1 (real)",
     "precision": "precision (fake)", "recall": "recall (fake)", "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy", "mcc": "MCC", "log_loss": "log loss", "brier": "Brier score",
 }  # fmt: skip
-LOWER_IS_BETTER = frozenset(("log_loss", "brier"))
 
 
 def direction(metric: str) -> float:

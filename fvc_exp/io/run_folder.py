@@ -1,4 +1,4 @@
-"""The names of a run folder's files, and its status. Needs no scientific library."""
+"""The names of a run folder's files, its status, and the hash of the code. Needs no scientific library."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -41,6 +42,8 @@ class Status(TypedDict):
     attempt: NotRequired[Count]
     host: NotRequired[str]
     job: NotRequired[str]
+    restart: NotRequired[Count]
+    code_hash: NotRequired[str]
     files: NotRequired[Annotated[Listing, Meta(max_length=1000)]]
 
 
@@ -164,6 +167,16 @@ def seconds_of(status: Mapping[str, Any]) -> float | None:
     if "started" not in status or "ended" not in status:
         return None
     return (datetime.fromisoformat(status["ended"]) - datetime.fromisoformat(status["started"])).total_seconds()
+
+
+@cache  # what was imported stays what runs, whatever happens to the files
+def code_hash() -> str:
+    """SHA-256 of this program: the files of the package and of ``conf``, also outside a git checkout."""
+    package, found = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for path in sorted([*package.rglob("*.*"), *(package.parent / "conf").rglob("*.*")]):  # or inside, where installed
+        if path.suffix in (".py", ".yaml") and path.is_file():
+            found.update(str(path.relative_to(package.parent)).encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def failure_text(reason: str, message: str) -> str:

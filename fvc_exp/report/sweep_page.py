@@ -62,7 +62,7 @@ def sweep_content(path: Path) -> SweepContent:
     floors = results.floors(ranked)
     return SweepContent(
         path=path,
-        choice=plan.choice,
+        choice=plan.config.sweep.choice.name,
         counts=f"{plan.requested} configurations requested, {len(plan.invalid)} not allowed, "
         f"{len(plan.duplicates)} duplicates, {len(plan.members)} to run: {show.summary(members)}",
         columns=columns,

@@ -168,6 +168,7 @@ def provenance(data_hash: str, seed: int) -> dict[str, Any]:
     """Facts about code, packages and machine; everything that could explain a different number."""
     return {
         "git": _git_state(),
+        "code_hash": run_folder.code_hash(),
         "packages": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -1,7 +1,10 @@
 """Run a sweep from its plan to its leaderboard, continuing where an earlier driver stopped."""
 
 import shlex
+from dataclasses import replace
 from typing import Any
+
+from rich.console import Console
 
 from fvc_exp.config import schema
 from fvc_exp.errors import ArtifactError, ConfigError, FvcError
@@ -10,36 +13,37 @@ from fvc_exp.io import files, run_folder, tables
 from fvc_exp.io.console import make_console, print_text, progress_bar, short_path
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.sweeps import folder, launchers, results, schedulers, show
-from fvc_exp.sweeps.states import AT_REST, TO_RUN, State, States, Watch, wait
+from fvc_exp.sweeps.plan import grown_plan
+from fvc_exp.sweeps.states import AT_REST, TO_RUN, State, States, Watch, open_sweep, wait
 
 
-def drive_sweep(sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = False) -> bool:
+def drive_sweep(
+    sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = False, rerun: schema.Rerun = schema.Rerun.none
+) -> bool:
     """Run what the plan still lacks, wait for all of it, and write the results; True if every member is done.
 
-    Jobs of an earlier driver that are still queued or running are waited for, not submitted again. With ``leave``
-    the function returns as soon as everything is submitted, and True then means only that.
+    Jobs of an earlier driver that are still queued or running are waited for, not submitted again. What earlier
+    commands planned in this folder stays in it. With ``leave`` the function returns as soon as everything is submitted,
+    and True then means only that.
 
     Raises:
         ConfigError: the launcher cannot do that.
         SchedulerError: the scheduler does not take the jobs.
-        ArtifactError: the folder cannot be written.
+        ArtifactError: the folder cannot be written, or was written by another version.
     """
     console = make_console(stderr=True)
     launcher = launchers.make_launcher(sweep, plan)
     if leave and not launcher.leaves:
         raise ConfigError(f"sweep.wait=false needs hydra/launcher=slurm: jobs of {plan.launcher} end with the driver")
     sweep.make()
+    plan = replace(plan, members=[replace(each, code_hash=run_folder.code_hash()) for each in plan.members])
     with files.exclusive_lock(sweep.lock):  # the next driver sees what this one submitted
         schedulers.recover_job_ids(sweep)
-        sweep.write_plan(plan)
-        states = Watch(sweep, plan).settle()
-        # A stage that trains nothing looks at its videos in every sweep.
-        again = [each for each in states if each.state is State.done and not each.member.trains]
-        missing = [each.member for each in states if each.state in TO_RUN or each in again]
-        print_text(console, show.counts_line(plan, states))
-        if launcher.leaves and (hint := show.size_hint(plan, len(missing))):
-            print_text(console, hint)
-        launcher.start(launchers.batches(missing, plan.pack))
+        sweep.write_plan(whole := grown_plan(sweep, plan))
+        missing = tell_work(console, launcher, plan, Watch(sweep, plan).settle(), rerun)
+        if others := len(whole.members) - len(plan.members):
+            print_text(console, f"{short_path(sweep.path)} keeps {others} configurations of other commands")
+        launcher.start(launchers.batches(missing, plan.config.sweep.pack))
     if leave:
         path = short_path(sweep.path)
         print_text(console, shlex.join(["fvc", "status", path]), label="submitted", wrap=False)
@@ -47,38 +51,62 @@ def drive_sweep(sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = F
         return True
     launcher.prepare()
     states = _wait(sweep, plan, launcher)
-    finish(sweep, plan, states)
+    finish(sweep)
     return all(each.state is State.done for each in states)
 
 
-def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None:
-    """Write the tables, print the top of the leaderboard, and copy the best run, with its pictures, to ``best/``."""
+def tell_work(
+    console: Console, launcher: launchers.Launcher, plan: folder.Plan, states: States, rerun: schema.Rerun
+) -> list[folder.Member]:
+    """What is to run, after a line on all that was requested, and a hint where it is too little for a cluster."""
+    again = {each.member.run_id for each in states if each.runs_again(rerun)}
+    found = [each.member for each in states if each.state in TO_RUN or each.member.run_id in again]
+    if plan.config.sweep.dry:
+        show.print_plan(console, plan, found)
+    print_text(console, show.counts_line(plan, states, len(again)))
+    if launcher.leaves and (hint := show.size_hint(plan, len(found))):
+        print_text(console, hint)
+    return [replace(member, again=member.run_id in again) for member in found]
+
+
+def finish(sweep: folder.SweepFolder) -> States:
+    """Write the tables, print the top of the leaderboard, and copy the best run, with its pictures, to ``best/``.
+
+    All of it is about every configuration in the folder, whichever command planned it; returns their states.
+
+    Raises:
+        ArtifactError: this is no sweep folder, or it cannot be read or written.
+    """
     from fvc_exp.runs.show import print_summary  # scikit-learn, which planning has no use for
 
-    console = make_console()
-    table = results.collect_results(sweep, states)
-    ranked = results.rank(table)
-    files.write_atomic(sweep.leaderboard, tables.without_formulas(ranked).write_csv)
-    path = short_path(sweep.path)
-    show.print_leaderboard(console, plan, states, table, most=None if plan.members[0].config.verbose else show.TOP)
-    if len(ranked):
-        found = results.ties(sweep, ranked)
-        print_text(console, str(found))
-        choice = schema.Choice.best if isinstance(found, str) else schema.Choice[plan.choice]
-        chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name
-        selection = Selection(len(ranked), results.at_edge(ranked, chosen), choice)
-        copy_best(sweep, chosen, selection, plots=plan.plots)
-        overrides = next(member.overrides for member in plan.members if member.run_id == chosen)
-        console.print()
-        print_summary(console, LoadedRun(sweep.best), [("best", " ".join([chosen, *overrides]), "bold")], of=sweep.path)
-    else:
+    console, path = make_console(), short_path(sweep.path)
+    sweep.read_plan()  # where there is none, no lock file is left
+    with files.exclusive_lock(sweep.lock):
+        _, plan, states = open_sweep(sweep.path)
+        table = results.collect_results(sweep, states)
+        ranked = results.rank(table)
+        files.write_atomic(sweep.leaderboard, tables.without_formulas(ranked).write_csv)
+        show.print_leaderboard(console, plan, states, table, most=None if plan.config.verbose else show.TOP)
+        if len(ranked):
+            found = results.ties(sweep, ranked)
+            print_text(console, str(found))
+            choice = schema.Choice.best if isinstance(found, str) else plan.config.sweep.choice
+            chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name
+            selection = Selection(len(ranked), results.at_edge(ranked, chosen), choice)
+            copy_best(sweep, chosen, selection, plots=plan.config.plots)
+            overrides = next(member.overrides for member in plan.members if member.run_id == chosen)
+            best = ("best", " ".join([chosen, *overrides]), "bold")
+            console.print()
+            print_summary(console, LoadedRun(sweep.best), [best], of=sweep.path)
+    if not len(ranked):
         print_text(console, path, label="folder", wrap=False)
     if len(ranked) > show.TOP:
         print_text(console, shlex.join(["fvc", "leaderboard", path]), label="all rows", wrap=False)
+    return states
 
 
 def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, plots: bool) -> None:
-    """Make ``best/`` a copy of this finished run, unless it is that already.
+    """Make ``best/`` a copy of this finished run, unless it is that already. The caller holds the lock.
 
     Beside the run's files it holds the pictures, how the run was chosen, and the price of a leak.
 
@@ -87,20 +115,19 @@ def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, p
     """
     run, best = LoadedRun(sweep.member(run_id).path), LoadedRun(sweep.best)
     found = selection.applied(run.results, run.predictions)
-    with files.exclusive_lock(sweep.lock):
-        if _is_copy(best, run, found) and (best.has("plot") or not plots):
-            return
-        with files.atomic_folder(best.path) as path:
-            if plots:
-                from fvc_exp.runs.curves import write_curves  # matplotlib
+    if _is_copy(best, run, found) and (best.has("plot") or not plots):
+        return
+    with files.atomic_folder(best.path) as path:
+        if plots:
+            from fvc_exp.runs.curves import write_curves  # matplotlib
 
-                write_curves(run_folder.RunFolder(path), run.predictions, run.results, run.data_name)
-            for file in run.folder.files():
-                if file == run.folder.results:
-                    files.write_json(path / file.name, {**found, "price": _price(run)})
-                elif file != run.folder.status and file.exists():
-                    files.write_bytes(path / file.name, files.read_bytes(file))
-            run_folder.seal(run_folder.RunFolder(path), run.status)
+            write_curves(run_folder.RunFolder(path), run.predictions, run.results, run.data_name)
+        for file in run.folder.files():
+            if file == run.folder.results:
+                files.write_json(path / file.name, {**found, "price": _price(run)})
+            elif file != run.folder.status and file.exists():
+                files.write_bytes(path / file.name, files.read_bytes(file))
+        run_folder.seal(run_folder.RunFolder(path), run.status)
 
 
 def _price(run: LoadedRun) -> dict[str, Any] | None:

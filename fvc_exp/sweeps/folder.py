@@ -18,7 +18,8 @@ from fvc_exp.io import files, run_folder
 class Member:
     """One distinct configuration: its id, how it was asked for, the parameters that count, and all of it.
 
-    ``data_sha256`` is the content hash of the rows it trains on; None for a stage that trains nothing.
+    ``data_sha256`` is the content hash of the rows it trains on; None for a stage that trains nothing. ``code_hash`` is
+    that of the code that planned it, and ``again`` that it is to run although an earlier job finished it.
     """
 
     run_id: str
@@ -26,6 +27,8 @@ class Member:
     parameters: dict[str, Any]
     data_sha256: str | None
     config: Config
+    code_hash: str = ""
+    again: bool = False
 
     @property
     def trains(self) -> bool:
@@ -53,6 +56,8 @@ class Duplicate:
 class Plan:
     """Everything that was requested, and the launcher option with its node of settings.
 
+    ``config`` is that of the first configuration as the newest command gave it, with its ``sweep`` and other settings
+    that are none of a member's.
     ``common`` holds the overrides that all configurations share; the others name only what differs between them.
     ``values`` is rows x columns of the largest table that a member trains on, 0 if that is not known.
     """
@@ -61,13 +66,10 @@ class Plan:
     common: list[str]
     launcher: str
     launcher_settings: dict[str, Any]
-    pack: int
-    plots: bool
+    config: Config
     members: list[Member]
     invalid: list[Refused]
     duplicates: list[Duplicate]
-    choice: str = "best"
-    search: str = "none"
     values: int = 0
 
     @property
@@ -165,7 +167,8 @@ _hints = cache(get_type_hints)
 def _decode(kind: Any, value: Any) -> Any:
     """A value of ``plan.json`` as the type that it had: dataclasses and enums again; nothing in it is interpreted."""
     if isinstance(kind, type) and is_dataclass(kind):
-        return kind(**{name: _decode(hint, value[name]) for name, hint in _hints(kind).items()})
+        hints = _hints(kind).items()
+        return kind(**{name: _decode(hint, value[name]) for name, hint in hints if name in value})
     if value is None:
         if kind is not Any and NoneType not in get_args(kind):
             raise TypeError(f"null where {kind} must be")
@@ -181,15 +184,15 @@ def _decode(kind: Any, value: Any) -> Any:
 def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str, Any] | None:
     """The status of a member that needs no further run, else None; ``job`` is its newest job.
 
-    A training run is finished for good, since its id covers its data. The other stages look at their videos in every
-    job, and skip by themselves what they did before.
+    A training run is finished for good, since its id covers its data, unless that job is to run it ``again``. The other
+    stages look at their videos in every job, and skip by themselves what they did before.
     """
     status = read_status(folder.status)
     if status is None or status["state"] != "done":
         return None
-    if member.trains:
-        return status if _is_whole(folder, status) else None
-    return status if job is None or status.get("job") == job else None
+    if (member.again or not member.trains) and job not in (None, status.get("job")):
+        return None
+    return status if not member.trains or _is_whole(folder, status) else None
 
 
 def read_status(path: Path) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,7 @@ from fvc_exp import quick_imports
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import Config
 from fvc_exp.errors import DataError, FvcError
+from fvc_exp.io.run_folder import code_hash, write_status
 from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, SweepFolder, finished, read_status
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_CODE_CHANGED = "code changed since submission"
 _WAIT_SECONDS = 1.0
 _WARN_FROM = 0.75  # share of a job's time; a warning that comes earlier is delayed until then
 _SHORT_MINUTES = 10  # up to this job length submitit takes any warning for the time limit; above it checks the time
@@ -104,6 +107,10 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCac
     assert claim.owner is not None  # it is this process
     owner = claim.owner
     facts = {"attempt": claim.number, "host": owner.host, "job": owner.job, "restart": owner.restart}
+    facts["code_hash"] = code_hash()
+    if member.code_hash not in ("", facts["code_hash"]) and not member.config.sweep.allow_code_change:
+        message = f"fvc retry {folder.path.parents[1]} runs it with the new code"
+        return write_status(folder, "failed", datetime.now(UTC), **facts, reason=_CODE_CHANGED, message=message)
     return execute.execute(
         member.config,
         folder.path,

@@ -8,8 +8,10 @@ import shlex
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -98,14 +100,16 @@ class InProcessLauncher(Launcher):
     def prepare(self) -> None:
         """Make the fits that the waiting members share."""
         if self.grid and self._waiting:
+            waiting = {each.run_id: each for batch in self._waiting for each in batch}
+            grid = [waiting.get(each.run_id, each) for each in self.grid]
             with progress_bar("fits") as on_progress:
-                self.cache.fit_together(self.grid, [each for batch in self._waiting for each in batch], on_progress)
+                self.cache.fit_together(grid, waiting.values(), on_progress)
 
     def step(self) -> bool:
         """Run the next one."""
         if self._waiting:
             batch, job = self._waiting.popleft(), str(os.getpid())
-            submission = Submission.new(Cluster.local, str(self.sweep.path), [_ids(batch)])
+            submission = Submission.new(self.sweep, Cluster.local, str(self.sweep.path), [batch])
             write_submission(self.sweep, submission.with_jobs([f"{job}.{claims.process_start(os.getpid())}"]))
             run_members(self.sweep, batch, job, self.cache)
         return bool(self._waiting)
@@ -129,7 +133,7 @@ class LocalLauncher(Launcher):
         running = schedulers.LocalQueue().active(self._jobs)
         for _ in range(min(cpu_count() - len(running), len(self._waiting))):
             batch = self._waiting.popleft()
-            submission = Submission.new(Cluster.local, self.settings["submitit_folder"], [_ids(batch)])
+            submission = Submission.new(self.sweep, Cluster.local, self.settings["submitit_folder"], [batch])
             (pid,) = self._submit(submission, [batch])
             self._jobs.append(f"{pid}.{claims.process_start(int(pid))}")
             write_submission(self.sweep, submission.with_jobs([self._jobs[-1]]))
@@ -148,18 +152,21 @@ class SlurmLauncher(Launcher):
         Raises:
             SchedulerError: SLURM does not take a submission.
         """
-        arrays = batches(jobs, schedulers.max_array_size())
+        arrays, queued = batches(jobs, schedulers.max_array_size()), 0
         for array in arrays:
-            self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)))
+            self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)), queued)
+            queued += sum(map(len, array))
 
-    def _submit_array(self, jobs: Sequence[Batch], parallelism: int) -> None:
-        submission = Submission.new(Cluster.slurm, self.settings["submitit_folder"], [_ids(batch) for batch in jobs])
+    def _submit_array(self, jobs: Sequence[Batch], parallelism: int, queued: int) -> None:
+        submission = Submission.new(self.sweep, Cluster.slurm, self.settings["submitit_folder"], jobs)
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         try:
-            ids = self._submit(submission, jobs, array_parallelism=parallelism)
+            with redirect_stderr(StringIO()):  # where submitit prints the text that is told below
+                ids = self._submit(submission, jobs, array_parallelism=parallelism)
         except (utils.FailedJobError, utils.FailedSubmissionError) as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise schedulers.SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
+            text = " ".join(str(error).replace("sbatch: error: ", "").split())
+            told = f"; {queued} configurations are queued, and the same command goes on later" if queued else ""
+            raise schedulers.SchedulerError(f"sbatch failed: {text}{told}") from error
         write_submission(self.sweep, submission.with_jobs(schedulers.job_ids(ids[0].partition("_")[0], len(ids))))
 
 
@@ -174,13 +181,8 @@ def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
         return SlurmLauncher(sweep, plan.launcher_settings)
     if cluster is Cluster.local:
         return LocalLauncher(sweep, plan.launcher_settings)
-    return InProcessLauncher(
-        sweep, plan.launcher_settings, grid=plan.members if plan.search == Search.grid.name else ()
-    )
-
-
-def _ids(batch: Batch) -> list[str]:
-    return [member.run_id for member in batch]
+    grid = plan.members if plan.config.search.name is Search.grid else ()
+    return InProcessLauncher(sweep, plan.launcher_settings, grid)
 
 
 def make_executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) -> Any:

@@ -3,8 +3,9 @@
 import copy
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -17,49 +18,59 @@ from omegaconf.errors import OmegaConfBaseException
 from fvc_exp.config import schema, validate
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console, print_text, short_path
-from fvc_exp.sweeps import driver, launchers, schedulers, show, states
+from fvc_exp.sweeps import driver, launchers, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.plan import TrainingData, make_plan, sweep_path
+from fvc_exp.sweeps.plan import TrainingData, common_overrides, make_plan, sweep_path
+
+# What conf/ says about hydra.sweep; another value is the user's.
+_SWEEP_DIR = "${outputs}/sweeps/${now:%Y-%m-%d_%H-%M-%S-%f}-${pid:}"
+_SUBDIR = "${hydra.job.num}"
 
 
-@dataclass(frozen=True)
-class SweepOutcome:
-    """``complete``: all is done, or only a plan or a submission was asked for.
-
-    ``results`` are the sweep's folder and the configuration with the tracking settings; None before its end.
-    """
-
-    complete: bool
-    results: tuple[SweepFolder, schema.Config] | None = None
-
-
-def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> SweepOutcome:
+def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str]) -> tuple[bool, SweepFolder | None]:
     """Plan and run what a multirun asks for.
+
+    Returns whether all is done, or only a plan or a submission was asked for; and the folder if results were written.
 
     Raises:
         HydraException: an override is wrong.
         FvcError: nothing can run, or not with this launcher.
     """
     option = str(master.hydra.runtime.choices["hydra/launcher"])
-    cluster = launchers.cluster_of(option, master.hydra.launcher)  # refuse an unknown launcher before any work
-    if master.search.name is schema.Search.grid and cluster is not None:
-        raise ConfigError(
-            f"search=grid makes its fits in one process: leave out hydra/launcher={option}, or use -m "
-            f"solver={validate.PROX_NEWTON} without search; as one job: sbatch ops/slurm_stage5alpha.sh search=grid"
-        )
+    own_dir = _checked(master, option)
     grid = Grid(loader, master)
     points = grid.points(arguments)
     requested = ((point, grid.compose(point)) for point in points)
     dry = bool(master.sweep.dry)
     data, common = TrainingData(prepare=not dry), common_overrides(points)
-    plan, first = make_plan(requested, data, command=sys.argv, common=common, launcher=option)
-    folder = SweepFolder(sweep_path(first, plan))
+    plan = make_plan(requested, data, command=sys.argv, common=common, launcher=option)
+    folder = SweepFolder(sweep_path(plan, own_dir))
     plan = replace(plan, launcher_settings=_settings(master, folder))
     if dry:
         _show(folder, plan)
-        return SweepOutcome(complete=True)
-    complete = driver.drive_sweep(folder, plan, leave=not first.sweep.wait)
-    return SweepOutcome(complete, (folder, first) if first.sweep.wait else None)
+        return True, None
+    wait = plan.config.sweep.wait
+    complete = driver.drive_sweep(folder, plan, leave=not wait, rerun=plan.config.sweep.rerun)
+    return complete, folder if wait else None
+
+
+def _checked(master: DictConfig, option: str) -> Path | None:
+    """The user's hydra.sweep.dir, if any, after refusing what this sweeper cannot honour, before any work."""
+    cluster = launchers.cluster_of(option, master.hydra.launcher)
+    said = cast("dict[str, str]", OmegaConf.to_container(master.hydra.sweep, resolve=False))
+    if said["subdir"] != _SUBDIR:
+        raise ConfigError(
+            f"hydra.sweep.subdir={said['subdir']} is not allowed: runs of a sweep lie in folders named by their id, "
+            "by which the same configuration is found again; hydra.sweep.dir names the folder of the sweep"
+        )
+    if (objective := master.sweep.objective) is not schema.Metric.auc:
+        raise ConfigError(f"sweep.objective={objective.name} is for hydra/sweeper=optuna: this sweeper ranks by auc")
+    if master.search.name is schema.Search.grid and cluster is not None:
+        raise ConfigError(
+            f"search=grid makes its fits in one process: leave out hydra/launcher={option}, or use -m "
+            f"solver={validate.PROX_NEWTON} without search; as one job: sbatch ops/slurm_stage5alpha.sh search=grid"
+        )
+    return Path(master.hydra.sweep.dir) if said["dir"] != _SWEEP_DIR else None
 
 
 def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
@@ -70,18 +81,12 @@ def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
 
 
 def _show(folder: SweepFolder, plan: Plan) -> None:
-    console = make_console()
-    now = states.member_states(folder, plan)
-    to_run = [each.member for each in now if each.state in states.TO_RUN]
-    show.print_plan(console, plan, to_run)
-    print_text(console, show.counts_line(plan, now))
+    console, launcher = make_console(), launchers.make_launcher(folder, plan)
+    driver.tell_work(console, launcher, plan, states.member_states(folder, plan), plan.config.sweep.rerun)
     if any(member.trains and member.data_sha256 is None for member in plan.members):
         print_text(console, "the data are made when the sweep begins; what is done already is not known before that")
     else:
         print_text(console, f"the sweep would be {short_path(folder.path)}")
-        is_slurm = launchers.cluster_of(plan.launcher, plan.launcher_settings) is schedulers.Cluster.slurm
-        if is_slurm and (hint := show.size_hint(plan, len(to_run))):
-            print_text(console, hint)
     console.print("nothing was submitted")
 
 
@@ -136,8 +141,3 @@ class Grid:
         with read_write(composed), open_dict(composed):
             del composed["hydra"]
         return composed
-
-
-def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:
-    """The overrides that all of several points share."""
-    return [text for text in points[0] if all(text in point for point in points)] if len(points) > 1 else []

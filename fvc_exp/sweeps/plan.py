@@ -14,11 +14,10 @@ from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.io import console, files
-from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused
+from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused, SweepFolder
 
 _ID_LENGTH = 12
 _INERT = ("search", "sweep", "plots", "tracking", "name", "tags")  # these change nothing that a stage writes
-_UNKNOWN = ""  # the hash of rows that were not made yet; such a plan is shown, never run
 Prepared = tuple[schema.DataConfig, str | None]  # where the rows are now, and their content hash
 
 
@@ -62,9 +61,9 @@ class TrainingData:
         return config
 
     def _find(self, config: schema.Config) -> Prepared:
-        if config.data.prepare and not self._prepare:
-            return self._read_if_made(config)
         if config.data.prepare:
+            if not self._prepare:
+                return self._read_if_made(config)
             from fvc_exp.stages import pipeline
 
             pipeline.prepare_training(config, console.progress_bar)
@@ -97,8 +96,8 @@ def make_plan(
     command: Sequence[str],
     common: Sequence[str],
     launcher: str,
-) -> tuple[Plan, schema.Config]:
-    """Sort what was requested; returns the plan and the first configuration that can run, for its ``sweep`` settings.
+) -> Plan:
+    """Sort what was requested.
 
     Raises:
         ConfigError: none of them can run.
@@ -125,35 +124,58 @@ def make_plan(
             members[member.run_id] = member
     if first is None:
         raise type(errors[0])(f"none of {len(errors)} configurations can run, the first because {errors[0]}")
-    plan = Plan(
-        command=list(command),
-        common=list(common),
-        launcher=launcher,
-        launcher_settings={},
-        pack=first.sweep.pack,
-        plots=first.plots,
-        members=list(members.values()),
-        invalid=invalid,
-        duplicates=duplicates,
-        choice=first.sweep.choice.name,
-        search=first.search.name.name,
-        values=data.values,
-    )
-    return plan, first
+    ready = list(members.values())
+    return Plan(list(command), list(common), launcher, {}, first, ready, invalid, duplicates, data.values)
 
 
-def sweep_path(config: schema.Config, plan: Plan) -> Path:
-    """``outputs/sweeps/NAME``; a sweep without a name is named by what it runs, so that the same command resumes it.
+def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:
+    """The overrides that all of several points share."""
+    return [text for text in points[0] if all(text in point for point in points)] if len(points) > 1 else []
+
+
+def grown_plan(sweep: SweepFolder, new: Plan) -> Plan:
+    """The new plan, with the members that earlier commands planned in the same folder.
 
     Raises:
-        ConfigError: the name cannot be a folder's name.
+        ArtifactError: the plan of before cannot be read, so that its members would be lost.
     """
-    if config.sweep.name is not None and not re.fullmatch(r"\w[\w.+-]*", config.sweep.name):
-        raise ConfigError(
-            f"sweep.name={config.sweep.name} is not allowed: it must be a folder's name of letters, digits and _.+-"
-        )
+    if not sweep.plan.exists():
+        return new
+    now, before = _entries(new), _entries(sweep.read_plan())
+    ids = {each.run_id for each in now if isinstance(each, Member)}
+    common = common_overrides(list(dict.fromkeys(tuple(each.overrides) for each in (*now, *before))))
+    kept = [each for each in before if isinstance(each, Member) and each.run_id not in ids]
+    found = [replace(each, overrides=[text for text in each.overrides if text not in common]) for each in (*now, *kept)]
+    return replace(
+        new,
+        common=common,
+        members=[each for each in found if isinstance(each, Member)],
+        invalid=[each for each in found if isinstance(each, Refused)],
+        duplicates=[each for each in found if isinstance(each, Duplicate)],
+    )
+
+
+def _entries(plan: Plan) -> list[Member | Refused | Duplicate]:
+    """Everything that was requested, with all of its overrides."""
+    requested: list[Member | Refused | Duplicate] = [*plan.members, *plan.invalid, *plan.duplicates]
+    return [replace(each, overrides=[*plan.common, *each.overrides]) for each in requested]
+
+
+def sweep_path(plan: Plan, own: Path | None = None) -> Path:
+    """``own``, the user's hydra.sweep.dir, or ``outputs/sweeps/NAME``.
+
+    A sweep without a name is named by what it runs, so that the same command resumes it.
+
+    Raises:
+        ConfigError: the name cannot be a folder's name, or both are given.
+    """
+    name = plan.config.sweep.name
+    if own and name is not None:
+        raise ConfigError(f"hydra.sweep.dir={own} and sweep.name={name} both name the folder: give one of them")
+    if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
+        raise ConfigError(f"sweep.name={name} is not allowed: it must be a folder's name of letters, digits and _.+-")
     ids = sorted(member.run_id for member in plan.members)
-    return Path(config.outputs) / "sweeps" / (config.sweep.name or _digest(ids))
+    return own or Path(plan.config.outputs) / "sweeps" / (name or _digest(ids))
 
 
 def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> Member:
@@ -171,7 +193,7 @@ def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> 
 def _member_id(config: schema.Config, data_hash: str | None) -> str:
     """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
     if config.stage is schema.Stage.train:
-        return run_id(config, data_hash or _UNKNOWN)
+        return run_id(config, data_hash or "")  # rows that are not made yet have none; such a plan is shown, never run
     return _digest({key: value for key, value in files.plain(asdict(config)).items() if key not in _INERT})
 
 

@@ -81,7 +81,7 @@ def open_results(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
     sweep = SweepFolder(path)
     sweep.runs = path
     plan = Plan(
-        command=[], common=[], launcher="basic", launcher_settings={}, pack=1, plots=False,
+        command=[], common=[], launcher="basic", launcher_settings={}, config=states[0].member.config,
         members=[each.member for each in states], invalid=[], duplicates=[],
     )  # fmt: skip
     return sweep, plan, states

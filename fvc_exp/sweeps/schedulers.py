@@ -22,7 +22,7 @@ from submitit.core.utils import JobPaths
 from fvc_exp.errors import ArtifactError, FvcError
 from fvc_exp.io import files
 from fvc_exp.sweeps.claims import process_start
-from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.sweeps.folder import Member, SweepFolder
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,8 @@ class Submission:
     """Jobs that were submitted together: the members of each, and its id once that is known.
 
     ``folder`` is submitit's. Its path, and so that of the job script, contains ``token``: by that a job whose id was
-    not written down can be found.
+    not written down can be found. ``number`` counts the submissions of the sweep, and ``again`` says that members run
+    which earlier jobs finished.
     """
 
     token: str
@@ -190,18 +191,22 @@ class Submission:
     folder: str
     submitted: str
     members: list[list[str]]
+    number: int = 0
+    again: bool = False
     jobs: list[str] | None = None
 
     @classmethod
-    def new(cls, cluster: Cluster, folder: str, members: Sequence[Sequence[str]]) -> Self:
-        """A submission that is about to be made, in a folder of its own.
+    def new(cls, sweep: SweepFolder, cluster: Cluster, folder: str, jobs: Sequence[Sequence[Member]]) -> Self:
+        """A submission that is about to be made, in a folder of its own. Clocks of several login nodes may disagree.
 
         Of the given folder only the part before the job's id is used: submitit makes the rest after it started the
         job, and a job that begins before that cannot write its log and ends.
         """
         token = secrets.token_hex(8)
         own = JobPaths.get_first_id_independent_folder(folder) / token
-        return cls(token, cluster, str(own), datetime.now(UTC).isoformat(), [list(job) for job in members])
+        number, again = len(list(sweep.submissions.glob("*.json"))) + 1, any(each.again for job in jobs for each in job)
+        members = [[each.run_id for each in job] for job in jobs]
+        return cls(token, cluster, str(own), datetime.now(UTC).isoformat(), members, number, again)
 
     def with_jobs(self, jobs: Iterable[str]) -> Self:
         """The same with its job ids."""
@@ -210,11 +215,12 @@ class Submission:
 
 @dataclass(frozen=True)
 class Job:
-    """The newest job of a member; ``id`` as its queue knows it."""
+    """The newest job of a member; ``id`` as its queue knows it. ``again``: it runs members that are done."""
 
     id: str
     cluster: Cluster
     log: Path
+    again: bool
 
     @property
     def own_id(self) -> str:
@@ -235,7 +241,7 @@ def read_submissions(sweep: SweepFolder) -> list[Submission]:
             found.append(files.read_json(path, Submission))
         except ArtifactError as error:
             log.warning("%s; its jobs are not known", error)
-    return sorted(found, key=lambda submission: submission.submitted)
+    return sorted(found, key=lambda submission: submission.number)
 
 
 def recover_job_ids(sweep: SweepFolder) -> None:
@@ -260,5 +266,5 @@ def latest_jobs(submissions: Iterable[Submission]) -> dict[str, Job]:
     for submission in submissions:
         for job, members in zip(submission.jobs or [], submission.members, strict=bool(submission.jobs)):
             log = JobPaths(submission.folder, job.partition(".")[0]).stderr
-            found |= dict.fromkeys(members, Job(job, submission.cluster, log))
+            found |= dict.fromkeys(members, Job(job, submission.cluster, log, submission.again))
     return found

@@ -1,6 +1,5 @@
 """What a sweep prints in the terminal: its plan, progress, states and ranking."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -16,22 +15,25 @@ from fvc_exp.sweeps.states import TO_RUN, MemberState, State
 _STYLES = {State.done: "green", State.failed: "red", State.lost: "red", State.running: "yellow"}
 _SECONDS_PER_VALUE = 1e-6  # of a table and fit: saga's, by docs/performance.md; our own solver takes a tenth of it
 _SMALL_SECONDS = 300.0  # of computing in all, below which queueing and start-up cost more than they save
-_SHORT_SECONDS = 60.0  # of computing per job, below which a cluster mostly schedules
-_GOOD_SECONDS = 600.0
 TOP = 10  # rows of a leaderboard that the end of a sweep shows
 _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
 
-def counts_line(plan: folder.Plan, states: Sequence[MemberState]) -> str:
-    """The requested configurations: ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``."""
+def counts_line(plan: folder.Plan, states: Sequence[MemberState], again: int) -> str:
+    """The requested configurations: ``72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run``.
+
+    ``again`` of those that are done count as to run.
+    """
     found = Counter(each.state for each in states)
+    older = sum(each.is_of_other_code for each in states) - again
+    remark = f" ({older} by other code; sweep.rerun=code runs them again)" if older > 0 else ""
     under_way = found[State.running] + found[State.pending]
     parts = [
         f"{len(plan.invalid)} invalid",
         f"{len(plan.duplicates)} duplicates",
-        f"{found[State.done]} already done",
+        f"{found[State.done] - again} already done{remark}",
         *([f"{under_way} still queued or running"] if under_way else []),
-        f"{sum(found[state] for state in TO_RUN)} to run",
+        f"{again + sum(found[state] for state in TO_RUN)} to run",
     ]
     return f"{plan.requested} requested: {', '.join(parts)}"
 
@@ -41,20 +43,15 @@ def size_hint(plan: folder.Plan, count: int) -> str | None:
 
     A rule of thumb on rows x columns x fits; None for a sweep that is large enough, or of unknown size.
     """
-    cv = plan.members[0].config.cv
+    cv = plan.config.cv
     folds = cv.n_splits * cv.n_repeats
-    seconds = _SECONDS_PER_VALUE * plan.values * (folds + 1) * max(1, len(cv.c_grid) * cv.inner_splits)
-    if not seconds or not count:
+    fits = count * (folds + 1) * max(1, len(cv.c_grid) * cv.inner_splits)
+    if not 0 < _SECONDS_PER_VALUE * plan.values * fits < _SMALL_SECONDS:
         return None
-    if seconds * count < _SMALL_SECONDS:
-        return (
-            f"hint: {count} configurations x {folds} folds of {plan.values:,} values are little work for a cluster: "
-            "run locally, without hydra/launcher"
-        )
-    if seconds * plan.pack < _SHORT_SECONDS:
-        better = min(math.ceil(_GOOD_SECONDS / seconds), count)
-        return f"hint: a job computes about {seconds * plan.pack:.0f} s: sweep.pack={better} makes fewer, longer jobs"
-    return None
+    return (
+        f"hint: {count} configurations x {folds} folds of {plan.values:,} values are little work for a cluster: "
+        "run locally, without hydra/launcher"
+    )
 
 
 def print_plan(console: Console, plan: folder.Plan, members: Sequence[folder.Member]) -> None:

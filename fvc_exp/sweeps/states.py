@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from fvc_exp.config.schema import Rerun
 from fvc_exp.io import files, run_folder
 from fvc_exp.sweeps import claims, schedulers
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder, finished, read_status
@@ -60,6 +61,15 @@ class MemberState:
         """One line on a member that failed or was lost."""
         return f"{self.state.value}: {self.member.run_id} {' '.join(self.member.overrides)}: {self.why}"
 
+    @property
+    def is_of_other_code(self) -> bool:
+        """Whether it is done, by other code than the present one, or by nobody knows which."""
+        return self.state is State.done and (self.status or {}).get("code_hash") != run_folder.code_hash()
+
+    def runs_again(self, rerun: Rerun) -> bool:
+        """Whether it is done, and runs nevertheless: a stage that trains nothing looks at its videos in every sweep."""
+        return self.state is State.done and (not self.member.trains or (rerun is Rerun.code and self.is_of_other_code))
+
 
 Answers = dict[schedulers.Cluster, Mapping[str, str] | schedulers.SchedulerError]
 """What each queue answers: ``running`` or ``pending`` for each job that has not ended; or why there is no answer."""
@@ -98,13 +108,13 @@ def _ask_queues(jobs: Collection[schedulers.Job]) -> Answers:
 
 def _state_of(sweep: SweepFolder, member: Member, job: schedulers.Job | None, answers: Answers) -> MemberState:
     """By the files of the member first, then by the queue of its newest job."""
-    folder = sweep.member(member.run_id)
+    folder, asked = sweep.member(member.run_id), replace(member, again=job is not None and job.again)
     claim, own_id = claims.latest_claim(folder), job.own_id if job else None
     status, noted = read_status(folder.status) or {}, read_status(folder.lost) or {}
     if claim and status.get("attempt", 0) != claim.number:
         status = {}  # of an earlier attempt
     state, reason, record = State.waiting, "", dict[str, Any]()
-    if status and finished(folder, member, own_id) is not None:
+    if status and finished(folder, asked, own_id) is not None:
         state, record = State.done, status
     elif status and own_id in (None, status.get("job")):  # no job was submitted after that
         state, reason, record = State.failed, _failure(status), status

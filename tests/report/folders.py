@@ -69,8 +69,8 @@ def make_sweep(path: Path, source: Path, config: Config, size: int) -> Path:
         for number in range(size)
     ]
     refused = [Refused(["C=-1"], f"C=-1 is not allowed {SCRIPT}")]
-    plan = Plan(["run.py", "-m", "C=..."], ["data=fvc"], launcher="basic", launcher_settings={}, pack=1, plots=False,
-                members=members, invalid=refused, duplicates=[])  # fmt: skip
+    plan = Plan(["run.py", "-m", "C=..."], ["data=fvc"], launcher="basic", launcher_settings={},
+                config=members[0].config, members=members, invalid=refused, duplicates=[])  # fmt: skip
     sweep.write_plan(plan)
     copy_best(sweep, members[0].run_id, Selection(size), plots=False)
     return path

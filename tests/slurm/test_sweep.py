@@ -275,6 +275,14 @@ def test_a_refused_submission_is_one_line(project: Project) -> None:
     assert "invalid partition" in printed
 
 
+def test_hydras_own_sweeper_and_launcher(project: Project) -> None:
+    stock = ("hydra/sweeper=basic", "hydra/launcher=submitit_slurm", f"hydra.sweep.dir={project.folder / 'stock'}")
+    code, printed = project.sweep("C=0.1,1", *stock)
+    assert code == 0, printed
+    statuses = [json.loads(path.read_text()) for path in (project.folder / "stock").glob("*/status.json")]
+    assert [status["state"] for status in statuses] == ["done"] * 2
+
+
 def sbatch(project: Project, script: str, *arguments: str) -> str:
     """Submit a script of ops/ as a user does, wait for its end; returns what it printed."""
     data = ["data=fvc", f"data.root={project.folder}", f"outputs={project.folder / 'out'}", FAST]

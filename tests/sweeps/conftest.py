@@ -18,8 +18,8 @@ from omegaconf import DictConfig
 from fvc_exp.config.hydra_app import register
 from fvc_exp.sweeps.folder import MemberFolder, Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
-from fvc_exp.sweeps.multirun import Grid, common_overrides
-from fvc_exp.sweeps.plan import TrainingData, make_plan
+from fvc_exp.sweeps.multirun import Grid
+from fvc_exp.sweeps.plan import TrainingData, common_overrides, make_plan
 from tests.conftest import ROOT, write_tables
 
 BASIC = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
@@ -58,7 +58,7 @@ def maker(grid: Grid, tables: Path) -> MakePlan:
         points = grid.points(["data=fvc", f"data.root={tables}", f"outputs={tables / 'out'}", FAST, *arguments])
         requested = ((point, grid.compose(point)) for point in points)
         common = common_overrides(points)
-        plan, _ = make_plan(requested, TrainingData(prepare=False), command=["test"], common=common, launcher="basic")
+        plan = make_plan(requested, TrainingData(prepare=False), command=["test"], common=common, launcher="basic")
         return replace(plan, launcher_settings=BASIC)
 
     return make_one
@@ -75,6 +75,25 @@ def sweep(tmp_path: Path) -> SweepFolder:
     folder = SweepFolder(tmp_path / "sweep")
     folder.make()
     return folder
+
+
+SLURM = """#!/bin/sh
+case $0 in
+*scontrol) echo "MaxArraySize = 2" ;;
+*sbatch) mkdir "$0.called" 2>&- && echo Submitted batch job 5 || { echo "QOSLimit" >&2; exit 1; } ;;
+esac
+"""
+
+
+@pytest.fixture
+def _refusing_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SLURM for arrays of two that takes the first and no other."""
+    for name in ("sbatch", "scontrol", "srun", "squeue"):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(SLURM)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
 
 def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner: object) -> Path:

@@ -22,7 +22,7 @@ def plan(make: MakePlan, sweep: SweepFolder) -> Plan:
     """Two members, the first of which is done."""
     plan = make("penalty=l2", "C=0.1,1")
     sweep.write_plan(plan)
-    submission = Submission.new(Cluster.local, str(sweep.path), [[plan.members[0].run_id]])
+    submission = Submission.new(sweep, Cluster.local, str(sweep.path), [plan.members[:1]])
     write_submission(sweep, submission.with_jobs(["1.1"]))
     run_members(sweep, plan.members[:1], "1")
     return plan

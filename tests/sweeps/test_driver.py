@@ -6,25 +6,29 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
 import polars as pl
 import pytest
 
+from fvc_exp.config.schema import Rerun
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.claims import Selection
-from fvc_exp.io.run_folder import RunFolder
+from fvc_exp.io.files import exclusive_lock, write_json
+from fvc_exp.io.run_folder import RunFolder, code_hash
 from fvc_exp.runs.compare.scored_run import runs_of
 from fvc_exp.runs.load import load_run
 from fvc_exp.runs.verify import verify
-from fvc_exp.sweeps.driver import copy_best
-from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.sweeps.driver import copy_best, drive_sweep, finish
+from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import run_members
 from fvc_exp.sweeps.states import State, member_states
 from tests.processes import SABOTAGE, until
-from tests.shell import ROOT, modules_of, one_line, run_py, run_py_process, succeeded
+from tests.shell import ROOT, fvc, modules_of, one_line, run_py, run_py_process, succeeded
 from tests.sweeps.conftest import MakePlan, sweep_arguments
 from tests.sweeps.sabotage import sitecustomize as broken
 
@@ -103,9 +107,53 @@ def test_dry_writes_nothing(tables: Path) -> None:
 
 
 def test_a_named_sweep_grows(tables: Path) -> None:
-    assert run_py(*sweep_arguments(tables, "C=0.1", "sweep.name=mine")).returncode == 0
-    more = run_py(*sweep_arguments(tables, "C=0.1,1", "sweep.name=mine", "sweep.dry=true"))
-    assert "1 already done, 1 to run" in more.stdout
+    where = tables / "named by Hydra"
+    words = ("audit.price=false", "plots=false", f"hydra.sweep.dir='{where}'")
+    succeeded(run_py(*sweep_arguments(tables, "C=0.1", *words)))
+    more = succeeded(run_py(*sweep_arguments(tables, "C=1,10", "penalty=l2", *words)))
+    assert "2 requested: 0 invalid, 0 duplicates, 0 already done, 2 to run" in more.stderr
+    assert "keeps 1 configurations of other commands" in one_line(more.stderr)
+    dry = succeeded(run_py(*sweep_arguments(tables, "C=0.1,1", *words, "sweep.dry=true")))
+    assert "2 already done, 0 to run" in dry.stdout
+    assert not (tables / "out").exists()
+    best = load_run(where / "best").results
+    assert best["selection"]["of"] == 3
+    for file in ("results.csv", "leaderboard.csv"):
+        assert set(pl.read_csv(where / file)["C"]) == {0.1, 1, 10}
+    shown = json.loads(succeeded(fvc("status", where, "--json")).stdout)["members"]
+    assert [each["overrides"] for each in shown[:2]] == [["penalty=l2", "C=1"], ["penalty=l2", "C=10"]]
+    assert len(json.loads(succeeded(fvc("leaderboard", where, "--json")).stdout)["ranking"]) == 3
+    succeeded(fvc("report", where))
+
+
+def test_results_are_written_under_the_lock_of_the_folder(copied: tuple[SweepFolder, Plan]) -> None:
+    sweep, _ = copied
+    with exclusive_lock(sweep.lock):
+        other = threading.Thread(target=finish, args=[sweep])
+        other.start()
+        other.join(timeout=1)
+        assert not sweep.results.exists()
+    other.join(timeout=60)
+    assert sweep.results.exists()
+
+
+def test_other_code_is_told_and_run_again_when_asked(
+    copied: tuple[SweepFolder, Plan], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep, plan = copied
+    of_old = sweep.member(plan.members[0].run_id)
+    status = json.loads(of_old.status.read_text())
+    write_json(of_old.status, {**status, "code_hash": "old"})
+    plan = replace(plan, members=plan.members[:2])
+    assert drive_sweep(sweep, plan)
+    told = "2 already done (1 by other code; sweep.rerun=code runs them again), 0 to run"
+    assert told in one_line(capsys.readouterr().err)
+    assert drive_sweep(sweep, plan, rerun=Rerun.code)
+    assert "1 already done, 1 to run" in one_line(capsys.readouterr().err)
+    again = json.loads(of_old.status.read_text())
+    assert (again["attempt"], again["code_hash"]) == (2, code_hash())
+    assert json.loads((of_old.path / "attempts" / "1.status.json").read_text())["code_hash"] == "old"
+    assert json.loads(of_old.provenance.read_text())["code_hash"] == code_hash()
 
 
 def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> None:
@@ -156,6 +204,9 @@ REFUSED = {
     "pack": (["sweep.pack=0"], "sweep.pack=0 is not allowed"),
     "grid as jobs": (["search=grid", "hydra/launcher=local"], "search=grid makes its fits in one process"),
     "empty": (["search=grid", "C="], "C="),
+    "folders of runs": (["hydra.sweep.subdir=${hydra.job.id}"], "hydra.sweep.subdir=${hydra.job.id} is not allowed"),
+    "two names": (["hydra.sweep.dir=here", "sweep.name=there"], "hydra.sweep.dir=here and sweep.name=there both name"),
+    "objective": (["sweep.objective=f1"], "sweep.objective=f1 is for hydra/sweeper=optuna"),
 }
 
 
@@ -176,7 +227,11 @@ def test_an_experiment_file_is_a_sweep_of_its_own(tables: Path) -> None:
     assert "18 requested: 3 invalid, 8 duplicates, 0 already done, 7 to run" in done.stdout
 
 
-def test_planning_for_slurm_loads_no_scikit_learn(tables: Path) -> None:
-    loaded = modules_of("run.py", *sweep_arguments(tables, "C=0.1,1", "sweep.dry=true"))
+@pytest.mark.usefixtures("_refusing_slurm")
+def test_submitting_to_slurm_loads_no_scikit_learn(tables: Path) -> None:
+    words = ("C=0.1,1", "hydra/launcher=slurm", "hydra.launcher.mem_gb=null", "sweep.wait=false")
+    loaded = modules_of("run.py", *sweep_arguments(tables, *words))
+    (record,) = sweep_of(tables).glob("submissions/*.json")
+    assert json.loads(record.read_text())["jobs"] == ["5_0", "5_1"]
     assert "polars" in loaded
     assert not loaded & {"sklearn", "scipy", "matplotlib", "av", "cv2"}

@@ -10,6 +10,7 @@ import pytest
 
 from fvc_exp.errors import DataError
 from fvc_exp.io.files import write_json
+from fvc_exp.io.run_folder import code_hash, failure_text
 from fvc_exp.runs import execute
 from fvc_exp.sweeps.claims import try_claim
 from fvc_exp.sweeps.folder import Member, SweepFolder
@@ -120,6 +121,18 @@ def test_submitits_signal_becomes_a_time_limit_in_its_time(sweep: SweepFolder, m
     assert reason == "TimeLimitError"
     assert 4 <= int(seconds) < 30  # the warning came at once, and three quarters of the 6 s were still the job's
     assert json.loads(sweep.member(member.run_id).status.read_text())["job"] == "7"
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_job_refuses_code_that_changed_since(sweep: SweepFolder, make: MakePlan, allowed: bool) -> None:
+    (member,) = make("C=0.1", f"sweep.allow_code_change={allowed}").members
+    (status,) = run_members(sweep, [replace(member, code_hash="old")], "1")
+    assert status["state"] == ("done" if allowed else "failed")
+    if not allowed:
+        told = failure_text(status["reason"], status["message"])
+        assert told == f"code changed since submission: fvc retry {sweep.path} runs it with the new code"
+    (again,) = run_members(sweep, [replace(member, code_hash=code_hash(), again=True)], "2")
+    assert (again["state"], again["attempt"], again["job"]) == ("done", 2, "2")
 
 
 def test_a_job_is_begun_again_as_it_was(sweep: SweepFolder, member: Member) -> None:

@@ -14,7 +14,7 @@ from submitit.core.utils import JobPaths
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.launchers import batches, cluster_of, job_python, make_executor, make_launcher
-from fvc_exp.sweeps.schedulers import Cluster
+from fvc_exp.sweeps.schedulers import Cluster, SchedulerError, read_submissions
 from fvc_exp.sweeps.states import State, Watch, wait
 from tests.sweeps.conftest import MakePlan
 
@@ -78,15 +78,27 @@ def test_a_wrong_parameter_is_one_line(loader: ConfigLoader, monkeypatch: pytest
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("size", "expected"), [(1, [(1,), (2,), (3,)]), (2, [(1, 2), (3,)]), (5, [(1, 2, 3)])])
-def test_batches(size: int, expected: list[tuple[int, ...]]) -> None:
-    assert batches([1, 2, 3], size) == expected
-
-
 def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
     code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR2); print(sys.executable, sys.argv[1])"
     done = subprocess.run(f"{job_python()} -c '{code}' 'a b'", shell=True, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"{sys.executable} a b"
+
+
+@pytest.mark.usefixtures("_refusing_slurm")
+def test_a_refused_submission_says_what_is_queued(
+    loader: ConfigLoader,
+    make: MakePlan,
+    sweep: SweepFolder,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    node = settings(loader, "hydra/launcher=slurm", f"hydra.launcher.submitit_folder={sweep.path}/.submitit/%j")
+    plan = replace(make("C=0.1,1,10"), launcher="slurm", launcher_settings=node)
+    told = "sbatch failed: QOSLimit; 2 configurations are queued, and the same command goes on later"
+    with pytest.raises(SchedulerError, match=f"^{told}$"):
+        make_launcher(sweep, plan).start(batches(plan.members, 1))
+    assert "QOS" not in "".join(capsys.readouterr())
+    first, second = read_submissions(sweep)
+    assert (first.number, first.jobs, second.number, second.jobs) == (1, ["5_0", "5_1"], 2, None)
 
 
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # watched by its id instead

@@ -3,7 +3,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from fvc_exp.sweeps.multirun import Grid, common_overrides
+from fvc_exp.sweeps.multirun import Grid
 
 POINTS = {
     "nothing": [],
@@ -60,13 +60,3 @@ def test_points_of_a_grid_do_not_touch_each_other(grid: Grid) -> None:
 )
 def test_points(grid: Grid, arguments: list[str], expected: list[list[str]]) -> None:
     assert grid.points(arguments) == expected
-
-
-def test_a_continuous_interval_is_refused(grid: Grid) -> None:
-    with pytest.raises(HydraException, match="does not support sweep type"):
-        grid.points(["C=interval(0,1)"])
-
-
-def test_shared_overrides() -> None:
-    assert common_overrides([["a=1", "b=1"], ["a=1", "b=2"]]) == ["a=1"]
-    assert common_overrides([["a=1"]]) == []

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,10 +54,10 @@ def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
     folder = sweep.member(run_id)
     folder.path.mkdir()
     for job in left.get("jobs", [OLD]):
-        submission = schedulers.Submission.new(
-            schedulers.Cluster.slurm, str(sweep.path / ".submitit" / "%j"), [[run_id]]
-        )
-        schedulers.write_submission(sweep, submission.with_jobs([job]))
+        where = str(sweep.path / ".submitit" / "%j")
+        submission = schedulers.Submission.new(sweep, schedulers.Cluster.slurm, where, [plan.members])
+        early = replace(submission, again="again" in left, submitted=f"{9 - submission.number}")  # by another clock
+        schedulers.write_submission(sweep, early.with_jobs([job]))
     for number, (job, age) in enumerate(left.get("claims", []), start=1):
         write_claim(folder, number, age=age, job=job)
     if "metrics" in left:
@@ -92,6 +93,9 @@ CASES: dict[str, tuple[Left, State, str]] = {
     "noted as lost": ({"lost": "out of memory", "answer": ASLEEP}, State.lost, "out of memory"),
     "lost and submitted again": (
         {"lost": "out of memory", "jobs": [OLD, NEW], "answer": {NEW: "pending"}}, State.pending, "",
+    ),
+    "runs again": (
+        {**DONE, "metrics": [1], "jobs": [OLD, NEW], "again": True, "answer": {NEW: "pending"}}, State.pending, "",
     ),
     "no answer and alive": ({"claims": BEGUN, "answer": ASLEEP}, State.running, "asleep"),
     "no answer and silent": ({"claims": [(OLD, 1000)], "answer": ASLEEP}, State.pending, "asleep"),

@@ -31,9 +31,9 @@ class FvcSweeper(Sweeper):
         with quick_imports():
             from fvc_exp.sweeps.multirun import run_multirun
 
-            outcome = run_multirun(self._context.config_loader, self._config, [*params, *arguments])
-        tracked = outcome.results is None or track_at_end(outcome.results[0].path, outcome.results[1])
-        if not outcome.complete:
+            complete, folder = run_multirun(self._context.config_loader, self._config, [*params, *arguments])
+        tracked = folder is None or track_at_end(folder.path, folder.read_plan().config)
+        if not complete:
             raise SystemExit(1)
         if not tracked:
             raise SystemExit(NOT_TRACKED)
