@@ -1,17 +1,27 @@
 """Commands about a sweep: the state of its configurations, running them again, and which one is the best."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.live import Live
 
 from fvc_exp.cli.app import Exit, JsonOption, command, print_json
-from fvc_exp.io.console import make_console, print_text
+from fvc_exp.errors import ConfigError
+from fvc_exp.io.console import make_console, print_text, short_path
 from fvc_exp.sweeps.folder import SweepFolder
 
+if TYPE_CHECKING:
+    from fvc_exp.sweeps.queues import Usage
+    from fvc_exp.sweeps.schedulers import Job
+    from fvc_exp.sweeps.states import States
+
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
+_MEMBER_HELP = "run id, or the beginning of it"
+MembersArgument = Annotated[list[str] | None, typer.Argument(metavar="[MEMBER]...", help=_MEMBER_HELP)]
 _WATCH_SECONDS = 2.0
 
 
@@ -37,28 +47,74 @@ def status(
                 _, _, members = states.open_sweep(sweep)
                 live.update(show.state_table(members))
     elif not as_json:
-        make_console().print(show.state_table(members))
+        make_console().print(show.state_table(members, _usage(members)))
+        for log in dict.fromkeys(
+            str(each.log).replace(each.job.partition(".")[0], "JOB") for each in members if each.job
+        ):
+            print_text(make_console(), short_path(Path(log)), label="log", wrap=False)
     if as_json:
-        print_json({"sweep": str(sweep), "members": show.states_json(members)})
+        print_json({"sweep": str(sweep), "members": show.states_json(members, _usage(members))})
     return _exit_code({each.state.value for each in members})
 
 
 @command
+def cancel(sweep: SweepArgument, members: MembersArgument = None) -> Exit:
+    """Cancel the jobs of a sweep that wait or run, or of some of its members. What is finished stays finished.
+
+    Exit code 0, also if there was nothing to cancel.
+
+    Example: fvc cancel outputs/sweeps/penalties 3f2a
+    """
+    from fvc_exp.sweeps import queues, schedulers
+
+    jobs = _jobs_of(sweep, members or [])
+    if members and any(job.id.endswith(queues.QUEUED) for job in jobs):
+        raise ConfigError("a member that waits in a local driver cannot be cancelled by itself: leave out its name")
+    cancelled = schedulers.cancel(jobs)
+    print_text(make_console(), " ".join(cancelled) or "nothing waits or runs", label="cancelled" if cancelled else "")
+    return Exit.OK
+
+
+@command
+def logs(sweep: SweepArgument, member: Annotated[str, typer.Argument(metavar="MEMBER", help=_MEMBER_HELP)]) -> Exit:
+    """Print what the newest job of a member wrote: its stdout, then its stderr.
+
+    Exit code 0, or 3 if there is no log yet.
+
+    Example: fvc logs outputs/sweeps/penalties 3f2a
+    """
+    written = [path for job in _jobs_of(sweep, [member]) for path in (job.log.with_suffix(".out"), job.log)]
+    found = [path for path in written if path.exists()]
+    for path in found:
+        print_text(make_console(stderr=True), short_path(path), "bold", wrap=False)
+        typer.echo(path.read_text(errors="replace"), nl=False)
+    if not found:
+        print_text(make_console(stderr=True), "no log: the job has not begun, or ran in the process of its command")
+    return Exit.OK if found else Exit.UNFINISHED
+
+
+@command
 def retry(
-    sweep: SweepArgument, wait: Annotated[bool, typer.Option(help="wait for the jobs and write the results")] = True
+    sweep: SweepArgument,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[hydra.launcher.KEY=VALUE]...", help="other settings of its launcher")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="wait for the jobs and write the results")] = True,
 ) -> Exit:
     """Run the failed and lost configurations again, with the launcher that the sweep was started with.
 
     Exit code 0 if everything is done (or submitted, with --no-wait), else 1; 3 if only tracking failed.
 
-    Example: fvc retry outputs/sweeps/penalties --no-wait
+    Example: fvc retry outputs/sweeps/penalties hydra.launcher.mem_gb=8
     """
+    from fvc_exp.config.hydra_app import changed_settings
     from fvc_exp.config.validate import require_tracker
     from fvc_exp.sweeps.driver import drive_sweep
     from fvc_exp.tracking.import_runs import track_at_end
 
     folder = SweepFolder(sweep)
     plan = folder.read_plan()
+    plan = replace(plan, launcher_settings=changed_settings(plan.launcher_settings, overrides or []))
     config = plan.members[0].config
     if wait:
         require_tracker(config.tracking.name)
@@ -105,6 +161,29 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
         if len(ranked):
             print_text(make_console(), str(results.ties(folder, ranked)))
     return Exit.OK if len(ranked) else Exit.UNFINISHED
+
+
+def _jobs_of(path: Path, names: Sequence[str]) -> list["Job"]:
+    """The newest jobs of the named members, each by its run id or the beginning of it; of all if none is named."""
+    from fvc_exp.sweeps import schedulers
+
+    sweep = SweepFolder(path)
+    ids = [member.run_id for member in sweep.read_plan().members]
+    for name in names:
+        if sum(run_id.startswith(name) for run_id in ids) != 1:
+            raise ConfigError(f"{name} is not the beginning of one run id of this sweep; fvc status {path} lists them")
+    jobs = schedulers.latest_jobs(schedulers.read_submissions(sweep))
+    return [job for run_id, job in jobs.items() if run_id.startswith(tuple(names) or "")]
+
+
+def _usage(members: "States") -> "dict[str, Usage]":
+    """What accounting knows; without an answer the rest is still worth showing."""
+    from fvc_exp.sweeps import queues
+
+    try:
+        return queues.usage([each.job for each in members if each.job and "." not in each.job])
+    except queues.SchedulerError:
+        return {}
 
 
 def _exit_code(states: set[str]) -> Exit:

@@ -207,6 +207,7 @@ class SweepConfig:
     pack: int
     dry: bool
     wait: bool
+    fail_fast: bool
     choice: Choice
 
 

@@ -4,7 +4,7 @@ import shlex
 from typing import Any
 
 from fvc_exp.config import schema
-from fvc_exp.errors import ConfigError, FvcError
+from fvc_exp.errors import ArtifactError, ConfigError, FvcError
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io import files, run_folder
 from fvc_exp.io.console import make_console, print_text, progress_bar, short_path
@@ -39,14 +39,22 @@ def drive_sweep(sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = F
         print_text(console, show.counts_line(plan, states))
         if launcher.leaves and (hint := show.size_hint(plan, len(missing))):
             print_text(console, hint)
-        launcher.start(launchers.batches(missing, plan.pack))
+        waiting = [each.member.run_id for each in states if each.state is State.pending]
+        if kept := schedulers.kept_settings(schedulers.read_submissions(sweep), waiting, plan.launcher_settings):
+            text = f"jobs that wait keep {kept}; fvc cancel {short_path(sweep.path)}, then this command, replaces them"
+            print_text(console, text)
+        try:
+            launcher.start(launchers.batches(missing, plan.pack))
+        finally:
+            for each in launcher.submitted:
+                print_text(console, f"submitted as {each}")
     if leave:
         path = short_path(sweep.path)
-        print_text(console, shlex.join(["fvc", "status", path]), label="submitted", wrap=False)
+        print_text(console, shlex.join(["fvc", "status", path]), label="now", wrap=False)
         print_text(console, shlex.join(["fvc", "collect", path]), label="later", wrap=False)
         return True
     launcher.prepare()
-    states = _wait(sweep, plan, launcher)
+    states = _wait(sweep, plan, launcher, states)
     finish(sweep, plan, states)
     return all(each.state is State.done for each in states)
 
@@ -56,7 +64,11 @@ def finish(sweep: folder.SweepFolder, plan: folder.Plan, states: States) -> None
     from fvc_exp.runs.show import print_summary  # scikit-learn, which planning has no use for
 
     console = make_console()
-    table = results.collect_results(sweep, states)
+    try:
+        table = results.collect_results(sweep, states)
+    except ArtifactError:  # such as a full disk: what was found is shown before the command fails
+        show.print_leaderboard(console, plan, states, results.table_of(sweep, states))
+        raise
     ranked = results.rank(table)
     files.write_atomic(sweep.leaderboard, ranked.write_csv)
     path = short_path(sweep.path)
@@ -120,17 +132,35 @@ def _is_copy(best: LoadedRun, run: LoadedRun, results: dict[str, Any]) -> bool:
     return best.results == {**results, "price": best.results["price"]}
 
 
-def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Launcher) -> States:
+def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Launcher, before: States) -> States:
+    """Wait until every member is at rest, telling of each failure when it happens."""
+    console, known = make_console(stderr=True), {each.key for each in show.failures(before)}
+    fail_fast = plan.members[0].config.sweep.fail_fast
+
+    def tell(states: States) -> None:
+        for each in show.failures(states):
+            if each.key in known:
+                continue
+            known.add(each.key)
+            show.print_failure(console, each)
+            if fail_fast:
+                launcher.stop()
+                print_text(console, "sweep.fail_fast: all others are cancelled")
+                known.update(other.key for other in states)
+
     try:
         with progress_bar("configurations") as on_progress:
 
             def on_look(states: States) -> None:
                 at_rest = sum(each.state in AT_REST and each.state is not State.waiting for each in states)
                 on_progress(at_rest, len(plan.members), show.summary(states))
+                tell(states)
 
-            return wait(Watch(sweep, plan), launcher.step, on_look)
+            watch = Watch(sweep, plan, lambda text: print_text(console, text, "red"))
+            return wait(watch, launcher.step, on_look)
     except KeyboardInterrupt:
+        if not launcher.leaves:
+            launcher.stop()
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"
-        text = f"{sweep.path}: {jobs}; give the same command again to go on"
-        print_text(make_console(stderr=True), text)
+        print_text(console, f"{sweep.path}: {jobs}; give the same command again to go on")
         raise

@@ -112,7 +112,7 @@ def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> No
     assert done.returncode == 1, done.stderr
     assert states(tables) == {
         f"C={broken.RAISE}": (State.failed, "ValueError"),
-        f"C={broken.KILL}": (State.lost, "its process ended"),
+        f"C={broken.KILL}": (State.lost, "killed by SIGKILL"),
         "C=1": (State.done, ""),
     }
     assert "ValueError: boom" in done.stdout
@@ -144,7 +144,7 @@ def test_an_interrupted_sweep_keeps_what_is_finished(tables: Path) -> None:
     assert driver.returncode == 1
     assert "give the same command again to go on" in errors
     assert errors.splitlines()[-1] == "interrupted"
-    assert sorted(states(tables).values()) == [(State.done, ""), (State.failed, "KeyboardInterrupt")]
+    assert sorted(states(tables).values()) == [(State.done, ""), (State.failed, "stopped by SIGINT")]
 
 
 REFUSED = {

@@ -63,7 +63,7 @@ def test_jobs_get_the_parameters_of_hydras_own_launcher(
     theirs.config = master
     monkeypatch.chdir(tmp_path)
     theirs.launch([["C=1"]], 0)
-    ours = make_executor(Cluster.slurm, node, node["submitit_folder"])
+    ours = make_executor(node, node["submitit_folder"])
     inner, expected = ours._executor, seen[0]._executor
     assert inner.parameters == expected.parameters
     assert inner.max_num_timeout == expected.max_num_timeout == 2
@@ -74,7 +74,7 @@ def test_a_wrong_parameter_is_one_line(loader: ConfigLoader, monkeypatch: pytest
     monkeypatch.setattr("submitit.slurm.slurm.SlurmExecutor.affinity", lambda _: 1)
     node = settings(loader, "hydra/launcher=slurm") | {"typo": 1}
     with pytest.raises(ConfigError, match=r"^hydra\.launcher: .*typo") as caught:
-        make_executor(Cluster.slurm, node, "/tmp/x/%j")
+        make_executor(node, "/tmp/x/%j")
     assert "\n" not in str(caught.value)
 
 

@@ -44,7 +44,7 @@ class Settings:
 
 
 def slurm_conf(settings: Settings) -> str:
-    """The text of slurm.conf: quick scheduling, finished jobs kept in squeue for a day, no memory limits enforced.
+    """The text of slurm.conf: quick scheduling, finished jobs kept in squeue for a day, only an explicit memory limit enforced.
 
     The node has one CPU more than the jobs of the default partition may use: the readiness check needs it to run
     when all others are taken.
@@ -75,6 +75,7 @@ SlurmdLogFile={folder}/logs/slurmd.log
 ProctrackType=proctrack/linuxproc
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=2
+JobAcctGatherParams=OverMemoryKill
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1
