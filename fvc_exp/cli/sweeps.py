@@ -1,10 +1,9 @@
 """Commands about a sweep: the state of its configurations, running them again, and which one is the best."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.live import Live
@@ -13,11 +12,6 @@ from fvc_exp.cli.app import Exit, JsonOption, command, print_json
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console, print_text, short_path
 from fvc_exp.sweeps.folder import SweepFolder
-
-if TYPE_CHECKING:
-    from fvc_exp.sweeps.queues import Usage
-    from fvc_exp.sweeps.schedulers import Job
-    from fvc_exp.sweeps.states import States
 
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
 _MEMBER_HELP = "run id, or the beginning of it"
@@ -37,7 +31,7 @@ def status(
 
     Example: fvc status outputs/sweeps/penalties --watch
     """
-    from fvc_exp.sweeps import show, states
+    from fvc_exp.sweeps import queues, show, states
 
     _, _, members = states.open_sweep(sweep)
     if watch:
@@ -46,14 +40,13 @@ def status(
                 time.sleep(_WATCH_SECONDS)
                 _, _, members = states.open_sweep(sweep)
                 live.update(show.state_table(members))
-    elif not as_json:
-        make_console().print(show.state_table(members, _usage(members)))
-        for log in dict.fromkeys(
-            str(each.log).replace(each.job.partition(".")[0], "JOB") for each in members if each.job
-        ):
-            print_text(make_console(), short_path(Path(log)), label="log", wrap=False)
+    used = queues.usage([each.job for each in members if each.job])
     if as_json:
-        print_json({"sweep": str(sweep), "members": show.states_json(members, _usage(members))})
+        print_json({"sweep": str(sweep), "members": show.states_json(members, used)})
+    elif not watch:
+        make_console().print(show.state_table(members, used))
+        for folder in dict.fromkeys(each.log.parent for each in members if each.log):
+            print_text(make_console(), f"{short_path(folder)}/JOB_0_log.err", label="log", wrap=False)
     return _exit_code({each.state.value for each in members})
 
 
@@ -67,7 +60,7 @@ def cancel(sweep: SweepArgument, members: MembersArgument = None) -> Exit:
     """
     from fvc_exp.sweeps import queues, schedulers
 
-    jobs = _jobs_of(sweep, members or [])
+    jobs = schedulers.jobs_of(SweepFolder(sweep), members or [])
     if members and any(job.id.endswith(queues.QUEUED) for job in jobs):
         raise ConfigError("a member that waits in a local driver cannot be cancelled by itself: leave out its name")
     cancelled = schedulers.cancel(jobs)
@@ -83,7 +76,10 @@ def logs(sweep: SweepArgument, member: Annotated[str, typer.Argument(metavar="ME
 
     Example: fvc logs outputs/sweeps/penalties 3f2a
     """
-    written = [path for job in _jobs_of(sweep, [member]) for path in (job.log.with_suffix(".out"), job.log)]
+    from fvc_exp.sweeps import schedulers
+
+    jobs = schedulers.jobs_of(SweepFolder(sweep), [member])
+    written = [path for job in jobs for path in (job.log.with_suffix(".out"), job.log)]
     found = [path for path in written if path.exists()]
     for path in found:
         print_text(make_console(stderr=True), short_path(path), "bold", wrap=False)
@@ -161,29 +157,6 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
         if len(ranked):
             print_text(make_console(), str(results.ties(folder, ranked)))
     return Exit.OK if len(ranked) else Exit.UNFINISHED
-
-
-def _jobs_of(path: Path, names: Sequence[str]) -> list["Job"]:
-    """The newest jobs of the named members, each by its run id or the beginning of it; of all if none is named."""
-    from fvc_exp.sweeps import schedulers
-
-    sweep = SweepFolder(path)
-    ids = [member.run_id for member in sweep.read_plan().members]
-    for name in names:
-        if sum(run_id.startswith(name) for run_id in ids) != 1:
-            raise ConfigError(f"{name} is not the beginning of one run id of this sweep; fvc status {path} lists them")
-    jobs = schedulers.latest_jobs(schedulers.read_submissions(sweep))
-    return [job for run_id, job in jobs.items() if run_id.startswith(tuple(names) or "")]
-
-
-def _usage(members: "States") -> "dict[str, Usage]":
-    """What accounting knows; without an answer the rest is still worth showing."""
-    from fvc_exp.sweeps import queues
-
-    try:
-        return queues.usage([each.job for each in members if each.job and "." not in each.job])
-    except queues.SchedulerError:
-        return {}
 
 
 def _exit_code(states: set[str]) -> Exit:

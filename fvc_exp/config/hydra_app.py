@@ -28,7 +28,6 @@ from fvc_exp.io.signals import raise_when_stopped
 NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
 UNEXPECTED = 4  # an error of the machine or of this program; the run folder holds a traceback
 SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
-_LAUNCHER = "hydra.launcher."
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLUGINS = str(_PACKAGE / "plugins")
 
@@ -181,17 +180,13 @@ def changed_settings(settings: Mapping[str, Any], overrides: Sequence[str]) -> d
     Raises:
         ConfigError: an override is about something else, or does not follow the grammar.
     """
-    changed = OmegaConf.create(dict(settings))
+    changed = OmegaConf.create({"hydra": {"launcher": dict(settings)}}, flags={"struct": True})
     try:
         for override in OverridesParser.create().parse_overrides(list(overrides)):
-            key = override.key_or_group.removeprefix(_LAUNCHER)
-            if key.partition(".")[0] not in settings or not override.key_or_group.startswith(_LAUNCHER):
-                keys = ", ".join(each for each in settings if not each.startswith("_"))
-                raise ConfigError(f"{override.input_line}: choose {_LAUNCHER}KEY=VALUE with a KEY of {keys}")
-            OmegaConf.update(changed, key, override.value())
-    except HydraException as error:
+            OmegaConf.update(changed, override.key_or_group, override.value(), merge=False)
+    except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(hints.message_of(error)) from error
-    return cast("dict[str, Any]", OmegaConf.to_container(changed))
+    return cast("dict[str, Any]", OmegaConf.to_container(changed.hydra.launcher))
 
 
 @dataclass(frozen=True)

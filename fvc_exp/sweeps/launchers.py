@@ -10,10 +10,8 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -48,7 +46,6 @@ exec >> "$0/$$_0_log.out" 2>> "$0/$$_0_log.err"
 "$@"
 echo $? > "$0/$$_exit"
 """
-_END_SECONDS = 5.0
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _T = TypeVar("_T")
@@ -86,7 +83,6 @@ class Launcher:
 
     def start(self, jobs: Sequence[Batch]) -> None:
         """Begin, or queue, all of them."""
-        raise NotImplementedError
 
     def prepare(self) -> None:
         """Do what the waiting members have in common, before the first of them."""
@@ -104,34 +100,33 @@ class Launcher:
 class _OwnQueue(Launcher):
     """Batches that wait in this process; one record names the job of each, and before it has one this process."""
 
-    _waiting: deque[Batch] = field(default_factory=deque, init=False)
-    _record: Submission | None = field(default=None, init=False)
+    _waiting: list[Batch] = field(default_factory=list, init=False)
+    _record: Submission = field(init=False)
 
     def start(self, jobs: Sequence[Batch]) -> None:
         """Queue all of them."""
-        self._waiting.extend(jobs)
+        self._waiting = list(jobs)
+        self._record = Submission.new(
+            Cluster.local, self.settings.get("submitit_folder", str(self.sweep.path)), [_ids(batch) for batch in jobs]
+        )
         if jobs:
-            folder = self.settings.get("submitit_folder", str(self.sweep.path))
-            record = Submission.new(Cluster.local, folder, [_ids(batch) for batch in jobs])
-            self._note(record.with_jobs([_process_id(os.getpid()) + queues.QUEUED] * len(jobs)))
+            self._note([])
 
     def stop(self) -> None:
         """Begin no more, and end what has begun."""
         self._waiting.clear()
         super().stop()
 
-    def _note(self, record: Submission) -> None:
-        self._record = record
-        write_submission(self.sweep, record)
+    def _note(self, started: Sequence[str]) -> None:
+        queued = [_process_id(os.getpid()) + queues.QUEUED] * len(self._waiting)
+        self._record = self._record.with_jobs([*started, *queued])
+        write_submission(self.sweep, self._record)
 
-    def _note_next(self, job: str) -> None:
-        """The first batch that waits has become this job."""
-        assert self._record is not None
-        assert self._record.jobs is not None
-        jobs = self._record.jobs
-        place = len(jobs) - len(self._waiting)
-        self._waiting.popleft()
-        self._note(self._record.with_jobs([*jobs[:place], job, *jobs[place + 1 :]]))
+    def _take(self, job: str) -> None:
+        """The first batch that waits becomes this job."""
+        started = len(self._record.members) - len(self._waiting)
+        del self._waiting[0]
+        self._note([*(self._record.jobs or [])[:started], job])
 
 
 @dataclass
@@ -151,7 +146,7 @@ class InProcessLauncher(_OwnQueue):
         """Run the next one."""
         if self._waiting:
             batch = self._waiting[0]
-            self._note_next(_process_id(os.getpid()))
+            self._take(_process_id(os.getpid()))
             run_members(self.sweep, batch, str(os.getpid()), self.cache)
         return bool(self._waiting)
 
@@ -162,11 +157,6 @@ class LocalLauncher(_OwnQueue):
 
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
-    def start(self, jobs: Sequence[Batch]) -> None:
-        """Start the first ones."""
-        super().start(jobs)
-        self.step()
-
     def step(self) -> bool:
         """Start the next ones as others end."""
         from joblib import cpu_count
@@ -176,15 +166,7 @@ class LocalLauncher(_OwnQueue):
             self._begin(self._waiting[0])
         return bool(self._waiting)
 
-    def stop(self) -> None:
-        """Begin no more, and wait until what has begun has said how it ended."""
-        super().stop()
-        with suppress(subprocess.TimeoutExpired):
-            for process in self._running:
-                process.wait(_END_SECONDS)
-
     def _begin(self, batch: Batch) -> None:
-        assert self._record is not None
         folder, minutes = Path(self._record.folder), float(self.settings["timeout_min"])
         folder.mkdir(parents=True, exist_ok=True)
         delayed = utils.DelayedSubmission(MemberBatch(str(self.sweep.path.resolve()), batch, minutes))
@@ -200,7 +182,7 @@ class LocalLauncher(_OwnQueue):
             start_new_session=True,
         )
         self._running.append(process)
-        self._note_next(_process_id(process.pid))
+        self._take(_process_id(process.pid))
         utils.JobPaths(folder, str(process.pid)).move_temporary_file(pickled, "submitted_pickle")
 
 
@@ -222,24 +204,19 @@ class SlurmLauncher(Launcher):
 
     def _submit_array(self, jobs: Sequence[Batch], parallelism: int) -> None:
         members, folder = [_ids(batch) for batch in jobs], self.settings["submitit_folder"]
-        submission = Submission.new(Cluster.slurm, folder, members, self.settings)
+        submission = replace(Submission.new(Cluster.slurm, folder, members), settings=dict(self.settings))
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
+        executor = make_executor({**self.settings, "array_parallelism": parallelism}, submission.folder)
+        sweep, minutes = str(self.sweep.path.resolve()), self.settings["timeout_min"]
         try:
-            ids = self._submit(submission, jobs, parallelism)
+            with utils.environment_variables(PYTHONPATH=_python_path()):
+                ids = [job.job_id for job in executor.submit_array([MemberBatch(sweep, job, minutes) for job in jobs])]
         except (utils.FailedJobError, utils.FailedSubmissionError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise queues.SchedulerError(f"sbatch failed: {lines[-1] if lines else error!r}") from error
         array = ids[0].partition("_")[0]
         write_submission(self.sweep, submission.with_jobs(schedulers.job_ids(array, len(ids))))
         self.submitted.append(f"array {array} ({len(ids)} tasks)" if len(ids) > 1 else f"job {array}")
-
-    def _submit(self, submission: Submission, jobs: Sequence[Batch], parallelism: int) -> list[str]:
-        """Hand jobs to submitit; returns their ids."""
-        executor = make_executor({**self.settings, "array_parallelism": parallelism}, submission.folder)
-        sweep, minutes = str(self.sweep.path.resolve()), self.settings["timeout_min"]
-        with utils.environment_variables(PYTHONPATH=_python_path()):
-            submitted = executor.submit_array([MemberBatch(sweep, batch, minutes) for batch in jobs])
-        return [str(job.job_id) for job in submitted]
 
 
 def _python_path() -> str:

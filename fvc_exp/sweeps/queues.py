@@ -112,24 +112,20 @@ class SlurmQueue:
 
 
 class Usage(NamedTuple):
-    """What a job has used: CPU time as SLURM writes it, and the peak of its memory in MB, None where not known."""
+    """What a job has used: CPU time as SLURM writes it, and the peak of its memory in MB. Empty: not known."""
 
-    cpu: str | None = None
-    memory: float | None = None
+    cpu: str = ""
+    memory: float = 0.0
 
 
 def usage(jobs: Collection[str]) -> dict[str, Usage]:
-    """What accounting knows of SLURM's jobs; of none where there is no accounting.
-
-    Raises:
-        SchedulerError: sacct does not answer.
-    """
+    """What accounting knows of SLURM's jobs; of none where there is no accounting, or no answer."""
     found: dict[str, Usage] = {}
-    for step, cpu, memory in _sacct(["JobID", "TotalCPU", "MaxRSS"], jobs):
-        job = step.partition(".")[0]
-        known = found.setdefault(job, Usage(cpu))
-        peaks = [known.memory, float(memory.removesuffix("M")) if memory else None]
-        found[job] = known._replace(memory=max((each for each in peaks if each is not None), default=None))
+    with suppress(SchedulerError):
+        for step, cpu, memory in _sacct(["JobID", "TotalCPU", "MaxRSS"], [job for job in jobs if "." not in job]):
+            known = found.setdefault(step.partition(".")[0], Usage(cpu))
+            peak = max(known.memory, float(memory.removesuffix("M") or 0))
+            found[step.partition(".")[0]] = Usage(known.cpu, peak)
     return found
 
 

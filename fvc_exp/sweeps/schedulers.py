@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 from submitit.core.utils import JobPaths
 
+from fvc_exp.errors import ConfigError
 from fvc_exp.io import files
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.queues import LocalQueue, SlurmQueue, find_array
@@ -46,21 +46,15 @@ class Submission:
     settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def new(
-        cls,
-        cluster: Cluster,
-        folder: str,
-        members: Sequence[Sequence[str]],
-        settings: Mapping[str, Any] = MappingProxyType({}),
-    ) -> Self:
-        """A submission that is about to be made with the launcher's settings, in a folder of its own.
+    def new(cls, cluster: Cluster, folder: str, members: Sequence[Sequence[str]]) -> Self:
+        """A submission that is about to be made, in a folder of its own.
 
         Of the given folder only the part before the job's id is used: submitit makes the rest after it started the
         job, and a job that begins before that cannot write its log and ends.
         """
         token = secrets.token_hex(8)
-        own, now = JobPaths.get_first_id_independent_folder(folder) / token, datetime.now(UTC).isoformat()
-        return cls(token, cluster, str(own), now, [list(job) for job in members], settings=dict(settings))
+        own = JobPaths.get_first_id_independent_folder(folder) / token
+        return cls(token, cluster, str(own), datetime.now(UTC).isoformat(), [list(job) for job in members])
 
     def with_jobs(self, jobs: Iterable[str]) -> Self:
         """The same with its job ids."""
@@ -120,19 +114,31 @@ def latest_jobs(submissions: Iterable[Submission]) -> dict[str, Job]:
     return found
 
 
+def jobs_of(sweep: SweepFolder, names: Sequence[str]) -> list[Job]:
+    """The newest jobs of the named members, each by its run id or the beginning of it; of all if none is named.
+
+    Raises:
+        ConfigError: a name is not the beginning of exactly one run id.
+    """
+    ids = [member.run_id for member in sweep.read_plan().members]
+    for name in names:
+        if sum(run_id.startswith(name) for run_id in ids) != 1:
+            raise ConfigError(f"{name} does not begin one run id of this sweep; fvc status {sweep.path} lists them")
+    jobs = latest_jobs(read_submissions(sweep))
+    return [job for run_id, job in jobs.items() if not names or run_id.startswith(tuple(names))]
+
+
 def cancel(jobs: Iterable[Job]) -> list[str]:
     """Cancel those that have not ended; returns their ids.
 
     Raises:
         SchedulerError: a queue does not answer.
     """
-    cancelled: list[str] = []
     ids = [(job.cluster, job.id) for job in jobs]
-    for cluster, queue in QUEUES.items():
-        active = queue.active({job for where, job in ids if where is cluster})
-        queue.cancel(active)
-        cancelled += active
-    return cancelled
+    active = {cluster: QUEUES[cluster].active([job for where, job in ids if where is cluster]) for cluster in Cluster}
+    for cluster, found in active.items():
+        QUEUES[cluster].cancel(found)
+    return [job for found in active.values() for job in found]
 
 
 def kept_settings(submissions: Sequence[Submission], waiting: Collection[str], settings: Mapping[str, Any]) -> str:

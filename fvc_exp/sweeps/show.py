@@ -102,7 +102,7 @@ def states_json(states: Sequence[MemberState], used: Mapping[str, Usage] = NO_US
             **{"reason": each.reason or None, "message": each.message or None},
             **{"attempt": each.attempt, "host": each.host, "job": each.job},
             "log": str(each.log) if each.log else None,
-            **{"seconds": each.seconds, "cpu": took.cpu, "memory_mb": took.memory},
+            **{"seconds": each.seconds, "cpu": took.cpu or None, "memory_mb": took.memory or None},
         }
         for each in states
         for took in [used.get(each.job or "", Usage())]

@@ -231,13 +231,13 @@ def test_a_driver_that_died_before_it_noted_the_job_is_followed_too(project: Pro
 
 def test_see_and_steer(project: Project) -> None:
     """A member in setup, held, cancelled, retried with other settings."""
-    setup = "hydra.launcher.setup=[sleep 8, echo ready >&2]"
+    setup = "hydra.launcher.setup=['sleep 20']"
     code, printed = project.sweep(*SMALL, "sweep.wait=false", setup)
     assert code == 0, printed
     (array,) = {job.partition("_")[0] for job in project.jobs()}
     assert f"submitted as array {array} (6 tasks)" in printed
     held, in_setup = project.job_of(0.6), project.job_of(0.1)
-    project.cluster.run("scontrol", "hold", held)
+    project.cluster.run("scontrol", "uhold", held)
     until(lambda: project.cluster.squeue(array)[in_setup] == "RUNNING", 20, "a task to run")
     shown = project.states()
     assert (shown["C=0.1"]["state"], shown["C=0.6"]["reason"]) == ("running", "JobHeldUser")

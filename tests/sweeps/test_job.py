@@ -16,7 +16,7 @@ from fvc_exp.sweeps.folder import Member, SweepFolder
 from fvc_exp.sweeps.job import MemberBatch, SweepCache, TimeLimitError, run_member, run_members
 from fvc_exp.training import split_dataset
 from fvc_exp.training.split_dataset import SplitDataset
-from tests.shell import ROOT, run_process, succeeded
+from tests.shell import ROOT, run_process
 from tests.sweeps.conftest import MakePlan
 
 

@@ -21,7 +21,7 @@ def sabotage() -> None:
             os._exit(7)
         if config.C == KILL:
             os.kill(os.getpid(), signal.SIGKILL)
-        taken = bytearray(600 * 2**20 if config.C == MEMORY else 0)
+        taken = b"x" * (600 * 2**20 if config.C == MEMORY else 0)
         while taken or config.C in (HANG, TIME_LIMIT):
             time.sleep(0.1)
         if config.C == SLOW or "ALL_SLOW" in os.environ:
