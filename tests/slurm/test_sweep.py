@@ -146,15 +146,25 @@ def test_packs_give_identical_metrics(grid: tuple[Project, str], tmp_path: Path)
         assert (packed.path / single.relative_to(one.path)).read_bytes() == single.read_bytes()
 
 
+def require_told_to_slurm(project: Project, array: str, shown: dict[str, dict[str, Any]]) -> None:
+    """What squeue says about failed jobs, which signal scancel's job noted, and what accounting adds."""
+    ends = project.cluster.squeue(array)
+    assert {ends[project.job_of(value)] for value in (broken.RAISE, broken.TIME_LIMIT)} == {"FAILED"}
+    (stopped,) = (path for path in project.path.glob("runs/*/status.json") if "interrupted" in path.read_text())
+    assert json.loads(stopped.read_text())["signal"] == "SIGTERM"
+    if "slurmdbd" in project.cluster.ports:
+        assert shown["C=1.0"]["memory_mb"] > 50
+        assert re.fullmatch(r"[\d:.-]+", shown["C=1.0"]["cpu"])
+
+
 @WITH_AND_WITHOUT
 def test_eight_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project) -> None:
     fine = (0.1, 1.0, 10.0)
     pending = 0.019
     values = (broken.TIME_LIMIT, broken.HANG, broken.RAISE, broken.EXIT, broken.KILL, broken.NO_METRICS, broken.MEMORY)
     listed = ",".join(str(value) for value in (*values, *fine, pending))
-    limits = ("hydra.launcher.timeout_min=1", "hydra.launcher.array_parallelism=3")
-    memory = "hydra.launcher.additional_parameters={mem: 500M}"
-    driver = project.start("penalty=l2", f"C={listed}", *limits, memory, **SABOTAGE)
+    limits = ("timeout_min=1", "array_parallelism=3", "additional_parameters={mem: 500M}")
+    driver = project.start("penalty=l2", f"C={listed}", *(f"hydra.launcher.{each}" for each in limits), **SABOTAGE)
     project.wait_for_jobs(11)
     shown = project.states()
     assert shown[f"C={pending}"]["state"] == "pending"
@@ -174,14 +184,16 @@ def test_eight_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project
     shown = project.states()
     reasons = {overrides: (each["state"], each["reason"]) for overrides, each in shown.items()}
     assert {reasons[f"C={value}"] for value in fine} == {("done", None)}
-    assert reasons[f"C={broken.RAISE}"] == ("failed", "ValueError")
-    assert reasons[f"C={broken.EXIT}"] == ("lost", "exit code 7")
-    assert reasons[f"C={broken.KILL}"] == ("lost", "killed by SIGKILL")
-    assert reasons[f"C={broken.MEMORY}"] == ("lost", "out of memory")
-    assert reasons[f"C={broken.HANG}"] == ("lost", "cancelled while running")
-    assert reasons[f"C={pending}"] == ("lost", "cancelled while pending")
-    assert reasons[f"C={broken.TIME_LIMIT}"] == ("failed", "time limit")
-    assert reasons[f"C={broken.NO_METRICS}"] == ("failed", "finished without metrics")
+    assert {c: reasons[f"C={c}"] for c in (*values, pending)} == {
+        broken.RAISE: ("failed", "ValueError"),
+        broken.EXIT: ("lost", "exit code 7"),
+        broken.KILL: ("lost", "killed by SIGKILL"),
+        broken.MEMORY: ("lost", "out of memory"),
+        broken.HANG: ("lost", "cancelled while running"),
+        pending: ("lost", "cancelled while pending"),
+        broken.TIME_LIMIT: ("failed", "time limit"),
+        broken.NO_METRICS: ("failed", "finished without metrics"),
+    }
     assert not [
         each["message"] for each in shown.values() if re.match("srun|slurmstepd|submitit", each["message"] or "")
     ]
@@ -189,13 +201,7 @@ def test_eight_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project
     for overrides, (_, reason) in reasons.items():
         told = printed.count(f"{overrides}: {reason}")
         assert told == (2 if reason else 0), f"{overrides}: when it happened, and at the end: {printed}"
-    ends = project.cluster.squeue(array)
-    assert {ends[project.job_of(value)] for value in (broken.RAISE, broken.TIME_LIMIT)} == {"FAILED"}
-    (stopped,) = (path for path in project.path.glob("runs/*/status.json") if "interrupted" in path.read_text())
-    assert json.loads(stopped.read_text())["signal"] == "SIGTERM"
-    if "slurmdbd" in project.cluster.ports:
-        assert shown["C=1.0"]["memory_mb"] > 50
-        assert re.fullmatch(r"[\d:.-]+", shown["C=1.0"]["cpu"])
+    require_told_to_slurm(project, array, shown)
 
     before = project.jobs()
     again = project.fvc("retry", str(project.path))

@@ -1,9 +1,11 @@
 import json
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps import schedulers, states
 from fvc_exp.sweeps.endings import JobEnd
@@ -144,6 +146,19 @@ def test_a_job_that_is_gone_is_noted_after_a_grace(sweep: SweepFolder, plan: Pla
     assert found.state is State.lost
     noted = json.loads(sweep.member(plan.members[0].run_id).lost.read_text())
     assert (noted["job"], noted["reason"]) == (OLD, "vanished while running")
+
+
+@pytest.mark.usefixtures("_gone")
+def test_a_full_disk_is_told_once_and_ends_nothing(
+    sweep: SweepFolder, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = ArtifactError("lost.json: cannot be written: No space left on device")
+    monkeypatch.setattr("fvc_exp.io.files.write_json", Mock(side_effect=full))
+    told: list[str] = []
+    watch = Watch(sweep, plan, told.append)
+    assert wait(watch, lambda: False, lambda _: None)[0].state is State.lost
+    watch.look()
+    assert told == [f"{full}; the sweep waits on"]
 
 
 @pytest.mark.usefixtures("_gone")
