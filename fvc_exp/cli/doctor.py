@@ -171,9 +171,7 @@ def submission_finding(overrides: Sequence[str]) -> Finding:
     try:
         return Finding("job", Severity.ok, f"{asked}: {launchers.ask_slurm(settings)}")
     except queues.SchedulerError as error:
-        advice = (
-            "other settings: fvc doctor --submit hydra.launcher.partition=NAME; then conf/hydra/launcher/slurm.yaml"
-        )
+        advice = "try hydra.launcher.partition=NAME and others here, then in conf/hydra/launcher/slurm.yaml"
         return Finding("job", Severity.problem, f"{asked}: {error}", advice)
 
 
