@@ -89,7 +89,7 @@ class Project:
     def wait_for_jobs(self, count: int) -> None:
         """Wait until this many jobs have been noted."""
         sweeps = self.folder / "out" / "sweeps"
-        until(lambda: sweeps.exists() and any(sweeps.iterdir()) and len(self.jobs()) == count, 60, f"{count} jobs")
+        until(lambda: sweeps.exists() and any(sweeps.iterdir()) and len(self.jobs()) == count, 180, f"{count} jobs")
 
 
 @pytest.fixture
