@@ -83,7 +83,7 @@ def state_table(states: Sequence[MemberState], used: Mapping[str, Usage] = NO_US
         {
             **{"run": row["run_id"], "configuration": " ".join(row["overrides"])},
             **{"state": row["state"], "reason": each.why},
-            **{name: row[name] or None for name in ("attempt", "host", "job")},
+            **{"attempt": row["attempt"] if row["attempt"] > 1 else None, "host": row["host"], "job": row["job"]},
             "elapsed": None if each.seconds is None else str(timedelta(seconds=round(each.seconds))),
             **{"CPU": row["cpu"], "peak MB": row["memory_mb"]},
         }
