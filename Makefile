@@ -7,7 +7,7 @@ test:  ## pip install -e '.[test]'; about 4 minutes
 lint:  ## pip install -e '.[dev]'
 	pre-commit run --all-files
 
-slurm:  ## apt-get install slurm-wlm; its files are few and its tests mostly wait
+slurm:  ## apt-get install slurm-wlm slurmdbd mariadb-server; its files are few and its tests mostly wait
 	pytest -m slurm --dist load tests/slurm
 
 tracking:  ## pip install -e '.[tracking]'

@@ -13,6 +13,7 @@ import typer
 from fvc_exp import __version__
 from fvc_exp.errors import FvcError
 from fvc_exp.io.console import error_text
+from fvc_exp.io.signals import raise_when_stopped
 
 P = ParamSpec("P")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -68,7 +69,8 @@ def command(function: Callable[P, Exit]) -> Callable[P, None]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            code = function(*args, **kwargs)
+            with raise_when_stopped():
+                code = function(*args, **kwargs)
         except FvcError as error:
             typer.echo(error_text(f"error: {error}"), err=True)
             code = Exit.USAGE_ERROR

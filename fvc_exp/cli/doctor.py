@@ -5,7 +5,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import import_module
@@ -161,24 +161,43 @@ def slurm_finding() -> Finding:
     return Finding("slurm", Severity.ok, f"partitions {', '.join(done.stdout.split())}")
 
 
+def submission_finding(overrides: Sequence[str]) -> Finding:
+    """Whether SLURM would take a job with the configured settings, and when it might start."""
+    from fvc_exp.config.hydra_app import launcher_settings
+    from fvc_exp.sweeps import launchers, queues
+
+    settings = launcher_settings(overrides)
+    asked = ", ".join(f"{key}={settings[key]}" for key in ("partition", "account", "mem_gb", "timeout_min"))
+    try:
+        return Finding("job", Severity.ok, f"{asked}: {launchers.ask_slurm(settings)}")
+    except queues.SchedulerError as error:
+        advice = "try hydra.launcher.partition=NAME and others here, then in conf/hydra/launcher/slurm.yaml"
+        return Finding("job", Severity.problem, f"{asked}: {error}", advice)
+
+
 @command
 def doctor(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[hydra.launcher.KEY=VALUE]...", help="for --submit")
+    ] = None,
     outputs: Annotated[Path, typer.Option(metavar="FOLDER", parser=a_folder, help="where results shall land")] = Path(
         "outputs"
     ),
     run: Annotated[bool, typer.Option("--run", help="also do everything once, in a temporary folder")] = False,
+    submit: Annotated[bool, typer.Option("--submit", help="also ask SLURM whether it would take a job")] = False,
     as_json: JsonOption = False,
 ) -> Exit:
     """Look at packages, threads, codecs, disks, SLURM and optional parts, and say what to do.
 
     With --run features, training, report, prediction and a sweep of two jobs are tried on a tiny corpus, which takes
-    less than a minute and leaves nothing behind. Exit code 0 if runs work, else 1.
+    less than a minute and leaves nothing behind. With --submit SLURM says whether it would take a job of a sweep with
+    the configured partition, account, memory and time, and when it might start. Exit code 0 if runs work, else 1.
 
     Example: fvc doctor --outputs /scratch/outputs
     """
     if run and as_json:
         raise ConfigError("--run and --json exclude each other: choose one")
-    found = examine(outputs)
+    found = [*examine(outputs), *([submission_finding(overrides or [])] if submit else [])]
     if as_json:
         print_json([asdict(each) for each in found])
     else:

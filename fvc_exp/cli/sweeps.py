@@ -1,7 +1,7 @@
 """Commands about a sweep: the state of its configurations, running them again, the best one; and ``fvc track``."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +10,14 @@ from rich.live import Live
 
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 from fvc_exp.config.schema import EXPERIMENT
-from fvc_exp.io.console import make_console, print_text
+from fvc_exp.errors import ConfigError
+from fvc_exp.io.console import make_console, print_text, short_path
 from fvc_exp.sweeps.folder import SweepFolder
 
 TrustOption = Annotated[bool, typer.Option("--trust", help="also start what another user's plan says")]
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
+_MEMBER_HELP = "run id, or the beginning of it"
+MembersArgument = Annotated[list[str] | None, typer.Argument(metavar="[MEMBER]...", help=_MEMBER_HELP)]
 _WATCH_SECONDS = 2.0
 
 
@@ -30,7 +33,7 @@ def status(
 
     Example: fvc status outputs/sweeps/penalties --watch
     """
-    from fvc_exp.sweeps import show, states
+    from fvc_exp.sweeps import queues, show, states
 
     _, _, members = states.open_sweep(sweep)
     if watch:
@@ -39,16 +42,61 @@ def status(
                 time.sleep(_WATCH_SECONDS)
                 _, _, members = states.open_sweep(sweep)
                 live.update(show.state_table(members))
-    elif not as_json:
-        make_console().print(show.state_table(members))
+    used = queues.usage([each.job for each in members if each.job])
     if as_json:
-        print_json({"sweep": str(sweep), "members": show.states_json(members)})
+        print_json({"sweep": str(sweep), "members": show.states_json(members, used)})
+    elif not watch:
+        make_console().print(show.state_table(members, used))
+        for folder in dict.fromkeys(each.log.parent for each in members if each.log):
+            print_text(make_console(), f"{short_path(folder)}/JOB_0_log.err", label="log", wrap=False)
     return _exit_code({each.state.value for each in members})
+
+
+@command
+def cancel(sweep: SweepArgument, members: MembersArgument = None) -> Exit:
+    """Cancel the jobs of a sweep that wait or run, or of some of its members. What is finished stays finished.
+
+    Exit code 0, also if there was nothing to cancel.
+
+    Example: fvc cancel outputs/sweeps/penalties 3f2a
+    """
+    from fvc_exp.sweeps import queues, schedulers
+
+    jobs = schedulers.jobs_of(SweepFolder(sweep), members or [])
+    if members and any(job.id.endswith(queues.QUEUED) for job in jobs):
+        raise ConfigError("a member that waits in a local driver cannot be cancelled by itself: leave out its name")
+    cancelled = schedulers.cancel(jobs)
+    print_text(make_console(), " ".join(cancelled) or "nothing waits or runs", label="cancelled" if cancelled else "")
+    return Exit.OK
+
+
+@command
+def logs(sweep: SweepArgument, member: Annotated[str, typer.Argument(metavar="MEMBER", help=_MEMBER_HELP)]) -> Exit:
+    """Print what the newest job of a member wrote: its stdout, then its stderr.
+
+    Exit code 0, or 3 if there is no log yet.
+
+    Example: fvc logs outputs/sweeps/penalties 3f2a
+    """
+    from fvc_exp.sweeps import schedulers
+
+    jobs = schedulers.jobs_of(SweepFolder(sweep), [member])
+    written = [path for job in jobs for path in (job.log.with_suffix(".out"), job.log)]
+    found = [path for path in written if path.exists()]
+    for path in found:
+        print_text(make_console(stderr=True), short_path(path), "bold", wrap=False)
+        typer.echo(path.read_text(errors="replace"), nl=False)
+    if not found:
+        print_text(make_console(stderr=True), "no log: the job has not begun, or ran in the process of its command")
+    return Exit.OK if found else Exit.UNFINISHED
 
 
 @command
 def retry(
     sweep: SweepArgument,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[hydra.launcher.KEY=VALUE]...", help="other settings of its launcher")
+    ] = None,
     wait: Annotated[bool, typer.Option(help="wait for the jobs and write the results")] = True,
     trust: TrustOption = False,
 ) -> Exit:
@@ -56,8 +104,9 @@ def retry(
 
     Exit code 0 if everything is done (or submitted, with --no-wait), else 1; 3 if only tracking failed.
 
-    Example: fvc retry outputs/sweeps/penalties --no-wait
+    Example: fvc retry outputs/sweeps/penalties hydra.launcher.mem_gb=8
     """
+    from fvc_exp.config.hydra_app import changed_settings
     from fvc_exp.config.validate import require_tracker
     from fvc_exp.sweeps.driver import drive_sweep
     from fvc_exp.tracking.import_runs import track_at_end
@@ -66,6 +115,7 @@ def retry(
     plan = folder.read_plan()
     if not trust:
         folder.require_own(plan)
+    plan = replace(plan, launcher_settings=changed_settings(plan.launcher_settings, overrides or []))
     if wait:
         require_tracker(plan.config.tracking.name)
     complete = drive_sweep(folder, plan, leave=not wait)

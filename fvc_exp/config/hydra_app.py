@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
@@ -22,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fvc_exp.config import hints, schema, validate
 from fvc_exp.errors import ConfigError, FvcError
 from fvc_exp.io.console import error_text
+from fvc_exp.io.signals import raise_when_stopped
 
 # Exit codes beside 0, and 1 for wrong settings or data.
 NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
@@ -41,6 +43,8 @@ def register() -> None:
     if _PLUGINS not in sys.path:
         sys.path.append(_PLUGINS)
     ConfigStore.instance().store(name=SCHEMA_FILE.removesuffix(".yaml"), node=schema.Config)
+    any_key = OmegaConf.create({}, flags={"struct": False})
+    ConfigStore.instance().store(group="hydra/sbatch", name="options", node={"additional_parameters": any_key})
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
     OmegaConf.register_new_resolver("own_conf", own_conf, replace=True)
 
@@ -50,7 +54,7 @@ def run_shell(main: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
     try:
         hints.refuse_other_than_one_choice(sys.argv[1:], conf_folder())
-        with refuse_keys_below_null():
+        with raise_when_stopped(), refuse_keys_below_null():
             main()
     except KeyboardInterrupt:
         sys.exit("interrupted")
@@ -172,6 +176,32 @@ def sweep_axes(overrides: Sequence[str]) -> dict[str, list[str]]:
     with _composing(overrides):
         params = compose("config", overrides=list(overrides), return_hydra_config=True).hydra.sweeper.params
         return {key: str(values).split(",") for key, values in params.items()}
+
+
+def launcher_settings(overrides: Sequence[str]) -> dict[str, Any]:
+    """The node of hydra/launcher=slurm with these overrides, as for a sweep.
+
+    Raises:
+        ConfigError: an override names an unknown key or option.
+    """
+    with _composing(overrides):
+        composed = compose("config", overrides=["hydra/launcher=slurm", *overrides], return_hydra_config=True)
+        return cast("dict[str, Any]", OmegaConf.to_container(composed.hydra.launcher, resolve=True))
+
+
+def changed_settings(settings: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A launcher's node after overrides such as ``hydra.launcher.mem_gb=8``.
+
+    Raises:
+        ConfigError: an override is about something else, or does not follow the grammar.
+    """
+    changed = OmegaConf.create({"hydra": {"launcher": dict(settings)}}, flags={"struct": True})
+    try:
+        for override in OverridesParser.create().parse_overrides(list(overrides)):
+            OmegaConf.update(changed, override.key_or_group, override.value(), merge=False)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(hints.message_of(error)) from error
+    return cast("dict[str, Any]", OmegaConf.to_container(changed.hydra.launcher))
 
 
 @dataclass(frozen=True)

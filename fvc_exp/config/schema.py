@@ -221,6 +221,7 @@ class SweepConfig:
     pack: int
     dry: bool
     wait: bool
+    fail_fast: bool
     choice: Choice
     rerun: Rerun = Rerun.none
     allow_code_change: bool = False

@@ -65,8 +65,9 @@ def execute(
     except FvcError as error:
         log.error("%s", error)
         return end("failed", reason=type(error).__name__, message=str(error))
-    except KeyboardInterrupt:
-        end("interrupted", reason="KeyboardInterrupt", message="stopped by the user")
+    except KeyboardInterrupt as stopped:
+        name = str(stopped) or "SIGINT"
+        end("interrupted", reason=f"stopped by {name}", message="", signal=name)
         raise
     except Exception as error:  # the worker boundary: a bug must leave its trace in the folder, too
         log.exception("unexpected %s: please report it with this log", type(error).__name__)

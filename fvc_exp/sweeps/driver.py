@@ -40,17 +40,26 @@ def drive_sweep(
     with files.exclusive_lock(sweep.lock):  # the next driver sees what this one submitted
         schedulers.recover_job_ids(sweep)
         sweep.write_plan(whole := grown_plan(sweep, plan))
-        missing = tell_work(console, launcher, plan, Watch(sweep, plan).settle(), rerun)
+        before = Watch(sweep, plan).settle()
+        missing = tell_work(console, launcher, plan, before, rerun)
         if others := len(whole.members) - len(plan.members):
             print_text(console, f"{short_path(sweep.path)} keeps {others} configurations of other commands")
-        launcher.start(launchers.batches(missing, plan.config.sweep.pack))
+        waiting = [each.member.run_id for each in before if each.state is State.pending]
+        if kept := schedulers.kept_settings(schedulers.read_submissions(sweep), waiting, plan.launcher_settings):
+            text = f"jobs that wait keep {kept}; fvc cancel {short_path(sweep.path)}, then this command, replaces them"
+            print_text(console, text)
+        try:
+            launcher.start(launchers.batches(missing, plan.config.sweep.pack))
+        finally:
+            for each in launcher.submitted:
+                print_text(console, f"submitted as {each}")
     if leave:
         path = short_path(sweep.path)
-        print_text(console, shlex.join(["fvc", "status", path]), label="submitted", wrap=False)
+        print_text(console, shlex.join(["fvc", "status", path]), label="now", wrap=False)
         print_text(console, shlex.join(["fvc", "collect", path]), label="later", wrap=False)
         return True
     launcher.prepare()
-    states = _wait(sweep, plan, launcher)
+    states = _wait(sweep, plan, launcher, before)
     finish(sweep)
     return all(each.state is State.done for each in states)
 
@@ -83,7 +92,11 @@ def finish(sweep: folder.SweepFolder) -> States:
     sweep.read_plan()  # where there is none, no lock file is left
     with files.exclusive_lock(sweep.lock):
         _, plan, states = open_sweep(sweep.path)
-        table = results.collect_results(sweep, states)
+        try:
+            table = results.collect_results(sweep, states)
+        except ArtifactError:  # such as a full disk: what was found is shown before the command fails
+            show.print_leaderboard(console, plan, states, results.table_of(sweep, states))
+            raise
         ranked = results.rank(table)
         files.write_atomic(sweep.leaderboard, tables.without_formulas(ranked).write_csv)
         show.print_leaderboard(console, plan, states, table, most=None if plan.config.verbose else show.TOP)
@@ -152,17 +165,34 @@ def _is_copy(best: LoadedRun, run: LoadedRun, results: dict[str, Any]) -> bool:
         return False
 
 
-def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Launcher) -> States:
+def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Launcher, before: States) -> States:
+    """Wait until every member is at rest, telling of each failure when it happens."""
+    console, known = make_console(stderr=True), {each.key for each in show.failures(before)}
+
+    def tell(states: States) -> None:
+        for each in show.failures(states):
+            if each.key in known:
+                continue
+            known.add(each.key)
+            show.print_failure(console, each)
+            if plan.config.sweep.fail_fast:
+                launcher.stop()
+                print_text(console, "sweep.fail_fast: all others are cancelled")
+                known.update(other.key for other in states)
+
     try:
         with progress_bar("configurations") as on_progress:
 
             def on_look(states: States) -> None:
                 at_rest = sum(each.state in AT_REST and each.state is not State.waiting for each in states)
                 on_progress(at_rest, len(plan.members), show.summary(states))
+                tell(states)
 
-            return wait(Watch(sweep, plan), launcher.step, on_look)
+            watch = Watch(sweep, plan, lambda text: print_text(console, text, "red"))
+            return wait(watch, launcher.step, on_look)
     except KeyboardInterrupt:
+        if not launcher.leaves:
+            launcher.stop()
         jobs = "its jobs go on" if launcher.leaves else "what is finished stays finished"
-        text = f"{sweep.path}: {jobs}; give the same command again to go on"
-        print_text(make_console(stderr=True), text)
+        print_text(console, f"{sweep.path}: {jobs}; give the same command again to go on")
         raise

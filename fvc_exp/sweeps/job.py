@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import Config
 from fvc_exp.errors import DataError, FvcError
 from fvc_exp.io.run_folder import code_hash, write_status
+from fvc_exp.io.signals import Stopped, raise_when_stopped
 from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, SweepFolder, finished, read_status
 
@@ -33,8 +35,8 @@ log = logging.getLogger(__name__)
 
 _CODE_CHANGED = "code changed since submission"
 _WAIT_SECONDS = 1.0
-_WARN_FROM = 0.75  # share of a job's time; a warning that comes earlier is delayed until then
-_SHORT_MINUTES = 10  # up to this job length submitit takes any warning for the time limit; above it checks the time
+_SPARE_SECONDS = 20.0
+_EARLY_SECONDS = 300.0  # SLURM warns signal_delay_s before the end, and up to a minute earlier
 _KEPT = 8  # data sets, and splits: a sweep over seeds has folds for each
 Value = TypeVar("Value")
 
@@ -45,17 +47,22 @@ class TimeLimitError(FvcError):
 
 @dataclass(frozen=True)
 class MemberBatch:
-    """A callable for submitit: the members of a job with so many minutes. Returns plain data, and restarts as it is."""
+    """A callable for submitit: the members of a job with so many minutes. It restarts as it is."""
 
     sweep: str
     members: tuple[Member, ...]
     minutes: float
 
-    def __call__(self) -> list[dict[str, Any]]:
-        """Run the members; returns the contents of their ``status.json``."""
+    def __call__(self) -> None:
+        """Run the members, and exit as SLURM's reports and ``afterok`` need it: with 0 only if all of them are done."""
         _raise_at_time_limit(self.minutes)
-        with quick_imports():
-            return run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
+        try:
+            with raise_when_stopped(), quick_imports():
+                statuses = run_members(SweepFolder(Path(self.sweep)), self.members, submitit.JobEnvironment().job_id)
+        except Stopped as stopped:
+            sys.exit(128 + signal.Signals[str(stopped)])
+        if any(status["state"] != "done" for status in statuses):
+            sys.exit(1)
 
     def checkpoint(self) -> Any:
         """Hydra's ``max_num_timeout`` above 0 starts the job again: what is finished stays finished."""
@@ -120,22 +127,27 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCac
     )
 
 
+def spare_seconds(minutes: float) -> float:
+    """The end of a job's time, in which it only says that its time is over."""
+    return min(_SPARE_SECONDS, 60 * minutes / 4)
+
+
 def _raise_at_time_limit(minutes: float) -> None:
     """Turn submitit's exception about the time limit into one that the run records as its reason.
 
-    SLURM may warn a minute earlier than it was asked to, which is nearly all of a short limit: a warning that comes
-    too soon is delayed. Longer jobs are left to submitit, which tells time limits from preemptions.
+    SLURM warns minutes before the end: the warning waits until the spare seconds begin. One that comes still earlier
+    is about a preemption, and for submitit.
     """
     number = signal.Signals[f"SIG{submitit.JobEnvironment.USR_SIG}"]
     stock = signal.getsignal(number)
     if not callable(stock):
         return
-    warn_from = time.monotonic() + _WARN_FROM * 60 * minutes
+    limit = time.monotonic() + 60 * minutes - spare_seconds(minutes)
 
     def handle(*received: Any) -> None:
-        early = warn_from - time.monotonic()
-        if early > 0 and minutes <= _SHORT_MINUTES:
-            signal.setitimer(signal.ITIMER_REAL, early)
+        left = limit - time.monotonic()
+        if 0 < left < _EARLY_SECONDS:
+            signal.setitimer(signal.ITIMER_REAL, left)
             return
         try:
             stock(*received)

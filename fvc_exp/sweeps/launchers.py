@@ -3,13 +3,16 @@
 Jobs are submitted by submitit, but not waited for by it: see ``states``.
 """
 
+import math
 import os
+import secrets
 import shlex
+import subprocess
 import sys
-from collections import deque
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -21,9 +24,9 @@ from submitit.core import utils
 from fvc_exp.config.schema import Search
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import progress_bar
-from fvc_exp.sweeps import claims, schedulers
+from fvc_exp.sweeps import claims, queues, schedulers
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
-from fvc_exp.sweeps.job import MemberBatch, SweepCache, run_members
+from fvc_exp.sweeps.job import MemberBatch, SweepCache, run_members, spare_seconds
 from fvc_exp.sweeps.schedulers import Cluster, Submission, write_submission
 
 _SUBMITIT = "hydra_plugins.hydra_submitit_launcher"
@@ -33,6 +36,18 @@ _CLUSTERS = {
     f"{_SUBMITIT}.submitit_launcher.LocalLauncher": Cluster.local,
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher": None,
 }
+
+# SLURM warns of the time limit by SIGUSR2, up to a minute earlier than asked for: near a short limit that is before
+# Python can handle it, and it would kill a job that had time left. Ignored signals stay so until a handler is set.
+_PYTHON = ("sh", "-c", 'trap "" USR2; exec "$0" "$@"', sys.executable)
+# Signals are for Python alone: the shell lives on, and leaves its exit code.
+_LOCAL_JOB = """
+trap : INT TERM HUP
+export SUBMITIT_LOCAL_JOB_ID=$$
+exec >> "$0/$$_0_log.out" 2>> "$0/$$_0_log.err"
+"$@"
+echo $? > "$0/$$_exit"
+"""
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _T = TypeVar("_T")
@@ -61,37 +76,62 @@ def batches(items: Sequence[_T], size: int) -> list[tuple[_T, ...]]:
 
 @dataclass
 class Launcher:
-    """Starts members. ``leaves``: its jobs outlive the driver."""
+    """Starts members. ``leaves``: its jobs outlive the driver. ``submitted`` names what a scheduler has taken."""
 
     sweep: SweepFolder
     settings: Mapping[str, Any]
     leaves: ClassVar[bool] = False
-    _waiting: deque[Batch] = field(default_factory=deque, init=False)
+    submitted: list[str] = field(default_factory=list, init=False)
 
     def start(self, jobs: Sequence[Batch]) -> None:
         """Begin, or queue, all of them."""
-        self._waiting.extend(jobs)
 
     def prepare(self) -> None:
         """Do what the waiting members have in common, before the first of them."""
 
     def step(self) -> bool:
         """Called again and again while members are on their way; False once nothing waits in here."""
-        return bool(self._waiting)
+        return False
 
-    def _submit(self, submission: Submission, jobs: Sequence[Batch], **settings: Any) -> list[str]:
-        """Hand jobs to submitit; returns their ids."""
-        executor = make_executor(submission.cluster, {**self.settings, **settings}, submission.folder)
-        sweep, minutes = str(self.sweep.path.resolve()), self.settings["timeout_min"]
-        # A job's Python must find this package also where it is not installed but run from a checkout.
-        known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-        with utils.environment_variables(PYTHONPATH=os.pathsep.join(dict.fromkeys([*known, str(_PACKAGE_ROOT)]))):
-            submitted = executor.submit_array([MemberBatch(sweep, batch, minutes) for batch in jobs])
-        return [str(job.job_id) for job in submitted]
+    def stop(self) -> None:
+        """Begin no more, and cancel what has begun."""
+        schedulers.cancel(schedulers.latest_jobs(schedulers.read_submissions(self.sweep)).values())
 
 
 @dataclass
-class InProcessLauncher(Launcher):
+class _OwnQueue(Launcher):
+    """Batches that wait in this process; one record names the job of each, and before it has one this process."""
+
+    _waiting: list[Batch] = field(default_factory=list, init=False)
+    _record: Submission = field(init=False)
+
+    def start(self, jobs: Sequence[Batch]) -> None:
+        """Queue all of them."""
+        self._waiting = list(jobs)
+        folder = self.settings.get("submitit_folder", str(self.sweep.path))
+        self._record = Submission.new(self.sweep, Cluster.local, folder, jobs)
+        if jobs:
+            self._note([])
+
+    def stop(self) -> None:
+        """Begin no more, and end what has begun."""
+        self._waiting.clear()
+        super().stop()
+
+    def _note(self, started: Sequence[str]) -> None:
+        queued = [_process_id(os.getpid()) + queues.QUEUED] * len(self._waiting)
+        self._record = self._record.with_jobs([*started, *queued])
+        write_submission(self.sweep, self._record)
+
+    def _take(self, job: str) -> None:
+        """The first batch that waits becomes this job."""
+        started = len(self._record.members) - len(self._waiting)
+        del self._waiting[0]
+        self._note([*(self._record.jobs or [])[:started], job])
+
+
+@dataclass
+class InProcessLauncher(_OwnQueue):
     """One after the other, in the driver; those of ``grid`` share their fits."""
 
     grid: Sequence[Member] = ()
@@ -108,36 +148,45 @@ class InProcessLauncher(Launcher):
     def step(self) -> bool:
         """Run the next one."""
         if self._waiting:
-            batch, job = self._waiting.popleft(), str(os.getpid())
-            submission = Submission.new(self.sweep, Cluster.local, str(self.sweep.path), [batch])
-            write_submission(self.sweep, submission.with_jobs([f"{job}.{claims.process_start(os.getpid())}"]))
-            run_members(self.sweep, batch, job, self.cache)
+            batch = self._waiting[0]
+            self._take(_process_id(os.getpid()))
+            run_members(self.sweep, batch, str(os.getpid()), self.cache)
         return bool(self._waiting)
 
 
 @dataclass
-class LocalLauncher(Launcher):
+class LocalLauncher(_OwnQueue):
     """Own processes on this machine, as many at a time as it has cores."""
 
-    _jobs: list[str] = field(default_factory=list, init=False)
-
-    def start(self, jobs: Sequence[Batch]) -> None:
-        """Start the first ones."""
-        super().start(jobs)
-        self.step()
+    _running: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
     def step(self) -> bool:
         """Start the next ones as others end."""
         from joblib import cpu_count
 
-        running = schedulers.LocalQueue().active(self._jobs)
-        for _ in range(min(cpu_count() - len(running), len(self._waiting))):
-            batch = self._waiting.popleft()
-            submission = Submission.new(self.sweep, Cluster.local, self.settings["submitit_folder"], [batch])
-            (pid,) = self._submit(submission, [batch])
-            self._jobs.append(f"{pid}.{claims.process_start(int(pid))}")
-            write_submission(self.sweep, submission.with_jobs([self._jobs[-1]]))
+        self._running = [process for process in self._running if process.poll() is None]
+        for _ in range(min(cpu_count() - len(self._running), len(self._waiting))):
+            self._begin(self._waiting[0])
         return bool(self._waiting)
+
+    def _begin(self, batch: Batch) -> None:
+        folder, minutes = Path(self._record.folder), float(self.settings["timeout_min"])
+        folder.mkdir(parents=True, exist_ok=True)
+        delayed = utils.DelayedSubmission(MemberBatch(str(self.sweep.path.resolve()), batch, minutes))
+        delayed.set_timeout(math.ceil(minutes), 0)
+        pickled = folder / f"{secrets.token_hex(8)}.pkl"
+        delayed.dump(pickled)
+        spare = spare_seconds(minutes)
+        limit = ["timeout", "--foreground", "--signal=USR2", f"--kill-after={spare}", str(60 * minutes - spare)]
+        command = [*limit, *_PYTHON, "-u", "-m", "submitit.core._submit", str(folder)]
+        process = subprocess.Popen(
+            ["sh", "-c", _LOCAL_JOB, str(folder), *command],
+            env={**os.environ, "PYTHONPATH": _python_path(), "SUBMITIT_EXECUTOR": "local"},
+            start_new_session=True,
+        )
+        self._running.append(process)
+        self._take(_process_id(process.pid))
+        utils.JobPaths(folder, str(process.pid)).move_temporary_file(pickled, "submitted_pickle")
 
 
 @dataclass
@@ -152,22 +201,37 @@ class SlurmLauncher(Launcher):
         Raises:
             SchedulerError: SLURM does not take a submission.
         """
-        arrays, queued = batches(jobs, schedulers.max_array_size()), 0
+        arrays, queued = batches(jobs, queues.max_array_size()), 0
         for array in arrays:
             self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)), queued)
             queued += sum(map(len, array))
 
     def _submit_array(self, jobs: Sequence[Batch], parallelism: int, queued: int) -> None:
         submission = Submission.new(self.sweep, Cluster.slurm, self.settings["submitit_folder"], jobs)
+        submission = replace(submission, settings=dict(self.settings))
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
+        executor = make_executor({**self.settings, "array_parallelism": parallelism}, submission.folder)
+        sweep, minutes = str(self.sweep.path.resolve()), self.settings["timeout_min"]
         try:
-            with redirect_stderr(StringIO()):  # where submitit prints the text that is told below
-                ids = self._submit(submission, jobs, array_parallelism=parallelism)
-        except (utils.FailedJobError, utils.FailedSubmissionError) as error:
+            with redirect_stderr(StringIO()), utils.environment_variables(PYTHONPATH=_python_path()):
+                ids = [job.job_id for job in executor.submit_array([MemberBatch(sweep, job, minutes) for job in jobs])]
+        except (utils.FailedJobError, utils.FailedSubmissionError) as error:  # its text, which submitit prints as well
             text = " ".join(str(error).replace("sbatch: error: ", "").split())
             told = f"; {queued} configurations are queued, and the same command goes on later" if queued else ""
-            raise schedulers.SchedulerError(f"sbatch failed: {text}{told}") from error
-        write_submission(self.sweep, submission.with_jobs(schedulers.job_ids(ids[0].partition("_")[0], len(ids))))
+            raise queues.SchedulerError(f"sbatch failed: {text}{told}") from error
+        array = ids[0].partition("_")[0]
+        write_submission(self.sweep, submission.with_jobs(schedulers.job_ids(array, len(ids))))
+        self.submitted.append(f"array {array} ({len(ids)} tasks)" if len(ids) > 1 else f"job {array}")
+
+
+def _python_path() -> str:
+    """A job's Python must find this package also where it is not installed but run from a checkout."""
+    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return os.pathsep.join(dict.fromkeys([*known, str(_PACKAGE_ROOT)]))
+
+
+def _process_id(pid: int) -> str:
+    return f"{pid}.{claims.process_start(pid)}"
 
 
 def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
@@ -185,30 +249,42 @@ def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
     return InProcessLauncher(sweep, plan.launcher_settings, grid)
 
 
-def make_executor(cluster: Cluster, settings: Mapping[str, Any], folder: str) -> Any:
-    """An executor with the launcher node's parameters, whose jobs leave their files in ``folder``.
+def ask_slurm(settings: Mapping[str, Any]) -> str:
+    """When a job with these settings might start, as SLURM says it. Submits nothing.
+
+    Raises:
+        ConfigError: submitit does not take one of the settings.
+        SchedulerError: SLURM would not take the job.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "job.sh")
+        script.write_text(make_executor(settings, folder)._executor._make_submission_file_text("true", "test"))
+        done = queues.run_client("sbatch", "--test-only", str(script))
+    lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in done.stderr.splitlines()]
+    if done.returncode:
+        raise queues.SchedulerError("; ".join(lines))
+    return lines[-1]
+
+
+def make_executor(settings: Mapping[str, Any], folder: str) -> Any:
+    """An executor for SLURM with the launcher node's parameters, whose jobs leave their files in ``folder``.
 
     Raises:
         ConfigError: submitit does not take one of the parameters.
     """
     given = {key: value for key, value in settings.items() if key not in ("_target_", "submitit_folder")}
-    first = {"slurm_max_num_timeout": given.pop("max_num_timeout")} if "max_num_timeout" in given else {}
-    first |= {"slurm_python": job_python()}
+    first = {"slurm_max_num_timeout": given.pop("max_num_timeout"), "slurm_python": job_python()}
+    if given.get("mem_per_cpu") or given.get("mem_per_gpu"):
+        del given["mem_gb"]  # SLURM takes one of them
     try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=cluster.value, **first)
+        executor = submitit.AutoExecutor(folder=folder, cluster=Cluster.slurm.value, **first)
         common = import_module(f"{_SUBMITIT}.config").BaseQueueConf.__dataclass_fields__
-        executor.update_parameters(
-            **{key if key in common else f"{cluster.value}_{key}": value for key, value in given.items()}
-        )
+        executor.update_parameters(**{key if key in common else f"slurm_{key}": value for key, value in given.items()})
     except (NameError, RuntimeError, ValueError) as error:
         raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
     return executor
 
 
 def job_python() -> str:
-    """The shell words that start Python in a job.
-
-    SLURM warns of the time limit by SIGUSR2, up to a minute earlier than asked for: near a short limit that is before
-    Python can handle it, and it would kill a job that had time left. Ignored signals stay so until a handler is set.
-    """
-    return f"""sh -c 'trap "" USR2; exec "$0" "$@"' {shlex.quote(sys.executable)}"""
+    """The shell words that start Python in a job."""
+    return shlex.join(_PYTHON)

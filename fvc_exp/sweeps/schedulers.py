@@ -1,170 +1,25 @@
-"""The jobs of a sweep: which members each has, and what the scheduler knows about it.
+"""The jobs of a sweep: which members each has, and how to ask for all of them.
 
 One record per submission is written before its jobs exist, and completed with their ids.
 """
 
 import logging
-import os
-import re
 import secrets
-import shutil
-import signal
-import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from submitit.core.utils import JobPaths
 
-from fvc_exp.errors import ArtifactError, FvcError
+from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.io import files
-from fvc_exp.sweeps.claims import process_start
 from fvc_exp.sweeps.folder import Member, SweepFolder
+from fvc_exp.sweeps.queues import LocalQueue, SlurmQueue, find_array
 
 log = logging.getLogger(__name__)
-
-_SECONDS = 30.0
-_PENDING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
-_RUNNING = ("RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED")
-_ACTIVITY = dict.fromkeys(_PENDING, "pending") | dict.fromkeys(_RUNNING, "running")
-_ENDS = {
-    "TIMEOUT": "time limit",
-    "DEADLINE": "deadline",
-    "OUT_OF_MEMORY": "out of memory",
-    "NODE_FAIL": "node failed",
-    "BOOT_FAIL": "node failed",
-    "PREEMPTED": "preempted",
-}
-
-
-class SchedulerError(FvcError):
-    """The scheduler is not there, or does not answer."""
-
-
-class NoSchedulerError(SchedulerError):
-    """This machine cannot ask the scheduler, now or later."""
-
-
-class LocalQueue:
-    """Processes of this machine; an id is ``PID.START``, so that a reused pid is another job."""
-
-    def active(self, jobs: Collection[str]) -> Mapping[str, str]:
-        """``running`` for each process that still lives."""
-        parts = {job: job.split(".") for job in jobs}
-        return {job: "running" for job, (pid, start) in parts.items() if process_start(int(pid)) == start}
-
-    def end_of(self, _job: str, /, *, had_started: bool) -> str:
-        """Whether it had begun its work; only the parent of a process learns its exit code."""
-        return "its process ended" if had_started else "its process ended before it began"
-
-
-class SlurmQueue:
-    """Asks squeue about active jobs; scontrol and, where there is accounting, sacct about ended ones."""
-
-    def active(self, jobs: Collection[str]) -> Mapping[str, str]:
-        """``running`` or ``pending`` for each job that has not ended, by one call of squeue for all of them.
-
-        Raises:
-            SchedulerError: squeue is missing, fails, or does not answer; the state of the jobs is then unknown.
-        """
-        arrays = sorted({job.partition("_")[0] for job in jobs})
-        if not arrays:
-            return {}
-        states = dict(_squeue("--array", "--format=%i|%T", f"--jobs={','.join(arrays)}"))
-        return {job: _ACTIVITY[states[job]] for job in jobs if states.get(job) in _ACTIVITY}
-
-    def end_of(self, job: str, *, had_started: bool) -> str:
-        """Why a job ended, as far as SLURM still knows."""
-        try:
-            state, code = _record(job)
-        except SchedulerError as error:
-            return f"ended for an unknown reason ({error})"
-        if state.startswith("CANCELLED"):
-            return f"cancelled while {'running' if had_started else 'pending'}"
-        if state in _ENDS:
-            return _ENDS[state]
-        if state == "FAILED":
-            return _exit_words(code)
-        if state == "COMPLETED":
-            return "its job ended and left no status" if had_started else "its job ended before its turn"
-        # SLURM forgets a pending task of an array at once when it is cancelled.
-        return "vanished while running" if had_started else "cancelled while pending"
-
-
-def max_array_size() -> int:
-    """The cluster's highest number of tasks in one array.
-
-    Raises:
-        SchedulerError: SLURM does not answer.
-    """
-    done = run_client("scontrol", "show", "config")
-    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", done.stdout, re.MULTILINE)
-    if not found:
-        raise SchedulerError(f"SLURM does not answer: {_last_line(done.stderr)}")
-    return int(found.group(1))
-
-
-def find_array(path_part: str) -> str | None:
-    """The id of our queued or running job whose script lies at a path with this part.
-
-    Raises:
-        SchedulerError: squeue does not answer.
-    """
-    jobs = _squeue(f"--user={os.geteuid()}", "--format=%F|%o")
-    return next((job for job, script in jobs if path_part in script), None)
-
-
-def _squeue(*options: str) -> list[tuple[str, str]]:
-    """The two columns that squeue prints."""
-    done = run_client("squeue", "--noheader", *options)
-    if done.returncode and "Invalid job id" not in done.stderr:  # the answer where the only job is forgotten
-        raise SchedulerError(f"squeue failed: {_last_line(done.stderr)}")
-    lines = (line.strip().partition("|") for line in done.stdout.splitlines() if "|" in line)
-    return [(first, second) for first, _, second in lines]
-
-
-def run_client(*command: str) -> subprocess.CompletedProcess[str]:
-    """Call one of SLURM's programs.
-
-    Raises:
-        NoSchedulerError: it is not installed.
-        SchedulerError: it does not answer.
-    """
-    if shutil.which(command[0]) is None:
-        raise NoSchedulerError(f"{command[0]} is not on the PATH: SLURM is not installed here")
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise SchedulerError(f"{command[0]} did not answer within {_SECONDS:.0f} s") from error
-
-
-def _record(job: str) -> tuple[str, str]:
-    """State and exit code of an ended job, from slurmctld while it remembers, else from accounting; or empty."""
-    shown = run_client("scontrol", "show", "job", "--oneliner", job).stdout
-    if fields := dict(re.findall(r"\b(JobState|ExitCode)=(\S+)", shown)):
-        return fields["JobState"], fields.get("ExitCode", "")
-    if shutil.which("sacct") is None:
-        return "", ""
-    listed = run_client("sacct", "--noheader", "--parsable2", "--allocations", "--format=State,ExitCode", "-j", job)
-    state, _, code = (listed.stdout.splitlines() or [""])[-1].partition("|")
-    return state, code
-
-
-def _exit_words(code: str) -> str:
-    """``7:0`` -> exit code 7; a shell's 137, or ``0:9``, -> killed by SIGKILL."""
-    status, _, number = code.partition(":")
-    killed = int(number or 0) or max(int(status or 0) - 128, 0)
-    if killed in {each.value for each in signal.Signals}:
-        return f"killed by {signal.Signals(killed).name}"
-    return f"exit code {status}"
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it printed nothing"
 
 
 class Cluster(StrEnum):
@@ -194,6 +49,7 @@ class Submission:
     number: int = 0
     again: bool = False
     jobs: list[str] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def new(cls, sweep: SweepFolder, cluster: Cluster, folder: str, jobs: Sequence[Sequence[Member]]) -> Self:
@@ -215,12 +71,16 @@ class Submission:
 
 @dataclass(frozen=True)
 class Job:
-    """The newest job of a member; ``id`` as its queue knows it. ``again``: it runs members that are done."""
+    """The newest job of a member; ``id`` as its queue knows it.
+
+    ``again``: it runs members that are done; ``is_shared``: with other members.
+    """
 
     id: str
     cluster: Cluster
     log: Path
-    again: bool
+    again: bool = False
+    is_shared: bool = False
 
     @property
     def own_id(self) -> str:
@@ -266,5 +126,45 @@ def latest_jobs(submissions: Iterable[Submission]) -> dict[str, Job]:
     for submission in submissions:
         for job, members in zip(submission.jobs or [], submission.members, strict=bool(submission.jobs)):
             log = JobPaths(submission.folder, job.partition(".")[0]).stderr
-            found |= dict.fromkeys(members, Job(job, submission.cluster, log, submission.again))
+            shared = len(members) > 1
+            found |= dict.fromkeys(members, Job(job, submission.cluster, log, submission.again, shared))
     return found
+
+
+def jobs_of(sweep: SweepFolder, names: Sequence[str]) -> list[Job]:
+    """The newest jobs of the named members, each by its run id or the beginning of it; of all if none is named.
+
+    Raises:
+        ConfigError: a name is not the beginning of exactly one run id.
+    """
+    ids = [member.run_id for member in sweep.read_plan().members]
+    for name in names:
+        if sum(run_id.startswith(name) for run_id in ids) != 1:
+            raise ConfigError(f"{name} does not begin one run id of this sweep; fvc status {sweep.path} lists them")
+    jobs = latest_jobs(read_submissions(sweep))
+    return [job for run_id, job in jobs.items() if not names or run_id.startswith(tuple(names))]
+
+
+def cancel(jobs: Iterable[Job]) -> list[str]:
+    """Cancel those that have not ended; returns their ids.
+
+    Raises:
+        SchedulerError: a queue does not answer.
+    """
+    ids = [(job.cluster, job.id) for job in jobs]
+    active = {cluster: QUEUES[cluster].active([job for where, job in ids if where is cluster]) for cluster in Cluster}
+    for cluster, found in active.items():
+        QUEUES[cluster].cancel(found)
+    return [job for found in active.values() for job in found]
+
+
+def kept_settings(submissions: Sequence[Submission], waiting: Collection[str], settings: Mapping[str, Any]) -> str:
+    """In what the launcher settings of jobs that wait differ from these, such as ``mem_gb=2 (now 8)``; or empty."""
+    newest = {run_id: each.settings for each in submissions for batch in each.members for run_id in batch}
+    changed = {
+        f"{key}={value} (now {settings[key]})"
+        for run_id in waiting
+        for key, value in newest[run_id].items()
+        if settings.get(key, value) != value
+    }
+    return ", ".join(sorted(changed))

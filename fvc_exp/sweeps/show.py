@@ -1,7 +1,9 @@
 """What a sweep prints in the terminal: its plan, progress, states and ranking."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -10,11 +12,13 @@ from rich.table import Table
 
 from fvc_exp.io.console import MOST_ROWS, frame_table, mean_and_deviation, print_text, setting_text, short_path
 from fvc_exp.sweeps import folder, results
+from fvc_exp.sweeps.queues import Usage
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State
 
 _STYLES = {State.done: "green", State.failed: "red", State.lost: "red", State.running: "yellow"}
 _SECONDS_PER_VALUE = 1e-6  # of a table and fit: saga's, by docs/performance.md; our own solver takes a tenth of it
 _SMALL_SECONDS = 300.0  # of computing in all, below which queueing and start-up cost more than they save
+NO_USAGE: Mapping[str, Usage] = MappingProxyType({})
 TOP = 10  # rows of a leaderboard that the end of a sweep shows
 _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
@@ -70,21 +74,26 @@ def summary(states: Sequence[MemberState]) -> str:
     return ", ".join(f"{found[state]} {state.value}" for state in State if found[state])
 
 
-def state_table(states: Sequence[MemberState]) -> Table:
-    """One row per member; of very many, those that are not done come first."""
+def state_table(states: Sequence[MemberState], used: Mapping[str, Usage] = NO_USAGE) -> Table:
+    """One row per member, of very many those first that are not done; ``used`` is what each job took."""
     if len(states) > MOST_ROWS:
         states = sorted(states, key=lambda each: each.state is State.done)
     rows = [
-        {"run": row["run_id"], "configuration": " ".join(row["overrides"]), "state": row["state"], "reason": each.why}
-        | {name: row[name] or None for name in ("attempt", "host", "job")}
-        for each, row in zip(states, states_json(states), strict=True)
+        {
+            **{"run": row["run_id"], "configuration": " ".join(row["overrides"])},
+            **{"state": row["state"], "reason": each.why},
+            **{"attempt": row["attempt"] if row["attempt"] > 1 else None, "host": row["host"], "job": row["job"]},
+            "elapsed": None if each.seconds is None else str(timedelta(seconds=round(each.seconds))),
+            **{"CPU": row["cpu"], "peak MB": row["memory_mb"]},
+        }
+        for each, row in zip(states, states_json(states, used), strict=True)
     ]
     frame = pl.DataFrame(rows, infer_schema_length=None)
     told = [column.name for column in frame if any(column)]
     return frame_table(frame.select(told), summary(states), styles=[_STYLES.get(each.state) for each in states])
 
 
-def states_json(states: Sequence[MemberState]) -> list[dict[str, Any]]:
+def states_json(states: Sequence[MemberState], used: Mapping[str, Usage] = NO_USAGE) -> list[dict[str, Any]]:
     """The same as plain data."""
     return [
         {
@@ -92,9 +101,23 @@ def states_json(states: Sequence[MemberState]) -> list[dict[str, Any]]:
             **{"reason": each.reason or None, "message": each.message or None},
             **{"attempt": each.attempt, "host": each.host, "job": each.job},
             "log": str(each.log) if each.log else None,
+            **{"seconds": each.seconds, "cpu": took.cpu or None, "memory_mb": took.memory or None},
         }
         for each in states
+        for took in [used.get(each.job or "", Usage())]
     ]
+
+
+def failures(states: Sequence[MemberState]) -> list[MemberState]:
+    """The members that ended without a result."""
+    return [each for each in states if each.state in (State.failed, State.lost)]
+
+
+def print_failure(console: Console, failed: MemberState) -> None:
+    """Which member failed, why, and where its log is."""
+    print_text(console, failed.failure, "red")
+    if failed.log and failed.log.exists():
+        print_text(console, short_path(failed.log), "red", label="  log", wrap=False)
 
 
 def leaderboard_json(plan: folder.Plan, states: Sequence[MemberState], table: pl.DataFrame) -> dict[str, Any]:
@@ -124,11 +147,8 @@ def print_leaderboard(
     for row in results.leaking(table).iter_rows(named=True):
         text = f"not ranked: {row['run_id']} {row['overrides']}: its audit failed: {row['audit_reasons']}"
         print_text(console, text, "red")
-    for each in states:
-        if each.state in (State.failed, State.lost):
-            print_text(console, each.failure, "red")
-            if each.log and each.log.exists():
-                print_text(console, short_path(each.log), "red", label="  log", wrap=False)
+    for each in failures(states):
+        print_failure(console, each)
     if plan.invalid:
         console.print(f"{len(plan.invalid)} invalid configurations were not run:")
         for why, count in Counter(refused.reason for refused in plan.invalid).most_common():

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from fvc_exp.config.schema import Rerun
+from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files, run_folder
-from fvc_exp.sweeps import claims, schedulers
+from fvc_exp.sweeps import claims, endings, schedulers
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder, finished, read_status
-from fvc_exp.sweeps.job import TimeLimitError
+from fvc_exp.sweeps.queues import QUEUED, Entry, NoSchedulerError, SchedulerError
 
 ASK_SECONDS = 2.0  # between two questions to a scheduler that many people share
 GRACE_SECONDS = 5.0  # between the end of a job and its last file on a shared file system
@@ -50,6 +51,12 @@ class MemberState:
     job: str | None = None
     log: Path | None = None
     status: Mapping[str, Any] | None = None
+    seconds: float | None = None  # since the work began, or how long it took
+
+    @property
+    def key(self) -> tuple[str, int, str | None]:
+        """Which attempt at which member this is about."""
+        return self.member.run_id, self.attempt, self.job
 
     @property
     def why(self) -> str:
@@ -71,8 +78,8 @@ class MemberState:
         return self.state is State.done and (not self.member.trains or (rerun is Rerun.code and self.is_of_other_code))
 
 
-Answers = dict[schedulers.Cluster, Mapping[str, str] | schedulers.SchedulerError]
-"""What each queue answers: ``running`` or ``pending`` for each job that has not ended; or why there is no answer."""
+Answers = dict[schedulers.Cluster, Mapping[str, Entry] | SchedulerError]
+"""What each queue answers about the jobs that have not ended; or why there is no answer."""
 
 
 States = Sequence[MemberState]
@@ -101,7 +108,7 @@ def _ask_queues(jobs: Collection[schedulers.Job]) -> Answers:
     for cluster in {job.cluster for job in jobs}:
         try:
             found[cluster] = schedulers.QUEUES[cluster].active({job.id for job in jobs if job.cluster is cluster})
-        except schedulers.SchedulerError as error:
+        except SchedulerError as error:
             found[cluster] = error
     return found
 
@@ -114,64 +121,65 @@ def _state_of(sweep: SweepFolder, member: Member, job: schedulers.Job | None, an
     if claim and status.get("attempt", 0) != claim.number:
         status = {}  # of an earlier attempt
     state, reason, record = State.waiting, "", dict[str, Any]()
+    # SLURM tells why it stopped a job, and may be about to start it again
+    is_open = job and job.cluster is schedulers.Cluster.slurm and status.get("state") == "interrupted"
     if status and finished(folder, asked, own_id) is not None:
         state, record = State.done, status
-    elif status and own_id in (None, status.get("job")):  # no job was submitted after that
-        state, reason, record = State.failed, _failure(status), status
+    elif status and not is_open and own_id in (None, status.get("job")):  # no job was submitted after that
+        state, reason, record = State.failed, endings.status_reason(status), status
     elif job and noted.get("job") == job.id:
         state, reason, record = State.lost, str(noted.get("reason")), noted
     elif job:
         state, reason = _in_queue(job, claim, answers[job.cluster])
-    message = str(record.get("message", ""))
+        if is_open and reason == endings.VANISHED:
+            reason = endings.status_reason(status)
+    message, times = str(record.get("message", "")), record
+    if state is State.running and claim and claim.owner:
+        times = {"started": claim.owner.started, "ended": datetime.now(UTC).isoformat()}
     return MemberState(
         member=member,
         state=state,
         reason=reason,
-        message=_last_line_of(job.log) if state is State.lost and job and not record else message,
+        message=endings.last_words(job.log) if state is State.lost and job and not record else message,
         attempt=claim.number if claim else 0,
         host=claim.owner.host if claim and claim.owner else None,
         job=job.id if job else None,
         log=job.log if job else None,
         status=record or None,
+        seconds=run_folder.seconds_of(times),
     )
 
 
-def _failure(status: Mapping[str, Any]) -> str:
-    if status["state"] == "done":
-        return "finished without metrics"
-    reason = str(status.get("reason") or status["state"])
-    return "time limit" if reason == TimeLimitError.__name__ else reason
-
-
 def _in_queue(
-    job: schedulers.Job, claim: claims.Claim | None, answer: Mapping[str, str] | schedulers.SchedulerError
+    job: schedulers.Job, claim: claims.Claim | None, answer: Mapping[str, Entry] | SchedulerError
 ) -> tuple[State, str]:
     """State and reason of a job that left no status."""
-    has_begun = claim is not None and claim.owner is not None and claim.owner.job == job.own_id
-    if isinstance(answer, schedulers.SchedulerError):
-        is_alive = has_begun and claim is not None and claim.is_alive(time.time())
+    begun = claim is not None and claim.owner is not None and claim.owner.job == job.own_id
+    if isinstance(answer, SchedulerError):
+        is_alive = begun and claim is not None and claim.is_alive(time.time())
         return State.running if is_alive else State.pending, str(answer)
     if job.id in answer:
-        return State.running if has_begun and answer[job.id] == "running" else State.pending, ""
-    return State.lost, schedulers.QUEUES[job.cluster].end_of(job.id, had_started=has_begun)
-
-
-def _last_line_of(log: Path) -> str:
-    """The last line that a job wrote to stderr, before SLURM's own."""
+        runs, reason = answer[job.id]
+        if not runs:
+            return State.pending, f"requeued, {reason}" if begun else reason
+        return (State.running, "") if begun or not job.is_shared else (State.pending, "its job runs others first")
+    if job.id.endswith(QUEUED):
+        return State.waiting, ""  # its driver ended before its turn
     try:
-        lines = log.read_text(errors="replace").split("\n")
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    own = (line.strip() for line in reversed(lines) if not line.startswith(("srun: ", "slurmstepd: ")))
-    return next((line for line in own if line), "")
+        end = schedulers.QUEUES[job.cluster].end_of(job.id, job.log)
+    except SchedulerError as error:
+        return State.lost, f"ended for an unknown reason ({error})"
+    return State.lost, endings.job_reason(end, job.log, begun=begun)
 
 
 class Watch:
     """The states of a plan's members over time; a member that is done is not looked at again."""
 
-    def __init__(self, sweep: SweepFolder, plan: Plan) -> None:
+    def __init__(self, sweep: SweepFolder, plan: Plan, on_trouble: Callable[[str], object] = str) -> None:
         self._sweep = sweep
         self._plan = plan
+        self._on_trouble = on_trouble
+        self._has_told = False
         self._states: dict[str, MemberState] = {}
         self._gone_since: dict[str, float] = {}
         self._answers: Answers = {}
@@ -182,7 +190,7 @@ class Watch:
         """The states now. A job that has been gone for a while and left no status is noted as lost.
 
         Raises:
-            schedulers.NoSchedulerError: there are jobs that this machine cannot ask about.
+            NoSchedulerError: there are jobs that this machine cannot ask about.
         """
         jobs = schedulers.latest_jobs(schedulers.read_submissions(self._sweep))
         done = {run_id for run_id, found in self._states.items() if found.state is State.done}
@@ -194,7 +202,7 @@ class Watch:
             self._states[member.run_id] = self._settled(found)
         states = [self._states[member.run_id] for member in self._plan.members]
         for answer in answers.values():
-            if isinstance(answer, schedulers.NoSchedulerError) and any(each.state is State.pending for each in states):
+            if isinstance(answer, NoSchedulerError) and any(each.state is State.pending for each in states):
                 raise answer
         return states
 
@@ -230,8 +238,13 @@ class Watch:
         lost = {"state": "lost", "job": found.job, "attempt": found.attempt, "reason": found.reason}
         lost |= {"message": found.message, "noticed": datetime.now(UTC).isoformat()}
         folder = self._sweep.member(run_id)
-        folder.path.mkdir(exist_ok=True)
-        files.write_json(folder.lost, lost)
+        try:
+            folder.path.mkdir(exist_ok=True)
+            files.write_json(folder.lost, lost)
+        except (ArtifactError, OSError) as error:  # a full disk costs the note only
+            if not self._has_told:
+                self._on_trouble(f"{error}; the sweep waits on")
+            self._has_told = True
         return found
 
 

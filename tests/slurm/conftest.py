@@ -63,17 +63,17 @@ class Cluster(LocalSlurm):
 
 
 @contextlib.contextmanager
-def started(*, optional: bool = False, **options: int) -> Iterator[Cluster]:
+def started(**options: int) -> Iterator[Cluster]:
     """A cluster of its own with options of LocalSlurm, ended with all its jobs at the end.
 
-    Without SLURM on the machine the test is skipped, or fails where CI=true, unless the cluster is ``optional``.
+    Without SLURM on the machine the test is skipped, or fails where CI=true.
     """
     # not pytest's tmp_path: a Unix socket's path ends at 107 characters
     with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as folder:
         try:
             cluster = Cluster(Path(folder), **options)
         except UnavailableError as error:
-            (pytest.skip if optional else skip_or_fail)(str(error))
+            skip_or_fail(str(error))
         with cluster:
             yield cluster
 
@@ -86,9 +86,20 @@ def slurm() -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def accounted() -> Iterator[Cluster]:
+    """Another cluster, with accounting."""
+    with started(accounting=True) as cluster:
+        yield cluster
+
+
 @pytest.fixture
-def cluster(slurm: Cluster) -> Iterator[Cluster]:
-    """The session's cluster; after the test its daemons run and its queue is empty."""
-    yield slurm
-    slurm.restart()
-    slurm.cancel_all()
+def cluster(slurm: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The session's cluster, or that of ``WITH_AND_WITHOUT``; after the test its daemons run, its queue is empty."""
+    chosen = request.getfixturevalue(request.param) if hasattr(request, "param") else slurm
+    yield chosen
+    chosen.restart()
+    chosen.cancel_all()
+
+
+WITH_AND_WITHOUT = pytest.mark.parametrize("cluster", ["slurm", "accounted"], indirect=True)

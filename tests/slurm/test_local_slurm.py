@@ -144,7 +144,7 @@ def test_two_clusters_do_not_meet(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_sacct_answers_with_accounting() -> None:
-    with started(accounting=True, optional=True) as other:
+    with started(accounting=True) as other:
         jobs = {other.submit("true"): "COMPLETED", other.submit("exit 3"): "FAILED"}
 
         def recorded() -> dict[str, str]:

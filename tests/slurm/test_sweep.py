@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import write_tables
 from tests.processes import SABOTAGE, until
 from tests.shell import ROOT, one_line, run_process, succeeded
-from tests.slurm.conftest import Cluster, started
+from tests.slurm.conftest import WITH_AND_WITHOUT, Cluster, started
 from tests.sweeps.conftest import FAST
 from tests.sweeps.sabotage import sitecustomize as broken
 
@@ -77,6 +77,11 @@ class Project:
         job: str = newest["jobs"][newest["members"].index([run_id])]
         return job
 
+    def states(self) -> dict[str, dict[str, Any]]:
+        """What ``fvc status`` says about each member, by its overrides."""
+        shown = json.loads(self.fvc("status", str(self.path), "--json").stdout)["members"]
+        return {" ".join(each["overrides"]): each for each in shown}
+
     def attempts(self) -> Counter[int]:
         """How many configurations took how many attempts."""
         return Counter(len(list(path.glob("attempts/*.claim"))) for path in self.path.glob("runs/*"))
@@ -84,7 +89,7 @@ class Project:
     def wait_for_jobs(self, count: int) -> None:
         """Wait until this many jobs have been noted."""
         sweeps = self.folder / "out" / "sweeps"
-        until(lambda: sweeps.exists() and any(sweeps.iterdir()) and len(self.jobs()) == count, 60, f"{count} jobs")
+        until(lambda: sweeps.exists() and any(sweeps.iterdir()) and len(self.jobs()) == count, 180, f"{count} jobs")
 
 
 @pytest.fixture
@@ -141,14 +146,29 @@ def test_packs_give_identical_metrics(grid: tuple[Project, str], tmp_path: Path)
         assert (packed.path / single.relative_to(one.path)).read_bytes() == single.read_bytes()
 
 
-def test_seven_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project) -> None:
+def require_told_to_slurm(project: Project, array: str, shown: dict[str, dict[str, Any]]) -> None:
+    """What squeue says about failed jobs, which signal scancel's job noted, and what accounting adds."""
+    ends = project.cluster.squeue(array)
+    assert {ends[project.job_of(value)] for value in (broken.RAISE, broken.TIME_LIMIT)} == {"FAILED"}
+    (stopped,) = (path for path in project.path.glob("runs/*/status.json") if "interrupted" in path.read_text())
+    assert json.loads(stopped.read_text())["signal"] == "SIGTERM"
+    if "slurmdbd" in project.cluster.ports:
+        assert shown["C=1.0"]["memory_mb"] > 50
+        assert re.fullmatch(r"[\d:.-]+", shown["C=1.0"]["cpu"])
+
+
+@WITH_AND_WITHOUT
+def test_eight_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project) -> None:
     fine = (0.1, 1.0, 10.0)
     pending = 0.019
-    values = (broken.TIME_LIMIT, broken.HANG, broken.RAISE, broken.EXIT, broken.KILL, broken.NO_METRICS)
+    values = (broken.TIME_LIMIT, broken.HANG, broken.RAISE, broken.EXIT, broken.KILL, broken.NO_METRICS, broken.MEMORY)
     listed = ",".join(str(value) for value in (*values, *fine, pending))
-    limits = ("hydra.launcher.timeout_min=1", "hydra.launcher.array_parallelism=3")
-    driver = project.start("penalty=l2", f"C={listed}", *limits, **SABOTAGE)
-    project.wait_for_jobs(10)
+    limits = ("timeout_min=1", "array_parallelism=3", "additional_parameters={mem: 500M}")
+    driver = project.start("penalty=l2", f"C={listed}", *(f"hydra.launcher.{each}" for each in limits), **SABOTAGE)
+    project.wait_for_jobs(11)
+    shown = project.states()
+    assert shown[f"C={pending}"]["state"] == "pending"
+    assert shown[f"C={pending}"]["reason"] in ("JobArrayTaskLimit", "Resources", "Priority")
     project.cluster.run("scancel", project.job_of(pending))
     hanging = project.job_of(broken.HANG)
     until(lambda: any(hanging in path.read_text() for path in project.path.glob("runs/*/attempts/1.claim")), 60, "hang")
@@ -161,26 +181,34 @@ def test_seven_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project
     assert time.monotonic() - ended < 60
     assert driver.returncode == 1
 
-    shown = json.loads(project.fvc("status", str(project.path), "--json").stdout)["members"]
-    reasons = {each["overrides"][0]: (each["state"], each["reason"]) for each in shown}
+    shown = project.states()
+    reasons = {overrides: (each["state"], each["reason"]) for overrides, each in shown.items()}
     assert {reasons[f"C={value}"] for value in fine} == {("done", None)}
-    assert reasons[f"C={broken.RAISE}"] == ("failed", "ValueError")
-    assert reasons[f"C={broken.EXIT}"] == ("lost", "exit code 7")
-    assert reasons[f"C={broken.KILL}"] == ("lost", "killed by SIGKILL")
-    assert reasons[f"C={broken.HANG}"] == ("lost", "cancelled while running")
-    assert reasons[f"C={pending}"] == ("lost", "cancelled while pending")
-    assert reasons[f"C={broken.TIME_LIMIT}"][1] == "time limit"
-    assert reasons[f"C={broken.NO_METRICS}"] == ("failed", "finished without metrics")
+    assert {c: reasons[f"C={c}"] for c in (*values, pending)} == {
+        broken.RAISE: ("failed", "ValueError"),
+        broken.EXIT: ("lost", "exit code 7"),
+        broken.KILL: ("lost", "killed by SIGKILL"),
+        broken.MEMORY: ("lost", "out of memory"),
+        broken.HANG: ("lost", "cancelled while running"),
+        pending: ("lost", "cancelled while pending"),
+        broken.TIME_LIMIT: ("failed", "time limit"),
+        broken.NO_METRICS: ("failed", "finished without metrics"),
+    }
+    assert not [
+        each["message"] for each in shown.values() if re.match("srun|slurmstepd|submitit", each["message"] or "")
+    ]
     assert pl.read_parquet(project.path / "results.parquet")["auc_mean"].count() == 3
-    for _, reason in reasons.values():
-        assert reason is None or reason in printed
+    for overrides, (_, reason) in reasons.items():
+        told = printed.count(f"{overrides}: {reason}")
+        assert told == (2 if reason else 0), f"{overrides}: when it happened, and at the end: {printed}"
+    require_told_to_slurm(project, array, shown)
 
     before = project.jobs()
     again = project.fvc("retry", str(project.path))
-    assert "3 already done, 7 to run" in again.stderr
-    assert len(project.jobs()) - len(before) == 7
+    assert "3 already done, 8 to run" in again.stderr
+    assert len(project.jobs()) - len(before) == 8
     assert again.returncode == 0, again.stdout + again.stderr
-    assert project.attempts() == {1: 4, 2: 6}  # the one cancelled while pending had never begun
+    assert project.attempts() == {1: 4, 2: 7}  # the one cancelled while pending had never begun
 
 
 def test_a_killed_driver_is_followed_by_one_that_submits_nothing(project: Project) -> None:
@@ -205,6 +233,48 @@ def test_a_driver_that_died_before_it_noted_the_job_is_followed_too(project: Pro
     assert "0 to run" in printed
     assert len(list((project.path / "submissions").glob("*.json"))) == 1
     assert project.attempts() == {1: 6}
+
+
+def test_see_and_steer(project: Project) -> None:
+    """A member in setup, held, cancelled, retried with other settings."""
+    setup = "hydra.launcher.setup=['sleep 20']"
+    code, printed = project.sweep(*SMALL, "sweep.wait=false", setup)
+    assert code == 0, printed
+    (array,) = {job.partition("_")[0] for job in project.jobs()}
+    assert f"submitted as array {array} (6 tasks)" in printed
+    held, in_setup = project.job_of(0.6), project.job_of(0.1)
+    project.cluster.run("scontrol", "uhold", held)
+    until(lambda: project.cluster.squeue(array)[in_setup] == "RUNNING", 20, "a task to run")
+    shown = project.states()
+    assert (shown["C=0.1"]["state"], shown["C=0.6"]["reason"]) == ("running", "JobHeldUser")
+    _, printed = project.sweep(*SMALL, "sweep.wait=false", setup, "hydra.launcher.timeout_min=5")
+    assert "jobs that wait keep timeout_min=60 (now 5); fvc cancel" in one_line(printed)
+    assert "submitted" not in printed
+    path = str(project.path)
+    cancelled = succeeded(project.fvc("cancel", path, shown["C=0.6"]["run_id"][:8], shown["C=0.1"]["run_id"]))
+    assert set(cancelled.stdout.split()) == {"cancelled", held, in_setup}
+    code, printed = project.sweep(*SMALL, "sweep.fail_fast=true")
+    assert (code, "2 to run" in one_line(printed)) == (0, True), printed
+
+
+def test_the_first_failure_cancels_the_rest(project: Project) -> None:
+    limits = ("hydra.launcher.array_parallelism=1", "sweep.fail_fast=true")
+    code, printed = project.sweep("penalty=l2", f"C={broken.RAISE},0.1,0.2,0.3", *limits, **SABOTAGE, ALL_SLOW="20")
+    assert code == 1
+    assert "sweep.fail_fast: all others are cancelled" in printed
+    assert Counter(each["state"] for each in project.states().values()) == {"failed": 1, "lost": 3}
+    failed = project.states()[f"C={broken.RAISE}"]
+    assert "ValueError: boom" in succeeded(project.fvc("logs", str(project.path), failed["run_id"])).stdout
+    again = project.fvc("retry", str(project.path), "hydra.launcher.timeout_min=3", "hydra.launcher.mem_per_cpu=500M")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "TimeLimit=00:03:00" in project.cluster.run("scontrol", "show", "job", project.job_of(0.1)).stdout
+
+
+def test_doctor_asks_whether_a_job_would_be_taken(project: Project) -> None:
+    asked = project.fvc("doctor", "--submit", "hydra.launcher.partition=main")
+    assert re.search(r"ok +job: partition=main, .* to start at \d{4}-", one_line(asked.stdout)), asked.stdout
+    asked = project.fvc("doctor", "--submit", "hydra.launcher.partition=nowhere")
+    assert (asked.returncode, "invalid partition specified: nowhere" in one_line(asked.stdout)) == (1, True)
 
 
 def test_launch_and_leave(project: Project) -> None:
@@ -235,6 +305,7 @@ DISTURBANCES: dict[str, Callable[[Project], object]] = {
 }
 
 
+@WITH_AND_WITHOUT
 @pytest.mark.parametrize("disturb", DISTURBANCES.values(), ids=DISTURBANCES)
 def test_a_disturbed_cluster_loses_nothing(project: Project, disturb: Callable[[Project], object]) -> None:
     driver = project.start(*SMALL, **SABOTAGE, ALL_SLOW="8")

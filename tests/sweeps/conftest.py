@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,8 @@ def _refusing_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner: object) -> Path:
     """Leave what an owner on another machine leaves, ``age`` seconds ago."""
     folder.attempts.mkdir(parents=True, exist_ok=True)
-    facts = {"host": "elsewhere", "pid": 1, "process_start": "1", "job": "7", "restart": 0, "started": "now"}
+    facts = {"host": "elsewhere", "pid": 1, "process_start": "1", "job": "7", "restart": 0}
+    facts["started"] = datetime.now(UTC).isoformat()
     path = folder.attempts / f"{number}.claim"
     path.write_text(json.dumps(facts | owner))
     os.utime(path, (time.time() - age,) * 2)

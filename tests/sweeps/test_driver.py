@@ -157,18 +157,20 @@ def test_other_code_is_told_and_run_again_when_asked(
 
 
 def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> None:
-    """Local processes: one raises, one is killed, one is fine."""
-    command = sweep_arguments(tables, "penalty=l2", f"C={broken.RAISE},{broken.KILL},1")
+    """Local processes: one raises, one is killed, one exits, one is fine."""
+    command = sweep_arguments(tables, "penalty=l2", f"C={broken.RAISE},{broken.KILL},{broken.EXIT},1")
     done = run_py_process(*command, "hydra/launcher=local", env=os.environ | SABOTAGE)
     assert done.returncode == 1, done.stderr
     assert states(tables) == {
         f"C={broken.RAISE}": (State.failed, "ValueError"),
-        f"C={broken.KILL}": (State.lost, "its process ended"),
+        f"C={broken.KILL}": (State.lost, "killed by SIGKILL"),
+        f"C={broken.EXIT}": (State.lost, "exit code 7"),
         "C=1": (State.done, ""),
     }
     assert "ValueError: boom" in done.stdout
+    assert "ValueError: boom" in done.stderr, "told when it happened"
     again = succeeded(run_py(*command))
-    assert "1 already done, 2 to run" in again.stderr
+    assert "1 already done, 3 to run" in again.stderr
     assert set(states(tables).values()) == {(State.done, "")}
 
 
@@ -183,19 +185,21 @@ def test_a_killed_driver_leaves_local_jobs_that_the_next_one_waits_for(tables: P
     assert [path.name for path in sweep_of(tables).glob("runs/*/attempts/*")] == ["1.claim"]
 
 
-def test_an_interrupted_sweep_keeps_what_is_finished(tables: Path) -> None:
-    command = sweep_arguments(tables, "cv.n_repeats=1,5000")
+@pytest.mark.parametrize(("number", "launcher"), [(signal.SIGINT, "basic"), (signal.SIGTERM, "local")])
+def test_an_interrupted_sweep_keeps_what_is_finished(tables: Path, number: signal.Signals, launcher: str) -> None:
+    command = sweep_arguments(tables, "cv.n_repeats=1,5000", f"hydra/launcher={launcher}")
     with subprocess.Popen(
         [sys.executable, "run.py", *command], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as driver:
-        until(lambda: len(list(tables.glob("out/sweeps/*/runs/*/attempts/1.claim"))) == 2)
+        until(lambda: len(list(tables.glob("out/sweeps/*/runs/*/config.yaml"))) == 2)
+        until(lambda: any(tables.glob("out/sweeps/*/runs/*/status.json")))
         time.sleep(1)
-        driver.send_signal(signal.SIGINT)
+        driver.send_signal(number)
         _, errors = driver.communicate(timeout=60)
     assert driver.returncode == 1
     assert "give the same command again to go on" in errors
     assert errors.splitlines()[-1] == "interrupted"
-    assert sorted(states(tables).values()) == [(State.done, ""), (State.failed, "KeyboardInterrupt")]
+    until(lambda: sorted(states(tables).values()) == [(State.done, ""), (State.failed, f"stopped by {number.name}")])
 
 
 REFUSED = {

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -14,8 +15,9 @@ from submitit.core.utils import JobPaths
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.launchers import batches, cluster_of, job_python, make_executor, make_launcher
-from fvc_exp.sweeps.schedulers import Cluster, SchedulerError, read_submissions
-from fvc_exp.sweeps.states import State, Watch, wait
+from fvc_exp.sweeps.queues import SchedulerError
+from fvc_exp.sweeps.schedulers import Cluster, read_submissions
+from fvc_exp.sweeps.states import State, Watch, member_states, wait
 from tests.sweeps.conftest import MakePlan
 
 
@@ -63,18 +65,27 @@ def test_jobs_get_the_parameters_of_hydras_own_launcher(
     theirs.config = master
     monkeypatch.chdir(tmp_path)
     theirs.launch([["C=1"]], 0)
-    ours = make_executor(Cluster.slurm, node, node["submitit_folder"])
+    ours = make_executor(node, node["submitit_folder"])
     inner, expected = ours._executor, seen[0]._executor
     assert inner.parameters == expected.parameters
     assert inner.max_num_timeout == expected.max_num_timeout == 2
     assert inner._make_submission_file_text("run", "1") == expected._make_submission_file_text("run", "1")
 
 
+def test_memory_per_core_takes_the_place_of_the_default(loader: ConfigLoader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("submitit.slurm.slurm.SlurmExecutor.affinity", lambda _: 1)
+    more = ["hydra.launcher.mem_per_cpu=500M", "hydra.launcher.additional_parameters={nice: 100, mail-type: FAIL}"]
+    executor = make_executor(settings(loader, "hydra/launcher=slurm", *more), "/tmp/x/%j")
+    script = executor._executor._make_submission_file_text("run", "1")
+    assert {"#SBATCH --mem-per-cpu=500M", "#SBATCH --nice=100", "#SBATCH --mail-type=FAIL"} <= set(script.splitlines())
+    assert "--mem=" not in script
+
+
 def test_a_wrong_parameter_is_one_line(loader: ConfigLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("submitit.slurm.slurm.SlurmExecutor.affinity", lambda _: 1)
     node = settings(loader, "hydra/launcher=slurm") | {"typo": 1}
     with pytest.raises(ConfigError, match=r"^hydra\.launcher: .*typo") as caught:
-        make_executor(Cluster.slurm, node, "/tmp/x/%j")
+        make_executor(node, "/tmp/x/%j")
     assert "\n" not in str(caught.value)
 
 
@@ -117,5 +128,7 @@ def test_a_job_that_begins_before_its_driver_goes_on(
     plan = replace(make("C=1"), launcher="local", launcher_settings=node)
     launcher = make_launcher(sweep, plan)
     launcher.start(batches(plan.members, 1))
+    (found,) = member_states(sweep, plan)
+    assert (found.state, found.reason) == (State.pending, f"waits in process {os.getpid()}")
     (found,) = wait(Watch(sweep, plan), launcher.step, lambda _: None)
     assert found.state is State.done, found

@@ -2,33 +2,38 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps import schedulers, states
+from fvc_exp.sweeps.endings import JobEnd
 from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.queues import Entry, SchedulerError
 from fvc_exp.sweeps.states import MemberState, State, Watch, member_states, wait
 from tests.sweeps.conftest import MakePlan, write_claim
 
 OLD, NEW = "5_0", "6_0"  # jobs
-ASLEEP = schedulers.SchedulerError("asleep")
-NO_REASON = "cancelled while pending"
+ASLEEP = SchedulerError("asleep")
+RUNS, WAITS = Entry(runs=True), Entry(runs=False, reason="Resources")
 
 
 class FakeQueue:
     """A scheduler that says what the test tells it."""
 
     def __init__(self) -> None:
-        self.answer: dict[str, str] | schedulers.SchedulerError = {}
+        self.answer: dict[str, Entry] | SchedulerError = {}
+        self.end = JobEnd()
 
-    def active(self, _jobs: object) -> dict[str, str]:
-        if isinstance(self.answer, schedulers.SchedulerError):
+    def active(self, _jobs: object) -> dict[str, Entry]:
+        if isinstance(self.answer, SchedulerError):
             raise self.answer
         return self.answer
 
-    def end_of(self, _job: str, *, had_started: bool) -> str:
-        return f"{NO_REASON} {had_started}"
+    def end_of(self, _job: str, _log: object) -> JobEnd:
+        return self.end
 
 
 @pytest.fixture
@@ -70,29 +75,33 @@ def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
 
 
 BEGUN = [(OLD, 0)]
-DONE = {"claims": BEGUN, "status": {"state": "done"}, "answer": {OLD: "running"}}
+DONE = {"claims": BEGUN, "status": {"state": "done"}, "answer": {OLD: RUNS}}
 FAILED = {"claims": BEGUN, "status": {"state": "failed", "reason": "ValueError", "message": "boom"}}
+STOPPED = {"claims": BEGUN, "status": {"state": "interrupted", "reason": "stopped by SIGTERM"}}
 Left = dict[str, Any]
 CASES: dict[str, tuple[Left, State, str]] = {
     "never submitted": ({"jobs": []}, State.waiting, ""),
-    "pending": ({"answer": {OLD: "pending"}}, State.pending, ""),
-    "starting": ({"answer": {OLD: "running"}}, State.pending, ""),
-    "running": ({"claims": BEGUN, "answer": {OLD: "running"}}, State.running, ""),
-    "requeued": ({"claims": BEGUN, "answer": {OLD: "pending"}}, State.pending, ""),
-    "cancelled while pending": ({}, State.lost, f"{NO_REASON} False"),
-    "gone while running": ({"claims": BEGUN}, State.lost, f"{NO_REASON} True"),
+    "pending": ({"answer": {OLD: WAITS}}, State.pending, "Resources"),
+    "in setup": ({"answer": {OLD: RUNS}}, State.running, ""),
+    "running": ({"claims": BEGUN, "answer": {OLD: RUNS}}, State.running, ""),
+    "requeued": ({"claims": BEGUN, "answer": {OLD: WAITS}}, State.pending, "requeued, Resources"),
+    "requeued after its end was told": ({**STOPPED, "answer": {OLD: WAITS}}, State.pending, "requeued, Resources"),
+    "stopped by the scheduler": ({**STOPPED, "end": JobEnd("PREEMPTED")}, State.lost, "preempted"),
+    "stopped by somebody": (STOPPED, State.lost, "stopped by SIGTERM"),
+    "cancelled while pending": ({}, State.lost, "cancelled while pending"),
+    "gone while running": ({"claims": BEGUN}, State.lost, "vanished while running"),
     "done": ({**DONE, "metrics": [{"fold": 0}]}, State.done, ""),
     "done without metrics": (DONE, State.failed, "finished without metrics"),
     "done with empty metrics": ({**DONE, "metrics": []}, State.failed, "finished without metrics"),
     "raised": (FAILED, State.failed, "ValueError"),
     "out of time": ({**FAILED, "status": {"state": "failed", "reason": "TimeLimitError"}}, State.failed, "time limit"),
-    "submitted again": ({**FAILED, "jobs": [OLD, NEW], "answer": {NEW: "pending"}}, State.pending, ""),
+    "submitted again": ({**FAILED, "jobs": [OLD, NEW], "answer": {NEW: WAITS}}, State.pending, "Resources"),
     "running again": (
-        {**FAILED, "jobs": [OLD, NEW], "claims": [*BEGUN, (NEW, 0)], "answer": {NEW: "running"}}, State.running, "",
+        {**FAILED, "jobs": [OLD, NEW], "claims": [*BEGUN, (NEW, 0)], "answer": {NEW: RUNS}}, State.running, "",
     ),
     "noted as lost": ({"lost": "out of memory", "answer": ASLEEP}, State.lost, "out of memory"),
     "lost and submitted again": (
-        {"lost": "out of memory", "jobs": [OLD, NEW], "answer": {NEW: "pending"}}, State.pending, "",
+        {"lost": "out of memory", "jobs": [OLD, NEW], "answer": {NEW: WAITS}}, State.pending, "Resources",
     ),
     "runs again": (
         {**DONE, "metrics": [1], "jobs": [OLD, NEW], "again": True, "answer": {NEW: "pending"}}, State.pending, "",
@@ -105,7 +114,7 @@ CASES: dict[str, tuple[Left, State, str]] = {
 @pytest.mark.parametrize(("left", "state", "reason"), CASES.values(), ids=CASES)
 def test_state(sweep: SweepFolder, plan: Plan, queue: FakeQueue, left: Left, state: State, reason: str) -> None:
     leave(sweep, plan, **left)
-    queue.answer = left.get("answer", {})
+    queue.answer, queue.end = left.get("answer", {}), left.get("end", JobEnd())
     found = look(sweep, plan)
     assert (found.state, found.reason) == (state, reason)
 
@@ -147,7 +156,20 @@ def test_a_job_that_is_gone_is_noted_after_a_grace(sweep: SweepFolder, plan: Pla
     assert seen[0] is State.running
     assert found.state is State.lost
     noted = json.loads(sweep.member(plan.members[0].run_id).lost.read_text())
-    assert (noted["job"], noted["reason"]) == (OLD, f"{NO_REASON} True")
+    assert (noted["job"], noted["reason"]) == (OLD, "vanished while running")
+
+
+@pytest.mark.usefixtures("_gone")
+def test_a_full_disk_is_told_once_and_ends_nothing(
+    sweep: SweepFolder, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = ArtifactError("lost.json: cannot be written: No space left on device")
+    monkeypatch.setattr("fvc_exp.io.files.write_json", Mock(side_effect=full))
+    told: list[str] = []
+    watch = Watch(sweep, plan, told.append)
+    assert wait(watch, lambda: False, lambda _: None)[0].state is State.lost
+    watch.look()
+    assert told == [f"{full}; the sweep waits on"]
 
 
 @pytest.mark.usefixtures("_gone")

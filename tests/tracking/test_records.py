@@ -13,7 +13,7 @@ from fvc_exp.io.files import read_json, write_json
 from fvc_exp.runs.find import runs_below
 from fvc_exp.runs.load import DEMO_NOTICE
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.schedulers import read_submissions
+from fvc_exp.sweeps.schedulers import latest_jobs, read_submissions
 from fvc_exp.tracking.records import ending_of, metrics_of, read_records, texts
 from fvc_exp.tracking.store import absolute_uri, artifacts_uri, default_uri
 from tests.conftest import edit_json
@@ -141,9 +141,8 @@ def test_lost_members(sweep: Path, begun: bool) -> None:
     member = folder.read_plan().members[0]
     run = folder.member(member.run_id)
     run.status.unlink()
-    job = next(each.jobs for each in read_submissions(folder) if each.members == [[member.run_id]])
-    assert job is not None
-    lost = {"state": "lost", "job": job[0], "attempt": 1, "reason": "its process ended", "message": "last words"}
+    job = latest_jobs(read_submissions(folder))[member.run_id].id
+    lost = {"state": "lost", "job": job, "attempt": 1, "reason": "its process ended", "message": "last words"}
     write_json(run.lost, {**lost, "noticed": "2030-01-01T00:00:00+00:00"})
     if not begun:
         (run.attempts / "1.claim").unlink()
@@ -152,7 +151,7 @@ def test_lost_members(sweep: Path, begun: bool) -> None:
     assert (child.ending.status, child.ending.reason) == ("KILLED", "its process ended")
     assert (child.ending.started is not None) is begun
     assert child.ending.ended.year == 2030
-    assert child.key.endswith(f"never/{job[0]}") is not begun
+    assert child.key.endswith(f"never/{job}") is not begun
     assert child.metrics == []
 
 

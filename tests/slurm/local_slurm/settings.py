@@ -44,13 +44,16 @@ class Settings:
 
 
 def slurm_conf(settings: Settings) -> str:
-    """The text of slurm.conf: quick scheduling, finished jobs kept in squeue for a day, no memory limits enforced.
+    """The text of slurm.conf: quick scheduling, finished jobs kept in squeue for a day.
+
+    Memory is limited where a job asks for an amount.
 
     The node has one CPU more than the jobs of the default partition may use: the readiness check needs it to run
     when all others are taken.
     """
     folder, host = settings.folder, settings.host
     megabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10 // 2**20
+    memory = megabytes * (settings.cpus + 1)  # so that jobs without a limit do not wait for each other's
     accounting = "AccountingStorageType=accounting_storage/none"
     if "slurmdbd" in settings.ports:
         accounting = f"""\
@@ -75,8 +78,10 @@ SlurmdLogFile={folder}/logs/slurmd.log
 ProctrackType=proctrack/linuxproc
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=2
+JobAcctGatherParams=OverMemoryKill
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters=CR_CPU_Memory
+DefMemPerCPU={megabytes}
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1
 SlurmdParameters=config_overrides
 ReturnToService=2
@@ -88,7 +93,7 @@ MinJobAge=86400
 MaxArraySize={settings.max_array_size}
 MaxJobCount={10 * max(settings.max_array_size, 10_000)}
 {accounting}
-NodeName={host} NodeAddr={LOOPBACK} Port={settings.ports["slurmd"]} CPUs={settings.cpus + 1} RealMemory={megabytes}
+NodeName={host} NodeAddr={LOOPBACK} Port={settings.ports["slurmd"]} CPUs={settings.cpus + 1} RealMemory={memory}
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE MaxCPUsPerNode={settings.cpus}
 PartitionName={CHECK_PARTITION} Nodes={host} Hidden=YES MaxTime=1 MaxCPUsPerNode=1
 """

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-RAISE, EXIT, KILL, HANG, TIME_LIMIT, NO_METRICS, SLOW = 0.011, 0.012, 0.013, 0.014, 0.016, 0.017, 0.018
+RAISE, EXIT, KILL, HANG, MEMORY, TIME_LIMIT, NO_METRICS, SLOW = 0.011, 0.012, 0.013, 0.014, 0.015, 0.016, 0.017, 0.018
 
 
 def sabotage() -> None:
@@ -21,7 +21,8 @@ def sabotage() -> None:
             os._exit(7)
         if config.C == KILL:
             os.kill(os.getpid(), signal.SIGKILL)
-        while config.C in (HANG, TIME_LIMIT):
+        taken = b"x" * (600 * 2**20 if config.C == MEMORY else 0)
+        while taken or config.C in (HANG, TIME_LIMIT):
             time.sleep(0.1)
         if config.C == SLOW or "ALL_SLOW" in os.environ:
             time.sleep(float(os.environ.get("ALL_SLOW", "5")))

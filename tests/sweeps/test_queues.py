@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fvc_exp.sweeps import schedulers
+from fvc_exp.sweeps import queues
 from fvc_exp.sweeps.claims import process_start
+from fvc_exp.sweeps.endings import job_reason
 from tests.processes import ended_process
 
 
@@ -32,21 +33,25 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
 
 def test_states_of_the_queue(programs: Programs) -> None:
     states = ["PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "COMPLETED", "FAILED", "NODE_FAIL"]
-    programs.add("squeue", "".join(f"5_{task}|{state}\n" for task, state in enumerate(states)))
+    programs.add("squeue", "".join(f"5_{task}|{state}|Why\n" for task, state in enumerate(states)))
     jobs = [f"5_{task}" for task in range(9)]
-    assert schedulers.SlurmQueue().active(jobs) == {
-        "5_0": "pending", "5_1": "running", "5_2": "running", "5_3": "pending", "5_4": "running",
+    assert queues.SlurmQueue().active(jobs) == {
+        "5_0": (False, "Why"), "5_1": (True, "Why"), "5_2": (True, "Why"), "5_3": (False, "Why"), "5_4": (True, "Why"),
     }  # fmt: skip
 
 
 def test_a_forgotten_job_is_not_active_and_no_answer_is_not_taken_for_an_empty_queue(programs: Programs) -> None:
-    with pytest.raises(schedulers.NoSchedulerError, match="squeue is not on the PATH"):
-        schedulers.SlurmQueue().active(["5"])
+    with pytest.raises(queues.NoSchedulerError, match="squeue is not on the PATH"):
+        queues.SlurmQueue().active(["5"])
     programs.add("squeue", stderr="slurm_load_jobs error: Invalid job id specified\n", code=1)
-    assert schedulers.SlurmQueue().active(["5"]) == {}
+    assert queues.SlurmQueue().active(["5"]) == {}
     programs.add("squeue", stderr="slurm_load_jobs error: Unable to contact slurm controller\n", code=1)
-    with pytest.raises(schedulers.SchedulerError, match="squeue failed: slurm_load_jobs error: Unable to contact"):
-        schedulers.SlurmQueue().active(["5"])
+    with pytest.raises(queues.SchedulerError, match="squeue failed: slurm_load_jobs error: Unable to contact"):
+        queues.SlurmQueue().active(["5"])
+
+
+def reason_of(job: str, begun: bool, log: Path = Path("no.log")) -> str:
+    return job_reason(queues.SlurmQueue().end_of(job, log), log, begun=begun)
 
 
 ENDS = [
@@ -55,6 +60,7 @@ ENDS = [
     ("FAILED", "0:11", True, "killed by SIGSEGV"),
     ("CANCELLED", "0:15", True, "cancelled while running"),
     ("CANCELLED", "0:0", False, "cancelled while pending"),
+    ("CANCELLED", "0:15", None, "cancelled in setup"),
     ("TIMEOUT", "0:1", True, "time limit"),
     ("OUT_OF_MEMORY", "0:125", True, "out of memory"),
     ("NODE_FAIL", "1:0", True, "node failed"),
@@ -68,13 +74,17 @@ ENDS = [
     ("state", "code", "started", "reason"), ENDS, ids=[f"{end[0]} {end[1]} {end[2]}" for end in ENDS]
 )
 @pytest.mark.parametrize("source", ["scontrol", "sacct"])
-def test_why_a_job_ended(programs: Programs, source: str, state: str, code: str, started: bool, reason: str) -> None:
+def test_why_a_job_ended(
+    programs: Programs, source: str, state: str, code: str, started: bool | None, reason: str
+) -> None:
+    nodes = ("n1", "n1") if started is not False else ("(null)", "None assigned")
     if source == "scontrol":
-        programs.add("scontrol", f"JobId=9 ArrayJobId=5 ArrayTaskId=1 JobState={state} Reason=None ExitCode={code}\n")
+        facts = f"JobId=9 ArrayJobId=5 ArrayTaskId=1 JobState={state} Reason=None ExitCode={code} NodeList={nodes[0]}\n"
+        programs.add("scontrol", facts)
     else:
         programs.add("scontrol", stderr="slurm_load_jobs error: Invalid job id specified\n", code=1)
-        programs.add("sacct", f"{state}{' by 1000' if state == 'CANCELLED' else ''}|{code}\n")
-    assert schedulers.SlurmQueue().end_of("5_1", had_started=started) == reason
+        programs.add("sacct", f"{state}{' by 1000' if state == 'CANCELLED' else ''}|{code}|{nodes[1]}\n")
+    assert reason_of("5_1", bool(started)) == reason
 
 
 @pytest.mark.parametrize(
@@ -83,24 +93,25 @@ def test_why_a_job_ended(programs: Programs, source: str, state: str, code: str,
 def test_a_job_without_any_record(programs: Programs, started: bool, reason: str) -> None:
     programs.add("scontrol", stderr="slurm_load_jobs error: Invalid job id specified\n", code=1)
     programs.add("sacct", stderr="Slurm accounting storage is disabled\n", code=1)
-    assert schedulers.SlurmQueue().end_of("5_1", had_started=started) == reason
+    assert queues.usage(["5_1"]) == {}
+    assert reason_of("5_1", bool(started)) == reason
 
 
 def test_largest_array(programs: Programs) -> None:
     programs.add("scontrol", "Configuration data as of now\nMaxArraySize            = 1001\nMaxJobCount = 10000\n")
-    assert schedulers.max_array_size() == 1001
+    assert queues.max_array_size() == 1001
     programs.add("scontrol", stderr="slurm_load_ctl_conf error: Unable to contact slurm controller\n", code=1)
-    with pytest.raises(schedulers.SchedulerError, match=r"SLURM does not answer: .*Unable to contact"):
-        schedulers.max_array_size()
+    with pytest.raises(queues.SchedulerError, match=r"SLURM does not answer: .*Unable to contact"):
+        queues.max_array_size()
 
 
 def test_a_job_is_found_by_its_script(programs: Programs) -> None:
     programs.add("squeue", "4|/other/.submission_file_1.sh\n8|/sweep/.submitit/abc/.submission_file_2.sh\n")
-    assert schedulers.find_array("abc") == "8"
-    assert schedulers.find_array("xyz") is None
+    assert queues.find_array("abc") == "8"
+    assert queues.find_array("xyz") is None
 
 
 def test_local_processes() -> None:
     own = f"{os.getpid()}.{process_start(os.getpid())}"
     ended = ".".join(map(str, ended_process()))
-    assert schedulers.LocalQueue().active([own, ended, f"{os.getpid()}.1"]) == {own: "running"}
+    assert queues.LocalQueue().active([own, ended, f"{os.getpid()}.1"]) == {own: queues.Entry(runs=True)}

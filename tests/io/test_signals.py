@@ -1,0 +1,46 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fvc_exp.io.signals import Stopped, raise_when_stopped
+from tests.processes import until
+from tests.shell import ROOT
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_is_an_exception_and_the_next_ones_do_not_disturb_the_end(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+
+    def end_twice() -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(number)
+
+    with raise_when_stopped(), pytest.raises(Stopped, match=number.name):
+        end_twice()
+    assert signal.getsignal(number) is before
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with raise_when_stopped():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_single_run_says_which_signal_ended_it(tables: Path) -> None:
+    words = ["data=fvc", f"data.root={tables}", f"hydra.run.dir={tables / 'run'}", "cv.n_repeats=5000"]
+    with subprocess.Popen([sys.executable, "run.py", *words], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        until((tables / "run" / "config.yaml").exists)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.splitlines()[-1]) == (1, "interrupted")
+    status = json.loads((tables / "run" / "status.json").read_text())
+    assert (status["state"], status["signal"]) == ("interrupted", "SIGTERM")
