@@ -11,10 +11,11 @@ from rich.live import Live
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 from fvc_exp.config.schema import EXPERIMENT
 from fvc_exp.errors import ConfigError
-from fvc_exp.io.console import make_console, print_text, short_path
-from fvc_exp.sweeps.folder import SweepFolder
+from fvc_exp.io import files
+from fvc_exp.io.console import make_console, print_text, printable, short_path
+from fvc_exp.sweeps.folder import Plan, SweepFolder
 
-TrustOption = Annotated[bool, typer.Option("--trust", help="also start what another user's plan says")]
+TrustOption = Annotated[bool, typer.Option("--trust", help="also where another user wrote what starts or ends")]
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
 _MEMBER_HELP = "run id, or the beginning of it"
 MembersArgument = Annotated[list[str] | None, typer.Argument(metavar="[MEMBER]...", help=_MEMBER_HELP)]
@@ -53,7 +54,7 @@ def status(
 
 
 @command
-def cancel(sweep: SweepArgument, members: MembersArgument = None) -> Exit:
+def cancel(sweep: SweepArgument, members: MembersArgument = None, trust: TrustOption = False) -> Exit:
     """Cancel the jobs of a sweep that wait or run, or of some of its members. What is finished stays finished.
 
     Exit code 0, also if there was nothing to cancel.
@@ -62,7 +63,8 @@ def cancel(sweep: SweepArgument, members: MembersArgument = None) -> Exit:
     """
     from fvc_exp.sweeps import queues, schedulers
 
-    jobs = schedulers.jobs_of(SweepFolder(sweep), members or [])
+    folder, _ = _own_sweep(sweep, trust=trust)
+    jobs = schedulers.jobs_of(folder, members or [])
     if members and any(job.id.endswith(queues.QUEUED) for job in jobs):
         raise ConfigError("a member that waits in a local driver cannot be cancelled by itself: leave out its name")
     cancelled = schedulers.cancel(jobs)
@@ -85,7 +87,8 @@ def logs(sweep: SweepArgument, member: Annotated[str, typer.Argument(metavar="ME
     found = [path for path in written if path.exists()]
     for path in found:
         print_text(make_console(stderr=True), short_path(path), "bold", wrap=False)
-        typer.echo(path.read_text(errors="replace"), nl=False)
+        for line in files.read_bytes(path).decode(errors="replace").splitlines():
+            typer.echo(printable(line))
     if not found:
         print_text(make_console(stderr=True), "no log: the job has not begun, or ran in the process of its command")
     return Exit.OK if found else Exit.UNFINISHED
@@ -111,10 +114,7 @@ def retry(
     from fvc_exp.sweeps.driver import drive_sweep
     from fvc_exp.tracking.import_runs import track_at_end
 
-    folder = SweepFolder(sweep)
-    plan = folder.read_plan()
-    if not trust:
-        folder.require_own(plan)
+    folder, plan = _own_sweep(sweep, trust=trust)
     plan = replace(plan, launcher_settings=changed_settings(plan.launcher_settings, overrides or []))
     if wait:
         require_tracker(plan.config.tracking.name)
@@ -134,9 +134,7 @@ def collect(sweep: SweepArgument, trust: TrustOption = False) -> Exit:
     from fvc_exp.sweeps import driver
     from fvc_exp.tracking.import_runs import track_at_end
 
-    folder = SweepFolder(sweep)
-    if not trust:
-        folder.require_own(folder.read_plan())
+    folder, _ = _own_sweep(sweep, trust=trust)
     members = driver.finish(folder)
     code = _exit_code({each.state.value for each in members})
     tracked = track_at_end(sweep, folder.read_plan().config)
@@ -206,3 +204,12 @@ def track(
     else:
         typer.echo("\n".join(map(str, found)))
     return Exit.UNFINISHED if any(each.unfinished for each in found) else Exit.OK
+
+
+def _own_sweep(path: Path, *, trust: bool) -> tuple[SweepFolder, Plan]:
+    """A sweep whose jobs may be started and ended, since the calling user wrote what says which, or trusts it."""
+    folder = SweepFolder(path)
+    plan = folder.read_plan()
+    if not trust:
+        folder.require_own(plan)
+    return folder, plan

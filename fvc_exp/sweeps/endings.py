@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fvc_exp.errors import ArtifactError
+from fvc_exp.io import files
 from fvc_exp.sweeps.job import TimeLimitError
 
 VANISHED = "vanished while running"
@@ -62,8 +64,8 @@ def last_words(log: Path) -> str:
 
 def _text(log: Path) -> str:
     try:
-        return log.read_text(errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
+        return files.read_bytes(log).decode(errors="replace")
+    except ArtifactError:
         return ""
 
 

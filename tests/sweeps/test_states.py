@@ -104,7 +104,7 @@ CASES: dict[str, tuple[Left, State, str]] = {
         {"lost": "out of memory", "jobs": [OLD, NEW], "answer": {NEW: WAITS}}, State.pending, "Resources",
     ),
     "runs again": (
-        {**DONE, "metrics": [1], "jobs": [OLD, NEW], "again": True, "answer": {NEW: "pending"}}, State.pending, "",
+        {**DONE, "metrics": [1], "jobs": [OLD, NEW], "again": True, "answer": {NEW: WAITS}}, State.pending, "Resources",
     ),
     "no answer and alive": ({"claims": BEGUN, "answer": ASLEEP}, State.running, "asleep"),
     "no answer and silent": ({"claims": [(OLD, 1000)], "answer": ASLEEP}, State.pending, "asleep"),

@@ -156,7 +156,7 @@ def test_no_link_in_a_sweep_reaches_its_victim(swept: Path, tmp_path: Path) -> N
 def test_a_plan_of_another_user_starts_nothing(swept: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = shutil.copytree(swept, tmp_path / "sweep")
     monkeypatch.setattr(os, "getuid", lambda: 12345)
-    for command in ("retry", "collect"):
+    for command in ("retry", "collect", "cancel"):
         done = fvc(command, folder)
         assert (done.returncode, "belongs to another user" in done.stderr) == (2, True)
         assert "--trust" in done.stderr
