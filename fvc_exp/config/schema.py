@@ -4,56 +4,58 @@ Hydra composes YAML against these dataclasses (``Config`` stands first in the de
 """
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any, cast
 
-Penalty = Enum("Penalty", "l1 l2 elasticnet none")
+Penalty = StrEnum("Penalty", "l1 l2 elasticnet none")
 """The norm that LogisticRegression is regularised with."""
 
 
 # OmegaConf reads members by name, and some solver names hold a hyphen.
-Solver = Enum("Solver", "auto lbfgs liblinear newton-cg newton-cholesky prox-newton sag saga")
+Solver = StrEnum("Solver", "auto lbfgs liblinear newton-cg newton-cholesky prox-newton sag saga")
 
 
-Scheme = Enum("Scheme", "grouped stratified leave_platform_out predefined")
+Scheme = StrEnum("Scheme", "grouped stratified leave_platform_out predefined")
 """How rows are assigned to folds."""
 
 
-Stage = Enum("Stage", "augment features scale scaled_features train all")
+Stage = StrEnum("Stage", "augment features scale scaled_features train all")
 """The steps of the pipeline, in their order; ``all`` chains them."""
 
 
-class Table(Enum):
-    """The feature tables; the value is the prefix that their columns carry in a Dataset.
+class Table(StrEnum):
+    """The feature tables; ``table`` is the one of ``data.path``, which holds labels, too."""
 
-    ``table`` is the one of ``data.path``, which holds labels, too.
-    """
+    stage2 = "stage2"
+    stage4 = "stage4"
+    forensic = "forensic"
+    original_stage2 = "original_stage2"
+    original_stage4 = "original_stage4"
+    table = "table"
 
-    stage2 = "stage2_"
-    stage4 = "stage4_"
-    forensic = "forensic_"
-    original_stage2 = "original2_"
-    original_stage4 = "original4_"
-    table = ""
+    @property
+    def prefix(self) -> str:
+        """What the names of its columns begin with in a Dataset."""
+        return "" if self is Table.table else self.replace("_stage", "") + "_"
 
 
-Calibration = Enum("Calibration", "none sigmoid isotonic")
+Calibration = StrEnum("Calibration", "none sigmoid isotonic")
 """How probabilities are corrected on out-of-fold rows of the training part: not at all, Platt scaling, isotonic."""
 
 
-Search = Enum("Search", "none grid")
+Search = StrEnum("Search", "none grid")
 """How the configurations of a multirun are fitted: each by itself, or the whole grid at once."""
 
 
-Choice = Enum("Choice", "best tied one_se")
+Choice = StrEnum("Choice", "best tied one_se")
 """Which configuration of a sweep is the best: the highest score, the simplest that ties, or within one SE of it."""
 
 
-Rerun = Enum("Rerun", "none code")
+Rerun = StrEnum("Rerun", "none code")
 """Which finished configurations of a sweep are run again: those made by other code than the present one."""
 
 
-Metric = Enum(
+Metric = StrEnum(
     "Metric",
     "accuracy balanced_accuracy precision recall f1 precision_real recall_real f1_real"
     " auc average_precision log_loss brier mcc",
@@ -63,7 +65,7 @@ Metric = Enum(
 LOWER_IS_BETTER = frozenset(("log_loss", "brier"))
 
 
-Tracker = Enum("Tracker", "none mlflow")
+Tracker = StrEnum("Tracker", "none mlflow")
 """Where finished runs are imported, beside their folders."""
 
 

@@ -125,7 +125,7 @@ def _read_one_table(data: DataConfig, path: str) -> _Joined:
     known = {found.label: "is the label", **dict.fromkeys(found.groups, "names groups")}
     features = find_features(
         table.drop(found.key or (), columns.KEY, strict=False).lazy(),
-        *(keys, source, Table.table.value, data.columns, pl.DataFrame([keys, labels])),
+        *(keys, source, Table.table.prefix, data.columns, pl.DataFrame([keys, labels])),
         known,
     )
     about = [name for name in columns.SLICE_SOURCES if name in table.columns and name not in features.frame.columns]
@@ -133,7 +133,7 @@ def _read_one_table(data: DataConfig, path: str) -> _Joined:
     named = repr(found.key) if found.key else "their number, from 1"
     note = f"{source.name}: labels from {found.label!r}, rows named by {named}"
     matched = pl.repeat(True, len(table), eager=True)
-    read = {Table.table.value: features}
+    read = {Table.table.prefix: features}
     return _Joined(rows, matched, read, source, found, (note,))
 
 
@@ -153,8 +153,8 @@ def _join_tables(data: DataConfig, features: FeaturesConfig) -> _Joined:
                 f"features={features.name} needs the table data.features_{table.name}, "
                 f"but data={data.name} has none: set data.features_{table.name}=PATH or choose other features"
             )
-        found = read_feature_table(root / configured, table.value, data.columns, labels, key=data.key, root=root)
-        read[table.value] = found
+        found = read_feature_table(root / configured, table.prefix, data.columns, labels, key=data.key, root=root)
+        read[table.prefix] = found
         # What the metadata or an earlier table says of the video itself comes first.
         known = [name for name in columns.SLICE_SOURCES if name in joined.columns and name in found.frame.columns]
         joined = joined.join(found.frame.drop(known), on=columns.KEY, how="left", maintain_order="left")

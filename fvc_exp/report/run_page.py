@@ -65,7 +65,7 @@ class RunContent:
     def feature_kinds(self) -> tuple[int, int, int]:
         """How many features are documented, forensic, and columns of the user's own tables; known by their names."""
         features = self.files.results["data"]["features"]
-        tables = {f"{table.value}{name}": table for table, names in COLUMNS.items() for name in names}
+        tables = {f"{table.prefix}{name}": table for table, names in COLUMNS.items() for name in names}
         known = [tables[name] for name in features if name in tables]
         forensic = known.count(Table.forensic)
         return len(known) - forensic, forensic, len(features) - len(known)

@@ -162,8 +162,8 @@ def _label(results: Mapping[str, Any], metric: str, short: str) -> str:
 
 
 def _auc_interval(results: Mapping[str, Any]) -> str:
-    """The interval of the held-out AUC, where there is one; runs of an older version hold none."""
-    interval = results.get("auc_intervals", {}).get("test")
+    """The interval of the held-out AUC, where there is one."""
+    interval = results["auc_intervals"]["test"]
     if not interval or interval["low"] is None:
         return ""
     return f" ({100 * interval['level']:.0f} % CI {interval['low']:.3f} to {interval['high']:.3f})"

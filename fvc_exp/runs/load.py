@@ -79,7 +79,7 @@ class LoadedRun:
 
     @cached_property
     def listed(self) -> run_folder.Listing:
-        """Size and hash of each file of the run; empty where it has not ended, or an older version wrote it."""
+        """Size and hash of each file of the run; empty where it has not ended."""
         found: run_folder.Listing = self.status.get("files", {}) if self.folder.status.exists() else {}
         return found
 
@@ -136,21 +136,10 @@ class LoadedRun:
     results = _json_file("results", stored.RESULTS)
     """Parameters, scores, floors, audit, flags: ``results.json``."""
 
-    def require_results(self, *keys: str) -> Mapping[str, Any]:
-        """``results``, which must hold these keys.
-
-        Raises:
-            ArtifactError: one of them is missing, since another version of fvc-exp wrote the run.
-        """
-        for key in keys:
-            if key not in self.results:
-                raise ArtifactError(f"{self.folder.results}: {key!r} is missing; another version wrote it, run again")
-        return self.results
-
     @property
     def selected_from(self) -> int:
         """How many configurations it was chosen from by its cross-validated score."""
-        return int((self.results.get("selection") or {"of": 1})["of"])
+        return int((self.results["selection"] or {"of": 1})["of"])
 
     provenance = _json_file("provenance", stored.PROVENANCE)
     """Code, packages, machine and command: ``provenance.json``."""
@@ -197,7 +186,7 @@ class LoadedRun:
 
         It takes tables with the columns ``feature_names_in_``. An isotonic calibration is not in it.
         """
-        nested = self.results.get("nested")  # of a search for C: which one was taken
+        nested = self.results["nested"]  # of a search for C: which one was taken
         return self.model.to_pipeline(replace(self.config, C=nested["final"]) if nested else self.config)
 
     @property
@@ -274,11 +263,11 @@ def shell_command(arguments: list[str]) -> str | None:
 
 def flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     """The numbers of ``results.json`` by the names of their columns."""
-    for metric, summary in (results.get("cv") or {}).items():
+    for metric, summary in results["cv"].items():
         for name in ("mean", "std"):
-            yield f"cv_{metric}_{name}", summary.get(name)
-    for metric, value in (results.get("test") or {}).items():
+            yield f"cv_{metric}_{name}", summary[name]
+    for metric, value in (results["test"] or {}).items():
         yield f"test_{metric}", value
-    for floor, scores in ((results.get("floors") or {}).get("cv") or {}).items():
+    for floor, scores in results["floors"]["cv"].items():
         for metric in ("f1", "auc", "accuracy"):
-            yield f"floor_{floor}_{metric}", scores.get(metric)
+            yield f"floor_{floor}_{metric}", scores[metric]

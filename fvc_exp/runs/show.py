@@ -55,10 +55,10 @@ def _facts(run: LoadedRun) -> Iterator[Fact]:
     sizes = f"{data['development_rows']:,} videos; {data['test_rows']:,} held out"
     yield "split", f"{folds} {scheme} folds of {sizes}", ""
     yield "model", _model_text(results["parameters"], results["final_model"], used), ""
-    intervals, score = results.get("auc_intervals", {}), mean_and_deviation(**results["cv"]["auc"])
-    yield "CV AUC", f"{score} (mean ± sd of the folds){_limits(intervals.get('cv'))}", "bold"
+    intervals, score = results["auc_intervals"], mean_and_deviation(**results["cv"]["auc"])
+    yield "CV AUC", f"{score} (mean ± sd of the folds){_limits(intervals['cv'])}", "bold"
     if test:
-        yield "held-out", f"AUC {test['auc']:.3f}{_limits(intervals.get('test'))}", "bold"
+        yield "held-out", f"AUC {test['auc']:.3f}{_limits(intervals['test'])}", "bold"
     if nested := results["nested"]:
         plain = f"plain cross-validation is optimistic by {nested['optimism']:.3f}"
         yield "nested", f"C is chosen inside each training part; {plain}, with C={nested['best']:g}", ""

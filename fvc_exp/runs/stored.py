@@ -1,14 +1,14 @@
 """The form of each file of a run: JSON and tables are checked against it before anything in them is used.
 
-Only what is read is named. What an older version left out may be missing (``UnsetType``).
+Only what is read is named.
 """
 
 from collections.abc import Mapping
 from types import GenericAlias
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import polars as pl
-from msgspec import UNSET, Meta, UnsetType, defstruct
+from msgspec import Meta, defstruct
 
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import ArtifactError
@@ -20,9 +20,7 @@ Number = float | None  # null: it is not finite, or there is none
 
 def _object(**kinds: Any) -> Any:
     """A type of JSON objects with these keys."""
-    required = [(name, kind) for name, kind in kinds.items() if UnsetType not in get_args(kind)]
-    optional = [(name, kind, UNSET) for name, kind in kinds.items() if UnsetType in get_args(kind)]
-    return defstruct("Object", [*required, *optional])
+    return defstruct("Object", list(kinds.items()))
 
 
 def _named(kind: Any) -> Any:
@@ -32,12 +30,12 @@ def _named(kind: Any) -> Any:
 
 _SCORES = _object(**dict.fromkeys(METRICS, Number))
 _TEXTS = list[str]
-_BAND = _object(low=Number, high=Number, reason=str | None | UnsetType)
+_BAND = _object(low=Number, high=Number, reason=str | None)
 _VERDICT = Literal["PASS", "FAIL", "UNCHECKED"]
 
 _DATA = _object(
     **dict.fromkeys(("rows", "groups", "development_rows", "test_rows"), Count),
-    **dict.fromkeys(("test_sha256", "corpus"), str | None | UnsetType),
+    **dict.fromkeys(("test_sha256", "corpus"), str | None),
     **dict.fromkeys(("features", "unmatched"), _TEXTS),
     **dict.fromkeys(("class_counts", "missing_values"), dict[str, Count]),
     sha256=str,
@@ -53,17 +51,18 @@ RESULTS = _object(
     test=_SCORES | None,
     floors=_object(cv=_named(_SCORES), test=_named(_SCORES) | None),
     claim=_object(beats=bool | None, sentence=str),
-    audit=_object(verdict=_VERDICT, reasons=_TEXTS, warnings=_TEXTS, not_checked=_TEXTS | UnsetType, allow_fail=bool),
+    audit=_object(verdict=_VERDICT, reasons=_TEXTS, warnings=_TEXTS, not_checked=_TEXTS, allow_fail=bool),
     threshold=_object(rule=str | float, final=float, folds=list[float]),
     flag_details=dict[str, str],
-    final_model=_object(sentence=str, n_iter=Count, converged=bool, C=Number | UnsetType, nonzero=Count | UnsetType),
+    final_model=_object(sentence=str, n_iter=Count, converged=bool, C=Number, nonzero=Count),
     data=_DATA,
     selection=_object(of=Count, sentence=str) | None,
-    fold_dependence=float | UnsetType,
-    auc_intervals=_named(_BAND | None) | UnsetType,
-    calibration=_object(method=str, cv=Reliability, test=Reliability | None) | UnsetType,
-    repeats=_object(asked=Count, distinct=Count) | UnsetType,
-    price=_object(sentence=str) | None | UnsetType,
+    fold_dependence=float,
+    auc_intervals=_named(_BAND | None),
+    calibration=_object(method=str, cv=Reliability, test=Reliability | None),
+    repeats=_object(asked=Count, distinct=Count),
+    price=_object(sentence=str) | None,
+    nested=_object(optimism=float, best=float, final=float) | None,
 )
 _FOLD = _object(**dict.fromkeys(("fold", "repeat", "n_train", "n_test"), Count))
 FOLD_RECORDS: Any = Annotated[GenericAlias(list, (_FOLD,)), Meta(min_length=1)]
@@ -71,10 +70,11 @@ PROVENANCE = _object(
     **dict.fromkeys(("python", "platform", "host", "working_folder", "data_sha256"), str),
     git=_object(commit=str, dirty=bool) | None,
     packages=dict[str, str | None],
+    code_hash=str,
     cpu_count=int | None,
     command=_TEXTS,
     seed=int,
-    fitted_with=list[Any] | UnsetType,
+    fitted_with=list[Any],
 )
 AUDIT = _object(verdict=_VERDICT, checks=dict[str, Any])
 

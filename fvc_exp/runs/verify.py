@@ -66,7 +66,7 @@ def _changed_files(run: LoadedRun) -> Iterator[str]:
 
 
 def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
-    fitted_with, before = read_points(run.provenance.get("fitted_with", ())), run.provenance["data_sha256"]
+    fitted_with, before = read_points(run.provenance["fitted_with"]), run.provenance["data_sha256"]
     data = SplitDataset.of(run.config, dataset).without_price().refitted(run.config, fitted_with)
     if data.dataset.content_hash != before:
         yield f"data: sha256 was {before}, is {data.dataset.content_hash}"

@@ -119,7 +119,7 @@ def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, fl
         of_copy = Task(task.key, scratch / copy, scaled, made[SCALED])
         rows |= measure(video.sampling, video.limits, of_copy)
         (scratch / copy).unlink()
-    return {f"{Table[table].value}{name}": value for table, row in rows.items() for name, value in row.items()}
+    return {f"{Table[table].prefix}{name}": value for table, row in rows.items() for name, value in row.items()}
 
 
 def _frame_counts(read: decode.SampledFrames) -> dict[str, int]:

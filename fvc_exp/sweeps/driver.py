@@ -41,7 +41,7 @@ def drive_sweep(
         schedulers.recover_job_ids(sweep)
         sweep.write_plan(whole := grown_plan(sweep, plan))
         before = Watch(sweep, plan).settle()
-        missing = tell_work(console, launcher, plan, before, rerun)
+        missing = tell_work(console, plan, before, rerun)
         if others := len(whole.members) - len(plan.members):
             print_text(console, f"{short_path(sweep.path)} keeps {others} configurations of other commands")
         waiting = [each.member.run_id for each in before if each.state is State.pending]
@@ -64,17 +64,13 @@ def drive_sweep(
     return all(each.state is State.done for each in states)
 
 
-def tell_work(
-    console: Console, launcher: launchers.Launcher, plan: folder.Plan, states: States, rerun: schema.Rerun
-) -> list[folder.Member]:
-    """What is to run, after a line on all that was requested, and a hint where it is too little for a cluster."""
+def tell_work(console: Console, plan: folder.Plan, states: States, rerun: schema.Rerun) -> list[folder.Member]:
+    """What is to run, after a line on all that was requested."""
     again = {each.member.run_id for each in states if each.runs_again(rerun)}
     found = [each.member for each in states if each.state in TO_RUN or each.member.run_id in again]
     if plan.config.sweep.dry:
         show.print_plan(console, plan, found)
     print_text(console, show.counts_line(plan, states, len(again)))
-    if launcher.leaves and (hint := show.size_hint(plan, len(found))):
-        print_text(console, hint)
     return [replace(member, again=member.run_id in again) for member in found]
 
 

@@ -1,13 +1,9 @@
 """A sweep's folder and its plan: which configurations it has, and what became of the others that were asked for."""
 
 import os
-import re
-from dataclasses import asdict, dataclass, is_dataclass
-from enum import Enum
-from functools import cache
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from fvc_exp.config.schema import Config, Stage
 from fvc_exp.errors import ArtifactError
@@ -22,7 +18,7 @@ class Member:
     that of the code that planned it, and ``again`` that it is to run although an earlier job finished it.
     """
 
-    run_id: str
+    run_id: run_folder.RunId
     overrides: list[str]
     parameters: dict[str, Any]
     data_sha256: str | None
@@ -59,7 +55,6 @@ class Plan:
     ``config`` is that of the first configuration as the newest command gave it, with its ``sweep`` and other settings
     that are none of a member's.
     ``common`` holds the overrides that all configurations share; the others name only what differs between them.
-    ``values`` is rows x columns of the largest table that a member trains on, 0 if that is not known.
     """
 
     command: list[str]
@@ -70,7 +65,6 @@ class Plan:
     members: list[Member]
     invalid: list[Refused]
     duplicates: list[Duplicate]
-    values: int = 0
 
     @property
     def requested(self) -> int:
@@ -134,12 +128,9 @@ class SweepFolder:
             files.require_folder(self.path)
             raise ArtifactError(f"{self.path}: is no sweep: it holds no {self.plan.name}")
         try:
-            plan: Plan = _decode(Plan, files.read_json(self.plan))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{self.plan}: was not written by this version of fvc-exp: {error!r}") from error
-        for member in plan.members:
-            if not _RUN_ID.fullmatch(str(member.run_id)):
-                raise ArtifactError(f"{self.plan}: run_id={member.run_id!r} is none: it must be 12 hex digits")
+            plan: Plan = files.read_json(self.plan, Plan)
+        except ArtifactError as error:
+            raise ArtifactError(f"{error}; was it written by this version of fvc-exp?") from error
         for folder in (self.runs, self.submissions, self.best):
             if folder.is_symlink():
                 raise ArtifactError(f"{folder}: is a link; it must be a folder")
@@ -158,27 +149,6 @@ class SweepFolder:
                     f"{path}: belongs to another user, and {plan.launcher} would start programs with {programs}; "
                     "if that is what you want, add --trust"
                 )
-
-
-_RUN_ID = re.compile("[0-9a-f]{12}")
-_hints = cache(get_type_hints)
-
-
-def _decode(kind: Any, value: Any) -> Any:
-    """A value of ``plan.json`` as the type that it had: dataclasses and enums again; nothing in it is interpreted."""
-    if isinstance(kind, type) and is_dataclass(kind):
-        hints = _hints(kind).items()
-        return kind(**{name: _decode(hint, value[name]) for name, hint in hints if name in value})
-    if value is None:
-        if kind is not Any and NoneType not in get_args(kind):
-            raise TypeError(f"null where {kind} must be")
-        return None
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind[value]
-    if get_origin(kind) is list:
-        return [_decode(get_args(kind)[0], item) for item in value]
-    optional = [each for each in get_args(kind) if each is not type(None)]
-    return _decode(optional[0], value) if len(optional) == 1 else value
 
 
 def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str, Any] | None:

@@ -81,8 +81,8 @@ def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
 
 
 def _show(folder: SweepFolder, plan: Plan) -> None:
-    console, launcher = make_console(), launchers.make_launcher(folder, plan)
-    driver.tell_work(console, launcher, plan, states.member_states(folder, plan), plan.config.sweep.rerun)
+    console = make_console()
+    driver.tell_work(console, plan, states.member_states(folder, plan), plan.config.sweep.rerun)
     if any(member.trains and member.data_sha256 is None for member in plan.members):
         print_text(console, "the data are made when the sweep begins; what is done already is not known before that")
     else:

@@ -24,12 +24,10 @@ Prepared = tuple[schema.DataConfig, str | None]  # where the rows are now, and t
 class TrainingData:
     """Makes and reads the rows of each distinct data set once, so that the jobs of a sweep need not.
 
-    With ``prepare`` off nothing is made, and the hash of rows that are not there yet is None. ``values`` is rows x
-    columns of the largest data set so far.
+    With ``prepare`` off nothing is made, and the hash of rows that are not there yet is None.
     """
 
     def __init__(self, *, prepare: bool) -> None:
-        self.values = 0
         self._prepare = prepare
         self._known: dict[str, Prepared | DataError] = {}
 
@@ -70,9 +68,7 @@ class TrainingData:
         return self._read(config)
 
     def _read(self, config: schema.Config) -> Prepared:
-        dataset = load_dataset(config.data, config.features)
-        self.values = max(self.values, dataset.X.size)
-        return config.data, dataset.content_hash
+        return config.data, load_dataset(config.data, config.features).content_hash
 
     def _read_if_made(self, config: schema.Config) -> Prepared:
         from fvc_exp.demo.corpus import corpus_folder
@@ -125,7 +121,7 @@ def make_plan(
     if first is None:
         raise type(errors[0])(f"none of {len(errors)} configurations can run, the first because {errors[0]}")
     ready = list(members.values())
-    return Plan(list(command), list(common), launcher, {}, first, ready, invalid, duplicates, data.values)
+    return Plan(list(command), list(common), launcher, {}, first, ready, invalid, duplicates)
 
 
 def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:

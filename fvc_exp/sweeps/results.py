@@ -146,7 +146,7 @@ def _numbers(run: LoadedRun) -> Row:
     row: Row = {"flags": " ".join(results["flags"]), "audit": audit["verdict"], "audit_allow_fail": audit["allow_fail"]}
     row |= {"audit_reasons": " ".join(audit["reasons"]), "audit_mark": audit_mark(audit)}
     row |= {"n_iter": final["n_iter"], "converged": final["converged"]}
-    row |= {"final_C": final.get("C"), "nonzero": final.get("nonzero")}  # null in runs of an older version
+    row |= {"final_C": final["C"], "nonzero": final["nonzero"]}
     for metric, summary in results["cv"].items():
         row |= {f"{metric}_mean": summary["mean"], f"{metric}_std": summary["std"]}
     row |= {f"test_{metric}": value for metric, value in (results["test"] or {}).items()}
@@ -157,8 +157,7 @@ def _numbers(run: LoadedRun) -> Row:
 
 def _made_by(provenance: Mapping[str, Any]) -> Iterator[str]:
     """Everything in the code of a run that could explain a different number."""
-    if code := provenance.get("code_hash"):  # older versions wrote none
-        yield f"code {code[:_SHORT]}"
+    yield f"code {provenance['code_hash'][:_SHORT]}"
     if git := provenance["git"]:
         yield f"commit {git['commit'][:_SHORT]}{' with changes' if git['dirty'] else ''}"
     yield f"Python {provenance['python']}"

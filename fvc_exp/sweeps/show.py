@@ -16,8 +16,6 @@ from fvc_exp.sweeps.queues import Usage
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State
 
 _STYLES = {State.done: "green", State.failed: "red", State.lost: "red", State.running: "yellow"}
-_SECONDS_PER_VALUE = 1e-6  # of a table and fit: saga's, by docs/performance.md; our own solver takes a tenth of it
-_SMALL_SECONDS = 300.0  # of computing in all, below which queueing and start-up cost more than they save
 NO_USAGE: Mapping[str, Usage] = MappingProxyType({})
 TOP = 10  # rows of a leaderboard that the end of a sweep shows
 _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
@@ -40,22 +38,6 @@ def counts_line(plan: folder.Plan, states: Sequence[MemberState], again: int) ->
         f"{again + sum(found[state] for state in TO_RUN)} to run",
     ]
     return f"{plan.requested} requested: {', '.join(parts)}"
-
-
-def size_hint(plan: folder.Plan, count: int) -> str | None:
-    """Advice where the data are too small to run ``count`` configurations as jobs of a cluster.
-
-    A rule of thumb on rows x columns x fits; None for a sweep that is large enough, or of unknown size.
-    """
-    cv = plan.config.cv
-    folds = cv.n_splits * cv.n_repeats
-    fits = count * (folds + 1) * max(1, len(cv.c_grid) * cv.inner_splits)
-    if not 0 < _SECONDS_PER_VALUE * plan.values * fits < _SMALL_SECONDS:
-        return None
-    return (
-        f"hint: {count} configurations x {folds} folds of {plan.values:,} values are little work for a cluster: "
-        "run locally, without hydra/launcher"
-    )
 
 
 def print_plan(console: Console, plan: folder.Plan, members: Sequence[folder.Member]) -> None:

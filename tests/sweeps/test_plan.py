@@ -1,5 +1,3 @@
-import re
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +9,7 @@ from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import grown_plan, sweep_path
-from fvc_exp.sweeps.show import counts_line, size_hint
+from fvc_exp.sweeps.show import counts_line
 from fvc_exp.sweeps.states import member_states
 from tests.sweeps.conftest import MakePlan
 
@@ -113,18 +111,3 @@ def test_a_plan_grows(make: MakePlan, sweep: SweepFolder) -> None:
 def test_a_folder_without_a_plan(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"is no sweep: it holds no plan\.json"):
         SweepFolder(tmp_path).read_plan()
-
-
-HINTS = [  # 28 configurations x 5 folds, of which each and the refit is one fit of a microsecond per value
-    (600, "28 configurations x 5 folds of 600 values are little work for a cluster: run locally"),
-    (1_500_000, "28 configurations x 5 folds of 1,500,000 values are little work"),
-    (2_000_000, None),
-    (0, None),
-]
-
-
-@pytest.mark.parametrize(("values", "message"), HINTS)
-def test_size_hint(make: MakePlan, values: int, message: str | None) -> None:
-    plan = replace(make("C=1"), values=values)
-    hint = size_hint(plan, 28)
-    assert hint is None if message is None else hint is not None and re.search(message, hint)

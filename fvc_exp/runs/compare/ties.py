@@ -17,13 +17,12 @@ _PENALTIES = ("l1", "elasticnet", "l2", "none")
 Simplicity = tuple[float, float, int, str]
 
 
-def simplicity(nonzero: int | None, c: float | None, penalty: str, name: str) -> Simplicity:
+def simplicity(nonzero: int, c: float | None, penalty: str, name: str) -> Simplicity:
     """Sort key, the simplest first: fewer coefficients, then smaller C, then l1, elastic net, l2, none; then names.
 
-    None stands for no penalty in ``c``, and for a number that an older version did not write in ``nonzero``.
+    ``c`` is None where there is no penalty.
     """
-    size, strength = (math.inf if value is None else value for value in (nonzero, c))
-    return size, strength, _PENALTIES.index(penalty), name
+    return nonzero, math.inf if c is None else c, _PENALTIES.index(penalty), name
 
 
 def ranking_key(mean: float, simple: Simplicity, metric: str = "auc") -> tuple[float, Simplicity]:

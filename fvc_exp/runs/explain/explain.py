@@ -110,9 +110,8 @@ def explain(
         DataError: the data is gone, or is not that of the run any more.
     """
     run = load.require_finished(path)
-    results = run.require_results("fold_dependence")
     again = execute.run_on_one_thread(run.config, execute.same_rows(run, data_root).without_price())
-    found = insight_of(again, results, replicates, on_progress)
+    found = insight_of(again, run.results, replicates, on_progress)
     write_insight(InsightFolder(path), found)
     return found
 
