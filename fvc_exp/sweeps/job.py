@@ -6,6 +6,7 @@ This module is imported by every job first, so it loads nothing scientific befor
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -24,7 +25,7 @@ from fvc_exp.config.schema import Config
 from fvc_exp.errors import DataError, FvcError
 from fvc_exp.io.run_folder import code_hash, write_status
 from fvc_exp.io.signals import Stopped, raise_when_stopped
-from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
+from fvc_exp.sweeps.claims import Claim, heartbeat, process_start, try_claim
 from fvc_exp.sweeps.folder import Member, MemberFolder, SweepFolder, finished, read_status
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCac
     )
 
 
-def spare_seconds(minutes: float) -> float:
+def _spare_seconds(minutes: float) -> float:
     """The end of a job's time, in which it only says that its time is over."""
     return min(_SPARE_SECONDS, 60 * minutes / 4)
 
@@ -135,27 +136,31 @@ def spare_seconds(minutes: float) -> float:
 def _raise_at_time_limit(minutes: float) -> None:
     """Turn submitit's exception about the time limit into one that the run records as its reason.
 
-    SLURM warns minutes before the end: the warning waits until the spare seconds begin. One that comes still earlier
-    is about a preemption, and for submitit.
+    It is raised by a timer when the spare seconds begin, counted from the start of the process: Python may have taken
+    long to start. SLURM's own warning comes minutes before the end and is not needed; one that comes still earlier is
+    about a preemption, and for submitit.
     """
     number = signal.Signals[f"SIG{submitit.JobEnvironment.USR_SIG}"]
     stock = signal.getsignal(number)
     if not callable(stock):
         return
-    limit = time.monotonic() + 60 * minutes - spare_seconds(minutes)
+    begun = int(process_start(os.getpid()) or 0) / os.sysconf("SC_CLK_TCK")  # since the machine's start
+    limit = begun + 60 * minutes - _spare_seconds(minutes)
 
-    def handle(*received: Any) -> None:
-        left = limit - time.monotonic()
-        if 0 < left < _EARLY_SECONDS:
-            signal.setitimer(signal.ITIMER_REAL, left)
+    def left() -> float:
+        return limit - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def handle(received: int, frame: Any) -> None:
+        if received == number and 0 < left() < _EARLY_SECONDS:
             return
         try:
-            stock(*received)
+            stock(number, frame)
         except UncompletedJobError as error:
             raise TimeLimitError("the job reached its time limit (hydra.launcher.timeout_min)") from error
 
     signal.signal(number, handle)
     signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, max(left(), 0.001))  # 0 would set none
 
 
 class SweepCache:

@@ -26,7 +26,7 @@ from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import progress_bar
 from fvc_exp.sweeps import claims, queues, schedulers
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
-from fvc_exp.sweeps.job import MemberBatch, SweepCache, run_members, spare_seconds
+from fvc_exp.sweeps.job import MemberBatch, SweepCache, run_members
 from fvc_exp.sweeps.schedulers import Cluster, Submission, write_submission
 
 _SUBMITIT = "hydra_plugins.hydra_submitit_launcher"
@@ -176,8 +176,7 @@ class LocalLauncher(_OwnQueue):
         delayed.set_timeout(math.ceil(minutes), 0)
         pickled = folder / f"{secrets.token_hex(8)}.pkl"
         delayed.dump(pickled)
-        spare = spare_seconds(minutes)
-        limit = ["timeout", "--foreground", "--signal=USR2", f"--kill-after={spare}", str(60 * minutes - spare)]
+        limit = ["timeout", "--foreground", "--signal=KILL", str(60 * minutes)]  # where it does not end by itself
         command = [*limit, *_PYTHON, "-u", "-m", "submitit.core._submit", str(folder)]
         process = subprocess.Popen(
             ["sh", "-c", _LOCAL_JOB, str(folder), *command],

@@ -77,7 +77,7 @@ def test_a_plan_of_another_version_is_one_line(sweep: SweepFolder) -> None:
     sweep.plan.write_text("{}")
     done = fvc("status", sweep.path)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {sweep.plan}: was not written by this version")
+    assert done.stderr.startswith(f"error: {sweep.plan}: Object missing required field command; was it written by this")
 
 
 STOCK = ("hydra/sweeper=basic", "hydra/launcher=basic", "penalty=l1,l2", "C=0.1", "plots=false")

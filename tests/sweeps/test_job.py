@@ -108,22 +108,19 @@ here = environment.JobEnvironment()
 delayed = utils.DelayedSubmission(pack)
 delayed.set_timeout(1, 0)
 here._handle_signals(here.paths, delayed)
-began = time.monotonic()
-try:
-    pack()
-finally:
-    print(round(time.monotonic() - began))
+pack()
 """
 
 
+@pytest.mark.slow
 def test_submitits_signal_becomes_a_time_limit_in_its_time(sweep: SweepFolder, member: Member, tmp_path: Path) -> None:
-    (tmp_path / "pack").write_bytes(pickle.dumps(MemberBatch(str(sweep.path), (member,), 0.1)))
+    """The warning comes at once; three quarters of the 16 s, from the start of the process, are the job's."""
+    (tmp_path / "pack").write_bytes(pickle.dumps(MemberBatch(str(sweep.path), (member,), 16 / 60)))
     command = [sys.executable, "-c", JOB, str(tmp_path / "pack"), str(tmp_path)]
-    done = run_process(*command, cwd=ROOT, timeout=60)
+    began = time.monotonic()
+    done = run_process(*command, cwd=ROOT, timeout=100)
     assert done.returncode == 1
-    assert (
-        4 <= int(done.stdout.splitlines()[-1]) < 30
-    )  # the warning came at once, and three quarters of the 6 s were still the job's
+    assert 11.9 <= time.monotonic() - began < 60
     status = json.loads(sweep.member(member.run_id).status.read_text())
     assert (status["reason"], status["job"]) == ("TimeLimitError", "7")
 

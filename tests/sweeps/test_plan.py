@@ -28,7 +28,6 @@ def test_the_documented_grid(make: MakePlan, sweep: SweepFolder) -> None:
     assert all("cannot be fitted by solver=liblinear" in refused.reason for refused in plan.invalid)
     ids = {member.run_id for member in plan.members}
     assert len(ids) == 28
-    assert plan.values == 120 * 5
     assert {duplicate.run_id for duplicate in plan.duplicates} < ids
 
 
@@ -104,7 +103,7 @@ def test_a_plan_grows(make: MakePlan, sweep: SweepFolder) -> None:
     single = grown_plan(sweep, make("penalty=l2", "solver=lbfgs", "C=10"))
     assert [each.overrides for each in single.members] == [["penalty=l2", f"C={c}"] for c in ("10", "1", "0.1")]
     sweep.plan.write_text("{}")
-    with pytest.raises(ArtifactError, match="was not written by this version"):
+    with pytest.raises(ArtifactError, match="missing required field"):
         grown_plan(sweep, first)
 
 

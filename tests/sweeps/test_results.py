@@ -81,7 +81,7 @@ def ranked(*rows: dict[str, Any]) -> pl.DataFrame:
 
 RANKED = {
     "by AUC": ([row(0.6), row(0.8), row(0.7)], "bca"),
-    "equal AUC: simpler": ([row(0.6), row(0.6, C=None, nonzero=4), row(0.6, nonzero=None)], "bac"),
+    "equal AUC: simpler": ([row(0.6), row(0.6, C=None, nonzero=4), row(0.6, nonzero=9)], "bac"),
     "no leaks": ([row(0.9, audit="FAIL"), row(0.5)], "b"),
     "leaks that are allowed": ([row(0.9, audit="FAIL", audit_allow_fail=True), row(0.5)], "ab"),
     "nothing that failed": ([row(None), row(0.5)], "b"),
