@@ -29,18 +29,19 @@ SMALL = ("penalty=l2", "solver=lbfgs", "C=0.1,0.2,0.3,0.4,0.5,0.6")
 
 @dataclass
 class Project:
-    """A folder with data and outputs, and the commands as a user types them."""
+    """A folder with data and outputs, and the commands as a user types them in a checkout."""
 
     folder: Path
     cluster: Cluster
+    checkout: Path = ROOT
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a sweep on SLURM."""
         data = ["data=fvc", f"data.root={self.folder}", f"outputs={self.folder / 'out'}", FAST]
         command = [sys.executable, "run.py", "-m", *data, "hydra/launcher=slurm", "hydra.launcher.mem_gb=null"]
         return subprocess.Popen(
-            [*command, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=self.cluster.env | {"PYTHONPATH": str(ROOT)} | environment,
+            [*command, *arguments], cwd=self.checkout, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=self.cluster.env | {"PYTHONPATH": str(self.checkout)} | environment,
         )  # fmt: skip
 
     def sweep(self, *arguments: str, timeout: float = 300, **environment: str) -> tuple[int, str]:
@@ -52,7 +53,7 @@ class Project:
     def fvc(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run fvc on the only sweep, or the named one."""
         command = [sys.executable, "-c", "from fvc_exp.__main__ import app; app()", *arguments]
-        return run_process(*command, cwd=ROOT, env=self.cluster.env, timeout=timeout)
+        return run_process(*command, cwd=self.checkout, env=self.cluster.env, timeout=timeout)
 
     @property
     def path(self) -> Path:
