@@ -54,7 +54,8 @@ def copied_checkout(folder: Path) -> Path:
     """The program where it may be edited."""
     for name in ("fvc_exp", "conf"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return shutil.copy(ROOT / "run.py", folder).parent
+    shutil.copy(ROOT / "run.py", folder)
+    return folder
 
 
 @pytest.mark.slow
