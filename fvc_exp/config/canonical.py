@@ -103,14 +103,16 @@ def read_config(path: Path, content: bytes | None = None) -> schema.Config:
         ArtifactError: it is missing, not YAML, too large or too deep, or would resolve something.
         ConfigError: it does not fit this version's configuration.
     """
-    content = files.read_bytes(path, most=_MOST_BYTES) if content is None else content
+    content = files.read_bytes(path) if content is None else content
+    if len(content) > _MOST_BYTES:
+        raise ArtifactError(f"{path}: has {len(content):,} bytes; a configuration has at most {_MOST_BYTES:,}")
     try:
         depth = 0
-        for event in yaml.parse(content[:_MOST_BYTES], Loader=_LOADER):  # the loader itself would crash on great depth
+        for event in yaml.parse(content, Loader=_LOADER):  # the loader itself would crash on great depth
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _MOST_DEPTH or isinstance(event, yaml.AliasEvent):
                 raise ValueError("it holds an alias (*) or is nested too deeply, as no stored configuration is")
-        plain = dict(yaml.load(content[:_MOST_BYTES], Loader=_LOADER))
+        plain = dict(yaml.load(content, Loader=_LOADER))
         if "${" in json.dumps(plain, default=str):
             raise ValueError("it holds ${...}, and a stored configuration holds values alone")
     except (yaml.YAMLError, TypeError, ValueError) as error:

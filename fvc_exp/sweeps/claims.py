@@ -4,7 +4,6 @@ An attempt is a numbered file that only one process can create. Its owner touche
 machine can tell a dead attempt from a slow one; on the owner's machine the process table tells it at once.
 """
 
-import json
 import os
 import socket
 import tempfile
@@ -105,8 +104,11 @@ def try_claim(folder: MemberFolder, job: str) -> Claim | None:
         number = before.number + 1 if before else 1
         path = folder.attempts / f"{number}{_SUFFIX}"
         owner = Owner.this_process(job)
-        with path.open("x") as file:  # fails if another process was quicker
-            json.dump(asdict(owner), file)
+        with path.open("xb") as file:  # fails if another process was quicker
+            file.write(files.json_bytes(asdict(owner)))
+            file.flush()
+            os.fsync(file.fileno())
+        files.sync_folder(folder.attempts)
     except FileExistsError:
         return None
     except OSError as error:

@@ -117,6 +117,7 @@ class SweepFolder:
     def write_plan(self, plan: Plan) -> None:
         """Replace the plan."""
         files.write_json(self.plan, asdict(plan))
+        files.sync_folder(self.path)
 
     def read_plan(self) -> Plan:
         """The plan as the last driver left it.

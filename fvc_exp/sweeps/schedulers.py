@@ -91,6 +91,7 @@ class Job:
 def write_submission(sweep: SweepFolder, submission: Submission) -> None:
     """Write the record of a submission."""
     files.write_json(sweep.submissions / f"{submission.token}.json", asdict(submission))
+    files.sync_folder(sweep.submissions)
 
 
 def read_submissions(sweep: SweepFolder) -> list[Submission]:

@@ -7,10 +7,12 @@ import polars as pl
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from fvc_exp.config.canonical import read_config
+from fvc_exp.errors import ArtifactError
 from fvc_exp.runs import execute
 from fvc_exp.runs.verify import verify
 from tests.conftest import Compose, edit_json, reseal
-from tests.shell import fvc
+from tests.shell import fvc, run_py
 
 
 def threads() -> set[int]:
@@ -85,3 +87,19 @@ def test_a_changed_package_is_named(copied_run: Path) -> None:
     (copied_run / "metrics.json").write_text(json.dumps(records[:-1]))
     reseal(copied_run)
     assert verify(copied_run).packages[0].startswith("scikit-learn 0.1 -> ")
+
+
+def test_a_run_that_fails_in_a_used_folder_leaves_nothing_of_the_first(copied_run: Path) -> None:
+    done = run_py("data=fvc", "data.root=missing", "hydra.run.dir=run", cwd=copied_run.parent)
+    assert done.returncode != 0
+    assert {path.name for path in copied_run.iterdir()} == {".hydra", "config.yaml", "run.log", "status.json"}
+    assert json.loads((copied_run / "status.json").read_text())["state"] == "failed"
+
+
+def test_a_huge_configuration_is_refused(copied_run: Path) -> None:
+    path = copied_run / "config.yaml"
+    path.write_text(path.read_text() + "#" * 2**20)
+    with pytest.raises(
+        ArtifactError, match=r"has 1,\d+,\d+ bytes; a configuration has at most 1,048,576"
+    ):
+        read_config(path)

@@ -137,6 +137,18 @@ def test_results_are_written_under_the_lock_of_the_folder(copied: tuple[SweepFol
     assert sweep.results.exists()
 
 
+def test_torn_files_of_a_sweep_heal(copied: tuple[SweepFolder, Plan], caplog: pytest.LogCaptureFixture) -> None:
+    sweep, _ = copied
+    finish(sweep)
+    results = sweep.best / "results.json"
+    before = results.read_bytes()
+    results.write_bytes(b"")
+    (sweep.submissions / "torn.json").write_bytes(b"")
+    finish(sweep)
+    assert results.read_bytes() == before
+    assert "torn.json: Input data was truncated; its jobs are not known" in caplog.text
+
+
 def test_other_code_is_told_and_run_again_when_asked(
     copied: tuple[SweepFolder, Plan], capsys: pytest.CaptureFixture[str]
 ) -> None:
