@@ -6,35 +6,25 @@ stage 3 makes of the 720p clip. Each measurement runs in a process of its own wi
 many runs as take a second, one at least, after a first one that pays for start-up. The methods take turns; a ratio is
 the median over the rounds of the ratio within a round. The least of a method's CPU seconds are those that other work
 on the machine disturbed least.
-
-``python -m tests.benchmarks.extraction workers`` runs each stage over 320 short clips with one worker and with two.
 """
 
-import itertools
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from fvc_exp.config.schema import DemoConfig, LimitsConfig, SamplingConfig, Table, VideoConfig
-from fvc_exp.demo.corpus import ensure_demo
-from fvc_exp.features import scaled
+from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
 from fvc_exp.features.extract import extract
-from fvc_exp.stages.runner import Options
-from fvc_exp.stages.steps import run_augment, run_features, run_scale, run_scaled_features
 from fvc_exp.video.decode import SampledFrames
-from fvc_exp.video.packets import PacketSource, sample_indices
+from fvc_exp.video.packets import sample_indices
 from fvc_exp.video.rewrite import Letterbox, letterbox, scale
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
@@ -182,24 +172,6 @@ def measure(method: str, path: Path) -> float:
     return sum(costs) / len(costs)
 
 
-def steps(path: Path) -> dict[str, float]:
-    """CPU milliseconds of single steps, the median of 30: of opening a file, and of what is done with each frame."""
-    cv2.setNumThreads(1)
-    cv2.ipp.setUseIPP(False)
-    # From then on freed memory is kept, as it is in any extraction.
-    extract(path, [Table.stage2], SAMPLING, LIMITS)
-    pixels = SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: [(each.luma, each.rgb) for each in samples])
-    box = picture_of_the_copy() if path.stem == COPY else None
-    luma, rgb = pixels[0]
-    actions: dict[str, Callable[[], object]] = {
-        "probe": lambda: PacketSource(path, LIMITS),
-        "stage2": lambda: scaled.stage2_pixel_features(luma, box),
-        "edges": lambda: scaled.edge_density(scaled.crop(luma, box)),
-        "stage4": lambda: scaled.stage4_pixel_features(luma, rgb, box),
-    }
-    return {name: 1e3 * float(np.median([cpu_seconds(action) for _ in range(30)])) for name, action in actions.items()}
-
-
 def apart(*arguments: str) -> str:
     """The output of this script in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.extraction", *arguments]
@@ -218,53 +190,13 @@ def table(path: Path) -> Iterator[str]:
         yield f"| {path.stem} ({rate:.1f} Mb/s) | {method} | {times} | {ratios} |"
 
 
-def run_stages(videos: pl.DataFrame, options: Options) -> Iterator[str]:
-    """Run one stage after the other; yields the name of each when it has run."""
-    run_augment(videos, 0, options)
-    yield "augment"
-    for table in (Table.stage2, Table.forensic):
-        run_features(videos, {table: options.made / table.name}, options)
-        yield f"features={table.name}"
-    scaled = run_scale(videos, options).table
-    yield "scale"
-    run_scaled_features(pl.read_parquet(scaled), {Table.stage4: options.made / "stage4"}, options)
-    yield "scaled_features"
-
-
-def workers() -> Iterator[str]:
-    """CPU and wall seconds of each stage over short clips with one worker and with two, the median of three rounds."""
-    costs = defaultdict(list)
-    with tempfile.TemporaryDirectory() as folder:
-        root = ensure_demo(Path(folder), DemoConfig(events=80, uploads=4, seed=0))
-        videos = pl.read_parquet(root / "metadata.parquet")
-        for number, count in itertools.product(range(3), (1, 2)):
-            video = VideoConfig(
-                SAMPLING, LIMITS, augmentations=1, max_size=COPY_SIZE, workers=count, retry_failed=False
-            )
-            before = os.times()
-            for stage in run_stages(videos, Options(root, root / f"{number}-{count}", video)):
-                now = os.times()
-                costs[stage, count].append((sum(now[:4]) - sum(before[:4]), now[4] - before[4]))
-                before = now
-    for stage in dict.fromkeys(stage for stage, _ in costs):
-        (cpu, wall), (cpu_2, wall_2) = (np.median(costs[stage, count], axis=0) for count in (1, 2))
-        yield f"| {stage} | {cpu:.1f} | {cpu_2:.1f} | {wall:.1f} | {wall_2:.1f} | {wall / wall_2 / 2:.2f} |"
-
-
 def main() -> None:
     match sys.argv[1:]:
-        case ["workers"]:
-            print("| stage | CPU s, 1 worker | CPU s, 2 workers | wall s, 1 | wall s, 2 | efficiency |")
-            print("|---|---|---|---|---|---|", *workers(), sep="\n")
-            return
         case ["write", name, target]:
             write_clip(Path(target), *CLIPS[name])
             return
         case ["copy", source, target]:
             scale(Path(source), Path(target), COPY_SIZE, SAMPLING, LIMITS)
-            return
-        case ["steps", source]:
-            print(json.dumps(steps(Path(source))))
             return
         case [method, source]:
             print(measure(method, Path(source)))
@@ -273,7 +205,6 @@ def main() -> None:
     print("ours. loops: every frame to RGB and Python loops over the 8x8 blocks of the sampled ones.\n")
     print("| clip | method | CPU s | least | / decode | / selective | / ours (stage2 or stage4) |")
     print("|---|---|---|---|---|---|---|")
-    profile = []
     with tempfile.TemporaryDirectory() as folder:
         for name in METHODS:
             path = Path(folder) / f"{name}.mp4"
@@ -281,11 +212,6 @@ def main() -> None:
             apart(*made, str(path))
             for line in table(path):
                 print(line, flush=True)
-            profile.append((name, json.loads(apart("steps", str(path)))))
-    names = list(profile[0][1])
-    print(f"\nCPU ms a frame (probe: a file):\n\n| clip | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
-    for clip, costs in profile:
-        print(f"| {clip} | {' | '.join(f'{costs[name]:.2f}' for name in names)} |")
 
 
 if __name__ == "__main__":
