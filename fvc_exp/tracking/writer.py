@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mlflow.sklearn
 import pandas as pd
-from mlflow import MlflowClient, MlflowException, entities
+from mlflow import MlflowClient, entities
 from mlflow.models import infer_signature
 from submitit.core.utils import environment_variables
 
@@ -49,13 +49,10 @@ def write_all(uri: str, experiment: str, records: Records, register: str | None 
 
 
 def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    try:
-        return str(client.create_experiment(name, artifact_location=artifacts_uri(uri), tags=_KIND))
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
     found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
+    if found is None:
+        return str(client.create_experiment(name, artifact_location=artifacts_uri(uri), tags=_KIND))
+    if found.lifecycle_stage != "active":
         raise TrackingError(f"{uri}: the experiment {name!r} was deleted; restore it, or choose another name")
     return str(found.experiment_id)
 
@@ -76,7 +73,7 @@ class _Writer:
         A half-written run of an importer that was killed is deleted and written again.
         """
         known, tags = self.find(record.key), {"mlflow.parentRunId": parent_id} if parent_id else {}
-        if known and known.info.status == record.ending.status:
+        if known and known.info.status == record.status:
             self._add_files(known.info.run_id, self._new_files(known.info.run_id, record.files))
             if not tags.items() <= known.data.tags.items():
                 # It was imported without its sweep, which alone knows its name there, its job and its parent.
@@ -90,13 +87,13 @@ class _Writer:
 
     def begin(self, record: Record, tags: Mapping[str, str]) -> str:
         """A new run, which counts as running until it is complete."""
-        start = round((record.ending.started or record.ending.ended).timestamp() * 1000)
+        start = round((record.started or record.ended).timestamp() * 1000)
         run = self.client.create_run(self.experiment_id, start, {KEY: record.key, **tags}, record.name)
         return str(run.info.run_id)
 
     def complete(self, run_id: str, record: Record, best: entities.Run | None = None) -> None:
         """Write everything that is known of a run, its status last; of a sweep also a link to its best run."""
-        ended, model_id, tags = round(record.ending.ended.timestamp() * 1000), None, dict(record.tags)  # milliseconds
+        ended, model_id, tags = round(record.ended.timestamp() * 1000), None, dict(record.tags)  # milliseconds
         if record.model:
             # Before the metrics: MLflow would read each of them again to give it to the model.
             model_id = self._log_model(record.model, run_id, dict(record.parameters))
@@ -111,10 +108,10 @@ class _Writer:
             tags=_tags(tags),
         )
         self._add_files(run_id, record.files)
-        if record.ending.status == "RUNNING":
+        if record.status == "RUNNING":
             self.client.update_run(run_id, status="RUNNING")
         else:
-            self.client.set_terminated(run_id, record.ending.status, ended)
+            self.client.set_terminated(run_id, record.status, ended)
 
     def register(self, name: str, best: entities.Run | None) -> None:
         """Make the model of a run a version of a registered model, unless it is one."""
