@@ -25,4 +25,3 @@ airflow:  ## AIRFLOW_PYTHON=python of an environment with ops/requirements-airfl
 bench:  ## pip install -e '.[bench]', a quiet machine
 	python -m tests.benchmarks.solvers --quick
 	python -m tests.benchmarks.extraction
-	python -m tests.benchmarks.folds

@@ -1,9 +1,11 @@
 """SQL over results: tables in memory, from files of any kind, in a database that can touch nothing else."""
 
 import json
+import math
 import re
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +22,7 @@ _SNIFFED_BYTES = 256
 MOST_BYTES = 2 * 10**9  # of memory for a query, and again for its result
 _MOST_ROWS = 1000  # that are printed
 _BATCH_ROWS = 100_000
+_STEP_SECONDS = 0.1
 _CELL_WIDTH = 80  # characters; what is longer is cut
 
 
@@ -114,11 +117,15 @@ class DuckDBAnalytics:
             statements = self._connection.extract_statements(sql)
             if [each.type for each in statements] != [self._duckdb.StatementType.SELECT]:
                 raise QueryError(f"a query is one SELECT, not {len(statements)} statements or one of another kind")
-            # In a thread, since the main one would not hear of Ctrl-C before the database answers.
+            # In a thread, since the main one would not hear of Ctrl-C before the database answers. The wait is in short
+            # steps, since polars' handler of that signal wakes no wait.
             with ThreadPoolExecutor(1) as thread:
                 answer = thread.submit(self._read, sql, params)
+                ends = time.monotonic() + (math.inf if timeout is None else timeout)
                 try:
-                    return answer.result(timeout)
+                    while not wait([answer], _STEP_SECONDS).done and time.monotonic() < ends:
+                        pass
+                    return answer.result(0)
                 finally:
                     if not answer.done():
                         self._connection.interrupt()

@@ -3,21 +3,19 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from polars import selectors
-from polars.exceptions import PolarsError
 
 from fvc_exp.analytics.sql import DuckDBAnalytics, records_frame
-from fvc_exp.errors import ArtifactError, QueryError
+from fvc_exp.errors import QueryError
 from fvc_exp.io.run_folder import seconds_of
 from fvc_exp.runs.find import runs_below
 from fvc_exp.runs.load import LoadedRun, flat_metrics
+from fvc_exp.runs.stored import TABLES
 
-Scan = Callable[..., pl.LazyFrame]
 _PER_FOLD = r"^repeat(\d+)_fold(\d+)$"  # a column of coefficients.csv
 
 
@@ -66,56 +64,34 @@ def folds_view(runs: list[LoadedRun]) -> pl.DataFrame:
 
 def predictions_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per run and video, as in ``predictions.parquet``."""
-    return _stacked(runs, "predictions", partial(pl.scan_parquet, hive_partitioning=False))
+    return _stacked(runs, "predictions")
 
 
 def coefficients_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per run and feature: the final model, as in ``coefficients.csv``."""
-    return _stacked(runs, "coefficients", _scan_coefficients).select(~selectors.matches(_PER_FOLD))
+    return _stacked(runs, "coefficients").select(~selectors.matches(_PER_FOLD))
 
 
 def fold_coefficients_view(runs: list[LoadedRun]) -> pl.DataFrame:
     """One row per run, fold and feature: the coefficients of the models of the folds."""
-    wide = _stacked(runs, "coefficients", _scan_coefficients)
-    ids = {str(run.path): run.results.get("run_id") for run in runs if run.has("results")}
+    wide = _stacked(runs, "coefficients")
+    ids = {str(run.path): run.results["run_id"] for run in runs if run.has("results")}
     long = wide.unpivot(selectors.matches(_PER_FOLD), index=~selectors.matches(_PER_FOLD), variable_name="place")
     return long.drop_nulls("value").select(
         "run",
         run_id=pl.col("run").replace_strict(ids, default=None, return_dtype=pl.String),
         repeat=pl.col("place").str.extract(_PER_FOLD, 1).cast(pl.Int64),
         fold=pl.col("place").str.extract(_PER_FOLD, 2).cast(pl.Int64),
-        feature=pl.col("feature") if "feature" in wide.columns else pl.lit(None, pl.String),
-        value=pl.col("value"),
+        feature="feature",
+        value="value",
     )
 
 
-def _scan_coefficients(paths: list[Path], **options: Any) -> pl.LazyFrame:
-    # The columns are those of all files, not of the first ten; a column without any value has no type to infer.
-    scanned = pl.scan_csv(paths, infer_schema_files=len(paths), infer_schema=False, **options)
-    return scanned.cast({~selectors.by_name("feature", "run"): pl.Float64})
-
-
-def _stacked(runs: list[LoadedRun], name: str, scan: Scan) -> pl.DataFrame:
+def _stacked(runs: list[LoadedRun], name: str) -> pl.DataFrame:
     """One table of the same file of all runs. A column that a file of another version lacks is null in its rows."""
-    paths = [run.place(name) for run in runs if run.has(name)]
-    if not paths:
-        return _records([])
-    scan = partial(scan, glob=False, include_file_paths="run", missing_columns="insert")
-    try:
-        frame = scan(paths).collect()
-    except (PolarsError, OSError):  # a parquet file has columns that the first one lacks, or a file is broken
-        frame = pl.concat([_collected(scan, path) for path in paths], how="diagonal_relaxed")
-    found = set(frame["run"].unique())
-    if empty := next((path for path in paths if str(path) not in found), None):
-        raise ArtifactError(f"{empty}: cannot be read: it holds no rows")
-    return frame.with_columns(pl.col("run").str.strip_suffix(f"/{paths[0].name}"))
-
-
-def _collected(scan: Scan, path: Path) -> pl.DataFrame:
-    try:
-        return scan([path]).collect()
-    except (PolarsError, OSError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+    having = [run for run in runs if run.has(name)]
+    frames: list[pl.DataFrame] = [getattr(run, name).with_columns(run=pl.lit(str(run.path))) for run in having]
+    return pl.concat(frames or [pl.DataFrame(schema={**TABLES[name], "run": pl.String})], how="diagonal_relaxed")
 
 
 VIEWS: Mapping[str, Callable[[list[LoadedRun]], pl.DataFrame]] = {
@@ -149,17 +125,17 @@ def _facts(run: LoadedRun) -> dict[str, Any]:
 
 def _run_row(run: LoadedRun) -> dict[str, Any]:
     results = run.results
-    parameters, audit = results.get("parameters") or {}, results.get("audit") or {}
+    audit = results["audit"]
     return {
         **_facts(run),
-        "name": results.get("name"),
-        "tags": results.get("tags"),
-        "run_id": results.get("run_id"),
+        "name": results["name"],
+        "tags": results["tags"],
+        "run_id": results["run_id"],
         **dict.fromkeys(("penalty", "C", "l1_ratio")),
-        **{name: value for name, value in parameters.items() if not isinstance(value, dict)},
+        **{name: value for name, value in results["parameters"].items() if not isinstance(value, dict)},
         **dict(flat_metrics(results)),
-        "audit_warnings": audit.get("warnings", []),
-        "flags": results.get("flags", []),
-        "rows": (results.get("data") or {}).get("rows"),
-        "audit": audit.get("verdict"),  # last: a narrow terminal shows the first columns and the last ones
+        "audit_warnings": audit["warnings"],
+        "flags": results["flags"],
+        "rows": results["data"]["rows"],
+        "audit": audit["verdict"],  # last: a narrow terminal shows the first columns and the last ones
     }

@@ -23,6 +23,7 @@ from fvc_exp.runs.show import with_page
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.results import plain_runs
 
+Content = dict[str, Any]
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
 _MISSING = "–"
 _HEADING = re.compile(r'<h2 id="([^"]+)">([^<]+)</h2>')
@@ -37,13 +38,13 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
         ArtifactError: the folder is neither, is not finished, or a file of it is broken or cannot be written; or the
             checklist is asked for a sweep without a best run.
     """
-    run: run_page.RunContent | None
+    run: Content | None
     if SweepFolder(path).plan.exists() or plain_runs(path):
         sweep = sweep_page.sweep_content(path)
-        run, title = sweep.best, f"Sweep {path.resolve().name}"
+        run, title = sweep["best"], f"Sweep {path.resolve().name}"
     elif run_folder.RunFolder(path).status.exists():
         sweep, run = None, run_page.run_content(load.require_finished(path))
-        title = f"Run {run.files.name}"
+        title = f"Run {run['files'].name}"
     else:
         raise ArtifactError(f"{path}: is neither a run nor a sweep: it holds no status.json, no plan.json and no runs")
     if checklist and run is None:
@@ -52,7 +53,7 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
     files.write_bytes(report, page(title, run, sweep, os.path.relpath(path, report.parent)).encode())
     if run is None:
         return [report]
-    card = run_folder.RunFolder(run.files.path).card
+    card = run_folder.RunFolder(run["files"].path).card
     files.write_bytes(card, model_card(run).encode())
     written = [report, card]
     if checklist:
@@ -61,25 +62,25 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
     return written
 
 
-def page(title: str, run: run_page.RunContent | None, sweep: sweep_page.SweepContent | None, base: str) -> str:
+def page(title: str, run: Content | None, sweep: Content | None, base: str) -> str:
     """The HTML of a run, or of a sweep with its best run where there is one; ``base`` is its folder in links."""
     template = _environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
     style, script = Markup(_asset("style.css")), Markup(_asset("sort.js"))
     return template.render(title=title, run=run, sweep=sweep, base=base, style=style, script=script)
 
 
-def model_card(run: run_page.RunContent) -> str:
+def model_card(run: Content) -> str:
     """The model card in Markdown; every value is escaped where it is put out, as in HTML."""
     return _markdown("model_card.md.j2", run=run)
 
 
-def reforms_checklist(run: run_page.RunContent) -> str:
+def reforms_checklist(run: Content) -> str:
     """The REFORMS checklist (Kapoor et al. 2024) in Markdown: the evidence of the run, or that the author must write.
 
     Raises:
         ArtifactError: ``folds.parquet`` of the run is missing or broken.
     """
-    held_out = run.files.folds.filter(split=folds.TEST)[columns.LABEL].value_counts().sort(columns.LABEL)
+    held_out = run["files"].folds.filter(split=folds.TEST)[columns.LABEL].value_counts().sort(columns.LABEL)
     return _markdown("checklist.md.j2", run=run, held_out=dict(held_out.iter_rows()))
 
 

@@ -2,8 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec
 from xml.etree import ElementTree
 
@@ -16,7 +15,7 @@ from fvc_exp.config.schema import Table
 from fvc_exp.data.columns import KEY, LABEL
 from fvc_exp.features.extract import COLUMNS
 from fvc_exp.io.files import read_bytes
-from fvc_exp.report.verdict import MetricRow, Verdict, metric_rows, verdict_of
+from fvc_exp.report.verdict import metric_rows, verdict_of
 from fvc_exp.runs import curves, find, load, plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
 from fvc_exp.training.notes import columns_line
@@ -29,50 +28,10 @@ _FONT = ("font-family", "fill")  # of text; the style sheet gives them
 _NUMBER = re.compile(r"-?\d+\.\d+")
 
 
-@dataclass(frozen=True)
-class RunContent:
-    """One run. A picture or table that is None could not be made, and the page tells why."""
+def run_content(files: load.LoadedRun, command: str | None = None) -> dict[str, Any]:
+    """What the templates show of a run; ``command`` is the line to type for it, if not its own.
 
-    files: load.LoadedRun
-    verdict: Verdict
-    metrics: tuple[MetricRow, ...]
-    curves: tuple[Markup, ...]
-    calibration: Markup
-    coefficients: Markup | None
-    coefficient_rows: pl.DataFrame | None
-    mistakes: pl.DataFrame | None
-    insight: Insight | None
-    path: tuple[Markup, ...]
-    slices: tuple[Markup, ...]
-    test_uses: int | None
-    data: Facts
-    provenance: Facts
-    commands: tuple[str, ...]
-
-    @property
-    def headline(self) -> MetricRow:
-        """The metric that runs are ranked by."""
-        return self.metrics[0]
-
-    @property
-    def parameters(self) -> str:
-        """The model in a few words."""
-        shown = ("penalty", "C", "l1_ratio", "solver", "class_weight")
-        known = {name: self.files.results["parameters"].get(name) for name in shown}
-        return ", ".join(f"{name}={value}" for name, value in known.items() if value is not None)
-
-    @property
-    def feature_kinds(self) -> tuple[int, int, int]:
-        """How many features are documented, forensic, and columns of the user's own tables; known by their names."""
-        features = self.files.results["data"]["features"]
-        tables = {f"{table.prefix}{name}": table for table, names in COLUMNS.items() for name in names}
-        known = [tables[name] for name in features if name in tables]
-        forensic = known.count(Table.forensic)
-        return len(known) - forensic, forensic, len(features) - len(known)
-
-
-def run_content(files: load.LoadedRun, command: str | None = None) -> RunContent:
-    """Collect the content of the page of a run; ``command`` is the line to type for it, if not its own.
+    A picture or table that is None could not be made, and the page tells why.
 
     Raises:
         ArtifactError: a file of its insight is missing or broken.
@@ -80,23 +39,41 @@ def run_content(files: load.LoadedRun, command: str | None = None) -> RunContent
     insight, uses = read_insight(files.path), count_test_uses(files)
     predictions = files.predictions if files.has("predictions") else None
     coefficients = files.coefficients if files.has("coefficients") else None
-    return RunContent(
-        files=files,
-        verdict=verdict_of(files),
-        metrics=tuple(metric_rows(files)),
-        curves=() if predictions is None else tuple(_curves(predictions, files.results)),
-        calibration=picture("calibration", plots.draw_calibration, files.results["calibration"]),
-        coefficients=None if coefficients is None else _coefficients(coefficients),
-        coefficient_rows=None if coefficients is None else _coefficient_rows(coefficients, insight),
-        mistakes=None if predictions is None else _mistakes(predictions),
-        insight=insight,
-        path=tuple(_path(insight)) if insight else (),
-        slices=tuple(_slices(insight.slices)) if insight else (),
-        test_uses=uses,
-        data=_data(files, uses),
-        provenance=_provenance(files),
-        commands=_commands(files, command or files.command),
-    )
+    metrics = metric_rows(files)
+    return {
+        "files": files,
+        "parameters": _parameters(files.results["parameters"]),
+        "verdict": verdict_of(files),
+        "headline": metrics[0],
+        "metrics": metrics,
+        "feature_kinds": _feature_kinds(files.results["data"]["features"]),
+        "curves": () if predictions is None else tuple(_curves(predictions, files.results)),
+        "calibration": picture("calibration", plots.draw_calibration, files.results["calibration"]),
+        "coefficients": None if coefficients is None else _coefficients(coefficients),
+        "coefficient_rows": None if coefficients is None else _coefficient_rows(coefficients, insight),
+        "mistakes": None if predictions is None else _mistakes(predictions),
+        "insight": insight,
+        "path": tuple(_path(insight)) if insight else (),
+        "slices": tuple(_slices(insight.slices)) if insight else (),
+        "test_uses": uses,
+        "data": _data(files, uses),
+        "provenance": _provenance(files),
+        "commands": _commands(files, command or files.command),
+    }
+
+
+def _parameters(known: Mapping[str, Any]) -> str:
+    """The model in a few words."""
+    shown = ("penalty", "C", "l1_ratio", "solver", "class_weight")
+    return ", ".join(f"{name}={known[name]}" for name in shown if known.get(name) is not None)
+
+
+def _feature_kinds(features: Sequence[str]) -> tuple[int, int, int]:
+    """How many features are documented, forensic, and columns of the user's own tables; known by their names."""
+    tables = {f"{table.prefix}{name}": table for table, names in COLUMNS.items() for name in names}
+    known = [tables[name] for name in features if name in tables]
+    forensic = known.count(Table.forensic)
+    return len(known) - forensic, forensic, len(features) - len(known)
 
 
 def _curves(predictions: pl.DataFrame, results: Mapping[str, Any]) -> Iterator[Markup]:

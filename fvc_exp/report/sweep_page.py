@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from markupsafe import Markup
@@ -23,30 +23,10 @@ _COMPARED = ("low", "high", "tied", "beats_floor")
 _VARYING = ("solver", "features", "class_weight", "threshold", "calibration", "seed")
 
 
-@dataclass(frozen=True)
-class SweepContent:
-    """One sweep; ``best`` is the run that the rule ``choice`` took, None until the sweep was collected.
+def sweep_content(path: Path) -> dict[str, Any]:
+    """What the templates show of a sweep; ``rows`` is the ranking, with interval and marks where runs can be compared.
 
-    ``rows`` is the ranking, with interval and marks where the runs could be compared.
-    """
-
-    path: Path
-    choice: str
-    counts: str
-    columns: tuple[str, ...]
-    rows: pl.DataFrame
-    floors: dict[str, dict[str, float]]
-    sentences: tuple[str, ...]
-    pictures: tuple[Markup, ...]
-    leaking: tuple[str, ...]
-    failures: tuple[str, ...]
-    invalid: tuple[tuple[int, str], ...]
-    command: str | None
-    best: run_page.RunContent | None
-
-
-def sweep_content(path: Path) -> SweepContent:
-    """Collect the content of the page of a sweep.
+    ``best`` is the run that the rule ``choice`` took, None until the sweep was collected.
 
     Raises:
         ArtifactError: this is no sweep, or a file of a finished run is missing or broken.
@@ -60,25 +40,25 @@ def sweep_content(path: Path) -> SweepContent:
     columns = (*_PARAMETERS, *varying)
     rows = _board(ranked, comparison)
     floors = results.floors(ranked)
-    return SweepContent(
-        path=path,
-        choice=plan.config.sweep.choice.name,
-        counts=f"{plan.requested} configurations requested, {len(plan.invalid)} not allowed, "
+    return {
+        "path": path,
+        "choice": plan.config.sweep.choice.name,
+        "counts": f"{plan.requested} configurations requested, {len(plan.invalid)} not allowed, "
         f"{len(plan.duplicates)} duplicates, {len(plan.members)} to run: {show.summary(members)}",
-        columns=columns,
-        rows=rows,
-        floors=floors,
-        sentences=(*sentences, *([f"Warning: {warning}"] if warning else [])),
-        pictures=tuple(_pictures(rows, columns, floors)) if len(rows) else (),
-        leaking=tuple(
+        "columns": columns,
+        "rows": rows,
+        "floors": floors,
+        "sentences": (*sentences, *([f"Warning: {warning}"] if warning else [])),
+        "pictures": tuple(_pictures(rows, columns, floors)) if len(rows) else (),
+        "leaking": tuple(
             f"{row['run_id']} {row['overrides']}: {row['audit_reasons']}"
             for row in results.leaking(table).iter_rows(named=True)
         ),
-        failures=tuple(each.failure for each in members if each.state in (states.State.failed, states.State.lost)),
-        invalid=tuple((count, why) for why, count in Counter(each.reason for each in plan.invalid).most_common()),
-        command=load.shell_command(plan.command),
-        best=_best(folder, plan),
-    )
+        "failures": tuple(each.failure for each in members if each.state in (states.State.failed, states.State.lost)),
+        "invalid": tuple((count, why) for why, count in Counter(each.reason for each in plan.invalid).most_common()),
+        "command": load.shell_command(plan.command),
+        "best": _best(folder, plan),
+    }
 
 
 def _compared(runs: Sequence[Path]) -> tuple[Comparison | None, tuple[str, ...]]:
@@ -120,7 +100,7 @@ def _pictures(board: pl.DataFrame, columns: Sequence[str], floors: dict[str, dic
         yield run_page.picture("auc-over-c", plots.draw_auc_over_c, runs)
 
 
-def _best(folder: SweepFolder, plan: Plan) -> run_page.RunContent | None:
+def _best(folder: SweepFolder, plan: Plan) -> dict[str, Any] | None:
     if not run_folder.RunFolder(folder.best).status.exists():
         return None
     run = load.require_finished(folder.best)

@@ -1,6 +1,7 @@
 """Whether the numbers of a run can be trusted, and how they compare with floors: rules that use no feature."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from fvc_exp.evaluation import metrics, resampled
 from fvc_exp.evaluation.bootstrap import Interval, intervals
@@ -46,19 +47,6 @@ class MetricRow:
         return "above" if self.claim.beats else "below" if self.claim.is_worse else "around"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What may be claimed, and how sure one can be; ``grade`` is good, bad or open.
-
-    ``numbers`` says what the checks have measured. ``flags`` has for each code what it means and which models raise it.
-    """
-
-    numbers: tuple[str, ...]
-    grade: str
-    claim: str
-    flags: dict[str, str]
-
-
 def metric_rows(files: load.LoadedRun) -> list[MetricRow]:
     """All metrics of a run, the headline first."""
     results, predictions = files.results, files.predictions if files.has("predictions") else None
@@ -88,15 +76,18 @@ def metric_rows(files: load.LoadedRun) -> list[MetricRow]:
     ]
 
 
-def verdict_of(files: load.LoadedRun) -> Verdict:
-    """The audit of a run and what may be claimed of its scores."""
+def verdict_of(files: load.LoadedRun) -> dict[str, Any]:
+    """What may be claimed of a run, and how sure one can be: the ``grade`` good, bad or open.
+
+    ``numbers`` says what the checks have measured. ``flags`` has for each code what it means and which models raise it.
+    """
     results = files.results
     audit, claim, selection = results["audit"], results["claim"], results["selection"]
     details = dict.fromkeys(results["flags"], "") | results["flag_details"]
-    checks = files.audit.get("checks", {}) if files.has("audit") else {}
-    return Verdict(
-        numbers=tuple(number_lines(checks)),
-        grade="bad" if audit["verdict"] == "FAIL" else _GRADES[claim["beats"]],
-        claim=f"{selection['sentence']} {claim['sentence']}" if selection else claim["sentence"],
-        flags={code: f"{FLAGS[code]} {models and f'({models})'}".strip() for code, models in details.items()},
-    )
+    checks = files.audit["checks"]
+    return {
+        "numbers": tuple(number_lines(checks)),
+        "grade": "bad" if audit["verdict"] == "FAIL" else _GRADES[claim["beats"]],
+        "claim": f"{selection['sentence']} {claim['sentence']}" if selection else claim["sentence"],
+        "flags": {code: f"{FLAGS[code]} {models and f'({models})'}".strip() for code, models in details.items()},
+    }

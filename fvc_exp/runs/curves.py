@@ -1,7 +1,4 @@
-"""ROC and precision-recall curves of a run: its folds, their mean with a band, and the held-out test.
-
-Of a curve of more than 2,000 points that many are drawn. The means are those of all points.
-"""
+"""ROC and precision-recall curves of a run: its folds, their mean with a band, and the held-out test."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -21,7 +18,6 @@ from fvc_exp.runs import plots
 _GRID = np.linspace(0.0, 1.0, 1001)
 _PLACE = {"left": 0.06, "right": 0.985, "bottom": 0.285, "top": 0.865, "wspace": 0.15}
 _MOST_FOLDS = 50  # more grey lines tell nothing more
-_MOST_POINTS = 2000  # of a line; a picture has fewer pixels
 
 
 def write_curves(
@@ -58,7 +54,7 @@ def draw_roc(axes: Axes, predictions: pl.DataFrame, results: Mapping[str, Any]) 
     _draw_mean(axes, _GRID, heights, "default", _label(results, "auc", "AUC"))
     if results["test"]:
         label = f"held-out test, AUC {results['test']['auc']:.3f}{_auc_interval(results)}"
-        axes.plot(*_thinned(*_rates(predictions.filter(split="test"))), **plots.TEST, label=label)
+        axes.plot(*_rates(predictions.filter(split="test")), **plots.TEST, label=label)
     axes.plot([0, 1], [0, 1], **plots.BASE, label="guessing, AUC 0.500")
     plots.finish_axes(axes, "ROC", "false positive rate", "true positive rate", unit=True)
 
@@ -77,7 +73,7 @@ def draw_precision_recall(axes: Axes, predictions: pl.DataFrame, results: Mappin
     if results["test"]:
         label = f"held-out test, AP {results['test']['average_precision']:.3f}"
         test = _recall_and_precision(predictions.filter(split="test"))
-        axes.plot(*_thinned(*test), **plots.TEST, drawstyle="steps-pre", label=label)
+        axes.plot(*test, **plots.TEST, drawstyle="steps-pre", label=label)
     share = float(_is_fake(predictions.filter(split="cv")).mean())
     axes.plot([0, 1], [share, share], **plots.BASE, label=f"share of fakes {share:.3f}")
     plots.finish_axes(axes, "Precision-recall (fake = positive)", "recall", "precision", unit=True)
@@ -113,14 +109,6 @@ def _recall_and_precision(rows: pl.DataFrame) -> tuple[Array, Array]:
     return np.r_[0.0, tp / tp[-1]], np.r_[1.0, tp / (tp + fp)]
 
 
-def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
-    """At most ``_MOST_POINTS`` of the points of a curve, evenly spread and with both ends."""
-    if len(x) <= _MOST_POINTS:
-        return x, y
-    shown = np.linspace(0, len(x) - 1, _MOST_POINTS).astype(np.int64)
-    return x[shown], y[shown]
-
-
 def _mean_steps(curves: list[tuple[Array, Array]]) -> tuple[Array, Array]:
     """Recalls (m,), and the precision of each curve (curves, m) from the recall before up to that one.
 
@@ -143,7 +131,7 @@ def _draw_folds(axes: Axes, curves: list[tuple[Array, Array]], drawstyle: str) -
     shown = min(len(curves), _MOST_FOLDS)
     label = f"{shown} folds" if shown == len(curves) else f"{shown} of {len(curves)} folds"
     for number, (x, y) in enumerate(curves[:shown]):
-        axes.plot(*_thinned(x, y), **plots.FOLD, drawstyle=drawstyle, label=label if number == 0 else None)
+        axes.plot(x, y, **plots.FOLD, drawstyle=drawstyle, label=label if number == 0 else None)
 
 
 def _draw_mean(axes: Axes, x: Array, heights: Array, drawstyle: str, label: str) -> None:

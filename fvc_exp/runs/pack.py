@@ -7,7 +7,7 @@ that is read, or starts a program.
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fvc_exp.config.schema import Config
 from fvc_exp.data.columns import CLASSES, PLATFORM
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError
@@ -24,7 +23,7 @@ from fvc_exp.io import files, tables
 from fvc_exp.runs import artifacts
 from fvc_exp.runs.execute import run_on_one_thread, same_rows
 from fvc_exp.runs.load import LoadedRun
-from fvc_exp.runs.verify import changes
+from fvc_exp.runs.verify import changes, pairs
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.shared_fits import read_points
 from fvc_exp.training.split_dataset import SplitDataset
@@ -38,15 +37,6 @@ _PARTS = {  # files of a run, and their names in RunFolder
 }
 _ROWS, _FEATURE = "rows.parquet", "feature "  # the latter stands before the names of columns
 _OF_THE_MACHINE = ("n_iter", "converged")  # how the solver came to its end may depend on the last digit
-
-
-@dataclass(frozen=True)
-class _Provenance:
-    packages: dict[str, str | None]
-    python: str
-    data_sha256: str
-    processor: str | None = None
-    fitted_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,17 +94,16 @@ def verify_pack(path: Path) -> PackVerification:
         for name, content in _unpacked(path).items():
             (place / name).write_bytes(content)
         run = LoadedRun(place)
-        made_by = files.read_json(run.folder.provenance, _Provenance)
         try:
             dataset = _read_rows(place / _ROWS)
-            result = _derived(run.config, dataset, run, made_by)
-            pairs = list(_pairs(run, result))
+            result = _derived(run, dataset)
+            values = list(_values(run, result))
         except (ValueError, ArithmeticError, TypeError, KeyError, AttributeError, pl.exceptions.PolarsError) as error:
             raise ArtifactError(f"{path}: cannot be derived again: {str(error).splitlines()[0]}") from error
-    changed = tuple(_changed(made_by))
+        changed = changes(run, ("python", "processor"))
     tolerance = max(TOLERANCE, run.config.solver.tol) if changed else 0.0
     free = _OF_THE_MACHINE if changed else ()
-    compared = [(_distance(old, new), name, old, new) for name, old, new in pairs if not name.endswith(free)]
+    compared = [(_distance(old, new), name, old, new) for name, old, new in values if not name.endswith(free)]
     wrong = (f"{name}: was {old!r}, is {new!r}" for distance, name, old, new in compared if distance > tolerance)
     differences = tuple(islice(wrong, _MOST_DIFFERENCES))
     largest = max((distance for distance, *_ in compared if distance <= tolerance), default=0.0)
@@ -164,15 +153,16 @@ def _read_rows(path: Path) -> Dataset:
     )
 
 
-def _derived(config: Config, dataset: Dataset, run: LoadedRun, made_by: _Provenance) -> RunResult:
+def _derived(run: LoadedRun, dataset: Dataset) -> RunResult:
     """The result of the packed configuration on the packed rows; predefined folds are those in the pack."""
+    config = run.config
     cv = replace(config.cv, folds=str(run.folder.folds) if config.cv.folds else None)
     config = replace(config, cv=cv, audit=replace(config.audit, permutations=0, price=False))
-    data = SplitDataset.of(config, dataset).refitted(config, read_points(made_by.fitted_with))
+    data = SplitDataset.of(config, dataset).refitted(config, read_points(run.provenance["fitted_with"]))
     return run_on_one_thread(config, data)
 
 
-def _pairs(run: LoadedRun, result: RunResult) -> Iterator[tuple[str, object, object]]:
+def _values(run: LoadedRun, result: RunResult) -> Iterator[tuple[str, object, object]]:
     """Name, packed value and derived value of everything that is compared."""
     hashes = (run.provenance["data_sha256"], run.results["data"]["sha256"])
     yield from (("data sha256", each, result.dataset.content_hash) for each in hashes)
@@ -184,17 +174,8 @@ def _pairs(run: LoadedRun, result: RunResult) -> Iterator[tuple[str, object, obj
     }
     scores = {name: run.results[name] for name in derived["results.json"]}
     packed = {"metrics.json": run.fold_records, "coefficients.csv": run.coefficients.to_dicts(), "results.json": scores}
-    old, new = (dict(_flat(files.plain(each))) for each in (packed, derived))
-    yield from ((name, old.get(name), new.get(name)) for name in old | new)
-
-
-def _flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
-    """The values in nested objects and lists, by their places."""
-    if isinstance(value, (Mapping, list)):
-        for key, each in value.items() if isinstance(value, Mapping) else enumerate(value, start=1):
-            yield from _flat(each, f"{name}, {key}" if name else str(key))
-    else:
-        yield name, value
+    for name, values in derived.items():
+        yield from pairs(files.plain(packed[name]), files.plain(values), name)
 
 
 def _distance(old: object, new: object) -> float:
@@ -204,11 +185,3 @@ def _distance(old: object, new: object) -> float:
     if isinstance(old, (int, float)) and isinstance(new, (int, float)):
         return abs(old - new) / max(1.0, abs(old))
     return np.inf
-
-
-def _changed(made_by: _Provenance) -> Iterator[str]:
-    """What decides the last digits and is not as it was when the run was made, with both values."""
-    now = artifacts.provenance(made_by.data_sha256, 0)
-    before = made_by.packages | {"python": made_by.python, "processor": made_by.processor}
-    after = now["packages"] | {name: now[name] for name in ("python", "processor")}
-    return changes(before, after)

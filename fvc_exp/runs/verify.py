@@ -1,6 +1,6 @@
 """``verify``: check the files of a finished run, run it again, and name what differs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -51,9 +51,7 @@ def verify(path: Path, data_root: Path | None = None) -> Verification:
         return Verification(False, tuple(changed_files), ())
     run = require_finished(path)
     differences = list(islice(_differences(run, execute.dataset_of(run, data_root)), _MOST_DIFFERENCES))
-    now = provenance(run.provenance["data_sha256"], run.config.seed)
-    before, after = (facts["packages"] | {name: facts.get(name) for name in _FACTS} for facts in (run.provenance, now))
-    return Verification(not differences, tuple(differences), tuple(changes(before, after)) if differences else ())
+    return Verification(not differences, tuple(differences), changes(run, _FACTS) if differences else ())
 
 
 def _changed_files(run: LoadedRun) -> Iterator[str]:
@@ -66,40 +64,44 @@ def _changed_files(run: LoadedRun) -> Iterator[str]:
 
 
 def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
-    fitted_with, before = read_points(run.provenance["fitted_with"]), run.provenance["data_sha256"]
+    fitted_with, data_before = read_points(run.provenance["fitted_with"]), run.provenance["data_sha256"]
     data = SplitDataset.of(run.config, dataset).without_price().refitted(run.config, fitted_with)
-    if data.dataset.content_hash != before:
-        yield f"data: sha256 was {before}, is {data.dataset.content_hash}"
+    if data.dataset.content_hash != data_before:
+        yield f"data: sha256 was {data_before}, is {data.dataset.content_hash}"
     with files.temporary_folder("verify") as clean:
         again = LoadedRun(clean)
         left_out = _OF_A_CHOICE if run.results["selection"] else _OF_BEST
         execute.train_and_write(replace(run.config, plots=False), again.folder, data, show=False)
         for name in _COMPARED:
-            file = getattr(run.folder, name).name
-            for difference in _record_differences(_records(run, name, left_out), _records(again, name, left_out)):
-                yield f"{file}: {difference}"
+            before, after = (_records(each, name, left_out) for each in (run, again))
+            for place, old, new in pairs(before, after, getattr(run.folder, name).name):
+                if old != new:
+                    yield f"{place}: was {old!r}, is {new!r}"
         for name in _SAME_BYTES:
             if run.content(name) != again.content(name):
                 yield f"{getattr(run.folder, name).name}: has other content than the same run leaves now"
 
 
-def _records(run: LoadedRun, name: str, left_out: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+def _records(run: LoadedRun, name: str, left_out: Sequence[str]) -> Any:
     if name == "results":
-        return [{key: value for key, value in run.results.items() if key not in left_out}]
+        return {key: value for key, value in run.results.items() if key not in left_out}
     return run.fold_records if name == "metrics" else getattr(run, name).to_dicts()
 
 
-def _record_differences(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    if len(before) != len(after):
-        yield f"had {len(before)} records, has {len(after)}"
-    for number, (old, new) in enumerate(zip(before, after, strict=False), start=1):
-        for key in {**old, **new}:
-            if old.get(key) != new.get(key):
-                yield f"record {number}, {key}: was {old.get(key)!r}, is {new.get(key)!r}"
+def pairs(old: object, new: object, name: str) -> Iterator[tuple[str, object, object]]:
+    """The values in nested objects and lists with their places, in both; None where one has nothing there."""
+    old, new = (dict(enumerate(each, start=1)) if isinstance(each, (list, tuple)) else each for each in (old, new))
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old | new:
+            yield from pairs(old.get(key), new.get(key), f"{name}, {key}")
+    else:
+        yield name, old, new
 
 
-def changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
-    """Packages and facts of code and machine that are not what they were, each with both values."""
-    for name in sorted(before | after):
-        if before.get(name) != after.get(name):
-            yield f"{name} {before.get(name)} -> {after.get(name)}"
+def changes(run: LoadedRun, facts: Sequence[str]) -> tuple[str, ...]:
+    """Packages and these facts of ``provenance.json`` that are not what they were, each with both values."""
+    made_by = run.provenance
+    now = provenance(made_by["data_sha256"], made_by["seed"])
+    before, after = (each["packages"] | {name: each.get(name) for name in facts} for each in (made_by, now))
+    names = sorted(name for name in before | after if before.get(name) != after.get(name))
+    return tuple(f"{name} {before.get(name)} -> {after.get(name)}" for name in names)

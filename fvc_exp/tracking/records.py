@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _PREFIX = "fvc."  # of our tags
 KEY = f"{_PREFIX}key"  # the tag by which a run is found again
 _RUN_ID, _BEST = f"{_PREFIX}run_id", f"{_PREFIX}best"  # of a run, and of a sweep
 NOTE = "mlflow.note.content"  # the tag that is the description
+_STATUS = {"done": "FINISHED", "interrupted": "KILLED", "lost": "KILLED"}  # in MLflow's words; others are FAILED
 _RATIOS = {"l1": {"l1_ratio": 1}, "l2": {"l1_ratio": 0}}  # which elastic net these penalties are
 _LONGEST = 1000  # characters of a tag or parameter; MLflow cuts at 6000, and so long a text helps nobody
 _REFUSED = re.compile(r"[^\w./: -]")
@@ -31,27 +32,18 @@ Metric = tuple[str, float, int]  # name, value, and step: the fold, counted on o
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How an attempt ended, ``status`` in MLflow's words. ``started`` is None if it never began."""
-
-    status: str
-    started: datetime | None
-    ended: datetime
-    attempt: int = 1
-    reason: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True)
 class Record:
     """One run of MLflow: its key is the same whenever and from wherever the same attempt is imported.
 
-    ``files`` are the artifacts by their names, ``model`` is the run whose model and data set are to be stored.
+    ``status`` is in MLflow's words; ``started`` is None if it never began. ``files`` are the artifacts by their names,
+    ``model`` is the run whose model and data set are to be stored.
     """
 
     key: str
     name: str
-    ending: Ending
+    status: str
+    started: datetime | None
+    ended: datetime
     parameters: Mapping[str, str]
     metrics: Sequence[Metric]
     tags: Mapping[str, str]
@@ -81,11 +73,9 @@ def read_records(path: Path) -> Records:
     require_folder(path)
     if not run.has("status"):
         raise ArtifactError(f"{path}: is neither a sweep nor a run that has ended: it holds no status.json")
-    try:
-        ending = ending_of(run.status)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{run.folder.status}: is broken: it must hold a state, started and ended") from error
-    record = _run_record(run.folder, ending)
+    if not {"started", "ended"} <= run.status.keys():
+        raise ArtifactError(f"{run.folder.status}: is broken: it must hold a state, started and ended")
+    record = _run_record(run.folder, run.status)
     return Records([record], record)
 
 
@@ -98,19 +88,6 @@ def _read_sweep(path: Path) -> Records:
     parent = _parent_record(folder, plan, states, children)
     best = next((each for each in children if each.model and each.tags[_RUN_ID] == parent.tags.get(_BEST)), None)
     return Records(children, best, parent, len(states) - len(children))
-
-
-def ending_of(status: Mapping[str, Any]) -> Ending:
-    """The content of ``status.json``."""
-    state = status["state"]
-    return Ending(
-        status="FINISHED" if state == "done" else "KILLED" if state in ("interrupted", "lost") else "FAILED",
-        started=datetime.fromisoformat(status["started"]),
-        ended=datetime.fromisoformat(status["ended"]),
-        attempt=int(status.get("attempt", 1)),
-        reason=str(status.get("reason") or ""),
-        message=str(status.get("message") or ""),
-    )
 
 
 def metrics_of(results: Mapping[str, Any], folds: Sequence[Mapping[str, Any]] = ()) -> list[Metric]:
@@ -143,18 +120,23 @@ def texts(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     return {key: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for key, value in found.items()}
 
 
-def _run_record(folder: RunFolder, ending: Ending, name: str = "", parameters: Any = None, **tags: object) -> Record:
-    """The record of one attempt; ``parameters`` are those of a run that left none, ``tags`` what its sweep knows."""
-    run = LoadedRun(folder.path)
-    finished = ending.status == "FINISHED" and run.has("results")
+def _run_record(
+    folder: RunFolder, status: Mapping[str, Any], name: str = "", parameters: Any = None, **tags: object
+) -> Record:
+    """The record of one attempt, which ended as ``status.json`` tells.
+
+    ``parameters`` are those of a run that left none, ``tags`` what its sweep knows.
+    """
+    run, state, attempt = LoadedRun(folder.path), _STATUS.get(status["state"], "FAILED"), status.get("attempt", 1)
+    finished = state == "FINISHED" and run.has("results")
     results = run.results if finished else {}
     audit = results.get("audit", {})
     git = run.provenance["git"] if run.has("provenance") else None
-    began = ending.started.isoformat() if ending.started else f"never/{tags['job']}"
+    began = status["started"] or f"never/{tags['job']}"
     own_tags = {
-        "attempt": ending.attempt,
-        "reason": ending.reason,
-        "message": ending.message,
+        "attempt": attempt,
+        "reason": status.get("reason"),
+        "message": status.get("message"),
         "run_id": results.get("run_id"),
         "name": results.get("name"),
         "tags": " ".join(results.get("tags") or []),
@@ -168,9 +150,11 @@ def _run_record(folder: RunFolder, ending: Ending, name: str = "", parameters: A
     flat = flat_parameters(dict(results.get("parameters") or parameters or _configured(run)))
     return Record(
         # Quoted, since MLflow's filters have no way to write the ' in the name of a folder.
-        key=quote(f"{results.get('run_id') or run.name}/{ending.attempt}/{began}", safe="/:+ "),
+        key=quote(f"{results.get('run_id') or run.name}/{attempt}/{began}", safe="/:+ "),
         name=name or results.get("name") or run.name,
-        ending=ending,
+        status=state,
+        started=datetime.fromisoformat(status["started"]) if status["started"] else None,
+        ended=datetime.fromisoformat(status["ended"]),
         parameters=texts(flat | _RATIOS.get(flat["penalty"], {})),
         metrics=metrics_of(results, run.fold_records) if finished else [],
         tags=texts(own_tags | tags, _PREFIX) | texts(mlflow_tags),
@@ -208,29 +192,29 @@ def _member_record(folder: SweepFolder, plan: Plan, found: MemberState) -> Recor
     member = found.member
     name = " ".join(member.overrides) or member.run_id
     tags = {"sweep": folder.path.resolve().name, "host": found.host, "job": found.job, "common": " ".join(plan.common)}
-    return _run_record(folder.member(member.run_id), _member_ending(folder, found), name, member.parameters, **tags)
+    return _run_record(folder.member(member.run_id), _member_status(folder, found), name, member.parameters, **tags)
 
 
-def _member_ending(folder: SweepFolder, found: MemberState) -> Ending:
+def _member_status(folder: SweepFolder, found: MemberState) -> dict[str, Any]:
+    """The content of ``status.json``, which a lost member has not written."""
     status = found.status or {}
+    if found.state is State.failed and status["state"] == "done":  # done by its status, but without metrics
+        return {**status, "state": "failed", "reason": found.reason}
     if found.state is not State.lost:
-        known = ending_of(status)
-        failed = known.status == "FINISHED" and found.state is State.failed  # done by its status, but without metrics
-        return replace(known, status="FAILED" if failed else known.status, reason=found.reason)
+        return {**status, "reason": found.reason}
     claim = claims.latest_claim(folder.member(found.member.run_id))
     started = None
     if claim and claim.owner and found.job and claim.owner.job == found.job.partition(".")[0]:
-        started = datetime.fromisoformat(claim.owner.started)
-    noticed = datetime.fromisoformat(status["noticed"]) if "noticed" in status else started or datetime.now(UTC)
-    return Ending("KILLED", started, noticed, found.attempt, found.reason, found.message)
+        started = claim.owner.started
+    ended = status.get("noticed") or started or datetime.now(UTC).isoformat()
+    facts = {"attempt": found.attempt, "reason": found.reason, "message": found.message}
+    return {"state": "lost", "started": started, "ended": ended, **facts}
 
 
 def _parent_record(folder: SweepFolder, plan: Plan, states: Sequence[MemberState], runs: Sequence[Record]) -> Record:
     """The sweep from its first start to its last end, running until every member has ended; without metrics."""
-    endings = [run.ending for run in runs]
-    worst = next(each for each in ("FAILED", "KILLED", "FINISHED") if each in {ending.status for ending in endings})
+    worst = next(each for each in ("FAILED", "KILLED", "FINISHED") if each in {run.status for run in runs})
     status = worst if len(runs) == len(states) else "RUNNING"
-    started = min(each.started or each.ended for each in endings)
     best = LoadedRun(folder.best)
     results = best.results if best.is_finished else {}
     own = (folder.plan, folder.results, folder.results_csv, folder.folds, folder.leaderboard)
@@ -241,7 +225,9 @@ def _parent_record(folder: SweepFolder, plan: Plan, states: Sequence[MemberState
     return Record(
         key=f"sweep/{schedulers.read_submissions(folder)[0].token}",  # the folder may be renamed
         name=results.get("name") or name,
-        ending=Ending(status, started, max(each.ended for each in endings)),
+        status=status,
+        started=min(run.started or run.ended for run in runs),
+        ended=max(run.ended for run in runs),
         parameters={},  # MLflow takes no second value, and a named sweep grows
         metrics=[],
         tags=texts(tags | {"axes": axes}, _PREFIX) | texts({NOTE: note}),

@@ -105,21 +105,17 @@ def _locked_database(database: Path) -> Iterator[None]:
 
 def _check_schema(database: Path) -> None:
     """Refuse a database of another version, before MLflow opens it and changes it."""
-    from alembic.script import ScriptDirectory
     from mlflow import __version__
-    from mlflow.store.db.utils import _get_alembic_config  # MLflow has no public name for it
+    from mlflow.store.db.utils import _get_latest_schema_revision  # MLflow has no public name for it
 
-    script = ScriptDirectory.from_config(_get_alembic_config(""))
-    newest, *older = [revision.revision for revision in script.walk_revisions()]
-    found = _schema_of(database)
-    if found == newest:
-        return
-    age, advice = "a newer", "nothing was changed: install the mlflow that wrote it, or choose another --uri"
-    if found in older:
+    found, newest = _schema_of(database), _get_latest_schema_revision()
+    if found != newest:
+        versions = f"schema {found}, mlflow {__version__} has {newest}"
         upgrade = f"cp '{database}' '{database}.bak' && mlflow db upgrade '{_SQLITE}{database}'"
-        age, advice = "an older", f"to bring it up to date: {upgrade}"
-    versions = f"schema {found}, mlflow {__version__} has {newest}"
-    raise TrackingError(f"{database}: was written by {age} mlflow ({versions}); {advice}")
+        raise TrackingError(
+            f"{database}: was written by another mlflow ({versions}); nothing was changed: install the mlflow that "
+            f"wrote it, choose another --uri, or bring an older database up to date: {upgrade}"
+        )
 
 
 def _make(database: Path) -> None:

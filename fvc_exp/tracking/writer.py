@@ -76,7 +76,7 @@ class _Writer:
         A half-written run of an importer that was killed is deleted and written again.
         """
         known, tags = self.find(record.key), {"mlflow.parentRunId": parent_id} if parent_id else {}
-        if known and known.info.status == record.ending.status:
+        if known and known.info.status == record.status:
             self._add_files(known.info.run_id, self._new_files(known.info.run_id, record.files))
             if not tags.items() <= known.data.tags.items():
                 # It was imported without its sweep, which alone knows its name there, its job and its parent.
@@ -90,13 +90,13 @@ class _Writer:
 
     def begin(self, record: Record, tags: Mapping[str, str]) -> str:
         """A new run, which counts as running until it is complete."""
-        start = round((record.ending.started or record.ending.ended).timestamp() * 1000)
+        start = round((record.started or record.ended).timestamp() * 1000)
         run = self.client.create_run(self.experiment_id, start, {KEY: record.key, **tags}, record.name)
         return str(run.info.run_id)
 
     def complete(self, run_id: str, record: Record, best: entities.Run | None = None) -> None:
         """Write everything that is known of a run, its status last; of a sweep also a link to its best run."""
-        ended, model_id, tags = round(record.ending.ended.timestamp() * 1000), None, dict(record.tags)  # milliseconds
+        ended, model_id, tags = round(record.ended.timestamp() * 1000), None, dict(record.tags)  # milliseconds
         if record.model:
             # Before the metrics: MLflow would read each of them again to give it to the model.
             model_id = self._log_model(record.model, run_id, dict(record.parameters))
@@ -111,10 +111,10 @@ class _Writer:
             tags=_tags(tags),
         )
         self._add_files(run_id, record.files)
-        if record.ending.status == "RUNNING":
+        if record.status == "RUNNING":
             self.client.update_run(run_id, status="RUNNING")
         else:
-            self.client.set_terminated(run_id, record.ending.status, ended)
+            self.client.set_terminated(run_id, record.status, ended)
 
     def register(self, name: str, best: entities.Run | None) -> None:
         """Make the model of a run a version of a registered model, unless it is one."""

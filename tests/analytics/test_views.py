@@ -94,27 +94,23 @@ def test_saved_tables_need_no_other_file(outputs: Path, tmp_path: Path) -> None:
         assert saved.sql("SELECT count(*) FROM duckdb_views() WHERE NOT internal").fetchall() == [(0,)]
 
 
-def test_files_of_all_versions_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under a relative folder with odd names, since the path of a file tells whose rows they are.
-
-    The versions differ in the columns, their order, and in a column without any value.
-    """
-    monkeypatch.chdir(tmp_path)
-    for name, columns in (("a b[1]%20*", "01"), ("C=1,é", "120"), ("c", "01")):
-        run_folder = RunFolder(Path("out") / name)
-        run_folder.path.mkdir(parents=True)
-        write_json(run_folder.status, {"state": "done"})
-        values = {f"fold{each}": [float(each) if name != "c" else None, 0.5] for each in columns}
-        frame = pl.DataFrame({"feature": ["x", "y"], **values, "mean": pl.Series([name == "c" or None] * 2)})
-        frame.with_columns(pl.col("mean").cast(pl.Float64)).write_csv(run_folder.coefficients)
-        frame.write_parquet(run_folder.predictions)
-    runs = runs_below(Path("out"))
-    for view in (VIEWS["coefficients"], VIEWS["predictions"]):
-        found = view(runs)
-        assert found.group_by("run").len().sort("run").rows() == [(str(run.path), 2) for run in runs]
-        assert found["fold2"].drop_nulls().to_list() == [2.0, 0.5]
-        assert found.filter(feature="x")["fold1"].to_list() == [1.0, 1.0, None]
-    assert found["mean"].count() == VIEWS["coefficients"](runs)["mean"].sum() == 2
+def test_files_of_all_versions_are_one_table(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a relative folder with odd names. The versions differ in the columns and their order."""
+    monkeypatch.chdir(outputs)
+    odd = Path("a b[1]%20*")
+    (outputs / "C=1.0" / "fold=1").rename(outputs / odd)
+    coefficients, predictions = (odd / name for name in ("coefficients.csv", "predictions.parquet"))
+    wide = pl.read_csv(coefficients.read_bytes())
+    wide.select("scale", pl.exclude("scale", "repeat0_fold4"), new=1).write_csv(coefficients)
+    pl.read_parquet(predictions.read_bytes()).with_columns(new=1).write_parquet(predictions)
+    reseal(outputs / odd)
+    runs = runs_below(Path())
+    for name, rows in (("coefficients", len(wide)), ("predictions", 240 // 2), ("fold_coefficients", None)):
+        found = VIEWS[name](runs)
+        counts = found.group_by("run").len().sort("run").rows()
+        assert counts == [("C=0.1/fold=0", rows or 5 * len(wide)), (str(odd), rows or 4 * len(wide))]
+        assert rows is None or found.filter(run=str(odd))["new"].to_list() == [1] * rows
+        assert rows is None or found["new"].null_count() == rows
 
 
 def test_command_prints_a_table_json_csv_and_parquet(outputs: Path, tmp_path: Path) -> None:
@@ -139,8 +135,13 @@ BROKEN = {
     "results": ("results.json", b"{", "runs", "Input data was truncated"),
     "metrics": ("metrics.json", b"[1]", "folds", "Expected object, got int"),
     "predictions": ("predictions.parquet", b"x", "predictions", "cannot be read: "),
-    "coefficients": ("coefficients.csv", b"\0\0", "coefficients", "cannot be read: it holds no rows"),
-    "text": ("coefficients.csv", b"feature,mean\nx,high", "coefficients", "cannot be read: conversion from `str`"),
+    "coefficients": ("coefficients.csv", b"\0\0", "coefficients", "column 'feature' is missing"),
+    "text": (
+        "coefficients.csv",
+        b"feature,coefficient,mean,scale\nx,1.5,high,1.5",
+        "coefficients",
+        "column 'mean' is String; it must be Float64",
+    ),
     "no text": ("coefficients.csv", b"feature,mean\n\xff,1", "coefficients", "cannot be read: invalid utf-8"),
 }
 

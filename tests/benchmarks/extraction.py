@@ -11,7 +11,6 @@ on the machine disturbed least.
 """
 
 import itertools
-import json
 import os
 import subprocess
 import sys
@@ -29,12 +28,11 @@ from numpy.typing import NDArray
 
 from fvc_exp.config.schema import DemoConfig, LimitsConfig, SamplingConfig, Table, VideoConfig
 from fvc_exp.demo.corpus import ensure_demo
-from fvc_exp.features import scaled
 from fvc_exp.features.extract import extract
 from fvc_exp.stages.runner import Options
 from fvc_exp.stages.steps import run_augment, run_features, run_scale, run_scaled_features
 from fvc_exp.video.decode import SampledFrames
-from fvc_exp.video.packets import PacketSource, sample_indices
+from fvc_exp.video.packets import sample_indices
 from fvc_exp.video.rewrite import Letterbox, letterbox, scale
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
@@ -182,24 +180,6 @@ def measure(method: str, path: Path) -> float:
     return sum(costs) / len(costs)
 
 
-def steps(path: Path) -> dict[str, float]:
-    """CPU milliseconds of single steps, the median of 30: of opening a file, and of what is done with each frame."""
-    cv2.setNumThreads(1)
-    cv2.ipp.setUseIPP(False)
-    # From then on freed memory is kept, as it is in any extraction.
-    extract(path, [Table.stage2], SAMPLING, LIMITS)
-    pixels = SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: [(each.luma, each.rgb) for each in samples])
-    box = picture_of_the_copy() if path.stem == COPY else None
-    luma, rgb = pixels[0]
-    actions: dict[str, Callable[[], object]] = {
-        "probe": lambda: PacketSource(path, LIMITS),
-        "stage2": lambda: scaled.stage2_pixel_features(luma, box),
-        "edges": lambda: scaled.edge_density(scaled.crop(luma, box)),
-        "stage4": lambda: scaled.stage4_pixel_features(luma, rgb, box),
-    }
-    return {name: 1e3 * float(np.median([cpu_seconds(action) for _ in range(30)])) for name, action in actions.items()}
-
-
 def apart(*arguments: str) -> str:
     """The output of this script in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.extraction", *arguments]
@@ -263,9 +243,6 @@ def main() -> None:
         case ["copy", source, target]:
             scale(Path(source), Path(target), COPY_SIZE, SAMPLING, LIMITS)
             return
-        case ["steps", source]:
-            print(json.dumps(steps(Path(source))))
-            return
         case [method, source]:
             print(measure(method, Path(source)))
             return
@@ -273,7 +250,6 @@ def main() -> None:
     print("ours. loops: every frame to RGB and Python loops over the 8x8 blocks of the sampled ones.\n")
     print("| clip | method | CPU s | least | / decode | / selective | / ours (stage2 or stage4) |")
     print("|---|---|---|---|---|---|---|")
-    profile = []
     with tempfile.TemporaryDirectory() as folder:
         for name in METHODS:
             path = Path(folder) / f"{name}.mp4"
@@ -281,11 +257,6 @@ def main() -> None:
             apart(*made, str(path))
             for line in table(path):
                 print(line, flush=True)
-            profile.append((name, json.loads(apart("steps", str(path)))))
-    names = list(profile[0][1])
-    print(f"\nCPU ms a frame (probe: a file):\n\n| clip | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
-    for clip, costs in profile:
-        print(f"| {clip} | {' | '.join(f'{costs[name]:.2f}' for name in names)} |")
 
 
 if __name__ == "__main__":

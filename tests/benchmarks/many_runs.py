@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from fvc_exp.io.files import write_json
+from fvc_exp.io.run_folder import seal
 from fvc_exp.sweeps.folder import Member, SweepFolder
 from tests.benchmarks.harness import run_python
 from tests.conftest import signal_dataset, write_tables
@@ -48,5 +49,5 @@ def _members(first: SweepFolder, sweep: SweepFolder, member: Member, count: int)
         folder.results.write_text(results.replace(member.run_id, run_id).replace('"C": 0.1', f'"C": {c!r}'))
         folder.metrics.write_text(json.dumps([{**each, "test_auc": each["test_auc"] + 1e-3 * noise[0]}
                                               for each in metrics]))  # fmt: skip
-        write_json(folder.status, json.loads(source.status.read_bytes()))
+        seal(folder, json.loads(source.status.read_bytes()))
         yield replace(member, run_id=run_id, overrides=[f"C={c!r}"], parameters={**member.parameters, "C": c})

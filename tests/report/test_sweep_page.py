@@ -1,18 +1,19 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fvc_exp.io.files import read_json, write_json
 from fvc_exp.report.render import write_report
-from fvc_exp.report.sweep_page import SweepContent, sweep_content
+from fvc_exp.report.sweep_page import sweep_content
 from tests.conftest import edit_json, reseal
 from tests.report.folders import SCRIPT, make_config, make_sweep
 from tests.report.test_render import Page
 
 
 @pytest.fixture(scope="session")
-def content(sweep: Path) -> SweepContent:
+def content(sweep: Path) -> dict[str, Any]:
     return sweep_content(sweep)
 
 
@@ -28,22 +29,21 @@ def test_300_configurations_fit_in_a_megabyte(explained: Path, tmp_path: Path) -
     assert sum(tag == "script" for tag, _ in page.elements) == 1
 
 
-def test_the_ranking_is_that_of_the_runs(sweep: Path, content: SweepContent) -> None:
-    assert content.rows["rank"].to_list() == list(range(1, 61))
-    for row in content.rows[::10].iter_rows(named=True):
+def test_the_ranking_is_that_of_the_runs(sweep: Path, content: dict[str, Any]) -> None:
+    assert content["rows"]["rank"].to_list() == list(range(1, 21))
+    for row in content["rows"][::5].iter_rows(named=True):
         results = read_json(sweep / "runs" / row["run_id"] / "results.json")
         assert row["auc_mean"] == results["cv"]["auc"]["mean"]
         assert (row["penalty"], row["C"]) == ("elasticnet", results["parameters"]["C"])
-    assert content.rows["tied"][0] is True
+    assert content["rows"]["tied"][0] is True
 
 
-def test_the_claim_is_that_of_the_whole_comparison_and_the_run_can_be_typed_again(content: SweepContent) -> None:
-    assert content.best is not None
-    assert content.best.verdict.claim.startswith("Held-out AUC 0.")
-    assert "Best of 60 configurations" in content.best.verdict.claim
-    assert "as one of 60 configurations" in content.best.verdict.claim
-    assert "60 configurations" in content.sentences[0]
-    assert "python run.py data=fvc C=0.01" in content.best.commands
+def test_the_claim_is_that_of_the_whole_comparison_and_the_run_can_be_typed_again(content: dict[str, Any]) -> None:
+    assert content["best"]["verdict"]["claim"].startswith("Held-out AUC 0.")
+    assert "Best of 20 configurations" in content["best"]["verdict"]["claim"]
+    assert "as one of 20 configurations" in content["best"]["verdict"]["claim"]
+    assert "20 configurations" in content["sentences"][0]
+    assert "python run.py data=fvc C=0.01" in content["best"]["commands"]
 
 
 def small(sweep: Path, target: Path, keep: int) -> Path:
@@ -84,11 +84,11 @@ def test_failed_leaking_uncomparable_and_unchecked_runs_are_named(sweep: Path, t
     (folder / "runs" / other / "folds.parquet").unlink()
     reseal(folder / "runs" / other)
     found = sweep_content(folder)
-    assert found.rows["run_id"].to_list() == [first, other]
-    assert found.failures == (f"failed: {failed} C=0.0102: DataError: bad {SCRIPT}",)
-    assert found.leaking == (f"{leaking} C=0.010404: label_lookup: x",)
-    assert found.sentences[0].startswith("The configurations are not compared: ")
-    assert found.rows["tied"].to_list() == [None, None]
+    assert found["rows"]["run_id"].to_list() == [first, other]
+    assert found["failures"] == (f"failed: {failed} C=0.0102: DataError: bad {SCRIPT}",)
+    assert found["leaking"] == (f"{leaking} C=0.010404: label_lookup: x",)
+    assert found["sentences"][0].startswith("The configurations are not compared: ")
+    assert found["rows"]["tied"].to_list() == [None, None]
     words = Page(write_report(folder)[0].read_text()).words()
     assert words.count("UNCHECKED, 1 warning") == 1
     assert "(docs/checks.md#groups_unknown)" in words

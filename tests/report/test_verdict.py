@@ -41,7 +41,7 @@ def test_average_precision_is_compared_with_what_chance_has_at_this_size(files: 
 
 def test_report_results_and_comparison_make_one_claim(files: LoadedRun) -> None:
     claim = files.results["claim"]
-    assert verdict_of(files).claim == claim["sentence"]
+    assert verdict_of(files)["claim"] == claim["sentence"]
     compared = compare([ScoredRun(files.path)]).rows[0]
     assert compared.floor_p_value == claim["p_value"]
     assert compared.beats_floor == claim["beats"]

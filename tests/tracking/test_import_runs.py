@@ -201,7 +201,7 @@ def test_a_newer_database_is_left_alone(finished_run: Path, uri: str) -> None:
     before = database.read_bytes()
     done = fvc("track", str(finished_run), "--uri", uri)
     assert done.returncode == 2
-    assert f"{database}: was written by a newer mlflow (schema f00dfeed0123" in done.stderr
+    assert f"{database}: was written by another mlflow (schema f00dfeed0123" in done.stderr
     assert "install the mlflow that wrote it" in done.stderr
     assert database.read_bytes() == before
 
@@ -218,7 +218,7 @@ def test_an_older_database_is_left_alone_until_it_is_upgraded(finished_run: Path
     ((schema,),) = sql(database, "SELECT version_num FROM alembic_version")
     done = fvc("track", str(finished_run), "--uri", uri)
     assert done.returncode == 2
-    assert f"was written by an older mlflow (schema {schema}" in done.stderr
+    assert f"was written by another mlflow (schema {schema}" in done.stderr
     assert f"cp '{database}' '{database}.bak' && mlflow db upgrade '{uri}'" in done.stderr
     assert database.read_bytes() == before
 

@@ -14,7 +14,7 @@ from fvc_exp.runs.find import runs_below
 from fvc_exp.runs.load import DEMO_NOTICE
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.schedulers import latest_jobs, read_submissions
-from fvc_exp.tracking.records import ending_of, metrics_of, read_records, texts
+from fvc_exp.tracking.records import metrics_of, read_records, texts
 from fvc_exp.tracking.store import absolute_uri, artifacts_uri, default_uri
 from tests.conftest import edit_json
 
@@ -70,9 +70,12 @@ def test_names_and_texts_that_mlflow_takes() -> None:
 @pytest.mark.parametrize(
     ("state", "expected"), [("done", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED"), ("lost", "KILLED")]
 )
-def test_endings(state: str, expected: str) -> None:
-    found = ending_of({"state": state, "reason": "ValueError", "message": "boom", "attempt": 3, **TIMES})
-    assert (found.status, found.reason, found.message, found.attempt) == (expected, "ValueError", "boom", 3)
+def test_endings(tmp_path: Path, state: str, expected: str) -> None:
+    status = {"state": state, "reason": "ValueError", "message": "boom", "attempt": 3, **TIMES}
+    write_json(tmp_path / "status.json", status)
+    (found,) = read_records(tmp_path).runs
+    assert found.status == expected
+    assert [found.tags[f"fvc.{name}"] for name in ("reason", "message", "attempt")] == ["ValueError", "boom", "3"]
     assert found.started is not None
     assert (found.ended - found.started).total_seconds() == 59.4
 
@@ -148,9 +151,9 @@ def test_lost_members(sweep: Path, begun: bool) -> None:
         (run.attempts / "1.claim").unlink()
     found = read_records(sweep)
     (child,) = [each for each in found.runs if each.name == "cv.n_splits=3"]
-    assert (child.ending.status, child.ending.reason) == ("KILLED", "its process ended")
-    assert (child.ending.started is not None) is begun
-    assert child.ending.ended.year == 2030
+    assert (child.status, child.tags["fvc.reason"]) == ("KILLED", "its process ended")
+    assert (child.started is not None) is begun
+    assert child.ended.year == 2030
     assert child.key.endswith(f"never/{job}") is not begun
     assert child.metrics == []
 

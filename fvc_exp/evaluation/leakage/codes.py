@@ -17,5 +17,5 @@ GROUPS_UNKNOWN = "groups_unknown: no column names groups: copies of one video ma
 
 def audit_mark(audit: Mapping[str, Any]) -> str:
     """Verdict and number of warnings, such as ``PASS, 1 warning``, of the ``audit`` in ``results.json``."""
-    count = len(audit.get("warnings", ()))
+    count = len(audit["warnings"])
     return str(audit["verdict"]) + (f", {count} warning{'s' * (count > 1)}" if count else "")
