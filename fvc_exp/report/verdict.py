@@ -84,7 +84,7 @@ def verdict_of(files: load.LoadedRun) -> dict[str, Any]:
     results = files.results
     audit, claim, selection = results["audit"], results["claim"], results["selection"]
     details = dict.fromkeys(results["flags"], "") | results["flag_details"]
-    checks = files.audit["checks"]
+    checks = files.audit["checks"] if files.has("audit") else {}
     return {
         "numbers": tuple(number_lines(checks)),
         "grade": "bad" if audit["verdict"] == "FAIL" else _GRADES[claim["beats"]],

@@ -10,7 +10,7 @@ from fvc_exp.io.files import read_json
 from fvc_exp.report.render import write_report
 from tests.conftest import edit_json
 
-STAGE2, FORENSIC = ([f"{table.value}{name}" for name in COLUMNS[table]] for table in (Table.stage2, Table.forensic))
+STAGE2, FORENSIC = ([f"{table.prefix}{name}" for name in COLUMNS[table]] for table in (Table.stage2, Table.forensic))
 SENTENCES = {
     "frames": "averages over whole frames",
     "blind": "a local manipulation is invisible to this model",

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from fvc_exp.tracking.records import metrics_of, read_records, texts
 from fvc_exp.tracking.store import absolute_uri, artifacts_uri, default_uri
 from tests.conftest import edit_json
 
+NOTHING: dict[str, Any] = {"cv": {}, "test": None, "floors": {"cv": {}}}
 TIMES = {"started": "2026-01-02T03:04:05.600000+00:00", "ended": "2026-01-02T03:05:05+00:00"}
 
 
@@ -27,14 +29,14 @@ def test_steps_go_on_over_repeats() -> None:
         for repeat in range(2)
         for fold in range(3)
     ]
-    found = metrics_of({}, records)
+    found = metrics_of(NOTHING, records)
     expected = [("fold/test_auc", value, step) for step, value in enumerate([0, 0.1, 0.2, 1, 1.1, 1.2])]
     assert [each for each in found if each[0] == "fold/test_auc"] == expected
     assert {name for name, _, _ in found} == {"fold/test_auc"}  # counts and the like are in metrics.json
 
 
 def test_the_headline_comes_first() -> None:
-    results = {"cv": {"auc": {"mean": 0.7, "std": 0.1}}, "test": {"f1": 0.5}, "data": {"rows": 80}}
+    results = {**NOTHING, "cv": {"auc": {"mean": 0.7, "std": 0.1}}, "test": {"f1": 0.5}, "data": {"rows": 80}}
     results |= {"auc_intervals": {"cv": {"low": 0.6, "high": 0.8}}, "calibration": {"cv": {"ece": 0.05}}}
     expected = {"auc": 0.7, "auc_low": 0.6, "auc_high": 0.8, "ece": 0.05}
     expected |= {"cv/auc_mean": 0.7, "cv/auc_std": 0.1, "test/f1": 0.5}
@@ -57,7 +59,7 @@ def test_a_run_as_a_reader_needs_it(finished_run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, "text"])
 def test_values_other_than_finite_numbers_are_left_out(value: object) -> None:
-    assert metrics_of({}, [{"fold": 0, "repeat": 0, "test_auc": value}]) == []
+    assert metrics_of(NOTHING, [{"fold": 0, "repeat": 0, "test_auc": value}]) == []
 
 
 def test_names_and_texts_that_mlflow_takes() -> None:

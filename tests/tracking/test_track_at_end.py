@@ -84,7 +84,7 @@ def test_commands_without_the_extra_are_one_line(finished_run: Path, tables: Pat
     sweep = tables / "out" / "sweeps" / "mine"
     done = succeeded(run_py(*sweep_arguments(tables, "C=0.1", "plots=false", "sweep.name=mine")))
     plan = json.loads((sweep / "plan.json").read_text())
-    plan["members"][0]["config"]["tracking"]["name"] = "mlflow"
+    plan["config"]["tracking"]["name"] = "mlflow"
     (sweep / "plan.json").write_text(json.dumps(plan))
     for arguments in (("track", str(finished_run)), ("retry", str(sweep))):
         command = [sys.executable, "-m", "fvc_exp", *arguments]
