@@ -56,12 +56,11 @@ def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> 
 def portable_model(result: experiment.RunResult) -> PortableModel:
     """The final model of a run as plain numbers."""
     final, data_sha256 = result.final, result.dataset.content_hash
-    fill = final.pipeline.named_steps["imputer"].statistics_
-    columns = (fill, final.scaler.mean_, final.scaler.scale_, final.classifier.coef_[0], *result.data.ranges)
+    columns = (*final.standard, final.coef, *result.data.ranges)
     rows = zip(result.dataset.feature_names, *(column.tolist() for column in columns), strict=True)
     return PortableModel(
         features=tuple(Feature(*row) for row in rows),
-        intercept=float(final.classifier.intercept_[0]),
+        intercept=final.intercept,
         threshold=final.threshold,
         classes=CLASSES,
         run_id=run_id(result.config, data_sha256),
@@ -129,7 +128,7 @@ def _final_model(model: pipeline.FittedModel) -> dict[str, Any]:
         "n_iter": model.n_iter,
         "converged": model.converged,
         "C": model.C if np.isfinite(model.C) else None,
-        "nonzero": int(np.count_nonzero(model.classifier.coef_)),
+        "nonzero": int(np.count_nonzero(model.coef)),
         "sentence": model.solver_line(),
     }
 
@@ -161,7 +160,7 @@ def _fold_dependence(result: experiment.RunResult) -> float:
 
 
 def _weights(model: pipeline.FittedModel) -> list[float]:
-    return [*model.classifier.coef_[0].tolist(), float(model.classifier.intercept_[0])]
+    return [*model.coef.tolist(), model.intercept]
 
 
 def provenance(data_hash: str, seed: int) -> dict[str, Any]:

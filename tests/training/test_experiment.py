@@ -140,8 +140,8 @@ def test_test_rows_decide_nothing(compose_config: Compose, overrides: tuple[str,
         again = fit_configuration(candidates(config), changed, fold.train)
         assert (again.threshold, again.C) == (model.threshold, model.C)
         np.testing.assert_array_equal(again.probability(dataset.X[rows]), model.probability(dataset.X[rows]))
-        for step, name in (("imputer", "statistics_"), ("scaler", "scale_"), ("classifier", "coef_")):
-            np.testing.assert_array_equal(*(getattr(each.pipeline[step], name) for each in (again, model)))
+        for one, other in zip((*again.standard, again.coef), (*model.standard, model.coef), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
@@ -207,7 +207,7 @@ def test_sigmoid_calibration_is_in_the_coefficients(compose_config: Compose) -> 
     np.testing.assert_allclose(ratio, ratio[0, 0])
     assert 0 < ratio[0, 0] < 1
     X = signal_dataset().X
-    log_odds = scaled.pipeline.decision_function(X)
+    log_odds = scaled.classifier.decision_function(scaled.scaler.transform(X))
     np.testing.assert_allclose(scaled.probability(X), expit(log_odds), atol=1e-12)
 
 

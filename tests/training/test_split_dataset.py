@@ -28,9 +28,7 @@ def test_fits_that_are_shared_equal_those_alone(compose_config: Compose) -> None
     for each, part in [(config, rows), (replace(config, C=5.0), rows), (config, rows[::-1])]:
         found, expected = shared.fit(each, part), alone.fit(each, part)
         np.testing.assert_allclose(found.classifier.coef_, expected.classifier.coef_, rtol=0, atol=1e-6)
-        np.testing.assert_allclose(found.log_odds(dataset.X), found.pipeline.decision_function(dataset.X), atol=1e-12)
-        for step, name in (("imputer", "statistics_"), ("scaler", "mean_"), ("scaler", "scale_")):
-            ours, theirs = (getattr(model.pipeline.named_steps[step], name) for model in (found, expected))
+        for ours, theirs in zip(found.standard, expected.standard, strict=True):
             known = ~np.isnan(theirs)  # no value of other columns is missing, so that no fold needs their medians
             assert known[1]
             np.testing.assert_allclose(ours[known], theirs[known], rtol=1e-13)
@@ -44,7 +42,8 @@ def test_what_did_not_reach_the_tolerance_together_is_fitted_alone(compose_confi
     data = SplitDataset.of(config, dataset)
     alone = data.fit(config, data.split.development)
     data.fit_together(config, points_of(config))
-    data.shared_fits[grid_key(config)].grid.converged[:] = False
+    for part in data.shared_fits[grid_key(config)].parts.values():
+        part.fits.update({point: replace(fit, converged=False) for point, fit in part.fits.items()})
     found = data.fit(config, data.split.development)
     np.testing.assert_array_equal(found.classifier.coef_, alone.classifier.coef_)
     assert (found.converged, found.warnings) == (alone.converged, alone.warnings)
@@ -61,7 +60,8 @@ def test_no_digit_depends_on_the_number_of_threads(compose_config: Compose, monk
     for limit in (0, dataset.X.nbytes):
         monkeypatch.setattr(shared_fits, "THREADS_PAY", limit)
         data.fit_together(config, [Point(C, ratio) for C in (0.01, 0.1, 1.0) for ratio in (0.0, 0.5, 1.0)])
-        found.append(data.shared_fits[grid_key(config)].grid.coef)
+        parts = data.shared_fits[grid_key(config)].parts.values()
+        found.append([fit.w for part in parts for fit in part.fits.values()])
     assert threads == [min(cpu_count(), len(data.split.folds) + 1), 1]
     np.testing.assert_array_equal(*found)
 

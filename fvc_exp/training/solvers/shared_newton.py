@@ -14,7 +14,6 @@ from fvc_exp.training.solvers import derivatives, newton, subproblem
 from fvc_exp.training.solvers.derivatives import QuadraticModel, RowSums, WeightedRows
 
 PASSES = 40
-_ROWS, _ROWS_PER_COLUMN = 5_000, 50  # of a first fit on a sample: the rough fit starts from it
 _ROUGH_TOL = 1e-3
 _SLOWEST = 0.5  # of a squared step to that before it
 _TOLERABLE = 0.1  # of a fit's tolerance: distance that rounding may make
@@ -75,23 +74,12 @@ def _quadratic_models(rows: WeightedRows, strengths: Array) -> tuple[QuadraticMo
     share = float(s @ y) / total
     null_model = derivatives.quadratic_model(Z, s * (share * (1 - share)), True)
     middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
-    w, b = np.zeros(p), newton.null_intercept(y, s)
-    if len(some := _sample(y, max(_ROWS, _ROWS_PER_COLUMN * p))) < len(y):
-        weaker = np.full(p, middle * float(s[some].sum()) / total)
-        first = newton.minimise(newton.Problem(Z[some], y[some], s[some], np.zeros(p), weaker), w, b, _ROUGH_TOL, 3)
-        w, b = first.w, first.b
     problem = newton.Problem(Z, y, s, np.zeros(p), np.full(p, middle))
-    found = newton.minimise(problem, w, b, _ROUGH_TOL, 3, null_model)
+    found = newton.minimise(problem, *newton.first_guess(problem), _ROUGH_TOL, 3, null_model)
     eta = Z @ found.w + found.b
     rarer = 1 / (1 + np.exp(np.abs(eta)))
     mid_model = derivatives.quadratic_model(Z, s * rarer * (1 - rarer), True)
     return null_model, mid_model, RoughFit(found.w, found.b, np.where(eta > 0, 1 - rarer, rarer))
-
-
-def _sample(y: Array, size: int) -> Indices:
-    """Row numbers of about ``size`` rows with their share of both classes; all where one class would be missing."""
-    chosen = np.argsort(y, kind="stable")[:: max(1, len(y) // size)]
-    return chosen if 0 < y[chosen].sum() < len(chosen) else np.arange(len(y))
 
 
 def _largest_values(Z: Array) -> Array:
