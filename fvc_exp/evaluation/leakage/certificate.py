@@ -292,5 +292,5 @@ def _separation(column: Array, y: Labels) -> float:
     known = ~np.isnan(column)
     if not 0 < y[known].sum() < known.sum():
         return 0.5
-    area = metrics.share_in_order(y[known], column[known])
+    area = metrics.auc(y[known], column[known])
     return max(area, 1 - area)
