@@ -125,16 +125,9 @@ class Scored:
             raise ArtifactError("predictions.parquet holds other rows than that of a run with equal folds")
         return replace(self, probability=rows["probability"].to_numpy(), predicted=rows["predicted"].to_numpy())
 
-    def scores(self, weights: Array, metrics: Sequence[str]) -> dict[str, Array]:
-        """Each metric, as the mean over the parts, under each column of group ``weights`` (groups, replicates).
-
-        A part without any weight of a class is left out of the mean; where no part is left, the score is NaN.
-        """
-        return Draws(self, weights).scores(self, metrics)
-
 
 class Draws:
-    """Scores models of equal rows under the same group ``weights`` (groups, replicates), see ``Scored.scores``.
+    """Scores models of equal rows under the same group ``weights`` (groups, replicates).
 
     What no model changes is made once.
     """
@@ -144,7 +137,10 @@ class Draws:
         self._parts = [(mask, ResampledRows(scored.y[mask], scored.groups[mask], weights)) for mask in masks]
 
     def scores(self, scored: Scored, metrics: Sequence[str]) -> dict[str, Array]:
-        """Each metric of one of the models."""
+        """Each metric of one of the models, as the mean over the parts, under each column of the weights.
+
+        A part without any weight of a class is left out of the mean; where no part is left, the score is NaN.
+        """
         found = [rows.scores(scored.probability[mask], scored.predicted[mask], metrics) for mask, rows in self._parts]
         return {name: mean_of_parts([each[name] for each in found]) for name in metrics}
 

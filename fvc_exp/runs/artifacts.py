@@ -111,7 +111,7 @@ def scores(result: experiment.RunResult) -> dict[str, Any]:
         "threshold": {
             "rule": result.config.threshold,
             "final": result.final.threshold,
-            "folds": [model.threshold for model in result.fold_models],
+            "folds": [model.threshold for model in result.cv.models],
         },
     }
 
@@ -145,7 +145,7 @@ def coefficients(result: experiment.RunResult) -> pl.DataFrame:
         "mean": [*scaler.mean_.tolist(), None],
         "scale": [*scaler.scale_.tolist(), None],
     }
-    for fold, model in zip(result.split.folds, result.fold_models, strict=True):
+    for fold, model in zip(result.split.folds, result.cv.models, strict=True):
         columns[f"repeat{fold.repeat}_fold{fold.index}"] = _weights(model)
     return pl.DataFrame(columns)
 
@@ -154,7 +154,7 @@ def _fold_dependence(result: experiment.RunResult) -> float:
     """Of the models of one repeat on the development rows; the mean of all repeats."""
     rows = result.split.development
     log_odds: dict[int, list[Array]] = {}
-    for fold, model in zip(result.split.folds, result.fold_models, strict=True):
+    for fold, model in zip(result.split.folds, result.cv.models, strict=True):
         log_odds.setdefault(fold.repeat, []).append(model.log_odds(result.dataset.X)[rows])
     return float(np.mean([bootstrap.fold_dependence(each) for each in log_odds.values()]))
 

@@ -13,7 +13,7 @@ from fvc_exp.data.group_folds import stratified_group_folds
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.training.documented_grid import documented_grid
-from fvc_exp.training.experiment import fit_configuration, mean_auc
+from fvc_exp.training.experiment import cross_validate, fit_configuration
 from fvc_exp.training.pipeline import fit_pipeline
 from fvc_exp.training.split_dataset import SplitDataset
 from tests.conftest import Compose, make_dataset, run, signal_dataset
@@ -33,7 +33,7 @@ def nested_and_best(configs: list[Config], seed: int) -> tuple[float, float]:
     for fold in data.split.folds:
         chosen = fit_configuration(configs, data, fold.train)
         nested.append(roc_auc_score(dataset.y[fold.test], chosen.probability(dataset.X[fold.test])))
-    return float(np.mean(nested)), max(mean_auc(config, data) for config in configs)
+    return float(np.mean(nested)), max(cross_validate(config, data).summary["auc"]["mean"] for config in configs)
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ def test_equals_the_search_by_hand(config: Config) -> None:
     dataset = signal_dataset()
     result = run(config, dataset)
     assert result.nested is not None
-    for fold, c, probability in zip(result.split.folds, result.nested.chosen, result.fold_probabilities, strict=True):
+    for fold, c, probability in zip(result.split.folds, result.nested.chosen, result.cv.probabilities, strict=True):
         X, y, groups = dataset.X[fold.train], dataset.y[fold.train], dataset.groups[fold.train]
         tests = stratified_group_folds(y, groups, 3, config.seed)
         aucs = {value: [] for value in (0.001, 0.1, 10.0)}

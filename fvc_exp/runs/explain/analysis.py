@@ -92,7 +92,7 @@ def feature_importance(
     """
     folds, dataset = result.split.folds, result.dataset
     falls = []
-    for done, (fold, model) in enumerate(zip(folds, result.fold_models, strict=True), 1):
+    for done, (fold, model) in enumerate(zip(folds, result.cv.models, strict=True), 1):
         X, y = dataset.X[fold.test], dataset.y[fold.test]
         scoring = _auc_of(model)
         found = permutation_importance(model.classifier, X, y, scoring=scoring, n_repeats=repeats, random_state=0)

@@ -12,7 +12,7 @@ from fvc_exp.config.schema import AuditConfig, Scheme
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split
 from fvc_exp.data.splits import make_split
-from fvc_exp.evaluation.leakage.certificate import CheckOutcome, certify_run
+from fvc_exp.evaluation.leakage.certificate import certify_run
 from fvc_exp.evaluation.leakage.codes import CODES, audit_mark
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
@@ -29,7 +29,7 @@ def grouped(dataset: Dataset, seed: int = 0) -> Split:
 def codes(dataset: Dataset, split: Split, audit: AuditConfig = AUDIT) -> list[str]:
     """The failed checks."""
     found = certify_run(dataset, split, audit, 0)
-    failed = [check for check in found.checks if check.outcome is CheckOutcome.failed]
+    failed = [check for check in found.checks if check.outcome == "failed"]
     assert found.reasons == tuple(check.message for check in failed)
     assert found.verdict == ("FAIL" if failed else "PASS" if dataset.group_column else "UNCHECKED")
     assert [check.code for check in found.checks] == list(CODES)
@@ -105,7 +105,7 @@ UNCHECKED: dict[str, tuple[dict[str, Any], int, list[str]]] = {
 def test_what_cannot_be_checked_is_named(change: dict[str, Any], permutations: int, expected: list[str]) -> None:
     dataset = replace(signal_dataset(), **change)
     found = certify_run(dataset, grouped(dataset), replace(AUDIT, permutations=permutations), 0)
-    unchecked = [check for check in found.checks if check.outcome is CheckOutcome.unchecked]
+    unchecked = [check for check in found.checks if check.outcome == "unchecked"]
     assert all(found.numbers(check.code) is None for check in unchecked)
     assert list(found.not_checked) == [check.message for check in unchecked] == expected
     assert found.verdict == ("UNCHECKED" if UNKNOWN in expected else "PASS")
