@@ -231,18 +231,14 @@ def mean_of_parts(parts: Sequence[Array]) -> Array:
 
 
 def _average_precision(y: Labels, probability: Array, weights: Array) -> Array:
-    fake, real = _tied_weights(y, probability, weights)
+    """From the weights of fakes and of reals at each distinct probability, from the highest down."""
+    order = np.argsort(-probability, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(probability[order]) != 0])
+    ordered, is_fake_row = weights[order], y[order][:, None]
+    fake, real = (np.add.reduceat(ordered * share, starts, axis=0) for share in (is_fake_row, 1 - is_fake_row))
     fake_above = np.cumsum(fake, axis=0)
     precision = _ratio(fake_above, fake_above + np.cumsum(real, axis=0))
     return divide_or_nan((fake * precision).sum(axis=0), fake_above[-1])
-
-
-def _tied_weights(y: Labels, probability: Array, weights: Array) -> tuple[Array, Array]:
-    """Weights of fakes and of reals at each distinct probability, from the highest down; rows have their weights."""
-    order = np.argsort(-probability, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(probability[order]) != 0])
-    ordered, fake = weights[order], y[order][:, None]
-    return np.add.reduceat(ordered * fake, starts, axis=0), np.add.reduceat(ordered * (1 - fake), starts, axis=0)
 
 
 def _threshold_scores(

@@ -26,6 +26,7 @@ from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.portable_model import Feature, PortableModel
 from fvc_exp.training import experiment, pipeline
+from fvc_exp.training.shared_fits import write_point
 
 PACKAGES = (
     *("fvc-exp", "hydra-core", "omegaconf", "submitit", "hydra-submitit-launcher"),
@@ -50,7 +51,7 @@ def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> 
     files.write_json(folder.feature_names, result.dataset.feature_names)
     files.write_json(folder.portable_model, portable_model(result).to_json())
     found = provenance(result.dataset.content_hash, result.config.seed)
-    files.write_json(folder.provenance, {**found, "fitted_with": result.final.fitted_with})
+    files.write_json(folder.provenance, {**found, "fitted_with": list(map(write_point, result.final.fitted_with))})
 
 
 def portable_model(result: experiment.RunResult) -> PortableModel:

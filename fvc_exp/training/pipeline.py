@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from scipy.special import expit
@@ -16,7 +16,7 @@ from fvc_exp.data.standard import Standard
 from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.calibration import IsotonicMap
 from fvc_exp.training.solvers import estimator, newton
-from fvc_exp.training.solvers.grid import weighted_rows
+from fvc_exp.training.solvers.grid import Point, weighted_rows
 
 _ROUGH_TOL = 1e-6  # of a fit that only looks for separation
 
@@ -27,9 +27,9 @@ class FittedModel:
 
     ``coef`` (p,) and ``intercept`` are of features standardised as the ``rows`` training rows were. A probability above
     ``threshold`` means fake. ``isotonic`` calibrates the pipeline's probabilities; Platt scaling is in the
-    coefficients. ``fitted_with`` names the penalties that were fitted together with it (see
-    ``shared_fits.write_point``): they decide the last digits. ``is_shared`` tells whether it took this fit from those
-    of a grid. ``gap`` is our solver's bound on (F - min F) / F, None of others.
+    coefficients. ``fitted_with`` are the penalties that were fitted together with it: they decide the last digits.
+    ``is_shared`` tells whether it took this fit from those of a grid. ``gap`` is our solver's bound on (F - min F) / F,
+    None of others.
     """
 
     config: schema.Config
@@ -42,7 +42,7 @@ class FittedModel:
     warnings: tuple[str, ...]
     threshold: float = THRESHOLD
     isotonic: IsotonicMap | None = None
-    fitted_with: tuple[str, ...] = ()
+    fitted_with: tuple[Point, ...] = ()
     gap: float | None = None
     is_shared: bool = False
 
@@ -93,37 +93,30 @@ class FittedModel:
 
 
 def build_pipeline(config: schema.Config) -> Pipeline:
-    """Median imputer, standard scaler and logistic regression, unfitted."""
-    parameters = _parameters(config)
-    if parameters["solver"] == validate.PROX_NEWTON:
-        names = ("C", "l1_ratio", "class_weight", "tol", "max_iter")
-        classifier = estimator.ProxNewtonLogisticRegression(**{name: parameters[name] for name in names})
-    else:
-        classifier = linear_model.LogisticRegression(**parameters)
+    """Median imputer, standard scaler and scikit-learn's logistic regression, unfitted.
+
+    It does not know our solver: with that one the classifier can be applied, but not fitted.
+    """
+    solver = validate.resolved_solver(config.penalty.name, config.solver.name)
+    classifier = linear_model.LogisticRegression(
+        C=validate.effective_c(config),
+        l1_ratio=validate.effective_l1_ratio(config),
+        max_iter=config.solver.max_iter,
+        tol=config.solver.tol,
+        class_weight=config.class_weight,
+        solver=solver,
+        random_state=None if solver == validate.PROX_NEWTON else config.seed,
+    )
     # A column without any value in one training part must not change the number of coefficients.
     imputer = impute.SimpleImputer(strategy="median", keep_empty_features=True)
     return Pipeline([("imputer", imputer), ("scaler", preprocessing.StandardScaler()), ("classifier", classifier)])
-
-
-def _parameters(config: schema.Config) -> dict[str, Any]:
-    """Those of scikit-learn's classifier, which does not know our solver: it can be applied, but not fitted."""
-    solver = validate.resolved_solver(config.penalty.name, config.solver.name)
-    return {
-        "C": validate.effective_c(config),
-        "l1_ratio": validate.effective_l1_ratio(config),
-        "max_iter": config.solver.max_iter,
-        "tol": config.solver.tol,
-        "class_weight": config.class_weight,
-        "solver": solver,
-        "random_state": None if solver == validate.PROX_NEWTON else config.seed,
-    }
 
 
 def fitted_classifier(
     config: schema.Config, coef: Array, intercept: float, n_iter: int | None = None
 ) -> linear_model.LogisticRegression:
     """The classifier of a configuration as if fitted, its coefficients (p,) known; it needs no class of ours."""
-    classifier = linear_model.LogisticRegression(**_parameters(config))
+    classifier = build_pipeline(config)[-1]
     classifier.classes_ = np.arange(len(CLASSES))
     classifier.coef_, classifier.intercept_ = coef[None], np.array([intercept])
     if n_iter is not None:
@@ -142,9 +135,9 @@ def fit_pipeline(config: schema.Config, X: Array, y: Labels, needs_median: Mask 
         warnings.simplefilter("always")
         standard = Standard.of(X, needs_median)
         Z = standard.apply(X, out=X)
-        classifier = build_pipeline(config).named_steps["classifier"]
+        classifier = build_pipeline(config)[-1]
         problem = newton.Problem.of(weighted_rows(Z, y, config.class_weight), C, classifier.l1_ratio)
-        if isinstance(classifier, estimator.ProxNewtonLogisticRegression):
+        if classifier.solver == validate.PROX_NEWTON:
             found = estimator.fit_or_warn(problem, config.solver.tol, config.solver.max_iter)
             coef, intercept, n_iter, gap = found.w, found.b, found.n_iter, found.gap
         else:

@@ -23,11 +23,6 @@ class SharedFits:
     points: tuple[Point, ...]
     parts: dict[bytes, PartFits]
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The points as text, for ``fitted_with``."""
-        return tuple(write_point(point) for point in self.points)
-
     def model(self, config: Config, rows: Indices) -> FittedModel | None:
         """The model of one configuration and part; None where the grid lacks it or did not reach the tolerance."""
         if (part := self.parts.get(rows.tobytes())) is None:
@@ -37,7 +32,7 @@ class SharedFits:
             return None
         numbers = (found.w, found.b, found.n_iter)
         return FittedModel(
-            config, part.standard, len(rows), *numbers, True, (), fitted_with=self.names, gap=found.gap, is_shared=True
+            config, part.standard, len(rows), *numbers, True, (), fitted_with=self.points, gap=found.gap, is_shared=True
         )
 
 

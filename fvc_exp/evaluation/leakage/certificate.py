@@ -85,10 +85,6 @@ class Certificate:
         """Which checks were not possible, and why."""
         return self._messages("unchecked")
 
-    def numbers(self, code: str) -> dict[str, Any] | None:
-        """Those of one check; None if it was not possible."""
-        return next(check.numbers for check in self.checks if check.code == code)
-
     def summary(self) -> dict[str, Any]:
         """Verdict, reasons, warnings, and what was not checked."""
         found = {"reasons": self.reasons, "warnings": self.warnings, "not_checked": self.not_checked}

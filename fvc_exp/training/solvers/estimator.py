@@ -4,11 +4,11 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn import exceptions, linear_model
 from sklearn.utils import compute_class_weight, multiclass, validation
 
-from fvc_exp._typing import Array, Indices
+from fvc_exp._typing import Array
 from fvc_exp.config.validate import PROX_NEWTON
 from fvc_exp.data.standard import Standard
 from fvc_exp.training.solvers import newton, wide
@@ -56,7 +56,10 @@ class ProxNewtonLogisticRegression(linear_model.LogisticRegression):  # type: ig
         """Fit to X (n, p), labels y (n,) and weights (n,) of at least 0; warns where the bound was not reached."""
         self._validate_params()
         rows, labels = validation.validate_data(self, X, y, dtype=np.float64)
-        codes = self._encode(labels)
+        if (kind := multiclass.type_of_target(labels)) != "binary":
+            multiclass.check_classification_targets(labels)
+            raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
+        self.classes_, codes = np.unique(labels, return_inverse=True)
         weight = validation._check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
         if self.class_weight is not None:
             each = compute_class_weight(self.class_weight, classes=self.classes_, y=labels, sample_weight=weight)
@@ -64,7 +67,7 @@ class ProxNewtonLogisticRegression(linear_model.LogisticRegression):  # type: ig
         kept = weight > 0
         rows, codes, weight = rows[kept], codes[kept], weight[kept]
         if not 0 < codes.sum() < len(codes):
-            raise ValueError("two classes are needed, but the rows of positive weight are of one class")
+            raise ValueError("two classes are needed, but all rows of positive weight are of one class")
         _, mean, scale = standard = Standard.of(rows, np.zeros(rows.shape[1], np.bool_))
         Z = standard.apply(rows)
         Z[:, rows.max(axis=0) == rows.min(axis=0)] = 0.0
@@ -82,15 +85,6 @@ class ProxNewtonLogisticRegression(linear_model.LogisticRegression):  # type: ig
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = tags.input_tags.sparse = False
         return tags
-
-    def _encode(self, y: NDArray[Any]) -> Indices:
-        if (kind := multiclass.type_of_target(y)) != "binary":
-            multiclass.check_classification_targets(y)
-            raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"two classes are needed, but all rows are of one class: {self.classes_[0]}")
-        return np.asarray(codes)
 
 
 def fit_or_warn(problem: newton.Problem, tol: float, max_iter: int) -> newton.Solution:

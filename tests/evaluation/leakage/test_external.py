@@ -66,7 +66,7 @@ def test_published_corpus_by_cascade_still_leaks(published: pl.DataFrame, tmp_pa
     assign_folds(cascades, StratifiedKFold(5, shuffle=True, random_state=0)).write_csv(tmp_path / "folds.csv")
     found, _ = audit_files(tmp_path / "ids.csv", tmp_path / "folds.csv")
     assert found.verdict == "FAIL"
-    assert 10 < found.numbers("group_crossing")["rows"] < 30
+    assert 10 < found.to_json()["checks"]["groups"]["rows"] < 30
 
 
 Columns = dict[str, list[object]]
@@ -97,7 +97,8 @@ def test_command_prints_verdict_and_reasons(tmp_path: Path) -> None:
 def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> None:
     ids = {"video_path": list("abcdef"), "content_sha256": ["1", "2", "1", "3", "4", None]}
     found, notes = audit_files(*write(tmp_path, ids, FOLDS))
-    assert (found.numbers("group_crossing"), found.numbers("label_lookup"), notes) == (None, None, ())
+    checks = found.to_json()["checks"]
+    assert (checks["groups"], checks["probes"], notes) == (None, None, ())
     assert ([reason.split(":")[0] for reason in found.reasons], found.verdict) == (["same_file"], "FAIL")
 
 

@@ -45,14 +45,6 @@ def test_a_group_gets_the_labels_of_another_group() -> None:
     assert seen == {(0, 0), (1, 1), (0, 1), (1, 0)}
 
 
-def test_equal_groups_keep_the_number_of_fakes() -> None:
-    groups, y = np.repeat(np.arange(20), 3), np.repeat(np.arange(20) % 4 == 0, 3).astype(int)
-    labels = next(permuted_labels(y, groups, np.random.default_rng(0)))
-    assert labels.sum() == y.sum()
-    assert all(len(set(labels[groups == group])) == 1 for group in range(20))
-    assert (labels != y).any()
-
-
 def test_a_signal_stands_out() -> None:
     dataset = signal_dataset(n_groups=80)
     found = null_distribution(dataset, make_split(dataset, CV, 0), 99, 0)
@@ -103,13 +95,7 @@ def test_of_many_rows_a_sample_of_whole_groups_is_scored(monkeypatch: pytest.Mon
     assert sampled is not None
     assert whole.sampled_rows is None
     assert most / 2 < (sampled.sampled_rows or 0) <= most
-    rows = split.development[sample_groups(dataset.groups[split.development], most, 0)]
-    left = np.setdiff1d(split.development, rows)
-    assert not set(dataset.groups[rows]) & set(dataset.groups[left])
-    part = split.of_rows(np.sort(rows))
-    kept = np.sort(rows)
-    for fold, all_of_it in zip(part.folds, split.folds, strict=True):
-        assert set(kept[fold.test]) == set(all_of_it.test) & set(rows)
-        assert set(kept[fold.train]) == set(all_of_it.train) & set(rows)
-    observed = ridge_aucs(dataset.X[kept], dataset.y[kept][:, None], part)[0]
+    rows = np.sort(split.development[sample_groups(dataset.groups[split.development], most, 0)])
+    assert not set(dataset.groups[rows]) & set(dataset.groups[np.setdiff1d(split.development, rows)])
+    observed = ridge_aucs(dataset.X[rows], dataset.y[rows][:, None], split.of_rows(rows))[0]
     assert sampled.observed == pytest.approx(observed, abs=1e-12)
