@@ -3,7 +3,6 @@ import warnings
 import numpy as np
 import pytest
 from sklearn import metrics
-from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
 from fvc_exp.evaluation.metrics import (
@@ -63,15 +62,6 @@ def sample(seed: int, n: int = 500) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     probability = rng.beta(2, 3, size=n)
     return (rng.random(n) < probability**1.5).astype(int), probability
-
-
-def test_curve_is_that_of_scikit_learn() -> None:
-    y, probability = sample(0)
-    found = reliability(y, probability)
-    observed, predicted = calibration_curve(y, probability, n_bins=10, strategy="quantile")
-    np.testing.assert_allclose([each.fakes for each in found.curve], observed, atol=0.05)
-    np.testing.assert_allclose([each.probability for each in found.curve], predicted, atol=0.01)
-    assert [each.count for each in found.curve] == [50] * 10
 
 
 def test_terms_are_those_of_the_papers() -> None:

@@ -55,20 +55,6 @@ def test_published_corpus(published: pl.DataFrame, tmp_path: Path, seed: int, sp
     assert found["checks"]["groups"]["share"] == pytest.approx(0.984 if leaks else 0.0, abs=0.003)
 
 
-@needs_corpus
-def test_published_corpus_by_cascade_still_leaks(published: pl.DataFrame, tmp_path: Path) -> None:
-    """Cascades that share a video or an event are one group; folds by the unmerged cascades tear some apart."""
-    group_of = dict(read_corpus(CORPUS).videos.select("cascade_id", "group").iter_rows())
-    cascades = pl.DataFrame({"video_path": list(group_of), "group": list(group_of.values())})
-    labels = ["fake" if name.startswith("f") else "real" for name in cascades["video_path"]]
-    cascades = cascades.with_columns(label=pl.Series(labels))
-    cascades.write_csv(tmp_path / "ids.csv")
-    assign_folds(cascades, StratifiedKFold(5, shuffle=True, random_state=0)).write_csv(tmp_path / "folds.csv")
-    found, _ = audit_files(tmp_path / "ids.csv", tmp_path / "folds.csv")
-    assert found.verdict == "FAIL"
-    assert 10 < found.to_json()["checks"]["groups"]["rows"] < 30
-
-
 Columns = dict[str, list[object]]
 IDS = {"video_path": list("abcdef"), "label": ["fake", "real"] * 3, "group": ["g", "g", "h", "h", "i", "i"]}
 FOLDS = {"video_path": list("abcdef"), "fold": [0, 0, 1, 1, 2, 2]}
