@@ -154,10 +154,8 @@ def test_console_audit_json_and_results_agree(compose_config: Compose, tmp_path:
     assert results["audit"]["verdict"] == audit["verdict"] == "FAIL"
     assert results["audit"]["allow_fail"] is True
     assert results["audit"]["reasons"] == audit["reasons"]
-    assert audit["reasons"][0].startswith("group_crossing: ")
     assert audit["checks"]["probes"]["cv"]["accuracy"] > audit["checks"]["probes"]["cv"]["base_rate"]
     assert set(audit["checks"]) == {"groups", "files", "vectors", "probes", "null", "single_feature", "blank_rows"}
-    assert results["calibration"]["cv"]["brier"] == pytest.approx(results["cv"]["brier"]["mean"], abs=0.02)
     (label, mark, style), *reasons = audit_facts(results["audit"])
     assert (label, mark, style) == ("audit", "FAIL", "red")
     assert reasons[0][1].startswith("group_crossing: videos of one group are in both training and test: in ")
