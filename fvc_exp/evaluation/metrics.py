@@ -52,14 +52,8 @@ def is_fake(probability: Array, threshold: float = THRESHOLD) -> Mask:
 
 def confusion(y: Labels, probability: Array, threshold: float = THRESHOLD) -> dict[str, int]:
     """Counts of true/false negatives/positives; fake is positive."""
-    predicted = is_fake(probability, threshold)
-    actual = y.astype(bool)
-    return {
-        "tn": int(np.sum(~actual & ~predicted)),
-        "fp": int(np.sum(~actual & predicted)),
-        "fn": int(np.sum(actual & ~predicted)),
-        "tp": int(np.sum(actual & predicted)),
-    }
+    cells = np.bincount(2 * y.astype(np.int64) + is_fake(probability, threshold), minlength=4)
+    return dict(zip(("tn", "fp", "fn", "tp"), cells.tolist(), strict=True))
 
 
 def score(y: Labels, probability: Array, threshold: float = THRESHOLD) -> Scores:
