@@ -28,7 +28,7 @@ _BOUNDS = {"log_loss": (0.0, np.inf), "mcc": (-1.0, 1.0)}  # all other metrics l
 
 @dataclass(frozen=True)
 class Interval:
-    """A score, its confidence interval of nominal coverage ``LEVEL``, and its standard error.
+    """A score, its confidence interval of nominal coverage ``level``, and its standard error.
 
     ``low`` and ``high`` are None where there are too few groups, as ``reason`` says.
     """
@@ -37,6 +37,7 @@ class Interval:
     low: float | None
     high: float | None
     standard_error: float
+    level: float
     reason: str | None = None
 
 
@@ -111,7 +112,7 @@ def interval_of(name: str, estimate: float, error: float, dependence: float, cou
     """
     error *= float(np.sqrt(1.0 + dependence))
     if counts.reason:
-        return Interval(estimate, None, None, error, counts.reason)
+        return Interval(estimate, None, None, error, LEVEL, counts.reason)
     lowest, highest = _BOUNDS.get(name, (0.0, 1.0))
     if name in LOWER_IS_BETTER:
         low, high = _loss_limits(estimate, error, counts)
@@ -121,7 +122,7 @@ def interval_of(name: str, estimate: float, error: float, dependence: float, cou
         freedom = fewest if name == "average_precision" else np.inf
         limits = _share_limits((estimate - lowest) / width, error / width, counts.effective, freedom)
         low, high = (lowest + width * limit for limit in limits)
-    return Interval(estimate, max(min(low, estimate), lowest), min(max(high, estimate), highest), error)
+    return Interval(estimate, max(min(low, estimate), lowest), min(max(high, estimate), highest), error, LEVEL)
 
 
 def _share_limits(share: float, error: float, groups: float, freedom: float) -> tuple[float, float]:
