@@ -40,11 +40,6 @@ class Interval:
     level: float
     reason: str | None = None
 
-    def __str__(self) -> str:
-        if self.low is None or self.high is None:
-            return f"{self.estimate:.3f} [-] ({self.reason})"
-        return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
 
 def fold_dependence(log_odds: Sequence[Array]) -> float:
     """How much more a cross-validated score varies than its test rows show, as a share of that variance; 0 to k/(k-1).
@@ -74,17 +69,18 @@ def intervals(
     dependence: float,
     *,
     metrics: Sequence[str] = METRICS,
-    replicates: int = REPLICATES,
+    replicates: int | None = REPLICATES,
 ) -> dict[str, Interval]:
     """Interval of each metric of ``predictions.parquet``: of the mean over folds (split cv), or of the test rows.
 
     ``dependence`` is that of the folds (see ``fold_dependence``); for the test rows, which no model has seen, it is 0.
-    Equal rows give the same replicates, whatever the model.
+    Equal rows give the same replicates, whatever the model; without a number there are ``few_replicates``.
 
     Raises:
         ArtifactError: the predictions hold no row of this split.
     """
     scored = Scored.from_predictions(predictions, split)
+    replicates = replicates or few_replicates(len(scored.strata))
     weights = cluster_weights(scored.strata, replicates, np.random.default_rng(0))
     return intervals_under(Draws(scored, weights), scored, dependence, metrics)
 
@@ -105,12 +101,6 @@ def few_replicates(groups: int) -> int:
     It has an error of 2 % up to 50 groups, 4 % at 300, 10 % from 2,000 on.
     """
     return int(np.clip(_CELLS // groups, 50, REPLICATES))
-
-
-def quick_interval(scored: Scored, metric: str) -> Interval:
-    """The interval of rows that no model has seen, by ``few_replicates``."""
-    weights = cluster_weights(scored.strata, few_replicates(len(scored.strata)), np.random.default_rng(0))
-    return intervals_under(Draws(scored, weights), scored, 0.0, (metric,))[metric]
 
 
 def interval_of(name: str, estimate: float, error: float, dependence: float, counts: GroupCounts) -> Interval:

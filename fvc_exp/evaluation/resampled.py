@@ -125,16 +125,9 @@ class Scored:
             raise ArtifactError("predictions.parquet holds other rows than that of a run with equal folds")
         return replace(self, probability=rows["probability"].to_numpy(), predicted=rows["predicted"].to_numpy())
 
-    def scores(self, weights: Array, metrics: Sequence[str]) -> dict[str, Array]:
-        """Each metric, as the mean over the parts, under each column of group ``weights`` (groups, replicates).
-
-        A part without any weight of a class is left out of the mean; where no part is left, the score is NaN.
-        """
-        return Draws(self, weights).scores(self, metrics)
-
 
 class Draws:
-    """Scores models of equal rows under the same group ``weights`` (groups, replicates), see ``Scored.scores``.
+    """Scores models of equal rows under the same group ``weights`` (groups, replicates).
 
     What no model changes is made once.
     """
@@ -144,7 +137,10 @@ class Draws:
         self._parts = [(mask, ResampledRows(scored.y[mask], scored.groups[mask], weights)) for mask in masks]
 
     def scores(self, scored: Scored, metrics: Sequence[str]) -> dict[str, Array]:
-        """Each metric of one of the models."""
+        """Each metric of one of the models, as the mean over the parts, under each column of the weights.
+
+        A part without any weight of a class is left out of the mean; where no part is left, the score is NaN.
+        """
         found = [rows.scores(scored.probability[mask], scored.predicted[mask], metrics) for mask, rows in self._parts]
         return {name: mean_of_parts([each[name] for each in found]) for name in metrics}
 
@@ -235,18 +231,14 @@ def mean_of_parts(parts: Sequence[Array]) -> Array:
 
 
 def _average_precision(y: Labels, probability: Array, weights: Array) -> Array:
-    fake, real = _tied_weights(y, probability, weights)
+    """From the weights of fakes and of reals at each distinct probability, from the highest down."""
+    order = np.argsort(-probability, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(probability[order]) != 0])
+    ordered, is_fake_row = weights[order], y[order][:, None]
+    fake, real = (np.add.reduceat(ordered * share, starts, axis=0) for share in (is_fake_row, 1 - is_fake_row))
     fake_above = np.cumsum(fake, axis=0)
     precision = _ratio(fake_above, fake_above + np.cumsum(real, axis=0))
     return divide_or_nan((fake * precision).sum(axis=0), fake_above[-1])
-
-
-def _tied_weights(y: Labels, probability: Array, weights: Array) -> tuple[Array, Array]:
-    """Weights of fakes and of reals at each distinct probability, from the highest down; rows have their weights."""
-    order = np.argsort(-probability, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(probability[order]) != 0])
-    ordered, fake = weights[order], y[order][:, None]
-    return np.add.reduceat(ordered * fake, starts, axis=0), np.add.reduceat(ordered * (1 - fake), starts, axis=0)
 
 
 def _threshold_scores(

@@ -26,6 +26,7 @@ from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.portable_model import Feature, PortableModel
 from fvc_exp.training import experiment, pipeline
+from fvc_exp.training.shared_fits import write_point
 
 PACKAGES = (
     *("fvc-exp", "hydra-core", "omegaconf", "submitit", "hydra-submitit-launcher"),
@@ -50,18 +51,17 @@ def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> 
     files.write_json(folder.feature_names, result.dataset.feature_names)
     files.write_json(folder.portable_model, portable_model(result).to_json())
     found = provenance(result.dataset.content_hash, result.config.seed)
-    files.write_json(folder.provenance, {**found, "fitted_with": result.final.fitted_with})
+    files.write_json(folder.provenance, {**found, "fitted_with": list(map(write_point, result.final.fitted_with))})
 
 
 def portable_model(result: experiment.RunResult) -> PortableModel:
     """The final model of a run as plain numbers."""
     final, data_sha256 = result.final, result.dataset.content_hash
-    fill = final.pipeline.named_steps["imputer"].statistics_
-    columns = (fill, final.scaler.mean_, final.scaler.scale_, final.classifier.coef_[0], *result.data.ranges)
+    columns = (*final.standard, final.coef, *result.data.ranges)
     rows = zip(result.dataset.feature_names, *(column.tolist() for column in columns), strict=True)
     return PortableModel(
         features=tuple(Feature(*row) for row in rows),
-        intercept=float(final.classifier.intercept_[0]),
+        intercept=final.intercept,
         threshold=final.threshold,
         classes=CLASSES,
         run_id=run_id(result.config, data_sha256),
@@ -112,7 +112,7 @@ def scores(result: experiment.RunResult) -> dict[str, Any]:
         "threshold": {
             "rule": result.config.threshold,
             "final": result.final.threshold,
-            "folds": [model.threshold for model in result.fold_models],
+            "folds": [model.threshold for model in result.cv.models],
         },
     }
 
@@ -129,7 +129,7 @@ def _final_model(model: pipeline.FittedModel) -> dict[str, Any]:
         "n_iter": model.n_iter,
         "converged": model.converged,
         "C": model.C if np.isfinite(model.C) else None,
-        "nonzero": int(np.count_nonzero(model.classifier.coef_)),
+        "nonzero": int(np.count_nonzero(model.coef)),
         "sentence": model.solver_line(),
     }
 
@@ -146,7 +146,7 @@ def coefficients(result: experiment.RunResult) -> pl.DataFrame:
         "mean": [*scaler.mean_.tolist(), None],
         "scale": [*scaler.scale_.tolist(), None],
     }
-    for fold, model in zip(result.split.folds, result.fold_models, strict=True):
+    for fold, model in zip(result.split.folds, result.cv.models, strict=True):
         columns[f"repeat{fold.repeat}_fold{fold.index}"] = _weights(model)
     return pl.DataFrame(columns)
 
@@ -155,13 +155,13 @@ def _fold_dependence(result: experiment.RunResult) -> float:
     """Of the models of one repeat on the development rows; the mean of all repeats."""
     rows = result.split.development
     log_odds: dict[int, list[Array]] = {}
-    for fold, model in zip(result.split.folds, result.fold_models, strict=True):
+    for fold, model in zip(result.split.folds, result.cv.models, strict=True):
         log_odds.setdefault(fold.repeat, []).append(model.log_odds(result.dataset.X)[rows])
     return float(np.mean([bootstrap.fold_dependence(each) for each in log_odds.values()]))
 
 
 def _weights(model: pipeline.FittedModel) -> list[float]:
-    return [*model.classifier.coef_[0].tolist(), float(model.classifier.intercept_[0])]
+    return [*model.coef.tolist(), model.intercept]
 
 
 def provenance(data_hash: str, seed: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from fvc_exp._typing import Array, Indices
 from fvc_exp.data.columns import LABEL
-from fvc_exp.evaluation.metrics import count_positives, roc_points
+from fvc_exp.evaluation.metrics import count_positives
 from fvc_exp.io import files, run_folder
 from fvc_exp.io.console import mean_and_deviation
 from fvc_exp.runs import plots
@@ -100,7 +100,10 @@ def _is_fake(rows: pl.DataFrame) -> Indices:
 
 def _rates(rows: pl.DataFrame) -> tuple[Array, Array]:
     """False and true positive rates."""
-    return roc_points(*count_positives(_is_fake(rows), rows["probability"].to_numpy()))
+    from sklearn.metrics import roc_curve  # here, since who reads stored curves has no use for it
+
+    x, y, _ = roc_curve(_is_fake(rows), rows["probability"].to_numpy())
+    return x, y
 
 
 def _recall_and_precision(rows: pl.DataFrame) -> tuple[Array, Array]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -63,10 +63,7 @@ class RunResult:
 
     config: schema.Config
     data: SplitDataset
-    fold_records: tuple[dict[str, Any], ...]
-    fold_models: tuple[FittedModel, ...]
-    fold_probabilities: tuple[Array, ...]
-    summary: dict[str, metrics.Summary]
+    cv: CrossValidation
     final: FittedModel
     test_scores: metrics.Scores | None
     test_probability: Array
@@ -89,6 +86,11 @@ class RunResult:
         return self.data.split
 
     @property
+    def summary(self) -> dict[str, metrics.Summary]:
+        """Mean and deviation of each metric over the folds."""
+        return self.cv.summary
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """Codes of ``notes.FLAGS``."""
         return tuple(self.flag_details)
@@ -103,13 +105,11 @@ class RunResult:
         return claims.floors_of(self._scored)
 
     @cached_property
-    def _test_scored(self) -> resampled.Scored | None:
-        return resampled.Scored.from_predictions(self.predictions(), folds.TEST) if len(self.split.test) else None
-
-    @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        return claims.floors_of(self._test_scored) if self._test_scored else None
+        if not len(self.split.test):
+            return None
+        return claims.floors_of(resampled.Scored.from_predictions(self.predictions(), folds.TEST))
 
     @cached_property
     def claim(self) -> claims.FloorClaim | None:
@@ -121,23 +121,47 @@ class RunResult:
 
         They have the errors of ``bootstrap.few_replicates``; None where too few groups were scored.
         """
-        counts, claim, test = self._scored.group_counts, self.claim, self._test_scored
+        counts, claim, found = self._scored.group_counts, self.claim, dict[str, bootstrap.Interval | None]()
         cv = bootstrap.interval_of("auc", claim.score, claim.standard_error, dependence, counts) if claim else None
-        return {folds.CV: cv, folds.TEST: bootstrap.quick_interval(test, "auc") if test else None}
+        if len(self.split.test):
+            found |= bootstrap.intervals(self.predictions(), folds.TEST, 0.0, metrics=("auc",), replicates=None)
+        return {folds.CV: cv, folds.TEST: found.get("auc")}
 
     def predictions(self) -> pl.DataFrame:
         """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows.
 
         Beside the model's probability and decision stands the probability of each floor rule, ``floor_<rule>``.
         """
-        models = (*self.fold_models, self.final)
-        parts = (*self.fold_probabilities, self.test_probability)
+        models = (*self.cv.models, self.final)
+        parts = (*self.cv.probabilities, self.test_probability)
         judged = [metrics.is_fake(part, model.threshold) for part, model in zip(parts, models, strict=True)]
         return self.data.scored_rows.with_columns(
             pl.Series("probability", np.concatenate(parts), dtype=pl.Float64),
             pl.Series("predicted", np.concatenate(judged).astype(np.int64)),
             *self.data.floor_columns,
         )
+
+    @property
+    def fold_records(self) -> list[dict[str, Any]]:
+        """The content of ``metrics.json``; with C and threshold where they may differ between folds."""
+        cv, y, records = self.cv, self.dataset.y, []
+        parts = zip(self.data.fold_facts, self.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
+        for facts, fold, model, probability, scores in parts:
+            record: dict[str, Any] = {
+                **facts,
+                **{f"test_{name}": value for name, value in scores.items()},
+                **metrics.confusion(y[fold.test], probability, model.threshold),
+                "n_iter": model.n_iter,
+                "converged": model.converged,
+            }
+            if self.config.cv.c_grid:
+                record["C"] = model.C
+            if self.config.threshold != str(metrics.THRESHOLD):
+                record["threshold"] = model.threshold
+            if fold.held_out is not None:
+                record["held_out"] = fold.held_out
+            records.append(record)
+        return records
 
 
 def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progress = no_progress) -> RunResult:
@@ -162,10 +186,7 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
     return RunResult(
         config=config,
         data=data,
-        fold_records=_fold_records(config, data, cv),
-        fold_models=cv.models,
-        fold_probabilities=cv.probabilities,
-        summary=cv.summary,
+        cv=cv,
         final=final,
         test_scores=metrics.score(test_y, test_probability, final.threshold) if len(split.test) else None,
         test_probability=test_probability,
@@ -231,30 +252,12 @@ def _calibrated(config: schema.Config, fitted: FittedModel, y: Labels, log_odds:
     return replace(fitted, threshold=calibration.best_threshold(config.threshold, y, probability))
 
 
-def _fold_records(config: schema.Config, data: SplitDataset, cv: CrossValidation) -> tuple[dict[str, Any], ...]:
-    """The records in ``metrics.json``; with C and threshold where they may differ between folds."""
-    records, parts = [], zip(data.fold_facts, data.split.folds, cv.models, cv.probabilities, cv.scores, strict=True)
-    for facts, fold, model, probability, scores in parts:
-        record: dict[str, Any] = {
-            **facts,
-            **{f"test_{name}": value for name, value in scores.items()},
-            **metrics.confusion(data.dataset.y[fold.test], probability, model.threshold),
-            "n_iter": model.n_iter,
-            "converged": model.converged,
-        }
-        if config.cv.c_grid:
-            record["C"] = model.C
-        if config.threshold != str(metrics.THRESHOLD):
-            record["threshold"] = model.threshold
-        if fold.held_out is not None:
-            record["held_out"] = fold.held_out
-        records.append(record)
-    return tuple(records)
-
-
 def nested_result(config: schema.Config, data: SplitDataset, cv: CrossValidation, final: FittedModel) -> Nested:
     """Compare a nested run, with its final model, with plain cross-validation of each C."""
-    plain = {each.C: mean_auc(each, data) for each in shared_fits.candidates(config)}
+    plain = {
+        each.C: float(fold_aucs(data, partial(fit_configuration, [each], data)).mean())
+        for each in shared_fits.candidates(config)
+    }
     best = max(plain, key=lambda c: plain[c])
     auc = cv.summary["auc"]["mean"]
     return Nested(plain, best, tuple(model.C for model in cv.models), final.C, auc, plain[best] - auc)
@@ -269,11 +272,6 @@ def leak_price(config: schema.Config, data: SplitDataset, probability: Array) ->
         return None
     log.info("price of a leak: the same configuration on folds that ignore groups")
     return price_of(data, probability, dealt, np.concatenate(cross_validate(config, dealt).probabilities))
-
-
-def mean_auc(config: schema.Config, data: SplitDataset) -> float:
-    """Mean AUC over the folds of one configuration with its own C, whatever it searches."""
-    return float(np.mean(fold_aucs(data, lambda rows: fit_configuration([config], data, rows))))
 
 
 def fold_aucs(data: SplitDataset, fit: Callable[[Indices], FittedModel]) -> Array:

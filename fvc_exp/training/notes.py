@@ -34,7 +34,7 @@ def model_flags(fitted: FittedModel, probability: Array) -> dict[str, str]:
     predicted = is_fake(probability, fitted.threshold)
     found = {
         "not_converged": not fitted.converged,
-        "null_model": not np.any(fitted.classifier.coef_),
+        "null_model": not np.any(fitted.coef),
         "one_class_predicted": bool(predicted.all() or not predicted.any()),
     }
     why = [text.removeprefix(_STOPPED) for text in fitted.warnings if text.startswith(_STOPPED)]

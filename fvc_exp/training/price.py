@@ -87,7 +87,7 @@ def price_of(data: SplitDataset, probability: Array, dealt: SplitDataset, dealt_
     scored = [resampled.Scored.from_predictions(rows.with_columns(predicted=pl.lit(0)), CV) for rows in (parts, whole)]
     folds, strata = scored[0].folds, scored[0].strata
     weights = resampled.cluster_weights(strata, REPLICATES, np.random.default_rng(_SEED))
-    by_rows, by_groups = (each.scores(weights, ("auc",))["auc"] for each in scored)
+    by_rows, by_groups = (resampled.Draws(each, weights).scores(each, ("auc",))["auc"] for each in scored)
     difference = by_rows - by_groups
     error = resampled.replicate_error(difference) * np.sqrt(folds / (folds - 1))
     reach = error * stats.t.ppf((1 + bootstrap.LEVEL) / 2, max(len(strata) - 2, 1))

@@ -3,51 +3,36 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from joblib import cpu_count
-from sklearn.pipeline import Pipeline
 
 from fvc_exp._typing import Indices, Progress, no_progress
 from fvc_exp.config.schema import Config, Penalty, PenaltyConfig
 from fvc_exp.config.validate import effective_c, effective_l1_ratio, needs_inner_folds
 from fvc_exp.data import folds, splits
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.standard import Standard
-from fvc_exp.training.pipeline import FittedModel, fitted_classifier, fitted_transforms
-from fvc_exp.training.solvers.grid import Point, PointFits, fit_grid
+from fvc_exp.training.pipeline import FittedModel
+from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
 
 THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
 
 
 @dataclass(frozen=True)
 class SharedFits:
-    """The fits of all ``points`` on all training parts; ``parts`` numbers these by the bytes of their row numbers."""
+    """The fits of all ``points`` on all training parts, by the bytes of their row numbers."""
 
     points: tuple[Point, ...]
-    parts: dict[bytes, int]
-    grid: PointFits
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The points as text, for ``fitted_with``."""
-        return tuple(write_point(point) for point in self.points)
+    parts: dict[bytes, PartFits]
 
     def model(self, config: Config, rows: Indices) -> FittedModel | None:
         """The model of one configuration and part; None where the grid lacks it or did not reach the tolerance."""
-        point, part = Point(effective_c(config), effective_l1_ratio(config)), self.parts.get(rows.tobytes())
-        if part is None or point not in self.points:
+        if (part := self.parts.get(rows.tobytes())) is None:
             return None
-        number, grid = self.points.index(point), self.grid
-        if not grid.converged[part, number]:
+        found = part.fits.get(Point(effective_c(config), effective_l1_ratio(config)))
+        if found is None or not found.converged:
             return None
-        coef, intercept = grid.coef[part, number].copy(), float(grid.intercept[part, number])
-        classifier = fitted_classifier(config, coef, intercept)
-        classifier.n_iter_ = grid.n_iter[part, [number]].astype(np.int32)
-        transforms = fitted_transforms(config, Standard(*grid.standard[part]), len(rows))
-        fitted = Pipeline([*transforms, ("classifier", classifier)])
-        n_iter, gap = int(classifier.n_iter_[0]), float(grid.gap[part, number])
+        numbers = (found.w, found.b, found.n_iter)
         return FittedModel(
-            fitted, n_iter, True, (), effective_c(config), fitted_with=self.names, gap=gap, is_shared=True
+            config, part.standard, len(rows), *numbers, True, (), fitted_with=self.points, gap=found.gap, is_shared=True
         )
 
 
@@ -79,7 +64,7 @@ def fit_together(
     # One thread per part, or its last digits would vary. With little to compute threads wait for each other's Python,
     # which may take half as long again as one alone.
     threads = min(cpu_count(), len(parts)) if dataset.X.nbytes > THREADS_PAY else 1
-    grid = fit_grid(
+    fits = fit_grid(
         dataset.X,
         dataset.y,
         parts,
@@ -90,7 +75,7 @@ def fit_together(
         n_threads=threads,
         on_progress=on_progress,
     )
-    return SharedFits(points, {rows.tobytes(): number for number, rows in enumerate(parts)}, grid)
+    return SharedFits(points, {rows.tobytes(): fit for rows, fit in zip(parts, fits, strict=True)})
 
 
 def _training_parts(config: Config, dataset: Dataset, split: folds.Split) -> list[Indices]:

@@ -58,16 +58,8 @@ class SplitDataset:
             return known
         # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
         needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
-        fitted = fit_pipeline(config, self._copied(rows), self.dataset.y[rows], needs_median)
-        return replace(fitted, fitted_with=shared.names) if shared else fitted
-
-    @cached_property
-    def _space(self) -> Array:
-        return np.empty(self.dataset.X.shape)
-
-    def _copied(self, rows: Indices) -> Array:
-        """Features of these rows, until the next call: fresh memory for each part costs as much as the copy."""
-        return self.dataset.X.take(rows, axis=0, out=self._space[: len(rows)], mode="clip")
+        fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
+        return replace(fitted, fitted_with=shared.points) if shared else fitted
 
     def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
@@ -159,7 +151,7 @@ class SplitDataset:
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
-        rows = self._copied(self.split.development)
+        rows = self.dataset.X[self.split.development]
         return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
 
     @cached_property

@@ -90,7 +90,7 @@ def test_coefficients_of_final_model_and_folds(folder: RunFolder, result: RunRes
     table = pl.read_csv(folder.coefficients)
     assert table["feature"].to_list() == [*result.dataset.feature_names, "(intercept)"]
     np.testing.assert_array_equal(table["coefficient"][:-1], result.final.classifier.coef_[0])
-    np.testing.assert_array_equal(table["repeat0_fold3"][:-1], result.fold_models[3].classifier.coef_[0])
+    np.testing.assert_array_equal(table["repeat0_fold3"][:-1], result.cv.models[3].classifier.coef_[0])
 
 
 def test_predictions_and_folds_are_tables(folder: RunFolder, result: RunResult) -> None:

@@ -35,7 +35,7 @@ def test_curves_are_those_of_scikit_learn(
 ) -> None:
     draw(axes, *drawn_files)
     y, split, summary = result.dataset.y, result.split, result.summary[metric]
-    for line, fold, scores in zip(axes.lines[:5], split.folds, result.fold_probabilities, strict=True):
+    for line, fold, scores in zip(axes.lines[:5], split.folds, result.cv.probabilities, strict=True):
         np.testing.assert_array_equal(line.get_xydata(), curve(y[fold.test], scores))
     test = lines(axes)["held-out test"].get_xydata()
     np.testing.assert_array_equal(test, curve(y[split.test], result.test_probability))
@@ -47,7 +47,7 @@ def test_the_mean_roc_has_a_band_of_one_standard_deviation(result: RunResult, dr
     curves.draw_roc(axes, *drawn_files)
     x, mean = lines(axes)["mean of folds"].get_data()
     assert np.trapezoid(mean, x) == pytest.approx(result.summary["auc"]["mean"], abs=1e-3)
-    pairs = zip(result.split.folds, result.fold_probabilities, strict=True)
+    pairs = zip(result.split.folds, result.cv.probabilities, strict=True)
     rates = [np.interp(0.5, *roc_curve(result.dataset.y[fold.test], scores)[:2]) for fold, scores in pairs]
     band = axes.collections[0].get_paths()[0].vertices
     ends = np.clip(np.mean(rates) + np.std(rates, ddof=1) * np.array([-1, 1]), 0, 1)

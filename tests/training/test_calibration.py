@@ -4,7 +4,7 @@ from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import f1_score, recall_score
 
-from fvc_exp.training.calibration import IsotonicMap, best_threshold, fit_isotonic, fit_platt
+from fvc_exp.training.calibration import best_threshold, fit_isotonic, fit_platt
 
 
 def scores(seed: int = 0, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -26,11 +26,6 @@ def test_isotonic_map_is_that_of_scikit_learn() -> None:
     reference = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probability, y)
     asked = np.linspace(0, 1, 1001)
     np.testing.assert_allclose(fit_isotonic(y, probability)(asked), reference.predict(asked), atol=1e-12)
-
-
-def test_isotonic_map_is_linear_between_knots_and_constant_beyond() -> None:
-    found = IsotonicMap((0.2, 0.6), (0.1, 0.5))(np.array([0.0, 0.2, 0.4, 0.9]))
-    np.testing.assert_allclose(found, [0.1, 0.1, 0.3, 0.5])
 
 
 RULES = {

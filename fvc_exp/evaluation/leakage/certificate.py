@@ -6,8 +6,7 @@ if random labels can be learned under it. What else is worth knowing is a warnin
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -30,6 +29,9 @@ _SCREENED = 2000  # rows that each feature is first tried on
 _LIKELY = 0.98  # AUC there, above which it is tried on all rows
 
 
+Outcome = Literal["passed", "failed", "warned", "unchecked"]
+
+
 @dataclass(frozen=True)
 class AuditedRows:
     """What the checks look at, one value per row; None where it is not known."""
@@ -42,15 +44,6 @@ class AuditedRows:
     content_sha256: pl.Series | None = None
 
 
-class CheckOutcome(Enum):
-    """How a check ended."""
-
-    passed = "passed"
-    failed = "failed"
-    warned = "warned"
-    unchecked = "unchecked"
-
-
 @dataclass(frozen=True)
 class Check:
     """One of ``CODES``: how it ended, and its plain numbers for ``audit.json``; None if it was not possible.
@@ -59,7 +52,7 @@ class Check:
     """
 
     code: str
-    outcome: CheckOutcome
+    outcome: Outcome
     message: str
     numbers: dict[str, Any] | None = None
 
@@ -80,21 +73,17 @@ class Certificate:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why it fails: a code, and a sentence with the numbers."""
-        return self._messages(CheckOutcome.failed)
+        return self._messages("failed")
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know beside the verdict: a code, and a sentence."""
-        return self._messages(CheckOutcome.warned)
+        return self._messages("warned")
 
     @property
     def not_checked(self) -> tuple[str, ...]:
         """Which checks were not possible, and why."""
-        return self._messages(CheckOutcome.unchecked)
-
-    def numbers(self, code: str) -> dict[str, Any] | None:
-        """Those of one check; None if it was not possible."""
-        return next(check.numbers for check in self.checks if check.code == code)
+        return self._messages("unchecked")
 
     def summary(self) -> dict[str, Any]:
         """Verdict, reasons, warnings, and what was not checked."""
@@ -105,8 +94,8 @@ class Certificate:
         """Plain values for ``audit.json``."""
         return {**self.summary(), "checks": {_KEYS[check.code]: check.numbers for check in self.checks}}
 
-    def _messages(self, outcome: CheckOutcome) -> tuple[str, ...]:
-        return tuple(check.message for check in self.checks if check.outcome is outcome)
+    def _messages(self, outcome: Outcome) -> tuple[str, ...]:
+        return tuple(check.message for check in self.checks if check.outcome == outcome)
 
 
 def _visibility(copies: Mapping[str, Any]) -> str:
@@ -161,7 +150,7 @@ def certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -
 
 def _check_groups(rows: AuditedRows, split: Split) -> Check:
     if rows.groups is None:
-        return Check("group_crossing", CheckOutcome.unchecked, GROUPS_UNKNOWN)
+        return Check("group_crossing", "unchecked", GROUPS_UNKNOWN)
     return _judge_overlap("group_crossing", _find_overlap(rows.ids, rows.groups, split))
 
 
@@ -224,7 +213,7 @@ def _check_single_features(rows: AuditedRows) -> Check:
     found = {rows.feature_names[number]: area for number, area in _separating_features(rows.X, rows.y).items()}
     listed = [f"{name} (AUC {area:.3f})" for name, area in list(found.items())[:_EXAMPLES]]
     more = f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else ""
-    return _judge("single_feature", ", ".join(listed) + more, {"features": found}, CheckOutcome.warned)
+    return _judge("single_feature", ", ".join(listed) + more, {"features": found}, "warned")
 
 
 def _check_blank_rows(rows: AuditedRows, blank: Mask) -> Check:
@@ -232,11 +221,11 @@ def _check_blank_rows(rows: AuditedRows, blank: Mask) -> Check:
         return _not_possible("blank_rows", "there are no features")
     names = rows.ids.filter(blank)
     trouble = f"{len(names)} videos, e.g. {', '.join(names[:_EXAMPLES])}" if len(names) > 1 else ""
-    return _judge("blank_rows", trouble, {"rows": len(names)}, CheckOutcome.warned)
+    return _judge("blank_rows", trouble, {"rows": len(names)}, "warned")
 
 
 def _not_possible(code: str, why: str) -> Check:
-    return Check(code, CheckOutcome.unchecked, f"{code}: {why}")
+    return Check(code, "unchecked", f"{code}: {why}")
 
 
 def _find_overlap(ids: pl.Series, codes: Indices, split: Split) -> dict[str, Any]:
@@ -263,10 +252,10 @@ def _judge_overlap(code: str, overlap: dict[str, Any], end: str = "") -> Check:
     return _judge(code, trouble, overlap)
 
 
-def _judge(code: str, trouble: str, numbers: dict[str, Any], bad: CheckOutcome = CheckOutcome.failed) -> Check:
+def _judge(code: str, trouble: str, numbers: dict[str, Any], bad: Outcome = "failed") -> Check:
     """``bad`` if there is trouble to report, else passed."""
     if not trouble:
-        return Check(code, CheckOutcome.passed, "", numbers)
+        return Check(code, "passed", "", numbers)
     return Check(code, bad, f"{code}: {CODES[code]}: {trouble}", numbers)
 
 
@@ -292,5 +281,5 @@ def _separation(column: Array, y: Labels) -> float:
     known = ~np.isnan(column)
     if not 0 < y[known].sum() < known.sum():
         return 0.5
-    area = metrics.share_in_order(y[known], column[known])
+    area = metrics.auc(y[known], column[known])
     return max(area, 1 - area)

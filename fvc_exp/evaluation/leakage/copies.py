@@ -31,7 +31,6 @@ _CHUNK = 8192  # rows that are compared at once
 _TIES_SHOW = 20_000  # rows among which a value stands three times of which all rows have a share worth spreading
 _USUAL = 0.9  # of the rows have a value of their own in a measured feature
 _SMALLEST = 1e-9  # distance whose logarithm is taken
-_SCREENED = 3  # columns by which most rows are known to differ, before whole rows are compared
 
 
 @dataclass(frozen=True)
@@ -153,15 +152,10 @@ def blank_rows(X: Array) -> Mask:
 
 def _first_equals(X: Array, standard: Standard) -> Indices:
     """The number (n,) of the first row that equals each row of X (n, p), once imputed; mostly its own."""
-    first, left = np.arange(len(X)), np.arange(len(X))
-    for column in range(min(_SCREENED, X.shape[1])):
-        values = np.nan_to_num(X[left, column], nan=standard.fill[column])
-        left = left[pl.Series(values).is_duplicated().to_numpy()]
-    if len(left):
-        hashes = pl.DataFrame(standard.apply(X[left])).hash_rows().to_numpy()
-        _, earliest, kind = np.unique(hashes, return_index=True, return_inverse=True)
-        first[left] = left[earliest[kind]]
-    return first
+    chunks = (standard.apply(X[start : start + _CHUNK]) for start in range(0, len(X), _CHUNK))
+    hashes = np.concatenate([pl.DataFrame(chunk).hash_rows().to_numpy() for chunk in chunks])
+    _, earliest, kind = np.unique(hashes, return_index=True, return_inverse=True)
+    return np.asarray(earliest[kind])
 
 
 def _spread_rows(X: Array, kept: Indices, standard: Standard, rng: np.random.Generator) -> tuple[Array32, Array]:

@@ -1,8 +1,8 @@
 """What random labels score under the very same folds: the null distribution that a real score has to exceed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -11,7 +11,7 @@ from fvc_exp._typing import Array, Indices, Labels, Mask
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split, sample_groups
 from fvc_exp.data.standard import Standard
-from fvc_exp.evaluation.metrics import share_in_order
+from fvc_exp.evaluation.metrics import auc
 
 _DRAWS = 20  # tries per permutation; some leave a fold without one of the classes
 
@@ -54,8 +54,7 @@ def null_distribution(dataset: Dataset, split: Split, permutations: int, seed: i
     rows, rng = np.sort(split.development), np.random.default_rng(seed)
     rows = rows[sample_groups(dataset.groups[rows], MOST_ROWS, seed)]
     of_rows, labels = split.of_rows(rows), dataset.y[rows].astype(np.int8)
-    grouped = GroupedLabels.of(labels, dataset.groups[rows])
-    draws = (grouped.permuted(rng) for _ in range(_DRAWS * permutations))
+    draws = islice(permuted_labels(labels, dataset.groups[rows], rng), _DRAWS * permutations)
     drawn = list(islice((each for each in draws if _is_scorable(each, of_rows)), permutations))
     if len(drawn) < permutations:
         return None
@@ -66,37 +65,21 @@ def null_distribution(dataset: Dataset, split: Split, permutations: int, seed: i
     return Null(permutations, sampled, observed, float(null.mean()), float(null.std(ddof=1)), p_value)
 
 
-@dataclass(frozen=True)
-class GroupedLabels:
-    """Labels sorted by group, to be permuted again and again; ``order`` (n,) are their row numbers."""
+def permuted_labels(y: Labels, groups: Indices, rng: np.random.Generator) -> Iterator[Labels]:
+    """Labels (n,) again and again, each group with those of a random other one of all ``groups`` (n,).
 
-    order: Labels
-    labels: Labels
-    codes: Labels
-    starts: Labels
-    sizes: Labels
-    constant: bool
-
-    @classmethod
-    def of(cls, y: Labels, groups: Labels) -> Self:
-        """Sort labels and group codes, both (n,)."""
-        order = np.argsort(groups, kind="stable")
-        _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
-        labels = y[order]
-        constant = bool(np.all(labels == np.repeat(labels[starts], sizes)))
-        return cls(order, labels, groups[order], starts, sizes, constant)
-
-    def permuted(self, rng: np.random.Generator) -> Labels:
-        """Give each group the labels of a random other one, repeated or cut to its size, in random order inside it."""
-        source = rng.permutation(len(self.sizes))
-        inside = rng.random(len(self.labels))
-        # Sorting a million rows takes as long as the rest, for nothing where the labels of a group are equal.
-        shuffled = self.labels if self.constant else self.labels[np.lexsort((inside, self.codes))]
-        within = np.arange(len(self.labels)) - np.repeat(self.starts, self.sizes)
-        within %= np.repeat(self.sizes[source], self.sizes)
-        labels = np.empty_like(self.labels)
-        labels[self.order] = shuffled[np.repeat(self.starts[source], self.sizes) + within]
-        return labels
+    They are repeated or cut to its size, in random order inside it.
+    """
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    _, starts, sizes = np.unique(ordered, return_index=True, return_counts=True)
+    place = np.arange(len(y)) - np.repeat(starts, sizes)
+    while True:
+        source = rng.permutation(len(sizes))
+        shuffled = y[order][np.lexsort((rng.random(len(y)), ordered))]
+        labels = np.empty_like(y)
+        labels[order] = shuffled[np.repeat(starts[source], sizes) + place % np.repeat(sizes[source], sizes)]
+        yield labels
 
 
 def ridge_aucs(X: Array, labels: Labels, split: Split) -> Array:
@@ -121,7 +104,7 @@ def _fold_aucs(X: Array, gaps: Mask, labels: Labels, train: Indices, test: Indic
         targets = part[train] - part[train].mean(axis=0)
         scores = outer @ cho_solve(factor, inner.T @ targets)
         columns = zip(part[test].T, np.ascontiguousarray(scores.T), strict=True)
-        found += [share_in_order(*column) for column in columns]
+        found += [auc(*column) for column in columns]
     return found
 
 

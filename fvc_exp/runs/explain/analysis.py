@@ -78,7 +78,7 @@ def group_samples(dataset: Dataset, rows: Indices, replicates: int, seed: int) -
 
 
 def _weights(model: pipeline.FittedModel) -> Array:
-    return np.append(model.classifier.coef_[0], model.classifier.intercept_[0])
+    return np.append(model.coef, model.intercept)
 
 
 def feature_importance(
@@ -92,9 +92,10 @@ def feature_importance(
     """
     folds, dataset = result.split.folds, result.dataset
     falls = []
-    for done, (fold, model) in enumerate(zip(folds, result.fold_models, strict=True), 1):
+    for done, (fold, model) in enumerate(zip(folds, result.cv.models, strict=True), 1):
         X, y = dataset.X[fold.test], dataset.y[fold.test]
-        found = permutation_importance(model.pipeline, X, y, scoring=_auc_of(model), n_repeats=repeats, random_state=0)
+        scoring = _auc_of(model)
+        found = permutation_importance(model.classifier, X, y, scoring=scoring, n_repeats=repeats, random_state=0)
         falls.append(found.importances_mean)
         on_progress(done, len(folds))
     table = np.array(falls)
@@ -137,7 +138,7 @@ def regularisation_path(
     values = sorted({*c_values, config.C})
     for done, c in enumerate(values, 1):
         here = replace(config, C=c)
-        weights = pipeline.fit_pipeline(here, dataset.X[rows], dataset.y[rows]).classifier.coef_[0]
+        weights = pipeline.fit_pipeline(here, dataset.X[rows], dataset.y[rows]).coef
         scores.append({"C": c, **_cross_validated(result, here), "nonzero": int(np.count_nonzero(weights))})
         coefficients.append(pl.DataFrame({"C": c, "feature": dataset.feature_names, "coefficient": weights}))
         on_progress(done, len(values))

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from sklearn import utils
 from threadpoolctl import ThreadpoolController
 
-from fvc_exp._typing import Array, Indices, Labels, Mask, Progress, no_progress
+from fvc_exp._typing import Array, Indices, Labels, Progress, no_progress
 from fvc_exp.data.standard import Standard
 from fvc_exp.training.solvers import derivatives, estimator, newton, shared_newton, wide
 
@@ -26,20 +27,11 @@ class Point:
     l1_ratio: float
 
 
-@dataclass(frozen=True)
-class PointFits:
-    """Fits of every point on one part: ``coef`` (n_points, p) is of standardised features, the others are (n_points,).
+class PartFits(NamedTuple):
+    """How a part was standardised, and the fits of its standardised features; these have no model and no dual point."""
 
-    ``standard`` (3, p) are the numbers of the ``Standard`` of the part. Those of several parts have one more first
-    axis, of n_parts. ``gap`` bounds (F - min F) / F, and ``converged`` tells where it is at most ``tol``.
-    """
-
-    coef: Array
-    intercept: Array
-    n_iter: Indices
-    gap: Array
-    converged: Mask
-    standard: Array
+    standard: Standard
+    fits: dict[Point, newton.Solution]
 
 
 def fit_grid(
@@ -53,7 +45,7 @@ def fit_grid(
     max_iter: int = 1000,
     n_threads: int = 1,
     on_progress: Progress = no_progress,
-) -> PointFits:
+) -> list[PartFits]:
     """Impute by medians, standardise and fit every point on the rows of every part.
 
     Args:
@@ -71,58 +63,59 @@ def fit_grid(
         ValueError: a part has rows of one class only.
     """
 
-    def fit(rows: Indices) -> PointFits:
-        labels = y[rows]
-        if not 0 < labels.sum() < len(labels):
-            raise ValueError("two classes are needed, but the rows of a part are of one class")
-        weights = utils.compute_class_weight(class_weight, classes=np.array([0, 1]), y=labels)
+    def fit(rows: Indices) -> PartFits:
         Z = X[rows]
         standard = Standard.of(Z)
-        weighted = derivatives.WeightedRows(standard.apply(Z, out=Z), labels.astype(np.float64), weights[labels])
-        return replace(_fit_points(weighted, points, tol, max_iter), standard=np.array(standard))
+        weighted = weighted_rows(standard.apply(Z, out=Z), y[rows], class_weight)
+        return PartFits(standard, _fit_points(weighted, points, tol, max_iter))
 
     most = 2 if X.nbytes > _LARGE else len(parts)
-    workers = max(1, min(n_threads, most))
-    found: list[PointFits] = []
-    with _libraries().limit(limits=1), ThreadPoolExecutor(workers) as pool:
+    found: list[PartFits] = []
+    with _libraries().limit(limits=1), ThreadPoolExecutor(max(1, min(n_threads, most))) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
             on_progress(len(found), len(parts))
-    names = [field.name for field in fields(PointFits)]
-    return PointFits(**{name: np.stack([getattr(each, name) for each in found]) for name in names})
+    return found
 
 
-def _fit_points(rows: derivatives.WeightedRows, points: Sequence[Point], tol: float, max_iter: int) -> PointFits:
-    """Fit every point to standardised rows: together where that pays, the rest one after the other."""
-    m, (n, p) = len(points), rows.Z.shape
-    done, n_iter, gap = np.zeros(m, np.bool_), np.zeros(m, np.int64), np.full(m, np.inf)
-    fits = PointFits(np.zeros((m, p)), np.zeros(m), n_iter, gap, np.zeros(m, np.bool_), np.zeros((3, p)))
-    if n > _ROWS_PER_COLUMN * p and m >= _POINTS:
-        mix, C = (np.array([getattr(point, name) for point in points]) for name in ("l1_ratio", "C"))
-        l1, l2 = (np.repeat((each / C)[:, None], p, axis=1) for each in (mix, 1 - mix))
-        if (state := shared_newton.fit_penalties(rows, l1, l2, tol)) is not None:
-            done = state.gap <= tol
-            fits.coef[done], fits.intercept[done], fits.n_iter[done] = state.w[done], state.b[done], state.n_iter[done]
-            fits.gap[done], fits.converged[done] = state.gap[done], True
-    _fit_path(fits, rows, points, np.flatnonzero(~done), tol, max_iter)
-    return fits
+def weighted_rows(Z: Array, y: Labels, class_weight: estimator.ClassWeights) -> derivatives.WeightedRows:
+    """Standardised rows (n, p) and labels (n,) with the weights of their classes.
+
+    Raises:
+        ValueError: all are of one class.
+    """
+    if not 0 < y.sum() < len(y):
+        raise ValueError("two classes are needed, but the rows are of one class")
+    weights = utils.compute_class_weight(class_weight, classes=np.array([0, 1]), y=y)
+    return derivatives.WeightedRows(Z, y.astype(np.float64), weights[y])
 
 
-def _fit_path(
-    fits: PointFits, rows: derivatives.WeightedRows, points: Sequence[Point], chosen: Indices, tol: float, max_iter: int
-) -> None:
-    """Fit the chosen points one after the other, by mix and then from the strongest penalty to the weakest."""
-    p, mix = rows.Z.shape[1], np.nan
+def _fit_points(
+    rows: derivatives.WeightedRows, points: Sequence[Point], tol: float, max_iter: int
+) -> dict[Point, newton.Solution]:
+    """Fit every point: together where that pays, the rest one by one, by mix and from the strongest penalty on."""
+    n, p = rows.Z.shape
+    is_worth_it = n > _ROWS_PER_COLUMN * p and len(points) >= _POINTS
+    found, mix = _fit_together(rows, points, tol) if is_worth_it else {}, np.nan
     model: derivatives.QuadraticModel | None = None
-    for number in sorted(chosen, key=lambda each: (points[each].l1_ratio, points[each].C)):
-        point = points[number]
+    for point in sorted(set(points) - set(found), key=lambda each: (each.l1_ratio, each.C)):
         if point.l1_ratio != mix:
             w, b, model, mix = np.zeros(p), newton.null_intercept(rows.y, rows.s), None, point.l1_ratio
-        l1, l2 = np.full(p, mix / point.C), np.full(p, (1 - mix) / point.C)
-        found = wide.fit_problem(newton.Problem(rows.Z, rows.y, rows.s, l1, l2), w, b, tol, max_iter, model)
-        w, b, model = found.w, found.b, found.model
-        fits.coef[number], fits.intercept[number], fits.n_iter[number] = found.w, found.b, found.n_iter
-        fits.gap[number], fits.converged[number] = found.gap, found.converged
+        fit = wide.fit_problem(newton.Problem.of(rows, point.C, mix), w, b, tol, max_iter, model)
+        w, b, model = fit.w, fit.b, fit.model
+        found[point] = replace(fit, model=None, dual=None)
+    return found
+
+
+def _fit_together(rows: derivatives.WeightedRows, points: Sequence[Point], tol: float) -> dict[Point, newton.Solution]:
+    """The points that share their models and reach the tolerance."""
+    mix, C = (np.array([getattr(point, name) for point in points])[:, None] for name in ("l1_ratio", "C"))
+    l1, l2 = (np.repeat(each / C, rows.Z.shape[1], axis=1) for each in (mix, 1 - mix))
+    state = shared_newton.fit_penalties(rows, l1, l2, tol)
+    if state is None:
+        return {}
+    numbers = zip(points, state.w, state.b.tolist(), state.n_iter.tolist(), state.gap.tolist(), strict=True)
+    return {point: newton.Solution(w, b, n, gap, True, False) for point, w, b, n, gap in numbers if gap <= tol}
 
 
 @cache

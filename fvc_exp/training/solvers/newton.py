@@ -17,13 +17,14 @@ models").
 """
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from scipy.linalg import null_space
 from scipy.optimize import linprog
 from scipy.special import expit
 
-from fvc_exp._typing import Array, Mask
+from fvc_exp._typing import Array, Indices, Mask
 from fvc_exp.training.solvers import derivatives, subproblem
 
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
@@ -33,6 +34,8 @@ _ROUNDING = 8 * float(np.finfo(float).eps)
 _PATIENCE = 15, 40  # steps after which a fit (of l1 alone, with l2) begins anew, down a path of weaker penalties
 _NO_LOSS = 1e-6  # share of F that the loss of a row may have which a plane separates
 _PATH_TOL = 0.1  # of the fits with a stronger penalty
+_SAMPLE, _PER_COLUMN = 5_000, 50  # rows of a first fit, whose tolerance is that of a guess
+_GUESS = 1e-3
 # Distance from a separating plane that counts, in a direction of entries from -1 to 1; linprog is exact to 1e-7.
 _OFF_PLANE = 1e-5
 
@@ -47,6 +50,12 @@ class Problem:
     l1: Array
     l2: Array
     intercept: bool = True
+
+    @classmethod
+    def of(cls, rows: derivatives.WeightedRows, C: float, l1_ratio: float) -> Self:
+        """That of scikit-learn's two parameters."""
+        l1, l2 = (np.full(rows.Z.shape[1], share / C) for share in (l1_ratio, 1 - l1_ratio))
+        return cls(rows.Z, rows.y, rows.s, l1, l2)
 
     @property
     def is_free(self) -> bool:
@@ -192,6 +201,25 @@ def null_intercept(y: Array, s: Array) -> float:
     """The intercept of the model without coefficients."""
     ones = float(s @ y)
     return float(np.log(ones / (float(s.sum()) - ones)))
+
+
+def first_guess(problem: Problem) -> tuple[Array, float]:
+    """Where a fit to a sample of many rows ends, since it saves steps of all rows; else no coefficients."""
+    X, y, s = problem.X, problem.y, problem.s
+    null = np.zeros(X.shape[1]), null_intercept(y, s) if problem.intercept else 0.0
+    some = _sample(y, max(_SAMPLE, _PER_COLUMN * X.shape[1]))
+    if problem.is_free or len(some) == len(y):
+        return null
+    share = float(s[some].sum() / s.sum())
+    part = replace(problem, X=X[some], y=y[some], s=s[some], l1=share * problem.l1, l2=share * problem.l2)
+    found = minimise(part, *null, _GUESS, 10)
+    return found.w, found.b
+
+
+def _sample(y: Array, size: int) -> Indices:
+    """Row numbers of about ``size`` rows with their share of both classes; all where one class would be missing."""
+    chosen = np.argsort(y, kind="stable")[:: max(1, len(y) // size)]
+    return chosen if 0 < y[chosen].sum() < len(chosen) else np.arange(len(y))
 
 
 def evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:

@@ -14,21 +14,11 @@ from fvc_exp.training.solvers import derivatives, newton, subproblem
 from fvc_exp.training.solvers.derivatives import QuadraticModel, RowSums, WeightedRows
 
 PASSES = 40
-_ROWS, _ROWS_PER_COLUMN = 5_000, 50  # of a first fit on a sample: the rough fit starts from it
 _ROUGH_TOL = 1e-3
 _SLOWEST = 0.5  # of a squared step to that before it
 _TOLERABLE = 0.1  # of a fit's tolerance: distance that rounding may make
 _SINGLE = 1e-30, 1e30  # weights of rows whose sums single precision holds
 _WEAKEST = 0.5  # curvature at the mid fit to that of no coefficients: below it, steps by either model are short
-
-
-@dataclass(frozen=True)
-class RoughFit:
-    """Coefficients (p,), intercept, and the probability of class 1 of each row (n,)."""
-
-    w: Array
-    b: float
-    probability: Array
 
 
 @dataclass
@@ -55,11 +45,14 @@ def fit_penalties(rows: WeightedRows, l1: Array, l2: Array, tol: float) -> GridS
     None with a strong signal: two models do not serve many points then, and what they serve would take longer than
     alone.
     """
-    null_model, mid_model, rough = _quadratic_models(rows, (l1 + l2)[:, 0])
+    share = float(rows.s @ rows.y) / float(rows.s.sum())
+    null_model = derivatives.quadratic_model(rows.Z, rows.s * (share * (1 - share)), True)
+    rough = _rough_fit(rows, (l1 + l2)[:, 0], null_model)
+    mid_model = derivatives.quadratic_model(rows.Z, rows.s * rough.wrong * rough.right, True)
     if mid_model.total < _WEAKEST * null_model.total:
         return None
     models, state = [null_model, mid_model], _first_step(rows, l1, l2, null_model, mid_model, rough)
-    largest = _largest_values(rows.Z)
+    largest = np.maximum(rows.Z.max(axis=0), -rows.Z.min(axis=0))
     open_ = np.arange(len(l1))
     for _ in range(PASSES):
         if not len(open_):
@@ -68,46 +61,26 @@ def fit_penalties(rows: WeightedRows, l1: Array, l2: Array, tol: float) -> GridS
     return state
 
 
-def _quadratic_models(rows: WeightedRows, strengths: Array) -> tuple[QuadraticModel, QuadraticModel, RoughFit]:
-    """The null model, the mid model, and the rough fit that the latter is of; ``strengths`` (m,) are l1 + l2."""
-    Z, y, s = rows.Z, rows.y, rows.s
-    p, total = Z.shape[1], float(s.sum())
-    share = float(s @ y) / total
-    null_model = derivatives.quadratic_model(Z, s * (share * (1 - share)), True)
+def _rough_fit(rows: WeightedRows, strengths: Array, null_model: QuadraticModel) -> newton.Iterate:
+    """The fit that the mid model is of; ``strengths`` (m,) are l1 + l2."""
+    p = rows.Z.shape[1]
     middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
-    w, b = np.zeros(p), newton.null_intercept(y, s)
-    if len(some := _sample(y, max(_ROWS, _ROWS_PER_COLUMN * p))) < len(y):
-        weaker = np.full(p, middle * float(s[some].sum()) / total)
-        first = newton.minimise(newton.Problem(Z[some], y[some], s[some], np.zeros(p), weaker), w, b, _ROUGH_TOL, 3)
-        w, b = first.w, first.b
-    problem = newton.Problem(Z, y, s, np.zeros(p), np.full(p, middle))
-    found = newton.minimise(problem, w, b, _ROUGH_TOL, 3, null_model)
-    eta = Z @ found.w + found.b
-    rarer = 1 / (1 + np.exp(np.abs(eta)))
-    mid_model = derivatives.quadratic_model(Z, s * rarer * (1 - rarer), True)
-    return null_model, mid_model, RoughFit(found.w, found.b, np.where(eta > 0, 1 - rarer, rarer))
-
-
-def _sample(y: Array, size: int) -> Indices:
-    """Row numbers of about ``size`` rows with their share of both classes; all where one class would be missing."""
-    chosen = np.argsort(y, kind="stable")[:: max(1, len(y) // size)]
-    return chosen if 0 < y[chosen].sum() < len(chosen) else np.arange(len(y))
-
-
-def _largest_values(Z: Array) -> Array:
-    """Max |z| of each column; numpy takes half as long for rows of eight."""
-    p, whole = Z.shape[1], len(Z) // 8 * 8
-    wide = Z[:whole].reshape(-1, 8 * p)
-    ends = np.maximum(wide.max(axis=0, initial=0), -wide.min(axis=0, initial=0)).reshape(8, p).max(axis=0)
-    return np.asarray(np.maximum(ends, np.abs(Z[whole:]).max(axis=0, initial=0)))
+    problem = newton.Problem(rows.Z, rows.y, rows.s, np.zeros(p), np.full(p, middle))
+    found = newton.minimise(problem, *newton.first_guess(problem), _ROUGH_TOL, 3, null_model)
+    return newton.evaluate(problem, found.w, found.b, rows.Z @ found.w + found.b)
 
 
 def _first_step(
-    rows: WeightedRows, l1: Array, l2: Array, null_model: QuadraticModel, mid_model: QuadraticModel, rough: RoughFit
+    rows: WeightedRows,
+    l1: Array,
+    l2: Array,
+    null_model: QuadraticModel,
+    mid_model: QuadraticModel,
+    rough: newton.Iterate,
 ) -> GridState:
     """Each point after a Newton step of the mid model from the rough fit; it then uses the model that is nearer."""
     m = len(l1)
-    slope = rows.s * (rough.probability - rows.y)
+    slope = rows.s * np.where(rows.y > 0, -rough.wrong, rough.wrong)
     residual = slope.sum()
     at_zero = _without_intercept(mid_model, (slope @ rows.Z)[None], residual[None]) - rough.w @ mid_model.A
     w = subproblem.solve(mid_model.A, np.repeat(at_zero, m, axis=0), l1, l2, np.zeros_like(l1))

@@ -18,7 +18,6 @@ from fvc_exp._typing import Array, Indices, Mask
 
 GUESSES = 12  # active set steps before the search takes over
 _CHANGES = 10  # of the support in a search, times the number of columns
-_CHUNK = 2_000_000  # numbers in the stack of matrices that are solved at once
 _RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no unique solution, any will do
 
 
@@ -32,22 +31,11 @@ def solve(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
     A coordinate of ``start`` plus step is exactly 0 where it is not in the support.
     """
     if not l1.any():
-        return _solve_ridge(A, -g - l2 * start, l2)
+        return _solve_on_support(A, -g - l2 * start, l2, np.ones(g.shape, np.bool_))
     step, open_ = _active_set(A, g, l1, l2, start)
     for row in open_:
         step[row] = _search_support(A, g[row], l1[row], l2[row], start[row])
     return step
-
-
-def _solve_ridge(A: Array, right: Array, l2: Array) -> Array:
-    """(A + diag(l2)) x = right, for each row."""
-    x, ridge = np.empty_like(right), _ridge(A)
-    take = max(1, _CHUNK // max(A.size, 1))
-    for rows in (slice(start, start + take) for start in range(0, len(right), take)):
-        stack = np.repeat(A[None], len(right[rows]), axis=0)
-        stack[:, np.arange(len(A)), np.arange(len(A))] += l2[rows] + ridge
-        x[rows] = np.linalg.solve(stack, right[rows, :, None])[:, :, 0]
-    return x
 
 
 def _ridge(A: Array) -> float:
@@ -92,39 +80,16 @@ def _allowed(A: Array, g: Array, l1: Array, step: Array) -> Array:
 
 def _solve_on_support(A: Array, right: Array, l2: Array, active: Mask) -> Array:
     """(A + diag(l2)) x = right on the active coordinates of each row, zero elsewhere."""
-    m, p = right.shape
-    if m == 1:
-        return _solve_one(A, right[0], l2[0], np.flatnonzero(active[0]))[None]
-    # Rows of like support size share a stack, in which one more coordinate, always 0, fills up the smaller ones.
-    bordered = np.zeros((p + 1, p + 1))
-    bordered[:p, :p] = A
-    sides, diagonal = np.c_[right, np.zeros(m)], np.c_[l2 + _ridge(A), np.ones(m)]
-    x = np.zeros((m, p + 1))
-    size = active.sum(axis=1)
-    order = np.argsort(size, kind="stable")
-    while len(order):
-        widths = np.maximum(size[order], 1)
-        take = max(1, int(np.searchsorted(np.arange(1, len(order) + 1) * widths**2, _CHUNK)))
-        rows, order = order[:take, None], order[take:]
-        width = int(size[rows[-1, 0]])
-        columns = np.argsort(~active[rows[:, 0]], axis=1, kind="stable")[:, :width]
-        columns[np.arange(width) >= size[rows]] = p
-        stack = bordered.take(columns[:, :, None] * (p + 1) + columns[:, None, :])
-        stack[:, np.arange(width), np.arange(width)] += diagonal[rows, columns]
-        x[rows, columns] = np.linalg.solve(stack, sides[rows, columns][:, :, None])[:, :, 0]
-    return x[:, :p]
-
-
-def _solve_one(A: Array, right: Array, l2: Array, support: Indices) -> Array:
-    """``_solve_on_support`` for one row and its active coordinates."""
-    x = np.zeros_like(right)
-    if len(support):
-        square = A.take(support, axis=0).take(support, axis=1)
-        square.flat[:: len(support) + 1] += l2[support] + _ridge(A)
-        # Transposed it has the layout of LAPACK, which else copies it.
-        _, x[support], failed = lapack.dposv(square.T, right[support])
-        if failed:  # rounding has made a nearly singular matrix indefinite
-            x[support] = np.linalg.solve(square, right[support])
+    x, added = np.zeros_like(right), l2 + _ridge(A)
+    for row in range(len(right)):
+        if len(support := np.flatnonzero(active[row])):
+            square = A.take(support, axis=0).take(support, axis=1)
+            square.flat[:: len(support) + 1] += added[row, support]
+            # Transposed it has the layout of LAPACK, which else copies it.
+            _, x[row, support], failed = lapack.dposv(square.T, right[row, support], overwrite_a=True)
+            if failed:  # rounding has made a nearly singular matrix indefinite
+                square = A[np.ix_(support, support)] + np.diag(added[row, support])
+                x[row, support] = np.linalg.solve(square, right[row, support])
     return x
 
 

@@ -69,14 +69,15 @@ def by_grid(task: Task, threads: int = 1, tol: float = OURS.tol) -> list[Array]:
 
     X, y = task.table.X, task.table.y
     points = [Point(C, ratio) for C, ratio in task.points]
-    fits = fit_grid(X, y, [train for train, _ in task.folds], points, tol=tol, n_threads=threads)
+    parts = fit_grid(X, y, [train for train, _ in task.folds], points, tol=tol, n_threads=threads)
+    solutions = [np.array([np.append(fits[point].w, fits[point].b) for point in points]) for _, fits in parts]
     losses = [
-        score(data.scaled(X, test, train) @ fits.coef[fold].T + fits.intercept[fold], y[test])[0]
-        for fold, (train, test) in enumerate(task.folds)
+        score(data.scaled(X, test, train) @ found[:, :-1].T + found[:, -1], y[test])[0]
+        for found, (train, test) in zip(solutions, task.folds, strict=True)
     ]
     best = points[int(np.argmin(np.mean(losses, axis=0)))]
     fit_grid(X, y, [np.arange(len(y))], [best], tol=tol, n_threads=threads)
-    return [np.column_stack(pair) for pair in zip(fits.coef, fits.intercept, strict=True)]
+    return solutions
 
 
 def grid_search(task: Task) -> None:

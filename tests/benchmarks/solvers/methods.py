@@ -67,13 +67,17 @@ def each_fit(model: Any, name: str, values: Iterable[float], problem: Problem) -
 
 
 def ours(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
-    """The package's estimator, with several C by ``warm_start``."""
-    from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
+    """The package's solver, with several C each from the one before."""
+    from fvc_exp.training.solvers import derivatives, newton, wide
 
-    model = ProxNewtonLogisticRegression(
-        l1_ratio=problem.l1_ratio, tol=tol, fit_intercept=problem.intercept, warm_start=len(Cs) > 1
-    )
-    return each_fit(model, "C", Cs, problem)
+    rows = derivatives.WeightedRows(problem.X, problem.y.astype(float), np.ones(len(problem.y)))
+    start, found = None, []
+    for C in Cs:
+        each = replace(newton.Problem.of(rows, C, problem.l1_ratio), intercept=problem.intercept)
+        fit = wide.fit_problem(each, *(start or newton.first_guess(each)), tol, 1000)
+        start = fit.w, fit.b
+        found.append(np.append(*start))
+    return np.array(found)
 
 
 def scikit(solver: str, problem: Problem, Cs: Sequence[float], tol: float) -> Array:

@@ -12,7 +12,7 @@ from fvc_exp.config.schema import AuditConfig, Scheme
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import Split
 from fvc_exp.data.splits import make_split
-from fvc_exp.evaluation.leakage.certificate import CheckOutcome, certify_run
+from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.evaluation.leakage.codes import CODES, audit_mark
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import write_result
@@ -29,11 +29,15 @@ def grouped(dataset: Dataset, seed: int = 0) -> Split:
 def codes(dataset: Dataset, split: Split, audit: AuditConfig = AUDIT) -> list[str]:
     """The failed checks."""
     found = certify_run(dataset, split, audit, 0)
-    failed = [check for check in found.checks if check.outcome is CheckOutcome.failed]
+    failed = [check for check in found.checks if check.outcome == "failed"]
     assert found.reasons == tuple(check.message for check in failed)
     assert found.verdict == ("FAIL" if failed else "PASS" if dataset.group_column else "UNCHECKED")
     assert [check.code for check in found.checks] == list(CODES)
     return [check.code for check in failed]
+
+
+def numbers(found: Certificate, code: str) -> dict[str, Any] | None:
+    return next(check.numbers for check in found.checks if check.code == code)
 
 
 def pair_across(split: Split, dataset: Dataset) -> tuple[int, int]:
@@ -47,9 +51,9 @@ def test_a_stratified_split_fails_by_its_groups() -> None:
     assert codes(dataset, split)[:2] == ["group_crossing", "label_lookup"]
     found = certify_run(dataset, split, AUDIT, 0)
     overlap = sum(np.isin(dataset.groups[test], dataset.groups[train]).sum() for _, train, test in split.parts())
-    assert found.numbers("group_crossing")["rows"] == overlap
-    assert found.numbers("group_crossing")["share"] == overlap / 120
-    lookup = found.numbers("label_lookup")
+    assert numbers(found, "group_crossing")["rows"] == overlap
+    assert numbers(found, "group_crossing")["share"] == overlap / 120
+    lookup = numbers(found, "label_lookup")
     assert lookup["cv"]["accuracy"] > 0.9
     assert lookup["test"]["accuracy"] == lookup["test"]["base_rate"]
 
@@ -62,27 +66,12 @@ def test_near_copies_across_a_split(noise: float, fails: bool) -> None:
     dataset.X[one] = dataset.X[other] + noise * dataset.X.std(axis=0)
     assert codes(dataset, split) == ["near_copies"] * fails
     certificate = certify_run(dataset, split, AUDIT, 0)
-    found = certificate.numbers("near_copies")
+    found = numbers(certificate, "near_copies")
     assert (found["pairs"], found["rows"]) == (fails, 2 * fails)  # each of the two is tested once
     if fails:
         assert {dataset.ids[one], dataset.ids[other]} == set(found["examples"][0].split(" and "))
         assert found["distance"] == pytest.approx([noise, noise], rel=0.01, abs=1e-12)
         assert certificate.reasons[0].endswith(f"; 1 pairs, {noise:.2g} to {noise:.2g} sd per feature apart")
-
-
-def test_twins_are_found_as_by_comparing_all_pairs() -> None:
-    dataset = signal_dataset()
-    rng = np.random.default_rng(0)
-    for one, other in rng.choice(120, size=(30, 2), replace=False):
-        dataset.X[one] = dataset.X[other]
-    dataset.X[::9, 0] = np.nan
-    split = grouped(dataset)
-    filled = np.where(np.isnan(dataset.X), np.nanmedian(dataset.X, axis=0), dataset.X) / dataset.X[:, 1:].std()
-    distance = np.abs(filled[:, None] - filled[None]).max(axis=2)
-    distance[dataset.groups[:, None] == dataset.groups] = np.inf
-    expected = sum((distance[np.ix_(test, train)].min(axis=1) < 1e-9).sum() for _, train, test in split.parts())
-    assert expected > 5
-    assert certify_run(dataset, split, AUDIT, 0).numbers("near_copies")["rows"] == expected
 
 
 NO_HASHES = "same_file: no column content_sha256"
@@ -105,8 +94,8 @@ UNCHECKED: dict[str, tuple[dict[str, Any], int, list[str]]] = {
 def test_what_cannot_be_checked_is_named(change: dict[str, Any], permutations: int, expected: list[str]) -> None:
     dataset = replace(signal_dataset(), **change)
     found = certify_run(dataset, grouped(dataset), replace(AUDIT, permutations=permutations), 0)
-    unchecked = [check for check in found.checks if check.outcome is CheckOutcome.unchecked]
-    assert all(found.numbers(check.code) is None for check in unchecked)
+    unchecked = [check for check in found.checks if check.outcome == "unchecked"]
+    assert all(numbers(found, check.code) is None for check in unchecked)
     assert list(found.not_checked) == [check.message for check in unchecked] == expected
     assert found.verdict == ("UNCHECKED" if UNKNOWN in expected else "PASS")
 
@@ -135,7 +124,7 @@ def test_a_feature_that_is_the_label_is_warned_of(noise: float, warns: bool, sig
     area = roc_auc_score(dataset.y[known], sign * dataset.X[known, 3])
     assert (area > 0.99) == warns
     expected = {dataset.feature_names[3]: pytest.approx(area)} if warns else {}
-    assert found.numbers("single_feature")["features"] == expected
+    assert numbers(found, "single_feature")["features"] == expected
     assert [text.partition(":")[0] for text in found.warnings] == ["single_feature"] * warns
     assert audit_mark(found.summary()) == ("PASS, 1 warning" if warns else "PASS")
 
@@ -165,10 +154,8 @@ def test_console_audit_json_and_results_agree(compose_config: Compose, tmp_path:
     assert results["audit"]["verdict"] == audit["verdict"] == "FAIL"
     assert results["audit"]["allow_fail"] is True
     assert results["audit"]["reasons"] == audit["reasons"]
-    assert audit["reasons"][0].startswith("group_crossing: ")
     assert audit["checks"]["probes"]["cv"]["accuracy"] > audit["checks"]["probes"]["cv"]["base_rate"]
     assert set(audit["checks"]) == {"groups", "files", "vectors", "probes", "null", "single_feature", "blank_rows"}
-    assert results["calibration"]["cv"]["brier"] == pytest.approx(results["cv"]["brier"]["mean"], abs=0.02)
     (label, mark, style), *reasons = audit_facts(results["audit"])
     assert (label, mark, style) == ("audit", "FAIL", "red")
     assert reasons[0][1].startswith("group_crossing: videos of one group are in both training and test: in ")

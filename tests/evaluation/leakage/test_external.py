@@ -55,20 +55,6 @@ def test_published_corpus(published: pl.DataFrame, tmp_path: Path, seed: int, sp
     assert found["checks"]["groups"]["share"] == pytest.approx(0.984 if leaks else 0.0, abs=0.003)
 
 
-@needs_corpus
-def test_published_corpus_by_cascade_still_leaks(published: pl.DataFrame, tmp_path: Path) -> None:
-    """Cascades that share a video or an event are one group; folds by the unmerged cascades tear some apart."""
-    group_of = dict(read_corpus(CORPUS).videos.select("cascade_id", "group").iter_rows())
-    cascades = pl.DataFrame({"video_path": list(group_of), "group": list(group_of.values())})
-    labels = ["fake" if name.startswith("f") else "real" for name in cascades["video_path"]]
-    cascades = cascades.with_columns(label=pl.Series(labels))
-    cascades.write_csv(tmp_path / "ids.csv")
-    assign_folds(cascades, StratifiedKFold(5, shuffle=True, random_state=0)).write_csv(tmp_path / "folds.csv")
-    found, _ = audit_files(tmp_path / "ids.csv", tmp_path / "folds.csv")
-    assert found.verdict == "FAIL"
-    assert 10 < found.numbers("group_crossing")["rows"] < 30
-
-
 Columns = dict[str, list[object]]
 IDS = {"video_path": list("abcdef"), "label": ["fake", "real"] * 3, "group": ["g", "g", "h", "h", "i", "i"]}
 FOLDS = {"video_path": list("abcdef"), "fold": [0, 0, 1, 1, 2, 2]}
@@ -97,7 +83,8 @@ def test_command_prints_verdict_and_reasons(tmp_path: Path) -> None:
 def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> None:
     ids = {"video_path": list("abcdef"), "content_sha256": ["1", "2", "1", "3", "4", None]}
     found, notes = audit_files(*write(tmp_path, ids, FOLDS))
-    assert (found.numbers("group_crossing"), found.numbers("label_lookup"), notes) == (None, None, ())
+    checks = found.to_json()["checks"]
+    assert (checks["groups"], checks["probes"], notes) == (None, None, ())
     assert ([reason.split(":")[0] for reason in found.reasons], found.verdict) == (["same_file"], "FAIL")
 
 

@@ -109,7 +109,7 @@ def test_shuffling_the_only_feature_leaves_nothing(compose_config: Compose) -> N
     result = trained(compose_config, dataset_with((1.0,), n_groups=400, copies=1))
     aucs = [
         roc_auc_score(result.dataset.y[fold.test], probability)
-        for fold, probability in zip(result.split.folds, result.fold_probabilities, strict=True)
+        for fold, probability in zip(result.split.folds, result.cv.probabilities, strict=True)
     ]
     found = analysis.feature_importance(result, repeats=100)["importance"][0]
     assert found == pytest.approx(np.mean(aucs) - 0.5, abs=0.01)

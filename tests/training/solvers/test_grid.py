@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fvc_exp.training.solvers.grid import Point, PointFits, fit_grid
+from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
 from tests.training.solvers.problems import Array, objective, table
 
 # With a smaller C saga's intercept stays where no tolerance helps: test_hard_data_is_fitted_too has those.
@@ -24,16 +24,16 @@ def reference(point: Point, X: Array, y: Array, **more: object) -> Pipeline:
     return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), model).fit(X, y)
 
 
-def assert_equal(found: PointFits, X: Array, y: Array, parts: Parts, points: list[Point], **parameters: object) -> None:
-    atol = 2e-5
-    assert found.converged.all()
-    assert (found.gap <= 1e-12).all()
-    for number, rows in enumerate(parts):
-        for column, point in enumerate(points):
-            pipeline = reference(point, X[rows], y[rows], **parameters)
-            model = pipeline[-1]
-            np.testing.assert_allclose(found.coef[number, column], model.coef_[0], atol=atol)
-            np.testing.assert_allclose(found.intercept[number, column], model.intercept_[0], atol=atol)
+def assert_equal(
+    found: list[PartFits], X: Array, y: Array, parts: Parts, points: list[Point], **parameters: object
+) -> None:
+    for part, rows in zip(found, parts, strict=True):
+        for point in points:
+            fit, model = part.fits[point], reference(point, X[rows], y[rows], **parameters)[-1]
+            assert fit.converged
+            assert fit.gap <= 1e-12
+            np.testing.assert_allclose(fit.w, model.coef_[0], atol=2e-5)
+            np.testing.assert_allclose(fit.b, model.intercept_[0], atol=2e-5)
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {0: 1, 1: 3}])
@@ -69,14 +69,15 @@ def test_hard_data_is_fitted_too(case: str) -> None:
     if case == "duplicates":
         X[:, 1], X[:, 2] = X[:, 0], X[:, 3] + 1e-4 * X[:, 2]
     points = [Point(C, ratio) for ratio in (0.0, 0.5, 1.0) for C in (1e-3, 0.1, 10.0, 100.0)]
-    found = fit_grid(X, y, [np.arange(n)], points)
-    assert found.converged.all()
+    [part] = fit_grid(X, y, [np.arange(n)], points)
     Z = StandardScaler().fit_transform(X)
-    for column, point in enumerate(points):
+    for point in points:
+        found = part.fits[point]
+        assert found.converged
         single = ProxNewtonLogisticRegression(C=point.C, l1_ratio=point.l1_ratio, tol=1e-11).fit(Z, y)
         best = objective(Z, y, single.coef_[0], float(single.intercept_[0]), point.C, point.l1_ratio)
-        ours = objective(Z, y, found.coef[0, column], found.intercept[0, column], point.C, point.l1_ratio)
-        assert abs(ours - best) <= (found.gap[0, column] + single.gap_ + 1e-14) * best * (1 + 1e-6)
+        ours = objective(Z, y, found.w, found.b, point.C, point.l1_ratio)
+        assert abs(ours - best) <= (found.gap + single.gap_ + 1e-14) * best * (1 + 1e-6)
 
 
 def test_threads_change_nothing_but_the_time_and_progress_counts_parts() -> None:
@@ -84,16 +85,19 @@ def test_threads_change_nothing_but_the_time_and_progress_counts_parts() -> None
     seen: list[tuple[int, int]] = []
     one = fit_grid(X, y, complements(200), POINTS)
     two = fit_grid(X, y, complements(200), POINTS, n_threads=2, on_progress=lambda *done: seen.append(done))
-    np.testing.assert_array_equal(one.coef, two.coef)
+    for few, many in zip(one, two, strict=True):
+        for point in POINTS:
+            np.testing.assert_array_equal(few.fits[point].w, many.fits[point].w)
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_separable_without_a_penalty_is_not_converged() -> None:
     X, y = table(60, 3, 8)
     X[:, 0] = 2.0 * y - 1
-    found = fit_grid(X, y, [np.arange(60)], [Point(np.inf, 0.0), Point(1.0, 0.0)])
-    assert found.converged.tolist() == [[False, True]]
-    assert np.isfinite(found.coef).all()
+    points = [Point(np.inf, 0.0), Point(1.0, 0.0)]
+    [(_, found)] = fit_grid(X, y, [np.arange(60)], points)
+    assert [found[point].converged for point in points] == [False, True]
+    assert np.isfinite(found[points[0]].w).all()
 
 
 def test_a_part_of_one_class_is_refused() -> None:

@@ -5,7 +5,6 @@ import pytest
 
 from fvc_exp.training.solvers import newton, wide
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
-from fvc_exp.training.solvers.grid import Point, fit_grid
 from tests.training.solvers.problems import TOL, Array, check_conditions, objective, table
 
 
@@ -71,10 +70,3 @@ def test_a_huge_c_falls_back_where_products_do_not_settle_it(ratio: float) -> No
     assert model.gap_ <= model.tol
     assert model.n_iter_ < 200
     check_conditions((X, y, s, 1e8, ratio), model)
-
-
-def test_a_grid_reaches_its_tolerance() -> None:
-    X, y, _ = wide_table("as it is")
-    points = [Point(C, ratio) for ratio in (0.0, 0.5, 1.0) for C in (0.01, 0.1, 1.0, 10.0)]
-    found = fit_grid(X, y, [np.arange(0, 50), np.arange(10, 60)], points)
-    assert found.converged.all()
