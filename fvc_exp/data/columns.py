@@ -62,16 +62,6 @@ def require_columns(names: Sequence[str], found: Sequence[str], source: Path, hi
             raise DataError(f"{source}: column {name!r} is missing; the table has {shown_names(name, found)}{hint}")
 
 
-def require_rows(table: pl.DataFrame, source: Path) -> None:
-    """Do nothing if a table has rows.
-
-    Raises:
-        DataError: it has none.
-    """
-    if table.is_empty():
-        raise DataError(f"{source}: the table has no rows")
-
-
 def require_values(column: pl.Series, source: Path) -> None:
     """Do nothing if no value of a column of text is missing or empty.
 
@@ -163,13 +153,10 @@ def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:
     Raises:
         DataError: one is infinite, or so large that the variance overflows.
     """
-    ends = column.to_frame().select(low=pl.first().min(), high=pl.first().max()).row(0)
-    if any(abs(end or 0.0) > _LARGEST for end in ends):
-        wrong = (column.abs() > _LARGEST).fill_null(False)
-        why = "is not a finite number; use an empty value for what is not known"
-        refuse_values(column.is_infinite().fill_null(False), column, source, why, videos)
-        why = f"is too large to be standardised (above {_LARGEST:g}); nan_to_num writes infinity so: leave it empty"
-        refuse_values(wrong, column, source, why, videos)
+    why = "is not a finite number; use an empty value for what is not known"
+    refuse_values(column.is_infinite().fill_null(False), column, source, why, videos)
+    why = f"is too large to be standardised (above {_LARGEST:g}); nan_to_num writes infinity so: leave it empty"
+    refuse_values((column.abs() > _LARGEST).fill_null(False), column, source, why, videos)
 
 
 def find_slices(frame: pl.DataFrame) -> Slices:

@@ -97,9 +97,9 @@ def read_corpus(folder: Path) -> Corpus:
 
 
 def _read_lines(path: Path) -> pl.DataFrame:
-    frame, source = tables.scan_table(path)
-    columns.require_columns(_COLUMNS, frame.collect_schema().names(), source)
-    lines = tables.collect(frame.select(pl.col(_COLUMNS).cast(pl.String).str.strip_chars().fill_null("")), source)
+    frame, source = tables.read_table(path)
+    columns.require_columns(_COLUMNS, frame.columns, source)
+    lines = frame.select(pl.col(_COLUMNS).cast(pl.String).str.strip_chars().fill_null(""))
     columns.require_values(lines["cascade_id"], source)
     allowed = (*columns.CLASSES, *OTHER_LABELS)
     wrong = ~lines["label"].is_in(allowed)

@@ -64,15 +64,11 @@ def read_manifest(root: Path, videos: str, *, wanted: roles.Wanted | None = None
 
 
 def _from_table(root: Path, path: Path, wanted: roles.Wanted) -> Manifest:
-    lazy, source = tables.scan_table(path, wanted.is_text)
-    found = roles.find_roles(lazy, source, wanted)
-    table = tables.collect(lazy, source)
-    columns.require_rows(table, source)
-    keys = roles.read_keys(table[str(found.key)], source, root)
-    columns.require_values(table[found.label].cast(pl.String).str.strip_chars(), source)
+    table, source = tables.read_table(path, wanted.is_text)
+    table, found = roles.name_rows(table, source, wanted, root)
     codes = columns.label_codes(table[found.label], source, wanted.positive).alias(columns.LABEL)
     words = codes.replace_strict(dict(enumerate(columns.CLASSES)), return_dtype=pl.String)
-    table = table.drop(str(found.key), found.label).with_columns(keys, words)
+    table = table.drop(found.label).with_columns(words)
     column, groups, _ = grouping.find_groups(table, source, found.usual, found.named)
     return _manifest(table.with_columns(groups.alias(GROUP)) if column else table, source, {})
 

@@ -47,7 +47,7 @@ def test_odd_names_and_paths_that_leave_the_root_are_kept_and_no_group_column_is
         ("video_path\na.mp4\n", r"videos\.csv: column 'label' is missing; the table has video_path"),
         ("video_path,label\n", "the table has no rows"),
         ("video_path,label\na.mp4,real\nb.mp4,maybe\n", "row 2: 'maybe' is not a label; allowed are real/fake"),
-        ("video_path,label\na.mp4,\n", "column 'label', row 1: the value is missing"),
+        ("video_path,label\na.mp4,\n", "column 'label', row 1: None is not a label; allowed are real/fake"),
         ("video_path,label\n ,real\n", "column 'video_path', row 1: the value is missing"),
         ("video_path,label,group\na.mp4,real,g\nb.mp4,real,\n", "column 'group': video 'b.mp4' has no group"),
         ("video_path,label\na.mp4,real\n./a.mp4,fake\n", r"row 2: 'a\.mp4' is in row 1 already"),
