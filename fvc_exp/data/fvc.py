@@ -47,27 +47,6 @@ class Corpus:
     videos: pl.DataFrame
     conflicting: tuple[str, ...]
 
-    def counts(self) -> dict[str, int]:
-        """What was found on the way from lines to videos.
-
-        ``binary_rows`` are lines labelled fake or real, ``repeated_rows`` lines about a video that an earlier line
-        names, ``single_label_groups`` those whose binary lines are all fake or all real.
-        """
-        binary = self.lines.filter(pl.col("label").is_in(columns.CLASSES))
-        labels = binary.group_by("group").agg(pl.col("label").n_unique())["label"]
-        others = self.lines.filter(~pl.col("label").is_in(columns.CLASSES)).group_by("label", maintain_order=True).len()
-        return {
-            "rows": len(self.lines),
-            "binary_rows": len(binary),
-            **{f"label_{label}": count for label, count in others.iter_rows()},
-            "repeated_rows": len(self.lines) - self.lines["video_id"].n_unique(),
-            "conflicting_videos": len(self.conflicting),
-            "cascades": self.lines["cascade_id"].n_unique(),
-            "groups": self.lines["group"].n_unique(),
-            "single_label_groups": int((labels == 1).sum()),
-            "videos": len(self.videos),
-        }
-
 
 def folder_of_id_lists(source: Path) -> Path | None:
     """The folder with the corpus files, where ``source`` is that or one of them."""

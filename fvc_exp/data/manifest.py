@@ -1,6 +1,5 @@
 """Which videos there are, with their labels and groups: from a table, from folders, or from the Fake Video Corpus."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,7 +104,7 @@ def _from_corpus(root: Path, folder: Path) -> Manifest:
     chosen = (columns.KEY, columns.LABEL, GROUP, "cascade_id", "video_url")
     videos = corpus.videos.join(files, on="video_id").select(chosen)
     counts = {
-        **corpus.counts(),
+        "conflicting_videos": len(corpus.conflicting),
         "videos_without_file": len(corpus.videos) - len(videos),
         "extra_files": sum(len(paths) - 1 for paths in found.values()),
     }
@@ -139,11 +138,9 @@ def _ids_in(stem: str) -> set[str]:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Files at any depth, in one order everywhere; hidden ones are left out and linked folders not entered."""
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(where, name)
+    for path in sorted(folder.rglob("*")):
+        if not path.is_dir() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
 
 
 def _is_video(path: PurePath) -> bool:
@@ -163,5 +160,4 @@ def _below(root: Path, path: Path) -> str:
 
 def _manifest(table: pl.DataFrame, source: Path, counts: dict[str, int]) -> Manifest:
     first = [name for name in (columns.KEY, columns.LABEL, GROUP) if name in table.columns]
-    counts = {**counts, **{label: int((table[columns.LABEL] == label).sum()) for label in columns.CLASSES}}
     return Manifest(table.select(*first, pl.exclude(first)).sort(columns.KEY), source, counts)

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import av
@@ -38,16 +39,6 @@ near-copies: keep the column "group" on one side of every split. Scores on these
 
 # An event takes about half a second; these limits only end one that hangs.
 _LIMITS = LimitsConfig(max_pixels=2**20, cpu_seconds=120, wall_seconds=900, memory_mb=4096)
-
-
-@dataclass(frozen=True)
-class EventTask:
-    """What a worker needs to make the videos of one event in ``folder``."""
-
-    folder: Path
-    seed: int
-    event: int
-    uploads: int
 
 
 def corpus_folder(root: Path, demo: DemoConfig) -> Path:
@@ -96,20 +87,19 @@ def _sha256(content: bytes) -> str:
 
 def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progress: Progress | None) -> None:
     (folder / VIDEOS).mkdir()
-    tasks = [EventTask(folder, demo.seed, event, demo.uploads) for event in range(demo.events)]
-    clips: dict[EventTask, list[Clip]] = {}
+    build, events, clips = partial(build_event, folder, demo), range(demo.events), dict[int, list[Clip]]()
     # Closed when anything is raised, so that no worker outlives this call.
-    with closing(worker_pool.run_in_workers(build_event, tasks, limits=_LIMITS, workers=workers)) as outcomes:
-        for task, found in outcomes:
+    with closing(worker_pool.run_in_workers(build, events, limits=_LIMITS, workers=workers)) as outcomes:
+        for event, found in outcomes:
             if isinstance(found, worker_pool.Failed):
                 raise DataError(
-                    f"event {task.event} of the demo corpus could not be made: {found.message} "
+                    f"event {event} of the demo corpus could not be made: {found.message} "
                     f"({found.error_class}): run again, if memory is short with a smaller video.workers"
                 )
-            clips[task] = found
+            clips[event] = found
             if on_progress is not None:
-                on_progress(len(clips), len(tasks))
-    rows = [{"video_path": f"{VIDEOS}/{clip.file_name}", **asdict(clip)} for task in tasks for clip in clips[task]]
+                on_progress(len(clips), len(events))
+    rows = [{"video_path": f"{VIDEOS}/{clip.file_name}", **asdict(clip)} for event in events for clip in clips[event]]
     pl.DataFrame(rows).write_parquet(folder / METADATA)
     (folder / README).write_text(_README_TEXT)
     paths = [METADATA, README, *(row["video_path"] for row in rows)]
@@ -123,10 +113,10 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def build_event(task: EventTask) -> list[Clip]:
+def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
     """Write the videos of one event; runs in a worker process."""
     clips = []
-    for clip, content in make_event(task.seed, task.event, task.uploads):
-        (task.folder / VIDEOS / clip.file_name).write_bytes(content)
+    for clip, content in make_event(demo.seed, event, demo.uploads):
+        (folder / VIDEOS / clip.file_name).write_bytes(content)
         clips.append(clip)
     return clips

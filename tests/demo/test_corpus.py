@@ -16,7 +16,7 @@ import pytest
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.config.schema import DemoConfig
 from fvc_exp.demo import corpus
-from fvc_exp.demo.corpus import EventTask, corpus_folder, ensure_demo
+from fvc_exp.demo.corpus import corpus_folder, ensure_demo
 from fvc_exp.demo.event import Clip
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.video import worker_pool
@@ -91,20 +91,19 @@ def flip_a_bit(path: Path) -> None:
 
 
 @pytest.fixture
-def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[EventTask]:
+def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Events are copied from the first corpus instead of made; the list says which."""
-    metadata, made = pl.read_parquet(built / "metadata.parquet"), list[EventTask]()
+    metadata, made = pl.read_parquet(built / "metadata.parquet"), list[int]()
 
-    def copy_event(task: EventTask) -> list[Clip]:
-        made.append(task)
-        rows = metadata.filter(group=f"ev{task.event:03d}")
+    def copy_event(folder: Path, _: DemoConfig, event: int) -> list[Clip]:
+        made.append(event)
+        rows = metadata.filter(group=f"ev{event:03d}")
         for path in rows["video_path"]:
-            shutil.copy(built / path, task.folder / path)
+            shutil.copy(built / path, folder / path)
         return [Clip(**row) for row in rows.drop("video_path").iter_rows(named=True)]
 
-    monkeypatch.setattr(
-        worker_pool, "run_in_workers", lambda _, tasks, **__: ((task, copy_event(task)) for task in tasks)
-    )
+    monkeypatch.setattr(corpus, "build_event", copy_event)
+    monkeypatch.setattr(worker_pool, "run_in_workers", lambda make, events, **__: ((n, make(n)) for n in events))
     return made
 
 
@@ -119,7 +118,7 @@ CHANGES = [
 
 @pytest.mark.parametrize(("name", "break_file"), CHANGES)
 def test_changed_corpus_is_made_again(
-    built: Path, tmp_path: Path, quick: list[EventTask], name: str, break_file: Callable[[Path], None]
+    built: Path, tmp_path: Path, quick: list[int], name: str, break_file: Callable[[Path], None]
 ) -> None:
     """The feature tables go too: they were made from it."""
     copied = Path(shutil.copytree(built, tmp_path / built.name))
@@ -131,7 +130,7 @@ def test_changed_corpus_is_made_again(
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["killed", "ctrl-c"])
-def test_a_stopped_build_is_undone(built: Path, tmp_path: Path, quick: list[EventTask], stop: signal.Signals) -> None:
+def test_a_stopped_build_is_undone(built: Path, tmp_path: Path, quick: list[int], stop: signal.Signals) -> None:
     process = start_build(tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "1 4\n"
@@ -157,7 +156,7 @@ def test_two_builds_at_once_end_with_one_whole_corpus(built: Path, tmp_path: Pat
     assert contents(tmp_path) == contents(built.parent)
 
 
-def die(_: EventTask) -> NoReturn:
+def die(*_: object) -> NoReturn:
     os._exit(7)
 
 
