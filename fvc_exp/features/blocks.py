@@ -48,7 +48,7 @@ def step_ratio(border: float, inside: float) -> float:
     return (border + FLOOR) / (inside + FLOOR)
 
 
-def dct_coefficients(frame: Frame, vertical: int = 8) -> Array32:
+def dct_coefficients(frame: Frame, vertical: int) -> Array32:
     """Orthonormal 8x8 DCT of the whole blocks of a frame, of which the first ``vertical`` vertical frequencies.
 
     The result is indexed by block row, vertical frequency, block column, horizontal frequency.

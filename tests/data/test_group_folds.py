@@ -158,14 +158,6 @@ def test_repeats_differ_also_where_no_two_groups_are_of_one_size(labels: str, se
     assert uneven[0][0] <= uneven[1][0]
 
 
-@pytest.mark.parametrize("seed", [40, 43])
-def test_a_first_repeat_that_is_even_by_luck_does_not_stay_alone(seed: int) -> None:
-    random = np.random.default_rng([55, seed])
-    groups = np.repeat(np.arange(30), random.permutation(np.arange(1, 31)))
-    repeats = repeated_group_folds((random.permutation(30) % 2)[groups], groups, 5, 5, seed + 9000)
-    assert len(set(map(partition_of, repeats))) == 5
-
-
 def test_the_first_repeat_is_a_single_run_and_a_repeat_without_a_new_partition_is_the_first() -> None:
     groups = np.repeat(np.arange(4), 5)  # two of each class, so that there are two ways to pair them
     y = np.repeat([0, 1], 10)
