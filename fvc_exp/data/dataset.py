@@ -55,15 +55,16 @@ class Dataset:
     @property
     def missing_values(self) -> dict[str, int]:
         """Missing values per feature, for the features that have any."""
-        counts = {column: int(np.isnan(self.X[:, column]).sum()) for column in np.flatnonzero(self.has_gaps)}
-        return {self.feature_names[column]: count for column, count in counts.items()}
+        counts = np.isnan(self.X).sum(axis=0).tolist()
+        return {name: count for name, count in zip(self.feature_names, counts, strict=True) if count}
 
     @cached_property
     def content_hash(self) -> str:
         """sha256 of what decides scores, folds and baselines; independent of file format and row order."""
         digest = hashlib.sha256()
         for texts in (self.feature_names, self.ids, self.group_names, self.slices.get(columns.PLATFORM, ())):
-            digest.update(_joined_texts(pl.Series(texts, dtype=pl.String).fill_null("")))
+            joined = (pl.Series(texts, dtype=pl.String).fill_null("") + "\0").str.join()  # a zero byte behind each
+            digest.update(str(joined.item()).encode())
         for values, kind in ((self.X, "<f8"), (self.y, "<i8")):
             digest.update(np.ascontiguousarray(values, dtype=kind).data)
         return digest.hexdigest()
@@ -227,8 +228,3 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
         ignored_columns=joined.ignored,
         notes=(*(note for found in read for note in found.notes), *joined.notes, *notes),
     )
-
-
-def _joined_texts(texts: pl.Series) -> bytes:
-    """The texts in UTF-8, each with a zero byte behind it."""
-    return str((texts + "\0").str.join().item()).encode()

@@ -23,7 +23,8 @@ SKIPPED = "not_a_video_name"  # the count of the files that end in none of these
 
 _FOLDER_OF_VIDEOS = "videos"  # below the folder that holds the corpus files
 
-_YOUTUBE_ID_LENGTH = 11
+# A letter or digit next to it would make it a part of a longer word; - and _ also stand between words.
+_YOUTUBE_ID = re.compile(r"(?<![^\W_])(?=(.{11})(?![^\W_]))", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,7 @@ def _local_files(folder: Path, wanted: set[str]) -> dict[str, list[Path]]:
 
 def _ids_in(stem: str) -> set[str]:
     """Every part of a name that may be a video id: a whole number, or 11 characters between other signs."""
-    last = len(stem) - _YOUTUBE_ID_LENGTH
-    windows = {
-        stem[at : at + _YOUTUBE_ID_LENGTH]
-        for at in range(last + 1)
-        # A letter or digit next to it would make it a part of a longer word; - and _ also stand between words.
-        if not (at and stem[at - 1].isalnum()) and not (at < last and stem[at + _YOUTUBE_ID_LENGTH].isalnum())
-    }
-    return windows | set(re.findall(r"(?<!\d)\d+(?!\d)", stem))
+    return {*_YOUTUBE_ID.findall(stem), *re.findall(r"(?<!\d)\d+(?!\d)", stem)}
 
 
 def _files(folder: Path) -> Iterator[Path]:
