@@ -17,12 +17,12 @@ GROUP_COLUMNS = ("group", "cascade_id", "dup_group", "original_video", "original
 
 CLASSES = ("real", "fake")
 
-PLATFORM, MANIPULATION, RESOLUTION = "platform", "manipulation", "resolution"
+SLICES = PLATFORM, MANIPULATION, RESOLUTION = "platform", "manipulation", "resolution"
 
 CONTENT = "content_sha256"
 
 # What kind of video a row is: read for scores of parts and for the baselines, never learned from.
-SLICE_SOURCES = (PLATFORM, MANIPULATION, RESOLUTION, "video_url", "width", "height", CONTENT)
+SLICE_SOURCES = (*SLICES, "video_url", "width", "height", CONTENT)
 
 Slices = dict[str, tuple[str | None, ...]]
 
@@ -166,18 +166,14 @@ def find_slices(frame: pl.DataFrame) -> Slices:
     shorter side of ``width`` x ``height`` lies in; ``manipulation`` is that column. A slice without any value is left
     out.
     """
-    found: dict[str, pl.Series] = {}
-    if PLATFORM in frame.columns:
-        found[PLATFORM] = frame[PLATFORM].cast(pl.String).str.strip_chars().str.to_lowercase()
+    found = {name: frame[name].cast(pl.String) for name in SLICES if name in frame.columns}
+    if PLATFORM in found:
+        found[PLATFORM] = found[PLATFORM].str.strip_chars().str.to_lowercase()
     elif "video_url" in frame.columns:
         found[PLATFORM] = _platform(frame)
-    if MANIPULATION in frame.columns:
-        found[MANIPULATION] = frame[MANIPULATION].cast(pl.String)
-    if RESOLUTION in frame.columns:
-        found[RESOLUTION] = frame[RESOLUTION].cast(pl.String)
-    elif {"width", "height"} <= set(frame.columns):
+    if RESOLUTION not in found and {"width", "height"} <= set(frame.columns):
         found[RESOLUTION] = _band(frame)
-    return {name: tuple(values) for name, values in found.items() if values.drop_nulls().len()}
+    return {name: tuple(found[name]) for name in SLICES if name in found and found[name].count()}
 
 
 def _first_row(mask: pl.Series) -> int:

@@ -70,13 +70,9 @@ class Split:
 
 def sample_groups(groups: Indices, most: int, seed: int) -> Indices:
     """Places of the rows of whole groups drawn at random, at most ``most`` rows, ascending; ``groups`` is (n,)."""
-    if len(groups) <= most:
-        return np.arange(len(groups))
     known, codes = dense_codes(groups)
     order = np.random.default_rng(seed).permutation(len(known))
-    taken = np.zeros(len(known), dtype=bool)
-    taken[order[np.cumsum(np.bincount(codes)[order]) <= most]] = True
-    return np.flatnonzero(taken[codes])
+    return np.flatnonzero(np.isin(codes, order[np.cumsum(np.bincount(codes)[order]) <= most]))
 
 
 def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:

@@ -18,15 +18,11 @@ SECOND_DIFFERENCE = np.array([1, -2, 1], np.float32)
 MASK_ENERGY = 36.0
 
 
-def mean_powers(response: NDArray[np.int16]) -> tuple[float, float, float]:
+def mean_powers(response: NDArray[np.int16]) -> tuple[float, ...]:
     """Means of ``|r|``, ``r^2`` and ``r^4`` over a high-pass response; their sums are exact for ``|r|`` up to 4095."""
     squares = np.square(response, dtype=np.float32)
-    fourth = cv2.norm(squares, cv2.NORM_L2SQR)
-    return (
-        cv2.norm(response, cv2.NORM_L1) / response.size,
-        cv2.sumElems(squares)[0] / response.size,
-        fourth / response.size,
-    )
+    sums = (cv2.norm(response, cv2.NORM_L1), cv2.sumElems(squares)[0], cv2.norm(squares, cv2.NORM_L2SQR))
+    return tuple(each / response.size for each in sums)
 
 
 def noise_features(gray: Frame) -> dict[str, float]:

@@ -52,7 +52,7 @@ def test_every_manipulation_changes_content_and_nothing_else(name: str) -> None:
 
 def test_splice_shows_the_foreign_clip_in_the_middle_alone() -> None:
     frames, foreign = noise_clip(), foreign_clip()
-    result = manipulations.splice(frames, foreign, fresh_rng())
+    result = manipulate("splice", frames, fresh_rng(), lambda: foreign)
     middle = np.s_[:, HEIGHT // 2 - 4 : HEIGHT // 2 + 4, WIDTH // 2 - 4 : WIDTH // 2 + 4]
     np.testing.assert_allclose(np.array(result)[middle], np.array(foreign)[middle], atol=1)
     where = changed(frames, result)
