@@ -15,7 +15,7 @@ from rich.console import Console
 
 from fvc_exp.errors import DataError, MissingExtraError, QueryError
 from fvc_exp.io.console import print_text, printable
-from fvc_exp.io.tables import collect, scan_table
+from fvc_exp.io.tables import read_table
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SNIFFED_BYTES = 256
@@ -160,7 +160,7 @@ def _read(path: Path) -> pl.DataFrame:
         head = file.read(_SNIFFED_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
     if head[:1] in (b"{", b"["):
         return records_frame(_read_json(path))
-    return collect(*scan_table(path))
+    return read_table(path)[0]
 
 
 def _read_json(path: Path) -> list[dict[str, Any]]:

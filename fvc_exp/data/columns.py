@@ -17,12 +17,12 @@ GROUP_COLUMNS = ("group", "cascade_id", "dup_group", "original_video", "original
 
 CLASSES = ("real", "fake")
 
-PLATFORM, MANIPULATION, RESOLUTION = "platform", "manipulation", "resolution"
+SLICES = PLATFORM, MANIPULATION, RESOLUTION = "platform", "manipulation", "resolution"
 
 CONTENT = "content_sha256"
 
 # What kind of video a row is: read for scores of parts and for the baselines, never learned from.
-SLICE_SOURCES = (PLATFORM, MANIPULATION, RESOLUTION, "video_url", "width", "height", CONTENT)
+SLICE_SOURCES = (*SLICES, "video_url", "width", "height", CONTENT)
 
 Slices = dict[str, tuple[str | None, ...]]
 
@@ -60,16 +60,6 @@ def require_columns(names: Sequence[str], found: Sequence[str], source: Path, hi
     for name in names:
         if name not in found:
             raise DataError(f"{source}: column {name!r} is missing; the table has {shown_names(name, found)}{hint}")
-
-
-def require_rows(table: pl.DataFrame, source: Path) -> None:
-    """Do nothing if a table has rows.
-
-    Raises:
-        DataError: it has none.
-    """
-    if table.is_empty():
-        raise DataError(f"{source}: the table has no rows")
 
 
 def require_values(column: pl.Series, source: Path) -> None:
@@ -163,13 +153,10 @@ def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:
     Raises:
         DataError: one is infinite, or so large that the variance overflows.
     """
-    ends = column.to_frame().select(low=pl.first().min(), high=pl.first().max()).row(0)
-    if any(abs(end or 0.0) > _LARGEST for end in ends):
-        wrong = (column.abs() > _LARGEST).fill_null(False)
-        why = "is not a finite number; use an empty value for what is not known"
-        refuse_values(column.is_infinite().fill_null(False), column, source, why, videos)
-        why = f"is too large to be standardised (above {_LARGEST:g}); nan_to_num writes infinity so: leave it empty"
-        refuse_values(wrong, column, source, why, videos)
+    why = "is not a finite number; use an empty value for what is not known"
+    refuse_values(column.is_infinite().fill_null(False), column, source, why, videos)
+    why = f"is too large to be standardised (above {_LARGEST:g}); nan_to_num writes infinity so: leave it empty"
+    refuse_values((column.abs() > _LARGEST).fill_null(False), column, source, why, videos)
 
 
 def find_slices(frame: pl.DataFrame) -> Slices:
@@ -179,18 +166,14 @@ def find_slices(frame: pl.DataFrame) -> Slices:
     shorter side of ``width`` x ``height`` lies in; ``manipulation`` is that column. A slice without any value is left
     out.
     """
-    found: dict[str, pl.Series] = {}
-    if PLATFORM in frame.columns:
-        found[PLATFORM] = frame[PLATFORM].cast(pl.String).str.strip_chars().str.to_lowercase()
+    found = {name: frame[name].cast(pl.String) for name in SLICES if name in frame.columns}
+    if PLATFORM in found:
+        found[PLATFORM] = found[PLATFORM].str.strip_chars().str.to_lowercase()
     elif "video_url" in frame.columns:
         found[PLATFORM] = _platform(frame)
-    if MANIPULATION in frame.columns:
-        found[MANIPULATION] = frame[MANIPULATION].cast(pl.String)
-    if RESOLUTION in frame.columns:
-        found[RESOLUTION] = frame[RESOLUTION].cast(pl.String)
-    elif {"width", "height"} <= set(frame.columns):
+    if RESOLUTION not in found and {"width", "height"} <= set(frame.columns):
         found[RESOLUTION] = _band(frame)
-    return {name: tuple(values) for name, values in found.items() if values.drop_nulls().len()}
+    return {name: tuple(found[name]) for name in SLICES if name in found and found[name].count()}
 
 
 def _first_row(mask: pl.Series) -> int:

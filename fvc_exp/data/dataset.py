@@ -16,8 +16,6 @@ from fvc_exp.data.feature_table import NOT_CHOSEN, FeatureTable, find_features, 
 from fvc_exp.errors import DataError, shown_names
 from fvc_exp.io import tables
 
-_CHUNK = 4096  # rows that are copied at once
-
 
 @dataclass(frozen=True)
 class Dataset:
@@ -57,15 +55,16 @@ class Dataset:
     @property
     def missing_values(self) -> dict[str, int]:
         """Missing values per feature, for the features that have any."""
-        counts = {column: int(np.isnan(self.X[:, column]).sum()) for column in np.flatnonzero(self.has_gaps)}
-        return {self.feature_names[column]: count for column, count in counts.items()}
+        counts = np.isnan(self.X).sum(axis=0).tolist()
+        return {name: count for name, count in zip(self.feature_names, counts, strict=True) if count}
 
     @cached_property
     def content_hash(self) -> str:
         """sha256 of what decides scores, folds and baselines; independent of file format and row order."""
         digest = hashlib.sha256()
         for texts in (self.feature_names, self.ids, self.group_names, self.slices.get(columns.PLATFORM, ())):
-            digest.update(_joined_texts(pl.Series(texts, dtype=pl.String).fill_null("")))
+            joined = (pl.Series(texts, dtype=pl.String).fill_null("") + "\0").str.join()  # a zero byte behind each
+            digest.update(str(joined.item()).encode())
         for values, kind in ((self.X, "<f8"), (self.y, "<i8")):
             digest.update(np.ascontiguousarray(values, dtype=kind).data)
         return digest.hexdigest()
@@ -90,7 +89,7 @@ def unmeasured(videos: pl.DataFrame, source: Path) -> Dataset:
     Raises:
         DataError: as ``load_dataset``.
     """
-    return _to_dataset(_labelled_rows(videos.lazy(), source, roles.Wanted()))
+    return _to_dataset(_labelled_rows(videos, source, roles.Wanted()))
 
 
 @dataclass(frozen=True)
@@ -112,22 +111,11 @@ class _Joined:
 
 def _read_one_table(data: DataConfig, path: str) -> _Joined:
     wanted = roles.Wanted.of(data)
-    lazy, source = tables.scan_table(Path(data.root) / path, wanted.is_text)
-    found = roles.find_roles(lazy, source, wanted, needs_key=False)
-    table = tables.collect(lazy, source)
-    columns.require_rows(table, source)
-    if found.key:
-        keys = roles.read_keys(table[found.key], source)
-    else:  # in the order of the table, as text
-        keys = pl.int_range(1, len(table) + 1, eager=True).cast(pl.String).str.zfill(len(str(len(table))))
-        keys = keys.alias(columns.KEY)
+    table, source = tables.read_table(Path(data.root) / path, wanted.is_text)
+    table, found = roles.name_rows(table, source, wanted, needs_key=False)
     labels = columns.two_class_codes(table[found.label], source, data.positive).alias(columns.LABEL)
     known = {found.label: "is the label", **dict.fromkeys(found.groups, "names groups")}
-    features = find_features(
-        table.drop(found.key or (), columns.KEY, strict=False).lazy(),
-        *(keys, source, Table.table.prefix, data.columns, pl.DataFrame([keys, labels])),
-        known,
-    )
+    features = find_features(table, source, Table.table.prefix, data.columns, table.select(columns.KEY, labels), known)
     about = [name for name in columns.SLICE_SOURCES if name in table.columns and name not in features.frame.columns]
     rows = features.frame.with_columns(labels, *table.select(*found.groups, *about))
     named = repr(found.key) if found.key else "their number, from 1"
@@ -142,7 +130,7 @@ def _join_tables(data: DataConfig, features: FeaturesConfig) -> _Joined:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; set data.root=FOLDER")
     wanted = roles.Wanted.of(data)
-    metadata = _labelled_rows(*tables.scan_table(root / data.scaled_metadata, wanted.is_text), wanted, root)
+    metadata = _labelled_rows(*tables.read_table(root / data.scaled_metadata, wanted.is_text), wanted, root)
     joined, matched = metadata.frame, metadata.matched
     labels = joined.select(columns.KEY, columns.LABEL)
     read: dict[str, FeatureTable] = {}
@@ -175,16 +163,13 @@ def _require_matches(patterns: Sequence[str], joined: _Joined) -> None:
             raise DataError(f"data.columns: {pattern!r} matches no column to learn from; the tables have {listed}")
 
 
-def _labelled_rows(lazy: pl.LazyFrame, source: Path, wanted: roles.Wanted, root: Path | None = None) -> _Joined:
-    names = lazy.collect_schema().names()
-    found = roles.find_roles(lazy, source, wanted)
-    usual = tuple(name for name in columns.group_columns(names) if name in found.usual)
-    about = [name for name in (found.key, found.label, *columns.SLICE_SOURCES) if name in names]
-    table = tables.collect(lazy.select(list(dict.fromkeys((*about, *(found.named or usual))))), source)
-    columns.require_rows(table, source)
-    keys = roles.read_keys(table[str(found.key)], source, root)
+def _labelled_rows(table: pl.DataFrame, source: Path, wanted: roles.Wanted, root: Path | None = None) -> _Joined:
+    table, found = roles.name_rows(table, source, wanted, root)
+    usual = tuple(name for name in found.usual if name.lower() in columns.GROUP_COLUMNS)
     labels = columns.two_class_codes(table[found.label], source, wanted.positive).alias(columns.LABEL)
-    rows = table.with_columns(keys, labels).sort(columns.KEY)
+    about = [name for name in columns.SLICE_SOURCES if name in table.columns]
+    rows = table.select(*dict.fromkeys((columns.KEY, *about, *(found.named or usual)))).with_columns(labels)
+    rows = rows.sort(columns.KEY)
     return _Joined(rows, pl.repeat(True, len(rows), eager=True), {}, source, replace(found, usual=usual))
 
 
@@ -221,7 +206,7 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
     y = frame[columns.LABEL].to_numpy()
     if y.min() == y.max():
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
-    values = _matrix(joined.frame.select(names), order)
+    values = joined.frame.select(names)[order].to_numpy(order="c") if names else np.empty((len(order), 0))
     # A comparison with NaN is false: so are columns without any value.
     constant = ~(np.fmin.reduce(values, axis=0) < np.fmax.reduce(values, axis=0))
     if names and constant.all():
@@ -243,16 +228,3 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
         ignored_columns=joined.ignored,
         notes=(*(note for found in read for note in found.notes), *joined.notes, *notes),
     )
-
-
-def _matrix(features: pl.DataFrame, order: pl.Series) -> Array:
-    """These rows of the features as (n, p), the one copy that is made of a table; NaN where a value is missing."""
-    values = np.empty((len(order), features.width))
-    for start in range(0, len(order) if features.width else 0, _CHUNK):  # videos alone have no features yet
-        values[start : start + _CHUNK] = features[order[start : start + _CHUNK]].to_numpy(order="c")
-    return values
-
-
-def _joined_texts(texts: pl.Series) -> bytes:
-    """The texts in UTF-8, each with a zero byte behind it."""
-    return str((texts + "\0").str.join().item()).encode()

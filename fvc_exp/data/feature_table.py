@@ -64,22 +64,21 @@ def read_feature_table(
     Raises:
         DataError: also if the table is missing or broken, or no column names its rows.
     """
-    lazy, source = tables.scan_table(path, roles.Wanted(key=key).is_text)
-    found = roles.find_key(lazy, source, key)
-    keys = roles.read_keys(tables.collect(lazy.select(found), source).to_series(), source, root)
-    return find_features(lazy.drop(str(found)), keys, source, prefix, chosen, labels)
+    table, source = tables.read_table(path, roles.Wanted(key=key).is_text)
+    found = str(roles.find_key(table, source, key))
+    table = table.drop(found).with_columns(roles.read_keys(table[found], source, root))
+    return find_features(table, source, prefix, chosen, labels)
 
 
 def find_features(
-    lazy: pl.LazyFrame,
-    videos: pl.Series,
+    table: pl.DataFrame,
     source: Path,
     prefix: str,
     chosen: Sequence[str],
     labels: pl.DataFrame,
     known: Mapping[str, str] | None = None,
 ) -> FeatureTable:
-    """Find what there is to learn from in a scanned table whose rows are named by ``videos``.
+    """Find what there is to learn from in a table whose rows are named by its column ``video_path``.
 
     ``chosen`` are names and patterns of the columns to learn from (see ``is_chosen``); none means all. A column that
     is named there without a pattern may look like an index. ``labels`` has ``video_path`` and ``label`` (0 or 1),
@@ -89,18 +88,15 @@ def find_features(
         DataError: a video is repeated, no column is a feature, or a cell is no finite
             number. Names file, column and row.
     """
-    schema = lazy.collect_schema()
+    videos, schema = table[columns.KEY], table.drop(columns.KEY).schema
     named = {name for name in schema if name in chosen or prefix + name in chosen}
     index = {*tables.pandas_index(source), *(name for name in schema if _INDEX.fullmatch(name.lower()))} - named
     ignored = {**_ignore_by_name(schema, prefix, chosen, index), **(known or {})}
     about = [name for name in columns.SLICE_SOURCES if name in schema]
-    table = tables.collect(lazy.drop([name for name in ignored if name not in about]), source)
-    label = None
-    if any(map(_may_be_label, table.columns)):  # joining takes long
-        label = videos.to_frame().join(labels, on=columns.KEY, how="left", maintain_order="left")[columns.LABEL]
+    label = videos.to_frame().join(labels, on=columns.KEY, how="left", maintain_order="left")[columns.LABEL]
     features: list[pl.Series] = []
     names: dict[str, str] = {}
-    for column in table.drop(VERSION, *ignored, strict=False):
+    for column in table.drop(columns.KEY, VERSION, *ignored, strict=False):
         found = _to_numbers(column, videos, source)
         if not isinstance(found, str):
             found = _find_leak(found[0], label, is_named=column.name in named) or found
@@ -187,21 +183,15 @@ def _spread(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Serie
     return [place.fill_nan(None) for place in places.struct.unnest()]
 
 
-def _find_leak(column: pl.Series, label: pl.Series | None, *, is_named: bool) -> str | None:
+def _find_leak(column: pl.Series, label: pl.Series, *, is_named: bool) -> str | None:
     """Why a column of numbers is no feature, as far as its values tell: it numbers the rows, or is the label."""
-    if not is_named and len(column) >= _FEWEST_ROWS:
-        parts = (column.head(_FEWEST_ROWS), column)  # most columns are told by a few rows
-        if all((part.diff().slice(1) == 1).fill_null(False).all() for part in parts):
-            return _ROW_NUMBER
-    if label is None or not _may_be_label(column.name):
+    if not is_named and len(column) >= _FEWEST_ROWS and (column.diff().slice(1) == 1).fill_null(False).all():
+        return _ROW_NUMBER
+    if not _LABEL.search(column.name.lower()):
         return None
     pairs = pl.DataFrame([column.alias("value"), label]).drop_nulls().unique()
     is_copy = [pairs[name].n_unique() for name in pairs.columns] == [len(columns.CLASSES)] * 2 == [len(pairs)] * 2
     return _LABEL_COPY if is_copy else None
-
-
-def _may_be_label(name: str) -> bool:
-    return _LABEL.search(name.lower()) is not None
 
 
 def _notes(names: dict[str, str], ignored: dict[str, str], source: Path) -> tuple[str, ...]:

@@ -60,11 +60,9 @@ class Split:
 
     def of_rows(self, rows: Indices) -> Self:
         """The same parts of these ``rows`` alone (ascending), by their places among them."""
-        place = np.full(1 + max(int(part.max(initial=0)) for part in (rows, self.development, self.test)), -1)
-        place[rows] = np.arange(len(rows))
 
         def places(some: Indices) -> Indices:
-            return np.asarray(place[some][place[some] >= 0])
+            return np.flatnonzero(np.isin(rows, some))
 
         folds = tuple(replace(fold, train=places(fold.train), test=places(fold.test)) for fold in self.folds)
         return replace(self, development=places(self.development), test=places(self.test), folds=folds)
@@ -72,13 +70,9 @@ class Split:
 
 def sample_groups(groups: Indices, most: int, seed: int) -> Indices:
     """Places of the rows of whole groups drawn at random, at most ``most`` rows, ascending; ``groups`` is (n,)."""
-    if len(groups) <= most:
-        return np.arange(len(groups))
     known, codes = dense_codes(groups)
     order = np.random.default_rng(seed).permutation(len(known))
-    taken = np.zeros(len(known), dtype=bool)
-    taken[order[np.cumsum(np.bincount(codes)[order]) <= most]] = True
-    return np.flatnonzero(taken[codes])
+    return np.flatnonzero(np.isin(codes, order[np.cumsum(np.bincount(codes)[order]) <= most]))
 
 
 def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
@@ -91,8 +85,7 @@ def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
     Raises:
         DataError: a column is missing, or a value is not allowed; names file, column, row.
     """
-    lazy, source = tables.scan_table(path, roles.Wanted().is_text)
-    table = tables.collect(lazy, source)
+    table, source = tables.read_table(path, roles.Wanted().is_text)
     if KEY not in table.columns or not {"fold", "split"} & set(table.columns):
         raise DataError(
             f"{source}: a fold file has the columns {KEY!r} and 'fold' (or 'split'); this table has "

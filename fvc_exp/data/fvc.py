@@ -47,27 +47,6 @@ class Corpus:
     videos: pl.DataFrame
     conflicting: tuple[str, ...]
 
-    def counts(self) -> dict[str, int]:
-        """What was found on the way from lines to videos.
-
-        ``binary_rows`` are lines labelled fake or real, ``repeated_rows`` lines about a video that an earlier line
-        names, ``single_label_groups`` those whose binary lines are all fake or all real.
-        """
-        binary = self.lines.filter(pl.col("label").is_in(columns.CLASSES))
-        labels = binary.group_by("group").agg(pl.col("label").n_unique())["label"]
-        others = self.lines.filter(~pl.col("label").is_in(columns.CLASSES)).group_by("label", maintain_order=True).len()
-        return {
-            "rows": len(self.lines),
-            "binary_rows": len(binary),
-            **{f"label_{label}": count for label, count in others.iter_rows()},
-            "repeated_rows": len(self.lines) - self.lines["video_id"].n_unique(),
-            "conflicting_videos": len(self.conflicting),
-            "cascades": self.lines["cascade_id"].n_unique(),
-            "groups": self.lines["group"].n_unique(),
-            "single_label_groups": int((labels == 1).sum()),
-            "videos": len(self.videos),
-        }
-
 
 def folder_of_id_lists(source: Path) -> Path | None:
     """The folder with the corpus files, where ``source`` is that or one of them."""
@@ -97,9 +76,9 @@ def read_corpus(folder: Path) -> Corpus:
 
 
 def _read_lines(path: Path) -> pl.DataFrame:
-    frame, source = tables.scan_table(path)
-    columns.require_columns(_COLUMNS, frame.collect_schema().names(), source)
-    lines = tables.collect(frame.select(pl.col(_COLUMNS).cast(pl.String).str.strip_chars().fill_null("")), source)
+    frame, source = tables.read_table(path)
+    columns.require_columns(_COLUMNS, frame.columns, source)
+    lines = frame.select(pl.col(_COLUMNS).cast(pl.String).str.strip_chars().fill_null(""))
     columns.require_values(lines["cascade_id"], source)
     allowed = (*columns.CLASSES, *OTHER_LABELS)
     wrong = ~lines["label"].is_in(allowed)

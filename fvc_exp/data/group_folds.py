@@ -14,9 +14,7 @@ repeats after the first vary the sizes at random before they sort by them, and k
 as the first repeat, within a row per fold and class, and differs from all before it.
 """
 
-import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -105,8 +103,8 @@ def _folds_of(counts: Indices, n_folds: int, rng: np.random.Generator, variation
     for first in (kinds.sum(axis=1), np.abs(kinds[:, 0] - kinds[:, 1])) * _TRIES:
         varied = first * np.exp(rng.normal(scale=variation, size=len(kinds))) if variation else first
         order = np.lexsort((rng.permutation(len(kinds)), -varied))
-        balance = _Balance(int(counts[:, 0].sum()), int(counts[:, 1].sum()), [0] * n_folds, [0] * n_folds)
-        assigned = [balance.assign(*each) for each in zip(*kinds[order].T.tolist(), sizes[order].tolist(), strict=True)]
+        balance = _Balance(counts.sum(axis=0), n_folds)
+        assigned = [balance.assign(*each) for each in zip(kinds[order], sizes[order].tolist(), strict=True)]
         attempts.append((balance.spread(), order, assigned))
     _, order, assigned = min(attempts, key=lambda attempt: attempt[0])
     folds = np.empty(len(counts), dtype=np.int64)
@@ -115,54 +113,39 @@ def _folds_of(counts: Indices, n_folds: int, rng: np.random.Generator, variation
     return np.asarray(rng.permutation(n_folds)[folds])
 
 
-@dataclass
 class _Balance:
-    """How many rows of each class the folds have so far; whole numbers, so that equal spreads compare as equal."""
+    """How many rows of each class (2, n_folds) the folds have so far; whole numbers, so that spreads may be equal."""
 
-    all_reals: int
-    all_fakes: int
-    reals: list[int]
-    fakes: list[int]
+    def __init__(self, totals: Indices, n_folds: int) -> None:
+        self._others = totals[::-1]  # what a spread is multiplied by in place of a division by the class's own rows
+        self._rows = np.zeros((2, n_folds), dtype=np.int64)
 
-    def assign(self, reals: int, fakes: int, number: int) -> list[int]:
-        """The folds that this many groups go to, one after the other; each group has these numbers of rows."""
+    def assign(self, counts: Indices, number: int) -> list[int]:
+        """The folds that this many groups go to, one after the other; each group has these numbers of rows (2,)."""
         assigned: list[int] = []
-        n_folds, rounds = len(self.reals), 0
+        n_folds, rounds = self._rows.shape[1], 0
         while len(assigned) < number:
-            assigned.append(self._best(reals, fakes))
-            self._add(assigned[-1], reals, fakes)
+            assigned.append(self._best(counts))
+            self._rows[:, assigned[-1]] += counts
             last = assigned[-n_folds:]
             if not rounds and len(set(last)) == n_folds:
                 rounds = (number - len(assigned)) // n_folds
                 assigned += last * rounds
-                for fold in last:
-                    self._add(fold, rounds * reals, rounds * fakes)
+                self._rows += rounds * counts[:, None]
         return assigned
 
     def spread(self) -> float:
         """The deviation over folds of the share of each class's rows, summed over classes, up to a constant factor."""
-        return self._spread(self.reals) * self.all_fakes + self._spread(self.fakes) * self.all_reals
+        squares = self._rows.shape[1] * (self._rows**2).sum(axis=1) - self._rows.sum(axis=1) ** 2
+        return float((np.sqrt(squares) * self._others).sum())
 
-    def _spread(self, rows: list[int]) -> float:
-        return math.sqrt(len(rows) * sum(n * n for n in rows) - sum(rows) ** 2)
-
-    def _add(self, fold: int, reals: int, fakes: int) -> None:
-        self.reals[fold] += reals
-        self.fakes[fold] += fakes
-
-    def _best(self, reals: int, fakes: int) -> int:
+    def _best(self, counts: Indices) -> int:
         """The fold where one more group gives the least spread; of equal ones the one with the fewest rows."""
-        k = len(self.reals)
+        rows, k = self._rows, self._rows.shape[1]
         # The sum under the root without the part that depends on which fold gets the group.
-        base_reals = k * (sum(n * n for n in self.reals) + reals * reals) - (sum(self.reals) + reals) ** 2
-        base_fakes = k * (sum(n * n for n in self.fakes) + fakes * fakes) - (sum(self.fakes) + fakes) ** 2
-        best, least, fewest = 0, math.inf, 0
-        for fold, (of_reals, of_fakes) in enumerate(zip(self.reals, self.fakes, strict=True)):
-            spread = math.sqrt(base_reals + 2 * k * reals * of_reals) * self.all_fakes
-            spread += math.sqrt(base_fakes + 2 * k * fakes * of_fakes) * self.all_reals
-            if spread < least or (spread == least and of_reals + of_fakes < fewest):
-                best, least, fewest = fold, spread, of_reals + of_fakes
-        return best
+        base = k * ((rows**2).sum(axis=1) + counts**2) - (rows.sum(axis=1) + counts) ** 2
+        roots = np.sqrt(base[:, None] + 2 * k * counts[:, None] * rows)
+        return int(np.lexsort((rows.sum(axis=0), roots[0] * self._others[0] + roots[1] * self._others[1]))[0])
 
 
 def _give_each_its_classes(folds: Indices, counts: Indices, n_folds: int) -> None:

@@ -1,6 +1,5 @@
 """Which videos there are, with their labels and groups: from a table, from folders, or from the Fake Video Corpus."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,8 @@ SKIPPED = "not_a_video_name"  # the count of the files that end in none of these
 
 _FOLDER_OF_VIDEOS = "videos"  # below the folder that holds the corpus files
 
-_YOUTUBE_ID_LENGTH = 11
+# A letter or digit next to it would make it a part of a longer word; - and _ also stand between words.
+_YOUTUBE_ID = re.compile(r"(?<![^\W_])(?=(.{11})(?![^\W_]))", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,11 @@ def read_manifest(root: Path, videos: str, *, wanted: roles.Wanted | None = None
 
 
 def _from_table(root: Path, path: Path, wanted: roles.Wanted) -> Manifest:
-    lazy, source = tables.scan_table(path, wanted.is_text)
-    found = roles.find_roles(lazy, source, wanted)
-    table = tables.collect(lazy, source)
-    columns.require_rows(table, source)
-    keys = roles.read_keys(table[str(found.key)], source, root)
-    columns.require_values(table[found.label].cast(pl.String).str.strip_chars(), source)
+    table, source = tables.read_table(path, wanted.is_text)
+    table, found = roles.name_rows(table, source, wanted, root)
     codes = columns.label_codes(table[found.label], source, wanted.positive).alias(columns.LABEL)
     words = codes.replace_strict(dict(enumerate(columns.CLASSES)), return_dtype=pl.String)
-    table = table.drop(str(found.key), found.label).with_columns(keys, words)
+    table = table.drop(found.label).with_columns(words)
     column, groups, _ = grouping.find_groups(table, source, found.usual, found.named)
     return _manifest(table.with_columns(groups.alias(GROUP)) if column else table, source, {})
 
@@ -109,7 +105,7 @@ def _from_corpus(root: Path, folder: Path) -> Manifest:
     chosen = (columns.KEY, columns.LABEL, GROUP, "cascade_id", "video_url")
     videos = corpus.videos.join(files, on="video_id").select(chosen)
     counts = {
-        **corpus.counts(),
+        "conflicting_videos": len(corpus.conflicting),
         "videos_without_file": len(corpus.videos) - len(videos),
         "extra_files": sum(len(paths) - 1 for paths in found.values()),
     }
@@ -131,23 +127,14 @@ def _local_files(folder: Path, wanted: set[str]) -> dict[str, list[Path]]:
 
 def _ids_in(stem: str) -> set[str]:
     """Every part of a name that may be a video id: a whole number, or 11 characters between other signs."""
-    last = len(stem) - _YOUTUBE_ID_LENGTH
-    windows = {
-        stem[at : at + _YOUTUBE_ID_LENGTH]
-        for at in range(last + 1)
-        # A letter or digit next to it would make it a part of a longer word; - and _ also stand between words.
-        if not (at and stem[at - 1].isalnum()) and not (at < last and stem[at + _YOUTUBE_ID_LENGTH].isalnum())
-    }
-    return windows | set(re.findall(r"(?<!\d)\d+(?!\d)", stem))
+    return {*_YOUTUBE_ID.findall(stem), *re.findall(r"(?<!\d)\d+(?!\d)", stem)}
 
 
 def _files(folder: Path) -> Iterator[Path]:
     """Files at any depth, in one order everywhere; hidden ones are left out and linked folders not entered."""
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(where, name)
+    for path in sorted(folder.rglob("*")):
+        if not path.is_dir() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
 
 
 def _is_video(path: PurePath) -> bool:
@@ -167,5 +154,4 @@ def _below(root: Path, path: Path) -> str:
 
 def _manifest(table: pl.DataFrame, source: Path, counts: dict[str, int]) -> Manifest:
     first = [name for name in (columns.KEY, columns.LABEL, GROUP) if name in table.columns]
-    counts = {**counts, **{label: int((table[columns.LABEL] == label).sum()) for label in columns.CLASSES}}
     return Manifest(table.select(*first, pl.exclude(first)).sort(columns.KEY), source, counts)

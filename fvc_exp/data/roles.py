@@ -12,7 +12,7 @@ import polars as pl
 from fvc_exp.config.schema import DataConfig
 from fvc_exp.data import columns
 from fvc_exp.errors import DataError
-from fvc_exp.io import tables
+from fvc_exp.io.tables import NULL_WORDS
 
 # Usual names in any case, with blanks and hyphens as _, the likeliest first.
 _PATHS = ("video_path", "path", "file_path", "filepath", "file", "filename", "file_name", "video", "clip")
@@ -70,36 +70,53 @@ class Roles:
         return self.named or self.usual
 
 
-def find_roles(frame: pl.LazyFrame, source: Path, wanted: Wanted, *, needs_key: bool = True) -> Roles:
+def find_roles(table: pl.DataFrame, source: Path, wanted: Wanted, *, needs_key: bool = True) -> Roles:
     """The key, label and group columns of a table: as ``wanted`` names them, else by their usual names in any case.
 
     Raises:
         DataError: a named column is not there, no column is a label, or none is the key that is needed.
     """
-    names = frame.collect_schema().names()
+    names = table.columns
     label = named_column(wanted.label, names, "data.label", source) or next(iter(_usual(_LABELS, names)), None)
     if label is None:
         columns.require_columns([columns.LABEL], names, source, "; name yours: data.label=COLUMN")
     groups = tuple(str(named_column(name, names, "data.group", source)) for name in wanted.group)
-    key = find_key(frame, source, wanted.key, {label or "", *groups}, is_needed=needs_key)
+    key = find_key(table, source, wanted.key, {label or "", *groups}, is_needed=needs_key)
     usual = (name for name in _usual(_GROUPS, names) if name not in (key, label))
     return Roles(key, str(label), groups, tuple(usual))
 
 
+def name_rows(
+    table: pl.DataFrame, source: Path, wanted: Wanted, root: Path | None = None, *, needs_key: bool = True
+) -> tuple[pl.DataFrame, Roles]:
+    """The table with the names of its rows as ``video_path``, else their numbers from 1, and its ``find_roles``.
+
+    Raises:
+        DataError: as ``find_roles`` and ``read_keys``, or the table has no rows.
+    """
+    found = find_roles(table, source, wanted, needs_key=needs_key)
+    if table.is_empty():
+        raise DataError(f"{source}: the table has no rows")
+    if found.key:
+        keys = read_keys(table[found.key], source, root)
+    else:  # in the order of the table, as text
+        keys = pl.int_range(1, len(table) + 1, eager=True).cast(pl.String).str.zfill(len(str(len(table))))
+    return table.drop(found.key or ()).with_columns(keys.alias(columns.KEY)), found
+
+
 def find_key(
-    frame: pl.LazyFrame, source: Path, wanted: str | None, taken: Collection[str] = (), *, is_needed: bool = True
+    table: pl.DataFrame, source: Path, wanted: str | None, taken: Collection[str] = (), *, is_needed: bool = True
 ) -> str | None:
     """The column that names the rows: the one named ``video_path``, else the first of a usual name without repeats.
 
     Raises:
         DataError: there is none, and it ``is_needed``; or a column of paths has repeats.
     """
-    names = [name for name in frame.collect_schema().names() if name not in taken]
+    names = [name for name in table.columns if name not in taken]
     if wanted or columns.KEY in names:
         return named_column(wanted, names, "data.key", source) or columns.KEY
     for name in _usual(_KEYS, names):
-        values = tables.collect(frame.select(name), source)[name]
-        if values.null_count() == 0 and values.n_unique() == len(values):
+        if table[name].null_count() == 0 and table[name].is_unique().all():
             return name
         if _plain(name) in _PATHS:
             raise DataError(
@@ -107,8 +124,7 @@ def find_key(
                 f"has several rows, keep them together: data.group={name}; another column may be data.key=COLUMN"
             )
     if is_needed:
-        all_names = frame.collect_schema().names()
-        columns.require_columns([columns.KEY], all_names, source, "; name yours: data.key=COLUMN")
+        columns.require_columns([columns.KEY], table.columns, source, "; name yours: data.key=COLUMN")
     return None
 
 
@@ -157,7 +173,7 @@ def to_text(column: pl.Series, source: Path) -> pl.Series:
         is_whole = (numbers == numbers.round()).fill_null(True).all()
         return (numbers.cast(pl.Int64) if is_whole else numbers).cast(pl.String).alias(column.name)
     texts = column.cast(pl.String).str.strip_chars()
-    texts = texts.set(texts.is_in(tables.NULL_WORDS).fill_null(False), None)
+    texts = texts.set(texts.is_in(NULL_WORDS).fill_null(False), None)
     columns.refuse_values(texts.str.contains(_LONG_FLOAT).fill_null(False), texts, source, _ROUNDED)
     are_whole = texts.str.contains(r"^\d+\.0$").fill_null(True).all()  # the same floats, in a CSV
     return texts.str.strip_suffix(".0") if are_whole else texts

@@ -55,7 +55,12 @@ def make_split(dataset: Dataset, cv: schema.CVConfig, seed: int) -> Split:
         where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
         _check_classes(dataset, fold.train, f"the training part of {where}")
         _check_classes(dataset, fold.test, where)
-    return split
+    asked, distinct = split.repeats.values()
+    if asked == distinct:
+        return split
+    note = f"{asked} repeats, but only {distinct} different partition{'' if distinct == 1 else 's'} of the groups"
+    note += f" as balanced as the first: tests between configurations count {distinct}"
+    return replace(split, notes=(*split.notes, note))
 
 
 def inner_parts(dataset: Dataset, rows: Indices, n_splits: int, seed: int) -> list[tuple[Indices, Indices]]:
@@ -114,17 +119,7 @@ def _new_split(dataset: Dataset, cv: schema.CVConfig, seed: int) -> Split:
         for repeat, parts in enumerate(make_folds(dataset, development, cv, seed))
         for index, sides in enumerate(parts)
     )
-    return _with_note(Split(development, test, folds))
-
-
-def _with_note(split: Split) -> Split:
-    """The split with a note if some of its repeats are equal."""
-    asked, distinct = split.repeats.values()
-    if asked == distinct:
-        return split
-    note = f"{asked} repeats, but only {distinct} different partition{'' if distinct == 1 else 's'} of the groups"
-    note += f" as balanced as the first: tests between configurations count {distinct}"
-    return replace(split, notes=(*split.notes, note))
+    return Split(development, test, folds)
 
 
 def _predefined(dataset: Dataset, cv: schema.CVConfig) -> Split:
@@ -134,7 +129,7 @@ def _predefined(dataset: Dataset, cv: schema.CVConfig) -> Split:
         raise DataError(f"{source}: no row is of split cv, so there is no fold to score")
     if len(split.test):
         _check_classes(dataset, split.test, f"the held-out test set of {source}")
-    return _with_note(split)
+    return split
 
 
 def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:

@@ -4,16 +4,14 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from fvc_exp._typing import Array, Indices, Mask
-
-_CHUNK = 4096  # rows, which then stay in the processor's cache
+from fvc_exp._typing import Array, Mask
 
 
 class Standard(NamedTuple):
     """Of each feature of training rows (p,): the median that fills gaps, the mean, and the standard deviation.
 
-    Mean and deviation are StandardScaler's, to rounding, without its temporary copies; so is what counts as constant,
-    and then has the scale 1 (Chan, Golub & LeVeque 1983). ``fill`` is NaN for columns whose median was not needed.
+    Mean and deviation are StandardScaler's, to rounding; so is what counts as constant, and then has the scale 1.
+    ``fill`` is NaN for columns whose median was not needed.
     """
 
     fill: Array
@@ -26,53 +24,29 @@ class Standard(NamedTuple):
 
         ``needs_median`` (p,) tells the columns that other rows may lack, if not all; those with gaps here always count.
         """
-        n, eps = len(X), np.finfo(np.float64).eps
-        mean = X.mean(axis=0)
-        gaps = np.isnan(mean)
+        n, eps, gaps = len(X), np.finfo(np.float64).eps, np.isnan(X.sum(axis=0))
         wanted = gaps | (True if needs_median is None else needs_median)
         fill = np.full(X.shape[1], np.nan)
-        fill[wanted] = column_medians(X, np.flatnonzero(wanted))
-        fill[gaps] = np.nan_to_num(fill[gaps])
-        with np.errstate(invalid="ignore"):
-            left, squares = np.zeros((2, X.shape[1]))
-            for start in range(0, n, _CHUNK):
-                part = X[start : start + _CHUNK] - mean
-                left += np.ones(len(part)) @ part
-                squares += np.einsum("ij,ij->j", part, part)
-        for column in np.flatnonzero(gaps):
-            filled = np.where(np.isnan(X[:, column]), fill[column], X[:, column])
-            mean[column] = filled.mean()
-            filled -= mean[column]
-            left[column], squares[column] = filled.sum(), filled @ filled
-        variance = (squares - left**2 / n) / n
-        scale = np.sqrt(variance)
-        scale[variance <= n * eps * variance + (n * mean * eps) ** 2] = 1.0
-        return cls(fill, mean, scale)
+        fill[wanted] = [_median(column) for column in X.T[wanted]]
+        filled = np.where(np.isnan(X), fill, X) if gaps.any() else X
+        mean, variance = filled.mean(axis=0), filled.var(axis=0)
+        is_constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+        return cls(fill, mean, np.where(is_constant, 1.0, np.sqrt(variance)))
 
     def apply(self, X: Array, out: Array | None = None) -> Array:
         """Rows (n, p), imputed and standardised; ``out`` may be X itself."""
-        out = np.empty(X.shape) if out is None else out
-        for start in range(0, len(X), _CHUNK):
-            Z = out[start : start + _CHUNK]
-            np.subtract(X[start : start + _CHUNK], self.mean, out=Z)
-            Z /= self.scale
-            if (gaps := np.isnan(Z)).any():
-                Z[gaps] = np.broadcast_to((self.fill - self.mean) / self.scale, Z.shape)[gaps]
-        return out
+        Z = np.subtract(X, self.mean, out=out)
+        Z /= self.scale
+        if (gaps := np.isnan(Z)).any():
+            Z[gaps] = np.broadcast_to((self.fill - self.mean) / self.scale, Z.shape)[gaps]
+        return Z
 
     def product(self, X: Array, coef: Array) -> Array:
-        """``apply(X) @ coef`` (n,), without a copy of X."""
-        chunks = [self.apply(X[start : start + _CHUNK]) @ coef for start in range(0, len(X), _CHUNK)]
-        return np.concatenate(chunks) if chunks else np.zeros(0)
+        """``apply(X) @ coef`` (n,)."""
+        return np.asarray(self.apply(X) @ coef)
 
 
-def column_medians(X: Array, columns: Indices) -> Array:
-    """The median of the known values of these columns of X (n, p); NaN where there is none."""
-    medians = np.full(len(columns), np.nan)
-    for place, column in enumerate(columns):
-        values = X[:, column].copy()
-        if np.isnan(values.sum()):
-            values = values[~np.isnan(values)]
-        if len(values):
-            medians[place] = np.median(values, overwrite_input=True)
-    return medians
+def _median(values: Array) -> float:
+    """The median of the known values; 0 if there is none."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else 0.0

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import av
@@ -15,7 +16,7 @@ from fvc_exp._typing import Progress
 from fvc_exp.config.schema import DemoConfig, LimitsConfig
 from fvc_exp.demo.event import GENERATOR_VERSION, Clip, make_event
 from fvc_exp.errors import DataError
-from fvc_exp.io.files import temporary_folder
+from fvc_exp.io import files
 from fvc_exp.video import worker_pool
 
 VIDEOS, METADATA, README, MANIFEST = "videos", "metadata.parquet", "README.txt", "manifest.json"
@@ -40,16 +41,6 @@ near-copies: keep the column "group" on one side of every split. Scores on these
 _LIMITS = LimitsConfig(max_pixels=2**20, cpu_seconds=120, wall_seconds=900, memory_mb=4096)
 
 
-@dataclass(frozen=True)
-class EventTask:
-    """What a worker needs to make the videos of one event in ``folder``."""
-
-    folder: Path
-    seed: int
-    event: int
-    uploads: int
-
-
 def corpus_folder(root: Path, demo: DemoConfig) -> Path:
     """Where the corpus lies below ``root``: other settings or another generator give another folder."""
     settings = json.dumps({"generator": GENERATOR_VERSION, **asdict(demo)}, sort_keys=True)
@@ -61,37 +52,24 @@ def ensure_demo(
 ) -> Path:
     """The folder of the corpus below ``root``; every file in it is as it was made.
 
-    The corpus is made in a temporary folder beside its place and renamed when it is complete, so that a process that
-    is killed leaves nothing that counts. Processes that make it at once do not disturb each other: the first one's
-    stays. A folder with a missing or changed file is replaced, with the feature tables made from it. ``workers``
-    processes make the events (None: one per core), and ``on_progress(finished events, all events)`` is called after
-    each.
+    It is made in a temporary folder beside its place and renamed when it is complete, so that a process that is killed
+    leaves nothing that counts; other processes wait meanwhile. A folder with a missing or changed file is replaced,
+    with the feature tables made from it. ``workers`` processes make the events (None: one per core), and
+    ``on_progress(finished events, all events)`` is called after each.
 
     Raises:
         DataError: an event could not be made, for example because a worker process ended early.
-        OSError: the folder cannot be written.
+        OSError, ArtifactError: the folder cannot be written.
     """
     folder = corpus_folder(root, demo)
     if _is_whole(folder):
         return folder
     root.mkdir(parents=True, exist_ok=True)
-    with temporary_folder("making", root) as temporary:
-        made = temporary / folder.name
-        _make_corpus(made, demo, workers, on_progress)
-        _put_in_place(made, folder)
+    with files.exclusive_lock(root / f".{folder.name}.lock"):
+        if not _is_whole(folder):  # no other process was faster
+            with files.atomic_folder(folder) as made:
+                _make_corpus(made, demo, workers, on_progress)
     return folder
-
-
-def _put_in_place(made: Path, folder: Path) -> None:
-    if _is_whole(folder):
-        return  # another process was faster
-    with suppress(FileNotFoundError):
-        folder.rename(made.with_name("old"))
-    try:
-        made.rename(folder)
-    except OSError:  # a folder is there again
-        if not _is_whole(folder):
-            raise
 
 
 def _is_whole(folder: Path) -> bool:
@@ -108,38 +86,37 @@ def _sha256(content: bytes) -> str:
 
 
 def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progress: Progress | None) -> None:
-    (folder / VIDEOS).mkdir(parents=True)
-    tasks = [EventTask(folder, demo.seed, event, demo.uploads) for event in range(demo.events)]
-    clips: dict[EventTask, list[Clip]] = {}
+    (folder / VIDEOS).mkdir()
+    build, events, clips = partial(build_event, folder, demo), range(demo.events), dict[int, list[Clip]]()
     # Closed when anything is raised, so that no worker outlives this call.
-    with closing(worker_pool.run_in_workers(build_event, tasks, limits=_LIMITS, workers=workers)) as outcomes:
-        for task, found in outcomes:
+    with closing(worker_pool.run_in_workers(build, events, limits=_LIMITS, workers=workers)) as outcomes:
+        for event, found in outcomes:
             if isinstance(found, worker_pool.Failed):
                 raise DataError(
-                    f"{folder}: event {task.event} of the demo corpus could not be made: {found.message} "
+                    f"event {event} of the demo corpus could not be made: {found.message} "
                     f"({found.error_class}): run again, if memory is short with a smaller video.workers"
                 )
-            clips[task] = found
+            clips[event] = found
             if on_progress is not None:
-                on_progress(len(clips), len(tasks))
-    rows = [{"video_path": f"{VIDEOS}/{clip.file_name}", **asdict(clip)} for task in tasks for clip in clips[task]]
+                on_progress(len(clips), len(events))
+    rows = [{"video_path": f"{VIDEOS}/{clip.file_name}", **asdict(clip)} for event in events for clip in clips[event]]
     pl.DataFrame(rows).write_parquet(folder / METADATA)
     (folder / README).write_text(_README_TEXT)
-    files = [METADATA, README, *(row["video_path"] for row in rows)]
+    paths = [METADATA, README, *(row["video_path"] for row in rows)]
     manifest = {
         "notice": NOTICE,
         "generator": GENERATOR_VERSION,
         "settings": asdict(demo),
         "libraries": {"av": av.__version__, "opencv": cv2.__version__, "numpy": np.__version__},
-        "sha256": {path: _sha256((folder / path).read_bytes()) for path in files},
+        "sha256": {path: _sha256((folder / path).read_bytes()) for path in paths},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def build_event(task: EventTask) -> list[Clip]:
+def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
     """Write the videos of one event; runs in a worker process."""
     clips = []
-    for clip, content in make_event(task.seed, task.event, task.uploads):
-        (task.folder / VIDEOS / clip.file_name).write_bytes(content)
+    for clip, content in make_event(demo.seed, event, demo.uploads):
+        (folder / VIDEOS / clip.file_name).write_bytes(content)
         clips.append(clip)
     return clips

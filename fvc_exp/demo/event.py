@@ -74,21 +74,9 @@ def make_event(seed: int, event: int, uploads: int) -> Iterator[tuple[Clip, byte
         file = io.BytesIO()
         encode(on_platform, file, fps=fps, crf=crf, preset="veryfast", gop=int(rng.choice([24, 60, 250])))
         height, width = on_platform[0].shape[:2]
-        yield (
-            Clip(
-                label=label,
-                group=f"ev{event:03d}",
-                upload=upload,
-                manipulation=manipulation,
-                scale=scale,
-                crf=crf,
-                fps=fps,
-                width=width,
-                height=height,
-                frames=length,
-            ),
-            file.getvalue(),
-        )
+        group = f"ev{event:03d}"
+        clip = Clip(label, group, upload, manipulation, scale, crf, fps, width, height, frames=length)
+        yield clip, file.getvalue()
 
 
 def _spread_evenly(seed: int, number: int, low: float, high: float) -> float:

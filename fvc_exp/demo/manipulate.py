@@ -15,14 +15,9 @@ def manipulate(
     name: str, frames: list[Frame], rng: np.random.Generator, film: Callable[[], list[Frame]]
 ) -> list[Frame]:
     """Apply one of ``MANIPULATIONS``; ``film`` films another clip of the same length and size if one is needed."""
-    if name == "splice":
-        return splice(frames, film(), rng)
+    if name == "splice":  # a feathered oval of another camera's clip moves over this one
+        return _blend_oval(frames, film(), rng)
     return _OF_ONE_CLIP[name](frames, rng)
-
-
-def splice(frames: list[Frame], foreign: list[Frame], rng: np.random.Generator) -> list[Frame]:
-    """A feathered oval of another camera's clip moves over this one."""
-    return _blend_oval(frames, foreign, rng)
 
 
 def face_swap(frames: list[Frame], rng: np.random.Generator) -> list[Frame]:

@@ -1,7 +1,7 @@
 """From one video file to its rows in the feature tables, in one pass over its frames."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +26,15 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = MappingProxyType(
         Table.original_stage4: scaled.STAGE4_NAMES,
     }
 )
+
+# The features of a frame, without those of the whole video.
+_FRAME_FEATURES: Mapping[Table, Callable[[decode.Sample, rewrite.Letterbox | None], dict[str, float]]] = {
+    Table.stage2: lambda sample, _: scaled.stage2_pixel_features(sample.luma),
+    Table.stage4: lambda sample, scaling: scaled.stage4_pixel_features(sample.luma, sample.rgb, scaling),
+    Table.forensic: lambda sample, _: forensic.frame_features(sample.luma),
+    Table.original_stage2: lambda sample, _: original.original_stage2_features(sample.rgb),
+    Table.original_stage4: lambda sample, _: original.original_stage4_features(sample.rgb),
+}
 
 # How much of the memory of freed arrays the C library may keep, in bytes; see _keep_freed_memory.
 KEPT_MEMORY = 24 * 2**20
@@ -82,34 +91,16 @@ def _measure(
 ) -> dict[Table, dict[str, float]]:
     rows: dict[Table, list[dict[str, float]]] = {table: [] for table in tables}
     series = forensic.TemporalSeries() if Table.forensic in tables else None
-    for sample in _sampled(samples, series):
-        for table in tables:
-            rows[table].append(_frame_features(table, sample, scaling))
-    features = {table: _means(rows[table]) | _video_features(table, probe, scaling) for table in tables}
-    if series is not None:
-        features[Table.forensic] |= series.features()
-    return features
-
-
-def _sampled(samples: Iterator[decode.Sample], series: forensic.TemporalSeries | None) -> Iterator[decode.Sample]:
     for sample in samples:
         if series is not None:
             series.add(sample.luma)
         if sample.is_sampled:
-            yield sample
-
-
-def _frame_features(table: Table, sample: decode.Sample, scaling: rewrite.Letterbox | None) -> dict[str, float]:
-    """The features of a frame, without those of the whole video."""
-    if table is Table.stage2:
-        return scaled.stage2_pixel_features(sample.luma)
-    if table is Table.stage4:
-        return scaled.stage4_pixel_features(sample.luma, sample.rgb, scaling)
-    if table is Table.forensic:
-        return forensic.frame_features(sample.luma)
-    is_stage2 = table is Table.original_stage2
-    measure = original.original_stage2_features if is_stage2 else original.original_stage4_features
-    return measure(sample.rgb)
+            for table in tables:
+                rows[table].append(_FRAME_FEATURES[table](sample, scaling))
+    features = {table: _means(rows[table]) | _video_features(table, probe, scaling) for table in tables}
+    if series is not None:
+        features[Table.forensic] |= series.features()
+    return features
 
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

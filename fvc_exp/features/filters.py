@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fvc_exp._typing import Array, Array32, Frame
-from fvc_exp.features.strips import standard_deviation
+from fvc_exp._typing import Frame
 
 NOISE_NAMES = ("noise_energy", "noise_mean", "noise_std")
 BLUR_NAMES = ("laplacian_var", "gradient_mean", "gradient_std")
@@ -18,31 +17,16 @@ SECOND_DIFFERENCE = np.array([1, -2, 1], np.float32)
 # White noise of variance 1 leaves the mask with the sum of its squared weights.
 MASK_ENERGY = 36.0
 
-# The largest number whose square fits into 16 bits; few responses to natural pictures are larger.
-ROOT_OF_UINT16 = 255
+
+def mean_powers(response: NDArray[np.int16]) -> tuple[float, ...]:
+    """Means of ``|r|``, ``r^2`` and ``r^4`` over a high-pass response; their sums are exact for ``|r|`` up to 4095."""
+    squares = np.square(response, dtype=np.float32)
+    sums = (cv2.norm(response, cv2.NORM_L1), cv2.sumElems(squares)[0], cv2.norm(squares, cv2.NORM_L2SQR))
+    return tuple(each / response.size for each in sums)
 
 
-def noise_sums(strip: Frame) -> Array:
-    """Sums of ``|r|``, ``r^2`` and ``r^4`` of the noise mask's response over a padded strip."""
-    response = cv2.sepFilter2D(strip, cv2.CV_16S, SECOND_DIFFERENCE, SECOND_DIFFERENCE)
-    return response_sums(np.asarray(response, np.int16)[1:-1])
-
-
-def response_sums(response: NDArray[np.int16]) -> Array:
-    """Sums of ``|r|``, ``r^2`` and ``r^4`` over a high-pass response; exact for ``|r|`` up to 4095."""
-    squares: NDArray[np.uint16] | Array32
-    if cv2.norm(response, cv2.NORM_INF) <= ROOT_OF_UINT16:
-        # numpy has no product of int16 in uint16; that of int16 has the right bits.
-        squares = np.multiply(response, response).view(np.uint16)
-    else:
-        squares = response.astype(np.float32)
-        squares *= squares
-    absolute = cv2.norm(response, cv2.NORM_L1)
-    return np.array([absolute, cv2.sumElems(squares)[0], cv2.norm(squares, cv2.NORM_L2SQR)])
-
-
-def noise_features(sums: Array, pixels: int) -> dict[str, float]:
-    """Noise of a frame of ``pixels`` pixels from its ``noise_sums``.
+def noise_features(gray: Frame) -> dict[str, float]:
+    """Noise of a frame.
 
     With ``r`` the response of Immerkaer's noise mask ("Fast noise variance estimation", CVIU 64(2), 1996):
 
@@ -54,7 +38,8 @@ def noise_features(sums: Array, pixels: int) -> dict[str, float]:
     The original measures ``9 * (gray - 3x3 mean)``, which responds to every edge and ramp. Its mean is a mean of
     squares, and its energy is that mean times the number of pixels, so it holds the resolution a second time.
     """
-    absolute, square, fourth = (sums / pixels).tolist()
+    response = cv2.sepFilter2D(gray, cv2.CV_16S, SECOND_DIFFERENCE, SECOND_DIFFERENCE)
+    absolute, square, fourth = mean_powers(np.asarray(response, np.int16))
     energy = square / MASK_ENERGY
     return {
         "noise_energy": energy,
@@ -63,18 +48,8 @@ def noise_features(sums: Array, pixels: int) -> dict[str, float]:
     }
 
 
-def gradient_sums(strip: Frame) -> Array:
-    """Sum and sum of squares of the Sobel gradient magnitude over a padded strip."""
-    along_x, along_y = (gradient[1:-1].astype(np.float32) for gradient in cv2.spatialGradient(strip))
-    # The squares are integers below 2^24 and cv2.sqrt rounds correctly, unlike cv2.magnitude with some back ends.
-    square = np.square(along_x, out=along_x)
-    cv2.accumulateSquare(along_y, square)
-    total = cv2.sumElems(square)[0]
-    return np.array([cv2.sumElems(cv2.sqrt(square, square))[0], total])
-
-
-def blur_features(gray: Frame, gradient_sums: Array) -> dict[str, float]:
-    """Sharpness of a frame, whose ``gradient_sums`` are known.
+def blur_features(gray: Frame) -> dict[str, float]:
+    """Sharpness of a frame.
 
     - ``laplacian_var``, squared gray levels: the variance of the 4-neighbour Laplacian (Pech-Pacheco et al., "Diatom
       autofocusing in brightfield microscopy", ICPR 2000).
@@ -86,9 +61,18 @@ def blur_features(gray: Frame, gradient_sums: Array) -> dict[str, float]:
     """
     laplacian = cv2.Laplacian(gray, cv2.CV_16S)
     mean, mean_square = cv2.sumElems(laplacian)[0] / gray.size, cv2.norm(laplacian, cv2.NORM_L2SQR) / gray.size
-    gradient, gradient_square = (gradient_sums / gray.size).tolist()
+    # The squares are integers below 2^24 and cv2.sqrt rounds correctly, unlike cv2.magnitude with some back ends.
+    square, along_y = (np.square(gradient, dtype=np.float32) for gradient in cv2.spatialGradient(gray))
+    square += along_y
+    gradient_square = cv2.sumElems(square)[0] / gray.size
+    gradient = cv2.sumElems(cv2.sqrt(square, square))[0] / gray.size
     return {
         "laplacian_var": standard_deviation(mean, mean_square) ** 2,
         "gradient_mean": gradient,
         "gradient_std": standard_deviation(gradient, gradient_square),
     }
+
+
+def standard_deviation(mean: float, mean_square: float) -> float:
+    """Population standard deviation from the first two moments; rounding must not make its root imaginary."""
+    return math.sqrt(max(mean_square - mean * mean, 0.0))

@@ -1,14 +1,12 @@
 """Traces of manipulation: recompression, local noise and sharpness inside frames; repeated or blended frames."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fvc_exp._typing import Array, Array32, Frame
+from fvc_exp._typing import Array32, Frame
 from fvc_exp.features import blocks
-from fvc_exp.features.strips import standard_deviation
+from fvc_exp.features.filters import standard_deviation
 
 BLOCKINESS_NAMES = ("blockiness_horizontal", "blockiness_vertical")
 COMPRESSION_NAMES = ("benford_divergence", "ac_zero_share", "dct_periodicity")
@@ -65,10 +63,9 @@ def compression_features(luma: Frame) -> dict[str, float]:
     - ``ac_zero_share``, share of coefficients: those with |AC| < 0.5.
     - ``dct_periodicity``, without unit: see ``periodicity``.
     """
-    height, width = (size // 8 * 8 for size in luma.shape)
-    if not height or not width:
+    if min(luma.shape) < 8:
         return dict.fromkeys(COMPRESSION_NAMES, np.nan)
-    spectrum = blocks.dct_coefficients(luma[:height, :width], vertical=1 + max(v for v, _ in ZIGZAG))
+    spectrum = blocks.dct_coefficients(luma, vertical=1 + max(v for v, _ in ZIGZAG))
     # Half the basis gives multiples of 1/8, which must fall on the same side of a threshold whatever the rounding.
     low = np.abs(np.stack([spectrum[:, v, :, h].ravel() for v, h in ZIGZAG]))
     np.round(low, 3, out=low)
@@ -124,25 +121,23 @@ def residual_features(luma: Frame) -> dict[str, float]:
     - ``local_sharpness_std``, log units: the standard deviation of ``l`` over the blocks.
     """
     noise = np.asarray(cv2.subtract(luma, cv2.medianBlur(luma, 3), dtype=cv2.CV_16S), np.int16)
-    # Squares of numbers up to 255; numpy has no product of int16 in uint16, but that of int16 has the right bits.
-    squares = np.multiply(noise, noise).view(np.uint16)
+    squares = np.square(noise, dtype=np.float32)
     mean, square = (cv2.sumElems(each)[0] / luma.size for each in (noise, squares))
     fourth = cv2.norm(squares, cv2.NORM_L2SQR) / luma.size
-    laplacian = cv2.Laplacian(luma, cv2.CV_16S).astype(np.float32)
-    laplacian *= laplacian
+    laplacian = cv2.Laplacian(luma, cv2.CV_16S)
     return {
         "residual_std": standard_deviation(mean, square),
         "residual_kurtosis": fourth / square**2 if square else np.nan,
-        **_local(squares, laplacian),
+        **_local(squares, np.square(laplacian, dtype=np.float32)),
     }
 
 
-def _local(noise: NDArray[np.uint16], laplacian: Array32) -> dict[str, float]:
+def _local(noise: Array32, laplacian: Array32) -> dict[str, float]:
     """The local features from the squares of noise and Laplacian."""
     if min(noise.shape) < LOCAL_BLOCK:
         return dict.fromkeys(LOCAL_NAMES, np.nan)
-    levels = np.log(_block_rms(noise) + NOISE_FLOOR)
-    sharpness = np.log(_block_rms(laplacian) + SHARPNESS_FLOOR)
+    levels = np.log(np.sqrt(blocks.block_means(noise, LOCAL_BLOCK)) + NOISE_FLOOR)
+    sharpness = np.log(np.sqrt(blocks.block_means(laplacian, LOCAL_BLOCK)) + SHARPNESS_FLOOR)
     low, high = np.percentile(levels, [5, 95])
     rows, columns = levels.shape
     centre = levels[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
@@ -150,36 +145,14 @@ def _local(noise: NDArray[np.uint16], laplacian: Array32) -> dict[str, float]:
     return {name: float(value) for name, value in zip(LOCAL_NAMES, values, strict=True)}
 
 
-def _block_rms(squares: NDArray[np.uint16] | Array32) -> Array:
-    height, width = (size // LOCAL_BLOCK * LOCAL_BLOCK for size in squares.shape)
-    rows = (squares[top : top + LOCAL_BLOCK, :width] for top in range(0, height, LOCAL_BLOCK))
-    columns = np.stack([cv2.reduce(row, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0] for row in rows])
-    means = columns.reshape(len(columns), -1, LOCAL_BLOCK).sum(axis=2, dtype=np.float64) / LOCAL_BLOCK**2
-    return np.asarray(np.sqrt(means))
-
-
-@dataclass(frozen=True)
-class _HalfSize:
-    """A frame of half the size and nine times its high-pass residual, with the sums of that and of its square."""
-
-    luma: Frame
-    residual: NDArray[np.int16]
-    total: float
-    square: float
-
-    @classmethod
-    def of(cls, luma: Frame) -> "_HalfSize":
-        half = np.asarray(cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
-        residual = np.multiply(half, 9, dtype=np.int16)
-        residual -= cv2.boxFilter(half, cv2.CV_16U, (3, 3), normalize=False).view(np.int16)
-        return cls(half, residual, cv2.sumElems(residual)[0], cv2.norm(residual, cv2.NORM_L2SQR))
-
-    def correlation(self, other: "_HalfSize") -> float:
-        """Of the two residuals; NaN where one is 0 everywhere. All sums are integers."""
-        n, distance = self.residual.size, cv2.norm(self.residual, other.residual, cv2.NORM_L2SQR)
-        variances = [n * each.square - each.total**2 for each in (self, other)]
-        covariance = n * (self.square + other.square - distance) / 2 - self.total * other.total
-        return float(covariance / np.sqrt(variances[0] * variances[1])) if all(variances) else np.nan
+def _correlation(one: NDArray[np.int16], other: NDArray[np.int16]) -> float:
+    """Of two residuals; NaN where one is 0 everywhere. All sums are integers."""
+    totals = [cv2.sumElems(each)[0] for each in (one, other)]
+    squares = [cv2.norm(each, cv2.NORM_L2SQR) for each in (one, other)]
+    products = (sum(squares) - cv2.norm(one, other, cv2.NORM_L2SQR)) / 2
+    variances = [one.size * square - total**2 for square, total in zip(squares, totals, strict=True)]
+    covariance = one.size * products - totals[0] * totals[1]
+    return float(covariance / np.sqrt(variances[0] * variances[1])) if all(variances) else np.nan
 
 
 class TemporalSeries:
@@ -188,15 +161,17 @@ class TemporalSeries:
     def __init__(self) -> None:
         self._differences: list[float] = []
         self._correlations: list[float] = []
-        self._previous: _HalfSize | None = None
+        self._previous: tuple[Frame, NDArray[np.int16]] | None = None  # of half the size, and its residual
 
     def add(self, luma: Frame) -> None:
         """The next frame; after a change of frame size the series starts a new pair."""
-        half, previous = _HalfSize.of(luma), self._previous
-        if previous is not None and previous.luma.shape == half.luma.shape:
-            self._differences.append(cv2.norm(half.luma, previous.luma, cv2.NORM_L1) / half.luma.size)
-            self._correlations.append(half.correlation(previous))
-        self._previous = half
+        half = np.asarray(cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+        residual = np.multiply(half, 9, dtype=np.int16)  # of a 3x3 high-pass filter, times nine
+        residual -= cv2.boxFilter(half, cv2.CV_16U, (3, 3), normalize=False).view(np.int16)
+        if self._previous is not None and self._previous[0].shape == half.shape:
+            self._differences.append(cv2.norm(half, self._previous[0], cv2.NORM_L1) / half.size)
+            self._correlations.append(_correlation(residual, self._previous[1]))
+        self._previous = half, residual
 
     def features(self) -> dict[str, float]:
         """The five temporal features; NaN where there is no pair of frames, or no noise or motion to measure.

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from fvc_exp._typing import Frame
-from fvc_exp.features import blocks, filters, scaled, strips
+from fvc_exp.features import blocks, filters, scaled
 
 HIGH_PASS = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], np.float32)
 
@@ -32,18 +32,14 @@ COEFFICIENT_SUM = np.outer(blocks.EXACT_BASIS.sum(axis=0), blocks.EXACT_BASIS.su
 def original_stage2_features(rgb: Frame) -> dict[str, float]:
     """The original's twelve stage-2 pixel features of one RGB frame; definitions above."""
     gray = _gray(rgb)
-    noise_sums, gradient_sums = np.zeros(3), np.zeros(2)
-    for strip in strips.padded_strips(gray):
-        response = cv2.filter2D(strip, cv2.CV_16S, HIGH_PASS)[1:-1]
-        noise_sums += filters.response_sums(np.asarray(response, dtype=np.int16))
-        gradient_sums += filters.gradient_sums(strip)
-    _, square, fourth = (noise_sums / gray.size).tolist()
+    response = cv2.filter2D(gray, cv2.CV_16S, HIGH_PASS)
+    _, square, fourth = filters.mean_powers(np.asarray(response, dtype=np.int16))
     return {
         "noise_energy": square * gray.size,
         "noise_mean": square,
-        "noise_std": strips.standard_deviation(square, fourth),
+        "noise_std": filters.standard_deviation(square, fourth),
         **_dct(gray),
-        **filters.blur_features(gray, gradient_sums),
+        **filters.blur_features(gray),
         "boundary_inconsistency": _line_deviation(gray),
     }
 
@@ -79,7 +75,7 @@ def _dct(gray: Frame) -> dict[str, float]:
         "dct_dc_mean": float(dc.mean()),
         "dct_dc_std": float(dc.std()),
         "dct_ac_mean": ac_mean,
-        "dct_ac_std": strips.standard_deviation(ac_mean, total / padded.size),
+        "dct_ac_std": filters.standard_deviation(ac_mean, total / padded.size),
         "dct_ac_energy": total,
     }
 

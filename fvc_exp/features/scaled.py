@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
 from fvc_exp.features import blocks, codec, filters
-from fvc_exp.features.strips import padded_strips, standard_deviation
+from fvc_exp.features.filters import standard_deviation
 from fvc_exp.video.rewrite import Letterbox
 
 BASE_NAMES = (*filters.NOISE_NAMES, *blocks.DCT_NAMES, *filters.BLUR_NAMES, *blocks.BLOCK_NAMES)
@@ -41,19 +41,12 @@ def stage2_pixel_features(luma: Frame, box: Letterbox | None = None) -> dict[str
     For definitions and units see ``filters`` and ``blocks``. With a ``box`` only the pixels in it count; 8x8 blocks
     stay on the grid of the frame, where the codec has them.
     """
-    aligned = crop(luma, box, to_blocks=True)
-    return _base_features(crop(luma, box), aligned, *_mean_steps(aligned))
-
-
-def _base_features(picture: Frame, aligned: Frame, border: float, inside: float) -> dict[str, float]:
-    noise_sums, gradient_sums = np.zeros(3), np.zeros(2)
-    for strip in padded_strips(picture):
-        noise_sums += filters.noise_sums(strip)
-        gradient_sums += filters.gradient_sums(strip)
+    picture, aligned = crop(luma, box), crop(luma, box, to_blocks=True)
+    border, inside = _mean_steps(aligned)
     return (
-        filters.noise_features(noise_sums, picture.size)
+        filters.noise_features(picture)
         | blocks.dct_features(aligned)
-        | filters.blur_features(picture, gradient_sums)
+        | filters.blur_features(picture)
         | {"boundary_inconsistency": blocks.step_ratio(border, inside)}
     )
 
@@ -76,15 +69,15 @@ def stage4_pixel_features(luma: Frame, rgb: Frame, box: Letterbox | None) -> dic
     inside blocks, wraps differences of 8-bit numbers around 0 (-1 counts as 255), leaves out the last block row and
     column, and falls when blocking grows.
     """
-    picture, aligned = crop(luma, box), crop(luma, box, to_blocks=True)
-    border, inside = _mean_steps(aligned)
+    picture = crop(luma, box)
+    border, inside = _mean_steps(crop(luma, box, to_blocks=True))
     added = (
         edge_density(picture),
         1.0 / (1.0 + spread_of_local_deviation(picture)),
         *(_deviation(np.asarray(channel, np.uint8)) for channel in cv2.split(crop(rgb, box))),
         border - inside,
     )
-    return _base_features(picture, aligned, border, inside) | dict(zip(ADDED_NAMES, added, strict=True))
+    return stage2_pixel_features(luma, box) | dict(zip(ADDED_NAMES, added, strict=True))
 
 
 def edge_density(frame: Frame) -> float:
@@ -94,18 +87,12 @@ def edge_density(frame: Frame) -> float:
 
 def spread_of_local_deviation(frame: Frame) -> float:
     """Standard deviation over a frame's pixels of the population standard deviation of the 5x5 window around each."""
-    count, padding = WINDOW * WINDOW, WINDOW // 2
-    sums = np.zeros(2)
-    for strip in padded_strips(frame, padding):
-        total, variance = _window_sums(strip), _window_sums(np.square(strip, dtype=np.uint16))
-        # 25 * 25 * 255^2 fits into 32 bits, and the difference, 625 variances, into the 24 of a float32.
-        variance *= count
-        total *= total
-        variance -= total
-        deviation = cv2.sqrt(variance.astype(np.float32))[padding:-padding]
-        sums += cv2.sumElems(deviation)[0], cv2.norm(deviation, cv2.NORM_L2SQR)
-    mean, mean_square = (sums / frame.size).tolist()
-    return standard_deviation(mean / count, mean_square / count**2)
+    total, squares = _window_sums(frame), _window_sums(np.square(frame, dtype=np.uint16))
+    # 25 * 25 * 255^2 fits into 32 bits, and the difference, 625 variances, into the 24 of a float32.
+    variances = WINDOW**2 * squares - total * total
+    deviation = cv2.sqrt(variances.astype(np.float32))
+    mean, mean_square = cv2.sumElems(deviation)[0] / frame.size, cv2.norm(deviation, cv2.NORM_L2SQR) / frame.size
+    return standard_deviation(mean / WINDOW**2, mean_square / WINDOW**4)
 
 
 def _deviation(channel: Frame) -> float:

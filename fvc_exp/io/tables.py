@@ -63,31 +63,21 @@ def find_table(path: Path) -> Path:
     raise DataError(f"{path}: no such file, with or without one of {', '.join(EXTENSIONS)}")
 
 
-def scan_table(path: Path, is_text: Callable[[str], bool] | None = None) -> tuple[pl.LazyFrame, Path]:
-    """Scan a table lazily; returns it with the file it was found in.
+def read_table(path: Path, is_text: Callable[[str], bool] | None = None) -> tuple[pl.DataFrame, Path]:
+    """Read a table; returns it with the file it was found in.
 
     ``is_text`` says of a column's name whether a CSV's values are text there, even if they look like numbers.
 
     Raises:
-        DataError: the file is missing, empty, or not what its content claims to be.
+        DataError: the file is missing, empty, broken, not what its content claims to be, or would take more than half
+            of the memory: a small file may hold very long columns.
     """
     source = find_table(path)
     with _reading(source):
         frame = _scan(source, is_text)
-        frame.collect_schema()
-    return frame, source
-
-
-def collect(frame: pl.LazyFrame, source: Path) -> pl.DataFrame:
-    """Read a scanned table into memory, which must have room for it: a small file may hold very long ones.
-
-    Raises:
-        DataError: the content is broken behind a good header, or would take more than half of the memory.
-    """
-    with _reading(source):
         width = sum(8 if kind in (pl.Float64, pl.Int64) else 1 for kind in frame.collect_schema().dtypes())
         refuse_bomb(source, frame.select(pl.len()).collect().item() * width)
-        return frame.collect()
+        return frame.collect(), source
 
 
 def refuse_bomb(source: Path, n_bytes: int) -> None:

@@ -134,7 +134,7 @@ def _rows_of(dataset: Dataset) -> pl.DataFrame:
 
 
 def _read_rows(path: Path) -> Dataset:
-    frame = tables.collect(*tables.scan_table(path))
+    frame, _ = tables.read_table(path)
     features = [name for name in frame.columns if name.startswith(_FEATURE)]
     X = frame.select(features).to_numpy().astype(np.float64)
     if frame["id", "group"].null_count().sum_horizontal().item() or np.isinf(X).any():

@@ -191,7 +191,7 @@ def _videos(config: Config) -> pl.DataFrame:
 def _read(path: Path, hint: str) -> pl.DataFrame:
     if not path.exists():
         raise DataError(f"{path}: no such file; {hint}")
-    return tables.collect(*tables.scan_table(path))
+    return tables.read_table(path)[0]
 
 
 def _tables(config: Config, *, scaled: bool) -> dict[Table, Path]:

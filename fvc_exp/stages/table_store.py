@@ -164,7 +164,7 @@ class TableStore:
         if len(rows) < len(current):
             return False
         merged = carried.join(rows, on=KEY, how="left").sort(KEY)
-        if not self.path.is_file() or not tables.collect(*tables.scan_table(self.path)).equals(merged):
+        if not self.path.is_file() or not tables.read_table(self.path)[0].equals(merged):
             self._write(merged, self.path)
         for part in parts:
             part.unlink(missing_ok=True)
@@ -182,13 +182,13 @@ class TableStore:
         return pl.concat([pl.DataFrame(schema=self.schema), *table, *found]), parts
 
     def _read_table(self) -> pl.DataFrame:
-        frame, source = tables.scan_table(self.path)
-        if missing := [name for name in SETTINGS_COLUMNS if name not in frame.collect_schema()]:
+        frame, source = tables.read_table(self.path)
+        if missing := [name for name in SETTINGS_COLUMNS if name not in frame.columns]:
             raise DataError(
                 f"{source}: was not written by this stage (column {missing[0]!r} is missing) and would be overwritten; "
                 "move it away or choose another path"
             )
-        return self._of_these_settings(tables.collect(frame, source))
+        return self._of_these_settings(frame)
 
     def _of_these_settings(self, frame: pl.DataFrame) -> pl.DataFrame:
         good, bad = pl.lit(self.settings), pl.lit(self.failure_settings)

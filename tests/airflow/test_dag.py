@@ -173,7 +173,7 @@ def chain(
 ) -> tuple[Airflow, Path]:
     """A run of the DAG in which stage ``scale`` fails once, on own videos in a folder with an awkward name."""
     airflow, folder = make_airflow("chain"), tmp_path_factory.mktemp("chained")
-    (corpus,) = (small_demo / "demo").iterdir()
+    (corpus,) = (small_demo / "demo").glob("[!.]*")
     root = folder / """it's "mine" $(touch pwned); x"""
     for source in (corpus / "videos").glob("*.mp4"):
         place = root / ("fake" if "fake" in source.name else "real")

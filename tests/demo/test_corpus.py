@@ -16,7 +16,7 @@ import pytest
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.config.schema import DemoConfig
 from fvc_exp.demo import corpus
-from fvc_exp.demo.corpus import EventTask, corpus_folder, ensure_demo
+from fvc_exp.demo.corpus import corpus_folder, ensure_demo
 from fvc_exp.demo.event import Clip
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.video import worker_pool
@@ -41,19 +41,19 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def start_build(root: Path) -> subprocess.Popen[str]:
+def start_build(root: Path, workers: int = 2) -> subprocess.Popen[str]:
     """Build in a process group of its own; prints one line per finished event."""
     code = (
         "import pathlib; from fvc_exp.config.schema import DemoConfig; from fvc_exp.demo.corpus import ensure_demo\n"
         "show = lambda *step: print(*step, flush=True)\n"
-        f"ensure_demo(pathlib.Path({str(root)!r}), {DEMO!r}, workers=2, on_progress=show)"
+        f"ensure_demo(pathlib.Path({str(root)!r}), {DEMO!r}, workers={workers}, on_progress=show)"
     )
     pipe, command = subprocess.PIPE, [sys.executable, "-c", code]
     return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
 
 def test_folder_holds_videos_metadata_and_manifest(built: Path) -> None:
-    assert list(built.parent.iterdir()) == [built] == [corpus_folder(built.parent, DEMO)]
+    assert list(built.parent.glob("[!.]*")) == [built] == [corpus_folder(built.parent, DEMO)]
     described = sorted([*VIDEOS, "metadata.parquet", "README.txt"])
     assert sorted(contents(built)) == sorted([*described, "manifest.json"])
     manifest = json.loads((built / "manifest.json").read_text())
@@ -73,11 +73,6 @@ def test_metadata_describes_every_video(built: Path) -> None:
     assert metadata["video_path"].to_list() == files
 
 
-def test_number_of_workers_changes_no_byte(built: Path, tmp_path: Path) -> None:
-    ensure_demo(tmp_path, DEMO, workers=1)
-    assert contents(tmp_path) == contents(built.parent)
-
-
 def test_whole_corpus_is_left_as_it_is(built: Path) -> None:
     inodes = {path: path.stat().st_ino for path in built.rglob("*")}
     assert ensure_demo(built.parent, DEMO, on_progress=lambda *_: pytest.fail("nothing is to be made")) == built
@@ -91,20 +86,19 @@ def flip_a_bit(path: Path) -> None:
 
 
 @pytest.fixture
-def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[EventTask]:
+def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Events are copied from the first corpus instead of made; the list says which."""
-    metadata, made = pl.read_parquet(built / "metadata.parquet"), list[EventTask]()
+    metadata, made = pl.read_parquet(built / "metadata.parquet"), list[int]()
 
-    def copy_event(task: EventTask) -> list[Clip]:
-        made.append(task)
-        rows = metadata.filter(group=f"ev{task.event:03d}")
+    def copy_event(folder: Path, _: DemoConfig, event: int) -> list[Clip]:
+        made.append(event)
+        rows = metadata.filter(group=f"ev{event:03d}")
         for path in rows["video_path"]:
-            shutil.copy(built / path, task.folder / path)
+            shutil.copy(built / path, folder / path)
         return [Clip(**row) for row in rows.drop("video_path").iter_rows(named=True)]
 
-    monkeypatch.setattr(
-        worker_pool, "run_in_workers", lambda _, tasks, **__: ((task, copy_event(task)) for task in tasks)
-    )
+    monkeypatch.setattr(corpus, "build_event", copy_event)
+    monkeypatch.setattr(worker_pool, "run_in_workers", lambda make, events, **__: ((n, make(n)) for n in events))
     return made
 
 
@@ -119,7 +113,7 @@ CHANGES = [
 
 @pytest.mark.parametrize(("name", "break_file"), CHANGES)
 def test_changed_corpus_is_made_again(
-    built: Path, tmp_path: Path, quick: list[EventTask], name: str, break_file: Callable[[Path], None]
+    built: Path, tmp_path: Path, quick: list[int], name: str, break_file: Callable[[Path], None]
 ) -> None:
     """The feature tables go too: they were made from it."""
     copied = Path(shutil.copytree(built, tmp_path / built.name))
@@ -130,22 +124,8 @@ def test_changed_corpus_is_made_again(
     assert len(quick) == 4
 
 
-def test_corpus_finished_by_another_process_is_kept(built: Path, tmp_path: Path, quick: list[EventTask]) -> None:
-    folder = corpus_folder(tmp_path, DEMO)
-
-    def finish_elsewhere(done: int, total: int) -> None:
-        if done == total:
-            shutil.copytree(built, folder)
-            (folder / "features_stage2.parquet").write_bytes(b"the other process goes on")
-
-    ensure_demo(tmp_path, DEMO, on_progress=finish_elsewhere)
-    assert len(quick) == 4
-    assert (folder / "features_stage2.parquet").exists()
-    assert list(tmp_path.iterdir()) == [folder]
-
-
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=["killed", "ctrl-c"])
-def test_a_stopped_build_is_undone(built: Path, tmp_path: Path, quick: list[EventTask], stop: signal.Signals) -> None:
+def test_a_stopped_build_is_undone(built: Path, tmp_path: Path, quick: list[int], stop: signal.Signals) -> None:
     process = start_build(tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "1 4\n"
@@ -157,29 +137,30 @@ def test_a_stopped_build_is_undone(built: Path, tmp_path: Path, quick: list[Even
     _, errors = process.communicate(timeout=10)
     assert process.returncode == -stop
     assert errors.count("Traceback") == (1 if stop is signal.SIGINT else 0)
-    left = [path.name for path in tmp_path.iterdir()]
-    assert [name.startswith(".making.") for name in left] == ([True] if stop is signal.SIGKILL else [])
+    left = [path.suffix for path in tmp_path.iterdir()]
+    assert sorted(left) == ([".fvc-tmp", ".lock"] if stop is signal.SIGKILL else [".lock"])
     ensure_demo(tmp_path, DEMO)
     assert len(quick) == 4
     assert contents(tmp_path) == contents(built.parent)
 
 
 def test_two_builds_at_once_end_with_one_whole_corpus(built: Path, tmp_path: Path) -> None:
-    processes = [start_build(tmp_path) for _ in range(2)]
+    processes = [start_build(tmp_path, workers=1) for _ in range(2)]  # whose number changes no byte
     errors = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     assert contents(tmp_path) == contents(built.parent)
 
 
-def die(_: EventTask) -> NoReturn:
+def die(*_: object) -> NoReturn:
     os._exit(7)
 
 
+@pytest.mark.slow
 def test_failing_worker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "build_event", die)
     with pytest.raises(DataError, match=r"event 0 of the demo corpus .* exit code 7 .* smaller video\.workers"):
         ensure_demo(tmp_path, DEMO, workers=1)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_other_settings_and_generators_have_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,10 +183,3 @@ def test_only_the_demo_data_have_demo_settings(compose_config: Compose) -> None:
     assert compose_config("data=fvc").data.demo is None
     with pytest.raises(ConfigError, match=r"data\.demo\.\* exists in data=demo only"):
         compose_configs([["data=fvc", "data.demo.seed=3"]])
-
-
-def test_root_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.touch()
-    with pytest.raises(NotADirectoryError, match="file"):
-        ensure_demo(file, DEMO)

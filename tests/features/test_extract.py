@@ -39,14 +39,6 @@ def test_stage2_is_the_mean_over_the_sampled_frames(clip: Path) -> None:
     assert tuple(features) == COLUMNS[Table.stage2]
 
 
-def test_original_stage2_is_the_mean_over_rgb_frames(clip: Path) -> None:
-    source = SampledFrames(clip, SAMPLING, LIMITS)
-    rows = source.read(lambda samples: [reference.original_base(reference.original_gray(each.rgb)) for each in samples])
-    features = extract(clip, [Table.original_stage2], SAMPLING, LIMITS).features[Table.original_stage2]
-    for name in rows[0]:
-        assert features[name] == pytest.approx(np.mean([row[name] for row in rows]), rel=1e-6, abs=1e-9), name
-
-
 def test_tables_measured_together_are_measured_as_alone(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = {table: extract(clip, [table], SAMPLING, LIMITS, scaling=SCALING).features[table] for table in COLUMNS}
     passes: list[str] = []

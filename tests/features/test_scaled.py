@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fvc_exp.features import scaled, strips
+from fvc_exp.features import scaled
 from fvc_exp.features.scaled import Letterbox, crop, stage2_pixel_features, stage4_pixel_features
 from tests.features import reference
 from tests.features.reference import Gray, jpeg, synthetic, synthetic_rgb
@@ -68,13 +68,6 @@ def test_flat_frame_has_no_noise_and_no_blocking() -> None:
 def test_extreme_frame_does_not_overflow() -> None:
     checks = (np.indices((90, 160)).sum(0) % 2 * 255).astype(np.uint8)
     assert stage2_pixel_features(checks) == pytest.approx(reference.base(checks), rel=1e-6, abs=1e-9)
-
-
-def test_frames_of_several_strips_agree_with_second_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strips, "STRIP_PIXELS", 1)
-    gray, rgb = synthetic(43, 61), synthetic_rgb(43, 61)
-    assert [len(strip) for strip in strips.block_strips(gray)] == [8] * 5
-    assert stage4_pixel_features(gray, rgb, None) == pytest.approx(reference.stage4(gray, rgb), rel=1e-6)
 
 
 @pytest.mark.parametrize("size", [(7, 40), (40, 7), (1, 1), (8, 8)], ids=str)

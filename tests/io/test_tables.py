@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from fvc_exp.errors import DataError
-from fvc_exp.io.tables import collect, csv_text, find_table, scan_table
+from fvc_exp.io.tables import csv_text, find_table, read_table
 
 FRAME = pl.DataFrame({"video_path": ["a", "b"], "value": [1.5, None]})
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
@@ -23,31 +23,28 @@ STREAM = {"arrow stream": lambda frame, path: frame.write_ipc_stream(path)}  # w
 @pytest.mark.parametrize("asked", ["table", "table.{kind}"], ids=["without extension", "with extension"])
 def test_finds_and_reads_every_kind(tmp_path: Path, kind: str, asked: str) -> None:
     WRITERS[kind](FRAME, tmp_path / f"table.{kind}")
-    frame, source = scan_table(tmp_path / asked.format(kind=kind))
-    assert collect(frame, source).equals(FRAME)
+    frame, source = read_table(tmp_path / asked.format(kind=kind))
+    assert frame.equals(FRAME)
     assert source.name == f"table.{kind}"
 
 
 @pytest.mark.parametrize("write", (WRITERS | STREAM).values(), ids=WRITERS | STREAM)
 def test_content_decides_not_the_name(tmp_path: Path, write: Callable[[pl.DataFrame, Path], object]) -> None:
     write(FRAME, tmp_path / "table.v2")
-    frame, source = scan_table(tmp_path / "table.v2")
-    assert collect(frame, source).equals(FRAME)
+    assert read_table(tmp_path / "table.v2")[0].equals(FRAME)
 
 
 @pytest.mark.parametrize("word", ["", "NA", "nan", "null"])
 def test_csv_words_for_missing(tmp_path: Path, word: str) -> None:
     (tmp_path / "table.csv").write_text(f"video_path,value\na,1.5\nb,{word}\n")
-    frame, source = scan_table(tmp_path / "table")
-    assert collect(frame, source).equals(FRAME)
+    assert read_table(tmp_path / "table")[0].equals(FRAME)
 
 
 def test_folder_names_are_not_columns(tmp_path: Path) -> None:
     folder = tmp_path / "value=9"
     folder.mkdir()
     FRAME.write_parquet(folder / "t*[1].parquet")
-    frame, source = scan_table(folder / "t*[1]")
-    assert collect(frame, source).equals(FRAME)
+    assert read_table(folder / "t*[1]")[0].equals(FRAME)
 
 
 BROKEN: dict[str, tuple[bytes, str]] = {
@@ -63,7 +60,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 def test_broken_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "table").write_bytes(content)
     with pytest.raises(DataError, match=rf"table.*{message}"):
-        scan_table(tmp_path / "table")
+        read_table(tmp_path / "table")
 
 
 def test_content_broken_behind_the_header(tmp_path: Path) -> None:
@@ -71,9 +68,8 @@ def test_content_broken_behind_the_header(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "table.parquet").read_bytes())
     content[4:30] = b"\xff" * 26
     (tmp_path / "table.parquet").write_bytes(content)
-    frame, source = scan_table(tmp_path / "table")
     with pytest.raises(DataError, match=r"table\.parquet: cannot be read"):
-        collect(frame, source)
+        read_table(tmp_path / "table")
 
 
 def test_what_is_no_single_table_is_named(tmp_path: Path) -> None:
@@ -105,7 +101,7 @@ def test_a_file_that_unpacks_into_too_much_is_not_read(
     assert (tmp_path / "bomb").stat().st_size < 100_000
     monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2000}.__getitem__)
     with pytest.raises(DataError, match="unpacked; at most 4,096,000 are read on this machine"):
-        collect(*scan_table(tmp_path / "bomb"))
+        read_table(tmp_path / "bomb")
 
 
 def test_a_spreadsheet_computes_no_name() -> None:

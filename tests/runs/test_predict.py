@@ -33,7 +33,7 @@ def outputs(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def videos(outputs: Path) -> Path:
-    (folder,) = (outputs / "demo").iterdir()
+    (folder,) = (outputs / "demo").glob("[!.]*")
     return folder / "videos"
 
 

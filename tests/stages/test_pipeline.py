@@ -18,7 +18,7 @@ def outputs(small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def corpus(outputs: Path) -> Path:
-    (folder,) = (outputs / "demo").iterdir()
+    (folder,) = (outputs / "demo").glob("[!.]*")
     return folder
 
 

@@ -19,8 +19,7 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     Raises:
         DataError: a column is missing, a value is not allowed, a video is repeated, or the files share no video.
     """
-    lazy, source = tables.scan_table(ids, roles.Wanted().is_text)
-    table = tables.collect(lazy, source)
+    table, source = tables.read_table(ids, roles.Wanted().is_text)
     columns.require_columns([columns.KEY], table.columns, source)
     table = table.with_columns(roles.read_keys(table[columns.KEY], source))
     assigned, folds_source = read_folds(folds)
