@@ -34,7 +34,8 @@ from fvc_exp.features.extract import extract
 from fvc_exp.stages.runner import Options
 from fvc_exp.stages.steps import run_augment, run_features, run_scale, run_scaled_features
 from fvc_exp.video.decode import SampledFrames
-from fvc_exp.video.packets import PacketSource, sample_indices
+from fvc_exp.video.packets import sample_indices
+from fvc_exp.video.probe import probe_video
 from fvc_exp.video.rewrite import Letterbox, letterbox, scale
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
@@ -192,7 +193,7 @@ def steps(path: Path) -> dict[str, float]:
     box = picture_of_the_copy() if path.stem == COPY else None
     luma, rgb = pixels[0]
     actions: dict[str, Callable[[], object]] = {
-        "probe": lambda: PacketSource(path, LIMITS),
+        "probe": lambda: probe_video(path, LIMITS),
         "stage2": lambda: scaled.stage2_pixel_features(luma, box),
         "edges": lambda: scaled.edge_density(scaled.crop(luma, box)),
         "stage4": lambda: scaled.stage4_pixel_features(luma, rgb, box),
