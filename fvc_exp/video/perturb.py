@@ -51,11 +51,6 @@ def plan(seed: int, video_path: str, index: int) -> tuple[Operation, ...]:
     return tuple(operations)
 
 
-def describe(operations: tuple[Operation, ...]) -> str:
-    """The operations as one readable text."""
-    return " + ".join(map(str, operations))
-
-
 def augment(
     source: Path, destination: Path, *, seed: int, video_path: str, index: int, limits: LimitsConfig
 ) -> tuple[tuple[Operation, ...], SampledFrames]:

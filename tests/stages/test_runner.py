@@ -32,8 +32,8 @@ def go(
     for key, item in work.items():
         if not (root / key).exists():
             (root / key).write_text(key)
-        failed = item if isinstance(item, Failed) else None
-        units.append(Unit(key, key, payload=item, failed=failed))
+        known = item if isinstance(item, Failed) else None
+        units.append(Unit(key, key, payload=item, known=known))
     stores = {name: TableStore(root / name, {"value": pl.Float64}, "s") for name in tables}
     video = replace(VIDEO, workers=workers, retry_failed=retry_failed, limits=replace(LIMITS, wall_seconds=2))
     keys = pl.DataFrame({"video_path": list(work)})
