@@ -3,20 +3,19 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.version import VersionBase
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config import hints, schema, validate
@@ -26,7 +25,6 @@ from fvc_exp.io.console import error_text
 # Exit codes beside 0, and 1 for wrong settings or data.
 NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
 UNEXPECTED = 4  # an error of the machine or of this program; the run folder holds a traceback
-SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
 _SECRET = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|URI|URL", re.IGNORECASE)  # in the name of a variable
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLUGINS = str(_PACKAGE / "plugins")
@@ -40,7 +38,7 @@ def register() -> None:
     """
     if _PLUGINS not in sys.path:
         sys.path.append(_PLUGINS)
-    ConfigStore.instance().store(name=SCHEMA_FILE.removesuffix(".yaml"), node=schema.Config)
+    ConfigStore.instance().store(name="base_config", node=schema.Config)
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
     OmegaConf.register_new_resolver("own_conf", own_conf, replace=True)
 
@@ -159,70 +157,17 @@ def compose_configs(overrides: Sequence[Sequence[str]]) -> list[schema.Config]:
         return [validate.to_typed(compose("config", overrides=list(each))) for each in overrides]
 
 
-def sweep_axes(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """The values that a multirun with these overrides gives to each key of ``hydra.sweeper.params``, as text.
-
-    Raises:
-        ConfigError: an override names an unknown key or option.
-    """
-    with _composing(overrides):
-        params = compose("config", overrides=list(overrides), return_hydra_config=True).hydra.sweeper.params
-        return {key: str(values).split(",") for key, values in params.items()}
-
-
-@dataclass(frozen=True)
-class Composed:
-    """A typed configuration, the files that Hydra writes into the run folder (by path), and the format of its log."""
-
-    config: schema.Config
-    files: Mapping[str, str]
-    log_format: str
-
-
-def compose_run(overrides: Sequence[str], folder: str | Path) -> Composed:
-    """What ``python run.py`` would compose for a run in this folder.
-
-    Raises:
-        ConfigError: an override names an unknown key or option, or a value that is not allowed.
-    """
-    with _composing(overrides):
-        of_hydra = [hints.setting("hydra.run.dir", folder), "hydra.mode=RUN"]
-        composed = compose("config", overrides=[*overrides, *of_hydra], return_hydra_config=True)
-        with open_dict(composed):
-            composed.hydra.runtime.output_dir = str(Path(folder).absolute())
-        task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-        hydra = OmegaConf.masked_copy(composed, "hydra")
-        files = {"config": task, "hydra": hydra, "overrides": composed.hydra.overrides.task}
-        texts = {f"{composed.hydra.output_subdir}/{name}.yaml": OmegaConf.to_yaml(each) for name, each in files.items()}
-        return Composed(validate.to_typed(task), texts, composed.hydra.job_logging.formatters.file.format)
-
-
 @contextmanager
 def _composing(overrides: Iterable[str]) -> Iterator[None]:
     """Hydra on ``conf/``, named as at the shell; its errors become ConfigError."""
     hints.refuse_other_than_one_choice(overrides, conf_folder())
+    theirs = Singleton.get_state()  # a process has one Hydra; the calling application keeps its own
+    GlobalHydra.instance().clear()
     try:
-        with (
-            refuse_keys_below_null(),
-            _beside_another_hydra(),
-            initialize_config_dir(str(conf_folder()), job_name="run", version_base="1.3"),  # as Hydra names run.py
-        ):
+        register()
+        with refuse_keys_below_null(), initialize_config_dir(str(conf_folder()), "run", version_base="1.3"):
             yield
     except HydraException as error:
         raise ConfigError(hints.message_of(error)) from error
-
-
-@contextmanager
-def _beside_another_hydra() -> Iterator[None]:
-    """A process has one Hydra, one version base and one store of schemas; the calling application keeps its own."""
-    hydra, version, repo = GlobalHydra.instance(), VersionBase.instance(), ConfigStore.instance().repo
-    their_hydra, their_base, their_schema = hydra.hydra, version.getbase(), repo.get(SCHEMA_FILE)
-    hydra.clear()
-    try:
-        register()
-        yield
     finally:
-        GlobalHydra.instance().hydra = their_hydra
-        version.version_base = their_base
-        if their_schema is not None:
-            repo[SCHEMA_FILE] = their_schema
+        Singleton.set_state(theirs)
