@@ -85,15 +85,13 @@ class CheckConfig(Callback):
         """Check a single run."""
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with _exit_on_error():
-            _check_sources(config)
-            _check_secrets(config)
+            _check_own_settings(config)
             validate.require_tracker(validate.to_typed(task).tracking.name)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check what all runs of a sweep share; the sweeper checks each configuration."""
         with _exit_on_error():
-            _check_sources(config)
-            _check_secrets(config)
+            _check_own_settings(config)
             validate.require_tracker(config.tracking.name)
             if "minimize" in str(OmegaConf.select(config, "hydra.sweeper.direction")):
                 raise ConfigError("a run returns its AUC: with this sweeper add hydra.sweeper.direction=maximize")
@@ -129,8 +127,11 @@ def own_conf() -> list[str]:
     return [f"file://{own}"] if own.is_dir() and not own.samefile(conf_folder()) else []
 
 
-def _check_sources(config: DictConfig) -> None:
-    """Refuse a config of one's own that would not be used, since the project's of the same name comes first."""
+def _check_own_settings(config: DictConfig) -> None:
+    """Refuse a config of one's own that would not be used, since the project's of the same name comes first.
+
+    And a secret for the environment of a run, since Hydra stores its settings in the run's folder.
+    """
     main = conf_folder()
     for source in config.hydra.runtime.config_sources:
         folder = Path(source.path)
@@ -138,10 +139,6 @@ def _check_sources(config: DictConfig) -> None:
             used = main / own.relative_to(folder)
             if used.is_file() and used.read_bytes() != own.read_bytes():
                 raise ConfigError(f"{own}: give it another name: fvc-exp has a file of this name, and takes that")
-
-
-def _check_secrets(config: DictConfig) -> None:
-    """Refuse a secret for the environment of a run, since Hydra stores its settings in the run's folder."""
     for name in config.hydra.job.env_set:
         if _SECRET.search(name):
             raise ConfigError(f"hydra.job.env_set.{name} would be stored with the run: export {name} before you start")

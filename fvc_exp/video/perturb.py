@@ -77,8 +77,8 @@ def augment(
 
 def perturb(frames: Frames, operation: Operation, rng: np.random.Generator) -> Frames:
     """Apply one operation to frames of (height, width, 3) uint8 RGB."""
-    kind = next(choices for choices in KINDS if operation.name in choices)
-    return kind[operation.name].apply(frames, rng, **operation.parameters)
+    [found] = [choices[operation.name] for choices in KINDS if operation.name in choices]
+    return found.apply(frames, rng, **operation.parameters)
 
 
 def _generator(seed: int, video_path: str, index: int, purpose: str) -> np.random.Generator:

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from fvc_exp.errors import DataError
-from fvc_exp.stages.table_store import Source, TableStore, find_source, fingerprint, states
+from fvc_exp.stages.table_store import Source, TableStore, find_source, states
 from fvc_exp.video.worker_pool import Failed
 
 SOURCES = {name: Source(Path(name), 10, 1) for name in ("a", "b", "c")}
@@ -149,10 +149,6 @@ def test_the_rows_of_a_torn_part_are_measured_again(tmp_path: Path, length: int)
     fill(make(tmp_path), a=1.0)
     assert merge(tmp_path)
     assert not make(tmp_path).parts.exists()
-
-
-def test_fingerprint_tells_settings_apart() -> None:
-    assert fingerprint(a=1, b=[2]) == fingerprint(b=[2], a=1) != fingerprint(a=1, b=[3])
 
 
 @pytest.fixture

@@ -10,21 +10,9 @@ import pytest
 
 from fvc_exp._typing import Frame
 from fvc_exp.video.encode import encode, recompress
-from tests.video.clips import decode_rgb, psnr
+from tests.video.clips import decode_rgb, moving_frames, psnr
 
 HEIGHT, WIDTH = 64, 96
-
-
-def clip(count: int = 12, height: int = HEIGHT, width: int = WIDTH) -> list[Frame]:
-    """A soft colour gradient that moves, with some noise: real work for motion search and rate control."""
-    rng = np.random.default_rng(5)
-    rows, columns = np.mgrid[:height, :width]
-    frames = []
-    for index in range(count):
-        waves = np.stack([np.sin((columns + 3 * index) / 9), np.cos(rows / 7), np.sin((rows + columns) / 11)], axis=-1)
-        noise = rng.normal(0, 4, waves.shape)
-        frames.append(np.clip(128 + 80 * waves + noise, 0, 255).astype(np.uint8))
-    return frames
 
 
 def encoded(frames: list[Frame], **changes: object) -> bytes:
@@ -50,14 +38,14 @@ def key_frames(content: bytes) -> list[int]:
 )
 def test_file_is_h264_mp4_of_the_given_size_rate_and_length(tmp_path: Path, fps: Any, rate: Fraction) -> None:
     path = tmp_path / "clip.mp4"
-    encode(iter(clip()), path, fps=fps, crf=20, preset="veryfast")
+    encode(iter(moving_frames(12, HEIGHT, WIDTH)), path, fps=fps, crf=20, preset="veryfast")
     with av.open(path) as container:
         stream = container.streams.video[0]
         assert "mp4" in container.format.name
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
         assert (stream.height, stream.width, stream.average_rate, stream.frames) == (HEIGHT, WIDTH, rate, 12)
     assert len(decode_rgb(path)) == 12
-    assert path.read_bytes() == encoded(clip(), fps=fps, crf=20), "as an open file gets them"
+    assert path.read_bytes() == encoded(moving_frames(12, HEIGHT, WIDTH), fps=fps, crf=20), "as an open file gets them"
 
 
 def test_pictures_survive_in_order_and_colour() -> None:
@@ -67,24 +55,26 @@ def test_pictures_survive_in_order_and_colour() -> None:
 
 
 def test_same_frames_give_the_same_bytes_on_every_run() -> None:
-    frames = clip(24, 144, 192)
+    frames = moving_frames(24, 144, 192)
     assert len({encoded(frames, preset="medium") for _ in range(6)}) == 1
 
 
 @pytest.mark.parametrize("keyframes", [{0, 1, 7}, {3, 4, 5, 11}, range(12), ()])
 def test_key_frames_are_those_asked_for_and_the_first(keyframes: Collection[int]) -> None:
-    frames = clip(6) + [255 - frame for frame in clip(6)]  # a cut that would get one
+    frames = moving_frames(6, HEIGHT, WIDTH) + [
+        255 - frame for frame in moving_frames(6, HEIGHT, WIDTH)
+    ]  # a cut that would get one
     assert key_frames(encoded(frames, keyframes=keyframes)) == sorted({0, *keyframes})
     assert encoded(frames, keyframes=keyframes) == encoded(frames, keyframes=keyframes)
 
 
 def test_gop_bounds_the_distance_of_key_frames() -> None:
-    assert key_frames(encoded(clip(), gop=4)) == [0, 4, 8]
-    assert key_frames(encoded(clip())) == [0]
+    assert key_frames(encoded(moving_frames(12, HEIGHT, WIDTH), gop=4)) == [0, 4, 8]
+    assert key_frames(encoded(moving_frames(12, HEIGHT, WIDTH))) == [0]
 
 
 def test_recompress_is_encoding_and_decoding() -> None:
-    frames = clip()
+    frames = moving_frames(12, HEIGHT, WIDTH)
     again = recompress(frames, fps=25, crf=24, preset="veryfast")
     np.testing.assert_array_equal(again, decode_rgb(io.BytesIO(encoded(frames))))
     assert 25 < psnr(again, frames) < 50
@@ -97,7 +87,7 @@ def test_error_in_the_middle_of_the_frames_leaves_what_was_there(tmp_path: Path,
         path.write_bytes(before)
 
     def breaking() -> Iterator[Frame]:
-        yield from clip()
+        yield from moving_frames(12, HEIGHT, WIDTH)
         raise RuntimeError("the camera fell")
 
     with pytest.raises(RuntimeError, match="the camera fell"):
