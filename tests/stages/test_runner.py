@@ -110,12 +110,6 @@ def test_a_table_that_is_added_later_leaves_the_others(tmp_path: Path) -> None:
     assert (read(tmp_path, "one"), read(tmp_path, "two")) == ({"a": 4.0}, {"a": 9.0})
 
 
-def test_an_earlier_failure_is_carried_on_without_work(tmp_path: Path) -> None:
-    summary = go(tmp_path, {"a": Failed("too_large", "8K"), "b": ("square", 2)})["t"]
-    assert summary.failed == {"too_large": 1}
-    assert read(tmp_path) == {"a": "too_large", "b": 4.0}
-
-
 def test_progress_counts_what_was_finished_before(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 

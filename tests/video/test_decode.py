@@ -185,15 +185,6 @@ def test_wrong_frame_count_of_the_container_is_mended(whole: Path) -> None:
     assert outcome(source).frames_total == 100
 
 
-def test_errors_of_the_consumer_pass_through(whole: Path) -> None:
-    def consume(samples: Iterator[Sample]) -> None:
-        next(samples)
-        raise ZeroDivisionError("a defect")
-
-    with pytest.raises(ZeroDivisionError, match="a defect"):
-        SampledFrames(whole, SAMPLING, LIMITS).read(consume)
-
-
 def converted(pixel_format: str, height: int = 71, width: int = 93) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(moving_frames(1, height, width)[0], format="rgb24")
     return frame.reformat(format=pixel_format)
