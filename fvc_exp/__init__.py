@@ -15,26 +15,17 @@ from importlib import import_module
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from fvc_exp.analytics.sql import DuckDBAnalytics
-    from fvc_exp.api import run, train_sklearn_logreg
-    from fvc_exp.runs.load import LoadedRun, load_run
-    from fvc_exp.sweeps.results import load_sweep
-    from fvc_exp.training.experiment import RunResult
-    from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
+if TYPE_CHECKING:  # "as" tells type checkers that they are for others
+    from fvc_exp.analytics.sql import DuckDBAnalytics as DuckDBAnalytics
+    from fvc_exp.api import run as run
+    from fvc_exp.api import train_sklearn_logreg as train_sklearn_logreg
+    from fvc_exp.runs.load import LoadedRun as LoadedRun
+    from fvc_exp.runs.load import load_run as load_run
+    from fvc_exp.sweeps.results import load_sweep as load_sweep
+    from fvc_exp.training.experiment import RunResult as RunResult
+    from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression as ProxNewtonLogisticRegression
 
 __version__ = "0.1.0"
-__all__ = [
-    "DuckDBAnalytics",
-    "LoadedRun",
-    "ProxNewtonLogisticRegression",
-    "RunResult",
-    "__version__",
-    "load_run",
-    "load_sweep",
-    "run",
-    "train_sklearn_logreg",
-]
 _HOMES = {
     "DuckDBAnalytics": "fvc_exp.analytics.sql",
     "LoadedRun": "fvc_exp.runs.load",
@@ -45,6 +36,7 @@ _HOMES = {
     "run": "fvc_exp.api",
     "train_sklearn_logreg": "fvc_exp.api",
 }
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -80,4 +72,4 @@ def quick_imports() -> Iterator[None]:
 
 def __dir__() -> list[str]:
     """What completion in a notebook offers."""
-    return sorted(__all__)
+    return [*__all__, "__version__"]

@@ -1,9 +1,6 @@
 """The Python entry: run a configuration, or the documented grid on feature tables, without a command line."""
 
-import io
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +25,8 @@ def run(
 
     ``overrides`` are the arguments of ``run.py`` at the shell; relative paths in them are relative to the
     working directory. Only tables that the data set lacks (the demo corpus is made on first use) are written, below
-    ``outputs`` or ``data.root``. With ``output_dir`` the run is written there as ``run.py hydra.run.dir=...`` would;
-    a run that fails leaves no file.
+    ``outputs`` or ``data.root``. With ``output_dir`` the run is written there as ``run.py hydra.run.dir=...`` would,
+    but for Hydra's own files and ``run.log``; a run that fails leaves no file.
 
     >>> found = run(["data=fvc", "data.root=.", "penalty=elasticnet", "C=0.1"])
     >>> found.summary["auc"]["mean"] > found.floors["prior"]["auc"]
@@ -43,44 +40,18 @@ def run(
     """
     if isinstance(overrides, str):
         raise ConfigError(f"overrides={overrides!r} is one text; allowed is a list, such as ['penalty=l1', 'C=0.1']")
-    if output_dir is None:
-        [config] = hydra_app.compose_configs([overrides])
-        _refuse_stages(config)
-        return run_on_one_thread(config, split_dataset.SplitDataset.of(config, prepared_dataset(config)))
-    folder = run_folder.RunFolder(Path(output_dir))
-    composed = hydra_app.compose_run(overrides, output_dir)
-    _refuse_stages(composed.config)
-    started = datetime.now(UTC)
-    with _logged(composed.log_format) as logged:
-        dataset = prepared_dataset(composed.config)
-        data = split_dataset.SplitDataset.of(composed.config, dataset)
-        _make_room(folder, delete_existing=delete_existing)
-        result = run_on_one_thread(composed.config, data)
-    for name, text in {**composed.files, folder.log.name: logged.getvalue()}.items():
-        path = folder.path / name
-        path.parent.mkdir(exist_ok=True)
-        files.write_bytes(path, text.encode())
-    _write_run(folder, result, started)
-    return result
-
-
-def _refuse_stages(config: schema.Config) -> None:
+    [config] = hydra_app.compose_configs([overrides])
     if config.stage is not schema.Stage.train:
         raise ConfigError(f"stage={config.stage.name} is not allowed here, only train: start the others by run.py")
-
-
-@contextmanager
-def _logged(log_format: str) -> Iterator[io.StringIO]:
-    """Collect the log of the block, without changing the handlers and levels of the calling application."""
-    text = io.StringIO()
-    handler = logging.StreamHandler(text)
-    handler.setFormatter(logging.Formatter(log_format))
-    handler.setLevel(logging.INFO)
-    logging.getLogger().addHandler(handler)
-    try:
-        yield text
-    finally:
-        logging.getLogger().removeHandler(handler)
+    started = datetime.now(UTC)
+    data = split_dataset.SplitDataset.of(config, prepared_dataset(config))
+    if output_dir is None:
+        return run_on_one_thread(config, data)
+    folder = run_folder.RunFolder(Path(output_dir))
+    _make_room(folder, delete_existing=delete_existing)
+    result = run_on_one_thread(config, data)
+    _write_run(folder, result, started)
+    return result
 
 
 def train_sklearn_logreg(
@@ -170,6 +141,8 @@ def _make_room(folder: run_folder.RunFolder, *, delete_existing: bool) -> None:
     except OSError as error:
         raise ArtifactError(f"{folder.path}: cannot be made: {error.strerror}") from error
     folder.clear()
+    for path in old:  # the log and Hydra's files of a run that was started at the shell, too
+        path.unlink(missing_ok=True)
 
 
 def _with_search(

@@ -34,9 +34,6 @@ class VideoError(FvcError):
         super().__init__(message)
         self.error_class = error_class
 
-    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
-        return type(self), (self.error_class, str(self))
-
 
 class ArtifactError(FvcError):
     """A run folder cannot be written, or does not hold what was asked for."""

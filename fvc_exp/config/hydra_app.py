@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,11 +12,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.version import VersionBase
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config import hints, schema, validate
@@ -28,7 +27,6 @@ from fvc_exp.io.signals import raise_when_stopped
 # Exit codes beside 0, and 1 for wrong settings or data.
 NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
 UNEXPECTED = 4  # an error of the machine or of this program; the run folder holds a traceback
-SCHEMA_FILE = "base_config.yaml"  # as the ConfigStore calls what conf/config.yaml names base_config
 _SECRET = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|URI|URL", re.IGNORECASE)  # in the name of a variable
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLUGINS = str(_PACKAGE / "plugins")
@@ -42,7 +40,7 @@ def register() -> None:
     """
     if _PLUGINS not in sys.path:
         sys.path.append(_PLUGINS)
-    ConfigStore.instance().store(name=SCHEMA_FILE.removesuffix(".yaml"), node=schema.Config)
+    ConfigStore.instance().store(name="base_config", node=schema.Config)
     any_key = OmegaConf.create({}, flags={"struct": False})
     ConfigStore.instance().store(group="hydra/sbatch", name="options", node={"additional_parameters": any_key})
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
@@ -91,15 +89,13 @@ class CheckConfig(Callback):
         """Check a single run."""
         task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with _exit_on_error():
-            _check_sources(config)
-            _check_secrets(config)
+            _check_own_settings(config)
             validate.require_tracker(validate.to_typed(task).tracking.name)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check what all runs of a sweep share; the sweeper checks each configuration."""
         with _exit_on_error():
-            _check_sources(config)
-            _check_secrets(config)
+            _check_own_settings(config)
             validate.require_tracker(config.tracking.name)
             objective = config.sweep.objective.name
             better = "minimize" if objective in schema.LOWER_IS_BETTER else "maximize"
@@ -139,8 +135,11 @@ def own_conf() -> list[str]:
     return [f"file://{own}"] if own.is_dir() and not own.samefile(conf_folder()) else []
 
 
-def _check_sources(config: DictConfig) -> None:
-    """Refuse a config of one's own that would not be used, since the project's of the same name comes first."""
+def _check_own_settings(config: DictConfig) -> None:
+    """Refuse a config of one's own that would not be used, since the project's of the same name comes first.
+
+    And a secret for the environment of a run, since Hydra stores its settings in the run's folder.
+    """
     main = conf_folder()
     for source in config.hydra.runtime.config_sources:
         folder = Path(source.path)
@@ -148,10 +147,6 @@ def _check_sources(config: DictConfig) -> None:
             used = main / own.relative_to(folder)
             if used.is_file() and used.read_bytes() != own.read_bytes():
                 raise ConfigError(f"{own}: give it another name: fvc-exp has a file of this name, and takes that")
-
-
-def _check_secrets(config: DictConfig) -> None:
-    """Refuse a secret for the environment of a run, since Hydra stores its settings in the run's folder."""
     for name in config.hydra.job.env_set:
         if _SECRET.search(name):
             raise ConfigError(f"hydra.job.env_set.{name} would be stored with the run: export {name} before you start")
@@ -165,17 +160,6 @@ def compose_configs(overrides: Sequence[Sequence[str]]) -> list[schema.Config]:
     """
     with _composing(word for each in overrides for word in each):
         return [validate.to_typed(compose("config", overrides=list(each))) for each in overrides]
-
-
-def sweep_axes(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """The values that a multirun with these overrides gives to each key of ``hydra.sweeper.params``, as text.
-
-    Raises:
-        ConfigError: an override names an unknown key or option.
-    """
-    with _composing(overrides):
-        params = compose("config", overrides=list(overrides), return_hydra_config=True).hydra.sweeper.params
-        return {key: str(values).split(",") for key, values in params.items()}
 
 
 def launcher_settings(overrides: Sequence[str]) -> dict[str, Any]:
@@ -204,59 +188,17 @@ def changed_settings(settings: Mapping[str, Any], overrides: Sequence[str]) -> d
     return cast("dict[str, Any]", OmegaConf.to_container(changed.hydra.launcher))
 
 
-@dataclass(frozen=True)
-class Composed:
-    """A typed configuration, the files that Hydra writes into the run folder (by path), and the format of its log."""
-
-    config: schema.Config
-    files: Mapping[str, str]
-    log_format: str
-
-
-def compose_run(overrides: Sequence[str], folder: str | Path) -> Composed:
-    """What ``python run.py`` would compose for a run in this folder.
-
-    Raises:
-        ConfigError: an override names an unknown key or option, or a value that is not allowed.
-    """
-    with _composing(overrides):
-        of_hydra = [hints.setting("hydra.run.dir", folder), "hydra.mode=RUN"]
-        composed = compose("config", overrides=[*overrides, *of_hydra], return_hydra_config=True)
-        with open_dict(composed):
-            composed.hydra.runtime.output_dir = str(Path(folder).absolute())
-        task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-        hydra = OmegaConf.masked_copy(composed, "hydra")
-        files = {"config": task, "hydra": hydra, "overrides": composed.hydra.overrides.task}
-        texts = {f"{composed.hydra.output_subdir}/{name}.yaml": OmegaConf.to_yaml(each) for name, each in files.items()}
-        return Composed(validate.to_typed(task), texts, composed.hydra.job_logging.formatters.file.format)
-
-
 @contextmanager
 def _composing(overrides: Iterable[str]) -> Iterator[None]:
     """Hydra on ``conf/``, named as at the shell; its errors become ConfigError."""
     hints.refuse_other_than_one_choice(overrides, conf_folder())
+    theirs = Singleton.get_state()  # a process has one Hydra; the calling application keeps its own
+    GlobalHydra.instance().clear()
     try:
-        with (
-            refuse_keys_below_null(),
-            _beside_another_hydra(),
-            initialize_config_dir(str(conf_folder()), job_name="run", version_base="1.3"),  # as Hydra names run.py
-        ):
+        register()
+        with refuse_keys_below_null(), initialize_config_dir(str(conf_folder()), "run", version_base="1.3"):
             yield
     except HydraException as error:
         raise ConfigError(hints.message_of(error)) from error
-
-
-@contextmanager
-def _beside_another_hydra() -> Iterator[None]:
-    """A process has one Hydra, one version base and one store of schemas; the calling application keeps its own."""
-    hydra, version, repo = GlobalHydra.instance(), VersionBase.instance(), ConfigStore.instance().repo
-    their_hydra, their_base, their_schema = hydra.hydra, version.getbase(), repo.get(SCHEMA_FILE)
-    hydra.clear()
-    try:
-        register()
-        yield
     finally:
-        GlobalHydra.instance().hydra = their_hydra
-        version.version_base = their_base
-        if their_schema is not None:
-            repo[SCHEMA_FILE] = their_schema
+        Singleton.set_state(theirs)

@@ -1,9 +1,9 @@
 """What all stages share: skip what is finished, let workers do the rest, keep each row as it comes, then merge."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,24 +56,13 @@ class StageSummary:
 class Unit:
     """One row to make: its key, the file to open (below the data root or ``made``), and what else the work needs.
 
-    ``known`` is the row where no work is needed for it; ``failed`` carries the failure of an earlier stage.
+    ``known`` is the row where no work is needed for it, or the failure of an earlier stage.
     """
 
     key: str
     file: str
     payload: Any = None
-    known: Mapping[str, Any] | None = None
-    failed: Failed | None = None
-
-
-@dataclass
-class _Plan:
-    """The tasks still to be done, the rows known without work, and the units of this shard."""
-
-    sources: dict[str, Source]
-    shard: list[Unit]
-    tasks: list[Task] = field(default_factory=list)
-    known: list[tuple[Unit, Mapping[str, Any] | Failed, tuple[str, ...]]] = field(default_factory=list)
+    known: Mapping[str, Any] | Failed | None = None
 
 
 def run_units(
@@ -89,19 +78,18 @@ def run_units(
     """
     with ExitStack() as stack:
         for store in stores.values():
-            stack.enter_context(store)
-        plan = _plan(stores, units, options)
-        pending = {name: {task.key for task in plan.tasks if name in task.tables} for name in stores}
-        for unit, row, names in plan.known:
-            for name in names:
-                pending[name].add(unit.key)
-                stores[name].add(unit.key, plan.sources[unit.key], row)
-        _work(stores, plan, function, options)
+            stack.enter_context(store.writing())
+        ordered = sorted(units, key=lambda unit: unit.key)
+        looked_at = {name: find_source(options.root, name, options.made) for name in {unit.file for unit in ordered}}
+        sources = {unit.key: looked_at[unit.file] for unit in ordered}
+        current, shard = states(sources), ordered[options.shard :: options.num_shards]
+        kept = {name: _kept(store, current, options) for name, store in stores.items()}
+        tasks = list(_tasks(stores, shard, sources, kept))
+        _work(stores, sources, len(shard), tasks, function, options)
         for store in stores.values():
             store.flush()
-        current = states(plan.sources)
-        keys = [unit.key for unit in plan.shard]
-        return {name: _summary(store, current, carried, keys, pending[name]) for name, store in stores.items()}
+        keys = [unit.key for unit in shard]
+        return {name: _summary(store, current, carried, keys, kept[name]) for name, store in stores.items()}
 
 
 def carried_columns(videos: pl.DataFrame, computed: Sequence[str]) -> pl.DataFrame:
@@ -121,38 +109,44 @@ def earlier_failure(row: Mapping[str, Any]) -> Failed | None:
     return Failed(str(error_class), str(row.get("error"))) if error_class is not None else None
 
 
-def _plan(stores: Mapping[str, TableStore], units: Sequence[Unit], options: Options) -> _Plan:
-    ordered = sorted(units, key=lambda unit: unit.key)
-    looked_at = {name: find_source(options.root, name, options.made) for name in {unit.file for unit in ordered}}
-    plan = _Plan({unit.key: looked_at[unit.file] for unit in ordered}, ordered[options.shard :: options.num_shards])
-    current = states(plan.sources)
-    kept = {}
-    for name, store in stores.items():
-        rows = store.finished(current)
-        # A hang may be the fault of the machine.
-        failures = pl.col("error_class").is_not_null() if options.video.retry_failed else pl.col("error_class") == _HANG
-        kept[name] = set(rows[KEY]) - set(rows.filter(failures)[KEY])
-    for unit in plan.shard:
+def _kept(store: TableStore, current: pl.DataFrame, options: Options) -> set[str]:
+    """The videos whose rows stay as they are."""
+    rows = store.finished(current)
+    # A hang may be the fault of the machine.
+    failures = pl.col("error_class").is_not_null() if options.video.retry_failed else pl.col("error_class") == _HANG
+    return set(rows[KEY]) - set(rows.filter(failures)[KEY])
+
+
+def _tasks(
+    stores: Mapping[str, TableStore], shard: Sequence[Unit], sources: Mapping[str, Source], kept: Mapping[str, set[str]]
+) -> Iterator[Task]:
+    """What the workers have to do; rows that are known without work go to the stores."""
+    for unit in shard:
         missing = tuple(name for name in stores if unit.key not in kept[name])
-        source = plan.sources[unit.key]
-        if failed := unit.failed or source.failed:
-            plan.known.append((unit, failed, missing))
-        elif unit.known is not None:
-            plan.known.append((unit, unit.known, missing))
+        source = sources[unit.key]
+        known = unit.known if isinstance(unit.known, Failed) else source.failed or unit.known
+        if known is not None:
+            for name in missing:
+                stores[name].add(unit.key, source, known)
         elif missing and source.path:
-            plan.tasks.append(Task(unit.key, source.path, missing, unit.payload))
-    return plan
+            yield Task(unit.key, source.path, missing, unit.payload)
 
 
-def _work(stores: Mapping[str, TableStore], plan: _Plan, function: Callable[[Task], Rows], options: Options) -> None:
-    video, total = options.video, len(plan.shard)
-    finished = total - len(plan.tasks)
+def _work(
+    stores: Mapping[str, TableStore],
+    sources: Mapping[str, Source],
+    total: int,
+    tasks: Sequence[Task],
+    function: Callable[[Task], Rows],
+    options: Options,
+) -> None:
+    video, finished = options.video, total - len(tasks)
     options.on_progress(finished, total)
-    with closing(run_in_workers(function, plan.tasks, limits=video.limits, workers=video.workers)) as outcomes:
+    with closing(run_in_workers(function, tasks, limits=video.limits, workers=video.workers)) as outcomes:
         for done, (task, result) in enumerate(outcomes, start=finished + 1):
             for name in task.tables:
                 row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
-                stores[name].add(task.key, plan.sources[task.key], row)
+                stores[name].add(task.key, sources[task.key], row)
             options.on_progress(done, total)
 
 
@@ -162,12 +156,11 @@ def _without_path(failed: Failed, path: Path) -> Failed:
 
 
 def _summary(
-    store: TableStore, current: pl.DataFrame, carried: pl.DataFrame, keys: Sequence[str], pending: set[str]
+    store: TableStore, current: pl.DataFrame, carried: pl.DataFrame, keys: Sequence[str], kept: set[str]
 ) -> StageSummary:
     rows = store.finished(current).filter(pl.col(KEY).is_in(keys))
-    good = rows.filter(pl.col("error_class").is_null())[KEY]
-    done = len(pending.intersection(good))
+    good = set(rows.filter(pl.col("error_class").is_null())[KEY])
     bad = rows.filter(pl.col("error_class").is_not_null())
     failed = dict(sorted(Counter(bad["error_class"]).items()))
-    kept = len(set(bad[KEY]) - pending)
-    return StageSummary(done, len(good) - done, failed, kept, store.path, store.merge(current, carried))
+    n_kept = len(kept.intersection(bad[KEY]))
+    return StageSummary(len(good - kept), len(good & kept), failed, n_kept, store.path, store.merge(current, carried))

@@ -11,6 +11,7 @@ import polars as pl
 from fvc_exp.config.schema import Table, VideoConfig
 from fvc_exp.data import columns, manifest
 from fvc_exp.features import extract
+from fvc_exp.io import files
 from fvc_exp.stages import tasks
 from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, earlier_failure, file_of, run_units
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
@@ -43,15 +44,20 @@ def run_augment(videos: pl.DataFrame, seed: int, options: Options) -> StageSumma
     null for the original), ``operations``, and ``group``, which keeps copies of a video together: the input's, else the
     original's path. What is done to a video depends on ``seed`` and its path alone.
     """
-    made, video = options.made, options.video
-    rows = _copied_rows(videos, video.augmentations)
+    rows = _copied_rows(videos, options.video.augmentations)
     units = [_copy_unit(row) for row in rows.iter_rows(named=True)]
     settings = fingerprint(version=perturb.AUGMENT_VERSION, seed=seed)
-    path = made / f"{tasks.AUGMENTED}.parquet"
-    store = TableStore(path, AUGMENTED_COLUMNS, settings, limits=video.limits, root=made, output=columns.KEY)
-    write = partial(tasks.write_augmented, seed, video.limits, tasks.Destination(made, store.scratch))
+    path, limits = options.made / f"{tasks.AUGMENTED}.parquet", options.video.limits
+    store = TableStore(path, AUGMENTED_COLUMNS, settings, limits=limits, output=columns.KEY)
+    _make_folder(options.made / "augmented")
+    write = partial(tasks.write_augmented, seed, limits, options.made)
     carried = carried_columns(rows, tuple(AUGMENTED_COLUMNS))
     return run_units({tasks.AUGMENTED: store}, units, carried, write, options)[tasks.AUGMENTED]
+
+
+def _make_folder(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    files.remove_abandoned(path)
 
 
 def run_scale(videos: pl.DataFrame, options: Options) -> StageSummary:
@@ -64,15 +70,15 @@ def run_scale(videos: pl.DataFrame, options: Options) -> StageSummary:
     """
     made, video = options.made, options.video
     units = [
-        Unit(key, file_of(row, made), payload=f"scaled/{tasks.file_stem(key)}.mp4", failed=earlier_failure(row))
+        Unit(key, file_of(row, made), payload=f"scaled/{tasks.file_stem(key)}.mp4", known=earlier_failure(row))
         for key, row in zip(videos[columns.KEY], videos.iter_rows(named=True), strict=True)
     ]
     # The sampled frames are key frames, so copies made for another sampling hold other pixels.
     settings = fingerprint(version=rewrite.SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
     path = made / f"{tasks.SCALED}.parquet"
-    store = TableStore(path, SCALED_COLUMNS, settings, limits=video.limits, root=made, output="scaled_path")
-    destination = tasks.Destination(made, store.scratch)
-    write = partial(tasks.write_scaled, video.max_size, video.sampling, video.limits, destination)
+    store = TableStore(path, SCALED_COLUMNS, settings, limits=video.limits, output="scaled_path")
+    _make_folder(made / "scaled")
+    write = partial(tasks.write_scaled, video.max_size, video.sampling, video.limits, made)
     carried = carried_columns(videos, tuple(SCALED_COLUMNS))
     return run_units({tasks.SCALED: store}, units, carried, write, options)[tasks.SCALED]
 
@@ -95,8 +101,8 @@ def _copied_rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:
 def _copy_unit(row: dict[str, Any]) -> Unit:
     failed = earlier_failure(row)
     if row[INDEX] is None:
-        return Unit(row[columns.KEY], row[columns.KEY], known={}, failed=failed)
-    return Unit(row[columns.KEY], row[ORIGINAL], payload=(row[ORIGINAL], row[INDEX]), failed=failed)
+        return Unit(row[columns.KEY], row[columns.KEY], known=failed or {})
+    return Unit(row[columns.KEY], row[ORIGINAL], payload=(row[ORIGINAL], row[INDEX]), known=failed)
 
 
 def run_features(videos: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> dict[Table, StageSummary]:
@@ -109,7 +115,7 @@ def run_features(videos: pl.DataFrame, tables: Mapping[Table, Path], options: Op
         DataError: a file at the path of a table was not written by this stage.
     """
     rows = videos.iter_rows(named=True)
-    units = [Unit(row[columns.KEY], file_of(row, options.made), failed=earlier_failure(row)) for row in rows]
+    units = [Unit(row[columns.KEY], file_of(row, options.made), known=earlier_failure(row)) for row in rows]
     return _run_features(units, tables, options)
 
 
@@ -131,7 +137,7 @@ def run_scaled_features(
 
 def _scaled_unit(row: Mapping[str, Any], made: Path) -> Unit:
     if failed := earlier_failure(row):
-        return Unit(row[columns.KEY], file_of(row, made), failed=failed)
+        return Unit(row[columns.KEY], file_of(row, made), known=failed)
     return Unit(row[columns.KEY], str(made.absolute() / row["scaled_path"]), payload=row)
 
 

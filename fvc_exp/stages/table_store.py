@@ -5,18 +5,15 @@ is in place, and readers look at the parts first and the table last. So between 
 any moment, and processes that do the same work at once leave rows that say the same.
 """
 
-import errno
 import hashlib
 import json
 import os
 import secrets
-import shutil
 import stat
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,11 +85,11 @@ def states(sources: Mapping[str, Source]) -> pl.DataFrame:
 
 
 class TableStore:
-    """The rows of one table. Use as a context manager: leaving it writes what is still in memory.
+    """The rows of one table; it takes new ones while it is ``writing``.
 
     ``columns`` are those that the stage computes, ``settings`` the fingerprint of what they depend on. A failure
     depends on the ``limits``, too: under others it is measured again, and good rows stay. Where a row also stands for a
-    file that the stage wrote, ``output`` names the column with its path below ``root``.
+    file that the stage wrote, ``output`` names the column with its path, relative to the table.
     """
 
     def __init__(
@@ -102,33 +99,29 @@ class TableStore:
         settings: str,
         *,
         limits: LimitsConfig | None = None,
-        root: Path | None = None,
         output: str | None = None,
     ) -> None:
         self.path = path.with_name(path.name if path.suffix == ".parquet" else f"{path.name}.parquet")
         self.parts = self.path.with_suffix(".parts")
         self.settings = settings
         self.failure_settings = fingerprint(settings=settings, limits=asdict(limits)) if limits else settings
-        self.root, self.output = root, output
+        self.output = output
         sizes: Schema = {OUTPUT_SIZE: pl.Int64} if output else {}
         self.schema: Schema = {KEY: pl.String, **columns, **ERROR_COLUMNS, **SETTINGS_COLUMNS, **sizes}
         self._rows: list[dict[str, Any]] = []
         self._written = time.monotonic()
 
-    def __enter__(self) -> Self:
-        files.remove_abandoned(self.parts)
-        self.scratch.mkdir(parents=True)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.flush()
-        shutil.rmtree(self.scratch)
-        self._remove_empty_parts()
-
-    @cached_property
-    def scratch(self) -> Path:
-        """A folder for unfinished files of this process; one that is left by a killed process is removed later."""
-        return self.parts / files.temporary_name("work")
+    @contextmanager
+    def writing(self) -> Iterator[Self]:
+        """Take rows in the block; at its end what is still in memory is written."""
+        self.parts.mkdir(parents=True, exist_ok=True)
+        with files.temporary_folder("work", self.parts):  # in which no other process finds ``parts`` empty
+            try:
+                yield self
+            finally:
+                self.flush()
+        with suppress(OSError):  # others work, or have removed it
+            self.parts.rmdir()
 
     def add(self, key: str, source: Source, result: Mapping[str, Any] | worker_pool.Failed) -> None:
         """Take the row of one video; it reaches the disk with the next part."""
@@ -197,26 +190,17 @@ class TableStore:
 
     def _valid(self, stored: pl.DataFrame, current: pl.DataFrame) -> pl.DataFrame:
         rows = stored.join(current, on=[KEY, *STATE_COLUMNS], how="semi", nulls_equal=True, maintain_order="left")
-        if self.output and self.root:
-            rows = rows.filter([self._has_output(self.root, row) for row in rows.iter_rows(named=True)])
+        if self.output:
+            rows = rows.filter([self._has_output(row[self.output], row[OUTPUT_SIZE]) for row in rows.to_dicts()])
         # A retry that succeeded stays a success, whatever a slower process reports later.
         best_last = rows.sort(pl.col("error_class").is_null(), maintain_order=True)
         return best_last.unique(KEY, keep="last", maintain_order=True)
 
-    def _has_output(self, root: Path, row: Mapping[str, Any]) -> bool:
-        if row[OUTPUT_SIZE] is None:  # a failed video, or one that needs no file of its own
-            return True
-        path = Path(root, row[self.output or KEY])
-        return path.is_file() and path.stat().st_size == int(row[OUTPUT_SIZE])
+    def _has_output(self, name: str, size: int | None) -> bool:
+        path = self.path.parent / (name or "")  # a failed video, or one that needs no file of its own, has no size
+        return size is None or (path.is_file() and path.stat().st_size == size)
 
     def _write(self, frame: pl.DataFrame, path: Path) -> None:
         with files.atomic_file(path) as file:
             frame.write_parquet(file)
         files.sync_folder(path.parent)
-
-    def _remove_empty_parts(self) -> None:
-        try:
-            self.parts.rmdir()
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
-                raise

@@ -37,24 +37,6 @@ class Task:
     payload: Any
 
 
-@dataclass(frozen=True)
-class Destination:
-    """A file to write: finished in ``scratch`` first, then moved to ``name`` below ``root``."""
-
-    root: Path
-    scratch: Path
-
-    def unfinished(self, name: str) -> Path:
-        """Where the file grows."""
-        return self.scratch / Path(name).name
-
-    def finish(self, name: str) -> int:
-        """Put the finished file in its place; returns its size in bytes."""
-        target = self.root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return self.unfinished(name).replace(target).stat().st_size
-
-
 def measure(sampling: SamplingConfig, limits: LimitsConfig, task: Task) -> dict[str, dict[str, Any]]:
     """The features and provenance of a video for each table.
 
@@ -75,28 +57,27 @@ def measure(sampling: SamplingConfig, limits: LimitsConfig, task: Task) -> dict[
     return rows
 
 
-def write_augmented(seed: int, limits: LimitsConfig, destination: Destination, task: Task) -> dict[str, dict[str, Any]]:
-    """Write one augmentation; the payload is (path of the original, number of the augmentation)."""
+def write_augmented(seed: int, limits: LimitsConfig, made: Path, task: Task) -> dict[str, dict[str, Any]]:
+    """Write one augmentation below ``made``; the payload is (path of the original, number of the augmentation)."""
     original, index = task.payload
-    operations, read = perturb.augment(
-        task.path, destination.unfinished(task.key), seed=seed, video_path=original, index=index, limits=limits
-    )
-    size = destination.finish(task.key)
-    return {AUGMENTED: {"operations": perturb.describe(operations), "output_size": size} | _frame_counts(read)}
+    copy = made / task.key
+    operations, read = perturb.augment(task.path, copy, seed=seed, video_path=original, index=index, limits=limits)
+    facts = {"operations": " + ".join(map(str, operations)), "output_size": copy.stat().st_size}
+    return {AUGMENTED: facts | _frame_counts(read)}
 
 
 def write_scaled(
-    size: int, sampling: SamplingConfig, limits: LimitsConfig, destination: Destination, task: Task
+    size: int, sampling: SamplingConfig, limits: LimitsConfig, made: Path, task: Task
 ) -> dict[str, dict[str, Any]]:
-    """Write the letterboxed copy of a video; the payload is its path."""
+    """Write the letterboxed copy of a video; the payload is its path below ``made``."""
     name: str = task.payload
-    box, read = rewrite.scale(task.path, destination.unfinished(name), size, sampling, limits)
+    box, read = rewrite.scale(task.path, made / name, size, sampling, limits)
     cues = codec.codec_features(read.probe, read.probe.width * read.probe.height)
     row = asdict(box) | {
         "scaled_path": name,
         "is_upscaled": box.is_upscaled,
         "is_downscaled": box.is_downscaled,
-        "output_size": destination.finish(name),
+        "output_size": (made / name).stat().st_size,
     }
     return {SCALED: row | _without_nan({f"source_{cue}": value for cue, value in cues.items()}) | _frame_counts(read)}
 
@@ -113,11 +94,8 @@ def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, fl
         rows |= measure(video.sampling, video.limits, replace(task, tables=full))
     if scaled:
         copy = f"{hashlib.sha256(task.key.encode()).hexdigest()}.mp4"
-        destination = Destination(scratch, scratch)
-        to_scale = replace(task, payload=copy)
-        made = write_scaled(video.max_size, video.sampling, video.limits, destination, to_scale)
-        of_copy = Task(task.key, scratch / copy, scaled, made[SCALED])
-        rows |= measure(video.sampling, video.limits, of_copy)
+        made = write_scaled(video.max_size, video.sampling, video.limits, scratch, replace(task, payload=copy))
+        rows |= measure(video.sampling, video.limits, Task(task.key, scratch / copy, scaled, made[SCALED]))
         (scratch / copy).unlink()
     return {f"{Table[table].prefix}{name}": value for table, row in rows.items() for name, value in row.items()}
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+import yaml
+
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config import hydra_app, schema, validate
 from fvc_exp.evaluation.metrics import Summary
@@ -25,7 +27,9 @@ def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
     Raises:
         ConfigError: an override is not allowed.
     """
-    axes = hydra_app.sweep_axes(["experiment=grid_5alpha"])
+    grid_file = hydra_app.conf_folder() / "experiment" / "grid_5alpha.yaml"
+    params = yaml.safe_load(grid_file.read_text())["hydra"]["sweeper"]["params"]
+    axes = {key: str(values).split(",") for key, values in params.items()}
     pairs = [
         [f"penalty={penalty}", f"solver={solver}"]
         for penalty, solver in product(axes["penalty"], axes["solver"])

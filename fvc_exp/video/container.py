@@ -1,8 +1,7 @@
 """Opening video files that may be damaged or hostile, and the ways in which a file can fail."""
 
-from collections import Counter
-from collections.abc import Iterator, Set
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[av.container.
     allowed, has no video stream, or is larger than ``limits.max_pixels`` a frame.
     """
     with _open_container(path, limits) as container:
-        stream = _video_stream(path, container, limits)
+        stream = _video_stream(path, container)
         if stream.width * stream.height > limits.max_pixels:
             size = f"{stream.width}x{stream.height} = {stream.width * stream.height} pixels"
             raise video_error(Failure.too_large, path, f"a frame of {size} exceeds max_pixels {limits.max_pixels}")
@@ -84,39 +83,17 @@ def _open_container(path: Path, limits: LimitsConfig) -> av.container.InputConta
         raise video_error(Failure.missing, path, f"cannot be read ({error.strerror})") from error
 
 
-def _video_stream(path: Path, container: av.container.InputContainer, limits: LimitsConfig) -> av.VideoStream:
+def _video_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
     """The track that a player shows: one with several frames, marked as default, and the largest of these."""
     tracks = [track for track in container.streams.video if not track.disposition & Disposition.attached_pic]
     if not tracks:
         raise video_error(Failure.no_video_stream, path, "holds no video stream")
-    moving = {track.index for track in tracks}
-    if len(tracks) > 1:
-        with _open_container(path, limits) as other:
-            moving = _tracks_of_several_frames(other, moving)
+    # PyAV leaves the context None where the codec has no decoder, which its annotations do not say.
+    readable = [track for track in tracks if getattr(track, "codec_context", None) is not None]
+    if not readable:
+        raise video_error(Failure.decode_failed, path, "no decoder for the codec of the video stream")
 
     def rank(track: av.VideoStream) -> tuple[bool, bool, int]:
-        is_default = bool(track.disposition & Disposition.default)
-        return track.index in moving, is_default, track.width * track.height if _has_decoder(track) else 0
+        return track.frames != 1, bool(track.disposition & Disposition.default), track.width * track.height
 
-    chosen = max(tracks, key=rank)
-    if not _has_decoder(chosen):
-        raise video_error(Failure.decode_failed, path, "no decoder for the codec of the video stream")
-    return chosen
-
-
-def _has_decoder(track: av.VideoStream) -> bool:
-    # PyAV leaves the context None where the codec has no decoder, which its annotations do not say.
-    return getattr(track, "codec_context", None) is not None
-
-
-def _tracks_of_several_frames(container: av.container.InputContainer, tracks: Set[int]) -> set[int]:
-    """Those of ``tracks``, by index, that have more than one packet; the container is read as far as needed."""
-    counts: Counter[int] = Counter()
-    found: set[int] = set()
-    with suppress(av.FFmpegError):  # damage shows when the packets are read for good
-        for packet in container.demux([container.streams[index] for index in sorted(tracks)]):
-            counts[packet.stream_index] += packet.size > 0
-            found = {index for index, count in counts.items() if count > 1}
-            if found == tracks:
-                break
-    return found
+    return max(readable, key=rank)

@@ -151,7 +151,7 @@ class _ResampleError(Exception):
 class SampledFrames:
     """The evenly sampled frames of one video.
 
-    The video is probed when this is made, which raises VideoError as ``PacketSource`` does, and decoded when ``read``
+    The video is probed when this is made, which raises VideoError as ``probe_video`` does, and decoded when ``read``
     is called. ``decoded`` is set when ``read`` returns.
     """
 
@@ -161,8 +161,7 @@ class SampledFrames:
         self.path = path
         self.sampling = sampling
         self.limits = limits
-        self._source = packets.PacketSource(path, limits)
-        self.probe: probe.Probe = self._source.probe
+        self.probe = probe.probe_video(path, limits)
         self._pixels = PixelReader()
 
     def read(self, consume: Callable[[Iterator[Sample]], Result], *, every_frame: bool = False) -> Result:
@@ -195,7 +194,7 @@ class SampledFrames:
         pending = {self.probe.packets.display_pts[index]: index for index in indices}
         facts = (0, "")
         try:
-            for frame in packets.decode_runs(self._source, runs, frozenset(pending)):
+            for frame in packets.decode_runs(self.probe, runs, frozenset(pending)):
                 if frame.is_corrupt:
                     raise _NotExactError
                 if frame.pts in pending:
@@ -218,7 +217,7 @@ class SampledFrames:
         lost: list[int] = []
         facts = (0, "")
         is_faulty = bool(probed.corrupt)
-        for frame in packets.decode_all(self._source):
+        for frame in packets.decode_all(self.probe):
             if isinstance(frame, int):
                 lost.append(frame)
                 is_faulty = True

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import av
 import numpy as np
 
-from fvc_exp.config.schema import LimitsConfig, SamplingConfig
+from fvc_exp.config.schema import SamplingConfig
 from fvc_exp.video.container import open_video, reraise_memory_error
-from fvc_exp.video.probe import Probe, probe_stream
+from fvc_exp.video.probe import Probe
 
 # The containers whose time stamps belong to frames; AVI has none of its own.
 TIMED_CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm"})
-
-# Packets of files up to this size stay in memory between the probe and the decoding.
-KEPT_BYTES = 16 * 2**20
 
 
 def sample_indices(total: int, sampling: SamplingConfig) -> tuple[int, ...]:
@@ -86,57 +81,13 @@ def trusted_frames(seen: Sequence[SeenFrame], faulty_packets: Iterable[int]) -> 
     return np.flatnonzero(faults_before[packets + 1] == faults_before[keys]).tolist()
 
 
-class PacketSource:
-    """A video file whose packets can be had as often as they are wanted, each time with a decoder that has seen none.
-
-    It is probed when this is made, which raises VideoError as ``open_video`` and ``probe_stream`` do. A small file that
-    is read to its end stays open and its packets in memory, so that the first use after that reads nothing.
-    """
-
-    def __init__(self, path: Path, limits: LimitsConfig) -> None:
-        self._path = path
-        self._limits = limits
-        self._kept: list[av.Packet[av.VideoStream]] = []
-        self._stream: av.VideoStream | None = None
-        with ExitStack() as stack:
-            container, stream = stack.enter_context(open_video(path, limits))
-            packets = self._keep(container.demux(stream))
-            self.probe: Probe = probe_stream(container, stream, packets, path, limits)
-            if self.probe.is_damaged:
-                self._kept.clear()
-            if self._kept:
-                self._stream, self._open = stream, stack.pop_all()
-
-    @contextmanager
-    def packets(self) -> Iterator[tuple[Iterator[av.Packet[av.VideoStream]], av.VideoStream]]:
-        """All packets in decoding order, the empty one at the end included, and the stream to decode them with."""
-        stream, self._stream = self._stream, None
-        if stream is None:
-            with open_video(self._path, self._limits) as (container, stream):
-                yield container.demux(stream), stream
-            return
-        kept, self._kept = self._kept, []
-        with self._open:
-            yield iter(kept), stream
-
-    def _keep(self, packets: Iterable[av.Packet[av.VideoStream]]) -> Iterator[av.Packet[av.VideoStream]]:
-        total = 0
-        for packet in packets:
-            total += packet.size
-            if total <= KEPT_BYTES:
-                self._kept.append(packet)
-            else:
-                self._kept.clear()
-            yield packet
-
-
-def decode_runs(source: PacketSource, runs: Sequence[range], wanted: frozenset[int]) -> Iterator[av.VideoFrame]:
+def decode_runs(probe: Probe, runs: Sequence[range], wanted: frozenset[int]) -> Iterator[av.VideoFrame]:
     """The frames of the packets in ``runs``: those with a time stamp in ``wanted`` and those they need."""
-    with source.packets() as (packets, stream):
+    with open_video(probe.path, probe.limits) as (container, stream):
         context = stream.codec_context
         remaining = iter(runs)
         run = next(remaining)
-        for position, packet in enumerate(packet for packet in packets if packet.size):
+        for position, packet in enumerate(packet for packet in container.demux(stream) if packet.size):
             if position < run.start:
                 continue
             if position == run.start:
@@ -156,9 +107,10 @@ def decode_runs(source: PacketSource, runs: Sequence[range], wanted: frozenset[i
             run = following
 
 
-def decode_all(source: PacketSource) -> Iterator[av.VideoFrame | int]:
+def decode_all(probe: Probe) -> Iterator[av.VideoFrame | int]:
     """Every frame in display order, and of each packet that cannot be read or decoded its place in decoding order."""
-    with source.packets() as (packets, stream):
+    with open_video(probe.path, probe.limits) as (container, stream):
+        packets = container.demux(stream)
         position = -1
         while True:
             position += 1

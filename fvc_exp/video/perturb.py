@@ -51,11 +51,6 @@ def plan(seed: int, video_path: str, index: int) -> tuple[Operation, ...]:
     return tuple(operations)
 
 
-def describe(operations: tuple[Operation, ...]) -> str:
-    """The operations as one readable text."""
-    return " + ".join(map(str, operations))
-
-
 def augment(
     source: Path, destination: Path, *, seed: int, video_path: str, index: int, limits: LimitsConfig
 ) -> tuple[tuple[Operation, ...], SampledFrames]:
@@ -82,8 +77,8 @@ def augment(
 
 def perturb(frames: Frames, operation: Operation, rng: np.random.Generator) -> Frames:
     """Apply one operation to frames of (height, width, 3) uint8 RGB."""
-    kind = next(choices for choices in KINDS if operation.name in choices)
-    return kind[operation.name].apply(frames, rng, **operation.parameters)
+    [found] = [choices[operation.name] for choices in KINDS if operation.name in choices]
+    return found.apply(frames, rng, **operation.parameters)
 
 
 def _generator(seed: int, video_path: str, index: int, purpose: str) -> np.random.Generator:

@@ -115,67 +115,53 @@ class Probe:
             return (frames[0] if frames else None), Fraction(aspect or 1)
 
 
-def probe_stream(
-    container: av.container.InputContainer,
-    stream: av.VideoStream,
-    demuxed: Iterable[av.Packet[av.VideoStream]],
-    path: Path,
-    limits: LimitsConfig,
-) -> Probe:
-    """The facts of an open video from the headers of its packets, which ``demuxed`` gives; nothing is decoded.
+def probe_video(path: Path, limits: LimitsConfig) -> Probe:
+    """The facts of a video from the headers of its container and packets; nothing is decoded.
 
-    Raises VideoError with class ``no_frames`` when the stream holds no packet.
+    Raises VideoError as ``open_video`` does, and with class ``no_frames`` when the stream holds no packet.
     """
-    packets, is_damaged = _read_packets(demuxed)
-    if not packets.shown.any():
-        raise video_error(Failure.no_frames, path, "the video stream holds no frame")
-    duration = _duration(stream, packets)
-    is_vfr = _is_vfr(stream, packets)
-    count = int(packets.shown.sum())
-    stated = stream.bit_rate if stream.bit_rate not in (0, MPEG_VARIABLE_RATE) else None
-    measured = 8.0 * float(packets.sizes.sum()) / duration if duration else None
-    return Probe(
-        frame_count=count,
-        width=stream.width,
-        height=stream.height,
-        average_rate=_average_rate(stream, count, duration, is_vfr),
-        base_rate=float(stream.base_rate) if stream.base_rate else None,
-        bit_rate=float(stated) if stated else measured,
-        stated_bit_rate=stated,
-        duration=duration,
-        container=container.format.name,
-        codec=stream.codec_context.codec.canonical_name,
-        is_vfr=is_vfr,
-        has_b_frames=bool(stream.codec_context.has_b_frames),
-        is_damaged=is_damaged,
-        packets=packets,
-        path=path,
-        limits=limits,
-    )
+    with open_video(path, limits) as (container, stream):
+        packets, is_damaged = _read_packets(container.demux(stream))
+        if not packets.shown.any():
+            raise video_error(Failure.no_frames, path, "the video stream holds no frame")
+        duration, is_vfr = _duration(stream, packets), _is_vfr(stream, packets)
+        count = int(packets.shown.sum())
+        stated = stream.bit_rate if stream.bit_rate not in (0, MPEG_VARIABLE_RATE) else None
+        measured = 8.0 * float(packets.sizes.sum()) / duration if duration else None
+        return Probe(
+            frame_count=count,
+            width=stream.width,
+            height=stream.height,
+            average_rate=_average_rate(stream, count, duration, is_vfr),
+            base_rate=float(stream.base_rate) if stream.base_rate else None,
+            bit_rate=float(stated) if stated else measured,
+            stated_bit_rate=stated,
+            duration=duration,
+            container=container.format.name,
+            codec=stream.codec_context.codec.canonical_name,
+            is_vfr=is_vfr,
+            has_b_frames=bool(stream.codec_context.has_b_frames),
+            is_damaged=is_damaged,
+            packets=packets,
+            path=path,
+            limits=limits,
+        )
 
 
 def _read_packets(demuxed: Iterable[av.Packet[av.VideoStream]]) -> tuple[Packets, bool]:
-    pts: list[int | None] = []
-    keyframe: list[bool] = []
-    sizes: list[int] = []
-    shown: list[bool] = []
-    corrupt: list[int] = []
+    facts: list[tuple[int | None, bool, int, bool, bool]] = []
     is_cut = False
     try:
         for packet in demuxed:
-            if packet.size == 0:
-                continue
-            if packet.is_corrupt:
-                corrupt.append(len(pts))
-            pts.append(packet.pts)
-            keyframe.append(packet.is_keyframe)
-            sizes.append(packet.size)
-            shown.append(not packet.is_discard)
+            if packet.size:
+                facts.append((packet.pts, packet.is_keyframe, packet.size, not packet.is_discard, packet.is_corrupt))
     except av.FFmpegError as error:
         reraise_memory_error(error)
         is_cut = True
+    pts, keyframe, sizes, shown, is_corrupt = zip(*facts, strict=True) if facts else [()] * 5
+    corrupt = tuple(np.flatnonzero(is_corrupt).tolist())
     arrays = np.array(keyframe, bool), np.array(sizes, np.int64), np.array(shown, bool)
-    return Packets(tuple(pts), *arrays, tuple(corrupt)), is_cut or bool(corrupt)
+    return Packets(pts, *arrays, corrupt), is_cut or bool(corrupt)
 
 
 def _duration(stream: av.VideoStream, packets: Packets) -> float | None:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -69,37 +69,36 @@ def run_in_workers(
     from joblib import cpu_count  # takes as long to import as NumPy, and only this process needs it
 
     queue = deque(items)
+    size = min(len(queue), workers or cpu_count())
     pool: list[_Worker[Item, Value]] = []
     try:
-        pool += [_Worker(function, limits) for _ in range(min(len(queue), workers or cpu_count()))]
-        while queue or any(worker.state is _State.busy for worker in pool):
-            for position, worker in enumerate(pool):
-                if worker.state is _State.ended and queue:
-                    pool[position] = _Worker(function, limits)
-                elif worker.state is _State.idle and queue and worker.take(queue[0]):
+        while queue or pool:
+            while queue and len(pool) < size:
+                pool.append(_Worker(function, limits, queue.popleft()))
+            wait([worker.connection for worker in pool])  # for a message, or the end: the kernel ends what takes long
+            for worker in [each for each in pool if each.connection.poll()]:
+                answer = worker.answer()
+                if not worker.is_ready:
+                    worker.is_ready = True
+                    continue
+                yield worker.item, answer
+                if queue and worker.take(queue[0]):
                     queue.popleft()
-            if alive := [worker.connection for worker in pool if worker.state is not _State.ended]:
-                wait(alive)  # for what one sends, or for its end: the kernel ends those that are over their time
-            yield from [outcome for worker in pool if (outcome := worker.outcome())]
+                else:
+                    worker.kill()
+                    pool.remove(worker)
     finally:
         for worker in pool:
             worker.kill()
 
 
-class _State(Enum):
-    starting = "starting"
-    idle = "idle"
-    busy = "busy"
-    ended = "ended"
-
-
 class _Worker(Generic[Item, Value]):
-    """The parent's side of one worker process; ``item`` holds what it works on, if anything."""
+    """The parent's side of one worker process; ``item`` is what it works on."""
 
-    def __init__(self, function: Callable[[Item], Value], limits: LimitsConfig) -> None:
+    def __init__(self, function: Callable[[Item], Value], limits: LimitsConfig, item: Item) -> None:
         self.limits = limits
-        self.state = _State.starting
-        self.item: Item | None = None
+        self.item = item
+        self.is_ready = False
         self.connection, far_end = Pipe()
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM, str(far_end.fileno())],
@@ -109,49 +108,39 @@ class _Worker(Generic[Item, Value]):
             process_group=0,  # Ctrl-C is for this process alone, which then ends its workers
         )
         far_end.close()
-        with suppress(BrokenPipeError):  # it has ended, which ``outcome`` reports
+        with suppress(BrokenPipeError):  # it has ended, which ``answer`` reports
             self.connection.send((function, limits))
+            self.connection.send(item)
 
     def take(self, item: Item) -> bool:
-        """Hand over an item; False if the worker is gone."""
+        """Hand over the next item; False if the worker is gone."""
         try:
             self.connection.send(item)
-        except BrokenPipeError:
-            self.kill()
+        except OSError:
             return False
-        self.state, self.item = _State.busy, item
+        self.item = item
         return True
 
-    def outcome(self) -> tuple[Item, Value | Failed] | None:
-        """The outcome of the item at work, if there is one by now."""
-        if self.state is _State.ended or not self.connection.poll():
-            return None
+    def answer(self) -> Value | Failed:
+        """What became of the item; at first only a word that the process is ready for it."""
         try:
-            message = self.connection.recv()
+            message: Value | Failed | FvcError = self.connection.recv()
         except (EOFError, OSError):
-            return self._finish(self._death())
+            return self._death()
         if isinstance(message, FvcError):  # the work cannot go on, and the item is not the reason
             raise message
-        self.state = _State.idle
-        return self._finish(message)
+        return message
 
-    def kill(self) -> int:
-        """End the process if it has not ended; returns its exit code, or minus the signal that ended it."""
+    def kill(self) -> None:
+        """End the process if it has not ended."""
         self.process.kill()
         with self.process:  # closes its stdin and waits
             self.connection.close()
-        self.state = _State.ended
-        return self.process.returncode
-
-    def _finish(self, result: Value | Failed) -> tuple[Item, Value | Failed] | None:
-        item, self.item = self.item, None
-        return None if item is None else (item, result)
 
     def _death(self) -> Failed:
-        was, code = self.state, self.process.wait()
-        self.kill()
+        code = self.process.wait()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        if was is _State.starting:
+        if not self.is_ready:
             raise FvcError(
                 f"a worker process ended with {how} before its first item; what it printed stands above, and "
                 f"limits.memory_mb={self.limits.memory_mb} may be too little"
@@ -167,7 +156,7 @@ class _Worker(Generic[Item, Value]):
 
 
 def serve() -> None:
-    """The loop of a worker process: receive function and limits, send None when ready, then answer each item."""
+    """The loop of a worker process: receive function and limits, send True when ready, then answer each item."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     connection = Connection(int(sys.argv[1]))
     with suppress(EOFError, BrokenPipeError):  # the parent has ended
@@ -178,7 +167,7 @@ def serve() -> None:
         cv2.ipp.setUseIPP(False)  # its sums depend on where in memory a frame happens to lie
         _set_soft_limit(resource.RLIMIT_CORE, 0)
         _set_soft_limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
-        connection.send(None)
+        connection.send(True)
         while True:
             connection.send(_attempt(function, connection.recv(), limits))
 

@@ -2,6 +2,7 @@ import json
 import math
 import os
 import re
+import time
 from pathlib import Path
 from typing import TypedDict
 
@@ -101,5 +102,9 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     for name in (own, dead, f"{dead}.txt", "other"):
         (tmp_path / name).touch()
     (tmp_path / dead.replace(".x.", ".y.")).mkdir()
+    for name, hours in (("new", 0), ("old", 25)):  # of a host whose processes are not known here
+        (tmp_path / f".{name}.elsewhere-{pid}-abcd1234.fvc-tmp").touch()
+        os.utime(tmp_path / f".{name}.elsewhere-{pid}-abcd1234.fvc-tmp", (time.time() - hours * 3600,) * 2)
     remove_abandoned(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {own, f"{dead}.txt", "other"}
+    kept = {own, f"{dead}.txt", "other", f".new.elsewhere-{pid}-abcd1234.fvc-tmp"}
+    assert {path.name for path in tmp_path.iterdir()} == kept

@@ -60,7 +60,7 @@ def test_a_killed_stage_goes_on_to_the_same_table(undisturbed: Path, tmp_path: P
     assert killed.returncode == -signal.SIGKILL
     table = root / f"{TABLES[stage]}.parquet"
     assert not table.exists()
-    assert list(table.with_suffix(".parts").glob(".work.*"))
+    assert list(table.with_suffix(".parts").iterdir())
     summary = run_stage(stage, root)
     assert summary.is_complete
     assert summary.skipped >= 2, "rows from before the kill were kept"

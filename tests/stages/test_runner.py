@@ -32,10 +32,10 @@ def go(
     for key, item in work.items():
         if not (root / key).exists():
             (root / key).write_text(key)
-        failed = item if isinstance(item, Failed) else None
-        units.append(Unit(key, key, payload=item, failed=failed))
+        known = item if isinstance(item, Failed) else None
+        units.append(Unit(key, key, payload=item, known=known))
     stores = {name: TableStore(root / name, {"value": pl.Float64}, "s") for name in tables}
-    video = replace(VIDEO, workers=workers, retry_failed=retry_failed, limits=replace(LIMITS, wall_seconds=2))
+    video = replace(VIDEO, workers=workers, retry_failed=retry_failed, limits=replace(LIMITS, wall_seconds=1))
     keys = pl.DataFrame({"video_path": list(work)})
     return run_units(stores, units, keys, row, Options(root, root, video, **options))
 
@@ -108,12 +108,6 @@ def test_a_table_that_is_added_later_leaves_the_others(tmp_path: Path) -> None:
     summaries = go(tmp_path, {"a": ("square", 3)}, tables=("one", "two"))
     assert (summaries["one"].done, summaries["two"].done) == (0, 1)
     assert (read(tmp_path, "one"), read(tmp_path, "two")) == ({"a": 4.0}, {"a": 9.0})
-
-
-def test_an_earlier_failure_is_carried_on_without_work(tmp_path: Path) -> None:
-    summary = go(tmp_path, {"a": Failed("too_large", "8K"), "b": ("square", 2)})["t"]
-    assert summary.failed == {"too_large": 1}
-    assert read(tmp_path) == {"a": "too_large", "b": 4.0}
 
 
 def test_progress_counts_what_was_finished_before(tmp_path: Path) -> None:

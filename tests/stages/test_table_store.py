@@ -1,16 +1,12 @@
 import os
-import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from fvc_exp.errors import DataError
-from fvc_exp.stages.table_store import Source, TableStore, find_source, fingerprint, states
+from fvc_exp.stages.table_store import Source, TableStore, find_source, states
 from fvc_exp.video.worker_pool import Failed
-from tests.processes import ended_process
 
 SOURCES = {name: Source(Path(name), 10, 1) for name in ("a", "b", "c")}
 CURRENT = states(SOURCES)
@@ -23,13 +19,13 @@ def make(tmp_path: Path, settings: str = "s", **options: object) -> TableStore:
 
 
 def fill(store: TableStore, **values: float | Failed) -> None:
-    with store:
+    with store.writing():
         for key, value in values.items():
             store.add(key, SOURCES[key], value if isinstance(value, Failed) else {"value": value})
 
 
 def merge(tmp_path: Path, carried: pl.DataFrame = KEYS) -> bool:
-    with make(tmp_path) as store:
+    with make(tmp_path).writing() as store:
         return store.merge(CURRENT, carried)
 
 
@@ -83,7 +79,7 @@ def test_rows_of_other_settings_or_files_do_not_count(tmp_path: Path) -> None:
 
 def test_a_missing_file_keeps_its_row_while_it_is_missing(tmp_path: Path) -> None:
     missing = Source(None, failed=Failed("missing", "gone"))
-    with make(tmp_path) as store:
+    with make(tmp_path).writing() as store:
         store.add("a", missing, Failed("missing", "gone"))
     assert len(make(tmp_path).finished(states({"a": missing}))) == 1
     assert len(make(tmp_path).finished(states({"a": SOURCES["a"]}))) == 0
@@ -134,38 +130,14 @@ def test_a_foreign_table_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_rows_whose_file_is_gone_or_changed_do_not_count(tmp_path: Path) -> None:
     def store() -> TableStore:
-        return make(tmp_path, root=tmp_path, output="video_path")
+        return make(tmp_path, output="video_path")
 
     for name, size in (("a", 5), ("b", 6)):
         (tmp_path / name).write_bytes(b"x" * size)
-    with store() as opened:
+    with store().writing() as opened:
         for name in ("a", "b", "c"):
             opened.add(name, SOURCES[name], {"value": 1.0, "output_size": 5})
     assert set(finished(store())) == {"a"}
-
-
-@pytest.mark.parametrize(
-    ("host", "pid", "age_hours", "is_kept"),
-    [
-        (socket.gethostname(), os.getppid, 0, True),
-        (socket.gethostname(), lambda: ended_process()[0], 0, False),
-        ("other-node", os.getppid, 0, True),
-        ("other-node", os.getppid, 25, False),
-    ],
-    ids=["alive", "dead", "elsewhere", "elsewhere and old"],
-)
-def test_unfinished_files_of_killed_processes_are_removed(
-    tmp_path: Path, host: str, pid: Callable[[], int], age_hours: int, is_kept: bool
-) -> None:
-    folder = tmp_path / "table.parts" / f".work.{host}-{pid()}-abcd1234.fvc-tmp"
-    folder.mkdir(parents=True)
-    (folder / "half.mp4").write_bytes(b"x")
-    then = time.time() - age_hours * 3600
-    os.utime(folder, (then, then))
-    with make(tmp_path) as store:
-        assert store.scratch.is_dir()
-        assert folder.is_dir() == is_kept
-    assert not store.scratch.exists()
 
 
 @pytest.mark.parametrize("length", [0, 100])
@@ -177,10 +149,6 @@ def test_the_rows_of_a_torn_part_are_measured_again(tmp_path: Path, length: int)
     fill(make(tmp_path), a=1.0)
     assert merge(tmp_path)
     assert not make(tmp_path).parts.exists()
-
-
-def test_fingerprint_tells_settings_apart() -> None:
-    assert fingerprint(a=1, b=[2]) == fingerprint(b=[2], a=1) != fingerprint(a=1, b=[3])
 
 
 @pytest.fixture

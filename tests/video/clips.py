@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.video.packets import PacketSource
-from fvc_exp.video.probe import Probe
+from fvc_exp.video.probe import Probe, probe_video
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, memory_mb=1000)
@@ -138,7 +137,7 @@ def repeat(source: Path, target: Path, times: int) -> Path:
 
 def probe(path: Path, limits: LimitsConfig = LIMITS) -> Probe:
     """What the container of a video says about it."""
-    return PacketSource(path, limits).probe
+    return probe_video(path, limits)
 
 
 def decode_rgb(source: Path | BinaryIO) -> list[NDArray[np.uint8]]:

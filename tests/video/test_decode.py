@@ -5,7 +5,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from fvc_exp.errors import VideoError
@@ -186,15 +185,6 @@ def test_wrong_frame_count_of_the_container_is_mended(whole: Path) -> None:
     assert outcome(source).frames_total == 100
 
 
-def test_errors_of_the_consumer_pass_through(whole: Path) -> None:
-    def consume(samples: Iterator[Sample]) -> None:
-        next(samples)
-        raise ZeroDivisionError("a defect")
-
-    with pytest.raises(ZeroDivisionError, match="a defect"):
-        SampledFrames(whole, SAMPLING, LIMITS).read(consume)
-
-
 def converted(pixel_format: str, height: int = 71, width: int = 93) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(moving_frames(1, height, width)[0], format="rgb24")
     return frame.reformat(format=pixel_format)
@@ -207,25 +197,12 @@ def test_plane_equals_the_conversion_of_ffmpeg(pixel_format: str) -> None:
     np.testing.assert_array_equal(PixelReader().luma(frame), frame.to_ndarray(format="gray"))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1)], ids=str)
-def test_smallest_frames(size: tuple[int, int]) -> None:
-    frame = converted("yuv444p", *size)
-    np.testing.assert_array_equal(PixelReader().luma(frame), frame.to_ndarray(format="gray"))
-
-
 def test_every_value_of_limited_range_is_rounded_and_clipped() -> None:
     frame = av.VideoFrame(256, 16, "yuv420p")
     assert frame.planes[0].line_size == 256
     frame.planes[0].update(bytes(range(256)) * 16)
     expected = [min(255, max(0, round((value - 16) * 255 / 219))) for value in range(256)]
     np.testing.assert_array_equal(PixelReader().luma(frame)[0], expected)
-
-
-def test_full_range_is_left_alone() -> None:
-    frame = av.VideoFrame(16, 16, "yuv420p")
-    frame.color_range = ColorRange.JPEG
-    frame.planes[0].update(bytes([16]) * frame.planes[0].buffer_size)
-    assert set(PixelReader().luma(frame).ravel().tolist()) == {16}
 
 
 def test_luma_outlives_the_frame() -> None:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fvc_exp.video.encode import encode
-from fvc_exp.video.perturb import KINDS, Operation, augment, describe, perturb, plan
+from fvc_exp.video.perturb import KINDS, Operation, augment, perturb, plan
 from tests.video.clips import LIMITS, decode_rgb, moving_frames, probe, write_clip, x264
 
 Frame = NDArray[np.uint8]
@@ -32,7 +32,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_plans_depend_on_seed_path_and_index_alone() -> None:
     plans = {(seed, path, index): plan(seed, path, index) for seed in (1, 2) for path in "ab" for index in range(10)}
     # By chance two may be the same one operation without a parameter, hardly more.
-    assert len({describe(operations) for operations in plans.values()}) > 0.8 * len(plans)
+    assert len({" + ".join(map(str, operations)) for operations in plans.values()}) > 0.8 * len(plans)
     for arguments, operations in reversed(plans.items()):
         assert plan(*arguments) == operations
 
@@ -63,7 +63,7 @@ def test_plans_use_everything_in_order_and_in_range() -> None:
 
 def test_descriptions_hold_all_parameters() -> None:
     operations = (Operation("crop", {"share": 0.9, "x": 0.25, "y": 1.0}), Operation("flip", {}))
-    assert describe(operations) == "crop(share=0.9, x=0.25, y=1) + flip()"
+    assert " + ".join(map(str, operations)) == "crop(share=0.9, x=0.25, y=1) + flip()"
 
 
 def test_flip(frames: list[Frame]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fvc_exp.errors import VideoError
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import decoding_runs, sample_indices
-from fvc_exp.video.rewrite import Letterbox, displayed_size, letterbox, scale
+from fvc_exp.video.rewrite import Letterbox, letterbox, scale
 from tests.video import clips
 from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, probe, write_clip, x264
 
@@ -156,19 +156,6 @@ def test_only_the_sampled_frames_of_the_copy_are_decoded(tmp_path: Path, monkeyp
     assert tuple(found) == wanted
     for index, frame in [*found.items(), *read_otherwise]:
         np.testing.assert_array_equal(frame, full[index])
-
-
-@pytest.mark.parametrize(
-    ("stored", "aspect", "shown"),
-    [
-        ((720, 576), Fraction(64, 45), (1024, 576)),
-        ((1440, 1080), Fraction(4, 3), (1920, 1080)),
-        ((480, 480), Fraction(2, 3), (480, 720)),
-        ((640, 360), Fraction(1), (640, 360)),
-    ],
-)
-def test_displayed_size(stored: tuple[int, int], aspect: Fraction, shown: tuple[int, int]) -> None:
-    assert displayed_size(*stored, aspect) == shown
 
 
 NARROW = Fraction(2)
