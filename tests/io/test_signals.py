@@ -13,6 +13,7 @@ from tests.shell import ROOT
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_is_an_exception_and_the_next_ones_do_not_disturb_the_end(number: signal.Signals) -> None:
+    own = signal.signal(number, signal.default_int_handler)  # nohup may have this one ignored
     before = signal.getsignal(number)
 
     def end_twice() -> None:
@@ -24,6 +25,7 @@ def test_the_first_signal_is_an_exception_and_the_next_ones_do_not_disturb_the_e
     with raise_when_stopped(), pytest.raises(Stopped, match=number.name):
         end_twice()
     assert signal.getsignal(number) is before
+    signal.signal(number, own)
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:
