@@ -16,7 +16,7 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
 from fvc_exp.data.group_folds import count_codes
 from fvc_exp.data.splits import count_shared_groups, split_or_advise
-from fvc_exp.evaluation.floors import COLUMN, floor_rules
+from fvc_exp.evaluation.floors import COLUMN, floor_probabilities
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
@@ -85,9 +85,8 @@ class SplitDataset:
     def floor_columns(self) -> list[pl.Series]:
         """Probabilities of fake by each rule that looks at no feature, of the rows of ``scored_rows``."""
         sides = [*((fold.train, fold.test) for fold in self.split.folds), (self.split.development, self.split.test)]
-        rules = floor_rules(self.dataset).items()
-        return [pl.Series(COLUMN + name, np.concatenate([rule(self.dataset, *side) for side in sides]))
-                for name, rule in rules]  # fmt: skip
+        found = [floor_probabilities(self.dataset, *side) for side in sides]
+        return [pl.Series(COLUMN + rule, np.concatenate([each[rule] for each in found])) for rule in found[0]]
 
     @cached_property
     def certificate(self) -> Certificate:
