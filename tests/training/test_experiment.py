@@ -17,8 +17,7 @@ from fvc_exp.data.splits import inner_parts
 from fvc_exp.training.calibration import best_threshold
 from fvc_exp.training.experiment import fit_configuration
 from fvc_exp.training.pipeline import build_pipeline, fit_pipeline
-from fvc_exp.training.shared_fits import candidates
-from fvc_exp.training.split_dataset import SplitDataset
+from fvc_exp.training.split_dataset import SplitDataset, candidates
 from tests.conftest import Compose, make_dataset, noise_dataset, run, signal_dataset
 
 PAIRS = [(penalty, solver) for penalty, solvers in LEGAL_SOLVERS.items() for solver in solvers]
