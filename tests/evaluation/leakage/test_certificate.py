@@ -108,9 +108,9 @@ def test_blank_videos_are_named_and_fail_nothing(value: float) -> None:
     dataset.X[blank] = 0.0
     dataset.X[blank, 1] = value
     assert codes(dataset, split) == []
-    warnings = certify_run(dataset, split, AUDIT, 0).warnings
+    warnings = certify_run(dataset, split, AUDIT, 0).messages("warned")
     first = ", ".join(dataset.ids[row] for row in sorted(blank)[:3])
-    assert warnings == (f"blank_rows: {CODES['blank_rows']}: 6 videos, e.g. {first}",)
+    assert warnings == [f"blank_rows: {CODES['blank_rows']}: 6 videos, e.g. {first}"]
 
 
 @pytest.mark.parametrize(("noise", "warns"), [(0.0, True), (0.1, True), (0.6, False)])
