@@ -43,7 +43,7 @@ def _printed(command: str, folder: Path) -> str:
 def _scored(words: str, folder: Path) -> str:
     with chdir(folder):
         found = fvc_exp.run(words.split())
-    return "{mean:.3f} ± {std:.3f} | ".format(**found.summary["auc"]) + found.certificate.verdict
+    return "{mean:.3f} ± {std:.3f} | ".format(**found.summary["auc"]) + found.data.certificate.verdict
 
 
 if __name__ == "__main__":

@@ -3,19 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from fvc_exp.config import hints, hydra_app, schema
+import yaml
+
+from fvc_exp.config import hints, hydra_app, schema, validate
 from fvc_exp.config.canonical import canonical, write_config
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.execute import load_split, prepared_dataset, run_on_one_thread, write_artifacts
 from fvc_exp.training import experiment, notes, split_dataset
-from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search
 
 _PARAMETERS = ("penalty", "C", "l1_ratio", "solver")
+
+Scored = tuple[schema.Config, experiment.CrossValidation]
 
 
 def run(
@@ -109,11 +113,46 @@ def train_sklearn_logreg(
     return found
 
 
+def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
+    """The 28 distinct legal configurations of ``conf/experiment/grid_5alpha.yaml``, all with these overrides.
+
+    Raises:
+        ConfigError: an override is not allowed.
+    """
+    grid_file = hydra_app.conf_folder() / "experiment" / "grid_5alpha.yaml"
+    params = yaml.safe_load(grid_file.read_text())["hydra"]["sweeper"]["params"]
+    axes = {key: str(values).split(",") for key, values in params.items()}
+    pairs = [
+        [f"penalty={penalty}", f"solver={solver}"]
+        for penalty, solver in product(axes["penalty"], axes["solver"])
+        if solver in validate.LEGAL_SOLVERS[schema.Penalty[penalty]]
+    ]
+    grid = []
+    for c, config in product(axes["C"], hydra_app.compose_configs([[*overrides, *pair] for pair in pairs])):
+        is_mixed = config.penalty.name is schema.Penalty.elasticnet
+        ratios = map(float, axes["penalty.l1_ratio"]) if is_mixed else [config.penalty.l1_ratio]
+        grid += [replace(config, C=float(c), penalty=replace(config.penalty, l1_ratio=ratio)) for ratio in ratios]
+    return grid
+
+
+def search(
+    configs: Sequence[schema.Config], data: split_dataset.SplitDataset
+) -> tuple[list[Scored], experiment.RunResult]:
+    """Cross-validate every configuration on the folds of ``data``; run the one with the best mean AUC.
+
+    Equal scores go to the earlier configuration. The winner's cross-validated score is optimistic, since it was chosen
+    by it; its held-out test score is not.
+    """
+    scored = [(config, experiment.cross_validate(config, data)) for config in configs]
+    best, _ = max(scored, key=lambda each: each[1].summary["auc"]["mean"])
+    return scored, experiment.run_experiment(best, data)
+
+
 def _write_run(
     folder: run_folder.RunFolder,
     result: experiment.RunResult,
     started: datetime,
-    candidates: Sequence[ScoredConfig] = (),
+    candidates: Sequence[Scored] = (),
 ) -> dict[str, Any]:
     """Write all artifacts, the status last; returns the content of ``results.json``.
 
@@ -145,20 +184,18 @@ def _make_room(folder: run_folder.RunFolder, *, delete_existing: bool) -> None:
         path.unlink(missing_ok=True)
 
 
-def _with_search(
-    found: dict[str, Any], best: experiment.RunResult, candidates: Sequence[ScoredConfig]
-) -> dict[str, Any]:
+def _with_search(found: dict[str, Any], best: experiment.RunResult, candidates: Sequence[Scored]) -> dict[str, Any]:
     """With the search, and what ``train_sklearn_logreg`` of the original repository returned, by the same names."""
-    tried = [each.config.C for each in candidates if replace(each.config, C=best.config.C) == best.config]
+    tried = [config.C for config, _ in candidates if replace(config, C=best.config.C) == best.config]
     selection = Selection(len(candidates), notes.edge_of_grid(best.config.C, tried))
     return selection.applied(found, best.predictions()) | {
-        "search": [_record(each) for each in candidates],
+        "search": [_record(*each) for each in candidates],
         "best_params": _with_effect(best.config),
         "cv_val_f1": found["cv"]["f1"]["mean"],
         "test_f1": found["test"]["f1"],
         "test_auc": found["test"]["auc"],
         "grid_results": [
-            {"params": _with_effect(each.config), "val_f1": each.summary["f1"]["mean"]} for each in candidates
+            {"params": _with_effect(config), "val_f1": cv.summary["f1"]["mean"]} for config, cv in candidates
         ],
     }
 
@@ -168,6 +205,7 @@ def _with_effect(config: schema.Config) -> dict[str, Any]:
     return {name: value for name, value in canonical(config).items() if name in _PARAMETERS}
 
 
-def _record(candidate: ScoredConfig) -> dict[str, Any]:
-    means = {f"{name}_{key}": value for name in ("auc", "f1") for key, value in candidate.summary[name].items()}
-    return {**dict.fromkeys(_PARAMETERS), **_with_effect(candidate.config), **means, "flags": list(candidate.flags)}
+def _record(config: schema.Config, cv: experiment.CrossValidation) -> dict[str, Any]:
+    means = {f"{name}_{key}": value for name in ("auc", "f1") for key, value in cv.summary[name].items()}
+    flags = list(notes.raised_flags(cv.flags))
+    return {**dict.fromkeys(_PARAMETERS), **_with_effect(config), **means, "flags": flags}

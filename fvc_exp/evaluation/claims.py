@@ -15,7 +15,6 @@ import polars as pl
 
 from fvc_exp.config.schema import Choice
 from fvc_exp.data.folds import CV
-from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, metrics, resampled, statistics
 from fvc_exp.evaluation.floors import chance_scores
 
@@ -88,13 +87,13 @@ class Floors:
         self._counts = scored.group_counts
         if self._counts.reason:
             return
-        parts = [scored.parts == part for part in range(int(scored.parts.max()) + 1)]
-        is_coarse = any(resampled.GroupCounts.of(scored.y[part], scored.groups[part]).reason for part in parts)
+        parts = [resampled.GroupCounts.of(scored.y[part], scored.groups[part]) for part in scored.masks]
+        is_coarse = any(part.reason for part in parts)
         self._names = [name for name in names if name != "mcc" or not is_coarse]
         replicates = bootstrap.few_replicates(len(scored.strata))
         weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(0))
         self._draws = resampled.Draws(scored, weights)
-        self._rules = {rule: self._draws.scores(scored.by_rule(rule), self._names) for rule in _rules(scored)}
+        self._rules = {rule: self._draws.scores(rows, self._names) for rule, rows in scored.by_rules().items()}
         self._widening = np.sqrt(1 + bootstrap.no_signal_dependence(scored.folds))
 
     def claims(self, scored: resampled.Scored, *, selected_from: int = 1) -> dict[str, FloorClaim]:
@@ -192,21 +191,15 @@ def floors_of(scored: resampled.Scored, names: Sequence[str] = metrics.METRICS) 
         ArtifactError: the rows lack the probabilities of the floors.
     """
     draws = resampled.Draws(scored, np.ones((len(scored.strata), 1)))
-    exact = {rule: draws.scores(scored.by_rule(rule), names) for rule in _rules(scored)}
+    exact = {rule: draws.scores(rows, names) for rule, rows in scored.by_rules().items()}
     found = {rule: {name: float(scores[name][0]) for name in names} for rule, scores in exact.items()}
     return found | {CHANCE: _chance(scored, names)}
-
-
-def _rules(scored: resampled.Scored) -> Sequence[str]:
-    if not scored.rules:
-        raise ArtifactError("the predictions hold no floors; another version wrote them, run again")
-    return list(scored.rules)
 
 
 def _chance(scored: resampled.Scored, names: Sequence[str]) -> metrics.Scores:
     if tuple(names) == ("auc",):  # the most frequent question; the rest takes longer than the model's own scores
         return {"auc": 0.5}
-    columns = (scored.y, scored.probability, scored.predicted, scored.groups)
-    parts = [scored.parts == part for part in range(int(scored.parts.max()) + 1)]
-    by_chance = metrics.summarise([chance_scores(*(column[part] for column in columns)) for part in parts])
+    y, groups = scored.y, scored.groups
+    parts = [chance_scores(y[i], scored.probability[i], scored.predicted[i], groups[i]) for i in scored.masks]
+    by_chance = metrics.summarise(parts)
     return {name: by_chance[name]["mean"] for name in names}

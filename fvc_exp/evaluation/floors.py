@@ -1,6 +1,6 @@
 """What a number is worth: the baselines (floors), scores of rules that look at no feature."""
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -8,32 +8,24 @@ from fvc_exp._typing import Array, Indices, Labels
 from fvc_exp.data.columns import PLATFORM
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.group_folds import dense_codes
-from fvc_exp.evaluation.metrics import METRICS, Scores, log_losses, metrics_from_counts, safe_ratio
+from fvc_exp.evaluation.metrics import METRICS, Scores, divide, log_losses, metrics_from_counts
 
 COLUMN = "floor_"  # begins the columns of ``predictions.parquet`` with the probabilities of the rules
 
-Rule = Callable[[Dataset, Indices, Indices], Array]
 
+def floor_probabilities(dataset: Dataset, train: Indices, test: Indices) -> dict[str, Array]:
+    """Probabilities of fake of the ``test`` rows by each rule that looks at no feature.
 
-def prior(dataset: Dataset, train: Indices, test: Indices) -> Array:
-    """The share of fakes among the training rows, for every row."""
-    return np.full(len(test), dataset.y[train].mean())
-
-
-def all_fake(_dataset: Dataset, _train: Indices, test: Indices) -> Array:
-    """Everything is fake: what F1 has to beat."""
-    return np.ones(len(test))
-
-
-def group_lookup(dataset: Dataset, train: Indices, test: Indices) -> Array:
-    """The share of fakes among training rows of the same group, else the prior: above it, groups leak."""
-    return fake_share_by_key(dataset.groups, dataset.y, train, test)
-
-
-def platform_only(dataset: Dataset, train: Indices, test: Indices) -> Array:
-    """The share of fakes among training rows of the same platform, else the prior: a shortcut, not skill."""
-    _, codes = np.unique([platform or "" for platform in dataset.slices[PLATFORM]], return_inverse=True)
-    return fake_share_by_key(codes, dataset.y, train, test)
+    ``prior`` is the share of fakes among the training rows, ``all_fake`` what F1 has to beat. ``group_lookup`` is that
+    share among training rows of the same group, else the prior: above it, groups leak. ``platform_only``, the same of a
+    platform, is a shortcut, not skill; it needs the slice ``platform``.
+    """
+    y, keys = dataset.y, {"group_lookup": dataset.groups}
+    if PLATFORM in dataset.slices:
+        names = [platform or "" for platform in dataset.slices[PLATFORM]]
+        keys["platform_only"] = np.unique(names, return_inverse=True)[1]
+    looked_up = {name: fake_share_by_key(codes, y, train, test) for name, codes in keys.items()}
+    return {"prior": np.full(len(test), y[train].mean()), "all_fake": np.ones(len(test)), **looked_up}
 
 
 def fake_share_by_key(keys: Indices, y: Labels, train: Indices, test: Indices) -> Array:
@@ -46,14 +38,6 @@ def fake_share_by_key(keys: Indices, y: Labels, train: Indices, test: Indices) -
     return np.asarray(means[keys[test]])
 
 
-FLOORS: dict[str, Rule] = {"prior": prior, "all_fake": all_fake, "group_lookup": group_lookup}
-
-
-def floor_rules(dataset: Dataset) -> dict[str, Rule]:
-    """The rules that a data set allows: ``platform_only`` needs the slice ``platform``."""
-    return FLOORS | ({"platform_only": platform_only} if PLATFORM in dataset.slices else {})
-
-
 def chance_scores(y: Labels, probability: Array, predicted: Labels, groups: Indices) -> Scores:
     """Mean of each metric over all permutations of the labels of one part, which the scores then know nothing of.
 
@@ -64,15 +48,15 @@ def chance_scores(y: Labels, probability: Array, predicted: Labels, groups: Indi
     base, n, called = float(y.mean()), len(y), float(predicted.sum())
     tp, fp = called * base, called * (1 - base)
     fakes, reals = np.ones_like(y), np.zeros_like(y)
-    found: dict[str, float] = {
-        **metrics_from_counts(tp, fp, n * base - tp, n * (1 - base) - fp, rate=safe_ratio, ratio=safe_ratio),
+    found: dict[str, Any] = {
+        **metrics_from_counts(np.array([n * (1 - base) - fp, fp, n * base - tp, tp])),
         "mcc": 0.0,
         "auc": 0.5,
         "average_precision": chance_average_precision(y, probability, groups),
         "log_loss": float(np.mean(base * log_losses(fakes, probability) + (1 - base) * log_losses(reals, probability))),
         "brier": float(np.mean(base * (1 - probability) ** 2 + (1 - base) * probability**2)),
     }
-    return {name: found[name] for name in METRICS}
+    return {name: float(found[name]) for name in METRICS}
 
 
 def chance_average_precision(y: Labels, scores: Array, groups: Indices) -> float:
@@ -91,6 +75,6 @@ def chance_average_precision(y: Labels, scores: Array, groups: Indices) -> float
     ordered = np.sort(keys)
     own = np.searchsorted(ordered, (codes + 1) * len(values)) - np.searchsorted(ordered, keys)
     sizes, fakes_of = np.bincount(codes).astype(float), np.bincount(codes, weights=y)
-    within = safe_ratio(float(fakes_of @ (fakes_of - 1)), float(sizes @ (sizes - 1)))
-    between = safe_ratio(fakes**2 - float(fakes_of @ fakes_of), n**2 - float(sizes @ sizes))
+    within = divide(fakes_of @ (fakes_of - 1), sizes @ (sizes - 1))
+    between = divide(fakes**2 - fakes_of @ fakes_of, n**2 - sizes @ sizes)
     return float(np.sum((fakes / n + (own - 1) * within + (above - own) * between) / above) / fakes)

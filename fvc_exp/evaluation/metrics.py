@@ -1,21 +1,18 @@
 """Labels and probabilities -> metrics and reliability curve. Pure functions; the positive class is fake (1)."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fvc_exp._typing import Array, Indices, Labels, Mask
 from fvc_exp.config import schema
 from fvc_exp.data.group_folds import dense_codes
 
 Scores = dict[str, float]
-
-Number = TypeVar("Number", float, Array)
-
-Division = Callable[[Number, Number], Number]
 
 THRESHOLD = 0.5
 BINS = 10  # of a reliability curve
@@ -60,10 +57,9 @@ def score(y: Labels, probability: Array, threshold: float = THRESHOLD) -> Scores
     denominator is zero (nothing was predicted as that class) is 0, as in scikit-learn. Log loss in nats, Brier score
     as the mean squared error of the probability.
     """
-    count = confusion(y, probability, threshold)
-    tp, fp, fn, tn = (float(count[name]) for name in ("tp", "fp", "fn", "tn"))
-    found = {
-        **metrics_from_counts(tp, fp, fn, tn, rate=safe_ratio, ratio=safe_ratio),
+    counts = np.array(list(confusion(y, probability, threshold).values()), np.float64)
+    found: dict[str, Any] = {
+        **metrics_from_counts(counts),
         "auc": auc(y, probability),
         "average_precision": _average_precision(*count_positives(y, probability)),
         "log_loss": float(np.mean(log_losses(y, probability))),
@@ -72,25 +68,29 @@ def score(y: Labels, probability: Array, threshold: float = THRESHOLD) -> Scores
     return {name: float(found[name]) for name in METRICS}
 
 
-def metrics_from_counts(
-    tp: Number, fp: Number, fn: Number, tn: Number, *, rate: Division[Number], ratio: Division[Number]
-) -> dict[str, Number]:
-    """The metrics of true/false positives/negatives, or of their weights.
+def metrics_from_counts(counts: Array) -> dict[str, Array]:
+    """The metrics of true/false negatives/positives (4, ...) in the order of ``confusion``, or of their weights.
 
-    ``rate`` divides by how many rows there are, of both classes or of one; ``ratio`` by what also depends on decisions.
+    NaN where a rate lacks all rows of its class; 0 where nothing was predicted as a class, as in scikit-learn.
     """
-    recall, recall_real = rate(tp, tp + fn), rate(tn, tn + fp)
+    tn, fp, fn, tp = counts
+    recall, recall_real = divide(tp, tp + fn, np.nan), divide(tn, tn + fp, np.nan)
     return {
-        "accuracy": rate(tp + tn, tp + fp + fn + tn),
+        "accuracy": divide(tp + tn, counts.sum(axis=0), np.nan),
         "balanced_accuracy": (recall + recall_real) / 2,
-        "precision": ratio(tp, tp + fp),
+        "precision": divide(tp, tp + fp),
         "recall": recall,
-        "f1": ratio(2 * tp, 2 * tp + fp + fn),
-        "precision_real": ratio(tn, tn + fn),
+        "f1": divide(2 * tp, 2 * tp + fp + fn),
+        "precision_real": divide(tn, tn + fn),
         "recall_real": recall_real,
-        "f1_real": ratio(2 * tn, 2 * tn + fn + fp),
-        "mcc": ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
+        "f1_real": divide(2 * tn, 2 * tn + fn + fp),
+        "mcc": divide(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
     }
+
+
+def divide(numerator: ArrayLike, denominator: Array, empty: float = 0.0) -> Array:
+    """The quotients, ``empty`` where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.full_like(denominator, empty), where=denominator != 0)
 
 
 def auc(y: Labels, scores: Array) -> float:
@@ -256,8 +256,3 @@ def _average_precision(tp: Array, fp: Array) -> float:
     precision = (tp / (tp + fp))[::-1]
     recall = np.r_[(tp / tp[-1])[::-1], 0.0]
     return max(0.0, float(-np.sum(np.diff(recall) * precision)))
-
-
-def safe_ratio(numerator: float, denominator: float) -> float:
-    """The quotient, 0 where the denominator is 0."""
-    return numerator / denominator if denominator else 0.0

@@ -5,7 +5,7 @@ labels, with the rescaled weights of Rao and Wu (J. Amer. Statist. Assoc. 83, 19
 a stratum is small.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -18,7 +18,7 @@ from fvc_exp.data.columns import KEY, LABEL
 from fvc_exp.data.group_folds import dense_codes
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.floors import COLUMN
-from fvc_exp.evaluation.metrics import is_fake, log_losses, metrics_from_counts, safe_ratio
+from fvc_exp.evaluation.metrics import divide, is_fake, log_losses, metrics_from_counts
 
 FEWEST_GROUPS = 6  # of each class, for an interval
 _ROW = (KEY, "group", LABEL, "repeat", "fold")
@@ -58,8 +58,8 @@ class Scored:
     """The rows of one split of ``predictions.parquet``, each (n,).
 
     ``groups`` are codes from 0 on and ``strata`` (groups,) codes of the labels that a group has; ``parts`` number the
-    folds (of all repeats) that a score is the mean of, ``folds`` is how many each repeat has. ``rules`` are the
-    probabilities of each floor by its name, ``rows`` names each row.
+    folds (of all repeats) that a score is the mean of, ``folds`` is how many each repeat has. ``rows`` names each row,
+    and has the probabilities of the floors.
     """
 
     y: Labels
@@ -69,7 +69,6 @@ class Scored:
     strata: Indices
     parts: Indices
     folds: int
-    rules: Mapping[str, Array]
     rows: pl.DataFrame
 
     @classmethod
@@ -96,16 +95,28 @@ class Scored:
             strata=labels["stratum"].to_numpy(),
             parts=codes["part"].to_numpy(),
             folds=rows["fold"].n_unique(),
-            rows=rows.select(_ROW),
-            rules={
-                name.removeprefix(COLUMN): rows[name].to_numpy() for name in rows.columns if name.startswith(COLUMN)
-            },
+            rows=rows.select(*_ROW, pl.selectors.starts_with(COLUMN)),
         )
 
-    def by_rule(self, name: str) -> Self:
-        """The same rows with the probabilities of a floor."""
-        probability = self.rules[name]
-        return replace(self, probability=probability, predicted=is_fake(probability).astype(np.int64))
+    def by_rules(self) -> dict[str, Self]:
+        """The same rows with the probabilities of each floor.
+
+        Raises:
+            ArtifactError: there are none.
+        """
+        found = {}
+        for column in self.rows.select(pl.selectors.starts_with(COLUMN)):
+            probability = column.to_numpy()
+            judged = replace(self, probability=probability, predicted=is_fake(probability).astype(np.int64))
+            found[column.name.removeprefix(COLUMN)] = judged
+        if not found:
+            raise ArtifactError("the predictions hold no floors; another version wrote them, run again")
+        return found
+
+    @property
+    def masks(self) -> list[Mask]:
+        """The rows (n,) of each part."""
+        return [self.parts == part for part in range(int(self.parts.max()) + 1)]
 
     @property
     def group_counts(self) -> GroupCounts:
@@ -119,8 +130,8 @@ class Scored:
             ArtifactError: it scored other rows.
         """
         rows = predictions.filter(split=split)
-        if not rows.select(_ROW).equals(self.rows):
-            rows = self.rows.join(rows, on=_ROW, how="left", nulls_equal=True, maintain_order="left")
+        if not rows.select(_ROW).equals(self.rows.select(_ROW)):
+            rows = self.rows.select(_ROW).join(rows, on=_ROW, how="left", nulls_equal=True, maintain_order="left")
         if rows["probability"].null_count() or len(rows) != len(self.rows):
             raise ArtifactError("predictions.parquet holds other rows than that of a run with equal folds")
         return replace(self, probability=rows["probability"].to_numpy(), predicted=rows["predicted"].to_numpy())
@@ -133,8 +144,7 @@ class Draws:
     """
 
     def __init__(self, scored: Scored, weights: Array) -> None:
-        masks = [scored.parts == part for part in range(int(scored.parts.max()) + 1)]
-        self._parts = [(mask, ResampledRows(scored.y[mask], scored.groups[mask], weights)) for mask in masks]
+        self._parts = [(mask, ResampledRows(scored.y[mask], scored.groups[mask], weights)) for mask in scored.masks]
 
     def scores(self, scored: Scored, metrics: Sequence[str]) -> dict[str, Array]:
         """Each metric of one of the models, as the mean over the parts, under each column of the weights.
@@ -170,7 +180,7 @@ def replicate_error(scores: Array) -> float:
 
 
 def _kish(sizes: Array) -> float:
-    return safe_ratio(float(sizes.sum() ** 2), float(sizes @ sizes))
+    return float(divide(sizes.sum() ** 2, sizes @ sizes))
 
 
 class ResampledRows:
@@ -185,13 +195,13 @@ class ResampledRows:
     def scores(self, probability: Array, predicted: Labels, metrics: Sequence[str]) -> dict[str, Array]:
         """Metrics of probabilities and decisions (n,), each (replicates,).
 
-        NaN where a metric needs a class that has no weight. As in ``metrics.score``, another empty ratio is 0.
+        NaN where a metric needs a class that has no weight; another empty ratio is 0.
         """
         found: dict[str, Array] = {}
         if not _RANKED.issuperset(metrics):
             found |= _threshold_scores(self._y, probability, predicted, self._codes, self._weights)
         if "auc" in metrics:
-            found["auc"] = divide_or_nan(self.won(probability), self.pairs)
+            found["auc"] = divide(self.won(probability), self.pairs, np.nan)
         if "average_precision" in metrics:
             found["average_precision"] = _average_precision(self._y, probability, self._weights[self._codes])
         return {name: found[name] for name in metrics}
@@ -227,7 +237,7 @@ def mean_of_parts(parts: Sequence[Array]) -> Array:
     """Mean over the parts (replicates,) that are not NaN; NaN where all are."""
     table = np.stack(parts)
     known = ~np.isnan(table)
-    return divide_or_nan(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64))
+    return divide(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64), np.nan)
 
 
 def _average_precision(y: Labels, probability: Array, weights: Array) -> Array:
@@ -237,8 +247,8 @@ def _average_precision(y: Labels, probability: Array, weights: Array) -> Array:
     ordered, is_fake_row = weights[order], y[order][:, None]
     fake, real = (np.add.reduceat(ordered * share, starts, axis=0) for share in (is_fake_row, 1 - is_fake_row))
     fake_above = np.cumsum(fake, axis=0)
-    precision = _ratio(fake_above, fake_above + np.cumsum(real, axis=0))
-    return divide_or_nan((fake * precision).sum(axis=0), fake_above[-1])
+    precision = divide(fake_above, fake_above + np.cumsum(real, axis=0))
+    return divide((fake * precision).sum(axis=0), fake_above[-1], np.nan)
 
 
 def _threshold_scores(
@@ -247,20 +257,10 @@ def _threshold_scores(
     def total(values: Array | Mask) -> Array:
         return np.asarray(np.bincount(codes, weights=values, minlength=len(weights)) @ weights)
 
-    tp, fn = total((y == 1) & (predicted == 1)), total((y == 1) & (predicted == 0))
-    fp, tn = total((y == 0) & (predicted == 1)), total((y == 0) & (predicted == 0))
-    everything = tp + fn + fp + tn
+    counts = np.stack([total(2 * y + predicted == cell) for cell in range(4)])
+    everything = counts.sum(axis=0)
     return {
-        **metrics_from_counts(tp, fp, fn, tn, rate=divide_or_nan, ratio=_ratio),
-        "log_loss": divide_or_nan(total(log_losses(y, probability)), everything),
-        "brier": divide_or_nan(total((probability - y) ** 2), everything),
+        **metrics_from_counts(counts),
+        "log_loss": divide(total(log_losses(y, probability)), everything, np.nan),
+        "brier": divide(total((probability - y) ** 2), everything, np.nan),
     }
-
-
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator != 0)
-
-
-def divide_or_nan(numerator: Array, denominator: Array) -> Array:
-    """The quotients, NaN where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.full_like(denominator, np.nan), where=denominator != 0)

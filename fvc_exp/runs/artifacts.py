@@ -26,7 +26,7 @@ from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.portable_model import Feature, PortableModel
 from fvc_exp.training import experiment, pipeline
-from fvc_exp.training.shared_fits import write_point
+from fvc_exp.training.split_dataset import write_point
 
 PACKAGES = (
     *("fvc-exp", "hydra-core", "omegaconf", "submitit", "hydra-submitit-launcher"),
@@ -40,7 +40,7 @@ def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> 
     """Write all files of a run except the plot and the status."""
     files.write_json(folder.metrics, result.fold_records)
     files.write_json(folder.results, results(result))
-    files.write_json(folder.audit, {**result.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
+    files.write_json(folder.audit, {**result.data.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
     files.write_bytes(folder.predictions, tables.parquet_bytes(result.predictions()))
     files.write_bytes(folder.folds, result.data.folds_parquet)
     files.write_atomic(folder.coefficients, coefficients(result).write_csv)
@@ -86,8 +86,8 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
         "auc_intervals": {split: asdict(found) if found else None for split, found in intervals},
         "repeats": result.split.repeats,
         "selection": None,
-        "claim": claims.claim_json(result.claim, result.certificate.verdict),
-        "audit": {**result.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
+        "claim": claims.claim_json(result.claim, result.data.certificate.verdict),
+        "audit": {**result.data.certificate.summary(), "allow_fail": result.config.audit.allow_fail},
         "calibration": {
             "method": result.config.calibration.name,
             "cv": asdict(result.reliability),

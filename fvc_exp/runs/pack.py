@@ -25,8 +25,7 @@ from fvc_exp.runs.execute import run_on_one_thread, same_rows
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.verify import changes, pairs
 from fvc_exp.training.experiment import RunResult
-from fvc_exp.training.shared_fits import read_points
-from fvc_exp.training.split_dataset import SplitDataset
+from fvc_exp.training.split_dataset import SplitDataset, read_points
 
 MOST_BYTES = 2**28  # of all files in a pack, unpacked
 TOLERANCE = 1e-6  # of values of about 1; a solver that stops sooner is allowed its own tolerance

@@ -12,8 +12,7 @@ from fvc_exp.io import files
 from fvc_exp.runs import execute
 from fvc_exp.runs.artifacts import provenance
 from fvc_exp.runs.load import LoadedRun, require_finished
-from fvc_exp.training.shared_fits import read_points
-from fvc_exp.training.split_dataset import SplitDataset
+from fvc_exp.training.split_dataset import SplitDataset, read_points
 
 _MOST_DIFFERENCES = 10
 _COMPARED = ("folds", "metrics", "coefficients", "predictions", "results")

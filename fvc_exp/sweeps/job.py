@@ -30,7 +30,7 @@ from fvc_exp.sweeps.folder import Member, MemberFolder, SweepFolder, finished, r
 
 if TYPE_CHECKING:
     from fvc_exp.data.dataset import Dataset
-    from fvc_exp.training import shared_fits, split_dataset
+    from fvc_exp.training import split_dataset
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ class SweepCache:
     def __init__(self) -> None:
         self._datasets: dict[str, Dataset] = {}
         self._splits: dict[str, split_dataset.SplitDataset] = {}
-        self._fits: dict[str, shared_fits.SharedFits] = {}
+        self._fits: dict[str, split_dataset.SharedFits] = {}
 
     def split_dataset(self, config: Config, planned_sha256: str | None) -> split_dataset.SplitDataset:
         """Rows and folds of a member, with the fits that its grid shares; the rows must be those of the plan.
@@ -206,7 +206,7 @@ class SweepCache:
         A grid is always fitted as a whole, so that its numbers do not depend on what was finished before. Members whose
         data cannot be used are skipped here; each fails with that reason when it is run.
         """
-        from fvc_exp.training.shared_fits import grid_key, points_of
+        from fvc_exp.training.split_dataset import grid_key, points_of
 
         grids: dict[str, list[Member]] = {}
         for member in members:

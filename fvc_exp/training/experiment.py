@@ -15,12 +15,11 @@ from fvc_exp.config import schema, validate
 from fvc_exp.data import folds, splits
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.evaluation import bootstrap, claims, metrics, resampled
-from fvc_exp.evaluation.leakage.certificate import Certificate
-from fvc_exp.training import calibration, shared_fits
+from fvc_exp.training import calibration
 from fvc_exp.training.notes import edge_of_grid, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.price import Price, price_of, row_folds
-from fvc_exp.training.split_dataset import SplitDataset
+from fvc_exp.training.split_dataset import SplitDataset, candidates
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,6 @@ class RunResult:
     test_probability: Array
     flag_details: dict[str, str]
     notes: tuple[str, ...]
-    certificate: Certificate
     reliability: metrics.Reliability
     test_reliability: metrics.Reliability | None
     nested: Nested | None
@@ -172,7 +170,7 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
     """
     dataset, split = data.dataset, data.split
     cv = cross_validate(config, data, on_progress)
-    final = fit_configuration(shared_fits.candidates(config), data, split.development)
+    final = fit_configuration(candidates(config), data, split.development)
     log.info("final model: %s", final.solver_line())
     log.info("audit: %s", data.certificate.verdict)
     test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
@@ -192,7 +190,6 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
         test_probability=test_probability,
         flag_details=raised_flags(cv.flags, flags),
         notes=(*run_notes(config, dataset, final), *split.notes),
-        certificate=data.certificate,
         reliability=metrics.reliability(dataset.y[scored], probability, groups[scored]),
         test_reliability=metrics.reliability(test_y, test_probability, groups[split.test]) if len(split.test) else None,
         nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
@@ -205,7 +202,7 @@ def cross_validate(config: schema.Config, data: SplitDataset, on_progress: Progr
     X, y = data.dataset.X, data.dataset.y
     models, probabilities, scores, flags = [], [], [], []
     for done, fold in enumerate(data.split.folds, start=1):
-        model = fit_configuration(shared_fits.candidates(config), data, fold.train)
+        model = fit_configuration(candidates(config), data, fold.train)
         probability = model.probability(X[fold.test])
         models.append(model)
         probabilities.append(probability)
@@ -245,7 +242,8 @@ def _calibrated(config: schema.Config, fitted: FittedModel, y: Labels, log_odds:
     probability = expit(log_odds)
     if config.calibration is schema.Calibration.sigmoid:
         slope, intercept = calibration.fit_platt(y, log_odds)
-        fitted, probability = fitted.with_platt(slope, intercept), expit(slope * log_odds + intercept)
+        fitted = replace(fitted, coef=fitted.coef * slope, intercept=fitted.intercept * slope + intercept)
+        probability = expit(slope * log_odds + intercept)
     elif config.calibration is schema.Calibration.isotonic:
         isotonic = calibration.fit_isotonic(y, probability)
         fitted, probability = replace(fitted, isotonic=isotonic), isotonic(probability)
@@ -255,8 +253,7 @@ def _calibrated(config: schema.Config, fitted: FittedModel, y: Labels, log_odds:
 def nested_result(config: schema.Config, data: SplitDataset, cv: CrossValidation, final: FittedModel) -> Nested:
     """Compare a nested run, with its final model, with plain cross-validation of each C."""
     plain = {
-        each.C: float(fold_aucs(data, partial(fit_configuration, [each], data)).mean())
-        for each in shared_fits.candidates(config)
+        each.C: float(fold_aucs(data, partial(fit_configuration, [each], data)).mean()) for each in candidates(config)
     }
     best = max(plain, key=lambda c: plain[c])
     auc = cv.summary["auc"]["mean"]

@@ -1,8 +1,7 @@
 """(penalty, solver) -> scikit-learn Pipeline, and fitting it with nothing hidden."""
 
 import warnings
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
@@ -86,10 +85,6 @@ class FittedModel:
         bound = "" if self.gap is None else f", bound {self.gap:.1e} on the relative distance from the minimum"
         state = "converged" if self.converged else "not converged"
         return f"solver: {owner}{self.solver}{shared}, {self.n_iter} iterations, {state}{bound}"
-
-    def with_platt(self, slope: float, intercept: float) -> Self:
-        """The same model with calibrated log odds: its coefficients times the slope, the intercept to match."""
-        return replace(self, coef=self.coef * slope, intercept=self.intercept * slope + intercept)
 
 
 def build_pipeline(config: schema.Config) -> Pipeline:

@@ -1,27 +1,50 @@
 """Rows with their split: what all configurations share that are judged on the same folds, and what fits them."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
+from joblib import cpu_count
 
 from fvc_exp._typing import Array, Indices, Progress, no_progress
-from fvc_exp.config.schema import AuditConfig, Config
+from fvc_exp.config.schema import AuditConfig, Config, Penalty, PenaltyConfig
+from fvc_exp.config.validate import effective_c, effective_l1_ratio, needs_inner_folds
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
 from fvc_exp.data.group_folds import count_codes
-from fvc_exp.data.splits import count_shared_groups, split_or_advise
-from fvc_exp.evaluation.floors import COLUMN, floor_rules
+from fvc_exp.data.splits import count_shared_groups, inner_parts, split_or_advise
+from fvc_exp.evaluation.floors import COLUMN, floor_probabilities
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
-from fvc_exp.training.shared_fits import SharedFits, fit_together, grid_key
-from fvc_exp.training.solvers.grid import Point
+from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
+
+THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
+
+
+@dataclass(frozen=True)
+class SharedFits:
+    """The fits of all ``points`` on all training parts, by the bytes of their row numbers."""
+
+    points: tuple[Point, ...]
+    parts: dict[bytes, PartFits]
+
+    def model(self, config: Config, rows: Indices) -> FittedModel | None:
+        """The model of one configuration and part; None where the grid lacks it or did not reach the tolerance."""
+        if (part := self.parts.get(rows.tobytes())) is None:
+            return None
+        found = part.fits.get(Point(effective_c(config), effective_l1_ratio(config)))
+        if found is None or not found.converged:
+            return None
+        numbers = (found.w, found.b, found.n_iter)
+        return FittedModel(
+            config, part.standard, len(rows), *numbers, True, (), fitted_with=self.points, gap=found.gap, is_shared=True
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +89,30 @@ class SplitDataset:
 
         ``config`` is one of the grid. Fits of the same grid with other penalties are replaced.
         """
-        self.shared_fits[grid_key(config)] = fit_together(config, self.dataset, self.split, points, on_progress)
+        points, parts = tuple(points), self._training_parts(config)
+        # One thread per part, or its last digits would vary. With little to compute threads wait for each other's
+        # Python, which may take half as long again as one alone.
+        fits = fit_grid(
+            self.dataset.X,
+            self.dataset.y,
+            parts,
+            points,
+            class_weight=config.class_weight,
+            tol=config.solver.tol,
+            max_iter=config.solver.max_iter,
+            n_threads=min(cpu_count(), len(parts)) if self.dataset.X.nbytes > THREADS_PAY else 1,
+            on_progress=on_progress,
+        )
+        part_fits = {rows.tobytes(): fit for rows, fit in zip(parts, fits, strict=True)}
+        self.shared_fits[grid_key(config)] = SharedFits(points, part_fits)
+
+    def _training_parts(self, config: Config) -> list[Indices]:
+        """Each fold's training rows, all development rows, and the inner parts of both where something needs them."""
+        outer = [*(fold.train for fold in self.split.folds), self.split.development]
+        if not needs_inner_folds(config):
+            return outer
+        inner = (inner_parts(self.dataset, rows, config.cv.inner_splits, config.seed) for rows in outer)
+        return [*outer, *(train for parts in inner for train, _ in parts)]
 
     def refitted(self, config: Config, points: tuple[Point, ...]) -> Self:
         """The same rows and folds, which fit to the last digit as in a run that was fitted with these penalties."""
@@ -85,9 +131,8 @@ class SplitDataset:
     def floor_columns(self) -> list[pl.Series]:
         """Probabilities of fake by each rule that looks at no feature, of the rows of ``scored_rows``."""
         sides = [*((fold.train, fold.test) for fold in self.split.folds), (self.split.development, self.split.test)]
-        rules = floor_rules(self.dataset).items()
-        return [pl.Series(COLUMN + name, np.concatenate([rule(self.dataset, *side) for side in sides]))
-                for name, rule in rules]  # fmt: skip
+        found = [floor_probabilities(self.dataset, *side) for side in sides]
+        return [pl.Series(COLUMN + rule, np.concatenate([each[rule] for each in found])) for rule in found[0]]
 
     @cached_property
     def certificate(self) -> Certificate:
@@ -191,3 +236,34 @@ class SplitDataset:
         return self._names[rows].with_columns(
             pl.lit(name).alias("split"), pl.lit(repeat, pl.Int64).alias("repeat"), pl.lit(fold, pl.Int64).alias("fold")
         )
+
+
+def candidates(config: Config) -> list[Config]:
+    """The configurations that a training part chooses between: one for each C to be searched, else the one."""
+    return [replace(config, C=c) for c in sorted(config.cv.c_grid)] or [config]
+
+
+def points_of(config: Config) -> tuple[Point, ...]:
+    """Penalty and strength of all fits that a configuration needs: several where C is searched, none without a penalty.
+
+    Without a penalty there may be no minimum, and each fit has to find that out for itself.
+    """
+    if config.penalty.name is Penalty.none:
+        return ()
+    return tuple(Point(effective_c(each), effective_l1_ratio(each)) for each in candidates(config))
+
+
+def grid_key(config: Config) -> str:
+    """What the configurations of one grid have in common: everything but the penalty, and what people call them."""
+    return repr(replace(config, C=0.0, penalty=PenaltyConfig(Penalty.none, 0.0), plots=False, name=None, tags=[]))
+
+
+def write_point(point: Point) -> str:
+    """A point as text that loses no digit."""
+    return f"C={point.C!r} l1_ratio={point.l1_ratio!r}"
+
+
+def read_points(texts: Sequence[str]) -> tuple[Point, ...]:
+    """Points as ``write_point`` wrote them, such as ``fitted_with`` in ``provenance.json``."""
+    pairs = (text.removeprefix("C=").split(" l1_ratio=") for text in texts)
+    return tuple(Point(float(c), float(ratio)) for c, ratio in pairs)

@@ -119,6 +119,7 @@ def small_task() -> grid.Task:
     return grid.Task(table, data.grouped_folds(table, 3), [0.01, 0.1, 1.0])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_who_takes_part_in_the_grid_reaches_the_minima() -> None:
     task = small_task()

@@ -4,7 +4,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from fvc_exp.evaluation.floors import chance_scores, fake_share_by_key, platform_only
+from fvc_exp.evaluation.floors import chance_scores, fake_share_by_key, floor_probabilities
 from fvc_exp.evaluation.leakage.permutation import permuted_labels
 from fvc_exp.evaluation.metrics import METRICS, score
 from tests.conftest import Compose, run, signal_dataset
@@ -24,7 +24,7 @@ def test_platform_only_is_the_share_of_fakes_of_the_platform(compose_config: Com
     train, test = np.arange(60), np.arange(60, 120)
     unknown = dataset.y[:60][[value is None for value in shortcut[:60]]].mean()
     expected = [{"twitter": 1.0, "youtube": 0.0, None: unknown}[shortcut[row]] for row in test]
-    np.testing.assert_allclose(platform_only(dataset, train, test), expected)
+    np.testing.assert_allclose(floor_probabilities(dataset, train, test)["platform_only"], expected)
     floors = run(compose_config(), dataset).floors
     assert list(floors) == ["prior", "all_fake", "group_lookup", "platform_only", "chance"]
     assert floors["platform_only"]["accuracy"] > 0.9

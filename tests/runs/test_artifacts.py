@@ -13,7 +13,7 @@ from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.artifacts import export_skops, results, write_result
 from fvc_exp.runs.load import require_finished
 from fvc_exp.training.experiment import RunResult, run_experiment
-from fvc_exp.training.shared_fits import points_of
+from fvc_exp.training.split_dataset import points_of
 from tests.conftest import Compose, run, signal_dataset
 from tests.report.folders import make_config
 from tests.shell import run_process

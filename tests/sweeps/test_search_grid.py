@@ -19,7 +19,7 @@ from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.job import SweepCache
 from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import sweep_path
-from fvc_exp.training import shared_fits
+from fvc_exp.training import split_dataset
 from tests.conftest import write_tables
 from tests.processes import until
 from tests.shell import ROOT, fvc, run_py, succeeded
@@ -128,7 +128,7 @@ def times(sweep: SweepFolder) -> dict[Path, int]:
 def test_again_fits_and_writes_nothing(tried: tuple[Plan, SweepFolder], monkeypatch: pytest.MonkeyPatch) -> None:
     plan, sweep = tried
     written = times(sweep)
-    monkeypatch.setattr(shared_fits, "fit_grid", lambda *_, **__: pytest.fail("fitted again"))
+    monkeypatch.setattr(split_dataset, "fit_grid", lambda *_, **__: pytest.fail("fitted again"))
     assert drive_sweep(sweep, plan)
     assert times(sweep) == written
 

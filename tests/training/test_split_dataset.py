@@ -4,9 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fvc_exp.training.shared_fits import grid_key, points_of, read_points, write_point
 from fvc_exp.training.solvers.grid import Point
-from fvc_exp.training.split_dataset import SplitDataset
+from fvc_exp.training.split_dataset import SplitDataset, grid_key, points_of, read_points, write_point
 from tests.conftest import Compose, signal_dataset
 
 

@@ -66,36 +66,22 @@ class Certificate:
     @property
     def verdict(self) -> str:
         """FAIL if one check failed, else UNCHECKED if groups are not known, else PASS."""
-        if self.reasons:
+        if self.messages("failed"):
             return "FAIL"
-        return "UNCHECKED" if GROUPS_UNKNOWN in self.not_checked else "PASS"
+        return "UNCHECKED" if GROUPS_UNKNOWN in self.messages("unchecked") else "PASS"
 
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why it fails: a code, and a sentence with the numbers."""
-        return self._messages("failed")
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What to know beside the verdict: a code, and a sentence."""
-        return self._messages("warned")
-
-    @property
-    def not_checked(self) -> tuple[str, ...]:
-        """Which checks were not possible, and why."""
-        return self._messages("unchecked")
+    def messages(self, outcome: Outcome) -> list[str]:
+        """What the checks that ended so have to say: a code, and a sentence with the numbers."""
+        return [check.message for check in self.checks if check.outcome == outcome]
 
     def summary(self) -> dict[str, Any]:
-        """Verdict, reasons, warnings, and what was not checked."""
-        found = {"reasons": self.reasons, "warnings": self.warnings, "not_checked": self.not_checked}
-        return {"verdict": self.verdict, **{name: list(texts) for name, texts in found.items()}}
+        """Verdict, why it fails, what to know beside it, and which checks were not possible."""
+        outcomes: dict[str, Outcome] = {"reasons": "failed", "warnings": "warned", "not_checked": "unchecked"}
+        return {"verdict": self.verdict, **{name: self.messages(outcome) for name, outcome in outcomes.items()}}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``audit.json``."""
         return {**self.summary(), "checks": {_KEYS[check.code]: check.numbers for check in self.checks}}
-
-    def _messages(self, outcome: Outcome) -> tuple[str, ...]:
-        return tuple(check.message for check in self.checks if check.outcome == outcome)
 
 
 def _visibility(copies: Mapping[str, Any]) -> str:

@@ -152,10 +152,14 @@ def blank_rows(X: Array) -> Mask:
 
 def _first_equals(X: Array, standard: Standard) -> Indices:
     """The number (n,) of the first row that equals each row of X (n, p), once imputed; mostly its own."""
-    chunks = (standard.apply(X[start : start + _CHUNK]) for start in range(0, len(X), _CHUNK))
-    hashes = np.concatenate([pl.DataFrame(chunk).hash_rows().to_numpy() for chunk in chunks])
-    _, earliest, kind = np.unique(hashes, return_index=True, return_inverse=True)
-    return np.asarray(earliest[kind])
+    values = pl.Series(np.nan_to_num(X[:, 0], nan=standard.fill[0]))
+    first, left = np.arange(len(X)), np.flatnonzero(values.is_duplicated())  # the others differ by one feature already
+    if len(left):
+        chunks = (standard.apply(X[left[start : start + _CHUNK]]) for start in range(0, len(left), _CHUNK))
+        hashes = np.concatenate([pl.DataFrame(chunk).hash_rows().to_numpy() for chunk in chunks])
+        _, earliest, kind = np.unique(hashes, return_index=True, return_inverse=True)
+        first[left] = left[earliest[kind]]
+    return first
 
 
 def _spread_rows(X: Array, kept: Indices, standard: Standard, rng: np.random.Generator) -> tuple[Array32, Array]:

@@ -227,4 +227,4 @@ def _within_parts(scored: resampled.Scored, here: Mask, weights: Array) -> Array
         rows = here & (scored.parts == part)
         found = resampled.ResampledRows(scored.y[rows], scored.groups[rows], weights)
         won, pairs = won + found.won(scored.probability[rows]), pairs + found.pairs
-    return resampled.divide_or_nan(won, pairs)
+    return metrics.divide(won, pairs, np.nan)

@@ -44,11 +44,9 @@ class QuadraticModel:
     A: Array
 
 
-def quadratic_model(X: Array, d: Array, intercept: bool) -> QuadraticModel:
-    """The model of rows X (n, p) with curvatures ``d`` (n,), with an intercept or without."""
+def quadratic_model(X: Array, d: Array) -> QuadraticModel:
+    """The model of rows X (n, p) with curvatures ``d`` (n,)."""
     H = (X.T @ X) * d[0] if len(d) and (d == d[0]).all() else _weighted_products(X, d)
-    if not intercept:
-        return QuadraticModel(d, np.zeros(len(H)), np.inf, H)
     h, total = d @ X, max(float(d.sum()), TINY)
     return QuadraticModel(d, h, total, H - np.outer(h, h / total))
 

@@ -49,7 +49,6 @@ class Problem:
     s: Array
     l1: Array
     l2: Array
-    intercept: bool = True
 
     @classmethod
     def of(cls, rows: derivatives.WeightedRows, C: float, l1_ratio: float) -> Self:
@@ -122,7 +121,7 @@ def minimise(
     found = _descend(problem, w, b, tol, patience, model)
     if found.converged or found.n_iter < patience or patience == max_iter:
         return found
-    taken, w, b = found.n_iter, np.zeros(len(w)), null_intercept(problem.y, problem.s) if problem.intercept else 0.0
+    taken, w, b = found.n_iter, np.zeros(len(w)), null_intercept(problem.y, problem.s)
     for strength in _path(problem, b):
         easier = replace(problem, l1=strength * problem.l1, l2=strength * problem.l2)
         found = _descend(easier, w, b, tol if strength == 1 else _PATH_TOL, max_iter - taken, None)
@@ -146,9 +145,7 @@ def _descend(
     gap, before, n_iter, stalled, dual = np.inf, np.inf, 0, 0, None
     while n_iter < max_iter and stalled < _STALLED and gap > tol and point.value > floor:
         was_given = model is not None
-        model = model or derivatives.quadratic_model(
-            problem.X, problem.s * point.wrong * point.right, problem.intercept
-        )
+        model = model or derivatives.quadratic_model(problem.X, problem.s * point.wrong * point.right)
         step = _newton_step(problem, model, point)
         following, length = line_search(problem, point, step)
         if following is None:
@@ -175,10 +172,10 @@ def _is_separable(problem: Problem, point: Iterate, tol: float) -> bool:
     if (point.wrong < 0.5).all():
         return True
     without_loss = problem.s * point.wrong <= max(tol, _NO_LOSS) * point.value
-    return _has_plane(problem.X, problem.y, without_loss, problem.intercept)
+    return _has_plane(problem.X, problem.y, without_loss)
 
 
-def _has_plane(X: Array, y: Array, may_be_off: Mask, intercept: bool) -> bool:
+def _has_plane(X: Array, y: Array, may_be_off: Mask) -> bool:
     """Whether a plane separates rows X (n, p) of labels y (n,), at least one of them off the plane.
 
     Only the rows of ``may_be_off`` (n,) may lie off the plane: those with nearly no loss at the end of a fit. All
@@ -186,7 +183,7 @@ def _has_plane(X: Array, y: Array, may_be_off: Mask, intercept: bool) -> bool:
     """
     if not may_be_off.any():
         return False
-    rows = np.column_stack([X, np.ones(len(X))]) if intercept else X
+    rows = np.column_stack([X, np.ones(len(X))])
     on = rows[~may_be_off]
     # R has the same null space as the rows, and only as many rows as columns.
     directions = null_space(np.linalg.qr(on, mode="r"), rcond=max(on.shape) * np.finfo(float).eps)
@@ -206,7 +203,7 @@ def null_intercept(y: Array, s: Array) -> float:
 def first_guess(problem: Problem) -> tuple[Array, float]:
     """Where a fit to a sample of many rows ends, since it saves steps of all rows; else no coefficients."""
     X, y, s = problem.X, problem.y, problem.s
-    null = np.zeros(X.shape[1]), null_intercept(y, s) if problem.intercept else 0.0
+    null = np.zeros(X.shape[1]), null_intercept(y, s)
     some = _sample(y, max(_SAMPLE, _PER_COLUMN * X.shape[1]))
     if problem.is_free or len(some) == len(y):
         return null
@@ -236,7 +233,7 @@ def evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
 def _newton_step(problem: Problem, model: derivatives.QuadraticModel, point: Iterate) -> NewtonStep:
     theta = problem.slopes(point.wrong)
     gradient = theta @ problem.X
-    intercept_gradient = float(theta.sum()) if problem.intercept else 0.0
+    intercept_gradient = float(theta.sum())
     g = (gradient - model.h * (intercept_gradient / model.total))[None]
     dw = subproblem.solve(model.A, g, problem.l1[None], problem.l2[None], point.w[None])[0]
     db = -(intercept_gradient + float(model.h @ dw)) / model.total

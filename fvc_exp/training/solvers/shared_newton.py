@@ -46,12 +46,13 @@ def fit_penalties(rows: WeightedRows, l1: Array, l2: Array, tol: float) -> GridS
     alone.
     """
     share = float(rows.s @ rows.y) / float(rows.s.sum())
-    null_model = derivatives.quadratic_model(rows.Z, rows.s * (share * (1 - share)), True)
+    null_model = derivatives.quadratic_model(rows.Z, rows.s * (share * (1 - share)))
     rough = _rough_fit(rows, (l1 + l2)[:, 0], null_model)
-    mid_model = derivatives.quadratic_model(rows.Z, rows.s * rough.wrong * rough.right, True)
+    mid_model = derivatives.quadratic_model(rows.Z, rows.s * rough.wrong * rough.right)
     if mid_model.total < _WEAKEST * null_model.total:
         return None
-    models, state = [null_model, mid_model], _first_step(rows, l1, l2, null_model, mid_model, rough)
+    models = [null_model, mid_model]
+    state = _first_step(rows, l1, l2, models, rough)
     largest = np.maximum(rows.Z.max(axis=0), -rows.Z.min(axis=0))
     open_ = np.arange(len(l1))
     for _ in range(PASSES):
@@ -71,15 +72,10 @@ def _rough_fit(rows: WeightedRows, strengths: Array, null_model: QuadraticModel)
 
 
 def _first_step(
-    rows: WeightedRows,
-    l1: Array,
-    l2: Array,
-    null_model: QuadraticModel,
-    mid_model: QuadraticModel,
-    rough: newton.Iterate,
+    rows: WeightedRows, l1: Array, l2: Array, models: Sequence[QuadraticModel], rough: newton.Iterate
 ) -> GridState:
     """Each point after a Newton step of the mid model from the rough fit; it then uses the model that is nearer."""
-    m = len(l1)
+    m, (null_model, mid_model) = len(l1), models
     slope = rows.s * np.where(rows.y > 0, -rough.wrong, rough.wrong)
     residual = slope.sum()
     at_zero = _without_intercept(mid_model, (slope @ rows.Z)[None], residual[None]) - rough.w @ mid_model.A

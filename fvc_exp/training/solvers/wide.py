@@ -85,9 +85,9 @@ def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int
 def _solve_by_products(problem: Problem, d: Array, point: Iterate, allowed: float) -> newton.NewtonStep:
     """A Newton step; the bound of what is not solved is at most ``allowed``, or a share of the decrease."""
     X, l2 = problem.X, problem.l2
-    total = float(d.sum()) if problem.intercept else np.inf
+    total = float(d.sum())
     theta = problem.slopes(point.wrong)
-    slope = float(theta.sum()) if problem.intercept else 0.0
+    slope = float(theta.sum())
     gradient = (theta - d * (slope / total)) @ X
     left = -(gradient + l2 * point.w)
     dw, u, weight = np.zeros(len(l2)), np.zeros(len(d)), 1 / (l2 + d.sum())

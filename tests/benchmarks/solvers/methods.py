@@ -70,10 +70,12 @@ def ours(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """The package's solver, with several C each from the one before."""
     from fvc_exp.training.solvers import derivatives, newton, wide
 
-    rows = derivatives.WeightedRows(problem.X, problem.y.astype(float), np.ones(len(problem.y)))
+    X, y, s = problem.X, problem.y.astype(float), np.ones(len(problem.y))
+    if not problem.intercept:  # with each row's mirror image the best one is 0
+        X, y, s = np.vstack([X, -X]), np.r_[y, 1 - y], np.r_[s, s] / 2
     start, found = None, []
     for C in Cs:
-        each = replace(newton.Problem.of(rows, C, problem.l1_ratio), intercept=problem.intercept)
+        each = newton.Problem.of(derivatives.WeightedRows(X, y, s), C, problem.l1_ratio)
         fit = wide.fit_problem(each, *(start or newton.first_guess(each)), tol, 1000)
         start = fit.w, fit.b
         found.append(np.append(*start))

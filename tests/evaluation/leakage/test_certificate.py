@@ -30,7 +30,7 @@ def codes(dataset: Dataset, split: Split, audit: AuditConfig = AUDIT) -> list[st
     """The failed checks."""
     found = certify_run(dataset, split, audit, 0)
     failed = [check for check in found.checks if check.outcome == "failed"]
-    assert found.reasons == tuple(check.message for check in failed)
+    assert found.summary()["reasons"] == [check.message for check in failed]
     assert found.verdict == ("FAIL" if failed else "PASS" if dataset.group_column else "UNCHECKED")
     assert [check.code for check in found.checks] == list(CODES)
     return [check.code for check in failed]
@@ -71,7 +71,7 @@ def test_near_copies_across_a_split(noise: float, fails: bool) -> None:
     if fails:
         assert {dataset.ids[one], dataset.ids[other]} == set(found["examples"][0].split(" and "))
         assert found["distance"] == pytest.approx([noise, noise], rel=0.01, abs=1e-12)
-        assert certificate.reasons[0].endswith(f"; 1 pairs, {noise:.2g} to {noise:.2g} sd per feature apart")
+        assert certificate.messages("failed")[0].endswith(f"; 1 pairs, {noise:.2g} to {noise:.2g} sd per feature apart")
 
 
 NO_HASHES = "same_file: no column content_sha256"
@@ -96,7 +96,7 @@ def test_what_cannot_be_checked_is_named(change: dict[str, Any], permutations: i
     found = certify_run(dataset, grouped(dataset), replace(AUDIT, permutations=permutations), 0)
     unchecked = [check for check in found.checks if check.outcome == "unchecked"]
     assert all(numbers(found, check.code) is None for check in unchecked)
-    assert list(found.not_checked) == [check.message for check in unchecked] == expected
+    assert found.messages("unchecked") == [check.message for check in unchecked] == expected
     assert found.verdict == ("UNCHECKED" if UNKNOWN in expected else "PASS")
 
 
@@ -108,9 +108,9 @@ def test_blank_videos_are_named_and_fail_nothing(value: float) -> None:
     dataset.X[blank] = 0.0
     dataset.X[blank, 1] = value
     assert codes(dataset, split) == []
-    warnings = certify_run(dataset, split, AUDIT, 0).warnings
+    warnings = certify_run(dataset, split, AUDIT, 0).messages("warned")
     first = ", ".join(dataset.ids[row] for row in sorted(blank)[:3])
-    assert warnings == (f"blank_rows: {CODES['blank_rows']}: 6 videos, e.g. {first}",)
+    assert warnings == [f"blank_rows: {CODES['blank_rows']}: 6 videos, e.g. {first}"]
 
 
 @pytest.mark.parametrize(("noise", "warns"), [(0.0, True), (0.1, True), (0.6, False)])
@@ -125,7 +125,7 @@ def test_a_feature_that_is_the_label_is_warned_of(noise: float, warns: bool, sig
     assert (area > 0.99) == warns
     expected = {dataset.feature_names[3]: pytest.approx(area)} if warns else {}
     assert numbers(found, "single_feature")["features"] == expected
-    assert [text.partition(":")[0] for text in found.warnings] == ["single_feature"] * warns
+    assert [text.partition(":")[0] for text in found.messages("warned")] == ["single_feature"] * warns
     assert audit_mark(found.summary()) == ("PASS, 1 warning" if warns else "PASS")
 
 

@@ -85,7 +85,7 @@ def test_videos_alone_can_only_be_checked_by_what_is_known(tmp_path: Path) -> No
     found, notes = audit_files(*write(tmp_path, ids, FOLDS))
     checks = found.to_json()["checks"]
     assert (checks["groups"], checks["probes"], notes) == (None, None, ())
-    assert ([reason.split(":")[0] for reason in found.reasons], found.verdict) == (["same_file"], "FAIL")
+    assert ([reason.split(":")[0] for reason in found.messages("failed")], found.verdict) == (["same_file"], "FAIL")
 
 
 def test_notes_name_what_the_files_do_not_share(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def points(seed: int, size: float) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(("precision", "rtol"), [(np.float64, 1e-11), (np.float32, 1e-4)])
 def test_sums_are_those_of_a_plain_implementation(precision: type[np.floating], rtol: float) -> None:
     rows, (w, b) = rows_of(0), points(1, 0.3)
-    models = [quadratic_model(rows.Z, d, True) for d in (0.2 * rows.s, np.linspace(0.1, 0.3, N))]
+    models = [quadratic_model(rows.Z, d) for d in (0.2 * rows.s, np.linspace(0.1, 0.3, N))]
     found = sum_over_rows(rows, [(w[:1], b[:1], models[0]), (w[1:], b[1:], models[1])], precision)
     for sums, model, of in zip(found, models, (slice(0, 1), slice(1, M)), strict=True):
         share = 1 / (1 + np.exp(-(w[of] @ rows.Z.T + b[of, None])))
@@ -39,7 +39,7 @@ def test_sums_are_those_of_a_plain_implementation(precision: type[np.floating], 
 @pytest.mark.parametrize("size", [0.01, 0.5, 1.0, 1.7])
 def test_distance_made_by_rounding_is_bounded(size: float) -> None:
     rows, (w, b) = rows_of(2), points(3, size)
-    (sums,) = sum_over_rows(rows, [(w, b, quadratic_model(rows.Z, 0.2 * rows.s, True))], np.float32)
+    (sums,) = sum_over_rows(rows, [(w, b, quadratic_model(rows.Z, 0.2 * rows.s))], np.float32)
     eta = w @ rows.Z.T + b[:, None]
     rounded = 1 / (1 + np.exp(-(w @ rows.Z.T).astype(np.float32) - b[:, None].astype(np.float32)))
     right, wrong = 1 / (1 + np.exp(-np.abs(eta))), 1 / (1 + np.exp(np.abs(eta)))
