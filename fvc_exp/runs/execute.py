@@ -102,9 +102,7 @@ def _prepared(config: Config) -> Config:
     if config.data.prepare:
         from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
-        config = pipeline.with_place(config, console.progress_bar)
-        pipeline.require_split(config)
-        pipeline.prepare_training(config, console.progress_bar)
+        return pipeline.prepare_training(config, console.progress_bar)
     return config
 
 

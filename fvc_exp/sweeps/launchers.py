@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -207,7 +207,6 @@ class SlurmLauncher(Launcher):
 
     def _submit_array(self, jobs: Sequence[Batch], parallelism: int, queued: int) -> None:
         submission = Submission.new(self.sweep, Cluster.slurm, self.settings["submitit_folder"], jobs)
-        submission = replace(submission, settings=dict(self.settings))
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         executor = make_executor({**self.settings, "array_parallelism": parallelism}, submission.folder)
         sweep, minutes = str(self.sweep.path.resolve()), self.settings["timeout_min"]

@@ -5,12 +5,11 @@ One record per submission is written before its jobs exist, and completed with t
 
 import logging
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from submitit.core.utils import JobPaths
 
@@ -44,12 +43,10 @@ class Submission:
     token: str
     cluster: Cluster
     folder: str
-    submitted: str
     members: list[list[str]]
     number: int = 0
     again: bool = False
     jobs: list[str] | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def new(cls, sweep: SweepFolder, cluster: Cluster, folder: str, jobs: Sequence[Sequence[Member]]) -> Self:
@@ -62,7 +59,7 @@ class Submission:
         own = JobPaths.get_first_id_independent_folder(folder) / token
         number, again = len(list(sweep.submissions.glob("*.json"))) + 1, any(each.again for job in jobs for each in job)
         members = [[each.run_id for each in job] for job in jobs]
-        return cls(token, cluster, str(own), datetime.now(UTC).isoformat(), members, number, again)
+        return cls(token, cluster, str(own), members, number, again)
 
     def with_jobs(self, jobs: Iterable[str]) -> Self:
         """The same with its job ids."""
@@ -157,15 +154,3 @@ def cancel(jobs: Iterable[Job]) -> list[str]:
     for cluster, found in active.items():
         QUEUES[cluster].cancel(found)
     return [job for found in active.values() for job in found]
-
-
-def kept_settings(submissions: Sequence[Submission], waiting: Collection[str], settings: Mapping[str, Any]) -> str:
-    """In what the launcher settings of jobs that wait differ from these, such as ``mem_gb=2 (now 8)``; or empty."""
-    newest = {run_id: each.settings for each in submissions for batch in each.members for run_id in batch}
-    changed = {
-        f"{key}={value} (now {settings[key]})"
-        for run_id in waiting
-        for key, value in newest[run_id].items()
-        if settings.get(key, value) != value
-    }
-    return ", ".join(sorted(changed))

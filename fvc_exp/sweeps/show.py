@@ -34,7 +34,7 @@ def counts_line(plan: folder.Plan, states: Sequence[MemberState], again: int) ->
         f"{len(plan.invalid)} invalid",
         f"{len(plan.duplicates)} duplicates",
         f"{found[State.done] - again} already done{remark}",
-        *([f"{under_way} still queued or running"] if under_way else []),
+        *([f"{under_way} still queued or running as submitted"] if under_way else []),
         f"{again + sum(found[state] for state in TO_RUN)} to run",
     ]
     return f"{plan.requested} requested: {', '.join(parts)}"

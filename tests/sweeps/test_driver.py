@@ -193,7 +193,7 @@ def test_a_killed_driver_leaves_local_jobs_that_the_next_one_waits_for(tables: P
         until(lambda: any(tables.glob("out/sweeps/*/runs/*/attempts/1.claim")))
         driver.kill()
     done = succeeded(run_py(*command))
-    assert "1 still queued or running, 0 to run" in one_line(done.stderr)
+    assert "1 still queued or running as submitted, 0 to run" in one_line(done.stderr)
     assert [path.name for path in sweep_of(tables).glob("runs/*/attempts/*")] == ["1.claim"]
 
 
