@@ -13,7 +13,7 @@ from fvc_exp.evaluation.claims import claim_against_floor
 from fvc_exp.evaluation.statistics import corrected_t_test, holm
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.compare.comparison import compare
-from fvc_exp.runs.compare.scored_run import compare_runs, runs_of
+from fvc_exp.runs.compare.ties import compare_runs, runs_of
 from tests.conftest import edit_json, reseal, signal_dataset
 from tests.report.folders import make_config, make_run
 from tests.shell import fvc, succeeded
