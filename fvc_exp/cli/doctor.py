@@ -173,11 +173,18 @@ def submission_finding(overrides: Sequence[str]) -> Finding:
 
     settings = launcher_settings(overrides)
     asked = ", ".join(f"{key}={settings[key]}" for key in ("partition", "account", "mem_gb", "timeout_min"))
-    try:
-        return Finding("job", Severity.ok, f"{asked}: {launchers.ask_slurm(settings)}")
-    except queues.SchedulerError as error:
-        advice = "try hydra.launcher.partition=NAME and others here, then in conf/hydra/launcher/slurm.yaml"
-        return Finding("job", Severity.problem, f"{asked}: {error}", advice)
+    advice = "try hydra.launcher.partition=NAME and others here, then in conf/hydra/launcher/slurm.yaml"
+    with tempfile.TemporaryDirectory() as folder:
+        script, executor = Path(folder, "job.sh"), launchers.make_executor(settings, folder)
+        script.write_text(executor._executor._make_submission_file_text("true", "test"))
+        try:
+            done = queues.run_client("sbatch", "--test-only", str(script))
+        except queues.SchedulerError as error:
+            return Finding("job", Severity.problem, f"{asked}: {error}", advice)
+    said = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in done.stderr.splitlines()]
+    if done.returncode:
+        return Finding("job", Severity.problem, f"{asked}: {'; '.join(said)}", advice)
+    return Finding("job", Severity.ok, f"{asked}: {said[-1]}")
 
 
 def run_steps() -> bool:

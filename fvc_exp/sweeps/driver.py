@@ -172,7 +172,7 @@ def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Laun
                             print_text(console, "sweep.fail_fast: all others are cancelled")
                             known.update(other.key for other in states)
 
-            return wait(Watch(sweep, plan), launcher.step, on_look)
+            return wait(Watch(sweep, plan), launcher.step, on_look, launcher.look_seconds)
     except KeyboardInterrupt:
         if not launcher.leaves:
             launcher.stop()

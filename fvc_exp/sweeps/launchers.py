@@ -9,7 +9,6 @@ import secrets
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
@@ -76,11 +75,15 @@ def batches(items: Sequence[_T], size: int) -> list[tuple[_T, ...]]:
 
 @dataclass
 class Launcher:
-    """Starts members. ``leaves``: its jobs outlive the driver. ``submitted`` names what a scheduler has taken."""
+    """Starts members. ``leaves``: its jobs outlive the driver. ``submitted`` names what a scheduler has taken.
+
+    ``look_seconds`` is the time between two looks at its jobs.
+    """
 
     sweep: SweepFolder
     settings: Mapping[str, Any]
     leaves: ClassVar[bool] = False
+    look_seconds: ClassVar[float] = 0.5
     submitted: list[str] = field(default_factory=list, init=False)
 
     def start(self, jobs: Sequence[Batch]) -> None:
@@ -193,6 +196,7 @@ class SlurmLauncher(Launcher):
     """Job arrays: each batch is a task of its own; SLURM starts them by itself."""
 
     leaves: ClassVar[bool] = True
+    look_seconds: ClassVar[float] = 2.0  # a scheduler is shared by many people
 
     def start(self, jobs: Sequence[Batch]) -> None:
         """Submit everything, in as many arrays as the cluster's MaxArraySize asks for.
@@ -245,23 +249,6 @@ def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
         return LocalLauncher(sweep, plan.launcher_settings)
     grid = plan.members if plan.config.search.name is Search.grid else ()
     return InProcessLauncher(sweep, plan.launcher_settings, grid)
-
-
-def ask_slurm(settings: Mapping[str, Any]) -> str:
-    """When a job with these settings might start, as SLURM says it. Submits nothing.
-
-    Raises:
-        ConfigError: submitit does not take one of the settings.
-        SchedulerError: SLURM would not take the job.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder, "job.sh")
-        script.write_text(make_executor(settings, folder)._executor._make_submission_file_text("true", "test"))
-        done = queues.run_client("sbatch", "--test-only", str(script))
-    lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in done.stderr.splitlines()]
-    if done.returncode:
-        raise queues.SchedulerError("; ".join(lines))
-    return lines[-1]
 
 
 def make_executor(settings: Mapping[str, Any], folder: str) -> Any:

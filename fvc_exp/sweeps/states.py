@@ -19,9 +19,8 @@ from fvc_exp.sweeps.queues import Entry, NoSchedulerError, SchedulerError
 
 log = logging.getLogger(__name__)
 
-ASK_SECONDS = 2.0  # between two questions to a scheduler that many people share
 GRACE_SECONDS = 5.0  # between the end of a job and its last file on a shared file system
-_LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.5
 _LOOK_SHARE = 10  # a large sweep on a slow file system is looked at less often
 _STEP_SECONDS = 0.05
 
@@ -183,9 +182,6 @@ class Watch:
         self._plan = plan
         self._ended: dict[str, MemberState] = {}
         self._gone_since: dict[str, float] = {}
-        self._answers: Answers = {}
-        self._asked: set[schedulers.Job] = set()
-        self._asked_at = 0.0
 
     def look(self) -> States:
         """The states now. A job that has been gone for a while and left no status is noted as lost.
@@ -195,7 +191,7 @@ class Watch:
         """
         jobs = schedulers.latest_jobs(schedulers.read_submissions(self._sweep))
         asked = {each.run_id for each in self._plan.members} - self._ended.keys()
-        answers = self._ask({jobs[run_id] for run_id in asked & jobs.keys()})
+        answers = _ask_queues({jobs[run_id] for run_id in asked & jobs.keys()})
         states = [
             self._ended.get(each.run_id) or self._state_of(each, jobs.get(each.run_id), answers)
             for each in self._plan.members
@@ -209,14 +205,9 @@ class Watch:
         """Look until it is certain for each job that is gone whether it was lost: after a grace of a few seconds."""
         states = self.look()
         while self._gone_since:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
             states = self.look()
         return states
-
-    def _ask(self, jobs: set[schedulers.Job]) -> Answers:
-        if time.monotonic() - self._asked_at > ASK_SECONDS or not jobs <= self._asked:
-            self._answers, self._asked, self._asked_at = _ask_queues(jobs), jobs, time.monotonic()
-        return self._answers
 
     def _state_of(self, member: Member, job: schedulers.Job | None, answers: Answers) -> MemberState:
         """Count a lost member as running for a moment, since its last files may not be visible yet."""
@@ -246,8 +237,13 @@ def _note(folder: MemberFolder, found: MemberState) -> None:
         log.warning("%s; the sweep waits on", error)
 
 
-def wait(watch: Watch, step: Callable[[], bool], on_look: Callable[[States], None]) -> States:
-    """Look until every member is at rest and the launcher's ``step`` has nothing left; returns the last look."""
+def wait(
+    watch: Watch, step: Callable[[], bool], on_look: Callable[[States], None], seconds: float = LOOK_SECONDS
+) -> States:
+    """Look until every member is at rest and the launcher's ``step`` has nothing left; returns the last look.
+
+    ``seconds`` is the time between two looks.
+    """
     next_look = 0.0
     while True:
         began = time.monotonic()
@@ -257,5 +253,5 @@ def wait(watch: Watch, step: Callable[[], bool], on_look: Callable[[States], Non
             on_look(states)
             if not busy and all(each.state in AT_REST for each in states):
                 return states
-            next_look = now + max(_LOOK_SECONDS, _LOOK_SHARE * (time.monotonic() - now))
+            next_look = now + max(seconds, _LOOK_SHARE * (time.monotonic() - now))
         time.sleep(max(0.0, began + _STEP_SECONDS - time.monotonic()))

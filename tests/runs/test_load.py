@@ -14,8 +14,7 @@ from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.execute import dataset_of
-from fvc_exp.runs.find import newest_run
-from fvc_exp.runs.load import LoadedRun, require_finished
+from fvc_exp.runs.load import LoadedRun, newest_run, require_finished
 from tests.conftest import reseal
 from tests.shell import fvc
 

@@ -144,7 +144,6 @@ def wait_for(sweep: SweepFolder, plan: Plan, on_look: Callable[[Any], None]) -> 
 def _gone(sweep: SweepFolder, plan: Plan, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that was running and is in no queue, and a driver that does not wait long for its last files."""
     monkeypatch.setattr(states, "GRACE_SECONDS", 0.6)
-    monkeypatch.setattr(states, "ASK_SECONDS", 0.1)
     leave(sweep, plan, claims=BEGUN)
 
 
