@@ -28,7 +28,6 @@ OPTIONAL = ("analytics", "tracking", "notebook")
 DECODERS = ("h264", "hevc", "vp8", "vp9", "av1")
 ENCODER = "libx264"
 FREE_GIB = 2.0  # the corpora of a few hundred videos, their scaled copies and a sweep
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 STEPS = {
     "features": "run debug=quick stage=features hydra.run.dir=run",
     "training": "run debug=quick hydra.run.dir=run",
@@ -189,24 +188,16 @@ def submission_finding(overrides: Sequence[str]) -> Finding:
 
 def run_steps() -> bool:
     """Do each step in a process of its own, and say how long it took; False if one failed, with what it printed."""
-    # A checkout need not be installed, and the steps run elsewhere.
-    path = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path}
+    from fvc_exp.sweeps.launchers import python_path
+
+    environment = {**os.environ, "PYTHONPATH": python_path()}
     with tempfile.TemporaryDirectory(prefix="fvc-doctor-") as folder:
         for step, words in STEPS.items():
             command, started = [sys.executable, "-m", "fvc_exp", *shlex.split(words)], time.monotonic()
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 typer.echo(f"problem {step}: exit code {done.returncode} of fvc {words}")
-                typer.echo("\n".join(done.stdout.splitlines()[-_LAST_LINES:]))
+                typer.echo("\n".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-_LAST_LINES:]))
                 return False
             typer.echo(f"ok      {step}: {time.monotonic() - started:.1f} s")
     typer.echo("OK")

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _CODE_CHANGED = "code changed since submission"
 _WAIT_SECONDS = 1.0
-_SPARE_SECONDS = 20.0
+_SPARE_SECONDS = 20.0  # at the end of a job's time, in which it only says that its time is over
 _EARLY_SECONDS = 300.0  # SLURM warns signal_delay_s before the end, and up to a minute earlier
 _KEPT = 8  # data sets, and splits: a sweep over seeds has folds for each
 Value = TypeVar("Value")
@@ -97,16 +97,11 @@ def run_member(folder: MemberFolder, member: Member, job: str, cache: SweepCache
     if (status := finished(folder, member, job)) is not None:  # by the owner before, just now
         claim.path.unlink()
         return status
-    _clear(folder)
-    with heartbeat(claim):
-        return _execute(folder, member, claim, cache or SweepCache())
-
-
-def _clear(folder: MemberFolder) -> None:
-    """Keep how the attempt before ended under ``attempts``; the rest of it is deleted when the run begins."""
-    for path in (folder.status, folder.lost):
+    for path in (folder.status, folder.lost):  # how the attempt before ended; the rest of it is deleted by the run
         if (old := read_status(path)) is not None:
             path.rename(folder.attempts / f"{int(old.get('attempt', 0))}.{path.name}")
+    with heartbeat(claim):
+        return _execute(folder, member, claim, cache or SweepCache())
 
 
 def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCache) -> dict[str, Any]:
@@ -128,11 +123,6 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SweepCac
     )
 
 
-def _spare_seconds(minutes: float) -> float:
-    """The end of a job's time, in which it only says that its time is over."""
-    return min(_SPARE_SECONDS, 60 * minutes / 4)
-
-
 def _raise_at_time_limit(minutes: float) -> None:
     """Turn submitit's exception about the time limit into one that the run records as its reason.
 
@@ -145,7 +135,7 @@ def _raise_at_time_limit(minutes: float) -> None:
     if not callable(stock):
         return
     begun = int(process_start(os.getpid()) or 0) / os.sysconf("SC_CLK_TCK")  # since the machine's start
-    limit = begun + 60 * minutes - _spare_seconds(minutes)
+    limit = begun + 60 * minutes - min(_SPARE_SECONDS, 60 * minutes / 4)
 
     def left() -> float:
         return limit - time.clock_gettime(time.CLOCK_BOOTTIME)

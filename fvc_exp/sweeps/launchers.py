@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -38,7 +38,7 @@ _CLUSTERS = {
 
 # SLURM warns of the time limit by SIGUSR2, up to a minute earlier than asked for: near a short limit that is before
 # Python can handle it, and it would kill a job that had time left. Ignored signals stay so until a handler is set.
-_PYTHON = ("sh", "-c", 'trap "" USR2; exec "$0" "$@"', sys.executable)
+JOB_PYTHON = ("sh", "-c", 'trap "" USR2; exec "$0" "$@"', sys.executable)
 # Signals are for Python alone: the shell lives on, and leaves its exit code.
 _LOCAL_JOB = """
 trap : INT TERM HUP
@@ -123,7 +123,7 @@ class _OwnQueue(Launcher):
 
     def _note(self, started: Sequence[str]) -> None:
         queued = [_process_id(os.getpid()) + queues.QUEUED] * len(self._waiting)
-        self._record = self._record.with_jobs([*started, *queued])
+        self._record = replace(self._record, jobs=[*started, *queued])
         write_submission(self.sweep, self._record)
 
     def _take(self, job: str) -> None:
@@ -180,10 +180,10 @@ class LocalLauncher(_OwnQueue):
         pickled = folder / f"{secrets.token_hex(8)}.pkl"
         delayed.dump(pickled)
         limit = ["timeout", "--foreground", "--signal=KILL", str(60 * minutes)]  # where it does not end by itself
-        command = [*limit, *_PYTHON, "-u", "-m", "submitit.core._submit", str(folder)]
+        command = [*limit, *JOB_PYTHON, "-u", "-m", "submitit.core._submit", str(folder)]
         process = subprocess.Popen(
             ["sh", "-c", _LOCAL_JOB, str(folder), *command],
-            env={**os.environ, "PYTHONPATH": _python_path(), "SUBMITIT_EXECUTOR": "local"},
+            env={**os.environ, "PYTHONPATH": python_path(), "SUBMITIT_EXECUTOR": "local"},
             start_new_session=True,
         )
         self._running.append(process)
@@ -215,18 +215,18 @@ class SlurmLauncher(Launcher):
         executor = make_executor({**self.settings, "array_parallelism": parallelism}, submission.folder)
         sweep, minutes = str(self.sweep.path.resolve()), self.settings["timeout_min"]
         try:
-            with redirect_stderr(StringIO()), utils.environment_variables(PYTHONPATH=_python_path()):
+            with redirect_stderr(StringIO()), utils.environment_variables(PYTHONPATH=python_path()):
                 ids = [job.job_id for job in executor.submit_array([MemberBatch(sweep, job, minutes) for job in jobs])]
         except (utils.FailedJobError, utils.FailedSubmissionError) as error:  # its text, which submitit prints as well
             text = " ".join(str(error).replace("sbatch: error: ", "").split())
             told = f"; {queued} configurations are queued, and the same command goes on later" if queued else ""
             raise queues.SchedulerError(f"sbatch failed: {text}{told}") from error
         array = ids[0].partition("_")[0]
-        write_submission(self.sweep, submission.with_jobs(schedulers.job_ids(array, len(ids))))
+        write_submission(self.sweep, replace(submission, jobs=schedulers.job_ids(array, len(ids))))
         self.submitted.append(f"array {array} ({len(ids)} tasks)" if len(ids) > 1 else f"job {array}")
 
 
-def _python_path() -> str:
+def python_path() -> str:
     """A job's Python must find this package also where it is not installed but run from a checkout."""
     known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     return os.pathsep.join(dict.fromkeys([*known, str(_PACKAGE_ROOT)]))
@@ -258,7 +258,7 @@ def make_executor(settings: Mapping[str, Any], folder: str) -> Any:
         ConfigError: submitit does not take one of the parameters.
     """
     given = {key: value for key, value in settings.items() if key not in ("_target_", "submitit_folder")}
-    first = {"slurm_max_num_timeout": given.pop("max_num_timeout"), "slurm_python": job_python()}
+    first = {"slurm_max_num_timeout": given.pop("max_num_timeout"), "slurm_python": shlex.join(JOB_PYTHON)}
     if given.get("mem_per_cpu") or given.get("mem_per_gpu"):
         del given["mem_gb"]  # SLURM takes one of them
     try:
@@ -268,8 +268,3 @@ def make_executor(settings: Mapping[str, Any], folder: str) -> Any:
     except (NameError, RuntimeError, ValueError) as error:
         raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
     return executor
-
-
-def job_python() -> str:
-    """The shell words that start Python in a job."""
-    return shlex.join(_PYTHON)

@@ -61,10 +61,6 @@ class Submission:
         members = [[each.run_id for each in job] for job in jobs]
         return cls(token, cluster, str(own), members, number, again)
 
-    def with_jobs(self, jobs: Iterable[str]) -> Self:
-        """The same with its job ids."""
-        return replace(self, jobs=list(jobs))
-
 
 @dataclass(frozen=True)
 class Job:
@@ -110,7 +106,7 @@ def recover_job_ids(sweep: SweepFolder) -> None:
     """
     for submission in read_submissions(sweep):
         if submission.jobs is None and submission.cluster is Cluster.slurm and (job := find_array(submission.token)):
-            write_submission(sweep, submission.with_jobs(job_ids(job, len(submission.members))))
+            write_submission(sweep, replace(submission, jobs=job_ids(job, len(submission.members))))
 
 
 def job_ids(first: str, count: int) -> list[str]:

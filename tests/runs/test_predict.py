@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 from fvc_exp.config.canonical import write_config
-from fvc_exp.errors import ArtifactError
 from fvc_exp.features.extract import FEATURE_VERSION
 from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
@@ -122,11 +121,6 @@ def test_videos_lie_where_the_run_found_them(finished_run: Path, monkeypatch: py
     place = finished_run.parent.resolve()
     assert [Path(file) for file in videos["file"]] == [place / name for name in videos["video_path"]]
     assert not videos["exists"].any()  # it was trained on tables alone
-
-
-def test_a_folder_without_predictions_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"predictions\.parquet: is missing"):
-        run_videos(tmp_path)
 
 
 def test_frames_are_those_that_are_measured(tmp_path: Path, compose_config: Compose) -> None:

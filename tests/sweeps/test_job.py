@@ -137,11 +137,6 @@ def test_a_job_refuses_code_that_changed_since(sweep: SweepFolder, make: MakePla
     assert (again["state"], again["attempt"], again["job"]) == ("done", 2, "2")
 
 
-def test_a_job_is_begun_again_as_it_was(sweep: SweepFolder, member: Member) -> None:
-    pack = MemberBatch(str(sweep.path), (member,), 60)
-    assert pack.checkpoint().function is pack
-
-
 def shared(cache: SweepCache, make: MakePlan, *arguments: str) -> list[SplitDataset]:
     return [cache.split_dataset(member.config, member.data_sha256) for member in make(*arguments).members]
 

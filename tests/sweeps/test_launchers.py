@@ -14,9 +14,9 @@ from submitit.core.utils import JobPaths
 
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.launchers import batches, cluster_of, job_python, make_executor, make_launcher
+from fvc_exp.sweeps.launchers import JOB_PYTHON, batches, make_executor, make_launcher
 from fvc_exp.sweeps.queues import SchedulerError
-from fvc_exp.sweeps.schedulers import Cluster, read_submissions
+from fvc_exp.sweeps.schedulers import read_submissions
 from fvc_exp.sweeps.states import State, Watch, member_states, wait
 from tests.sweeps.conftest import MakePlan
 
@@ -26,20 +26,6 @@ def settings(loader: ConfigLoader, *overrides: str) -> dict[str, Any]:
     content = OmegaConf.to_container(config.hydra.launcher, resolve=True)
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
-
-
-OPTIONS = {
-    "basic": None,
-    "submitit_local": Cluster.local,
-    "local": Cluster.local,
-    "submitit_slurm": Cluster.slurm,
-    "slurm": Cluster.slurm,
-}
-
-
-@pytest.mark.parametrize(("option", "cluster"), OPTIONS.items())
-def test_supported_launchers(loader: ConfigLoader, option: str, cluster: Cluster | None) -> None:
-    assert cluster_of(option, settings(loader, f"hydra/launcher={option}")) is cluster
 
 
 def test_another_launcher_is_refused(make: MakePlan, sweep: SweepFolder) -> None:
@@ -91,7 +77,7 @@ def test_a_wrong_parameter_is_one_line(loader: ConfigLoader, monkeypatch: pytest
 
 def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
     code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR2); print(sys.executable, sys.argv[1])"
-    done = subprocess.run(f"{job_python()} -c '{code}' 'a b'", shell=True, capture_output=True, text=True, check=True)
+    done = subprocess.run([*JOB_PYTHON, "-c", code, "a b"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"{sys.executable} a b"
 
 

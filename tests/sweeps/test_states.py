@@ -60,8 +60,7 @@ def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
     for job in left.get("jobs", [OLD]):
         where = str(sweep.path / ".submitit" / "%j")
         submission = schedulers.Submission.new(sweep, schedulers.Cluster.slurm, where, [plan.members])
-        early = replace(submission, again="again" in left)
-        schedulers.write_submission(sweep, early.with_jobs([job]))
+        schedulers.write_submission(sweep, replace(submission, again="again" in left, jobs=[job]))
     for number, (job, age) in enumerate(left.get("claims", []), start=1):
         write_claim(folder, number, age=age, job=job)
     if "metrics" in left:

@@ -210,7 +210,7 @@ def compare_runs(runs: Sequence[LoadedRun], metric: str = "auc") -> TieSummary:
     folds = runs[0].fold_records
     repeats = runs[0].results["repeats"]
     return tie_summary(
-        [_candidate(run, metric, extra) for run in runs],
+        [candidate(run, metric, extra) for run in runs],
         metric=metric,
         folds=len({fold["fold"] for fold in folds}),
         test_train_ratio=float(np.mean([fold["n_test"] / fold["n_train"] for fold in folds])),
@@ -218,7 +218,7 @@ def compare_runs(runs: Sequence[LoadedRun], metric: str = "auc") -> TieSummary:
     )
 
 
-def _candidate(run: LoadedRun, metric: str, extra: Sequence[str]) -> Candidate:
+def candidate(run: LoadedRun, metric: str, extra: Sequence[str] = ()) -> Candidate:
     """The run as a candidate; its label also holds the parameters named in ``extra``."""
     parameters, final = run.results["parameters"], run.results["final_model"]
     shown = [name for name in (*_LABEL, *extra) if parameters.get(name) is not None]
