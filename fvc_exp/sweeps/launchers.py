@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import submitit
 from submitit.core import utils
@@ -25,8 +25,11 @@ from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import progress_bar
 from fvc_exp.sweeps import claims, queues, schedulers
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
-from fvc_exp.sweeps.job import MemberBatch, SweepCache, run_members
+from fvc_exp.sweeps.job import MemberBatch, run_members
 from fvc_exp.sweeps.schedulers import Cluster, Submission, write_submission
+
+if TYPE_CHECKING:
+    from fvc_exp.runs.execute import SplitCache
 
 _SUBMITIT = "hydra_plugins.hydra_submitit_launcher"
 
@@ -138,22 +141,27 @@ class InProcessLauncher(_OwnQueue):
     """One after the other, in the driver; those of ``grid`` share their fits."""
 
     grid: Sequence[Member] = ()
-    cache: SweepCache = field(default_factory=SweepCache)
+    _cache: "SplitCache | None" = field(default=None, init=False)
 
     def prepare(self) -> None:
         """Make the fits that the waiting members share."""
-        if self.grid and self._waiting:
-            waiting = {each.run_id: each for batch in self._waiting for each in batch}
-            grid = [waiting.get(each.run_id, each) for each in self.grid]
+        if not self._waiting:
+            return
+        from fvc_exp.runs.execute import SplitCache  # scikit-learn, which a sweep that is done has no use for
+
+        self._cache = SplitCache()
+        if self.grid:
+            waiting = [each.config for batch in self._waiting for each in batch]
             with progress_bar("fits") as on_progress:
-                self.cache.fit_together(grid, waiting.values(), on_progress)
+                planned = [(each.config, each.data_sha256) for each in self.grid]
+                self._cache.fit_together(planned, waiting, on_progress)
 
     def step(self) -> bool:
         """Run the next one."""
         if self._waiting:
             batch = self._waiting[0]
             self._take(_process_id(os.getpid()))
-            run_members(self.sweep, batch, str(os.getpid()), self.cache)
+            run_members(self.sweep, batch, str(os.getpid()), self._cache)
         return bool(self._waiting)
 
 

@@ -80,11 +80,8 @@ def open_results(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
         return open_sweep(path)
     sweep = SweepFolder(path)
     sweep.runs = path
-    plan = Plan(
-        command=[], common=[], launcher="basic", launcher_settings={}, config=states[0].member.config,
-        members=[each.member for each in states], invalid=[], duplicates=[],
-    )  # fmt: skip
-    return sweep, plan, states
+    members = [each.member for each in states]
+    return sweep, Plan([], [], "basic", {}, members[0].config, members, [], []), states
 
 
 def _plain_state(run: LoadedRun) -> MemberState:
