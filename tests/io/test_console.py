@@ -14,7 +14,6 @@ from fvc_exp.io.console import (
     print_text,
     printable,
     progress_bar,
-    short_path,
     without_passwords,
 )
 from tests.shell import run_py
@@ -77,12 +76,6 @@ def test_the_environment_is_respected(
     assert len(first) <= min(width, 80)
     assert {line[:14] for line in more} == {" " * 13 + "w", " " * 13 + "o"}, "under the text, and no word is cut"
     assert ("\n" in error_text("a word " * 90)) == ("FORCE_COLOR" in environment)
-
-
-def test_a_path_is_relative_where_that_is_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert short_path(tmp_path / "out" / "x") == "out/x"
-    assert short_path(Path("/x")) == "/x"
 
 
 NAMES = {

@@ -114,13 +114,6 @@ def test_daemons_end_with_the_command_line(
     until(lambda: not any(map(is_alive, daemons)), 10, "the daemons to end")
 
 
-def test_a_daemon_that_ends_ends_the_command_line(foreground: subprocess.Popen[str]) -> None:
-    os.kill(children(foreground.pid)[0], signal.SIGKILL)
-    _, error = foreground.communicate(timeout=30)
-    assert foreground.returncode == 1
-    assert re.match(r"local_slurm: munged ended: .*\(see .*/logs\)\n$", error)
-
-
 def test_two_clusters_do_not_meet(cluster: Cluster, tmp_path: Path) -> None:
     with started(max_array_size=4, cpus=1) as other:
         assert set(other.ports.values()).isdisjoint(cluster.ports.values())
@@ -148,21 +141,14 @@ def test_sacct_answers_with_accounting() -> None:
         until(lambda: recorded() == jobs, 20, "both records again")
 
 
-@pytest.mark.parametrize(
-    ("accounting", "message"),
-    [
-        (False, r"missing: munged, slurmd; install with: apt-get install munge slurm-wlm$"),
-        (True, r"missing: munged, slurmd, mariadbd; install with: apt-get install mariadb-server munge slurm-wlm$"),
-    ],
-    ids=["plain", "accounting"],
-)
-def test_missing_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accounting: bool, message: str) -> None:
+def test_missing_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = ["setpriv", "slurmctld", "srun", "sbatch", "squeue", "scancel", "scontrol", "slurmdbd"]
     for name in [*installed, "mariadb-install-db"]:
         shutil.copy("/bin/true", tmp_path / name)
     monkeypatch.setattr(host, "search_path", lambda: str(tmp_path))
+    message = r"missing: munged, slurmd, mariadbd; install with: apt-get install mariadb-server munge slurm-wlm$"
     with pytest.raises(UnavailableError, match=message):
-        host.check_programs(accounting)
+        host.check_programs(True)
 
 
 def test_a_host_name_off_loopback_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fvc_exp.sweeps import claims
-from fvc_exp.sweeps.claims import Claim, heartbeat, latest_claim, try_claim
+from fvc_exp.sweeps.claims import Claim, heartbeat, try_claim
 from fvc_exp.sweeps.folder import MemberFolder
 from tests.processes import ended_process
 from tests.sweeps.conftest import write_claim
@@ -78,11 +78,3 @@ def test_the_heart_beats_while_the_work_lasts(folder: MemberFolder, monkeypatch:
     os.utime(path, (0, 0))
     time.sleep(0.2)
     assert path.stat().st_mtime == 0
-
-
-def test_the_newest_attempt_is_by_number(folder: MemberFolder) -> None:
-    for number in (2, 10, 9):
-        write_claim(folder, number)
-    newest = latest_claim(folder)
-    assert newest is not None
-    assert newest.number == 10
