@@ -44,11 +44,8 @@ def drive_sweep(
         missing = tell_work(console, plan, before, rerun)
         if others := len(whole.members) - len(plan.members):
             print_text(console, f"{short_path(sweep.path)} keeps {others} configurations of other commands")
-        try:
-            launcher.start(launchers.batches(missing, plan.config.sweep.pack))
-        finally:
-            for each in launcher.submitted:
-                print_text(console, f"submitted as {each}")
+        for each in launcher.start(launchers.batches(missing, plan.config.sweep.pack)):
+            print_text(console, f"submitted as {each}")
     if leave:
         path = short_path(sweep.path)
         print_text(console, shlex.join(["fvc", "status", path]), label="now", wrap=False)

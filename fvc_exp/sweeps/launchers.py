@@ -9,7 +9,7 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -78,19 +78,16 @@ def batches(items: Sequence[_T], size: int) -> list[tuple[_T, ...]]:
 
 @dataclass
 class Launcher:
-    """Starts members. ``leaves``: its jobs outlive the driver. ``submitted`` names what a scheduler has taken.
-
-    ``look_seconds`` is the time between two looks at its jobs.
-    """
+    """Starts members. ``leaves``: its jobs outlive the driver; ``look_seconds`` lie between two looks at them."""
 
     sweep: SweepFolder
     settings: Mapping[str, Any]
     leaves: ClassVar[bool] = False
     look_seconds: ClassVar[float] = 0.5
-    submitted: list[str] = field(default_factory=list, init=False)
 
-    def start(self, jobs: Sequence[Batch]) -> None:
-        """Begin, or queue, all of them."""
+    def start(self, jobs: Sequence[Batch]) -> Iterable[str]:
+        """Begin, or queue, all of them; gives the names of what a scheduler has taken, each when it has."""
+        raise NotImplementedError
 
     def prepare(self) -> None:
         """Do what the waiting members have in common, before the first of them."""
@@ -111,13 +108,14 @@ class _OwnQueue(Launcher):
     _waiting: list[Batch] = field(default_factory=list, init=False)
     _record: Submission = field(init=False)
 
-    def start(self, jobs: Sequence[Batch]) -> None:
+    def start(self, jobs: Sequence[Batch]) -> Iterable[str]:
         """Queue all of them."""
         self._waiting = list(jobs)
         folder = self.settings.get("submitit_folder", str(self.sweep.path))
         self._record = Submission.new(self.sweep, Cluster.local, folder, jobs)
         if jobs:
             self._note([])
+        return ()
 
     def stop(self) -> None:
         """Begin no more, and end what has begun."""
@@ -206,7 +204,7 @@ class SlurmLauncher(Launcher):
     leaves: ClassVar[bool] = True
     look_seconds: ClassVar[float] = 2.0  # a scheduler is shared by many people
 
-    def start(self, jobs: Sequence[Batch]) -> None:
+    def start(self, jobs: Sequence[Batch]) -> Iterable[str]:
         """Submit everything, in as many arrays as the cluster's MaxArraySize asks for.
 
         Raises:
@@ -214,10 +212,10 @@ class SlurmLauncher(Launcher):
         """
         arrays, queued = batches(jobs, queues.max_array_size()), 0
         for array in arrays:
-            self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)), queued)
+            yield self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)), queued)
             queued += sum(map(len, array))
 
-    def _submit_array(self, jobs: Sequence[Batch], parallelism: int, queued: int) -> None:
+    def _submit_array(self, jobs: Sequence[Batch], parallelism: int, queued: int) -> str:
         submission = Submission.new(self.sweep, Cluster.slurm, self.settings["submitit_folder"], jobs)
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         executor = make_executor({**self.settings, "array_parallelism": parallelism}, submission.folder)
@@ -231,7 +229,7 @@ class SlurmLauncher(Launcher):
             raise queues.SchedulerError(f"sbatch failed: {text}{told}") from error
         array = ids[0].partition("_")[0]
         write_submission(self.sweep, replace(submission, jobs=schedulers.job_ids(array, len(ids))))
-        self.submitted.append(f"array {array} ({len(ids)} tasks)" if len(ids) > 1 else f"job {array}")
+        return f"array {array} ({len(ids)} tasks)" if len(ids) > 1 else f"job {array}"
 
 
 def python_path() -> str:

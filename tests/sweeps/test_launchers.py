@@ -92,7 +92,7 @@ def test_a_refused_submission_says_what_is_queued(
     plan = replace(make("C=0.1,1,10"), launcher="slurm", launcher_settings=node)
     told = "sbatch failed: QOSLimit; 2 configurations are queued, and the same command goes on later"
     with pytest.raises(SchedulerError, match=f"^{told}$"):
-        make_launcher(sweep, plan).start(batches(plan.members, 1))
+        list(make_launcher(sweep, plan).start(batches(plan.members, 1)))
     assert "QOS" not in "".join(capsys.readouterr())
     first, second = read_submissions(sweep)
     assert (first.number, first.jobs, second.number, second.jobs) == (1, ["5_0", "5_1"], 2, None)
