@@ -61,7 +61,7 @@ from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_
 import fvc_exp
 from fvc_exp import DuckDBAnalytics
 from fvc_exp.errors import FvcError, MissingExtraError
-from fvc_exp.runs.find import newest_run
+from fvc_exp.runs.load import newest_run
 from fvc_exp.runs.plots import INTERCEPT, SMALLEST_BIN, coefficient_table
 from fvc_exp.runs.predict import measured_frames, run_videos
 

@@ -12,9 +12,8 @@ from polars import selectors
 from fvc_exp.analytics.sql import DuckDBAnalytics, records_frame
 from fvc_exp.errors import QueryError
 from fvc_exp.io.run_folder import seconds_of
-from fvc_exp.runs.find import runs_below
-from fvc_exp.runs.load import LoadedRun, flat_metrics
-from fvc_exp.runs.stored import TABLES
+from fvc_exp.runs.load import LoadedRun, runs_below
+from fvc_exp.runs.stored import TABLES, flat_metrics
 
 _PER_FOLD = r"^repeat(\d+)_fold(\d+)$"  # a column of coefficients.csv
 

@@ -2,9 +2,12 @@
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -16,7 +19,6 @@ from typing import Annotated
 import typer
 from packaging.requirements import Requirement  # Hydra brings it
 
-from fvc_exp.cli import smoke
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console, print_text
@@ -26,7 +28,15 @@ OPTIONAL = ("analytics", "tracking", "notebook")
 DECODERS = ("h264", "hevc", "vp8", "vp9", "av1")
 ENCODER = "libx264"
 FREE_GIB = 2.0  # the corpora of a few hundred videos, their scaled copies and a sweep
-_ANSWER_SECONDS = 5.0
+STEPS = {
+    "features": "run debug=quick stage=features hydra.run.dir=run",
+    "training": "run debug=quick hydra.run.dir=run",
+    "report": "report run",
+    "prediction": "predict run outputs/demo",
+    "two jobs": "run -m debug=quick C=0.1,1 hydra/launcher=local",
+}
+_LAST_LINES = 20
+_REINSTALL = "pip install --force-reinstall av"
 
 
 class Severity(StrEnum):
@@ -50,8 +60,8 @@ class Finding:
 def examine(outputs: Path) -> list[Finding]:
     """Look at everything, in the order in which problems should be solved; writes nothing that stays."""
     places = {"outputs": outputs, "temporary files": Path(tempfile.gettempdir())}
-    folders = (finding for name, path in places.items() for finding in folder_findings(name, path))
-    return [*package_findings(), *extra_findings(), thread_finding(), *codec_findings(), *folders, slurm_finding()]
+    folders = [folder_finding(name, path) for name, path in places.items()]
+    return [*package_findings(), *extra_findings(), thread_finding(), codec_finding(), *folders, slurm_finding()]
 
 
 def package_findings() -> Iterator[Finding]:
@@ -109,23 +119,21 @@ def thread_finding() -> Finding:
     return Finding("threads", Severity.note, found, f"more threads than cores are slow: export OMP_NUM_THREADS={cores}")
 
 
-def codec_findings() -> Iterator[Finding]:
+def codec_finding() -> Finding:
     """What PyAV can decode and encode."""
     try:
         from av.codec import codecs_available
     except ImportError as error:
-        yield Finding("codecs", Severity.problem, f"PyAV cannot be loaded: {error}", "pip install --force-reinstall av")
-        return
+        return Finding("codecs", Severity.problem, f"PyAV cannot be loaded: {error}", _REINSTALL)
     names = {"av1": ("av1", "libdav1d", "libaom-av1")}
     lost = [name for name in DECODERS if not codecs_available & set(names.get(name, (name,)))]
     lost += [] if ENCODER in codecs_available else [ENCODER]
     if lost:
-        yield Finding("codecs", Severity.problem, f"without {', '.join(lost)}", "pip install --force-reinstall av")
-    else:
-        yield Finding("codecs", Severity.ok, f"{', '.join(DECODERS)}; encoder {ENCODER}")
+        return Finding("codecs", Severity.problem, f"without {', '.join(lost)}", _REINSTALL)
+    return Finding("codecs", Severity.ok, f"{', '.join(DECODERS)}; encoder {ENCODER}")
 
 
-def folder_findings(name: str, folder: Path) -> Iterator[Finding]:
+def folder_finding(name: str, folder: Path) -> Finding:
     """Whether a folder, or the nearest one above it that exists, can be written, and what is free there."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
@@ -133,31 +141,27 @@ def folder_findings(name: str, folder: Path) -> Iterator[Finding]:
             pass
     except OSError as error:
         advice = "choose another: outputs=/elsewhere" if name == "outputs" else "export TMPDIR=/elsewhere"
-        yield Finding(name, Severity.problem, f"{there}: cannot be written: {error.strerror}", advice)
-        return
+        return Finding(name, Severity.problem, f"{there}: cannot be written: {error.strerror}", advice)
     free = shutil.disk_usage(there).free / 2**30
     if free < FREE_GIB:
-        yield Finding(name, Severity.note, f"{there}: {free:.1f} GiB free", f"a corpus needs {FREE_GIB:.0f} GiB")
-    else:
-        yield Finding(name, Severity.ok, f"{there}: {free:.1f} GiB free")
+        return Finding(name, Severity.note, f"{there}: {free:.1f} GiB free", f"a corpus needs {FREE_GIB:.0f} GiB")
+    return Finding(name, Severity.ok, f"{there}: {free:.1f} GiB free")
 
 
 def slurm_finding() -> Finding:
     """Whether SLURM's commands are there and answer in time; without them only hydra/launcher=slurm is lost."""
+    from fvc_exp.sweeps import queues
+
     missing = [name for name in ("sbatch", "squeue", "sinfo") if shutil.which(name) is None]
     if missing:
         return Finding("slurm", Severity.note, f"no {', '.join(missing)}", "sweeps run here, or with launcher=local")
     try:
-        done = subprocess.run(
-            ["sinfo", "--noheader", "--format=%P"], capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return Finding("slurm", Severity.note, f"no answer in {_ANSWER_SECONDS:.0f} s", "ask the cluster's operators")
-    except OSError as error:
-        return Finding("slurm", Severity.note, f"sinfo: {error.strerror}", "repair SLURM's installation")
+        done = queues.run_client("sinfo", "--noheader", "--format=%P")
+    except (queues.SchedulerError, OSError) as error:
+        return Finding("slurm", Severity.note, str(error), "ask the cluster's operators")
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return Finding("slurm", Severity.note, reason, "the controller cannot be reached from here: ask its operators")
+        advice = "the controller cannot be reached from here: ask its operators"
+        return Finding("slurm", Severity.note, queues.last_line(done.stderr), advice)
     return Finding("slurm", Severity.ok, f"partitions {', '.join(done.stdout.split())}")
 
 
@@ -168,11 +172,36 @@ def submission_finding(overrides: Sequence[str]) -> Finding:
 
     settings = launcher_settings(overrides)
     asked = ", ".join(f"{key}={settings[key]}" for key in ("partition", "account", "mem_gb", "timeout_min"))
-    try:
-        return Finding("job", Severity.ok, f"{asked}: {launchers.ask_slurm(settings)}")
-    except queues.SchedulerError as error:
-        advice = "try hydra.launcher.partition=NAME and others here, then in conf/hydra/launcher/slurm.yaml"
-        return Finding("job", Severity.problem, f"{asked}: {error}", advice)
+    advice = "try hydra.launcher.partition=NAME and others here, then in conf/hydra/launcher/slurm.yaml"
+    with tempfile.TemporaryDirectory() as folder:
+        script, executor = Path(folder, "job.sh"), launchers.make_executor(settings, folder)
+        script.write_text(executor._executor._make_submission_file_text("true", "test"))
+        try:
+            done = queues.run_client("sbatch", "--test-only", str(script))
+        except queues.SchedulerError as error:
+            return Finding("job", Severity.problem, f"{asked}: {error}", advice)
+    said = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in done.stderr.splitlines()]
+    if done.returncode:
+        return Finding("job", Severity.problem, f"{asked}: {'; '.join(said)}", advice)
+    return Finding("job", Severity.ok, f"{asked}: {said[-1]}")
+
+
+def run_steps() -> bool:
+    """Do each step in a process of its own, and say how long it took; False if one failed, with what it printed."""
+    from fvc_exp.sweeps.launchers import python_path
+
+    environment = {**os.environ, "PYTHONPATH": python_path()}
+    with tempfile.TemporaryDirectory(prefix="fvc-doctor-") as folder:
+        for step, words in STEPS.items():
+            command, started = [sys.executable, "-m", "fvc_exp", *shlex.split(words)], time.monotonic()
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                typer.echo(f"problem {step}: exit code {done.returncode} of fvc {words}")
+                typer.echo("\n".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-_LAST_LINES:]))
+                return False
+            typer.echo(f"ok      {step}: {time.monotonic() - started:.1f} s")
+    typer.echo("OK")
+    return True
 
 
 @command
@@ -205,5 +234,5 @@ def doctor(
         for each in found:
             advice = f" -> {each.advice}" if each.advice else ""
             print_text(output, f"{each.subject}: {each.found}{advice}", label=each.verdict)
-    works = smoke.run_steps() if run else True
+    works = run_steps() if run else True
     return Exit.FAILED if not works or any(each.verdict is Severity.problem for each in found) else Exit.OK

@@ -217,9 +217,9 @@ def compare(
     Example: fvc compare outputs/sweeps/penalties --metric f1
     """
     from fvc_exp.runs import show
-    from fvc_exp.runs.compare import comparison, scored_run
+    from fvc_exp.runs.compare import comparison, ties
 
-    found = comparison.compare(scored_run.runs_of(folders), metric)
+    found = comparison.compare(ties.runs_of(folders), metric)
     if as_json:
         print_json(files.plain(found.to_json()))
     else:

@@ -1,5 +1,6 @@
 """Commands about a sweep: the state of its configurations, running them again, the best one; and ``fvc track``."""
 
+import os
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from rich.live import Live
 
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 from fvc_exp.config.schema import EXPERIMENT
-from fvc_exp.errors import ConfigError
+from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.io import files
 from fvc_exp.io.console import make_console, print_text, printable, short_path
 from fvc_exp.sweeps.folder import Plan, SweepFolder
@@ -210,6 +211,11 @@ def _own_sweep(path: Path, *, trust: bool) -> tuple[SweepFolder, Plan]:
     """A sweep whose jobs may be started and ended, since the calling user wrote what says which, or trusts it."""
     folder = SweepFolder(path)
     plan = folder.read_plan()
-    if not trust:
-        folder.require_own(plan)
+    for place in () if trust else (folder.path, folder.plan):
+        if place.stat().st_uid != os.getuid():
+            programs = ", ".join(f"{name}={value}" for name, value in plan.launcher_settings.items() if value)
+            raise ArtifactError(
+                f"{place}: belongs to another user, and {plan.launcher} would start programs with {programs}; "
+                "if that is what you want, add --trust"
+            )
     return folder, plan

@@ -7,9 +7,9 @@ import os
 import re
 import sys
 import textwrap
-import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +99,7 @@ def progress_bar(title: str) -> Iterator[Callable[..., None]]:
     """A bar on stderr while something long runs.
 
     Yields a function of (done, total, status=""). In a file, a pipe or a dumb terminal there is one line at the start,
-    and then one per 10 seconds with what is done and an estimate of the rest.
+    and then at most one per 10 seconds with what is done and an estimate of the rest.
     """
     console = make_console(stderr=True)
     has_bar = console.is_terminal and not console.is_dumb_terminal
@@ -112,37 +112,27 @@ def progress_bar(title: str) -> Iterator[Callable[..., None]]:
         progress.TextColumn("{task.fields[status]}"),
     )
     with progress.Progress(*columns, console=console, transient=True, disable=not has_bar) as bar:
-        task = bar.add_task(title, total=None, status="")
+        task, told = bar.add_task(title, total=None, status=""), time.monotonic()
 
         def update(done: int, total: int, status: str = "") -> None:
+            nonlocal told
             bar.update(task, completed=done, total=total, status=status)
+            if not has_bar and time.monotonic() - told > LINE_SECONDS:
+                told = time.monotonic()
+                console.print(_progress_line(bar.tasks[0]), soft_wrap=True, markup=False)
 
-        with nullcontext() if has_bar else _lines(console, bar.tasks[0]):
-            yield update
+        if not has_bar:
+            console.print(f"{title} ...")
+        yield update
 
 
-@contextmanager
-def _lines(console: Console, task: progress.Task) -> Iterator[None]:
-    """Lines about the task while the block runs, by a thread: also while one piece of the work takes long."""
-    ended = threading.Event()
-
-    def report() -> None:
-        while not ended.wait(LINE_SECONDS):
-            done, total, seconds = task.completed, task.total, task.elapsed or 0.0
-            parts = [f"{done:.0f} of {total:.0f}"] if total else []
-            parts += [task.fields["status"]] if task.fields["status"] else []
-            parts += [f"{seconds:.0f} s so far"]
-            parts += [f"about {seconds * (total - done) / done:.0f} s left"] if total and done else []
-            console.print(f"{task.description}: {', '.join(parts)}", soft_wrap=True, markup=False)
-
-    console.print(f"{task.description} ...")
-    thread = threading.Thread(target=report, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+def _progress_line(task: progress.Task) -> str:
+    done, total, seconds = task.completed, task.total, task.elapsed or 0.0
+    parts = [f"{done:.0f} of {total:.0f}"] if total else []
+    parts += [task.fields["status"]] if task.fields["status"] else []
+    parts += [f"{seconds:.0f} s so far"]
+    parts += [f"about {seconds * (total - done) / done:.0f} s left"] if total and done else []
+    return f"{task.description}: {', '.join(parts)}"
 
 
 def frame_table(

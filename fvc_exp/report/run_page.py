@@ -16,7 +16,7 @@ from fvc_exp.data.columns import KEY, LABEL
 from fvc_exp.features.extract import COLUMNS
 from fvc_exp.io.files import read_bytes
 from fvc_exp.report.verdict import metric_rows, verdict_of
-from fvc_exp.runs import curves, find, load, plots
+from fvc_exp.runs import curves, load, plots
 from fvc_exp.runs.explain.explain import Insight, read_insight
 from fvc_exp.training.notes import columns_line
 
@@ -147,7 +147,7 @@ def count_test_uses(files: load.LoadedRun) -> int | None:
     wanted, outputs = files.results["data"].get("test_sha256"), files.outputs
     if not wanted or outputs is None:
         return None
-    runs = find.runs_below(outputs)
+    runs = load.runs_below(outputs)
     # To look for the hash in the text takes a tenth of the time of parsing it.
     return sum(run.is_finished and wanted.encode() in read_bytes(run.folder.results) for run in runs)
 

@@ -13,7 +13,7 @@ from fvc_exp.io import console, run_folder
 from fvc_exp.report import run_page
 from fvc_exp.runs import load, plots
 from fvc_exp.runs.compare.comparison import Comparison, compare
-from fvc_exp.runs.compare.scored_run import runs_of
+from fvc_exp.runs.compare.ties import runs_of
 from fvc_exp.sweeps import results, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 

@@ -4,12 +4,12 @@ import logging
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import chdir, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -18,15 +18,19 @@ from fvc_exp.config.canonical import write_config
 from fvc_exp.config.schema import Config, Stage, Table
 from fvc_exp.data.dataset import Dataset, load_dataset
 from fvc_exp.data.folds import CV
+from fvc_exp.data.splits import make_split
 from fvc_exp.errors import ArtifactError, DataError, FvcError
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import print_details, print_summary
 from fvc_exp.training.experiment import RunResult, leak_price, run_experiment
-from fvc_exp.training.split_dataset import SplitDataset
+from fvc_exp.training.split_dataset import SharedFits, SplitDataset, grid_key, points_of
 
 log = logging.getLogger(__name__)
+
+_KEPT = 8  # data sets, and splits: a sweep over seeds has folds for each
+Value = TypeVar("Value")
 
 
 def load_split(config: Config) -> SplitDataset:
@@ -34,6 +38,73 @@ def load_split(config: Config) -> SplitDataset:
     dataset = load_dataset(config.data, config.features)
     log.info("read %d rows in %d groups, %d features", len(dataset.X), dataset.n_groups, dataset.X.shape[1])
     return SplitDataset.of(config, dataset)
+
+
+class SplitCache:
+    """Data sets by their configuration, and splits by folds, audit and seed: each is made once for many runs.
+
+    One object serves the runs of a process that belong together, such as those of a sweep.
+    """
+
+    def __init__(self) -> None:
+        self._datasets: dict[str, Dataset] = {}
+        self._splits: dict[str, SplitDataset] = {}
+        self._fits: dict[str, SharedFits] = {}
+
+    def split_dataset(self, config: Config, planned_sha256: str | None) -> SplitDataset:
+        """Rows and folds of a run, with the fits that its grid shares; the rows must be those that were planned.
+
+        Raises:
+            DataError: the rows are missing, have changed, or cannot be split like this.
+        """
+        source = repr((config.data, config.features))
+        rows = _once(self._datasets, source, lambda: load_dataset(config.data, config.features))
+        if planned_sha256 not in (None, found := rows.content_hash):
+            raise DataError(
+                f"{config.data.root}: the data changed after the sweep was planned (sha256 {found[:12]}, "
+                f"planned {planned_sha256[:12]}); give the command again for a sweep of the new data"
+            )
+        cv, audit, seed = config.cv, config.audit, config.seed
+        return _once(
+            self._splits,
+            repr((found, source, cv, audit, seed)),
+            # The price of a leak is for the best run of a sweep alone, see price_of_run.
+            lambda: SplitDataset(rows, make_split(rows, cv, seed), audit, seed, self._fits).without_price(),
+        )
+
+    def fit_together(
+        self,
+        planned: Sequence[tuple[Config, str | None]],
+        wanted: Collection[Config],
+        on_progress: Progress = no_progress,
+    ) -> None:
+        """Fit the grids that the wanted configurations belong to, and keep them for the split data sets from here.
+
+        ``planned`` holds all configurations with the hash of their rows. A grid is always fitted as a whole, so that
+        its numbers do not depend on what was finished before. Those whose data cannot be used are skipped here; each
+        fails with that reason when it is run.
+        """
+        grids: dict[str, list[tuple[Config, str | None]]] = {}
+        for config, sha256 in planned:
+            grids.setdefault(grid_key(config), []).append((config, sha256))
+        for grid in grids.values():
+            points = dict.fromkeys(point for config, _ in grid for point in points_of(config))
+            if not points or not any(config in wanted for config, _ in grid):
+                continue
+            try:
+                self.split_dataset(*grid[0]).fit_together(grid[0][0], points, on_progress)
+            except DataError as error:
+                log.info("no fits to share: %s", error)
+
+
+def _once(known: dict[str, Value], key: str, make: Callable[[], Value]) -> Value:
+    """The value of this key, made where it is not known; the oldest ones are forgotten."""
+    if key not in known:
+        value = make()
+        while len(known) >= _KEPT:
+            del known[next(iter(known))]
+        known[key] = value
+    return known[key]
 
 
 def execute(
@@ -102,9 +173,7 @@ def _prepared(config: Config) -> Config:
     if config.data.prepare:
         from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
-        config = pipeline.with_place(config, console.progress_bar)
-        pipeline.require_split(config)
-        pipeline.prepare_training(config, console.progress_bar)
+        return pipeline.prepare_training(config, console.progress_bar)
     return config
 
 

@@ -1,8 +1,8 @@
-"""A run read back from its folder, each file on first use. Nothing is written."""
+"""Runs below a folder, and a run read back from its folder, each file on first use. Nothing is written."""
 
+import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from fvc_exp.config import canonical, schema
-from fvc_exp.errors import ArtifactError
+from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs import stored
 from fvc_exp.runs.portable_model import PortableModel
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 DEMO_NOTICE = "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill (docs/demo.md)."
+_MLFLOW_RUN = re.compile("[0-9a-f]{32}")  # how MLflow names the folder of a run, which holds its artifacts
 Records = tuple[dict[str, Any], ...]
 
 
@@ -92,15 +93,6 @@ class LoadedRun:
                 raise ArtifactError(f"{path}: is not of this run: {self.folder.status.name} does not list it")
             self.folder.check(path.name, self.listed[path.name], content)
         return content
-
-    def place(self, name: str) -> Path:
-        """The path of a file, which has the size that the run left it with."""
-        path: Path = getattr(self.folder, name)
-        if path.name in self.listed:
-            self.folder.check(path.name, self.listed[path.name])
-        elif not path.is_file():
-            raise ArtifactError(f"{path}: is no file")
-        return path
 
     def require_files(self) -> None:
         """Check that each file of the run is there with its size; its content is checked when it is read.
@@ -261,13 +253,43 @@ def shell_command(arguments: list[str]) -> str | None:
     return shlex.join([*words, *arguments[1:]]) if words else None
 
 
-def flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    """The numbers of ``results.json`` by the names of their columns."""
-    for metric, summary in results["cv"].items():
-        for name in ("mean", "std"):
-            yield f"cv_{metric}_{name}", summary[name]
-    for metric, value in (results["test"] or {}).items():
-        yield f"test_{metric}", value
-    for floor, scores in results["floors"]["cv"].items():
-        for metric in ("f1", "auc", "accuracy"):
-            yield f"floor_{floor}_{metric}", scores[metric]
+def newest_run(folder: Path) -> Path:
+    """The training run below a folder that ended last.
+
+    Raises:
+        DataError: no training run below it is done.
+    """
+    runs = runs_below(folder)
+    done = [run for run in runs if run.is_finished]
+    if not done:
+        raise DataError(f"{folder}: {len(runs)} runs in it, but no training run that is done")
+    return max(done, key=lambda run: (run.status.get("ended", ""), run.path)).path
+
+
+def runs_below(folder: Path) -> list[LoadedRun]:
+    """Every run folder at any depth, sorted by path; a run is where a ``status.json`` lies.
+
+    The copies in an MLflow store below the folder do not count as runs, nor does the ``best/`` of a sweep. Hidden
+    folders are left out: a killed process may leave an unfinished one.
+
+    Raises:
+        DataError: there is none.
+        ArtifactError: it is no folder.
+    """
+    found = []
+    # rglob would look for the file in every folder that it has just listed, which takes four times as long.
+    for path, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is_copy(path, names, name)]
+        if "status.json" in names and (run := LoadedRun(Path(path))).folder.status.is_file():
+            found.append(run)
+    if not found:
+        files.require_folder(folder)
+        raise DataError(f"{folder}: no run in it; fvc run writes them below outputs/")
+    return sorted(found, key=lambda run: run.path)
+
+
+def _is_copy(parent: str, beside: list[str], name: str) -> bool:
+    """Whether a folder beside these files holds MLflow's copies, or a sweep's copy of its best member."""
+    if name == "best":
+        return "plan.json" in beside
+    return name == "artifacts" and _MLFLOW_RUN.fullmatch(Path(parent).name) is not None

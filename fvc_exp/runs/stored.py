@@ -3,7 +3,7 @@
 Only what is read is named.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import GenericAlias
 from typing import Annotated, Any, Literal
 
@@ -100,3 +100,15 @@ def check_table(frame: pl.DataFrame, name: str, where: object) -> pl.DataFrame:
     if name == "predictions" and not frame["probability"].is_between(0, 1).fill_null(value=False).all():
         raise ArtifactError(f"{where}: column 'probability' has a value outside 0 to 1")
     return frame
+
+
+def flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    """The numbers of ``results.json`` by the names of their columns."""
+    for metric, summary in results["cv"].items():
+        for name in ("mean", "std"):
+            yield f"cv_{metric}_{name}", summary[name]
+    for metric, value in (results["test"] or {}).items():
+        yield f"test_{metric}", value
+    for floor, scores in results["floors"]["cv"].items():
+        for metric in ("f1", "auc", "accuracy"):
+            yield f"floor_{floor}_{metric}", scores[metric]

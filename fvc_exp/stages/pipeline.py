@@ -107,11 +107,18 @@ def _run_stage(config: Config, stage: Stage, options: runner.Options) -> Iterabl
     return steps.run_scaled_features(scaled, chosen, options).values()
 
 
-def prepare_training(config: Config, show: ShowProgress) -> None:
-    """Make the tables that training reads and that follow from the videos alone."""
+def prepare_training(config: Config, show: ShowProgress) -> Config:
+    """Make the tables that training reads and that follow from the videos alone; returns it with their place.
+
+    Raises:
+        DataError: the videos cannot be split or measured.
+    """
+    config = with_place(config, show)
+    require_split(config)
     for stage in (Stage.features, Stage.scale, Stage.scaled_features):
         if _tables(config, scaled=stage is not Stage.features):
             require_measured(run_video_stage(config, stage, show), config.data.max_unmatched)
+    return config
 
 
 def require_split(config: Config) -> None:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files
@@ -34,18 +33,6 @@ class Owner:
     job: str
     restart: int
     started: str
-
-    @classmethod
-    def this_process(cls, job: str) -> Self:
-        """The calling process, at work for this job."""
-        return cls(
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            process_start=process_start(os.getpid()),
-            job=job,
-            restart=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
-            started=datetime.now(UTC).isoformat(),
-        )
 
 
 @dataclass(frozen=True)
@@ -103,7 +90,8 @@ def try_claim(folder: MemberFolder, job: str) -> Claim | None:
             return None
         number = before.number + 1 if before else 1
         path = folder.attempts / f"{number}{_SUFFIX}"
-        owner = Owner.this_process(job)
+        pid, restart = os.getpid(), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+        owner = Owner(socket.gethostname(), pid, process_start(pid), job, restart, datetime.now(UTC).isoformat())
         with path.open("xb") as file:  # fails if another process was quicker
             file.write(files.json_bytes(asdict(owner)))
             file.flush()

@@ -45,14 +45,11 @@ def drive_sweep(
         if others := len(whole.members) - len(plan.members):
             print_text(console, f"{short_path(sweep.path)} keeps {others} configurations of other commands")
         waiting = [each.member.run_id for each in before if each.state is State.pending]
-        if kept := schedulers.kept_settings(schedulers.read_submissions(sweep), waiting, plan.launcher_settings):
+        if kept := schedulers.kept_settings(sweep, waiting, plan.launcher_settings):
             text = f"jobs that wait keep {kept}; fvc cancel {short_path(sweep.path)}, then this command, replaces them"
             print_text(console, text)
-        try:
-            launcher.start(launchers.batches(missing, plan.config.sweep.pack))
-        finally:
-            for each in launcher.submitted:
-                print_text(console, f"submitted as {each}")
+        for each in launcher.start(launchers.batches(missing, plan.config.sweep.pack)):
+            print_text(console, f"submitted as {each}")
     if leave:
         path = short_path(sweep.path)
         print_text(console, shlex.join(["fvc", "status", path]), label="now", wrap=False)
@@ -165,27 +162,22 @@ def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Laun
     """Wait until every member is at rest, telling of each failure when it happens."""
     console, known = make_console(stderr=True), {each.key for each in show.failures(before)}
 
-    def tell(states: States) -> None:
-        for each in show.failures(states):
-            if each.key in known:
-                continue
-            known.add(each.key)
-            show.print_failure(console, each)
-            if plan.config.sweep.fail_fast:
-                launcher.stop()
-                print_text(console, "sweep.fail_fast: all others are cancelled")
-                known.update(other.key for other in states)
-
     try:
         with progress_bar("configurations") as on_progress:
 
             def on_look(states: States) -> None:
                 at_rest = sum(each.state in AT_REST and each.state is not State.waiting for each in states)
                 on_progress(at_rest, len(plan.members), show.summary(states))
-                tell(states)
+                for each in show.failures(states):
+                    if each.key not in known:
+                        known.add(each.key)
+                        show.print_failure(console, each)
+                        if plan.config.sweep.fail_fast:
+                            launcher.stop()
+                            print_text(console, "sweep.fail_fast: all others are cancelled")
+                            known.update(other.key for other in states)
 
-            watch = Watch(sweep, plan, lambda text: print_text(console, text, "red"))
-            return wait(watch, launcher.step, on_look)
+            return wait(Watch(sweep, plan), launcher.step, on_look, launcher.look_seconds)
     except KeyboardInterrupt:
         if not launcher.leaves:
             launcher.stop()

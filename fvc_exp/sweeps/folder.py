@@ -1,6 +1,5 @@
 """A sweep's folder and its plan: which configurations it has, and what became of the others that were asked for."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -136,20 +135,6 @@ class SweepFolder:
             if folder.is_symlink():
                 raise ArtifactError(f"{folder}: is a link; it must be a folder")
         return plan
-
-    def require_own(self, plan: Plan) -> None:
-        """Do nothing if the folder and its plan belong to the calling user, so that what it starts may be started.
-
-        Raises:
-            ArtifactError: another user may have written what would run.
-        """
-        for path in (self.path, self.plan):
-            if path.stat().st_uid != os.getuid():
-                programs = ", ".join(f"{name}={value}" for name, value in plan.launcher_settings.items() if value)
-                raise ArtifactError(
-                    f"{path}: belongs to another user, and {plan.launcher} would start programs with {programs}; "
-                    "if that is what you want, add --trust"
-                )
 
 
 def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str, Any] | None:

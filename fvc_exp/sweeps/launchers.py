@@ -9,14 +9,13 @@ import secrets
 import shlex
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import submitit
 from submitit.core import utils
@@ -26,8 +25,11 @@ from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import progress_bar
 from fvc_exp.sweeps import claims, queues, schedulers
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
-from fvc_exp.sweeps.job import MemberBatch, SweepCache, run_members
+from fvc_exp.sweeps.job import MemberBatch, run_members
 from fvc_exp.sweeps.schedulers import Cluster, Submission, write_submission
+
+if TYPE_CHECKING:
+    from fvc_exp.runs.execute import SplitCache
 
 _SUBMITIT = "hydra_plugins.hydra_submitit_launcher"
 
@@ -39,7 +41,7 @@ _CLUSTERS = {
 
 # SLURM warns of the time limit by SIGUSR2, up to a minute earlier than asked for: near a short limit that is before
 # Python can handle it, and it would kill a job that had time left. Ignored signals stay so until a handler is set.
-_PYTHON = ("sh", "-c", 'trap "" USR2; exec "$0" "$@"', sys.executable)
+JOB_PYTHON = ("sh", "-c", 'trap "" USR2; exec "$0" "$@"', sys.executable)
 # Signals are for Python alone: the shell lives on, and leaves its exit code.
 _LOCAL_JOB = """
 trap : INT TERM HUP
@@ -76,15 +78,16 @@ def batches(items: Sequence[_T], size: int) -> list[tuple[_T, ...]]:
 
 @dataclass
 class Launcher:
-    """Starts members. ``leaves``: its jobs outlive the driver. ``submitted`` names what a scheduler has taken."""
+    """Starts members. ``leaves``: its jobs outlive the driver; ``look_seconds`` lie between two looks at them."""
 
     sweep: SweepFolder
     settings: Mapping[str, Any]
     leaves: ClassVar[bool] = False
-    submitted: list[str] = field(default_factory=list, init=False)
+    look_seconds: ClassVar[float] = 0.5
 
-    def start(self, jobs: Sequence[Batch]) -> None:
-        """Begin, or queue, all of them."""
+    def start(self, jobs: Sequence[Batch]) -> Iterable[str]:
+        """Begin, or queue, all of them; gives the names of what a scheduler has taken, each when it has."""
+        raise NotImplementedError
 
     def prepare(self) -> None:
         """Do what the waiting members have in common, before the first of them."""
@@ -105,13 +108,14 @@ class _OwnQueue(Launcher):
     _waiting: list[Batch] = field(default_factory=list, init=False)
     _record: Submission = field(init=False)
 
-    def start(self, jobs: Sequence[Batch]) -> None:
+    def start(self, jobs: Sequence[Batch]) -> Iterable[str]:
         """Queue all of them."""
         self._waiting = list(jobs)
         folder = self.settings.get("submitit_folder", str(self.sweep.path))
         self._record = Submission.new(self.sweep, Cluster.local, folder, jobs)
         if jobs:
             self._note([])
+        return ()
 
     def stop(self) -> None:
         """Begin no more, and end what has begun."""
@@ -120,7 +124,7 @@ class _OwnQueue(Launcher):
 
     def _note(self, started: Sequence[str]) -> None:
         queued = [_process_id(os.getpid()) + queues.QUEUED] * len(self._waiting)
-        self._record = self._record.with_jobs([*started, *queued])
+        self._record = replace(self._record, jobs=[*started, *queued])
         write_submission(self.sweep, self._record)
 
     def _take(self, job: str) -> None:
@@ -135,22 +139,27 @@ class InProcessLauncher(_OwnQueue):
     """One after the other, in the driver; those of ``grid`` share their fits."""
 
     grid: Sequence[Member] = ()
-    cache: SweepCache = field(default_factory=SweepCache)
+    _cache: "SplitCache | None" = field(default=None, init=False)
 
     def prepare(self) -> None:
         """Make the fits that the waiting members share."""
-        if self.grid and self._waiting:
-            waiting = {each.run_id: each for batch in self._waiting for each in batch}
-            grid = [waiting.get(each.run_id, each) for each in self.grid]
+        if not self._waiting:
+            return
+        from fvc_exp.runs.execute import SplitCache  # scikit-learn, which a sweep that is done has no use for
+
+        self._cache = SplitCache()
+        if self.grid:
+            waiting = [each.config for batch in self._waiting for each in batch]
             with progress_bar("fits") as on_progress:
-                self.cache.fit_together(grid, waiting.values(), on_progress)
+                planned = [(each.config, each.data_sha256) for each in self.grid]
+                self._cache.fit_together(planned, waiting, on_progress)
 
     def step(self) -> bool:
         """Run the next one."""
         if self._waiting:
             batch = self._waiting[0]
             self._take(_process_id(os.getpid()))
-            run_members(self.sweep, batch, str(os.getpid()), self.cache)
+            run_members(self.sweep, batch, str(os.getpid()), self._cache)
         return bool(self._waiting)
 
 
@@ -177,10 +186,10 @@ class LocalLauncher(_OwnQueue):
         pickled = folder / f"{secrets.token_hex(8)}.pkl"
         delayed.dump(pickled)
         limit = ["timeout", "--foreground", "--signal=KILL", str(60 * minutes)]  # where it does not end by itself
-        command = [*limit, *_PYTHON, "-u", "-m", "submitit.core._submit", str(folder)]
+        command = [*limit, *JOB_PYTHON, "-u", "-m", "submitit.core._submit", str(folder)]
         process = subprocess.Popen(
             ["sh", "-c", _LOCAL_JOB, str(folder), *command],
-            env={**os.environ, "PYTHONPATH": _python_path(), "SUBMITIT_EXECUTOR": "local"},
+            env={**os.environ, "PYTHONPATH": python_path(), "SUBMITIT_EXECUTOR": "local"},
             start_new_session=True,
         )
         self._running.append(process)
@@ -193,8 +202,9 @@ class SlurmLauncher(Launcher):
     """Job arrays: each batch is a task of its own; SLURM starts them by itself."""
 
     leaves: ClassVar[bool] = True
+    look_seconds: ClassVar[float] = 2.0  # a scheduler is shared by many people
 
-    def start(self, jobs: Sequence[Batch]) -> None:
+    def start(self, jobs: Sequence[Batch]) -> Iterable[str]:
         """Submit everything, in as many arrays as the cluster's MaxArraySize asks for.
 
         Raises:
@@ -202,28 +212,28 @@ class SlurmLauncher(Launcher):
         """
         arrays, queued = batches(jobs, queues.max_array_size()), 0
         for array in arrays:
-            self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)), queued)
+            yield self._submit_array(array, max(1, int(self.settings["array_parallelism"]) // len(arrays)), queued)
             queued += sum(map(len, array))
 
-    def _submit_array(self, jobs: Sequence[Batch], parallelism: int, queued: int) -> None:
+    def _submit_array(self, jobs: Sequence[Batch], parallelism: int, queued: int) -> str:
         submission = Submission.new(self.sweep, Cluster.slurm, self.settings["submitit_folder"], jobs)
         submission = replace(submission, settings=dict(self.settings))
         write_submission(self.sweep, submission)  # if this process dies in sbatch, the token in it leads to the job
         executor = make_executor({**self.settings, "array_parallelism": parallelism}, submission.folder)
         sweep, minutes = str(self.sweep.path.resolve()), self.settings["timeout_min"]
         try:
-            with redirect_stderr(StringIO()), utils.environment_variables(PYTHONPATH=_python_path()):
+            with redirect_stderr(StringIO()), utils.environment_variables(PYTHONPATH=python_path()):
                 ids = [job.job_id for job in executor.submit_array([MemberBatch(sweep, job, minutes) for job in jobs])]
         except (utils.FailedJobError, utils.FailedSubmissionError) as error:  # its text, which submitit prints as well
             text = " ".join(str(error).replace("sbatch: error: ", "").split())
             told = f"; {queued} configurations are queued, and the same command goes on later" if queued else ""
             raise queues.SchedulerError(f"sbatch failed: {text}{told}") from error
         array = ids[0].partition("_")[0]
-        write_submission(self.sweep, submission.with_jobs(schedulers.job_ids(array, len(ids))))
-        self.submitted.append(f"array {array} ({len(ids)} tasks)" if len(ids) > 1 else f"job {array}")
+        write_submission(self.sweep, replace(submission, jobs=schedulers.job_ids(array, len(ids))))
+        return f"array {array} ({len(ids)} tasks)" if len(ids) > 1 else f"job {array}"
 
 
-def _python_path() -> str:
+def python_path() -> str:
     """A job's Python must find this package also where it is not installed but run from a checkout."""
     known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     return os.pathsep.join(dict.fromkeys([*known, str(_PACKAGE_ROOT)]))
@@ -248,23 +258,6 @@ def make_launcher(sweep: SweepFolder, plan: Plan) -> Launcher:
     return InProcessLauncher(sweep, plan.launcher_settings, grid)
 
 
-def ask_slurm(settings: Mapping[str, Any]) -> str:
-    """When a job with these settings might start, as SLURM says it. Submits nothing.
-
-    Raises:
-        ConfigError: submitit does not take one of the settings.
-        SchedulerError: SLURM would not take the job.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder, "job.sh")
-        script.write_text(make_executor(settings, folder)._executor._make_submission_file_text("true", "test"))
-        done = queues.run_client("sbatch", "--test-only", str(script))
-    lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in done.stderr.splitlines()]
-    if done.returncode:
-        raise queues.SchedulerError("; ".join(lines))
-    return lines[-1]
-
-
 def make_executor(settings: Mapping[str, Any], folder: str) -> Any:
     """An executor for SLURM with the launcher node's parameters, whose jobs leave their files in ``folder``.
 
@@ -272,7 +265,7 @@ def make_executor(settings: Mapping[str, Any], folder: str) -> Any:
         ConfigError: submitit does not take one of the parameters.
     """
     given = {key: value for key, value in settings.items() if key not in ("_target_", "submitit_folder")}
-    first = {"slurm_max_num_timeout": given.pop("max_num_timeout"), "slurm_python": job_python()}
+    first = {"slurm_max_num_timeout": given.pop("max_num_timeout"), "slurm_python": shlex.join(JOB_PYTHON)}
     if given.get("mem_per_cpu") or given.get("mem_per_gpu"):
         del given["mem_gb"]  # SLURM takes one of them
     try:
@@ -282,8 +275,3 @@ def make_executor(settings: Mapping[str, Any], folder: str) -> Any:
     except (NameError, RuntimeError, ValueError) as error:
         raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}") from error
     return executor
-
-
-def job_python() -> str:
-    """The shell words that start Python in a job."""
-    return shlex.join(_PYTHON)

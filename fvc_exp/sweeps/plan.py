@@ -29,42 +29,26 @@ class TrainingData:
 
     def __init__(self, *, prepare: bool) -> None:
         self._prepare = prepare
-        self._known: dict[str, Prepared | DataError] = {}
+        self._known: dict[str, Prepared] = {}
 
     def of(self, config: schema.Config) -> Prepared:
         """Place and content hash of what this configuration trains on.
 
         Raises:
-            DataError: it cannot be made or read; raised again for every configuration with the same data.
+            DataError: it cannot be made or read.
         """
         key = json.dumps(files.plain([asdict(config.data), asdict(config.features), asdict(config.video)]))
         if key not in self._known:
-            ready = self._ready(config)  # an error is not kept: other folds of the same videos may be possible
-            try:
-                self._known[key] = self._find(ready)
-            except DataError as error:
-                self._known[key] = error
-        found = self._known[key]
-        if isinstance(found, DataError):
-            raise found
-        return found
-
-    def _ready(self, config: schema.Config) -> schema.Config:
-        """With the place of what is to be made from its videos, after a look whether they can be split."""
-        if config.data.prepare and self._prepare:
-            from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
-
-            config = pipeline.with_place(config, console.progress_bar)
-            pipeline.require_split(config)
-        return config
+            self._known[key] = self._find(config)
+        return self._known[key]
 
     def _find(self, config: schema.Config) -> Prepared:
         if config.data.prepare:
             if not self._prepare:
                 return self._read_if_made(config)
-            from fvc_exp.stages import pipeline
+            from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
-            pipeline.prepare_training(config, console.progress_bar)
+            config = pipeline.prepare_training(config, console.progress_bar)
         return self._read(config)
 
     def _read(self, config: schema.Config) -> Prepared:

@@ -1,4 +1,4 @@
-"""What the schedulers know about jobs: processes of this machine, and SLURM by its own programs."""
+"""What the schedulers know about jobs, processes of this machine or of SLURM, and why a member has no result."""
 
 import os
 import re
@@ -8,17 +8,30 @@ import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from fvc_exp.errors import FvcError
+from fvc_exp.errors import ArtifactError, FvcError
+from fvc_exp.io import files
 from fvc_exp.sweeps.claims import process_start
-from fvc_exp.sweeps.endings import JobEnd
+from fvc_exp.sweeps.job import TimeLimitError
 
 _SECONDS = 30.0
 _PENDING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
 _RUNNING = ("RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED")
 _ACTIVE = (*_PENDING, *_RUNNING)
 QUEUED = ".queued"
+VANISHED = "vanished while running"
+_ENDS = {
+    "TIMEOUT": "time limit",
+    "DEADLINE": "deadline",
+    "OUT_OF_MEMORY": "out of memory",
+    "NODE_FAIL": "node failed",
+    "BOOT_FAIL": "node failed",
+    "PREEMPTED": "preempted",
+}
+# What SLURM's and submitit's own programs write into the log of a job.
+_NOISE = re.compile(r"srun: |slurmstepd\S*: |submitit [A-Z]+ \(|\S*/slurm_script: line \d+: +\d+ Killed|Killed$")
+_OOM = re.compile(r"oom.kill|exceeded memory limit|exceeded job memory", re.IGNORECASE)
 
 
 class SchedulerError(FvcError):
@@ -34,6 +47,14 @@ class Entry(NamedTuple):
 
     runs: bool
     reason: str = ""
+
+
+class JobEnd(NamedTuple):
+    """SLURM's word for how a job ended, its ``status:signal``, and whether it was ever started. Empty: not known."""
+
+    state: str = ""
+    code: str = ""
+    started: bool = False
 
 
 class LocalQueue:
@@ -108,7 +129,7 @@ class SlurmQueue:
             SchedulerError: scancel fails.
         """
         if jobs and (done := run_client("scancel", *sorted(jobs))).returncode:
-            raise SchedulerError(f"scancel failed: {_last_line(done.stderr)}")
+            raise SchedulerError(f"scancel failed: {last_line(done.stderr)}")
 
 
 class Usage(NamedTuple):
@@ -138,7 +159,7 @@ def max_array_size() -> int:
     done = run_client("scontrol", "show", "config")
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", done.stdout, re.MULTILINE)
     if not found:
-        raise SchedulerError(f"SLURM does not answer: {_last_line(done.stderr)}")
+        raise SchedulerError(f"SLURM does not answer: {last_line(done.stderr)}")
     return int(found.group(1))
 
 
@@ -156,7 +177,7 @@ def _squeue(*options: str) -> list[list[str]]:
     """The columns that squeue prints."""
     done = run_client("squeue", "--noheader", *options)
     if done.returncode and "Invalid job id" not in done.stderr:  # the answer where the only job is forgotten
-        raise SchedulerError(f"squeue failed: {_last_line(done.stderr)}")
+        raise SchedulerError(f"squeue failed: {last_line(done.stderr)}")
     return [line.strip().split("|") for line in done.stdout.splitlines() if "|" in line]
 
 
@@ -183,6 +204,53 @@ def run_client(*command: str) -> subprocess.CompletedProcess[str]:
         raise SchedulerError(f"{command[0]} did not answer within {_SECONDS:.0f} s") from error
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """The last line that a program printed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it printed nothing"
+
+
+def status_reason(status: Mapping[str, Any]) -> str:
+    """Why a member that left a status has no result."""
+    if status["state"] == "done":
+        return "finished without metrics"
+    reason = str(status.get("reason") or status["state"])
+    return "time limit" if reason == TimeLimitError.__name__ else reason
+
+
+def job_reason(end: JobEnd, log: Path, *, begun: bool) -> str:
+    """Why a job ended before this member had a status; ``begun``: its work had begun."""
+    started = begun or end.started or log.exists()
+    when = "while running" if begun else "in setup" if started else "while pending"
+    if end.state.startswith("CANCELLED"):
+        return f"cancelled {when}"
+    if end.state in _ENDS:
+        return _ENDS[end.state]
+    if end.state == "FAILED":
+        return _ENDS["OUT_OF_MEMORY"] if _OOM.search(_text(log)) else _exit_words(end.code)
+    if end.state == "COMPLETED":
+        return "its job ended and left no status" if begun else "its job ended before its turn"
+    # SLURM forgets a pending task of an array at once when it is cancelled.
+    return VANISHED if begun else "vanished in setup" if started else "cancelled while pending"
+
+
+def last_words(log: Path) -> str:
+    """The last line that a job itself wrote to stderr."""
+    lines = (line.strip() for line in reversed(_text(log).split("\n")))
+    return next((line for line in lines if line and not _NOISE.match(line)), "")
+
+
+def _text(log: Path) -> str:
+    try:
+        return files.read_bytes(log).decode(errors="replace")
+    except ArtifactError:
+        return ""
+
+
+def _exit_words(code: str) -> str:
+    """``7:0`` -> exit code 7; a shell's 137, or ``0:9``, -> killed by SIGKILL."""
+    status, _, number = code.partition(":")
+    killed = int(number or 0) or max(int(status or 0) - 128, 0)
+    if killed in {each.value for each in signal.Signals}:
+        return f"killed by {signal.Signals(killed).name}"
+    return f"exit code {status}"

@@ -16,8 +16,8 @@ from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.io import files, tables
 from fvc_exp.io.console import setting_text
 from fvc_exp.io.run_folder import seconds_of
-from fvc_exp.runs.compare.ties import TieSummary, ranking_key, simplicity
-from fvc_exp.runs.load import LoadedRun
+from fvc_exp.runs.compare.ties import TieSummary, compare_runs, ranking_key, simplicity
+from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
 from fvc_exp.sweeps.states import MemberState, State, open_sweep
 
@@ -80,11 +80,8 @@ def open_results(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
         return open_sweep(path)
     sweep = SweepFolder(path)
     sweep.runs = path
-    plan = Plan(
-        command=[], common=[], launcher="basic", launcher_settings={}, config=states[0].member.config,
-        members=[each.member for each in states], invalid=[], duplicates=[],
-    )  # fmt: skip
-    return sweep, plan, states
+    members = [each.member for each in states]
+    return sweep, Plan([], [], "basic", {}, members[0].config, members, [], []), states
 
 
 def _plain_state(run: LoadedRun) -> MemberState:
@@ -228,9 +225,7 @@ def floors(ranked: pl.DataFrame) -> dict[str, dict[str, float]]:
 
 def ties(sweep: SweepFolder, ranked: pl.DataFrame) -> TieSummary | str:
     """Which runs tie with the best one, or why that cannot be tested."""
-    from fvc_exp.runs.compare.scored_run import compare_runs, read_scored_run
-
     try:
-        return compare_runs([read_scored_run(sweep.member(run_id).path) for run_id in ranked["run_id"]])
+        return compare_runs([require_finished(sweep.member(run_id).path) for run_id in ranked["run_id"]])
     except ArtifactError as error:
         return f"the ranking cannot be tested: {error}"

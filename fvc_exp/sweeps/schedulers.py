@@ -7,7 +7,6 @@ import logging
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -44,7 +43,6 @@ class Submission:
     token: str
     cluster: Cluster
     folder: str
-    submitted: str
     members: list[list[str]]
     number: int = 0
     again: bool = False
@@ -62,11 +60,7 @@ class Submission:
         own = JobPaths.get_first_id_independent_folder(folder) / token
         number, again = len(list(sweep.submissions.glob("*.json"))) + 1, any(each.again for job in jobs for each in job)
         members = [[each.run_id for each in job] for job in jobs]
-        return cls(token, cluster, str(own), datetime.now(UTC).isoformat(), members, number, again)
-
-    def with_jobs(self, jobs: Iterable[str]) -> Self:
-        """The same with its job ids."""
-        return replace(self, jobs=list(jobs))
+        return cls(token, cluster, str(own), members, number, again)
 
 
 @dataclass(frozen=True)
@@ -113,7 +107,7 @@ def recover_job_ids(sweep: SweepFolder) -> None:
     """
     for submission in read_submissions(sweep):
         if submission.jobs is None and submission.cluster is Cluster.slurm and (job := find_array(submission.token)):
-            write_submission(sweep, submission.with_jobs(job_ids(job, len(submission.members))))
+            write_submission(sweep, replace(submission, jobs=job_ids(job, len(submission.members))))
 
 
 def job_ids(first: str, count: int) -> list[str]:
@@ -159,13 +153,10 @@ def cancel(jobs: Iterable[Job]) -> list[str]:
     return [job for found in active.values() for job in found]
 
 
-def kept_settings(submissions: Sequence[Submission], waiting: Collection[str], settings: Mapping[str, Any]) -> str:
+def kept_settings(sweep: SweepFolder, waiting: Collection[str], settings: Mapping[str, Any]) -> str:
     """In what the launcher settings of jobs that wait differ from these, such as ``mem_gb=2 (now 8)``; or empty."""
+    submissions = read_submissions(sweep)
     newest = {run_id: each.settings for each in submissions for batch in each.members for run_id in batch}
-    changed = {
-        f"{key}={value} (now {settings[key]})"
-        for run_id in waiting
-        for key, value in newest[run_id].items()
-        if settings.get(key, value) != value
-    }
-    return ", ".join(sorted(changed))
+    waiting_with = [setting for run_id in waiting for setting in newest[run_id].items()]
+    changed = [(key, value) for key, value in waiting_with if settings.get(key, value) != value]
+    return ", ".join(sorted({f"{key}={value} (now {settings[key]})" for key, value in changed}))

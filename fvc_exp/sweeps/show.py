@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -16,8 +15,8 @@ from fvc_exp.sweeps.queues import Usage
 from fvc_exp.sweeps.states import TO_RUN, MemberState, State
 
 _STYLES = {State.done: "green", State.failed: "red", State.lost: "red", State.running: "yellow"}
-NO_USAGE: Mapping[str, Usage] = MappingProxyType({})
 TOP = 10  # rows of a leaderboard that the end of a sweep shows
+_TITLES = {"run_id": "run", "overrides": "configuration", "seconds": "elapsed", "cpu": "CPU", "memory_mb": "peak MB"}
 _NUMBERS = ("rank", "C", "l1_ratio", "seed", "AUC", "F1")
 
 
@@ -56,26 +55,26 @@ def summary(states: Sequence[MemberState]) -> str:
     return ", ".join(f"{found[state]} {state.value}" for state in State if found[state])
 
 
-def state_table(states: Sequence[MemberState], used: Mapping[str, Usage] = NO_USAGE) -> Table:
+def state_table(states: Sequence[MemberState], used: Mapping[str, Usage] | None = None) -> Table:
     """One row per member, of very many those first that are not done; ``used`` is what each job took."""
     if len(states) > MOST_ROWS:
         states = sorted(states, key=lambda each: each.state is State.done)
     rows = [
         {
-            **{"run": row["run_id"], "configuration": " ".join(row["overrides"])},
-            **{"state": row["state"], "reason": each.why},
-            **{"attempt": row["attempt"] if row["attempt"] > 1 else None, "host": row["host"], "job": row["job"]},
-            "elapsed": None if each.seconds is None else str(timedelta(seconds=round(each.seconds))),
-            **{"CPU": row["cpu"], "peak MB": row["memory_mb"]},
+            **row,
+            "overrides": " ".join(each.member.overrides),
+            "reason": each.why,
+            "attempt": each.attempt if each.attempt > 1 else None,
+            "seconds": None if each.seconds is None else str(timedelta(seconds=round(each.seconds))),
         }
         for each, row in zip(states, states_json(states, used), strict=True)
     ]
-    frame = pl.DataFrame(rows, infer_schema_length=None)
+    frame = pl.DataFrame(rows, infer_schema_length=None).drop("message", "log").rename(_TITLES)
     told = [column.name for column in frame if any(column)]
     return frame_table(frame.select(told), summary(states), styles=[_STYLES.get(each.state) for each in states])
 
 
-def states_json(states: Sequence[MemberState], used: Mapping[str, Usage] = NO_USAGE) -> list[dict[str, Any]]:
+def states_json(states: Sequence[MemberState], used: Mapping[str, Usage] | None = None) -> list[dict[str, Any]]:
     """The same as plain data."""
     return [
         {
@@ -86,7 +85,7 @@ def states_json(states: Sequence[MemberState], used: Mapping[str, Usage] = NO_US
             **{"seconds": each.seconds, "cpu": took.cpu or None, "memory_mb": took.memory or None},
         }
         for each in states
-        for took in [used.get(each.job or "", Usage())]
+        for took in [(used or {}).get(each.job or "", Usage())]
     ]
 
 
@@ -158,14 +157,7 @@ def _ranking_table(ranked: pl.DataFrame, most: int) -> Table:
     shown = f"the first {most} of {len(ranked)}, " if most < len(ranked) else ""
     return frame_table(
         pl.DataFrame(rows, infer_schema_length=None),
-        f"{_called(ranked)}{shown}ranked by the mean AUC of the folds (± sd); "
-        "floor: best score of the rules that use no feature",
+        f"{shown}ranked by the mean AUC of the folds (± sd); floor: best score of the rules that use no feature",
         right=_NUMBERS,
         styles=[None] * (len(rows) - 1) + ["dim"],
     )
-
-
-def _called(ranked: pl.DataFrame) -> str:
-    """The name and tags that all runs share, in front of a title."""
-    shared = [ranked[key][0] for key in ("name", "tags") if ranked[key].n_unique() == 1]
-    return "".join(f"{text}; " for text in shared if text)

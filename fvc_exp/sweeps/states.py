@@ -1,6 +1,7 @@
 """The state of each member: from its files first, then from the scheduler, if one answers."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +13,14 @@ from typing import Any
 from fvc_exp.config.schema import Rerun
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files, run_folder
-from fvc_exp.sweeps import claims, endings, schedulers
-from fvc_exp.sweeps.folder import Member, Plan, SweepFolder, finished, read_status
-from fvc_exp.sweeps.queues import QUEUED, Entry, NoSchedulerError, SchedulerError
+from fvc_exp.sweeps import claims, queues, schedulers
+from fvc_exp.sweeps.folder import Member, MemberFolder, Plan, SweepFolder, finished, read_status
+from fvc_exp.sweeps.queues import Entry, NoSchedulerError, SchedulerError
 
-ASK_SECONDS = 2.0  # between two questions to a scheduler that many people share
+log = logging.getLogger(__name__)
+
 GRACE_SECONDS = 5.0  # between the end of a job and its last file on a shared file system
-_LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.5
 _LOOK_SHARE = 10  # a large sweep on a slow file system is looked at less often
 _STEP_SECONDS = 0.05
 
@@ -126,13 +128,13 @@ def _state_of(sweep: SweepFolder, member: Member, job: schedulers.Job | None, an
     if status and finished(folder, asked, own_id) is not None:
         state, record = State.done, status
     elif status and not is_open and own_id in (None, status.get("job")):  # no job was submitted after that
-        state, reason, record = State.failed, endings.status_reason(status), status
+        state, reason, record = State.failed, queues.status_reason(status), status
     elif job and noted.get("job") == job.id:
         state, reason, record = State.lost, str(noted.get("reason")), noted
     elif job:
         state, reason = _in_queue(job, claim, answers[job.cluster])
-        if is_open and reason == endings.VANISHED:
-            reason = endings.status_reason(status)
+        if is_open and reason == queues.VANISHED:
+            reason = queues.status_reason(status)
     message, times = str(record.get("message", "")), record
     if state is State.running and claim and claim.owner:
         times = {"started": claim.owner.started, "ended": datetime.now(UTC).isoformat()}
@@ -140,7 +142,7 @@ def _state_of(sweep: SweepFolder, member: Member, job: schedulers.Job | None, an
         member=member,
         state=state,
         reason=reason,
-        message=endings.last_words(job.log) if state is State.lost and job and not record else message,
+        message=queues.last_words(job.log) if state is State.lost and job and not record else message,
         attempt=claim.number if claim else 0,
         host=claim.owner.host if claim and claim.owner else None,
         job=job.id if job else None,
@@ -163,28 +165,23 @@ def _in_queue(
         if not runs:
             return State.pending, f"requeued, {reason}" if begun else reason
         return (State.running, "") if begun or not job.is_shared else (State.pending, "its job runs others first")
-    if job.id.endswith(QUEUED):
+    if job.id.endswith(queues.QUEUED):
         return State.waiting, ""  # its driver ended before its turn
     try:
         end = schedulers.QUEUES[job.cluster].end_of(job.id, job.log)
     except SchedulerError as error:
         return State.lost, f"ended for an unknown reason ({error})"
-    return State.lost, endings.job_reason(end, job.log, begun=begun)
+    return State.lost, queues.job_reason(end, job.log, begun=begun)
 
 
 class Watch:
-    """The states of a plan's members over time; a member that is done is not looked at again."""
+    """The states of a plan's members over time; one that is done, or lost for good, is not looked at again."""
 
-    def __init__(self, sweep: SweepFolder, plan: Plan, on_trouble: Callable[[str], object] = str) -> None:
+    def __init__(self, sweep: SweepFolder, plan: Plan) -> None:
         self._sweep = sweep
         self._plan = plan
-        self._on_trouble = on_trouble
-        self._has_told = False
-        self._states: dict[str, MemberState] = {}
+        self._ended: dict[str, MemberState] = {}
         self._gone_since: dict[str, float] = {}
-        self._answers: Answers = {}
-        self._asked: set[schedulers.Job] = set()
-        self._asked_at = 0.0
 
     def look(self) -> States:
         """The states now. A job that has been gone for a while and left no status is noted as lost.
@@ -193,14 +190,12 @@ class Watch:
             NoSchedulerError: there are jobs that this machine cannot ask about.
         """
         jobs = schedulers.latest_jobs(schedulers.read_submissions(self._sweep))
-        done = {run_id for run_id, found in self._states.items() if found.state is State.done}
-        open_members = [member for member in self._plan.members if member.run_id not in done]
-        answers = self._ask({jobs[member.run_id] for member in open_members if member.run_id in jobs})
-        for member in open_members:
-            self._refresh(member.run_id)
-            found = _state_of(self._sweep, member, jobs.get(member.run_id), answers)
-            self._states[member.run_id] = self._settled(found)
-        states = [self._states[member.run_id] for member in self._plan.members]
+        asked = {each.run_id for each in self._plan.members} - self._ended.keys()
+        answers = _ask_queues({jobs[run_id] for run_id in asked & jobs.keys()})
+        states = [
+            self._ended.get(each.run_id) or self._state_of(each, jobs.get(each.run_id), answers)
+            for each in self._plan.members
+        ]
         for answer in answers.values():
             if isinstance(answer, NoSchedulerError) and any(each.state is State.pending for each in states):
                 raise answer
@@ -209,47 +204,46 @@ class Watch:
     def settle(self) -> States:
         """Look until it is certain for each job that is gone whether it was lost: after a grace of a few seconds."""
         states = self.look()
-        while self._gone_since.keys() - {each.member.run_id for each in states if each.state is State.lost}:
-            time.sleep(_LOOK_SECONDS)
+        while self._gone_since:
+            time.sleep(LOOK_SECONDS)
             states = self.look()
         return states
 
-    def _ask(self, jobs: set[schedulers.Job]) -> Answers:
-        if time.monotonic() - self._asked_at > ASK_SECONDS or not jobs <= self._asked:
-            self._answers, self._asked, self._asked_at = _ask_queues(jobs), jobs, time.monotonic()
-        return self._answers
-
-    def _refresh(self, run_id: str) -> None:
-        """Make a network file system drop its cached listing of a folder whose job is gone."""
-        if run_id in self._gone_since:
-            path = self._sweep.member(run_id).path
-            with contextlib.suppress(FileNotFoundError, PermissionError):
-                path.chmod(path.stat().st_mode)
-
-    def _settled(self, found: MemberState) -> MemberState:
+    def _state_of(self, member: Member, job: schedulers.Job | None, answers: Answers) -> MemberState:
         """Count a lost member as running for a moment, since its last files may not be visible yet."""
-        run_id = found.member.run_id
-        if found.state is not State.lost or found.status is not None:
-            self._gone_since.pop(run_id, None)
-            return found
-        since = self._gone_since.setdefault(run_id, time.monotonic())
-        if time.monotonic() - since < GRACE_SECONDS:
-            return replace(found, state=State.running, reason="", message="")
-        lost = {"state": "lost", "job": found.job, "attempt": found.attempt, "reason": found.reason}
-        lost |= {"message": found.message, "noticed": datetime.now(UTC).isoformat()}
-        folder = self._sweep.member(run_id)
-        try:
-            folder.path.mkdir(exist_ok=True)
-            files.write_json(folder.lost, lost)
-        except (ArtifactError, OSError) as error:  # a full disk costs the note only
-            if not self._has_told:
-                self._on_trouble(f"{error}; the sweep waits on")
-            self._has_told = True
+        folder = self._sweep.member(member.run_id)
+        if member.run_id in self._gone_since:
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                folder.path.chmod(folder.path.stat().st_mode)  # a network file system drops its cached listing
+        found = _state_of(self._sweep, member, job, answers)
+        if found.state is State.lost and found.status is None:
+            since = self._gone_since.setdefault(member.run_id, time.monotonic())
+            if time.monotonic() - since < GRACE_SECONDS:
+                return replace(found, state=State.running, reason="", message="")
+            _note(folder, found)
+        self._gone_since.pop(member.run_id, None)
+        if found.state in (State.done, State.lost):
+            self._ended[member.run_id] = found
         return found
 
 
-def wait(watch: Watch, step: Callable[[], bool], on_look: Callable[[States], None]) -> States:
-    """Look until every member is at rest and the launcher's ``step`` has nothing left; returns the last look."""
+def _note(folder: MemberFolder, found: MemberState) -> None:
+    lost = {"state": "lost", "job": found.job, "attempt": found.attempt, "reason": found.reason}
+    lost |= {"message": found.message, "noticed": datetime.now(UTC).isoformat()}
+    try:
+        folder.path.mkdir(exist_ok=True)
+        files.write_json(folder.lost, lost)
+    except (ArtifactError, OSError) as error:  # a full disk costs the note only
+        log.warning("%s; the sweep waits on", error)
+
+
+def wait(
+    watch: Watch, step: Callable[[], bool], on_look: Callable[[States], None], seconds: float = LOOK_SECONDS
+) -> States:
+    """Look until every member is at rest and the launcher's ``step`` has nothing left; returns the last look.
+
+    ``seconds`` is the time between two looks.
+    """
     next_look = 0.0
     while True:
         began = time.monotonic()
@@ -259,5 +253,5 @@ def wait(watch: Watch, step: Callable[[], bool], on_look: Callable[[States], Non
             on_look(states)
             if not busy and all(each.state in AT_REST for each in states):
                 return states
-            next_look = now + max(_LOOK_SECONDS, _LOOK_SHARE * (time.monotonic() - now))
+            next_look = now + max(seconds, _LOOK_SHARE * (time.monotonic() - now))
         time.sleep(max(0.0, began + _STEP_SECONDS - time.monotonic()))

@@ -14,7 +14,8 @@ from fvc_exp.errors import ArtifactError, FvcError
 from fvc_exp.io.console import printable
 from fvc_exp.io.files import require_folder
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.load import DEMO_NOTICE, LoadedRun, flat_metrics
+from fvc_exp.runs.load import DEMO_NOTICE, LoadedRun
+from fvc_exp.runs.stored import flat_metrics
 from fvc_exp.sweeps import claims, schedulers, show
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.results import flat_parameters

@@ -12,8 +12,7 @@ from fvc_exp.analytics.views import VIEWS, query_runs
 from fvc_exp.errors import ArtifactError, QueryError
 from fvc_exp.io.files import read_json, write_json
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.find import runs_below
-from fvc_exp.runs.load import load_run
+from fvc_exp.runs.load import load_run, runs_below
 from tests.conftest import reseal
 from tests.shell import fvc, succeeded
 

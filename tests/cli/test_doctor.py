@@ -1,4 +1,5 @@
 import json
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from packaging.requirements import Requirement
 
 from fvc_exp.cli import doctor
 from fvc_exp.cli.doctor import Severity
+from fvc_exp.sweeps import queues
 from tests.shell import fvc
 
 
@@ -44,7 +46,7 @@ def test_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_output_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    [finding] = doctor.folder_findings("outputs", tmp_path / "file" / "outputs")
+    finding = doctor.folder_finding("outputs", tmp_path / "file" / "outputs")
     assert finding.verdict is Severity.problem
     assert "outputs=/elsewhere" in finding.advice
 
@@ -52,7 +54,7 @@ def test_an_output_that_is_a_file(tmp_path: Path) -> None:
 ANSWERS = {
     "answers": ("echo 'main*'; echo short", Severity.ok, "partitions main*, short"),
     "refuses": ("echo 'slurm_load: no controller' >&2; exit 1", Severity.note, "no controller"),
-    "hangs": ("exec sleep 60", Severity.note, "no answer in"),
+    "hangs": ("exec sleep 60", Severity.note, "did not answer within"),
     "absent": (None, Severity.note, "no sbatch, squeue, sinfo"),
 }
 
@@ -65,6 +67,31 @@ def test_slurm(
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if script else str(tmp_path))
-    monkeypatch.setattr(doctor, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(queues, "_SECONDS", 0.5)
     finding = doctor.slurm_finding()
     assert (finding.verdict, found in finding.found) == (verdict, True), finding
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "t").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "t"))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_everything_works_once(temporary: Path) -> None:
+    done = fvc("doctor", "--run", cwd=temporary)
+    assert done.returncode == 0, done.stdout
+    *_, fifth, last = done.stdout.splitlines()
+    assert (fifth[:18], last) == ("ok      two jobs: ", "OK")
+    assert [path.name for path in temporary.rglob("*")] == ["t"]
+
+
+def test_a_failed_step_is_shown(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "STEPS", {"training": "run C=-1", "report": "report run"})
+    done = fvc("doctor", "--run", cwd=temporary)
+    assert done.returncode == 1
+    assert "problem training: exit code 1 of fvc run C=-1\nerror: C=-1.0 is not allowed" in done.stdout
+    assert "report:" not in done.stdout
+    assert [path.name for path in temporary.rglob("*")] == ["t"]

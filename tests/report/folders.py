@@ -13,7 +13,7 @@ from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io.files import read_json, write_json
 from fvc_exp.io.run_folder import RunFolder, seal, write_status
 from fvc_exp.runs.artifacts import write_result
-from fvc_exp.runs.explain.explain import InsightFolder, insight_of, write_insight
+from fvc_exp.runs.explain.explain import insight_of, write_insight
 from fvc_exp.sweeps.driver import copy_best
 from fvc_exp.sweeps.folder import Member, Plan, Refused, SweepFolder
 from tests.conftest import run, signal_dataset
@@ -51,7 +51,7 @@ def make_run(path: Path, config: Config, dataset: Dataset, *, insight: bool = Fa
     write_result(folder, result)
     write_status(folder, "done", started)
     if insight:
-        write_insight(InsightFolder(path), insight_of(result, read_json(folder.results), 20))
+        write_insight(path, insight_of(result, read_json(folder.results), 20))
     return path
 
 

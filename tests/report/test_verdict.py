@@ -7,7 +7,6 @@ import pytest
 from fvc_exp.evaluation.claims import FloorClaim
 from fvc_exp.report.verdict import MetricRow, metric_rows, verdict_of
 from fvc_exp.runs.compare.comparison import compare
-from fvc_exp.runs.compare.scored_run import ScoredRun
 from fvc_exp.runs.load import LoadedRun, require_finished, shell_command
 from fvc_exp.runs.show import SHOWN
 from tests.conftest import edit_json, reseal
@@ -42,7 +41,7 @@ def test_average_precision_is_compared_with_what_chance_has_at_this_size(files: 
 def test_report_results_and_comparison_make_one_claim(files: LoadedRun) -> None:
     claim = files.results["claim"]
     assert verdict_of(files)["claim"] == claim["sentence"]
-    compared = compare([ScoredRun(files.path)]).rows[0]
+    compared = compare([LoadedRun(files.path)]).rows[0]
     assert compared.floor_p_value == claim["p_value"]
     assert compared.beats_floor == claim["beats"]
     row = next(row for row in metric_rows(files) if row.name == "auc")

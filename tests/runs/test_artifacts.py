@@ -93,11 +93,6 @@ def test_coefficients_of_final_model_and_folds(folder: RunFolder, result: RunRes
     np.testing.assert_array_equal(table["repeat0_fold3"][:-1], result.cv.models[3].classifier.coef_[0])
 
 
-def test_predictions_and_folds_are_tables(folder: RunFolder, result: RunResult) -> None:
-    assert pl.read_parquet(folder.predictions).equals(result.predictions())
-    assert pl.read_parquet(folder.folds).equals(result.data.folds)
-
-
 def test_provenance_names_code_packages_and_data(folder: RunFolder, result: RunResult) -> None:
     provenance = json.loads(folder.provenance.read_text())
     assert provenance["data_sha256"] == result.dataset.content_hash

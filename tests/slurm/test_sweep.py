@@ -74,7 +74,7 @@ class Project:
         members = json.loads((self.path / "plan.json").read_text())["members"]
         (run_id,) = (each["run_id"] for each in members if each["parameters"]["C"] == c)
         own = [record for record in self.submissions() if [run_id] in record["members"]]
-        newest = max(own, key=lambda record: record["submitted"])
+        newest = max(own, key=lambda record: record["number"])
         job: str = newest["jobs"][newest["members"].index([run_id])]
         return job
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def plan(make: MakePlan, sweep: SweepFolder) -> Plan:
     plan = make("penalty=l2", "C=0.1,1")
     sweep.write_plan(plan)
     submission = Submission.new(sweep, Cluster.local, str(sweep.path), [plan.members[:1]])
-    write_submission(sweep, submission.with_jobs(["1.1"]))
+    write_submission(sweep, replace(submission, jobs=["1.1"]))
     run_members(sweep, plan.members[:1], "1")
     return plan
 

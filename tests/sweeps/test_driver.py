@@ -20,7 +20,7 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io.files import exclusive_lock, write_json
 from fvc_exp.io.run_folder import RunFolder, code_hash
-from fvc_exp.runs.compare.scored_run import runs_of
+from fvc_exp.runs.compare.ties import runs_of
 from fvc_exp.runs.load import load_run
 from fvc_exp.runs.verify import verify
 from fvc_exp.sweeps.driver import copy_best, drive_sweep, finish

@@ -12,9 +12,10 @@ from fvc_exp.errors import DataError
 from fvc_exp.io.files import write_json
 from fvc_exp.io.run_folder import code_hash, failure_text
 from fvc_exp.runs import execute
+from fvc_exp.runs.execute import SplitCache
 from fvc_exp.sweeps.claims import try_claim
 from fvc_exp.sweeps.folder import Member, SweepFolder
-from fvc_exp.sweeps.job import MemberBatch, SweepCache, TimeLimitError, run_member, run_members
+from fvc_exp.sweeps.job import MemberBatch, TimeLimitError, run_member, run_members
 from fvc_exp.training import split_dataset
 from fvc_exp.training.split_dataset import SplitDataset
 from tests.shell import ROOT, run_process
@@ -95,6 +96,7 @@ def test_nothing_begins_after_the_limit(sweep: SweepFolder, make: MakePlan, monk
 JOB = """
 import os, signal, sys, threading, time
 from fvc_exp.runs import execute
+from fvc_exp.runs.execute import SplitCache
 from fvc_exp.sweeps.job import MemberBatch
 import submitit.core.job_environment as environment, submitit.core.utils as utils, pathlib, pickle
 
@@ -137,19 +139,14 @@ def test_a_job_refuses_code_that_changed_since(sweep: SweepFolder, make: MakePla
     assert (again["state"], again["attempt"], again["job"]) == ("done", 2, "2")
 
 
-def test_a_job_is_begun_again_as_it_was(sweep: SweepFolder, member: Member) -> None:
-    pack = MemberBatch(str(sweep.path), (member,), 60)
-    assert pack.checkpoint().function is pack
-
-
-def shared(cache: SweepCache, make: MakePlan, *arguments: str) -> list[SplitDataset]:
+def shared(cache: SplitCache, make: MakePlan, *arguments: str) -> list[SplitDataset]:
     return [cache.split_dataset(member.config, member.data_sha256) for member in make(*arguments).members]
 
 
 def test_rows_folds_and_certificate_are_made_once(make: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     made, certify_run = [], split_dataset.certify_run
     monkeypatch.setattr(split_dataset, "certify_run", lambda *given: made.append(given) or certify_run(*given))
-    cache = SweepCache()
+    cache = SplitCache()
     found = shared(cache, make, "C=0.1,1", "penalty=l1,l2")
     assert len(found) == 4
     assert len({id(each) for each in found}) == 1
@@ -158,7 +155,7 @@ def test_rows_folds_and_certificate_are_made_once(make: MakePlan, monkeypatch: p
 
 @pytest.mark.parametrize("axis", ["seed=1,2", "cv.n_splits=3,4", "cv=grouped,stratified"])
 def test_what_decides_folds_or_certificate_makes_another_split_of_the_same_rows(make: MakePlan, axis: str) -> None:
-    one, other = shared(SweepCache(), make, axis)
+    one, other = shared(SplitCache(), make, axis)
     assert one is not other
     assert one.dataset is other.dataset
 
@@ -166,14 +163,15 @@ def test_what_decides_folds_or_certificate_makes_another_split_of_the_same_rows(
 def test_rows_are_those_of_the_plan(make: MakePlan) -> None:
     member = make("C=0.1").members[0]
     with pytest.raises(DataError, match=r"data changed after the sweep was planned \(sha256 \w{12}, planned 000000"):
-        SweepCache().split_dataset(member.config, "0" * 64)
+        SplitCache().split_dataset(member.config, "0" * 64)
 
 
 def test_the_oldest_splits_are_forgotten_but_not_their_fits(make: MakePlan) -> None:
     members = make("search=grid", "C=0.1,1", "cv.n_splits=2", f"seed={','.join(map(str, range(12)))}").members
-    first, cache = members[0], SweepCache()
+    first, cache = members[0], SplitCache()
     before = cache.split_dataset(first.config, first.data_sha256)
-    cache.fit_together(members, members)
+    planned = [(each.config, each.data_sha256) for each in members]
+    cache.fit_together(planned, [config for config, _ in planned])
     after = cache.split_dataset(first.config, first.data_sha256)
     assert after is not before
     for data in (before, after):

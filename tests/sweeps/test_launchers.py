@@ -14,9 +14,9 @@ from submitit.core.utils import JobPaths
 
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweeps.folder import SweepFolder
-from fvc_exp.sweeps.launchers import batches, cluster_of, job_python, make_executor, make_launcher
+from fvc_exp.sweeps.launchers import JOB_PYTHON, batches, make_executor, make_launcher
 from fvc_exp.sweeps.queues import SchedulerError
-from fvc_exp.sweeps.schedulers import Cluster, read_submissions
+from fvc_exp.sweeps.schedulers import read_submissions
 from fvc_exp.sweeps.states import State, Watch, member_states, wait
 from tests.sweeps.conftest import MakePlan
 
@@ -26,20 +26,6 @@ def settings(loader: ConfigLoader, *overrides: str) -> dict[str, Any]:
     content = OmegaConf.to_container(config.hydra.launcher, resolve=True)
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
-
-
-OPTIONS = {
-    "basic": None,
-    "submitit_local": Cluster.local,
-    "local": Cluster.local,
-    "submitit_slurm": Cluster.slurm,
-    "slurm": Cluster.slurm,
-}
-
-
-@pytest.mark.parametrize(("option", "cluster"), OPTIONS.items())
-def test_supported_launchers(loader: ConfigLoader, option: str, cluster: Cluster | None) -> None:
-    assert cluster_of(option, settings(loader, f"hydra/launcher={option}")) is cluster
 
 
 def test_another_launcher_is_refused(make: MakePlan, sweep: SweepFolder) -> None:
@@ -91,7 +77,7 @@ def test_a_wrong_parameter_is_one_line(loader: ConfigLoader, monkeypatch: pytest
 
 def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
     code = "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR2); print(sys.executable, sys.argv[1])"
-    done = subprocess.run(f"{job_python()} -c '{code}' 'a b'", shell=True, capture_output=True, text=True, check=True)
+    done = subprocess.run([*JOB_PYTHON, "-c", code, "a b"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"{sys.executable} a b"
 
 
@@ -106,7 +92,7 @@ def test_a_refused_submission_says_what_is_queued(
     plan = replace(make("C=0.1,1,10"), launcher="slurm", launcher_settings=node)
     told = "sbatch failed: QOSLimit; 2 configurations are queued, and the same command goes on later"
     with pytest.raises(SchedulerError, match=f"^{told}$"):
-        make_launcher(sweep, plan).start(batches(plan.members, 1))
+        list(make_launcher(sweep, plan).start(batches(plan.members, 1)))
     assert "QOS" not in "".join(capsys.readouterr())
     first, second = read_submissions(sweep)
     assert (first.number, first.jobs, second.number, second.jobs) == (1, ["5_0", "5_1"], 2, None)

@@ -45,18 +45,3 @@ def test_points_of_a_grid_do_not_touch_each_other(grid: Grid) -> None:
     first = grid.compose(["penalty=l2", "C=5"])
     assert grid.compose(["penalty=l2"]).C == 1
     assert first.C == 5
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["C=0.1,1", "seed=1,2"], [["C=0.1", "seed=1"], ["C=0.1", "seed=2"], ["C=1", "seed=1"], ["C=1", "seed=2"]]),
-        (["seed=range(1,4)"], [["seed=1"], ["seed=2"], ["seed=3"]]),
-        (["penalty=glob(l*)"], [["penalty=l1"], ["penalty=l2"]]),
-        (["C=1,2", "C=3"], [["C=3"]]),
-        (["outputs='a,b'"], [["outputs='a,b'"]]),
-    ],
-    ids=["product", "range", "glob", "the last one wins", "a comma in quotes"],
-)
-def test_points(grid: Grid, arguments: list[str], expected: list[list[str]]) -> None:
-    assert grid.points(arguments) == expected

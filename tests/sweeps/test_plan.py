@@ -9,26 +9,11 @@ from fvc_exp.errors import ArtifactError, ConfigError, DataError
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import grown_plan, sweep_path
-from fvc_exp.sweeps.show import counts_line
-from fvc_exp.sweeps.states import member_states
 from tests.sweeps.conftest import MakePlan
-
-DOCUMENTED = ("penalty=l1,l2,elasticnet", "solver=liblinear,saga", "C=0.01,0.1,1,10", "penalty.l1_ratio=0.1,0.5,0.9")
 
 
 def path_of(plan: Plan) -> Path:
     return sweep_path(plan)
-
-
-def test_the_documented_grid(make: MakePlan, sweep: SweepFolder) -> None:
-    plan = make(*DOCUMENTED)
-    line = counts_line(plan, member_states(sweep, plan), 0)
-    assert line == "72 requested: 12 invalid, 32 duplicates, 0 already done, 28 to run"
-    assert {tuple(refused.overrides[:2]) for refused in plan.invalid} == {("penalty=elasticnet", "solver=liblinear")}
-    assert all("cannot be fitted by solver=liblinear" in refused.reason for refused in plan.invalid)
-    ids = {member.run_id for member in plan.members}
-    assert len(ids) == 28
-    assert {duplicate.run_id for duplicate in plan.duplicates} < ids
 
 
 def test_members_are_what_the_run_will_be(make: MakePlan, grid: Grid) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from fvc_exp.sweeps import queues
 from fvc_exp.sweeps.claims import process_start
-from fvc_exp.sweeps.endings import job_reason
 from tests.processes import ended_process
 
 
@@ -51,7 +50,7 @@ def test_a_forgotten_job_is_not_active_and_no_answer_is_not_taken_for_an_empty_q
 
 
 def reason_of(job: str, begun: bool, log: Path = Path("no.log")) -> str:
-    return job_reason(queues.SlurmQueue().end_of(job, log), log, begun=begun)
+    return queues.job_reason(queues.SlurmQueue().end_of(job, log), log, begun=begun)
 
 
 ENDS = [

@@ -14,7 +14,7 @@ from rich.console import Console
 import fvc_exp
 from fvc_exp.io.files import write_json
 from fvc_exp.runs.compare.comparison import compare
-from fvc_exp.runs.compare.scored_run import runs_of
+from fvc_exp.runs.compare.ties import runs_of
 from fvc_exp.sweeps.folder import Plan, Refused, SweepFolder
 from fvc_exp.sweeps.results import collect_results, floors, rank, table_of
 from fvc_exp.sweeps.show import leaderboard_json, print_leaderboard

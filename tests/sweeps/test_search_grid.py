@@ -1,14 +1,12 @@
 """``search=grid``: the same sweep as ``-m`` with the same solver, its fits made all at once."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -16,13 +14,12 @@ from polars.testing import assert_frame_equal
 from fvc_exp.errors import ConfigError
 from fvc_exp.sweeps.driver import drive_sweep
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.job import SweepCache
 from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import sweep_path
 from fvc_exp.training import split_dataset
 from tests.conftest import write_tables
 from tests.processes import until
-from tests.shell import ROOT, fvc, run_py, succeeded
+from tests.shell import ROOT, run_py, succeeded
 from tests.sweeps.conftest import FAST, MakePlan, maker
 
 AXES = ("penalty=l2,l1,elasticnet", "C=0.1,1", "penalty.l1_ratio=0.5", "plots=false")
@@ -58,30 +55,12 @@ def with_missing_values(tables: Path) -> tuple[str, ...]:
     return ()
 
 
-def with_platforms(tables: Path) -> tuple[str, ...]:
-    path = tables / "scaled_metadata.csv"
-    metadata = pl.read_csv(path)
-    number = metadata["group"].str.slice(-3).cast(pl.Int64)
-    metadata.with_columns((number // 2 % 2).replace_strict({0: "tube", 1: "book"}).alias("platform")).write_csv(path)
-    return ("cv=leave_platform_out", "cv.n_splits=2")
-
-
-def with_folds(tables: Path) -> tuple[str, ...]:
-    metadata = pl.read_csv(tables / "scaled_metadata.csv")
-    number = metadata["group"].str.slice(-3).cast(pl.Int64)
-    folds = metadata.select("video_path", fold=number // 2 % 3)
-    folds.write_parquet(tables / "folds.parquet")
-    return ("cv=predefined", f"cv.folds={tables / 'folds.parquet'}")
-
-
 Arrange = Callable[[Path], tuple[str, ...]]
 CASES: dict[str, Arrange] = {
     "grouped folds": lambda _: (),
     "missing values": with_missing_values,
     "balanced": lambda _: ("class_weight=balanced",),
     "repeated": lambda _: ("cv=repeated", "cv.n_repeats=2", "cv.n_splits=3"),
-    "predefined": with_folds,
-    "leave_platform_out": with_platforms,
     "threshold and calibration": lambda _: ("threshold=f1", "calibration=sigmoid", "cv.n_splits=3"),
     "no penalty": lambda _: ("penalty=none,l1",),
     "nested": lambda _: ("cv=nested", "cv.n_splits=3", "cv.inner_splits=3", "cv.c_grid=[0.1,1]"),
@@ -201,27 +180,3 @@ def test_two_at_once(tables: Path) -> None:
     assert pl.read_parquet(sweep.results)["state"].to_list() == ["done"] * 4
     assert not [path for path in sweep.path.rglob("*") if path.name.startswith(".best") or path.suffix == ".tmp"]
     assert {path.name for path in (tables / "out").iterdir()} == {"sweeps"}  # no run folder of Hydra's
-
-
-def test_everything_reads_it(tried: tuple[Plan, SweepFolder], tmp_path: Path) -> None:
-    sweep = SweepFolder(tmp_path / "sweep")
-    shutil.copytree(tried[1].path, sweep.path)
-    run = sweep.runs / sorted(path.name for path in sweep.runs.iterdir())[0]
-    for words in (
-        ("status", sweep.path), ("collect", sweep.path), ("leaderboard", sweep.path), ("compare", sweep.path),
-        ("report", sweep.path), ("explain", run), ("verify", run), ("verify", sweep.best),
-    ):  # fmt: skip
-        done = fvc(*words)
-        assert done.returncode == 0, (words, done.stdout, done.stderr)
-    done = fvc("query", "SELECT count(*) AS n FROM runs", tmp_path, "--json")
-    assert json.loads(done.stdout) == [{"n": 6}]  # each member once, though best/ is there too
-
-
-def test_progress_counts_up(tried: tuple[Plan, SweepFolder]) -> None:
-    members = tried[0].members
-    seen: list[tuple[int, int]] = []
-    SweepCache().fit_together(members, members, lambda done, total: seen.append((done, total)))
-    done, totals = np.array(seen).T
-    assert len(set(totals)) == 1
-    assert np.all(np.diff(done) >= 0)
-    assert done[-1] == totals[-1]

@@ -9,9 +9,8 @@ import pytest
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import write_json
 from fvc_exp.sweeps import schedulers, states
-from fvc_exp.sweeps.endings import JobEnd
 from fvc_exp.sweeps.folder import Plan, SweepFolder
-from fvc_exp.sweeps.queues import Entry, SchedulerError
+from fvc_exp.sweeps.queues import Entry, JobEnd, SchedulerError
 from fvc_exp.sweeps.states import MemberState, State, Watch, member_states, wait
 from tests.sweeps.conftest import MakePlan, write_claim
 
@@ -61,8 +60,7 @@ def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
     for job in left.get("jobs", [OLD]):
         where = str(sweep.path / ".submitit" / "%j")
         submission = schedulers.Submission.new(sweep, schedulers.Cluster.slurm, where, [plan.members])
-        early = replace(submission, again="again" in left, submitted=f"{9 - submission.number}")  # by another clock
-        schedulers.write_submission(sweep, early.with_jobs([job]))
+        schedulers.write_submission(sweep, replace(submission, again="again" in left, jobs=[job]))
     for number, (job, age) in enumerate(left.get("claims", []), start=1):
         write_claim(folder, number, age=age, job=job)
     if "metrics" in left:
@@ -145,7 +143,6 @@ def wait_for(sweep: SweepFolder, plan: Plan, on_look: Callable[[Any], None]) -> 
 def _gone(sweep: SweepFolder, plan: Plan, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that was running and is in no queue, and a driver that does not wait long for its last files."""
     monkeypatch.setattr(states, "GRACE_SECONDS", 0.6)
-    monkeypatch.setattr(states, "ASK_SECONDS", 0.1)
     leave(sweep, plan, claims=BEGUN)
 
 
@@ -161,15 +158,14 @@ def test_a_job_that_is_gone_is_noted_after_a_grace(sweep: SweepFolder, plan: Pla
 
 @pytest.mark.usefixtures("_gone")
 def test_a_full_disk_is_told_once_and_ends_nothing(
-    sweep: SweepFolder, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    sweep: SweepFolder, plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     full = ArtifactError("lost.json: cannot be written: No space left on device")
     monkeypatch.setattr("fvc_exp.io.files.write_json", Mock(side_effect=full))
-    told: list[str] = []
-    watch = Watch(sweep, plan, told.append)
+    watch = Watch(sweep, plan)
     assert wait(watch, lambda: False, lambda _: None)[0].state is State.lost
     watch.look()
-    assert told == [f"{full}; the sweep waits on"]
+    assert caplog.messages == [f"{full}; the sweep waits on"]
 
 
 @pytest.mark.usefixtures("_gone")

@@ -11,8 +11,7 @@ import pytest
 from fvc_exp import load_run, load_sweep
 from fvc_exp.errors import ArtifactError, TrackingError
 from fvc_exp.io.files import read_json, write_json
-from fvc_exp.runs.find import runs_below
-from fvc_exp.runs.load import DEMO_NOTICE
+from fvc_exp.runs.load import DEMO_NOTICE, runs_below
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.schedulers import latest_jobs, read_submissions
 from fvc_exp.tracking.records import metrics_of, read_records, texts

@@ -13,8 +13,7 @@ from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, resampled, statistics
 from fvc_exp.evaluation.claims import FloorClaim, Floors, refusal
 from fvc_exp.evaluation.leakage.codes import audit_mark
-from fvc_exp.runs.compare.scored_run import ScoredRun, compare_runs
-from fvc_exp.runs.compare.ties import RankedCandidate, TieSummary
+from fvc_exp.runs.compare.ties import RankedCandidate, TieSummary, compare_runs
 from fvc_exp.runs.load import LoadedRun
 
 _SEED = 0  # equal runs get equal intervals
@@ -102,14 +101,15 @@ class Comparison:
         }
 
 
-def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bootstrap.REPLICATES) -> Comparison:
+def compare(runs: Sequence[LoadedRun], metric: str = "auc", replicates: int = bootstrap.REPLICATES) -> Comparison:
     """Compare runs of equal folds; those whose audit failed, and is not allowed to, are left out.
 
     Raises:
         ArtifactError: no run is left, folds differ, the metric is not known, or there are fewer than two folds.
     """
-    trusted = {run.name: run for run in runs if not run.fails_audit}
-    leaking = tuple(run.name for run in runs if run.fails_audit)
+    audits = {run.name: run.results["audit"] for run in runs}
+    leaking = tuple(name for name, audit in audits.items() if audit["verdict"] == "FAIL" and not audit["allow_fail"])
+    trusted = {run.name: run for run in runs if run.name not in leaking}
     if leaking and not trusted:
         raise ArtifactError(f"the audit of every run failed ({', '.join(leaking)}): their splits leak")
     ties = compare_runs(list(trusted.values()), metric)
@@ -120,7 +120,7 @@ def compare(runs: Sequence[ScoredRun], metric: str = "auc", replicates: int = bo
     with threadpool_limits(limits=1):  # its matrices are small: more threads cost CPU and save no time
         for each in ties.ranking:
             run = trusted[each.candidate.name]
-            dependence, audit = run.results["fold_dependence"], run.results["audit"]
+            dependence, audit = run.results["fold_dependence"], audits[run.name]
             own = best.of_model(LoadedRun(run.path).predictions, CV)  # which is not kept: there may be thousands
             interval = bootstrap.intervals_under(draws, own, dependence, (metric,))[metric]
             claim = floors.claims(own, selected_from=run.selected_from).get(metric)

@@ -19,6 +19,7 @@ from fvc_exp.training import experiment
 _TABLES = ("coefficients", "importance", "slices")
 _WITH_INTERVAL = ("auc", "average_precision", "f1", "balanced_accuracy")
 _MOST_FEATURES = 15
+_FOLDER, _SUMMARY, PATH_FIGURE = "insight", "insight.json", "regularisation_path.svg"  # in a run's folder
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,9 @@ class Insight:
     slices: pl.DataFrame
     path: analysis.RegularisationPath | None
 
-    def intervals_json(self) -> dict[str, Any]:
-        """The run and its intervals as plain values."""
-        cv, test = ({name: asdict(each) for name, each in split.items()} for split in (self.cv, self.test))
-        return {"run_id": self.run_id, "cv": cv, "test": test}
-
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
-        frames = {name: getattr(self, name).to_dicts() for name in _TABLES}
-        path = None
-        if self.path is not None:
-            scores, coefficients = self.path.scores.to_dicts(), self.path.coefficients.to_dicts()
-            path = {"C": self.path.C, "scores": scores, "coefficients": coefficients}
-        return {**self.intervals_json(), **frames, "path": path}
+        return asdict(self, dict_factory=_with_rows)
 
     def titled_tables(self) -> Iterator[tuple[str, pl.DataFrame]]:
         """Title and table, each in 80 columns: intervals, largest coefficients, slices, and the path over C.
@@ -84,17 +75,8 @@ class _Summary:
     path_C: float | None  # noqa: N815 - the key in insight.json
 
 
-class InsightFolder:
-    """Names of the files in ``insight/`` of a run; ``insight.json`` names the run."""
-
-    def __init__(self, run: Path) -> None:
-        self.path = run / "insight"
-        self.summary = self.path / "insight.json"
-        self.path_figure = self.path / "regularisation_path.svg"
-
-    def table(self, name: str) -> Path:
-        """The parquet file of a table."""
-        return self.path / f"{name}.parquet"
+def _with_rows(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: each.to_dicts() if isinstance(each, pl.DataFrame) else each for name, each in pairs}
 
 
 def explain(
@@ -112,7 +94,7 @@ def explain(
     run = load.require_finished(path)
     again = execute.run_on_one_thread(run.config, execute.same_rows(run, data_root).without_price())
     found = insight_of(again, run.results, replicates, on_progress)
-    write_insight(InsightFolder(path), found)
+    write_insight(path, found)
     return found
 
 
@@ -133,8 +115,8 @@ def insight_of(
     )
 
 
-def write_insight(folder: InsightFolder, insight: Insight) -> None:
-    """Write frames, the picture of the path, and the summary, in place of an earlier insight.
+def write_insight(run: Path, insight: Insight) -> None:
+    """Write frames, the picture of the path, and the summary into a run's folder, in place of an earlier insight.
 
     Raises:
         ArtifactError: the folder cannot be written.
@@ -142,13 +124,13 @@ def write_insight(folder: InsightFolder, insight: Insight) -> None:
     frames = {name: getattr(insight, name) for name in _TABLES}
     if insight.path is not None:
         frames |= {"path_scores": insight.path.scores, "path_coefficients": insight.path.coefficients}
-    with files.atomic_folder(folder.path) as path:
+    with files.atomic_folder(run / _FOLDER) as path:
         if insight.path is not None:
-            files.write_bytes(path / folder.path_figure.name, plots.svg_bytes(plots.path_figure(insight.path), "path"))
+            files.write_bytes(path / PATH_FIGURE, plots.svg_bytes(plots.path_figure(insight.path), "path"))
         for name, table in frames.items():
-            files.write_bytes(path / folder.table(name).name, tables.parquet_bytes(table))
-        c = insight.path.C if insight.path else None
-        files.write_json(path / folder.summary.name, insight.intervals_json() | {"path_C": c})
+            files.write_bytes(path / f"{name}.parquet", tables.parquet_bytes(table))
+        summary = {name: value for name, value in insight.to_json().items() if name not in (*_TABLES, "path")}
+        files.write_json(path / _SUMMARY, summary | {"path_C": insight.path.C if insight.path else None})
 
 
 def read_insight(path: Path) -> Insight | None:
@@ -157,15 +139,16 @@ def read_insight(path: Path) -> Insight | None:
     Raises:
         ArtifactError: a file is missing or broken.
     """
-    folder = InsightFolder(path)
-    if not folder.summary.exists():
+    folder = path / _FOLDER
+    if not (folder / _SUMMARY).exists():
         return None
-    summary: _Summary = files.read_json(folder.summary, _Summary, inside=path)
+    summary: _Summary = files.read_json(folder / _SUMMARY, _Summary, inside=path)
     if summary.run_id != load.LoadedRun(path).results["run_id"]:
         return None
 
     def table(name: str) -> pl.DataFrame:
-        return tables.read_run_table(folder.table(name), files.read_bytes(folder.table(name), inside=path))
+        file = folder / f"{name}.parquet"
+        return tables.read_run_table(file, files.read_bytes(file, inside=path))
 
     path_of_c = None
     if summary.path_C is not None:
@@ -175,5 +158,5 @@ def read_insight(path: Path) -> Insight | None:
     try:
         list(insight.titled_tables())
     except (pl.exceptions.PolarsError, TypeError) as error:
-        raise ArtifactError(f"{folder.path}: is no insight of this version; explain the run again") from error
+        raise ArtifactError(f"{folder}: is no insight of this version; explain the run again") from error
     return insight

@@ -13,7 +13,7 @@ from fvc_exp.evaluation.claims import claim_against_floor
 from fvc_exp.evaluation.statistics import corrected_t_test, holm
 from fvc_exp.io.run_folder import RunFolder
 from fvc_exp.runs.compare.comparison import compare
-from fvc_exp.runs.compare.scored_run import compare_runs, runs_of
+from fvc_exp.runs.compare.ties import candidate, compare_runs, runs_of
 from tests.conftest import edit_json, reseal, signal_dataset
 from tests.report.folders import make_config, make_run
 from tests.shell import fvc, succeeded
@@ -54,7 +54,7 @@ def test_a_sweep_is_its_finished_runs(sweep: Path) -> None:
 
 
 def test_candidates_hold_what_the_run_wrote(sweep: Path) -> None:
-    found = {each.name: each.candidate("auc") for each in runs_of([sweep])}
+    found = {each.name: candidate(each, "auc") for each in runs_of([sweep])}
     assert (found["weak"].nonzero, found["strong"].nonzero, found["null"].nonzero) == (5, 5, 0)
     assert 0 < found["sparse"].nonzero <= 5
     assert found["sparse"].label == "penalty=l1 C=0.3 solver=prox-newton"
@@ -131,7 +131,7 @@ def test_equal_repeats_make_no_difference_significant(tmp_path: Path) -> None:
         train_into(tmp_path / name, dataset, "cv=repeated", "cv.n_splits=2", "cv.test_size=0", *overrides)
     runs = runs_of([tmp_path / "one", tmp_path / "other"])
     assert runs[0].results["repeats"] == {"asked": 5, "distinct": 2}
-    scores = [run.candidate("log_loss").scores for run in runs]
+    scores = [candidate(run, "log_loss").scores for run in runs]
     found = compare_runs(runs, "log_loss").ranking[1].p_value
     assert found == pytest.approx(corrected_t_test(scores[0] - scores[1], 1.0, distinct=4))
     assert found > corrected_t_test(scores[0] - scores[1], 1.0)

@@ -115,11 +115,6 @@ def test_shuffling_the_only_feature_leaves_nothing(compose_config: Compose) -> N
     assert found == pytest.approx(np.mean(aucs) - 0.5, abs=0.01)
 
 
-def test_the_default_values_are_two_a_decade() -> None:
-    np.testing.assert_allclose(np.diff(np.log10(analysis.C_VALUES)), 0.5, atol=1e-3)
-    assert (analysis.C_VALUES[0], analysis.C_VALUES[-1]) == (0.0001, 100.0)
-
-
 def test_the_point_of_the_run_is_the_run(compose_config: Compose) -> None:
     result = run(compose_config("audit.permutations=0", "C=0.2"), signal_dataset())
     path = analysis.regularisation_path(result, [0.01, 1.0])

@@ -9,7 +9,7 @@ import pytest
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.runs.execute import execute
-from fvc_exp.runs.explain.explain import Insight, InsightFolder, explain, read_insight
+from fvc_exp.runs.explain.explain import PATH_FIGURE, Insight, explain, read_insight
 from tests.conftest import edit_json, write_tables
 from tests.shell import fvc, one_line, succeeded
 
@@ -48,7 +48,7 @@ def test_what_is_written_is_what_is_read(explained: tuple[Path, Insight]) -> Non
     assert again.to_json() == found.to_json()
     assert found.path is not None
     assert found.path.C == 0.1
-    assert InsightFolder(run).path_figure.read_text().startswith("<?xml")
+    assert (run / "insight" / PATH_FIGURE).read_text().startswith("<?xml")
 
 
 def test_insight_is_into_the_run_as_it_stands_there(explained: tuple[Path, Insight]) -> None:
@@ -73,7 +73,7 @@ def test_without_a_penalty_there_is_everything_but_the_path(tables: Path, tmp_pa
     assert found.path is None
     assert found.test == {}
     assert found.slices.is_empty()
-    assert not InsightFolder(run).path_figure.exists()
+    assert not (run / "insight" / PATH_FIGURE).exists()
     assert read_insight(run) is not None
 
 
@@ -95,10 +95,10 @@ def test_a_run_that_is_not_repeatable(run: Path, changes: dict[str, str], error:
 
 
 def test_the_command_writes_the_same_files_again(explained: tuple[Path, Insight], run: Path) -> None:
-    before = {path.name: path.read_bytes() for path in InsightFolder(run).path.iterdir()}
-    shutil.rmtree(InsightFolder(run).path)
+    before = {path.name: path.read_bytes() for path in (run / "insight").iterdir()}
+    shutil.rmtree(run / "insight")
     done = succeeded(fvc("explain", run, "--replicates", "20", "--json"))
-    assert {path.name: path.read_bytes() for path in InsightFolder(run).path.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in (run / "insight").iterdir()} == before
     found = json.loads(done.stdout)
     assert [each["feature"] for each in found["coefficients"]] == [*(f"stage2_f{n}" for n in range(5)), "(intercept)"]
     assert found["cv"]["auc"]["low"] < found["cv"]["auc"]["estimate"]
