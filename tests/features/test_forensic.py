@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from fvc_exp.features import forensic
-from fvc_exp.features.blocks import dct_coefficients
+from fvc_exp.features.filters import dct_coefficients
 from tests.features import reference
 from tests.features.reference import Gray, synthetic
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fvc_exp.video.encode import encode
 from fvc_exp.video.perturb import KINDS, Operation, augment, perturb, plan
+from fvc_exp.video.rewrite import encode
 from tests.video.clips import LIMITS, decode_rgb, moving_frames, probe, write_clip, x264
 
 Frame = NDArray[np.uint8]
