@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 
 import av
@@ -22,23 +21,6 @@ SAFE_OPEN = {
 }
 
 
-class Failure(StrEnum):
-    """One short name for each way a file can fail; it is what an error row stores."""
-
-    missing = "missing"
-    not_a_video = "not_a_video"
-    no_video_stream = "no_video_stream"
-    no_frames = "no_frames"
-    too_large = "too_large"
-    refused = "refused"
-    decode_failed = "decode_failed"
-
-
-def video_error(kind: Failure, path: Path, reason: str) -> VideoError:
-    """A VideoError that names the file."""
-    return VideoError(kind.value, f"{path}: {reason}")
-
-
 @contextmanager
 def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """Open a local video file and the video stream that players show, set up for one decoding thread.
@@ -50,7 +32,7 @@ def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[av.container.
         stream = _video_stream(path, container)
         if stream.width * stream.height > limits.max_pixels:
             size = f"{stream.width}x{stream.height} = {stream.width * stream.height} pixels"
-            raise video_error(Failure.too_large, path, f"a frame of {size} exceeds max_pixels {limits.max_pixels}")
+            raise VideoError("too_large", f"{path}: a frame of {size} exceeds max_pixels {limits.max_pixels}")
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_pixels": str(_decoder_pixels(limits))}
         yield container, stream
@@ -76,22 +58,22 @@ def _open_container(path: Path, limits: LimitsConfig) -> av.container.InputConta
         return av.open(name, mode="r", options=options, metadata_errors="replace")  # a title need not be UTF-8
     except (av.error.ArgumentError, av.error.ProtocolNotFoundError) as error:
         allowed = SAFE_OPEN["format_whitelist"]
-        raise video_error(Failure.refused, path, f"only local files of the containers {allowed} are opened") from error
+        raise VideoError("refused", f"{path}: only local files of the containers {allowed} are opened") from error
     except (av.error.InvalidDataError, av.error.IsADirectoryError, av.error.EOFError) as error:
-        raise video_error(Failure.not_a_video, path, f"not a video file ({error.strerror})") from error
+        raise VideoError("not_a_video", f"{path}: not a video file ({error.strerror})") from error
     except OSError as error:
-        raise video_error(Failure.missing, path, f"cannot be read ({error.strerror})") from error
+        raise VideoError("missing", f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _video_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
     """The track that a player shows: one with several frames, marked as default, and the largest of these."""
     tracks = [track for track in container.streams.video if not track.disposition & Disposition.attached_pic]
     if not tracks:
-        raise video_error(Failure.no_video_stream, path, "holds no video stream")
+        raise VideoError("no_video_stream", f"{path}: holds no video stream")
     # PyAV leaves the context None where the codec has no decoder, which its annotations do not say.
     readable = [track for track in tracks if getattr(track, "codec_context", None) is not None]
     if not readable:
-        raise video_error(Failure.decode_failed, path, "no decoder for the codec of the video stream")
+        raise VideoError("decode_failed", f"{path}: no decoder for the codec of the video stream")
 
     def rank(track: av.VideoStream) -> tuple[bool, bool, int]:
         return track.frames != 1, bool(track.disposition & Disposition.default), track.width * track.height

@@ -70,7 +70,7 @@ def augment(
         return frames
 
     crf = next((round(operation.parameters["crf"]) for operation in operations if operation.name == "compress"), None)
-    aspect = reader.probe.upright_pixel_aspect
+    _, aspect = reader.probe.display
     rewrite(reader, destination, change, crf=crf or UNNOTICED_CRF, pixel_aspect=aspect)
     return operations, reader
 

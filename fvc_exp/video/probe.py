@@ -13,7 +13,8 @@ import numpy as np
 
 from fvc_exp._typing import Indices, Mask
 from fvc_exp.config.schema import LimitsConfig
-from fvc_exp.video.container import Failure, open_video, reraise_memory_error, video_error
+from fvc_exp.errors import VideoError
+from fvc_exp.video.container import open_video, reraise_memory_error
 
 # Two display steps may differ by the rounding of a container clock; Matroska counts in milliseconds.
 VFR_TOLERANCE_SECONDS = 0.002
@@ -71,38 +72,13 @@ class Probe:
     path: Path
     limits: LimitsConfig
 
-    @property
-    def rotation(self) -> int | None:
-        """Counter-clockwise degrees by which a player turns the picture; the decoded pixels are not turned.
-
-        As only frames carry it, the first use opens the file again and decodes one keyframe; None if that fails.
-        """
-        frame, _ = self._keyframe
-        return frame.rotation if frame else None
-
-    @property
-    def pixel_aspect(self) -> Fraction:
-        """Width over height of a coded pixel, found and cached as ``rotation`` is; 1 where nothing states it."""
-        _, aspect = self._keyframe
-        return aspect
-
-    @property
-    def quarter_turns(self) -> int:
-        """Counter-clockwise quarter turns that bring the coded frames upright."""
-        return round((self.rotation or 0) / 90) % 4
-
-    @property
-    def upright_size(self) -> tuple[int, int]:
-        """Width and height of the upright frames in pixels as stored."""
-        return (self.height, self.width) if self.quarter_turns % 2 else (self.width, self.height)
-
-    @property
-    def upright_pixel_aspect(self) -> Fraction:
-        """Width over height of a pixel of the upright frames."""
-        return 1 / self.pixel_aspect if self.quarter_turns % 2 else self.pixel_aspect
-
     @cached_property
-    def _keyframe(self) -> tuple[av.VideoFrame | None, Fraction]:
+    def display(self) -> tuple[int, Fraction]:
+        """Counter-clockwise quarter turns that bring the decoded frames upright, and then width over height of a pixel.
+
+        As only frames carry the turns, the first use opens the file again and decodes one key frame; they are 0 if that
+        fails. The aspect is 1 where nothing states it.
+        """
         with open_video(self.path, self.limits) as (container, stream):
             try:
                 packet = next(packet for packet in container.demux(stream) if packet.is_keyframe)
@@ -111,8 +87,9 @@ class Probe:
                 reraise_memory_error(error)
                 frames = []
             # What the container says counts, as for players; only the decoder knows what the coded stream says.
-            aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-            return (frames[0] if frames else None), Fraction(aspect or 1)
+            aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+            turns = round(frames[0].rotation / 90) % 4 if frames else 0
+            return turns, 1 / aspect if turns % 2 else aspect
 
 
 def probe_video(path: Path, limits: LimitsConfig) -> Probe:
@@ -123,7 +100,7 @@ def probe_video(path: Path, limits: LimitsConfig) -> Probe:
     with open_video(path, limits) as (container, stream):
         packets, is_damaged = _read_packets(container.demux(stream))
         if not packets.shown.any():
-            raise video_error(Failure.no_frames, path, "the video stream holds no frame")
+            raise VideoError("no_frames", f"{path}: the video stream holds no frame")
         duration, is_vfr = _duration(stream, packets), _is_vfr(stream, packets)
         count = int(packets.shown.sum())
         stated = stream.bit_rate if stream.bit_rate not in (0, MPEG_VARIABLE_RATE) else None

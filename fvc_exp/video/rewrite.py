@@ -1,11 +1,11 @@
 """Read a whole video, change its frames, write it again; and stage 3, which fits the frames into squares."""
 
 import io
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, repeat, tee
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,7 +39,7 @@ def encode(
     crf: int,
     preset: str,
     gop: int | None = None,
-    keyframes: Container[int] | None = None,
+    keyframes: Iterable[bool] | None = None,
     pixel_aspect: Fraction = SQUARE,
 ) -> None:
     """Write frames, each (height, width, 3) uint8 RGB of one even size, as mp4: libx264, yuv420p, constant frame rate.
@@ -48,9 +48,8 @@ def encode(
     written before an error. ``crf`` is libx264's constant rate factor, 0 (lossless) to 51, and ``gop`` the largest
     distance of two key frames; None leaves it to libx264. ``pixel_aspect`` is the width over the height of a pixel.
 
-    ``keyframes`` is for files that are read by sampling: the numbers of frames, from 0, that become key frames. Besides
-    these only the first frame does, and what ``gop`` adds, but no cut in the picture. It is asked for a number when
-    that frame has been taken.
+    ``keyframes`` is for files that are read by sampling: for each frame whether it becomes a key frame. Besides these
+    only the first frame does, and what ``gop`` adds, but no cut in the picture.
     """
     iterator = iter(frames)
     first = next(iterator)
@@ -67,9 +66,9 @@ def encode(
             stream.codec_context.sample_aspect_ratio = pixel_aspect
         if gop is not None:
             stream.gop_size = gop
-        for number, frame in enumerate(chain([first], iterator)):
+        for frame, is_key in zip(chain([first], iterator), keyframes or repeat(False), strict=False):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            if keyframes is not None and number in keyframes:
+            if is_key:
                 picture.pict_type = av.video.frame.PictureType.I
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
@@ -104,24 +103,18 @@ def rewrite(
     Raises:
         VideoError: the source cannot be decoded.
     """
-    turns = reader.probe.quarter_turns
+    turns, _ = reader.probe.display
     fps = reader.probe.average_rate or DEFAULT_FPS
 
     def consume(samples: Iterator[Sample]) -> None:
-        sampled: set[int] = set()
-        frames = (_even(frame) for frame in change(_upright(_noting_sampled(samples, sampled), turns)))
-        keyframes = sampled if has_sampled_keyframes else None
+        keyframes = None
+        if has_sampled_keyframes:
+            samples, same = tee(samples)
+            keyframes = (sample.is_sampled for sample in same)
+        frames = (_even(frame) for frame in change(_upright(samples, turns)))
         encode(frames, destination, fps=fps, crf=crf, preset=_PRESET, keyframes=keyframes, pixel_aspect=pixel_aspect)
 
     reader.read(consume, every_frame=True)
-
-
-def _noting_sampled(samples: Iterator[Sample], sampled: set[int]) -> Iterator[Sample]:
-    """Put the positions of the sampled frames among the good ones into ``sampled``, each before its frame is taken."""
-    for position, sample in enumerate(samples):
-        if sample.is_sampled:
-            sampled.add(position)
-        yield sample
 
 
 def _upright(samples: Iterator[Sample], turns: int) -> Iterator[Frame]:
@@ -205,7 +198,7 @@ def scale(
     ``SampledFrames`` and ``rewrite`` do.
     """
     reader = SampledFrames(source, sampling, limits)
-    aspect = reader.probe.upright_pixel_aspect
+    turns, aspect = reader.probe.display
 
     def draw(frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
@@ -213,4 +206,5 @@ def scale(
             yield fit_into_box(frame, letterbox(*displayed_size(width, height, aspect), size))
 
     rewrite(reader, destination, draw, crf=_SCALED_CRF, pixel_aspect=SQUARE, has_sampled_keyframes=True)
-    return letterbox(*displayed_size(*reader.probe.upright_size, aspect), size), reader
+    coded = reader.probe.width, reader.probe.height
+    return letterbox(*displayed_size(*(coded[::-1] if turns % 2 else coded), aspect), size), reader

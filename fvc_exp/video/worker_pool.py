@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -35,19 +34,12 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 _PROGRAM = f"from {__name__} import serve; serve()"
 
 
-class WorkerFailure(StrEnum):
-    """Ways to fail that are found outside the function; those that it finds itself it raises as VideoError."""
-
-    worker_died = "worker_died"
-    timeout = "timeout"
-    out_of_memory = "out_of_memory"
-    cpu_limit = "cpu_limit"
-    internal_error = "internal_error"
-
-
 @dataclass(frozen=True)
 class Failed:
-    """Why an item has no value; ``error_class`` is a member of ``WorkerFailure`` or that of a VideoError."""
+    """Why an item has no value; ``error_class`` is that of a VideoError, or one of the ways that are found outside.
+
+    These are worker_died, timeout, out_of_memory, cpu_limit and internal_error.
+    """
 
     error_class: str
     message: str
@@ -148,11 +140,11 @@ class _Worker(Generic[Item, Value]):
         allowed = "and what its pixels allow in addition"
         if code == -time_limit.CPU_SIGNAL:
             limit = f"it took more processor time than limits.cpu_seconds={self.limits.cpu_seconds:g} {allowed}"
-            return Failed(WorkerFailure.cpu_limit.value, limit)
+            return Failed("cpu_limit", limit)
         if code == -time_limit.WALL_SIGNAL:
             limit = f"it took longer than limits.wall_seconds={time_limit.wall_seconds(self.limits):g} {allowed}"
-            return Failed(WorkerFailure.timeout.value, limit)
-        return Failed(WorkerFailure.worker_died.value, f"the worker process ended with {how}")
+            return Failed("timeout", limit)
+        return Failed("worker_died", f"the worker process ended with {how}")
 
 
 def serve() -> None:
@@ -165,8 +157,9 @@ def serve() -> None:
 
         cv2.setNumThreads(1)
         cv2.ipp.setUseIPP(False)  # its sums depend on where in memory a frame happens to lie
-        _set_soft_limit(resource.RLIMIT_CORE, 0)
-        _set_soft_limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        memory, hard = limits.memory_mb * 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
         connection.send(True)
         while True:
             connection.send(_attempt(function, connection.recv(), limits))
@@ -188,10 +181,10 @@ def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig
             return FvcError(f"nothing more can be written: {error}")
         if _is_out_of_memory(error):
             limit = f"it needed more than limits.memory_mb={limits.memory_mb} of address space"
-            return Failed(WorkerFailure.out_of_memory.value, limit)
+            return Failed("out_of_memory", limit)
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
-        return Failed(WorkerFailure.internal_error.value, f"{type(error).__name__} at {where}: {error}")
+        return Failed("internal_error", f"{type(error).__name__} at {where}: {error}")
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -200,10 +193,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, cv2.error):
         return error.code == cv2.Error.StsNoMem
     return isinstance(error, MemoryError)
-
-
-def _set_soft_limit(kind: int, value: int) -> None:
-    """Set a limit, as far as the hard one allows."""
-    hard = resource.getrlimit(kind)[1]
-    is_allowed = hard == resource.RLIM_INFINITY or 0 <= value <= hard
-    resource.setrlimit(kind, (value if is_allowed else hard, hard))

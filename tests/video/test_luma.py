@@ -8,8 +8,8 @@ import pytest
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from fvc_exp.video.decode import PixelReader, SampledFrames
-from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames
+from fvc_exp.video.decode import SampledFrames
+from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, sample
 
 FORMATS = {8: "yuv420p", 10: "yuv420p10le", 12: "yuv420p12le"}
 X265 = {"preset": "ultrafast", "x265-params": "lossless=1:log-level=none:pools=none:frame-threads=1"}
@@ -64,8 +64,8 @@ def luma_errors(path: Path, encoding: Encoding, color_range: ColorRange, matrix:
         frame = next(container.decode(video=0))
         assert (frame.color_range, frame.colorspace) == (color_range, matrix)
         assert frame.format.components[0].bits >= depth
-    expected = PixelReader().luma(make_frame(luma, "yuv420p", color_range, matrix))
-    found = SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: [sample.luma for sample in samples])
+    expected = sample(make_frame(luma, "yuv420p", color_range, matrix)).luma
+    found = SampledFrames(path, SAMPLING, LIMITS).read(lambda samples: [each.luma for each in samples])
     return np.stack(found).astype(np.int64) - expected
 
 
@@ -90,11 +90,11 @@ def test_lossy_files_have_it_but_for_their_compression(name: str, matrix: str, t
 @pytest.mark.parametrize("pixel_format", ["gray10le", "gray12le", "yuv444p16le", "yuva420p10le", "yuv422p10be"])
 def test_other_deep_formats(pixel_format: str) -> None:
     luma = original(ColorRange.JPEG)
-    np.testing.assert_array_equal(PixelReader().luma(make_frame(luma, pixel_format, ColorRange.JPEG, 1)), luma)
+    np.testing.assert_array_equal(sample(make_frame(luma, pixel_format, ColorRange.JPEG, 1)).luma, luma)
 
 
 @pytest.mark.parametrize("pixel_format", ["p010le", "y210le"])
 def test_packed_deep_formats_keep_their_matrix(pixel_format: str) -> None:
     frame = make_frame(original(ColorRange.MPEG), "yuv422p", ColorRange.MPEG, MATRICES["bt709"])
-    errors = PixelReader().luma(frame.reformat(format=pixel_format)) - PixelReader().luma(frame).astype(np.int64)
+    errors = sample(frame.reformat(format=pixel_format)).luma - sample(frame).luma.astype(np.int64)
     assert np.abs(errors).mean() < 0.6

@@ -176,4 +176,4 @@ def test_copy_keeps_the_pixel_aspect(tmp_path: Path) -> None:
         moving_frames(3, height=48, width=64), source, fps=25, crf=20, preset="superfast", pixel_aspect=Fraction(3, 2)
     )
     augment(source, tmp_path / "copy.mp4", seed=0, video_path="wide.mp4", index=0, limits=LIMITS)
-    assert probe(source, LIMITS).pixel_aspect == probe(tmp_path / "copy.mp4", LIMITS).pixel_aspect == Fraction(3, 2)
+    assert probe(source, LIMITS).display == probe(tmp_path / "copy.mp4", LIMITS).display == (0, Fraction(3, 2))
