@@ -1,9 +1,7 @@
 """The demo corpus as a folder: made on first use, checked on every use, made again when a file of it has changed."""
 
 import hashlib
-import io
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -80,13 +78,13 @@ class Clip:
         return f"{self.group}_{self.label}_{self.upload}.mp4"
 
 
-def make_event(seed: int, event: int, uploads: int) -> Iterator[tuple[Clip, bytes]]:
-    """The uploads of an event, each with its mp4 file; every event has random numbers of its own.
+def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
+    """Write the uploads of one event, which has random numbers of its own; runs in a worker process.
 
     Odd events are fakes and take the manipulations in turn. Real and fake clips go through the same steps and are
     encoded equally often; without a manipulation only their scale differs.
     """
-    rng = np.random.default_rng([seed, event])
+    rng = np.random.default_rng([demo.seed, event])
     label = ("real", "fake")[event % 2]
     manipulation = "none" if label == "real" else MANIPULATIONS[event // 2 % len(MANIPULATIONS)]
     fps, length = int(rng.choice([24, 25, 30])), int(rng.integers(16, 24))
@@ -98,17 +96,18 @@ def make_event(seed: int, event: int, uploads: int) -> Iterator[tuple[Clip, byte
     frames = recompress(film(), fps=fps, crf=int(rng.integers(16, 22)), preset="ultrafast")
     if manipulation != "none":
         frames = manipulate(manipulation, frames, rng, film)
-    scale = _spread_evenly(seed, event // 2, *_SCALES[label])
+    scale = _spread_evenly(demo.seed, event // 2, *_SCALES[label])
     frames = recompress(_resampled(frames, scale), fps=fps, crf=int(rng.integers(19, 24)), preset="ultrafast")
-    for upload in range(uploads):
+    clips = []
+    for upload in range(demo.uploads):
         on_platform = _resized(frames, rng, is_copy=upload > 0)
         crf = int(np.clip(round(rng.normal(_PLATFORM_CRF, _PLATFORM_CRF_SD)), 18, 26))
-        file = io.BytesIO()
-        encode(on_platform, file, fps=fps, crf=crf, preset="veryfast", gop=int(rng.choice([24, 60, 250])))
         height, width = on_platform[0].shape[:2]
-        group = f"ev{event:03d}"
-        clip = Clip(label, group, upload, manipulation, scale, crf, fps, width, height, frames=length)
-        yield clip, file.getvalue()
+        clip = Clip(label, f"ev{event:03d}", upload, manipulation, scale, crf, fps, width, height, frames=length)
+        with (folder / VIDEOS / clip.file_name).open("wb") as file:
+            encode(on_platform, file, fps=fps, crf=crf, preset="veryfast", gop=int(rng.choice([24, 60, 250])))
+        clips.append(clip)
+    return clips
 
 
 def _spread_evenly(seed: int, number: int, low: float, high: float) -> float:
@@ -204,12 +203,3 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
         "sha256": {path: _sha256((folder / path).read_bytes()) for path in paths},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-
-
-def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
-    """Write the videos of one event; runs in a worker process."""
-    clips = []
-    for clip, content in make_event(demo.seed, event, demo.uploads):
-        (folder / VIDEOS / clip.file_name).write_bytes(content)
-        clips.append(clip)
-    return clips

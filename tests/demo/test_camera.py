@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
 from fvc_exp.demo import camera
-from fvc_exp.demo.camera import Camera, Motion, draw_scene, film_scene
+from fvc_exp.demo.camera import Camera, draw_scene, film_scene
 
 SIZE = (180, 320)
-STILL = Motion(shift=np.zeros(2), shift_step=np.zeros(2), zoom=1.0, zoom_step=0.0, angle=0.0, angle_step=0.0)
+STILL = np.array([0.0, 0.0, 1.0, 0.0]), np.zeros(4)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -41,7 +41,7 @@ def filmed(monkeypatch: pytest.MonkeyPatch, scene: Frame, **changes: object) -> 
         sharpening=0.0,
     )
     monkeypatch.setattr(Camera, "draw", lambda _rng: replace(ideal, **changes))
-    monkeypatch.setattr(Motion, "draw", lambda _rng: STILL)
+    monkeypatch.setattr(camera, "draw_motion", lambda _rng: STILL)
     return np.array(film_scene(scene, 12, SIZE, rng(2)), np.float64)
 
 

@@ -1,4 +1,3 @@
-import io
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ import pytest
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.config.schema import DemoConfig
 from fvc_exp.demo import corpus
-from fvc_exp.demo.corpus import Clip, corpus_folder, ensure_demo, make_event
+from fvc_exp.demo.corpus import Clip, corpus_folder, ensure_demo
 from fvc_exp.demo.manipulate import MANIPULATIONS
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.video import worker_pool
@@ -189,14 +188,17 @@ def test_only_the_demo_data_have_demo_settings(compose_config: Compose) -> None:
 
 
 @pytest.fixture(scope="module")
-def clips() -> list[Clip]:
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     """The facts of 60 events, made of one gray frame each to save time."""
+    folder = tmp_path_factory.mktemp("events")
+    (folder / "videos").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus, "film_scene", lambda _scene, _length, size, _rng: [np.full((*size, 3), 90, np.uint8)])
         patch.setattr(corpus, "draw_scene", lambda _rng: np.zeros((2, 2, 3), np.uint8))
         patch.setattr(corpus, "recompress", lambda frames, **_settings: frames)
-        patch.setattr(corpus, "encode", lambda _frames, file, **_settings: file.write(b"mp4"))
-        return [clip for event in range(60) for clip, _ in make_event(0, event, 2)]
+        patch.setattr(corpus, "encode", lambda *_, **__: None)
+        demo = DemoConfig(events=60, uploads=2, seed=0)
+        return [clip for event in range(60) for clip in corpus.build_event(folder, demo, event)]
 
 
 def test_classes_and_manipulations_are_balanced(clips: list[Clip]) -> None:
@@ -235,19 +237,20 @@ def test_clips_have_the_sizes_of_the_platform(clips: list[Clip]) -> None:
     assert {clip.frames for clip in clips} <= set(range(16, 24))
 
 
-@pytest.mark.parametrize("event", [0, 3], ids=["real", "splice"])
-def test_files_are_what_the_facts_say_and_the_same_every_time(event: int) -> None:
-    made = list(make_event(1, event, 2))
-    assert made == list(make_event(1, event, 3))[:2]
-    for clip, content in made:
-        with av.open(io.BytesIO(content)) as container:
+def test_files_are_what_the_facts_say(built: Path) -> None:
+    for row in pl.read_parquet(built / "metadata.parquet").iter_rows(named=True):
+        with av.open(built / row["video_path"]) as container:
             stream = container.streams.video[0]
-            assert (stream.codec_context.name, stream.average_rate) == ("h264", clip.fps)
+            assert (stream.codec_context.name, stream.average_rate) == ("h264", row["fps"])
             shapes = [frame.to_ndarray(format="rgb24").shape for frame in container.decode(stream)]
-        assert shapes == [(clip.height, clip.width, 3)] * clip.frames
-    assert made[0][1] != made[1][1]
+        assert shapes == [(row["height"], row["width"], 3)] * row["frames"]
 
 
-def test_seeds_and_events_differ() -> None:
-    contents = [next(make_event(seed, event, 1))[1] for seed, event in ((0, 0), (1, 0), (0, 2))]
-    assert len(set(contents)) == 3
+def test_videos_depend_on_seed_event_and_upload_alone(tmp_path: Path) -> None:
+    made = []
+    for number, (seed, event, uploads) in enumerate([(3, 3, 1), (3, 3, 2), (4, 3, 1), (3, 1, 1)]):
+        (tmp_path / str(number) / "videos").mkdir(parents=True)
+        corpus.build_event(tmp_path / str(number), DemoConfig(4, uploads, seed), event)
+        made.append(set(contents(tmp_path / str(number)).values()))
+    assert made[0] < made[1]
+    assert len(set.union(*made)) == 4
