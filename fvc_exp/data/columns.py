@@ -72,22 +72,6 @@ def require_values(column: pl.Series, source: Path) -> None:
         raise DataError(f"{source}: column {column.name!r}, row {_first_row(missing)}: the value is missing")
 
 
-def require_videos(videos: pl.Series, source: Path) -> None:
-    """Do nothing if a column names a different video in each row.
-
-    Raises:
-        DataError: a name is missing or repeated.
-    """
-    require_values(videos, source)
-    if (repeated := ~videos.is_first_distinct()).any():
-        row = _first_row(repeated)
-        name = videos[row - 1]
-        first = _first_row(videos == name)
-        raise DataError(
-            f"{source}: column {videos.name!r}, row {row}: {name!r} is in row {first} already; a video has one row"
-        )
-
-
 def label_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -> pl.Series:
     """Labels as 0 (real) and 1 (fake). With ``positive`` these values are fake, in any case, and all others real.
 
@@ -140,11 +124,6 @@ def refuse_values(wrong: pl.Series, column: pl.Series, source: Path, why: str, v
         row = _first_row(wrong)
         where = f"row {row}" if videos is None else f"row {row} ({videos[row - 1]})"
         raise DataError(f"{source}: column {column.name!r}, {where}: {column[row - 1]!r} {why}")
-
-
-def group_columns(names: Sequence[str]) -> list[str]:
-    """The columns of a table that are named like ``GROUP_COLUMNS``, in their order."""
-    return [name for known in GROUP_COLUMNS for name in names if name.lower() == known]
 
 
 def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:
