@@ -24,12 +24,6 @@ def test_scene_is_colourful_and_repeats_with_its_seed() -> None:
     assert scene.std() > 10
 
 
-def test_clip_has_the_size_and_length_asked_for() -> None:
-    clip = film_scene(draw_scene(rng()), 5, SIZE, rng(1))
-    assert [(frame.shape, frame.dtype) for frame in clip] == [((*SIZE, 3), np.uint8)] * 5
-    np.testing.assert_array_equal(clip, film_scene(draw_scene(rng()), 5, SIZE, rng(1)))
-
-
 def filmed(monkeypatch: pytest.MonkeyPatch, scene: Frame, **changes: object) -> NDArray[np.float64]:
     """Film with an ideal camera but for the changes, held still but for hand shake."""
     ideal = Camera(

@@ -91,13 +91,6 @@ def test_every_frame_comes_once_and_the_same_are_sampled(clip: Path) -> None:
     assert tuple(index for index, is_sampled in seen if is_sampled) == sample_indices(60, SAMPLING)
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
-def test_short_clips_give_each_frame_once(count: int, tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "short.mp4", moving_frames(count))
-    source = SampledFrames(path, SAMPLING, LIMITS)
-    assert tuple(source.read(collect)) == tuple(range(count))
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("damaged") / "whole.mp4"
