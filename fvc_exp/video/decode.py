@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
 from fvc_exp.errors import VideoError
-from fvc_exp.video import packets, probe, time_limit
-from fvc_exp.video.container import reraise_memory_error
+from fvc_exp.video import packets, probe, worker_pool
 
 # ITU-R BT.601/709 limited range: black at 16, white at 235.
 BLACK, WHITE = 16, 235
@@ -117,12 +116,7 @@ class _NotExactError(Exception):
 
 
 class _ResampleError(Exception):
-    """Not all frames can be used; ``good`` are the ordinals of those that can, perhaps all of the sampled ones."""
-
-    def __init__(self, good: Sequence[int], *, has_sampled: bool) -> None:
-        super().__init__()
-        self.good = good
-        self.has_sampled = has_sampled
+    """Not all frames can be used: raised with the ordinals of those that can, and whether all sampled ones are."""
 
 
 class SampledFrames:
@@ -135,9 +129,7 @@ class SampledFrames:
     decoded: Decoded
 
     def __init__(self, path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> None:
-        self.path = path
         self.sampling = sampling
-        self.limits = limits
         self.probe = probe.probe_video(path, limits)
         self._reformatter = VideoReformatter()
 
@@ -157,15 +149,15 @@ class SampledFrames:
         try:
             return consume(self._full(indices, every_frame))
         except _ResampleError as fault:
-            good, has_sampled = fault.good, fault.has_sampled
+            good, has_sampled = fault.args
         if not good:
-            raise VideoError("decode_failed", f"{self.path}: no frame could be decoded without fault")
+            raise VideoError("decode_failed", f"{self.probe.path}: no frame could be decoded without fault")
         if not has_sampled:
             indices = tuple(good[position] for position in packets.sample_indices(len(good), self.sampling))
         try:
             return consume(self._full(indices, every_frame, good))
         except _ResampleError as fault:
-            raise VideoError("decode_failed", f"{self.path}: decodes differently each time") from fault
+            raise VideoError("decode_failed", f"{self.probe.path}: decodes differently each time") from fault
 
     def _selective(self, runs: Sequence[range], indices: Sequence[int]) -> Iterator[Sample]:
         pending = {self.probe.packets.display_pts[index]: index for index in indices}
@@ -178,7 +170,7 @@ class SampledFrames:
                     facts = (frame.rotation, frame.format.name)
                     yield Sample(pending.pop(frame.pts), True, frame, self._reformatter)
         except av.FFmpegError as error:
-            reraise_memory_error(error)
+            probe.reraise_memory_error(error)
             raise _NotExactError from error
         if pending:
             raise _NotExactError
@@ -210,11 +202,11 @@ class SampledFrames:
         found = packets.trusted_frames(seen, [*probed.corrupt, *lost])
         is_as_probed = len(seen) == self.probe.frame_count
         if found != good and (is_faulty or good is not None or not is_as_probed):
-            raise _ResampleError(found, has_sampled=is_as_probed and wanted.issubset(found))
+            raise _ResampleError(found, is_as_probed and wanted.issubset(found))
         frames_total = max(len(seen), self.probe.frame_count) if is_faulty else len(seen)
         corrupt = len(seen) - len(found) + len(lost)
         self.decoded = Decoded(tuple(indices), frames_total, len(found), corrupt, *facts)
 
     def _allow_time(self, frames: int) -> None:
         pixels = frames * self.probe.width * self.probe.height
-        time_limit.allow_more(self.limits, pixels, int(self.probe.packets.sizes.sum()))
+        worker_pool.allow_more(self.probe.limits, pixels, int(self.probe.packets.sizes.sum()))

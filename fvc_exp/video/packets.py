@@ -10,8 +10,7 @@ import av
 import numpy as np
 
 from fvc_exp.config.schema import SamplingConfig
-from fvc_exp.video.container import open_video, reraise_memory_error
-from fvc_exp.video.probe import Probe
+from fvc_exp.video.probe import Probe, open_video, reraise_memory_error
 
 # The containers whose time stamps belong to frames; AVI has none of its own.
 TIMED_CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm"})

@@ -45,7 +45,7 @@ def test_tables_measured_together_are_measured_as_alone(clip: Path, monkeypatch:
     read = SampledFrames.read
 
     def counted(self: SampledFrames, *arguments: object, **options: object) -> object:
-        passes.append(self.path.name)
+        passes.append(self.probe.path.name)
         return read(self, *arguments, **options)
 
     monkeypatch.setattr(SampledFrames, "read", counted)
