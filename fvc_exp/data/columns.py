@@ -82,7 +82,12 @@ def label_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -
     texts = column.cast(pl.String).str.strip_chars().str.to_lowercase().replace("", None)
     found = texts.unique().drop_nulls().sort().to_list()
     if positive:
-        return _codes_of(texts, found, column, source, {each.strip().lower() for each in positive})
+        fakes = {each.strip().lower() for each in positive}
+        if absent := fakes - set(found):
+            shown, name = ", ".join(map(repr, found[:10])), min(absent)
+            raise DataError(f"{source}: column {column.name!r}: data.positive={name} is no value; there are {shown}")
+        refuse_values(texts.is_null(), column, source, "is not a label; the value is missing")
+        return texts.is_in(list(fakes)).cast(pl.Int64).alias(column.name)
     if _OF_REAL.fullmatch(column.name.lower()) and set(found) <= _CODES.keys():
         raise DataError(
             f"{source}: column {column.name!r}: its name says that 1 may be real; say which value is fake: "
@@ -95,14 +100,6 @@ def label_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -
         why += f"; if fakes are {found[0]!r}: data.positive={found[0]}"
     refuse_values(codes.is_null() | (texts.is_in(["-1", "-1.0"]) & is_three), column, source, why)
     return codes
-
-
-def _codes_of(texts: pl.Series, found: list[str], column: pl.Series, source: Path, positive: set[str]) -> pl.Series:
-    if absent := positive - set(found):
-        shown = ", ".join(map(repr, found[:10]))
-        raise DataError(f"{source}: column {column.name!r}: data.positive={min(absent)} is no value; there are {shown}")
-    refuse_values(texts.is_null(), column, source, "is not a label; the value is missing")
-    return texts.is_in(list(positive)).cast(pl.Int64).alias(column.name)
 
 
 def two_class_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -> pl.Series:

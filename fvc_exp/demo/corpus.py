@@ -61,6 +61,7 @@ class Clip:
     ``scale`` is the smallest share of the filmed width that the clip had before it was uploaded.
     """
 
+    video_path: str
     label: str
     group: str
     upload: int
@@ -71,11 +72,6 @@ class Clip:
     width: int
     height: int
     frames: int
-
-    @property
-    def file_name(self) -> str:
-        """The name of the video's file."""
-        return f"{self.group}_{self.label}_{self.upload}.mp4"
 
 
 def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
@@ -103,10 +99,11 @@ def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
         on_platform = _resized(frames, rng, is_copy=upload > 0)
         crf = int(np.clip(round(rng.normal(_PLATFORM_CRF, _PLATFORM_CRF_SD)), 18, 26))
         height, width = on_platform[0].shape[:2]
-        clip = Clip(label, f"ev{event:03d}", upload, manipulation, scale, crf, fps, width, height, frames=length)
-        with (folder / VIDEOS / clip.file_name).open("wb") as file:
+        group = f"ev{event:03d}"
+        path = f"{VIDEOS}/{group}_{label}_{upload}.mp4"
+        with (folder / path).open("wb") as file:
             encode(on_platform, file, fps=fps, crf=crf, preset="veryfast", gop=int(rng.choice([24, 60, 250])))
-        clips.append(clip)
+        clips.append(Clip(path, label, group, upload, manipulation, scale, crf, fps, width, height, frames=length))
     return clips
 
 
@@ -191,7 +188,7 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
             clips[event] = found
             if on_progress is not None:
                 on_progress(len(clips), len(events))
-    rows = [{"video_path": f"{VIDEOS}/{clip.file_name}", **asdict(clip)} for event in events for clip in clips[event]]
+    rows = [asdict(clip) for event in events for clip in clips[event]]
     pl.DataFrame(rows).write_parquet(folder / METADATA)
     (folder / README).write_text(_README_TEXT)
     paths = [METADATA, README, *(row["video_path"] for row in rows)]

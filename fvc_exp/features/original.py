@@ -49,11 +49,10 @@ def original_stage4_features(rgb: Frame) -> dict[str, float]:
     gray = _gray(rgb)
     blurred = cv2.blur(gray.astype(np.float32), (scaled.WINDOW, scaled.WINDOW))
     _, contrast = cv2.meanStdDev(blurred)
-    _, spread = cv2.meanStdDev(rgb)
     added = (
         scaled.edge_density(gray),
         1.0 / (1.0 + float(contrast[0, 0])),
-        *(float(channel) for channel in spread[:, 0]),
+        *cv2.meanStdDev(rgb)[1][:, 0].tolist(),
         _wrapped_steps(gray),
     )
     return original_stage2_features(rgb) | dict(zip(scaled.ADDED_NAMES, added, strict=True))

@@ -73,7 +73,7 @@ def stage4_pixel_features(luma: Frame, rgb: Frame, box: Letterbox | None) -> dic
     added = (
         edge_density(picture),
         1.0 / (1.0 + spread_of_local_deviation(picture)),
-        *(_deviation(np.asarray(channel, np.uint8)) for channel in cv2.split(crop(rgb, box))),
+        *cv2.meanStdDev(crop(rgb, box))[1][:, 0].tolist(),
         border - inside,
     )
     return stage2_pixel_features(luma, box) | dict(zip(ADDED_NAMES, added, strict=True))
@@ -92,12 +92,6 @@ def spread_of_local_deviation(frame: Frame) -> float:
     deviation = cv2.sqrt(variances.astype(np.float32))
     mean, mean_square = cv2.sumElems(deviation)[0] / frame.size, cv2.norm(deviation, cv2.NORM_L2SQR) / frame.size
     return filters.standard_deviation(mean / WINDOW**2, mean_square / WINDOW**4)
-
-
-def _deviation(channel: Frame) -> float:
-    # The L1 norm of numbers >= 0 is their sum, in half the time.
-    mean, mean_square = (cv2.norm(channel, kind) / channel.size for kind in (cv2.NORM_L1, cv2.NORM_L2SQR))
-    return filters.standard_deviation(mean, mean_square)
 
 
 def _mean_steps(frame: Frame) -> tuple[float, float]:

@@ -6,13 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import av
 import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
-from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
@@ -33,13 +32,6 @@ def _levels_of(bits: int, is_full: bool) -> Frame:
     black, white = (0, 2**bits - 1) if is_full else (BLACK << bits - 8, WHITE << bits - 8)
     above = np.arange(2**bits) - black
     return ((2 * 255 * above + white - black) // (2 * (white - black))).clip(0, 255).astype(np.uint8)
-
-
-def _first_plane(frame: av.VideoFrame, kind: np.dtype[Any]) -> NDArray[Any]:
-    """A view of the first plane, which PyAV frees with the frame."""
-    plane = frame.planes[0]
-    rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
-    return rows[: plane.height, : plane.width]
 
 
 Result = TypeVar("Result")
@@ -72,11 +64,13 @@ class Sample:
             return self._convert("gray", matrix=Colorspace.ITU601 if is_deep else None)
         bits, order = planar.groups()
         is_full = frame.color_range == ColorRange.JPEG or name.startswith(("yuvj", "gray"))
-        values = _first_plane(frame, np.dtype({None: "u1", "le": "<u2", "be": ">u2"}[order]))
+        kind, plane = np.dtype({None: "u1", "le": "<u2", "be": ">u2"}[order]), frame.planes[0]
+        rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
+        values = rows[: plane.height, : plane.width]  # a view, which PyAV frees with the frame
         if bits:
             return np.take(_levels_of(int(bits), is_full), values, mode="clip")
         if is_full:
-            return values.copy()  # which outlives the frame
+            return values.copy()
         # Rounded and clipped to 0 and 255. No integer falls halfway, so rounding cannot differ between processors.
         return np.asarray(cv2.addWeighted(values, STRETCH, values, 0, -BLACK * STRETCH), dtype=np.uint8)
 

@@ -125,8 +125,7 @@ def _rotate(frame: Frame, _rng: np.random.Generator, degrees: float) -> Frame:
 
 
 def _add_noise(frame: Frame, rng: np.random.Generator, sigma: float) -> Frame:
-    noise = sigma * rng.standard_normal(frame.shape, np.float32)
-    return _to_uint8(frame + noise)
+    return _to_uint8(frame + sigma * rng.standard_normal(frame.shape, np.float32))
 
 
 def _change_levels(frame: Frame, _rng: np.random.Generator, factor: float = 1.0, levels: float = 0.0) -> Frame:

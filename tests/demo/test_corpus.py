@@ -97,7 +97,7 @@ def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         rows = metadata.filter(group=f"ev{event:03d}")
         for path in rows["video_path"]:
             shutil.copy(built / path, folder / path)
-        return [Clip(**row) for row in rows.drop("video_path").iter_rows(named=True)]
+        return [Clip(**row) for row in rows.iter_rows(named=True)]
 
     monkeypatch.setattr(corpus, "build_event", copy_event)
     monkeypatch.setattr(worker_pool, "run_in_workers", lambda make, events, **__: ((n, make(n)) for n in events))
@@ -215,7 +215,7 @@ def test_an_event_has_one_label_and_its_copies_differ(clips: list[Clip]) -> None
     for copies in by_group.values():
         assert [clip.upload for clip in copies] == [0, 1]
         assert len({(clip.label, clip.manipulation, clip.scale, clip.frames) for clip in copies}) == 1
-    assert len({clip.file_name for clip in clips}) == 120
+    assert len({clip.video_path for clip in clips}) == 120
 
 
 def test_both_classes_take_the_same_way_to_the_platform(clips: list[Clip]) -> None:

@@ -202,10 +202,3 @@ def test_luma_outlives_the_frame() -> None:
     before = pixels.copy()
     frame.planes[0].update(bytes(frame.planes[0].buffer_size))
     np.testing.assert_array_equal(pixels, before)
-
-
-def test_rgb_order() -> None:
-    red = np.zeros((16, 16, 3), np.uint8)
-    red[..., 0] = 200
-    frame = av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv444p")
-    assert np.abs(clips.sample(frame).rgb.astype(int) - red).max() <= 3
