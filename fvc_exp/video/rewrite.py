@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, repeat, tee
@@ -33,7 +32,7 @@ _LARGEST_FPS_DENOMINATOR = 1001  # as in 30000/1001; a float rate is taken to me
 
 def encode(
     frames: Iterable[Frame],
-    destination: Path | BinaryIO,
+    file: BinaryIO,
     *,
     fps: Fraction | float,
     crf: int,
@@ -44,9 +43,9 @@ def encode(
 ) -> None:
     """Write frames, each (height, width, 3) uint8 RGB of one even size, as mp4: libx264, yuv420p, constant frame rate.
 
-    Frames are taken one by one. A path appears whole or not at all; an open file must be seekable, and keeps what was
-    written before an error. ``crf`` is libx264's constant rate factor, 0 (lossless) to 51, and ``gop`` the largest
-    distance of two key frames; None leaves it to libx264. ``pixel_aspect`` is the width over the height of a pixel.
+    Frames are taken one by one; the file must be seekable, and keeps what was written before an error. ``crf`` is
+    libx264's constant rate factor, 0 (lossless) to 51, and ``gop`` the largest distance of two key frames; None leaves
+    it to libx264. ``pixel_aspect`` is the width over the height of a pixel.
 
     ``keyframes`` is for files that are read by sampling: for each frame whether it becomes a key frame. Besides these
     only the first frame does, and what ``gop`` adds, but no cut in the picture.
@@ -57,8 +56,7 @@ def encode(
     options = _REPRODUCIBLE | {"preset": preset, "crf": str(crf)}
     if keyframes is not None:
         options["x264-params"] += _FOR_SAMPLING
-    opened = atomic_file(destination) if isinstance(destination, Path) else nullcontext(destination)
-    with opened as file, av.open(file, "w", format="mp4") as container:
+    with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options=options)
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
@@ -112,7 +110,8 @@ def rewrite(
             samples, same = tee(samples)
             keyframes = (sample.is_sampled for sample in same)
         frames = (_even(frame) for frame in change(_upright(samples, turns)))
-        encode(frames, destination, fps=fps, crf=crf, preset=_PRESET, keyframes=keyframes, pixel_aspect=pixel_aspect)
+        with atomic_file(destination) as file:
+            encode(frames, file, fps=fps, crf=crf, preset=_PRESET, keyframes=keyframes, pixel_aspect=pixel_aspect)
 
     reader.read(consume, every_frame=True)
 

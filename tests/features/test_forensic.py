@@ -160,11 +160,6 @@ def test_blending_raises_residual_correlation(drifting: list[Gray]) -> None:
     assert measure(blended)["residual_correlation"] > measure(drifting)["residual_correlation"] + 0.04
 
 
-def test_uneven_pace_raises_jitter(drifting: list[Gray]) -> None:
-    uneven = [frame for number, frame in enumerate(drifting) if number % 4 < 2]
-    assert measure(uneven)["temporal_difference_jitter"] > measure(drifting)["temporal_difference_jitter"] + 0.1
-
-
 def test_one_frame_leaves_all_undefined(drifting: list[Gray]) -> None:
     features = measure(drifting[:1])
     assert tuple(features) == forensic.TEMPORAL_NAMES
