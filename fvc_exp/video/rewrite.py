@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, repeat, tee
+from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,7 +48,8 @@ def encode(
     it to libx264. ``pixel_aspect`` is the width over the height of a pixel.
 
     ``keyframes`` is for files that are read by sampling: for each frame whether it becomes a key frame. Besides these
-    only the first frame does, and what ``gop`` adds, but no cut in the picture.
+    only the first frame does, and what ``gop`` adds, but no cut in the picture. It is asked
+    for a frame when that has been taken.
     """
     iterator = iter(frames)
     first = next(iterator)
@@ -64,7 +65,8 @@ def encode(
             stream.codec_context.sample_aspect_ratio = pixel_aspect
         if gop is not None:
             stream.gop_size = gop
-        for frame, is_key in zip(chain([first], iterator), keyframes or repeat(False), strict=False):
+        are_key = repeat(False) if keyframes is None else keyframes
+        for frame, is_key in zip(chain([first], iterator), are_key, strict=False):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             if is_key:
                 picture.pict_type = av.video.frame.PictureType.I
@@ -105,21 +107,20 @@ def rewrite(
     fps = reader.probe.average_rate or DEFAULT_FPS
 
     def consume(samples: Iterator[Sample]) -> None:
-        keyframes = None
-        if has_sampled_keyframes:
-            samples, same = tee(samples)
-            keyframes = (sample.is_sampled for sample in same)
-        frames = (_even(frame) for frame in change(_upright(samples, turns)))
+        sampled: list[bool] = []  # grows by one with each frame that is taken
+        frames = (_even(frame) for frame in change(_upright(samples, turns, sampled)))
+        keyframes = sampled if has_sampled_keyframes else None
         with atomic_file(destination) as file:
             encode(frames, file, fps=fps, crf=crf, preset=_PRESET, keyframes=keyframes, pixel_aspect=pixel_aspect)
 
     reader.read(consume, every_frame=True)
 
 
-def _upright(samples: Iterator[Sample], turns: int) -> Iterator[Frame]:
-    """All frames have the size of the first: some streams change theirs."""
+def _upright(samples: Iterator[Sample], turns: int, sampled: list[bool]) -> Iterator[Frame]:
+    """All frames have the size of the first: some streams change theirs. ``sampled`` notes which of them are."""
     size: tuple[int, int] | None = None
     for sample in samples:
+        sampled.append(sample.is_sampled)
         frame = np.ascontiguousarray(np.rot90(sample.rgb, turns))
         size = size or (frame.shape[1], frame.shape[0])
         if (frame.shape[1], frame.shape[0]) != size:
