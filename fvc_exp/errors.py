@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Literal
 
 _MOST_SHOWN = 6
+
+VideoFailure = Literal[
+    "missing", "not_a_video", "no_video_stream", "no_frames", "too_large", "refused", "decode_failed"
+]
+"""One short name for each way a video file can fail; it is what an error row stores."""
 
 
 class FvcError(Exception):
@@ -27,10 +33,10 @@ class DataError(FvcError):
 class VideoError(FvcError):
     """A video cannot be turned into features.
 
-    ``error_class`` is the short closed-set name that the feature table stores beside the message.
+    ``error_class`` is what the feature table stores beside the message.
     """
 
-    def __init__(self, error_class: str, message: str) -> None:
+    def __init__(self, error_class: VideoFailure, message: str) -> None:
         super().__init__(message)
         self.error_class = error_class
 

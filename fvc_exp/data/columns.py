@@ -72,22 +72,6 @@ def require_values(column: pl.Series, source: Path) -> None:
         raise DataError(f"{source}: column {column.name!r}, row {_first_row(missing)}: the value is missing")
 
 
-def require_videos(videos: pl.Series, source: Path) -> None:
-    """Do nothing if a column names a different video in each row.
-
-    Raises:
-        DataError: a name is missing or repeated.
-    """
-    require_values(videos, source)
-    if (repeated := ~videos.is_first_distinct()).any():
-        row = _first_row(repeated)
-        name = videos[row - 1]
-        first = _first_row(videos == name)
-        raise DataError(
-            f"{source}: column {videos.name!r}, row {row}: {name!r} is in row {first} already; a video has one row"
-        )
-
-
 def label_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -> pl.Series:
     """Labels as 0 (real) and 1 (fake). With ``positive`` these values are fake, in any case, and all others real.
 
@@ -98,7 +82,12 @@ def label_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -
     texts = column.cast(pl.String).str.strip_chars().str.to_lowercase().replace("", None)
     found = texts.unique().drop_nulls().sort().to_list()
     if positive:
-        return _codes_of(texts, found, column, source, {each.strip().lower() for each in positive})
+        fakes = {each.strip().lower() for each in positive}
+        if absent := fakes - set(found):
+            shown, name = ", ".join(map(repr, found[:10])), min(absent)
+            raise DataError(f"{source}: column {column.name!r}: data.positive={name} is no value; there are {shown}")
+        refuse_values(texts.is_null(), column, source, "is not a label; the value is missing")
+        return texts.is_in(list(fakes)).cast(pl.Int64).alias(column.name)
     if _OF_REAL.fullmatch(column.name.lower()) and set(found) <= _CODES.keys():
         raise DataError(
             f"{source}: column {column.name!r}: its name says that 1 may be real; say which value is fake: "
@@ -111,14 +100,6 @@ def label_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -
         why += f"; if fakes are {found[0]!r}: data.positive={found[0]}"
     refuse_values(codes.is_null() | (texts.is_in(["-1", "-1.0"]) & is_three), column, source, why)
     return codes
-
-
-def _codes_of(texts: pl.Series, found: list[str], column: pl.Series, source: Path, positive: set[str]) -> pl.Series:
-    if absent := positive - set(found):
-        shown = ", ".join(map(repr, found[:10]))
-        raise DataError(f"{source}: column {column.name!r}: data.positive={min(absent)} is no value; there are {shown}")
-    refuse_values(texts.is_null(), column, source, "is not a label; the value is missing")
-    return texts.is_in(list(positive)).cast(pl.Int64).alias(column.name)
 
 
 def two_class_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -> pl.Series:
@@ -140,11 +121,6 @@ def refuse_values(wrong: pl.Series, column: pl.Series, source: Path, why: str, v
         row = _first_row(wrong)
         where = f"row {row}" if videos is None else f"row {row} ({videos[row - 1]})"
         raise DataError(f"{source}: column {column.name!r}, {where}: {column[row - 1]!r} {why}")
-
-
-def group_columns(names: Sequence[str]) -> list[str]:
-    """The columns of a table that are named like ``GROUP_COLUMNS``, in their order."""
-    return [name for known in GROUP_COLUMNS for name in names if name.lower() == known]
 
 
 def require_finite(column: pl.Series, videos: pl.Series, source: Path) -> None:

@@ -198,8 +198,5 @@ def _notes(names: dict[str, str], ignored: dict[str, str], source: Path) -> tupl
     """What the reader must not miss of how the columns of a table were taken."""
     leaks = [f"{name!r} ({why})" for name, why in ignored.items() if why in (_INDEX_NAME, _ROW_NUMBER, _LABEL_COPY)]
     same = [name for name in names.values() if name in _OF_THE_FILE]
-    notes = {
-        f"{source.name}: not learned from: {', '.join(leaks)}": leaks,
-        f"{source.name}: learned from, though videos measured here have facts of these names: {', '.join(same)}": same,
-    }
-    return tuple(note for note, found in notes.items() if found)
+    kinds = {"not learned from": leaks, "learned from, though videos measured here have facts of these names": same}
+    return tuple(f"{source.name}: {kind}: {', '.join(found)}" for kind, found in kinds.items() if found)

@@ -4,7 +4,7 @@ FVC.csv has the first video of every cascade, FVC_dup.csv its near-duplicates, F
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +63,11 @@ def read_corpus(folder: Path) -> Corpus:
         DataError: a file or column is missing, or a line has an unknown label or a URL without a video id.
     """
     lines = pl.concat([_read_lines(folder / name) for name in (SEEDS, DUPLICATES)])
-    titles = folder / TEXT_QUERIES
-    group_of = _merge_cascades(lines, _read_titles(titles) if titles.is_file() else ())
+    links = [(cascade, f"video {video}") for cascade, video in lines.select("cascade_id", "video_id").iter_rows()]
+    if (titles := folder / TEXT_QUERIES).is_file():
+        known = set(lines["cascade_id"])
+        links += [(cascade, f"title {title}") for cascade, title in _read_titles(titles) if cascade in known and title]
+    group_of = grouping.merge_groups(links)  # the name of the first cascade that it is connected to
     lines = lines.with_columns(group=pl.col("cascade_id").replace_strict(group_of, return_dtype=pl.String))
     has_one_label = pl.col("label").n_unique().over("video_id") == 1
     videos = lines.filter(has_one_label, pl.col("label").is_in(columns.CLASSES))
@@ -101,11 +104,3 @@ def _read_titles(path: Path) -> Iterator[tuple[str, str]]:
         if len(fields) <= _TITLE_FIELD:
             raise DataError(f"{path}: column 'event_title', row {number}: the value is missing")
         yield fields[0], fields[_TITLE_FIELD].strip().casefold()
-
-
-def _merge_cascades(lines: pl.DataFrame, titles: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The group of each cascade: the name of the first cascade that it is connected to."""
-    links = [(cascade, f"video {video}") for cascade, video in lines.select("cascade_id", "video_id").iter_rows()]
-    known = set(lines["cascade_id"])
-    links += [(cascade, f"title {title}") for cascade, title in titles if cascade in known and title]
-    return grouping.merge_groups(links)

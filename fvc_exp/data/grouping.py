@@ -28,8 +28,10 @@ def find_groups(
     """
     if named:
         return " + ".join(named), join_columns(table, named, source), ()
+    if usual is None:
+        usual = [name for known in columns.GROUP_COLUMNS for name in table.columns if name.lower() == known]
     notes: list[str] = []
-    for column in columns.group_columns(table.columns) if usual is None else usual:
+    for column in usual:
         groups = join_columns(table, [column], source)
         if groups.n_unique() < len(groups):
             return column, groups, tuple(notes)

@@ -70,11 +70,16 @@ class Roles:
         return self.named or self.usual
 
 
-def find_roles(table: pl.DataFrame, source: Path, wanted: Wanted, *, needs_key: bool = True) -> Roles:
-    """The key, label and group columns of a table: as ``wanted`` names them, else by their usual names in any case.
+def name_rows(
+    table: pl.DataFrame, source: Path, wanted: Wanted, root: Path | None = None, *, needs_key: bool = True
+) -> tuple[pl.DataFrame, Roles]:
+    """The table with the names of its rows as ``video_path``, else their numbers from 1, and what its columns are for.
+
+    Key, label and groups are the columns that ``wanted`` names, else those with their usual names in any case.
 
     Raises:
-        DataError: a named column is not there, no column is a label, or none is the key that is needed.
+        DataError: a named column is not there, no column is a label, none is the key that is needed, a row has no name
+            of its own, or there are no rows.
     """
     names = table.columns
     label = named_column(wanted.label, names, "data.label", source) or next(iter(_usual(_LABELS, names)), None)
@@ -82,26 +87,14 @@ def find_roles(table: pl.DataFrame, source: Path, wanted: Wanted, *, needs_key: 
         columns.require_columns([columns.LABEL], names, source, "; name yours: data.label=COLUMN")
     groups = tuple(str(named_column(name, names, "data.group", source)) for name in wanted.group)
     key = find_key(table, source, wanted.key, {label or "", *groups}, is_needed=needs_key)
-    usual = (name for name in _usual(_GROUPS, names) if name not in (key, label))
-    return Roles(key, str(label), groups, tuple(usual))
-
-
-def name_rows(
-    table: pl.DataFrame, source: Path, wanted: Wanted, root: Path | None = None, *, needs_key: bool = True
-) -> tuple[pl.DataFrame, Roles]:
-    """The table with the names of its rows as ``video_path``, else their numbers from 1, and its ``find_roles``.
-
-    Raises:
-        DataError: as ``find_roles`` and ``read_keys``, or the table has no rows.
-    """
-    found = find_roles(table, source, wanted, needs_key=needs_key)
     if table.is_empty():
         raise DataError(f"{source}: the table has no rows")
-    if found.key:
-        keys = read_keys(table[found.key], source, root)
+    if key:
+        keys = read_keys(table[key], source, root)
     else:  # in the order of the table, as text
         keys = pl.int_range(1, len(table) + 1, eager=True).cast(pl.String).str.zfill(len(str(len(table))))
-    return table.drop(found.key or ()).with_columns(keys.alias(columns.KEY)), found
+    usual = tuple(name for name in _usual(_GROUPS, names) if name not in (key, label))
+    return table.drop(key or ()).with_columns(keys.alias(columns.KEY)), Roles(key, str(label), groups, usual)
 
 
 def find_key(
@@ -134,9 +127,16 @@ def read_keys(column: pl.Series, source: Path, root: Path | None = None) -> pl.S
     Raises:
         DataError: a name is missing or repeated, or was rounded.
     """
-    keys = to_paths(column, source, root)
-    columns.require_videos(keys.alias(column.name), source)
-    return keys
+    keys = to_paths(column, source, root).alias(column.name)
+    columns.require_values(keys, source)
+    repeated = ~keys.is_first_distinct()
+    if repeated.any():
+        name = keys.filter(repeated)[0]
+        first, row = (int(place) + 1 for place in (keys == name).arg_true()[:2])
+        raise DataError(
+            f"{source}: column {keys.name!r}, row {row}: {name!r} is in row {first} already; a video has one row"
+        )
+    return keys.alias(columns.KEY)
 
 
 def named_column(wanted: str | None, names: Sequence[str], setting: str, source: Path) -> str | None:

@@ -152,9 +152,8 @@ def _stratified_folds(dataset: Dataset, rows: Indices, cv: schema.CVConfig, seed
     else:
         from sklearn.model_selection import StratifiedKFold  # slow to import, and only this scheme needs it
 
-        splitters = [
-            StratifiedKFold(cv.n_splits, shuffle=True, random_state=seed + each) for each in range(cv.n_repeats)
-        ]
+        seeds = range(seed, seed + cv.n_repeats)
+        splitters = (StratifiedKFold(cv.n_splits, shuffle=True, random_state=each) for each in seeds)
         repeats = [[test for _, test in each.split(rows, dataset.y[rows])] for each in splitters]
     for tests in repeats:
         yield [(rows[_others(len(rows), test)], rows[test], None) for test in tests]
@@ -201,9 +200,8 @@ def _check_count(dataset: Dataset, rows: Indices, needed: int, who: str, *, grou
 
 
 def _check_classes(dataset: Dataset, rows: Indices, where: str) -> None:
-    counts = np.bincount(dataset.y[rows], minlength=len(CLASSES))
     for label, name in enumerate(CLASSES):
-        if not counts[label]:
+        if not (dataset.y[rows] == label).any():
             raise DataError(f"{where} has no {name!r} row")
 
 

@@ -116,56 +116,48 @@ class Camera:
         )
 
 
-@dataclass(frozen=True)
-class Motion:
-    """A handheld pan, zoom and roll: start values and their change per frame; shift in pixels, angle in degrees."""
+def draw_motion(rng: np.random.Generator) -> tuple[Array, Array]:
+    """A handheld pan, zoom and roll that stays over the scene for a clip of about a second.
 
-    shift: Array
-    shift_step: Array
-    zoom: float
-    zoom_step: float
-    angle: float
-    angle_step: float
+    The shift x, y in pixels, zoom, and angle in degrees of the first frame, and what is added to them per frame.
+    """
+    shift, shift_step = rng.uniform(-50, 50, 2), rng.normal(0, 1.6, 2)
+    zoom, zoom_step = content_parameter(rng, 1.0, 1.3), rng.normal(0, 0.003)
+    angle, angle_step = rng.normal(0, 3), rng.normal(0, 0.06)
+    return np.array([*shift, zoom, angle]), np.array([*shift_step, zoom_step, angle_step])
 
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Motion:
-        """A random motion that stays over the scene for a clip of about a second."""
-        return cls(
-            shift=rng.uniform(-50, 50, 2),
-            shift_step=rng.normal(0, 1.6, 2),
-            zoom=content_parameter(rng, 1.0, 1.3),
-            zoom_step=rng.normal(0, 0.003),
-            angle=rng.normal(0, 3),
-            angle_step=rng.normal(0, 0.06),
-        )
 
-    def scene_to_frame(self, scene: Size, frame: Size, index: int, shake: Array) -> Array:
-        """The 2 x 3 affine map from positions (x, y) in the scene to positions in frame ``index``."""
-        centre, middle = np.array(scene[::-1]) / 2, np.array(frame[::-1]) / 2
-        angle, zoom = self.angle + self.angle_step * index, self.zoom + self.zoom_step * index
-        turned = np.asarray(cv2.getRotationMatrix2D(centre.tolist(), angle, zoom), np.float64)
-        turned[:, 2] += middle - centre - (self.shift + self.shift_step * index + shake)
-        return turned
+def _scene_to_frame(pose: Array, scene: Size, frame: Size) -> Array:
+    """The 2 x 3 affine map from positions (x, y) in the scene to positions in a frame."""
+    centre, middle = np.array(scene[::-1]) / 2, np.array(frame[::-1]) / 2
+    turned = np.asarray(cv2.getRotationMatrix2D(centre.tolist(), pose[3], pose[2]), np.float64)
+    turned[:, 2] += middle - centre - pose[:2]
+    return turned
 
 
 def film_scene(scene: Frame, length: int, size: Size, rng: np.random.Generator) -> list[Frame]:
     """Film a scene with a random camera: ``length`` RGB frames of ``size``, before any compression."""
-    camera, motion = Camera.draw(rng), Motion.draw(rng)
+    camera, (start, step) = Camera.draw(rng), draw_motion(rng)
     height, width = size
     pattern = _window(_noise_field(), camera.pattern_offset, size)
-    view = _through_lens(scene, camera)
+    lens = cv2.GaussianBlur(scene, (0, 0), camera.blur_sigma) * camera.white_balance
+    view = np.asarray(np.clip(lens, 0, 255), np.uint8)
     shake = np.zeros(2)
     clip = []
     for index in range(length):
         shake = 0.8 * shake + rng.normal(0, 0.6, 2)
-        matrix = motion.scene_to_frame((scene.shape[0], scene.shape[1]), size, index, shake)
+        pose = start + step * index
+        pose[:2] += shake
+        matrix = _scene_to_frame(pose, (scene.shape[0], scene.shape[1]), size)
         picture = cv2.warpAffine(
             view, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
         corner = (int(rng.integers(_NOISE_SHAPE[0] - height)), int(rng.integers(_NOISE_SHAPE[1] - width)))
         picture = _add_noise(picture, _window(_noise_field(), corner, size), camera.read_noise_sigma)
         picture = _add_noise(picture, pattern, camera.pattern_noise_sigma)
-        clip.append(_process(picture, camera))
+        soft = cv2.GaussianBlur(picture, (3, 3), 0.9)
+        sharp = cv2.addWeighted(picture, 1 + camera.sharpening, soft, -camera.sharpening, 0)
+        clip.append(np.asarray(sharp, np.uint8))
     return clip
 
 
@@ -183,16 +175,6 @@ def _window(field: Frame, corner: Size, size: Size) -> Frame:
     return field[top : top + height, left : left + width]
 
 
-def _through_lens(scene: Frame, camera: Camera) -> Frame:
-    blurred = cv2.GaussianBlur(scene, (0, 0), camera.blur_sigma)
-    return np.asarray(np.clip(blurred * camera.white_balance, 0, 255), np.uint8)
-
-
 def _add_noise(picture: MatLike, noise: Frame, sigma: float) -> MatLike:
     weight = sigma / _NOISE_SIGMA
     return cv2.addWeighted(picture, 1, noise, weight, -128 * weight)
-
-
-def _process(picture: MatLike, camera: Camera) -> Frame:
-    soft = cv2.GaussianBlur(picture, (3, 3), 0.9)
-    return np.asarray(cv2.addWeighted(picture, 1 + camera.sharpening, soft, -camera.sharpening, 0), np.uint8)

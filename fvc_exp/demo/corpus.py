@@ -3,7 +3,7 @@
 import hashlib
 import json
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 import polars as pl
 
-from fvc_exp._typing import Progress
+from fvc_exp._typing import Frame, Progress
 from fvc_exp.config.schema import DemoConfig, LimitsConfig
-from fvc_exp.demo.event import GENERATOR_VERSION, Clip, make_event
+from fvc_exp.demo.camera import draw_scene, film_scene
+from fvc_exp.demo.manipulate import MANIPULATIONS, manipulate
 from fvc_exp.errors import DataError
 from fvc_exp.io import files
 from fvc_exp.video import worker_pool
+from fvc_exp.video.rewrite import encode, recompress
 
 VIDEOS, METADATA, README, MANIFEST = "videos", "metadata.parquet", "README.txt", "manifest.json"
 
@@ -39,6 +41,93 @@ near-copies: keep the column "group" on one side of every split. Scores on these
 
 # An event takes about half a second; these limits only end one that hangs.
 _LIMITS = LimitsConfig(max_pixels=2**20, cpu_seconds=120, wall_seconds=900, memory_mb=4096)
+
+GENERATOR_VERSION = 2  # raise it with any change of what the videos look like
+
+_FILMED_WIDTH, _FILMED_HEIGHT = 352, 198
+_PLATFORM_SIZES = ((320, 180), (288, 162))  # width, height
+_PLATFORM_CRF, _PLATFORM_CRF_SD = 22, 1.5
+
+# Everybody who passes a clip on makes it smaller and large again; shares of the filmed width, by label. Editing takes
+# place at a small size. The two ranges overlap, and this overlap is the difficulty of the corpus.
+_SCALES = {"real": (0.5, 1.0), "fake": (0.33, 0.66)}
+_GOLDEN_RATIO = (1 + 5**0.5) / 2
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One uploaded video, and what it was made of; ``crf``, ``fps`` and size are those of the upload.
+
+    ``scale`` is the smallest share of the filmed width that the clip had before it was uploaded.
+    """
+
+    video_path: str
+    label: str
+    group: str
+    upload: int
+    manipulation: str
+    scale: float
+    crf: int
+    fps: int
+    width: int
+    height: int
+    frames: int
+
+
+def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
+    """Write the uploads of one event, which has random numbers of its own; runs in a worker process.
+
+    Odd events are fakes and take the manipulations in turn. Real and fake clips go through the same steps and are
+    encoded equally often; without a manipulation only their scale differs.
+    """
+    rng = np.random.default_rng([demo.seed, event])
+    label = ("real", "fake")[event % 2]
+    manipulation = "none" if label == "real" else MANIPULATIONS[event // 2 % len(MANIPULATIONS)]
+    fps, length = int(rng.choice([24, 25, 30])), int(rng.integers(16, 24))
+    size = (_FILMED_HEIGHT, _FILMED_WIDTH) if rng.random() < 0.8 else (_FILMED_WIDTH, _FILMED_HEIGHT)
+
+    def film() -> list[Frame]:
+        return film_scene(draw_scene(rng), length, size, rng)
+
+    frames = recompress(film(), fps=fps, crf=int(rng.integers(16, 22)), preset="ultrafast")
+    if manipulation != "none":
+        frames = manipulate(manipulation, frames, rng, film)
+    scale = _spread_evenly(demo.seed, event // 2, *_SCALES[label])
+    frames = recompress(_resampled(frames, scale), fps=fps, crf=int(rng.integers(19, 24)), preset="ultrafast")
+    clips = []
+    for upload in range(demo.uploads):
+        on_platform = _resized(frames, rng, is_copy=upload > 0)
+        crf = int(np.clip(round(rng.normal(_PLATFORM_CRF, _PLATFORM_CRF_SD)), 18, 26))
+        height, width = on_platform[0].shape[:2]
+        group = f"ev{event:03d}"
+        path = f"{VIDEOS}/{group}_{label}_{upload}.mp4"
+        with (folder / path).open("wb") as file:
+            encode(on_platform, file, fps=fps, crf=crf, preset="veryfast", gop=int(rng.choice([24, 60, 250])))
+        clips.append(Clip(path, label, group, upload, manipulation, scale, crf, fps, width, height, frames=length))
+    return clips
+
+
+def _spread_evenly(seed: int, number: int, low: float, high: float) -> float:
+    """Number ``number`` of a series that fills low to high evenly, so that all seeds are equally difficult."""
+    start = np.random.default_rng(seed).random()
+    return low + (high - low) * float((start + number * _GOLDEN_RATIO) % 1)
+
+
+def _resampled(frames: list[Frame], scale: float) -> list[Frame]:
+    """The frames at ``scale`` times their size, brought back to the size they had."""
+    height, width = frames[0].shape[:2]
+    small = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames]
+    return [np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8) for each in small]
+
+
+def _resized(frames: list[Frame], rng: np.random.Generator, is_copy: bool) -> list[Frame]:
+    """The frames in a platform's size; a copy has lost up to 8 pixels at each edge."""
+    height, width = frames[0].shape[:2]
+    long_side, short_side = _PLATFORM_SIZES[int(rng.integers(len(_PLATFORM_SIZES)))]
+    target = (long_side, short_side) if width > height else (short_side, long_side)
+    crop = int(rng.integers(0, 9)) if is_copy else 0
+    cropped = [frame[crop : height - crop, crop : width - crop] for frame in frames]
+    return [np.asarray(cv2.resize(frame, target, interpolation=cv2.INTER_AREA), np.uint8) for frame in cropped]
 
 
 def corpus_folder(root: Path, demo: DemoConfig) -> Path:
@@ -99,7 +188,7 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
             clips[event] = found
             if on_progress is not None:
                 on_progress(len(clips), len(events))
-    rows = [{"video_path": f"{VIDEOS}/{clip.file_name}", **asdict(clip)} for event in events for clip in clips[event]]
+    rows = [asdict(clip) for event in events for clip in clips[event]]
     pl.DataFrame(rows).write_parquet(folder / METADATA)
     (folder / README).write_text(_README_TEXT)
     paths = [METADATA, README, *(row["video_path"] for row in rows)]
@@ -111,12 +200,3 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
         "sha256": {path: _sha256((folder / path).read_bytes()) for path in paths},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-
-
-def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
-    """Write the videos of one event; runs in a worker process."""
-    clips = []
-    for clip, content in make_event(demo.seed, event, demo.uploads):
-        (folder / VIDEOS / clip.file_name).write_bytes(content)
-        clips.append(clip)
-    return clips

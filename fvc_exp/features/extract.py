@@ -36,9 +36,6 @@ _FRAME_FEATURES: Mapping[Table, Callable[[decode.Sample, rewrite.Letterbox | Non
     Table.original_stage4: lambda sample, _: original.original_stage4_features(sample.rgb),
 }
 
-# How much of the memory of freed arrays the C library may keep, in bytes; see _keep_freed_memory.
-KEPT_MEMORY = 24 * 2**20
-
 
 @dataclass(frozen=True)
 class Extraction:
@@ -69,21 +66,14 @@ def extract(
     Raises:
         VideoError: the video cannot be opened or decoded.
     """
-    _keep_freed_memory()
+    # glibc returns memory to the kernel after each array, which costs as much as the filters do, until a block as large
+    # as this was freed (mallopt(3), M_MMAP_THRESHOLD). One that is never touched costs nothing.
+    np.empty(24 * 2**20, np.uint8)
     source = decode.SampledFrames(path, sampling, limits)
     every_frame = Table.forensic in tables
     features = source.read(lambda samples: _measure(samples, tables, source.probe, scaling), every_frame=every_frame)
     ordered = {table: {name: features[table][name] for name in COLUMNS[table]} for table in tables}
     return Extraction(ordered, _provenance(source, path))
-
-
-def _keep_freed_memory() -> None:
-    """Keep glibc from returning memory to the kernel after each array, which costs as much as the filters do.
-
-    Its thresholds follow the largest block freed so far (mallopt(3), M_MMAP_THRESHOLD). A block that is never touched
-    costs nothing and is enough. Other C libraries ignore it.
-    """
-    np.empty(KEPT_MEMORY, np.uint8)
 
 
 def _measure(

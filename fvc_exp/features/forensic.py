@@ -5,8 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp._typing import Array32, Frame
-from fvc_exp.features import blocks
-from fvc_exp.features.filters import standard_deviation
+from fvc_exp.features import filters
 
 BLOCKINESS_NAMES = ("blockiness_horizontal", "blockiness_vertical")
 COMPRESSION_NAMES = ("benford_divergence", "ac_zero_share", "dct_periodicity")
@@ -50,8 +49,8 @@ def blockiness_features(luma: Frame) -> dict[str, float]:
 
     1 without blocking. Wang, Sheikh, Bovik, ICIP 2002; Fan, de Queiroz, IEEE TIP 12(2), 2003.
     """
-    means = blocks.mean_steps(luma)
-    return {name: blocks.step_ratio(*mean) for name, mean in zip(BLOCKINESS_NAMES, means, strict=True)}
+    means = filters.mean_steps(luma)
+    return {name: filters.step_ratio(*mean) for name, mean in zip(BLOCKINESS_NAMES, means, strict=True)}
 
 
 def compression_features(luma: Frame) -> dict[str, float]:
@@ -65,7 +64,7 @@ def compression_features(luma: Frame) -> dict[str, float]:
     """
     if min(luma.shape) < 8:
         return dict.fromkeys(COMPRESSION_NAMES, np.nan)
-    spectrum = blocks.dct_coefficients(luma, vertical=1 + max(v for v, _ in ZIGZAG))
+    spectrum = filters.dct_coefficients(luma, vertical=1 + max(v for v, _ in ZIGZAG))
     # Half the basis gives multiples of 1/8, which must fall on the same side of a threshold whatever the rounding.
     low = np.abs(np.stack([spectrum[:, v, :, h].ravel() for v, h in ZIGZAG]))
     np.round(low, 3, out=low)
@@ -126,7 +125,7 @@ def residual_features(luma: Frame) -> dict[str, float]:
     fourth = cv2.norm(squares, cv2.NORM_L2SQR) / luma.size
     laplacian = cv2.Laplacian(luma, cv2.CV_16S)
     return {
-        "residual_std": standard_deviation(mean, square),
+        "residual_std": filters.standard_deviation(mean, square),
         "residual_kurtosis": fourth / square**2 if square else np.nan,
         **_local(squares, np.square(laplacian, dtype=np.float32)),
     }
@@ -136,8 +135,8 @@ def _local(noise: Array32, laplacian: Array32) -> dict[str, float]:
     """The local features from the squares of noise and Laplacian."""
     if min(noise.shape) < LOCAL_BLOCK:
         return dict.fromkeys(LOCAL_NAMES, np.nan)
-    levels = np.log(np.sqrt(blocks.block_means(noise, LOCAL_BLOCK)) + NOISE_FLOOR)
-    sharpness = np.log(np.sqrt(blocks.block_means(laplacian, LOCAL_BLOCK)) + SHARPNESS_FLOOR)
+    levels = np.log(np.sqrt(filters.block_means(noise, LOCAL_BLOCK)) + NOISE_FLOOR)
+    sharpness = np.log(np.sqrt(filters.block_means(laplacian, LOCAL_BLOCK)) + SHARPNESS_FLOOR)
     low, high = np.percentile(levels, [5, 95])
     rows, columns = levels.shape
     centre = levels[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]

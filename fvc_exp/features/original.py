@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 
 from fvc_exp._typing import Frame
-from fvc_exp.features import blocks, filters, scaled
+from fvc_exp.features import filters, scaled
 
 HIGH_PASS = np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], np.float32)
 
 # The 64 coefficients of a block sum to <block, outer(w, w)>, w the column sums of the DCT matrix.
-COEFFICIENT_SUM = np.outer(blocks.EXACT_BASIS.sum(axis=0), blocks.EXACT_BASIS.sum(axis=0))
+COEFFICIENT_SUM = np.outer(filters.EXACT_BASIS.sum(axis=0), filters.EXACT_BASIS.sum(axis=0))
 
 
 def original_stage2_features(rgb: Frame) -> dict[str, float]:
@@ -49,11 +49,10 @@ def original_stage4_features(rgb: Frame) -> dict[str, float]:
     gray = _gray(rgb)
     blurred = cv2.blur(gray.astype(np.float32), (scaled.WINDOW, scaled.WINDOW))
     _, contrast = cv2.meanStdDev(blurred)
-    _, spread = cv2.meanStdDev(rgb)
     added = (
         scaled.edge_density(gray),
         1.0 / (1.0 + float(contrast[0, 0])),
-        *(float(channel) for channel in spread[:, 0]),
+        *cv2.meanStdDev(rgb)[1][:, 0].tolist(),
         _wrapped_steps(gray),
     )
     return original_stage2_features(rgb) | dict(zip(scaled.ADDED_NAMES, added, strict=True))
@@ -66,7 +65,7 @@ def _gray(rgb: Frame) -> Frame:
 def _dct(gray: Frame) -> dict[str, float]:
     bottom, right = (-size % 8 for size in gray.shape)
     padded = np.asarray(cv2.copyMakeBorder(gray, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
-    dc, energy = blocks.block_moments(padded)
+    dc, energy = filters.block_moments(padded)
     folded = padded.reshape(padded.shape[0] // 8, 8, -1).sum(axis=0, dtype=np.int64)
     folded = folded.reshape(8, -1, 8).sum(axis=1)
     ac_mean = (float((folded * COEFFICIENT_SUM).sum()) - float(dc.sum())) / padded.size

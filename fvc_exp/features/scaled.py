@@ -5,11 +5,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
-from fvc_exp.features import blocks, codec, filters
-from fvc_exp.features.filters import standard_deviation
+from fvc_exp.features import codec, filters
 from fvc_exp.video.rewrite import Letterbox
 
-BASE_NAMES = (*filters.NOISE_NAMES, *blocks.DCT_NAMES, *filters.BLUR_NAMES, *blocks.BLOCK_NAMES)
+BASE_NAMES = (*filters.NOISE_NAMES, *filters.DCT_NAMES, *filters.BLUR_NAMES, *filters.BLOCK_NAMES)
 STAGE2_NAMES = (*BASE_NAMES, *codec.NAMES)
 
 COLOUR_NAMES = ("color_consistency_r", "color_consistency_g", "color_consistency_b")
@@ -38,16 +37,16 @@ def crop(image: Frame, box: Letterbox | None, *, to_blocks: bool = False) -> Fra
 def stage2_pixel_features(luma: Frame, box: Letterbox | None = None) -> dict[str, float]:
     """The twelve pixel features of a frame: noise, block DCT, sharpness, blockiness. Luma 0 to 255.
 
-    For definitions and units see ``filters`` and ``blocks``. With a ``box`` only the pixels in it count; 8x8 blocks
+    For definitions and units see ``filters``. With a ``box`` only the pixels in it count; 8x8 blocks
     stay on the grid of the frame, where the codec has them.
     """
     picture, aligned = crop(luma, box), crop(luma, box, to_blocks=True)
     border, inside = _mean_steps(aligned)
     return (
         filters.noise_features(picture)
-        | blocks.dct_features(aligned)
+        | filters.dct_features(aligned)
         | filters.blur_features(picture)
-        | {"boundary_inconsistency": blocks.step_ratio(border, inside)}
+        | {"boundary_inconsistency": filters.step_ratio(border, inside)}
     )
 
 
@@ -74,7 +73,7 @@ def stage4_pixel_features(luma: Frame, rgb: Frame, box: Letterbox | None) -> dic
     added = (
         edge_density(picture),
         1.0 / (1.0 + spread_of_local_deviation(picture)),
-        *(_deviation(np.asarray(channel, np.uint8)) for channel in cv2.split(crop(rgb, box))),
+        *cv2.meanStdDev(crop(rgb, box))[1][:, 0].tolist(),
         border - inside,
     )
     return stage2_pixel_features(luma, box) | dict(zip(ADDED_NAMES, added, strict=True))
@@ -92,18 +91,12 @@ def spread_of_local_deviation(frame: Frame) -> float:
     variances = WINDOW**2 * squares - total * total
     deviation = cv2.sqrt(variances.astype(np.float32))
     mean, mean_square = cv2.sumElems(deviation)[0] / frame.size, cv2.norm(deviation, cv2.NORM_L2SQR) / frame.size
-    return standard_deviation(mean / WINDOW**2, mean_square / WINDOW**4)
-
-
-def _deviation(channel: Frame) -> float:
-    # The L1 norm of numbers >= 0 is their sum, in half the time.
-    mean, mean_square = (cv2.norm(channel, kind) / channel.size for kind in (cv2.NORM_L1, cv2.NORM_L2SQR))
-    return standard_deviation(mean, mean_square)
+    return filters.standard_deviation(mean / WINDOW**2, mean_square / WINDOW**4)
 
 
 def _mean_steps(frame: Frame) -> tuple[float, float]:
     """Mean step at block borders and inside blocks; both directions have the same weight."""
-    across, down = blocks.mean_steps(frame)
+    across, down = filters.mean_steps(frame)
     return (across[0] + down[0]) / 2, (across[1] + down[1]) / 2
 
 

@@ -20,7 +20,6 @@ from fvc_exp.io.tables import csv_text
 from fvc_exp.runs import load, portable_model
 from fvc_exp.stages import table_store, tasks
 from fvc_exp.video import decode, worker_pool
-from fvc_exp.video.container import Failure
 
 _Measured = Mapping[str, float | None] | worker_pool.Failed
 
@@ -66,7 +65,7 @@ def predict(run_folder: Path, videos: Sequence[str], on_progress: Progress = no_
     for name in videos:
         found |= _expand(name)
     rows = _measured(run.config, [file for file, error in found.items() if error is None], on_progress)
-    rows |= {file: worker_pool.Failed(Failure.missing, error) for file, error in found.items() if error}
+    rows |= {file: worker_pool.Failed("missing", error) for file, error in found.items() if error}
     return [_judge(str(file), rows[file], model) for file in found]
 
 
@@ -154,5 +153,5 @@ def measured_frames(run_folder: Path, video: Path) -> list[Frame]:
     config = load.LoadedRun(run_folder).config.video
     frames = decode.SampledFrames(video, config.sampling, config.limits)
     found = frames.read(lambda samples: [sample.rgb.copy() for sample in samples if sample.is_sampled])
-    turns = frames.probe.quarter_turns
+    turns, _ = frames.probe.display
     return [np.rot90(frame, turns) for frame in found]

@@ -14,10 +14,10 @@ from fvc_exp.config.schema import VideoConfig
 from fvc_exp.data.columns import KEY
 from fvc_exp.stages.table_store import OWN_COLUMNS, Source, TableStore, find_source, states
 from fvc_exp.stages.tasks import Task
-from fvc_exp.video.worker_pool import Failed, WorkerFailure, run_in_workers
+from fvc_exp.video.worker_pool import Failed, run_in_workers
 
 Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table
-_HANG = WorkerFailure.timeout.value
+_HANG = "timeout"
 
 
 @dataclass(frozen=True)

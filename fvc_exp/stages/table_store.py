@@ -23,7 +23,7 @@ from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io import files, tables
-from fvc_exp.video import container, worker_pool
+from fvc_exp.video import worker_pool
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
@@ -55,22 +55,22 @@ def find_source(root: Path, name: str, made: Path | None = None) -> Source:
     opened, and nothing that is not a regular file: a pipe or device could block for ever.
     """
     if "\0" in name:
-        return _refused(container.Failure.missing, "a file name cannot hold a NUL character")
+        return _refused("missing", "a file name cannot hold a NUL character")
     path = Path(os.path.realpath(root / name))
     if not any(path.is_relative_to(os.path.realpath(base)) for base in (root, made or root)):
         return _refused(OUTSIDE_ROOT, "the file lies outside the data root; only files below data.root are opened")
     try:
         facts = path.stat()
     except OSError as error:
-        return _refused(container.Failure.missing, f"cannot be read ({error.strerror})")
+        return _refused("missing", f"cannot be read ({error.strerror})")
     if not stat.S_ISREG(facts.st_mode):
         kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "no regular file"
-        return _refused(container.Failure.not_a_video, f"is {kind}")
+        return _refused("not_a_video", f"is {kind}")
     return Source(path, facts.st_size, facts.st_mtime_ns)
 
 
 def _refused(error_class: str, message: str) -> Source:
-    return Source(None, failed=worker_pool.Failed(str(error_class), message))
+    return Source(None, failed=worker_pool.Failed(error_class, message))
 
 
 def fingerprint(**settings: object) -> str:

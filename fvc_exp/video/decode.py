@@ -6,73 +6,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import av
 import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
-from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.video import packets, probe, time_limit
-from fvc_exp.video.container import Failure, reraise_memory_error, video_error
-
-# Formats whose first plane is 8-bit luma, one byte per pixel.
-LUMA_PLANE_FORMATS = frozenset(
-    {
-        *(f"yuv{sampling}p" for sampling in ("420", "422", "444", "440", "411", "410")),
-        *(f"yuvj{sampling}p" for sampling in ("420", "422", "444", "440", "411")),
-        *("nv12", "nv21", "nv16"),
-    }
-)
+from fvc_exp.errors import VideoError
+from fvc_exp.video import packets, probe, worker_pool
 
 # ITU-R BT.601/709 limited range: black at 16, white at 235.
 BLACK, WHITE = 16, 235
 STRETCH = 255 / (WHITE - BLACK)
 
-# Formats whose first plane is luma of more than 8 bits in two bytes. Grey is in full range, as it is with 8 bits.
-DEEP_LUMA = re.compile(r"(yuva?4\d\dp|gray)(9|10|12|14|16)(le|be)")
-
-
-class PixelReader:
-    """Turns decoded frames into arrays, with one conversion context for all frames and one thread."""
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-
-    def luma(self, frame: av.VideoFrame) -> Frame:
-        """The luma of a frame in full range 0 to 255, height x width.
-
-        Planar formats are read from the plane itself, rounded once. Any other format goes through FFmpeg's conversion
-        to 8-bit gray, which gives the same values of 8-bit planes without a tag of their colours; of those with one
-        it changes the matrix.
-        """
-        if deep := DEEP_LUMA.fullmatch(frame.format.name):
-            kind, bits, order = deep.groups()
-            values = _first_plane(frame, np.dtype("<u2" if order == "le" else ">u2"))
-            is_full = frame.color_range == ColorRange.JPEG or kind == "gray"
-            return np.take(_levels_of(int(bits), is_full), values, mode="clip")
-        if frame.format.name not in LUMA_PLANE_FORMATS:
-            # Packed luma of more than 8 bits keeps its matrix, too.
-            is_deep = frame.format.components[0].bits > 8
-            return self._convert(frame, "gray", matrix=Colorspace.ITU601 if is_deep else None)
-        values = _first_plane(frame, np.dtype(np.uint8))
-        if frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj"):
-            return values.copy()  # which outlives the frame
-        # Rounded and clipped to 0 and 255. No integer falls halfway, so rounding cannot differ between processors.
-        return np.asarray(cv2.addWeighted(values, STRETCH, values, 0, -BLACK * STRETCH), dtype=np.uint8)
-
-    def rgb(self, frame: av.VideoFrame) -> Frame:
-        """The frame as height x width x (red, green, blue), converted by FFmpeg."""
-        return self._convert(frame, "rgb24")
-
-    def _convert(self, frame: av.VideoFrame, pixel_format: str, matrix: Colorspace | None = None) -> Frame:
-        converted = self._reformatter.reformat(
-            frame, format=pixel_format, src_colorspace=matrix, dst_colorspace=matrix, threads=1
-        )
-        return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+# Formats whose first plane is luma: of 8 bits, or of more in two bytes. Grey is in full range.
+PLANAR_LUMA = re.compile(r"yuvj?4\d\dp|nv(?:12|21|16)|(?:yuva?4\d\dp|gray)(9|10|12|14|16)(le|be)")
 
 
 @cache
@@ -83,13 +34,6 @@ def _levels_of(bits: int, is_full: bool) -> Frame:
     return ((2 * 255 * above + white - black) // (2 * (white - black))).clip(0, 255).astype(np.uint8)
 
 
-def _first_plane(frame: av.VideoFrame, kind: np.dtype[Any]) -> NDArray[Any]:
-    """A view of the first plane, which PyAV frees with the frame."""
-    plane = frame.planes[0]
-    rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
-    return rows[: plane.height, : plane.width]
-
-
 Result = TypeVar("Result")
 
 
@@ -97,23 +41,49 @@ Result = TypeVar("Result")
 class Sample:
     """One decoded frame; ``index`` counts displayed frames from 0.
 
-    ``is_sampled`` tells a frame to measure from one seen in passing.
+    ``is_sampled`` tells a frame to measure from one seen in passing. All frames share one ``reformatter``.
     """
 
     index: int
     is_sampled: bool
     frame: av.VideoFrame
-    pixels: PixelReader
+    reformatter: VideoReformatter
 
     @cached_property
     def luma(self) -> Frame:
-        """Luma 0 to 255, height x width."""
-        return self.pixels.luma(self.frame)
+        """The luma of a frame in full range 0 to 255, height x width.
+
+        Planar formats are read from the plane itself, rounded once. Any other format goes through FFmpeg's conversion
+        to 8-bit gray, which gives the same values of 8-bit planes without a tag of their colours; of those with one
+        it changes the matrix.
+        """
+        frame, name = self.frame, self.frame.format.name
+        if (planar := PLANAR_LUMA.fullmatch(name)) is None:
+            # Packed luma of more than 8 bits keeps its matrix, too.
+            is_deep = frame.format.components[0].bits > 8
+            return self._convert("gray", matrix=Colorspace.ITU601 if is_deep else None)
+        bits, order = planar.groups()
+        is_full = frame.color_range == ColorRange.JPEG or name.startswith(("yuvj", "gray"))
+        kind, plane = np.dtype({None: "u1", "le": "<u2", "be": ">u2"}[order]), frame.planes[0]
+        rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
+        values = rows[: plane.height, : plane.width]  # a view, which PyAV frees with the frame
+        if bits:
+            return np.take(_levels_of(int(bits), is_full), values, mode="clip")
+        if is_full:
+            return values.copy()
+        # Rounded and clipped to 0 and 255. No integer falls halfway, so rounding cannot differ between processors.
+        return np.asarray(cv2.addWeighted(values, STRETCH, values, 0, -BLACK * STRETCH), dtype=np.uint8)
 
     @cached_property
     def rgb(self) -> Frame:
-        """Red, green, blue 0 to 255, height x width x 3."""
-        return self.pixels.rgb(self.frame)
+        """Red, green, blue 0 to 255, height x width x 3, converted by FFmpeg."""
+        return self._convert("rgb24")
+
+    def _convert(self, pixel_format: str, matrix: Colorspace | None = None) -> Frame:
+        converted = self.reformatter.reformat(
+            self.frame, format=pixel_format, src_colorspace=matrix, dst_colorspace=matrix, threads=1
+        )
+        return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -140,12 +110,7 @@ class _NotExactError(Exception):
 
 
 class _ResampleError(Exception):
-    """Not all frames can be used; ``good`` are the ordinals of those that can, perhaps all of the sampled ones."""
-
-    def __init__(self, good: Sequence[int], *, has_sampled: bool) -> None:
-        super().__init__()
-        self.good = good
-        self.has_sampled = has_sampled
+    """Not all frames can be used: raised with the ordinals of those that can, and whether all sampled ones are."""
 
 
 class SampledFrames:
@@ -158,11 +123,9 @@ class SampledFrames:
     decoded: Decoded
 
     def __init__(self, path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> None:
-        self.path = path
         self.sampling = sampling
-        self.limits = limits
         self.probe = probe.probe_video(path, limits)
-        self._pixels = PixelReader()
+        self._reformatter = VideoReformatter()
 
     def read(self, consume: Callable[[Iterator[Sample]], Result], *, every_frame: bool = False) -> Result:
         """What ``consume`` makes of the frames, which reach it one at a time in display order.
@@ -180,15 +143,15 @@ class SampledFrames:
         try:
             return consume(self._full(indices, every_frame))
         except _ResampleError as fault:
-            good, has_sampled = fault.good, fault.has_sampled
+            good, has_sampled = fault.args
         if not good:
-            raise video_error(Failure.decode_failed, self.path, "no frame could be decoded without fault")
+            raise VideoError("decode_failed", f"{self.probe.path}: no frame could be decoded without fault")
         if not has_sampled:
             indices = tuple(good[position] for position in packets.sample_indices(len(good), self.sampling))
         try:
             return consume(self._full(indices, every_frame, good))
         except _ResampleError as fault:
-            raise video_error(Failure.decode_failed, self.path, "decodes differently each time") from fault
+            raise VideoError("decode_failed", f"{self.probe.path}: decodes differently each time") from fault
 
     def _selective(self, runs: Sequence[range], indices: Sequence[int]) -> Iterator[Sample]:
         pending = {self.probe.packets.display_pts[index]: index for index in indices}
@@ -199,9 +162,9 @@ class SampledFrames:
                     raise _NotExactError
                 if frame.pts in pending:
                     facts = (frame.rotation, frame.format.name)
-                    yield Sample(pending.pop(frame.pts), True, frame, self._pixels)
+                    yield Sample(pending.pop(frame.pts), True, frame, self._reformatter)
         except av.FFmpegError as error:
-            reraise_memory_error(error)
+            probe.reraise_memory_error(error)
             raise _NotExactError from error
         if pending:
             raise _NotExactError
@@ -229,15 +192,15 @@ class SampledFrames:
             if not is_faulty if usable is None else ordinal in usable:
                 facts = (frame.rotation, frame.format.name)
                 if every_frame or ordinal in wanted:
-                    yield Sample(ordinal, ordinal in wanted, frame, self._pixels)
+                    yield Sample(ordinal, ordinal in wanted, frame, self._reformatter)
         found = packets.trusted_frames(seen, [*probed.corrupt, *lost])
         is_as_probed = len(seen) == self.probe.frame_count
         if found != good and (is_faulty or good is not None or not is_as_probed):
-            raise _ResampleError(found, has_sampled=is_as_probed and wanted.issubset(found))
+            raise _ResampleError(found, is_as_probed and wanted.issubset(found))
         frames_total = max(len(seen), self.probe.frame_count) if is_faulty else len(seen)
         corrupt = len(seen) - len(found) + len(lost)
         self.decoded = Decoded(tuple(indices), frames_total, len(found), corrupt, *facts)
 
     def _allow_time(self, frames: int) -> None:
         pixels = frames * self.probe.width * self.probe.height
-        time_limit.allow_more(self.limits, pixels, int(self.probe.packets.sizes.sum()))
+        worker_pool.allow_more(self.probe.limits, pixels, int(self.probe.packets.sizes.sum()))

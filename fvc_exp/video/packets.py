@@ -5,13 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import av
 import numpy as np
 
 from fvc_exp.config.schema import SamplingConfig
-from fvc_exp.video.container import open_video, reraise_memory_error
-from fvc_exp.video.probe import Probe
+from fvc_exp.video.probe import Probe, open_video, reraise_memory_error
 
 # The containers whose time stamps belong to frames; AVI has none of its own.
 TIMED_CONTAINERS = frozenset({"mov", "mp4", "matroska", "webm"})
@@ -85,42 +85,36 @@ def decode_runs(probe: Probe, runs: Sequence[range], wanted: frozenset[int]) -> 
     """The frames of the packets in ``runs``: those with a time stamp in ``wanted`` and those they need."""
     with open_video(probe.path, probe.limits) as (container, stream):
         context = stream.codec_context
-        remaining = iter(runs)
-        run = next(remaining)
+        starts, ends = {run.start for run in runs}, {run.stop - 1 for run in runs}
+        needed = {position for run in runs for position in run}
         for position, packet in enumerate(packet for packet in container.demux(stream) if packet.size):
-            if position < run.start:
+            if position not in needed:
                 continue
-            if position == run.start:
+            if position in starts:
                 first = packet.pts or 0
             # Frames that nothing refers to cost their decoding only if they are wanted themselves.
             context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
-            is_last = position + 1 == run.stop
-            frames = stream.decode(packet) + (stream.decode(None) if is_last else [])
+            frames = stream.decode(packet) + (stream.decode(None) if position in ends else [])
             # Frames that are shown before the first key frame refer to earlier ones, which are not decoded.
             yield from (frame for frame in frames if frame.pts is not None and frame.pts >= first)
-            if not is_last:
-                continue
-            context.flush_buffers()
-            following = next(remaining, None)
-            if following is None:
+            if position == runs[-1][-1]:
                 return
-            run = following
+            if position in ends:
+                context.flush_buffers()
 
 
 def decode_all(probe: Probe) -> Iterator[av.VideoFrame | int]:
     """Every frame in display order, and of each packet that cannot be read or decoded its place in decoding order."""
     with open_video(probe.path, probe.limits) as (container, stream):
         packets = container.demux(stream)
-        position = -1
-        while True:
-            position += 1
+        for position in count():
             try:
-                packet = next(packets)
-            except StopIteration:
-                return
+                packet = next(packets, None)
             except av.FFmpegError as error:
                 reraise_memory_error(error)
                 yield position
+                return
+            if packet is None:
                 return
             try:
                 frames = stream.decode(packet if packet.size else None)

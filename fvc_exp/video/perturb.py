@@ -70,7 +70,7 @@ def augment(
         return frames
 
     crf = next((round(operation.parameters["crf"]) for operation in operations if operation.name == "compress"), None)
-    aspect = reader.probe.upright_pixel_aspect
+    _, aspect = reader.probe.display
     rewrite(reader, destination, change, crf=crf or UNNOTICED_CRF, pixel_aspect=aspect)
     return operations, reader
 
@@ -125,16 +125,11 @@ def _rotate(frame: Frame, _rng: np.random.Generator, degrees: float) -> Frame:
 
 
 def _add_noise(frame: Frame, rng: np.random.Generator, sigma: float) -> Frame:
-    noise = sigma * rng.standard_normal(frame.shape, np.float32)
-    return _to_uint8(frame + noise)
+    return _to_uint8(frame + sigma * rng.standard_normal(frame.shape, np.float32))
 
 
-def _brighten(frame: Frame, _rng: np.random.Generator, levels: float) -> Frame:
-    return _to_uint8(frame + np.float32(levels))
-
-
-def _contrast(frame: Frame, _rng: np.random.Generator, factor: float) -> Frame:
-    return _to_uint8((frame - np.float32(128)) * np.float32(factor) + 128)
+def _change_levels(frame: Frame, _rng: np.random.Generator, factor: float = 1.0, levels: float = 0.0) -> Frame:
+    return _to_uint8((frame - np.float32(128)) * np.float32(factor) + 128 + np.float32(levels))
 
 
 def _blur(frame: Frame, _rng: np.random.Generator, sigma: float) -> Frame:
@@ -180,8 +175,8 @@ KINDS: tuple[Mapping[str, _Perturbation], ...] = (
     },
     {
         "noise": _Perturbation(_each(_add_noise), {"sigma": (2.0, 10.0)}),
-        "brightness": _Perturbation(_each(_brighten), {"levels": (-30.0, 30.0)}),
-        "contrast": _Perturbation(_each(_contrast), {"factor": (0.75, 1.3)}),
+        "brightness": _Perturbation(_each(_change_levels), {"levels": (-30.0, 30.0)}),
+        "contrast": _Perturbation(_each(_change_levels), {"factor": (0.75, 1.3)}),
         "blur": _Perturbation(_each(_blur), {"sigma": (0.5, 2.0)}),
     },
     {"compress": _Perturbation(_leave, {"crf": (26, 38)})},

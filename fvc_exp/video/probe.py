@@ -1,8 +1,9 @@
-"""What a container says about its video, learnt from one pass over the packets."""
+"""Video files, perhaps damaged or hostile: opening them, and what the container and its packets say of the video."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from fvc_exp._typing import Indices, Mask
 from fvc_exp.config.schema import LimitsConfig
-from fvc_exp.video.container import Failure, open_video, reraise_memory_error, video_error
+from fvc_exp.errors import VideoError
 
 # Two display steps may differ by the rounding of a container clock; Matroska counts in milliseconds.
 VFR_TOLERANCE_SECONDS = 0.002
@@ -21,6 +23,16 @@ VFR_TOLERANCE_TICKS = 2
 
 # What FFmpeg makes of the mark that MPEG-1 video stores instead of a rate (ISO/IEC 11172-2, 2.4.3.2, bit_rate).
 MPEG_VARIABLE_RATE = 0x3FFFF * 400
+
+# Without the two lists a text file named .mp4 can make FFmpeg open other files or the network (ffconcat, HLS,
+# concat:).
+SAFE_OPEN = {
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,gif",
+    "protocol_whitelist": "file",
+    # Opening decodes a frame of each stream to learn its pixel format, which takes as long as all the rest of a probe.
+    # The option reaches only those decoders.
+    "skip_frame": "all",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,38 +83,13 @@ class Probe:
     path: Path
     limits: LimitsConfig
 
-    @property
-    def rotation(self) -> int | None:
-        """Counter-clockwise degrees by which a player turns the picture; the decoded pixels are not turned.
-
-        As only frames carry it, the first use opens the file again and decodes one keyframe; None if that fails.
-        """
-        frame, _ = self._keyframe
-        return frame.rotation if frame else None
-
-    @property
-    def pixel_aspect(self) -> Fraction:
-        """Width over height of a coded pixel, found and cached as ``rotation`` is; 1 where nothing states it."""
-        _, aspect = self._keyframe
-        return aspect
-
-    @property
-    def quarter_turns(self) -> int:
-        """Counter-clockwise quarter turns that bring the coded frames upright."""
-        return round((self.rotation or 0) / 90) % 4
-
-    @property
-    def upright_size(self) -> tuple[int, int]:
-        """Width and height of the upright frames in pixels as stored."""
-        return (self.height, self.width) if self.quarter_turns % 2 else (self.width, self.height)
-
-    @property
-    def upright_pixel_aspect(self) -> Fraction:
-        """Width over height of a pixel of the upright frames."""
-        return 1 / self.pixel_aspect if self.quarter_turns % 2 else self.pixel_aspect
-
     @cached_property
-    def _keyframe(self) -> tuple[av.VideoFrame | None, Fraction]:
+    def display(self) -> tuple[int, Fraction]:
+        """Counter-clockwise quarter turns that bring the decoded frames upright, and then width over height of a pixel.
+
+        As only frames carry the turns, the first use opens the file again and decodes one key frame; they are 0 if that
+        fails. The aspect is 1 where nothing states it.
+        """
         with open_video(self.path, self.limits) as (container, stream):
             try:
                 packet = next(packet for packet in container.demux(stream) if packet.is_keyframe)
@@ -111,8 +98,9 @@ class Probe:
                 reraise_memory_error(error)
                 frames = []
             # What the container says counts, as for players; only the decoder knows what the coded stream says.
-            aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-            return (frames[0] if frames else None), Fraction(aspect or 1)
+            aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+            turns = round(frames[0].rotation / 90) % 4 if frames else 0
+            return turns, 1 / aspect if turns % 2 else aspect
 
 
 def probe_video(path: Path, limits: LimitsConfig) -> Probe:
@@ -123,7 +111,7 @@ def probe_video(path: Path, limits: LimitsConfig) -> Probe:
     with open_video(path, limits) as (container, stream):
         packets, is_damaged = _read_packets(container.demux(stream))
         if not packets.shown.any():
-            raise video_error(Failure.no_frames, path, "the video stream holds no frame")
+            raise VideoError("no_frames", f"{path}: the video stream holds no frame")
         duration, is_vfr = _duration(stream, packets), _is_vfr(stream, packets)
         count = int(packets.shown.sum())
         stated = stream.bit_rate if stream.bit_rate not in (0, MPEG_VARIABLE_RATE) else None
@@ -188,3 +176,63 @@ def _is_vfr(stream: av.VideoStream, packets: Packets) -> bool:
         return False
     tolerance = max(VFR_TOLERANCE_TICKS, VFR_TOLERANCE_SECONDS / float(stream.time_base))
     return bool(steps.max() - steps.min() > tolerance)
+
+
+@contextmanager
+def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Open a local video file and the video stream that players show, set up for one decoding thread.
+
+    Raises VideoError when the file is missing, is no video, is of a container or protocol that is not
+    allowed, has no video stream, or is larger than ``limits.max_pixels`` a frame.
+    """
+    with _open_container(path, limits) as container:
+        stream = _video_stream(path, container)
+        if stream.width * stream.height > limits.max_pixels:
+            size = f"{stream.width}x{stream.height} = {stream.width * stream.height} pixels"
+            raise VideoError("too_large", f"{path}: a frame of {size} exceeds max_pixels {limits.max_pixels}")
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"max_pixels": str(_decoder_pixels(limits))}
+        yield container, stream
+
+
+def reraise_memory_error(error: Exception) -> None:
+    """Running out of memory says nothing about the file, so it must not be counted as damage."""
+    if isinstance(error, MemoryError):
+        raise error
+
+
+def _decoder_pixels(limits: LimitsConfig) -> int:
+    # Decoders check the size padded to whole macroblocks or superblocks, 1920x1088 for 1920x1080.
+    return limits.max_pixels + limits.max_pixels // 8 + 64 * 64
+
+
+def _open_container(path: Path, limits: LimitsConfig) -> av.container.InputContainer:
+    # "file:" keeps a name such as "concat:a|b" from choosing the protocol; only where nothing has that name
+    # FFmpeg sees it bare.
+    name = f"file:{path}" if path.exists() else str(path)
+    try:
+        options = SAFE_OPEN | {"max_pixels": str(_decoder_pixels(limits))}
+        return av.open(name, mode="r", options=options, metadata_errors="replace")  # a title need not be UTF-8
+    except (av.error.ArgumentError, av.error.ProtocolNotFoundError) as error:
+        allowed = SAFE_OPEN["format_whitelist"]
+        raise VideoError("refused", f"{path}: only local files of the containers {allowed} are opened") from error
+    except (av.error.InvalidDataError, av.error.IsADirectoryError, av.error.EOFError) as error:
+        raise VideoError("not_a_video", f"{path}: not a video file ({error.strerror})") from error
+    except OSError as error:
+        raise VideoError("missing", f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _video_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
+    """The track that a player shows: one with several frames, marked as default, and the largest of these."""
+    tracks = [track for track in container.streams.video if not track.disposition & Disposition.attached_pic]
+    if not tracks:
+        raise VideoError("no_video_stream", f"{path}: holds no video stream")
+    # PyAV leaves the context None where the codec has no decoder, which its annotations do not say.
+    readable = [track for track in tracks if getattr(track, "codec_context", None) is not None]
+    if not readable:
+        raise VideoError("decode_failed", f"{path}: no decoder for the codec of the video stream")
+
+    def rank(track: av.VideoStream) -> tuple[bool, bool, int]:
+        return track.frames != 1, bool(track.disposition & Disposition.default), track.width * track.height
+
+    return max(readable, key=rank)

@@ -1,6 +1,8 @@
 """One function over many items, in worker processes that may die, hang or run out of memory without harm to the rest.
 
 Every worker has a pipe of its own: the item that a dead worker had is known, and no lock that it held blocks others.
+Processor time ends what takes too long on one video, as a busy machine must not change a table; the clock only ends a
+worker that hangs. Beyond either the kernel ends the process.
 A worker is a new Python process that loads what the function needs and nothing else. multiprocessing would also load
 the program that the user started, which takes longer than this: Hydra, or all of a notebook's imports.
 """
@@ -14,17 +16,15 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import FvcError, VideoError
-from fvc_exp.video import time_limit
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -32,22 +32,19 @@ Value = TypeVar("Value")
 # A full disk says nothing about the video at hand, and would fail all that follow.
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_CPU_SIGNAL, _WALL_SIGNAL = signal.SIGPROF, signal.SIGALRM  # what ends the process, by the timers below
+PIXELS_PER_LIMIT = 2 * 10**9  # 960 frames of 1080p; the slowest stage needs 40 of the 120 seconds that come with them
+# A film has about 1,000; frames that repeat, in a file made to waste time, have 60,000.
+PIXELS_PER_BYTE = 10_000
 _PROGRAM = f"from {__name__} import serve; serve()"
-
-
-class WorkerFailure(StrEnum):
-    """Ways to fail that are found outside the function; those that it finds itself it raises as VideoError."""
-
-    worker_died = "worker_died"
-    timeout = "timeout"
-    out_of_memory = "out_of_memory"
-    cpu_limit = "cpu_limit"
-    internal_error = "internal_error"
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Why an item has no value; ``error_class`` is a member of ``WorkerFailure`` or that of a VideoError."""
+    """Why an item has no value; ``error_class`` is that of a VideoError, or one of the ways that are found outside.
+
+    These are worker_died, timeout, out_of_memory, cpu_limit and internal_error.
+    """
 
     error_class: str
     message: str
@@ -59,7 +56,7 @@ def run_in_workers(
     """Yield each item with what became of it as that comes, in no fixed order.
 
     ``function`` must be importable by name, items and values must be picklable. An item may take the time of
-    ``time_limit``, which grows with what is decoded, and its process ``limits.memory_mb`` of address space.
+    ``limits``, which grows with what is decoded, and its process ``limits.memory_mb`` of address space.
     ``workers`` None means one per core that this process may use. When the iterator is closed or interrupted the
     workers are killed; they also end when this process dies.
 
@@ -146,13 +143,13 @@ class _Worker(Generic[Item, Value]):
                 f"limits.memory_mb={self.limits.memory_mb} may be too little"
             )
         allowed = "and what its pixels allow in addition"
-        if code == -time_limit.CPU_SIGNAL:
+        if code == -_CPU_SIGNAL:
             limit = f"it took more processor time than limits.cpu_seconds={self.limits.cpu_seconds:g} {allowed}"
-            return Failed(WorkerFailure.cpu_limit.value, limit)
-        if code == -time_limit.WALL_SIGNAL:
-            limit = f"it took longer than limits.wall_seconds={time_limit.wall_seconds(self.limits):g} {allowed}"
-            return Failed(WorkerFailure.timeout.value, limit)
-        return Failed(WorkerFailure.worker_died.value, f"the worker process ended with {how}")
+            return Failed("cpu_limit", limit)
+        if code == -_WALL_SIGNAL:
+            limit = f"it took longer than limits.wall_seconds={_wall_seconds(self.limits):g} {allowed}"
+            return Failed("timeout", limit)
+        return Failed("worker_died", f"the worker process ended with {how}")
 
 
 def serve() -> None:
@@ -165,8 +162,9 @@ def serve() -> None:
 
         cv2.setNumThreads(1)
         cv2.ipp.setUseIPP(False)  # its sums depend on where in memory a frame happens to lie
-        _set_soft_limit(resource.RLIMIT_CORE, 0)
-        _set_soft_limit(resource.RLIMIT_AS, limits.memory_mb * 2**20)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        memory, hard = limits.memory_mb * 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
         connection.send(True)
         while True:
             connection.send(_attempt(function, connection.recv(), limits))
@@ -178,32 +176,49 @@ def _die_with_parent() -> None:
 
 
 def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig) -> Value | Failed | FvcError:
+    import cv2
+
     try:
-        with time_limit.limited(limits):
+        with _limited(limits):
             return function(item)
     except VideoError as error:
         return Failed(error.error_class, str(error))
     except Exception as error:  # noqa: BLE001 - the worker boundary: one bad video must not stop the others
         if isinstance(error, OSError) and error.errno in _NO_SPACE:
             return FvcError(f"nothing more can be written: {error}")
-        if _is_out_of_memory(error):
+        is_opencv = isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem
+        if is_opencv or isinstance(error, MemoryError):
             limit = f"it needed more than limits.memory_mb={limits.memory_mb} of address space"
-            return Failed(WorkerFailure.out_of_memory.value, limit)
+            return Failed("out_of_memory", limit)
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
-        return Failed(WorkerFailure.internal_error.value, f"{type(error).__name__} at {where}: {error}")
+        return Failed("internal_error", f"{type(error).__name__} at {where}: {error}")
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    import cv2
-
-    if isinstance(error, cv2.error):
-        return error.code == cv2.Error.StsNoMem
-    return isinstance(error, MemoryError)
+def _wall_seconds(limits: LimitsConfig) -> float:
+    """The limit by the clock, ten times that of processor time where none is set."""
+    return limits.wall_seconds or 10 * limits.cpu_seconds
 
 
-def _set_soft_limit(kind: int, value: int) -> None:
-    """Set a limit, as far as the hard one allows."""
-    hard = resource.getrlimit(kind)[1]
-    is_allowed = hard == resource.RLIM_INFINITY or 0 <= value <= hard
-    resource.setrlimit(kind, (value if is_allowed else hard, hard))
+@contextmanager
+def _limited(limits: LimitsConfig) -> Iterator[None]:
+    """End this process if the block takes more than ``limits.cpu_seconds``, or than ``wall_seconds`` by the clock."""
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
+    signal.setitimer(signal.ITIMER_REAL, _wall_seconds(limits))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def allow_more(limits: LimitsConfig, pixels: int, size: int) -> None:
+    """Allow for ``pixels`` that are now decoded of ``size`` bytes, as much as both limits per ``PIXELS_PER_LIMIT``.
+
+    Pixels beyond ``PIXELS_PER_BYTE`` do not count. Without effect outside a worker.
+    """
+    share = min(pixels, size * PIXELS_PER_BYTE) / PIXELS_PER_LIMIT
+    cpu_left, wall_left = (signal.getitimer(timer)[0] for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL))
+    if cpu_left and wall_left:
+        signal.setitimer(signal.ITIMER_PROF, cpu_left + share * limits.cpu_seconds)
+        signal.setitimer(signal.ITIMER_REAL, wall_left + share * _wall_seconds(limits))

@@ -16,18 +16,6 @@ URLS = {
 }
 
 
-LABELS: dict[str, list[object]] = {
-    "words": ["Real", " FAKE", "real", "fake"],
-    "floats": [0.0, 1.0, 0.0, 1.0],
-    "digits": ["0", "1", "0", "1"],
-}
-
-
-@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-def test_spellings_of_labels(labels: list[object]) -> None:
-    assert columns.two_class_codes(pl.Series("label", labels), Path("x")).to_list() == [0, 1, 0, 1]
-
-
 def test_platform_follows_from_its_column_or_else_from_the_address() -> None:
     assert columns.find_slices(pl.DataFrame({"video_url": list(URLS)})) == {"platform": tuple(URLS.values())}
     frame = pl.DataFrame({"platform": [" YouTube", None], "video_url": ["https://x.com/a/status/1"] * 2})

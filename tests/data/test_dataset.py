@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 
 from fvc_exp.config.schema import DataConfig, FeaturesConfig, Table
-from fvc_exp.data.columns import GROUP_COLUMNS
 from fvc_exp.data.dataset import Dataset, load_dataset
 from fvc_exp.data.grouping import some_groups
 from fvc_exp.errors import DataError
@@ -46,14 +45,6 @@ def test_two_tables_and_no_double_prefix(tmp_path: Path) -> None:
     stage4 = {"video_path": ["a", "b", "c", "d"], "stage4_edges": [0.1, 0.2, 0.3, 0.4], "noise": [1.0, 1.0, 2.0, 2.0]}
     dataset = load(tmp_path, stage4=stage4)
     assert dataset.feature_names == ("stage2_noise", "stage2_blur", "stage4_edges", "stage4_noise")
-
-
-@pytest.mark.parametrize("column", GROUP_COLUMNS)
-def test_first_group_column_wins(tmp_path: Path, column: str) -> None:
-    later = GROUP_COLUMNS[GROUP_COLUMNS.index(column) :]
-    metadata = {key: METADATA[key] for key in ("video_path", "label")}
-    dataset = load(tmp_path, metadata | {name: [5, 6, 5, 6] if name == column else [1, 1, 2, 3] for name in later})
-    assert (dataset.group_column, dataset.n_groups) == (column, 2)
 
 
 def test_equal_files_are_one_group_with_a_note(tmp_path: Path) -> None:

@@ -104,15 +104,6 @@ def test_no_class_is_missing_where_enough_groups_hold_it(seed: int, n_folds: int
         assert class_counts(y, folds_of(y, groups, n_folds, seed)).min() > 0
 
 
-def test_a_class_that_the_balance_alone_would_leave_out_is_given_to_each_fold() -> None:
-    """Two groups of 50 and 1 fakes: the spread of reals outweighs the lone fake, until it is moved."""
-    reals, fakes = [100, 0, 60, 40], [0, 50, 0, 1]
-    groups = np.repeat(np.arange(4), np.add(reals, fakes))
-    y = np.concatenate([np.repeat([0, 1], each) for each in zip(reals, fakes, strict=True)])
-    for seed in range(20):
-        assert class_counts(y, folds_of(y, groups, 2, seed)).min() > 0
-
-
 def test_the_seed_decides_and_shuffles() -> None:
     y, groups = design("equal", "constant", 1)
     first, same, other = (folds_of(y, groups, 5, seed) for seed in (1, 1, 2))
@@ -129,7 +120,7 @@ def test_the_seed_decides_and_shuffles() -> None:
 
 def test_the_largest_group_is_in_any_fold() -> None:
     y, groups = design("one huge", "constant", 3)
-    found = {fold for seed in range(40) for fold, rows in enumerate(folds_of(y, groups, 5, seed)) if 0 in groups[rows]}
+    found = {fold for seed in range(20) for fold, rows in enumerate(folds_of(y, groups, 5, seed)) if 0 in groups[rows]}
     assert found == set(range(5))
 
 

@@ -40,25 +40,6 @@ def test_odd_names_and_paths_that_leave_the_root_are_kept_and_no_group_column_is
     assert (videos.columns, videos["video_path"].to_list()) == (["video_path", "label"], names)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("video_path\na.mp4\n", r"videos\.csv: column 'label' is missing; the table has video_path"),
-        ("video_path,label\n", "the table has no rows"),
-        ("video_path,label\na.mp4,real\nb.mp4,maybe\n", "row 2: 'maybe' is not a label; allowed are real/fake"),
-        ("video_path,label\na.mp4,\n", "column 'label', row 1: None is not a label; allowed are real/fake"),
-        ("video_path,label\n ,real\n", "column 'video_path', row 1: the value is missing"),
-        ("video_path,label,group\na.mp4,real,g\nb.mp4,real,\n", "column 'group': video 'b.mp4' has no group"),
-        ("video_path,label\na.mp4,real\n./a.mp4,fake\n", r"row 2: 'a\.mp4' is in row 1 already"),
-    ],
-    ids=["no label", "no rows", "bad label", "empty label", "empty path", "empty group", "repeated"],
-)
-def test_wrong_tables_are_refused(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "videos.csv").write_text(text)
-    with pytest.raises(DataError, match=message):
-        read_manifest(tmp_path, "videos.csv")
-
-
 # Folders
 
 
@@ -68,12 +49,6 @@ def test_folders_give_labels(tmp_path: Path) -> None:
     manifest = read_manifest(tmp_path, "v")
     assert rows(manifest) == [("v/fake/a.webm", "fake"), ("v/fake/x/b.MP4", "fake"), ("v/real/c.Mov", "real")]
     assert manifest.counts == {"not_a_video_name": 1, "without_label": 1}
-
-
-@pytest.mark.parametrize("suffix", [".ts", ".mts", ".m2ts", ".mpg", ".MPEG", ".flv", ".wmv", ".3gp", ".gif"])
-def test_every_container_that_is_read_is_listed(tmp_path: Path, suffix: str) -> None:
-    touch(tmp_path, f"real/a{suffix}", "fake/b.mp4")
-    assert rows(read_manifest(tmp_path, ".")) == [("fake/b.mp4", "fake"), (f"real/a{suffix}", "real")]
 
 
 def test_folders_below_a_relative_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,16 +65,9 @@ def test_a_table_is_preferred_to_the_folder_of_its_files(tmp_path: Path) -> None
     assert rows(read_manifest(tmp_path, "augmented"), "video_path") == [("augmented/a_aug0.mp4",)]
 
 
-WRONG_FOLDERS = {
-    "no videos": (["v/real/a.txt", "v/fake/b.txt"], "no video below real or fake"),
-    "nothing there": (["w/a.mp4"], "v: no such file"),
-}
-
-
-@pytest.mark.parametrize(("names", "message"), WRONG_FOLDERS.values(), ids=WRONG_FOLDERS)
-def test_wrong_folders_are_refused(tmp_path: Path, names: list[str], message: str) -> None:
-    touch(tmp_path, *names)
-    with pytest.raises(DataError, match=message):
+def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "v/real/a.txt", "v/fake/b.txt")
+    with pytest.raises(DataError, match="no video below real or fake"):
         read_manifest(tmp_path, "v")
 
 

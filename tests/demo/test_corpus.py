@@ -4,11 +4,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn
 
+import av
 import numpy as np
 import polars as pl
 import pytest
@@ -16,8 +18,8 @@ import pytest
 from fvc_exp.config.hydra_app import compose_configs
 from fvc_exp.config.schema import DemoConfig
 from fvc_exp.demo import corpus
-from fvc_exp.demo.corpus import corpus_folder, ensure_demo
-from fvc_exp.demo.event import Clip
+from fvc_exp.demo.corpus import Clip, corpus_folder, ensure_demo
+from fvc_exp.demo.manipulate import MANIPULATIONS
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.video import worker_pool
 from tests.conftest import Compose
@@ -95,7 +97,7 @@ def quick(built: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         rows = metadata.filter(group=f"ev{event:03d}")
         for path in rows["video_path"]:
             shutil.copy(built / path, folder / path)
-        return [Clip(**row) for row in rows.drop("video_path").iter_rows(named=True)]
+        return [Clip(**row) for row in rows.iter_rows(named=True)]
 
     monkeypatch.setattr(corpus, "build_event", copy_event)
     monkeypatch.setattr(worker_pool, "run_in_workers", lambda make, events, **__: ((n, make(n)) for n in events))
@@ -183,3 +185,72 @@ def test_only_the_demo_data_have_demo_settings(compose_config: Compose) -> None:
     assert compose_config("data=fvc").data.demo is None
     with pytest.raises(ConfigError, match=r"data\.demo\.\* exists in data=demo only"):
         compose_configs([["data=fvc", "data.demo.seed=3"]])
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
+    """The facts of 60 events, made of one gray frame each to save time."""
+    folder = tmp_path_factory.mktemp("events")
+    (folder / "videos").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus, "film_scene", lambda _scene, _length, size, _rng: [np.full((*size, 3), 90, np.uint8)])
+        patch.setattr(corpus, "draw_scene", lambda _rng: np.zeros((2, 2, 3), np.uint8))
+        patch.setattr(corpus, "recompress", lambda frames, **_settings: frames)
+        patch.setattr(corpus, "encode", lambda *_, **__: None)
+        demo = DemoConfig(events=60, uploads=2, seed=0)
+        return [clip for event in range(60) for clip in corpus.build_event(folder, demo, event)]
+
+
+def test_classes_and_manipulations_are_balanced(clips: list[Clip]) -> None:
+    assert Counter(clip.label for clip in clips) == {"real": 60, "fake": 60}
+    assert Counter(clip.manipulation for clip in clips) == {"none": 60, **dict.fromkeys(MANIPULATIONS, 10)}
+    assert all((clip.manipulation == "none") == (clip.label == "real") for clip in clips)
+
+
+def test_an_event_has_one_label_and_its_copies_differ(clips: list[Clip]) -> None:
+    by_group: dict[str, list[Clip]] = {}
+    for clip in clips:
+        by_group.setdefault(clip.group, []).append(clip)
+    assert len(by_group) == 60
+    for copies in by_group.values():
+        assert [clip.upload for clip in copies] == [0, 1]
+        assert len({(clip.label, clip.manipulation, clip.scale, clip.frames) for clip in copies}) == 1
+    assert len({clip.video_path for clip in clips}) == 120
+
+
+def test_both_classes_take_the_same_way_to_the_platform(clips: list[Clip]) -> None:
+    """But for the scale of the passing on, whose ranges overlap."""
+    by_label = {label: [clip for clip in clips if clip.label == label] for label in ("real", "fake")}
+    crf = {label: np.mean([clip.crf for clip in of_label]) for label, of_label in by_label.items()}
+    assert crf["real"] == pytest.approx(22, abs=0.6)
+    assert crf["fake"] == pytest.approx(crf["real"], abs=0.8)
+    scales = {label: [clip.scale for clip in of_label] for label, of_label in by_label.items()}
+    assert (min(scales["real"]), max(scales["real"])) == pytest.approx((0.5, 1.0), abs=0.03)
+    assert (min(scales["fake"]), max(scales["fake"])) == pytest.approx((0.33, 0.66), abs=0.03)
+
+
+def test_clips_have_the_sizes_of_the_platform(clips: list[Clip]) -> None:
+    sizes = {(320, 180), (288, 162)}
+    upright = {(height, width) for width, height in sizes}
+    assert {(clip.width, clip.height) for clip in clips} == sizes | upright
+    assert {clip.fps for clip in clips} == {24, 25, 30}
+    assert {clip.frames for clip in clips} <= set(range(16, 24))
+
+
+def test_files_are_what_the_facts_say(built: Path) -> None:
+    for row in pl.read_parquet(built / "metadata.parquet").iter_rows(named=True):
+        with av.open(built / row["video_path"]) as container:
+            stream = container.streams.video[0]
+            assert (stream.codec_context.name, stream.average_rate) == ("h264", row["fps"])
+            shapes = [frame.to_ndarray(format="rgb24").shape for frame in container.decode(stream)]
+        assert shapes == [(row["height"], row["width"], 3)] * row["frames"]
+
+
+def test_videos_depend_on_seed_event_and_upload_alone(tmp_path: Path) -> None:
+    made = []
+    for number, (seed, event, uploads) in enumerate([(3, 3, 1), (3, 3, 2), (4, 3, 1), (3, 1, 1)]):
+        (tmp_path / str(number) / "videos").mkdir(parents=True)
+        corpus.build_event(tmp_path / str(number), DemoConfig(4, uploads, seed), event)
+        made.append(set(contents(tmp_path / str(number)).values()))
+    assert made[0] < made[1]
+    assert len(set.union(*made)) == 4

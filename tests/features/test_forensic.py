@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from fvc_exp.features import forensic
-from fvc_exp.features.blocks import dct_coefficients
+from fvc_exp.features.filters import dct_coefficients
 from tests.features import reference
 from tests.features.reference import Gray, synthetic
 
@@ -158,11 +158,6 @@ def test_duplicated_frames_are_counted(drifting: list[Gray]) -> None:
 def test_blending_raises_residual_correlation(drifting: list[Gray]) -> None:
     blended = [((a.astype(int) + b) // 2).astype(np.uint8) for a, b in pairwise(drifting)]
     assert measure(blended)["residual_correlation"] > measure(drifting)["residual_correlation"] + 0.04
-
-
-def test_uneven_pace_raises_jitter(drifting: list[Gray]) -> None:
-    uneven = [frame for number, frame in enumerate(drifting) if number % 4 < 2]
-    assert measure(uneven)["temporal_difference_jitter"] > measure(drifting)["temporal_difference_jitter"] + 0.1
 
 
 def test_one_frame_leaves_all_undefined(drifting: list[Gray]) -> None:

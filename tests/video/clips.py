@@ -10,9 +10,11 @@ from typing import BinaryIO
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import ArrayLike, NDArray
 
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
+from fvc_exp.video.decode import Sample
 from fvc_exp.video.probe import Probe, probe_video
 
 SAMPLING = SamplingConfig(fraction=0.1, min_frames=5, max_frames=50)
@@ -138,6 +140,11 @@ def repeat(source: Path, target: Path, times: int) -> Path:
 def probe(path: Path, limits: LimitsConfig = LIMITS) -> Probe:
     """What the container of a video says about it."""
     return probe_video(path, limits)
+
+
+def sample(frame: av.VideoFrame) -> Sample:
+    """A frame as the reader hands it on."""
+    return Sample(0, True, frame, VideoReformatter())
 
 
 def decode_rgb(source: Path | BinaryIO) -> list[NDArray[np.uint8]]:

@@ -8,8 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fvc_exp.errors import VideoError
-from fvc_exp.video.container import Failure
-from fvc_exp.video.decode import Decoded, PixelReader, Sample, SampledFrames
+from fvc_exp.video.decode import Decoded, Sample, SampledFrames
 from fvc_exp.video.packets import SeenFrame, decoding_runs, sample_indices, trusted_frames
 from tests.video import clips
 from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, x264
@@ -54,10 +53,9 @@ def collect(samples: Iterator[Sample]) -> dict[int, NDArray[np.uint8]]:
 
 def decode_all(path: Path) -> list[NDArray[np.uint8]]:
     """Straight through with PyAV; the frames in the order in which they are shown."""
-    reader = PixelReader()
     with av.open(str(path)) as container:
         container.streams.video[0].thread_count = 1
-        return [reader.luma(frame) for frame in container.decode(video=0)]
+        return [clips.sample(frame).luma for frame in container.decode(video=0)]
 
 
 def outcome(source: SampledFrames) -> Decoded:
@@ -91,13 +89,6 @@ def test_every_frame_comes_once_and_the_same_are_sampled(clip: Path) -> None:
     seen = source.read(lambda samples: [(sample.index, sample.is_sampled) for sample in samples], every_frame=True)
     assert [index for index, _ in seen] == list(range(60))
     assert tuple(index for index, is_sampled in seen if is_sampled) == sample_indices(60, SAMPLING)
-
-
-@pytest.mark.parametrize("count", [1, 2, 4])
-def test_short_clips_give_each_frame_once(count: int, tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "short.mp4", moving_frames(count))
-    source = SampledFrames(path, SAMPLING, LIMITS)
-    assert tuple(source.read(collect)) == tuple(range(count))
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +164,7 @@ def test_nothing_decodable_is_an_error(whole: Path, tmp_path: Path) -> None:
     source = SampledFrames(path, SAMPLING, LIMITS)
     with pytest.raises(VideoError, match="no frame could be decoded") as raised:
         source.read(collect)
-    assert raised.value.error_class == Failure.decode_failed
+    assert raised.value.error_class == "decode_failed"
 
 
 def test_wrong_frame_count_of_the_container_is_mended(whole: Path) -> None:
@@ -194,7 +185,7 @@ def converted(pixel_format: str, height: int = 71, width: int = 93) -> av.VideoF
 def test_plane_equals_the_conversion_of_ffmpeg(pixel_format: str) -> None:
     frame = converted(pixel_format)
     assert frame.planes[0].line_size > frame.width, "rows are padded, which must not show"
-    np.testing.assert_array_equal(PixelReader().luma(frame), frame.to_ndarray(format="gray"))
+    np.testing.assert_array_equal(clips.sample(frame).luma, frame.to_ndarray(format="gray"))
 
 
 def test_every_value_of_limited_range_is_rounded_and_clipped() -> None:
@@ -202,19 +193,12 @@ def test_every_value_of_limited_range_is_rounded_and_clipped() -> None:
     assert frame.planes[0].line_size == 256
     frame.planes[0].update(bytes(range(256)) * 16)
     expected = [min(255, max(0, round((value - 16) * 255 / 219))) for value in range(256)]
-    np.testing.assert_array_equal(PixelReader().luma(frame)[0], expected)
+    np.testing.assert_array_equal(clips.sample(frame).luma[0], expected)
 
 
 def test_luma_outlives_the_frame() -> None:
     frame = converted("yuvj420p")
-    pixels = PixelReader().luma(frame)
+    pixels = clips.sample(frame).luma
     before = pixels.copy()
     frame.planes[0].update(bytes(frame.planes[0].buffer_size))
     np.testing.assert_array_equal(pixels, before)
-
-
-def test_rgb_order() -> None:
-    red = np.zeros((16, 16, 3), np.uint8)
-    red[..., 0] = 200
-    frame = av.VideoFrame.from_ndarray(red, format="rgb24").reformat(format="yuv444p")
-    assert np.abs(PixelReader().rgb(frame).astype(int) - red).max() <= 3

@@ -10,7 +10,7 @@ import pytest
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import FvcError
-from fvc_exp.video import time_limit
+from fvc_exp.video import worker_pool
 from fvc_exp.video.worker_pool import Failed, run_in_workers
 from tests.conftest import ROOT
 from tests.processes import is_alive, until
@@ -55,27 +55,20 @@ def test_a_bad_item_fails_alone(bad: tuple[str, Any], error_class: str, message:
     assert found[bad].message.startswith(message)
 
 
-def test_many_deaths_lose_no_item() -> None:
-    items = [("kill", signal.SIGKILL)] * 4 + [("square", n) for n in range(12)]
-    outcomes = list(run_in_workers(work, items, limits=LIMITS, workers=2))
-    assert sorted(item for item, _ in outcomes) == sorted(items)
-    assert sum(isinstance(result, Failed) for _, result in outcomes) == 4
-
-
 def test_processor_time_is_counted_per_item() -> None:
-    items = [("burn", 0.8 + n / 1000) for n in range(3)]
-    assert results(items, replace(LIMITS, cpu_seconds=1)) == {item: item[1] for item in items}
+    items = [("burn", 0.4 + n / 1000) for n in range(2)]
+    assert results(items, replace(LIMITS, cpu_seconds=0.6)) == {item: item[1] for item in items}
 
 
 def test_processor_time_grows_with_what_is_decoded() -> None:
-    twice = 2 * time_limit.PIXELS_PER_LIMIT
+    twice = 2 * worker_pool.PIXELS_PER_LIMIT
     fits, too_long, too_flat = (twice, 10**9, 1.0), (twice, 10**9, 5.0), (twice, 1000, 5.1)
     found = results([("burn_as_decoder", each) for each in (fits, too_long, too_flat)], SHORT)
     assert found[("burn_as_decoder", fits)] == 1.0
     assert found[("burn_as_decoder", too_long)] == found[("burn_as_decoder", too_flat)]
     assert found[("burn_as_decoder", too_flat)].error_class == "cpu_limit"
     assert "limits.cpu_seconds=0.5 and what its pixels allow" in found[("burn_as_decoder", too_flat)].message
-    time_limit.allow_more(SHORT, twice, 10**9)
+    worker_pool.allow_more(SHORT, twice, 10**9)
     assert signal.getitimer(signal.ITIMER_PROF) == signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import VideoError
-from fvc_exp.video import time_limit
+from fvc_exp.video import worker_pool
 
 if TYPE_CHECKING:
     from fvc_exp.stages.tasks import Task
@@ -38,7 +38,7 @@ def burn(seconds: float) -> float:
 def burn_as_decoder(work: tuple[int, int, float]) -> float:
     """Use processor time after decoding so many pixels of a file of so many bytes."""
     pixels, size, seconds = work
-    time_limit.allow_more(SHORT, pixels, size)
+    worker_pool.allow_more(SHORT, pixels, size)
     return burn(seconds)
 
 
