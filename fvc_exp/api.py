@@ -1,21 +1,33 @@
 """The Python entry: run a configuration, or the documented grid on feature tables, without a command line."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from fvc_exp.config import hints, hydra_app, schema
+import yaml
+
+from fvc_exp.config import hints, hydra_app, schema, validate
 from fvc_exp.config.canonical import canonical, write_config
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.evaluation.claims import Selection
+from fvc_exp.evaluation.metrics import Summary
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.execute import load_split, prepared_dataset, run_on_one_thread, write_artifacts
 from fvc_exp.training import experiment, notes, split_dataset
-from fvc_exp.training.documented_grid import ScoredConfig, documented_grid, search
 
 _PARAMETERS = ("penalty", "C", "l1_ratio", "solver")
+
+
+@dataclass(frozen=True)
+class ScoredConfig:
+    """One configuration of the grid and how it did in cross-validation."""
+
+    config: schema.Config
+    summary: dict[str, Summary]
+    flags: list[str]
 
 
 def run(
@@ -95,7 +107,7 @@ def train_sklearn_logreg(
     ]
     if features_stage4_path is not None:
         shared.append(hints.setting("data.features_stage4", features_stage4_path))
-    configs = documented_grid(shared)
+    configs = _documented_grid(shared)
     started = datetime.now(UTC)
     data = load_split(configs[0])
     _make_room(folder, delete_existing=delete_existing)
@@ -107,6 +119,40 @@ def train_sklearn_logreg(
     for sentence in sentences:
         console.print_text(console.make_console(), sentence, wrap=False)
     return found
+
+
+def _documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
+    """The 28 distinct legal configurations of ``conf/experiment/grid_5alpha.yaml``, all with these overrides."""
+    grid_file = hydra_app.conf_folder() / "experiment" / "grid_5alpha.yaml"
+    params = yaml.safe_load(grid_file.read_text())["hydra"]["sweeper"]["params"]
+    axes = {key: str(values).split(",") for key, values in params.items()}
+    pairs = [
+        [f"penalty={penalty}", f"solver={solver}"]
+        for penalty, solver in product(axes["penalty"], axes["solver"])
+        if solver in validate.LEGAL_SOLVERS[schema.Penalty[penalty]]
+    ]
+    grid = []
+    for c, config in product(axes["C"], hydra_app.compose_configs([[*overrides, *pair] for pair in pairs])):
+        is_mixed = config.penalty.name is schema.Penalty.elasticnet
+        ratios = map(float, axes["penalty.l1_ratio"]) if is_mixed else [config.penalty.l1_ratio]
+        grid += [replace(config, C=float(c), penalty=replace(config.penalty, l1_ratio=ratio)) for ratio in ratios]
+    return grid
+
+
+def search(
+    configs: Sequence[schema.Config], data: split_dataset.SplitDataset
+) -> tuple[list[ScoredConfig], experiment.RunResult]:
+    """Cross-validate every configuration on the folds of ``data``; run the one with the best mean AUC.
+
+    Equal scores go to the earlier configuration. The winner's cross-validated score is optimistic, since it was chosen
+    by it; its held-out test score is not.
+    """
+    scored = []
+    for config in configs:
+        found = experiment.cross_validate(config, data)
+        scored.append(ScoredConfig(config, found.summary, list(notes.raised_flags(found.flags))))
+    best = max(scored, key=lambda each: each.summary["auc"]["mean"])
+    return scored, experiment.run_experiment(best.config, data)
 
 
 def _write_run(
@@ -170,4 +216,4 @@ def _with_effect(config: schema.Config) -> dict[str, Any]:
 
 def _record(candidate: ScoredConfig) -> dict[str, Any]:
     means = {f"{name}_{key}": value for name in ("auc", "f1") for key, value in candidate.summary[name].items()}
-    return {**dict.fromkeys(_PARAMETERS), **_with_effect(candidate.config), **means, "flags": list(candidate.flags)}
+    return {**dict.fromkeys(_PARAMETERS), **_with_effect(candidate.config), **means, "flags": candidate.flags}

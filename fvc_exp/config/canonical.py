@@ -66,7 +66,7 @@ def _canonical_cv(config: schema.Config) -> dict[str, Any]:
 def _decision(config: schema.Config) -> dict[str, Any]:
     """Threshold and calibration, where they differ from the defaults."""
     found = {}
-    if config.threshold != validate.DEFAULT_THRESHOLD:
+    if config.threshold != "0.5":
         found["threshold"] = config.threshold
     if config.calibration is not schema.Calibration.none:
         found["calibration"] = config.calibration.name

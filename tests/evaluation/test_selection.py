@@ -4,10 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fvc_exp.api import search
 from fvc_exp.config.schema import Choice
 from fvc_exp.evaluation.claims import Selection, claim_against_floor
 from fvc_exp.runs.artifacts import results
-from fvc_exp.training.documented_grid import search
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.split_dataset import SplitDataset
 from tests.conftest import Compose, noise_dataset, run, signal_dataset
