@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # "as" tells type checkers that they are for others
@@ -46,12 +45,6 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class _NoPandas(MetaPathFinder):
-    def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("pandas is not needed here", name=fullname)
-
-
 @contextmanager
 def quick_imports() -> Iterator[None]:
     """Import and use scikit-learn in less time, in a process of our own, while the block runs.
@@ -60,14 +53,16 @@ def quick_imports() -> Iterator[None]:
     not found, unless it is loaded already. The objects that imports make stay, so garbage is looked for less often.
     """
     import_module("polars")  # it looks for pandas when it is imported, and never again
-    finder, thresholds = _NoPandas(), gc.get_threshold()
-    sys.meta_path.insert(0, finder)
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault("pandas", None)  # with which an import fails
+    thresholds = gc.get_threshold()
     gc.set_threshold(100_000)
     try:
         yield
     finally:
         gc.set_threshold(*thresholds)
-        sys.meta_path.remove(finder)
+        if modules["pandas"] is None:
+            del modules["pandas"]
 
 
 def __dir__() -> list[str]:

@@ -13,7 +13,7 @@ from fvc_exp.data import columns, manifest
 from fvc_exp.features import extract
 from fvc_exp.io import files
 from fvc_exp.stages import tasks
-from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, earlier_failure, file_of, run_units
+from fvc_exp.stages.runner import Options, StageSummary, Unit, earlier_failure, file_of, run_units
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
 from fvc_exp.video import perturb, rewrite
 
@@ -37,7 +37,7 @@ PROVENANCE_COLUMNS: Schema = {
 }
 
 
-def run_augment(videos: pl.DataFrame, seed: int, options: Options) -> StageSummary:
+def run_augment(videos: pl.DataFrame, seed: int, options: Options) -> list[StageSummary]:
     """Write ``video.augmentations`` files per video below ``made/augmented``, and ``made/augmented.parquet``.
 
     The table has the originals too. It repeats the input columns and adds ``original_video``, ``augmentation`` (from 0;
@@ -51,8 +51,7 @@ def run_augment(videos: pl.DataFrame, seed: int, options: Options) -> StageSumma
     store = TableStore(path, AUGMENTED_COLUMNS, settings, limits=limits, output=columns.KEY)
     _make_folder(options.made / "augmented")
     write = partial(tasks.write_augmented, seed, limits, options.made)
-    carried = carried_columns(rows, tuple(AUGMENTED_COLUMNS))
-    return run_units({tasks.AUGMENTED: store}, units, carried, write, options)[tasks.AUGMENTED]
+    return run_units({tasks.AUGMENTED: store}, units, rows, write, options)
 
 
 def _make_folder(path: Path) -> None:
@@ -60,7 +59,7 @@ def _make_folder(path: Path) -> None:
     files.remove_abandoned(path)
 
 
-def run_scale(videos: pl.DataFrame, options: Options) -> StageSummary:
+def run_scale(videos: pl.DataFrame, options: Options) -> list[StageSummary]:
     """Write each video as a square of ``video.max_size`` pixels below ``made/scaled``, and their table beside it.
 
     ``made/scaled_metadata.parquet`` repeats the input columns; ``video_path``
@@ -79,8 +78,7 @@ def run_scale(videos: pl.DataFrame, options: Options) -> StageSummary:
     store = TableStore(path, SCALED_COLUMNS, settings, limits=video.limits, output="scaled_path")
     _make_folder(made / "scaled")
     write = partial(tasks.write_scaled, video.max_size, video.sampling, video.limits, made)
-    carried = carried_columns(videos, tuple(SCALED_COLUMNS))
-    return run_units({tasks.SCALED: store}, units, carried, write, options)[tasks.SCALED]
+    return run_units({tasks.SCALED: store}, units, videos, write, options)
 
 
 def _copied_rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:
@@ -105,7 +103,7 @@ def _copy_unit(row: dict[str, Any]) -> Unit:
     return Unit(row[columns.KEY], row[ORIGINAL], payload=(row[ORIGINAL], row[INDEX]), known=failed)
 
 
-def run_features(videos: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> dict[Table, StageSummary]:
+def run_features(videos: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
     """Measure the videos (column ``video_path``) and write each of ``tables`` at its path, one row per video.
 
     A video is decoded once for all tables that lack its row. Features are float64, null where undefined; a video that
@@ -119,9 +117,7 @@ def run_features(videos: pl.DataFrame, tables: Mapping[Table, Path], options: Op
     return _run_features(units, tables, options)
 
 
-def run_scaled_features(
-    scaled: pl.DataFrame, tables: Mapping[Table, Path], options: Options
-) -> dict[Table, StageSummary]:
+def run_scaled_features(scaled: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
     """Measure the files of a ``scaled_metadata`` table; rows are named by the ``video_path`` of the source.
 
     Bars around the picture are left out. The codec cues of ``stage4`` are those of the source file.
@@ -141,12 +137,11 @@ def _scaled_unit(row: Mapping[str, Any], made: Path) -> Unit:
     return Unit(row[columns.KEY], str(made.absolute() / row["scaled_path"]), payload=row)
 
 
-def _run_features(units: Sequence[Unit], tables: Mapping[Table, Path], options: Options) -> dict[Table, StageSummary]:
+def _run_features(units: Sequence[Unit], tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
     stores = {table.name: _feature_store(table, path, options.video) for table, path in tables.items()}
     keys = pl.DataFrame({columns.KEY: [unit.key for unit in units]}, schema={columns.KEY: pl.String})
     function = partial(tasks.measure, options.video.sampling, options.video.limits)
-    summaries = run_units(stores, units, keys, function, options)
-    return {table: summaries[table.name] for table in tables}
+    return run_units(stores, units, keys, function, options)
 
 
 def _feature_store(table: Table, path: Path, video: VideoConfig) -> TableStore:
