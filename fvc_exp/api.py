@@ -1,7 +1,7 @@
 """The Python entry: run a configuration, or the documented grid on feature tables, without a command line."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -13,21 +13,12 @@ from fvc_exp.config import hints, hydra_app, schema, validate
 from fvc_exp.config.canonical import canonical, write_config
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.evaluation.claims import Selection
-from fvc_exp.evaluation.metrics import Summary
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs.execute import load_split, prepared_dataset, run_on_one_thread, write_artifacts
 from fvc_exp.training import experiment, notes, split_dataset
 
 _PARAMETERS = ("penalty", "C", "l1_ratio", "solver")
-
-
-@dataclass(frozen=True)
-class ScoredConfig:
-    """One configuration of the grid and how it did in cross-validation."""
-
-    config: schema.Config
-    summary: dict[str, Summary]
-    flags: list[str]
+ScoredConfig = tuple[schema.Config, experiment.CrossValidation]  # of the grid, and how it did
 
 
 def run(
@@ -147,12 +138,9 @@ def search(
     Equal scores go to the earlier configuration. The winner's cross-validated score is optimistic, since it was chosen
     by it; its held-out test score is not.
     """
-    scored = []
-    for config in configs:
-        found = experiment.cross_validate(config, data)
-        scored.append(ScoredConfig(config, found.summary, list(notes.raised_flags(found.flags))))
-    best = max(scored, key=lambda each: each.summary["auc"]["mean"])
-    return scored, experiment.run_experiment(best.config, data)
+    scored = [(config, experiment.cross_validate(config, data)) for config in configs]
+    best, _ = max(scored, key=lambda each: each[1].summary["auc"]["mean"])
+    return scored, experiment.run_experiment(best, data)
 
 
 def _write_run(
@@ -195,16 +183,16 @@ def _with_search(
     found: dict[str, Any], best: experiment.RunResult, candidates: Sequence[ScoredConfig]
 ) -> dict[str, Any]:
     """With the search, and what ``train_sklearn_logreg`` of the original repository returned, by the same names."""
-    tried = [each.config.C for each in candidates if replace(each.config, C=best.config.C) == best.config]
+    tried = [config.C for config, _ in candidates if replace(config, C=best.config.C) == best.config]
     selection = Selection(len(candidates), notes.edge_of_grid(best.config.C, tried))
     return selection.applied(found, best.predictions()) | {
-        "search": [_record(each) for each in candidates],
+        "search": [_record(*each) for each in candidates],
         "best_params": _with_effect(best.config),
         "cv_val_f1": found["cv"]["f1"]["mean"],
         "test_f1": found["test"]["f1"],
         "test_auc": found["test"]["auc"],
         "grid_results": [
-            {"params": _with_effect(each.config), "val_f1": each.summary["f1"]["mean"]} for each in candidates
+            {"params": _with_effect(config), "val_f1": found.summary["f1"]["mean"]} for config, found in candidates
         ],
     }
 
@@ -214,6 +202,7 @@ def _with_effect(config: schema.Config) -> dict[str, Any]:
     return {name: value for name, value in canonical(config).items() if name in _PARAMETERS}
 
 
-def _record(candidate: ScoredConfig) -> dict[str, Any]:
-    means = {f"{name}_{key}": value for name in ("auc", "f1") for key, value in candidate.summary[name].items()}
-    return {**dict.fromkeys(_PARAMETERS), **_with_effect(candidate.config), **means, "flags": candidate.flags}
+def _record(config: schema.Config, found: experiment.CrossValidation) -> dict[str, Any]:
+    means = {f"{name}_{key}": value for name in ("auc", "f1") for key, value in found.summary[name].items()}
+    flags = list(notes.raised_flags(found.flags))
+    return {**dict.fromkeys(_PARAMETERS), **_with_effect(config), **means, "flags": flags}

@@ -92,16 +92,11 @@ def run_units(
         return [_summary(store, current, videos, keys, kept[name]) for name, store in stores.items()]
 
 
-def file_of(row: Mapping[str, Any], made: Path) -> str:
-    """The file of an input video: a copy that stage=augment wrote lies below ``made``."""
-    key = str(row[KEY])
-    return key if row.get("augmentation") is None else str(made.absolute() / key)
-
-
-def earlier_failure(row: Mapping[str, Any]) -> Failed | None:
-    """The failure that an earlier stage wrote into this row of its table."""
-    error_class = row.get("error_class")
-    return Failed(str(error_class), str(row.get("error"))) if error_class is not None else None
+def unit_of(row: Mapping[str, Any], made: Path, payload: Any = None) -> Unit:
+    """The work on an input video, or its failure in an earlier stage; a copy by stage=augment lies below ``made``."""
+    key, error_class = str(row[KEY]), row.get("error_class")
+    file = key if row.get("augmentation") is None else str(made.absolute() / key)
+    return Unit(key, file, payload, Failed(error_class, str(row["error"])) if error_class is not None else None)
 
 
 def _kept(store: TableStore, current: pl.DataFrame, options: Options) -> set[str]:
