@@ -18,8 +18,7 @@ from fvc_exp.runs.execute import load_split, prepared_dataset, run_on_one_thread
 from fvc_exp.training import experiment, notes, split_dataset
 
 _PARAMETERS = ("penalty", "C", "l1_ratio", "solver")
-
-Scored = tuple[schema.Config, experiment.CrossValidation]
+ScoredConfig = tuple[schema.Config, experiment.CrossValidation]  # of the grid, and how it did
 
 
 def run(
@@ -99,7 +98,7 @@ def train_sklearn_logreg(
     ]
     if features_stage4_path is not None:
         shared.append(hints.setting("data.features_stage4", features_stage4_path))
-    configs = documented_grid(shared)
+    configs = _documented_grid(shared)
     started = datetime.now(UTC)
     data = load_split(configs[0])
     _make_room(folder, delete_existing=delete_existing)
@@ -113,12 +112,8 @@ def train_sklearn_logreg(
     return found
 
 
-def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
-    """The 28 distinct legal configurations of ``conf/experiment/grid_5alpha.yaml``, all with these overrides.
-
-    Raises:
-        ConfigError: an override is not allowed.
-    """
+def _documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
+    """The 28 distinct legal configurations of ``conf/experiment/grid_5alpha.yaml``, all with these overrides."""
     grid_file = hydra_app.conf_folder() / "experiment" / "grid_5alpha.yaml"
     params = yaml.safe_load(grid_file.read_text())["hydra"]["sweeper"]["params"]
     axes = {key: str(values).split(",") for key, values in params.items()}
@@ -137,7 +132,7 @@ def documented_grid(overrides: Sequence[str]) -> list[schema.Config]:
 
 def search(
     configs: Sequence[schema.Config], data: split_dataset.SplitDataset
-) -> tuple[list[Scored], experiment.RunResult]:
+) -> tuple[list[ScoredConfig], experiment.RunResult]:
     """Cross-validate every configuration on the folds of ``data``; run the one with the best mean AUC.
 
     Equal scores go to the earlier configuration. The winner's cross-validated score is optimistic, since it was chosen
@@ -152,7 +147,7 @@ def _write_run(
     folder: run_folder.RunFolder,
     result: experiment.RunResult,
     started: datetime,
-    candidates: Sequence[Scored] = (),
+    candidates: Sequence[ScoredConfig] = (),
 ) -> dict[str, Any]:
     """Write all artifacts, the status last; returns the content of ``results.json``.
 
@@ -184,7 +179,9 @@ def _make_room(folder: run_folder.RunFolder, *, delete_existing: bool) -> None:
         path.unlink(missing_ok=True)
 
 
-def _with_search(found: dict[str, Any], best: experiment.RunResult, candidates: Sequence[Scored]) -> dict[str, Any]:
+def _with_search(
+    found: dict[str, Any], best: experiment.RunResult, candidates: Sequence[ScoredConfig]
+) -> dict[str, Any]:
     """With the search, and what ``train_sklearn_logreg`` of the original repository returned, by the same names."""
     tried = [config.C for config, _ in candidates if replace(config, C=best.config.C) == best.config]
     selection = Selection(len(candidates), notes.edge_of_grid(best.config.C, tried))
@@ -195,7 +192,7 @@ def _with_search(found: dict[str, Any], best: experiment.RunResult, candidates: 
         "test_f1": found["test"]["f1"],
         "test_auc": found["test"]["auc"],
         "grid_results": [
-            {"params": _with_effect(config), "val_f1": cv.summary["f1"]["mean"]} for config, cv in candidates
+            {"params": _with_effect(config), "val_f1": found.summary["f1"]["mean"]} for config, found in candidates
         ],
     }
 
@@ -205,7 +202,7 @@ def _with_effect(config: schema.Config) -> dict[str, Any]:
     return {name: value for name, value in canonical(config).items() if name in _PARAMETERS}
 
 
-def _record(config: schema.Config, cv: experiment.CrossValidation) -> dict[str, Any]:
-    means = {f"{name}_{key}": value for name in ("auc", "f1") for key, value in cv.summary[name].items()}
-    flags = list(notes.raised_flags(cv.flags))
+def _record(config: schema.Config, found: experiment.CrossValidation) -> dict[str, Any]:
+    means = {f"{name}_{key}": value for name in ("auc", "f1") for key, value in found.summary[name].items()}
+    flags = list(notes.raised_flags(found.flags))
     return {**dict.fromkeys(_PARAMETERS), **_with_effect(config), **means, "flags": flags}

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import fvc_exp
-from fvc_exp.errors import ConfigError, DataError
+from fvc_exp.errors import DataError
 from fvc_exp.io.tables import read_table
 from tests.shell import run_py
 
@@ -71,12 +71,6 @@ def test_a_mistyped_word_is_one_line_that_says_what_to_type(tmp_path: Path, word
     assert line.startswith("error: ")
     assert re.search(message, line), line
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(("words", "message"), ROWS[1:30:9], ids=[words for words, _ in ROWS[1:30:9]])
-def test_python_refuses_the_same_words(words: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message.removeprefix("^error: ")):
-        fvc_exp.run(words.split())
 
 
 def csv_of(table: pl.DataFrame, path: Path) -> list[str]:

@@ -43,8 +43,8 @@ def test_configs_of_ones_own(tables: Path) -> None:
     for folder, ratio in (("conf", 0.15), ("mine", 0.25)):
         (tables / folder / "penalty").mkdir(parents=True)
         (tables / folder / "penalty" / f"of_{folder}.yaml").write_text(f"name: elasticnet\nl1_ratio: {ratio}\n")
-    words = ("--config-dir", "mine", "-m", *QUICK, "penalty=of_conf,of_mine", "hydra/launcher=local", "sweep.name=s")
-    succeeded(run_py_process(*words, cwd=tables))
+    words = ("--config-dir", "mine", "-m", *QUICK, "penalty=of_conf,of_mine", "sweep.name=s")
+    succeeded(run_py(*words, cwd=tables))
     plan = json.loads((tables / "outputs" / "sweeps" / "s" / "plan.json").read_text())
     assert [member["parameters"]["l1_ratio"] for member in plan["members"]] == [0.15, 0.25]
     (tables / "conf" / "penalty" / "l2.yaml").write_text("name: l2\nl1_ratio: 0.3\n")

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import yaml
 
 from fvc_exp.data.fvc import SEEDS
 from fvc_exp.runs.show import SHOWN
+from tests.processes import until
 from tests.shell import ROOT, fvc, one_line, run_py, succeeded
 
 ARTIFACTS = {
@@ -161,7 +161,7 @@ def test_equal_runs_started_together_never_collide_and_agree(tables: Path, tmp_p
     names = ("metrics.json", "coefficients.csv", "results.json", "predictions.parquet", "folds.parquet", "model.json")
     for name in (*names, "model.joblib", "scaler.joblib"):
         assert len({(folder / name).read_bytes() for folder in found}) == 1
-    succeeded(run_py("-m", *words, "C=1,10"))
+    succeeded(run_py("-m", *words, "C=1"))
     run_id = json.loads((found[0] / "results.json").read_text())["run_id"]
     (member,) = (tmp_path / "out").glob(f"sweeps/*/runs/{run_id}")
     assert (member / "metrics.json").read_bytes() == (found[0] / "metrics.json").read_bytes()
@@ -206,15 +206,12 @@ def test_interrupt_is_printed_and_recorded(tables: Path, tmp_path: Path) -> None
     arguments = ["data=fvc", f"data.root={tables}", "solver=saga", "cv=repeated", "cv.n_repeats=2000"]
     command = [sys.executable, "run.py", *arguments, f"outputs={tmp_path / 'out'}"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    deadline = time.monotonic() + 60
-    assert process.stderr is not None
-    while "folds ..." not in process.stderr.readline():
-        assert time.monotonic() < deadline
-    time.sleep(2)  # among the fits, after the imports that they need
+    logs = tmp_path / "out" / "runs"
+    until(lambda: any("fold 2 of" in path.read_text() for path in logs.glob("*/run.log")), 60, "a second fold")
     process.send_signal(signal.SIGINT)
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert printed.strip() == "interrupted"
+    assert printed.strip().endswith("interrupted")
     (folder,) = folders(tmp_path / "out")
     assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
     assert not list(folder.glob("*.tmp"))

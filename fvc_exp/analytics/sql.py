@@ -164,22 +164,19 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def _read_json(path: Path) -> list[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8-sig")
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = [_json_line(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    records = content if isinstance(content, list) else [content]
+    """The records of one list, or of values one after the other, such as JSON lines."""
+    text, place, records = path.read_text(encoding="utf-8-sig").strip(), 0, list[Any]()
+    while place < len(text):
+        try:
+            value, place = json.JSONDecoder().raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}: line {error.lineno}: neither JSON nor JSON lines: {error}") from error
+        records += value if isinstance(value, list) else [value]
+        while text[place : place + 1].isspace():
+            place += 1
     if wrong := next((number for number, each in enumerate(records, 1) if not isinstance(each, dict)), None):
         raise DataError(f"{path}: record {wrong} is not an object; a table needs a list of objects")
     return records
-
-
-def _json_line(path: Path, number: int, line: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{path}: line {number}: neither JSON nor JSON lines: {error}") from error
 
 
 def records_frame(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -46,7 +46,8 @@ def canonical(config: schema.Config) -> dict[str, Any]:
         "class_weight": str(config.class_weight) if config.class_weight else None,
         "features": [table.name for table in config.features.tables],
         "cv": _canonical_cv(config),
-        **_decision(config),
+        **({"threshold": config.threshold} if config.threshold != "0.5" else {}),
+        **({"calibration": config.calibration.name} if config.calibration is not schema.Calibration.none else {}),
         "seed": config.seed,
     }
 
@@ -61,16 +62,6 @@ def _canonical_cv(config: schema.Config) -> dict[str, Any]:
     if cv.c_grid or validate.looks_inside(config):
         known["inner_splits"] = cv.inner_splits
     return {**known, "scheme": cv.scheme.name}
-
-
-def _decision(config: schema.Config) -> dict[str, Any]:
-    """Threshold and calibration, where they differ from the defaults."""
-    found = {}
-    if config.threshold != validate.DEFAULT_THRESHOLD:
-        found["threshold"] = config.threshold
-    if config.calibration is not schema.Calibration.none:
-        found["calibration"] = config.calibration.name
-    return found
 
 
 def _file_hash(path: Path) -> str:

@@ -14,9 +14,7 @@ from fvc_exp.config.hints import at_shell, field_types, hint_of
 from fvc_exp.errors import ConfigError, IncompatibleError, MissingExtraError
 from fvc_exp.io.console import without_passwords
 
-DEFAULT_THRESHOLD = "0.5"
 THRESHOLD_RULES = ("f1", "youden")  # by which the probability is chosen above which a video is called fake
-BALANCED = "balanced"
 _CLASS_CODES = {"0": 0, "real": 0, "1": 1, "fake": 1}
 MIN_PERMUTATIONS = 19  # with fewer, no p-value can be as low as 0.05
 SCALED_METADATA = "scaled_metadata"  # what stage=all trains on: the rows of its own stage scale
@@ -172,7 +170,7 @@ def _video_rules(video: schema.VideoConfig) -> list[Rule]:
 
 
 def _class_weights(value: object) -> dict[int, float] | str | None:
-    if value is None or value == BALANCED:
+    if value is None or value == "balanced":
         return value
     named = value if isinstance(value, dict) else {}
     try:
@@ -181,7 +179,7 @@ def _class_weights(value: object) -> dict[int, float] | str | None:
         weights = {}
     if len(weights) < len(named) or len(weights) < 2 or not all(0 < weight < math.inf for weight in weights.values()):
         raise ConfigError(
-            f"class_weight={value} is not allowed: it must be null, {BALANCED}, or a finite number above 0 for each "
+            f"class_weight={value} is not allowed: it must be null, balanced, or a finite number above 0 for each "
             f"class, in quotes at the shell: {at_shell('class_weight={0:1,1:2}')} (0 = real, 1 = fake)"
         )
     return None if set(weights.values()) == {1.0} else dict(sorted(weights.items()))
@@ -274,18 +272,10 @@ def require_tracker(tracker: schema.Tracker) -> None:
     """Find out before the work begins whether its results can be imported.
 
     Raises:
-        MissingExtraError: the tracker is not installed.
+        MissingExtraError: the tracker is not installed, or only a part or an old version of it.
     """
-    if tracker == schema.Tracker.mlflow:
-        require_mlflow()
-
-
-def require_mlflow() -> None:
-    """Find MLflow.
-
-    Raises:
-        MissingExtraError: it is not installed, or only a part or an old version of it.
-    """
+    if tracker == schema.Tracker.none:
+        return
     try:
         major = int(metadata.version("mlflow").partition(".")[0])
         found = util.find_spec("mlflow") is not None and major >= _OLDEST_MLFLOW

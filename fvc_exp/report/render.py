@@ -24,6 +24,8 @@ from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.results import plain_runs
 
 Content = dict[str, Any]
+_TEMPLATES = Path(__file__).parent / "templates"
+_ASSETS = {"style": "style.css", "script": "sort.js"}
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
 _MISSING = "–"
 _HEADING = re.compile(r'<h2 id="([^"]+)">([^<]+)</h2>')
@@ -32,7 +34,8 @@ _HEADING = re.compile(r'<h2 id="([^"]+)">([^<]+)</h2>')
 def write_report(path: Path, output: Path | None = None, *, checklist: bool = False) -> list[Path]:
     """Write ``report.html`` of a run or sweep, there or to ``output``, and the card of its model; returns the files.
 
-    With ``checklist`` also ``checklist.md`` beside the report: the REFORMS items with the evidence of the run.
+    With ``checklist`` also ``checklist.md`` beside the report: the REFORMS items (Kapoor et al. 2024) with the evidence
+    of the run, or that the author must write.
 
     Raises:
         ArtifactError: the folder is neither, is not finished, or a file of it is broken or cannot be written; or the
@@ -50,43 +53,25 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
     if checklist and run is None:
         raise ArtifactError(f"{path}: has no best run yet, so there is nothing to fill the checklist with")
     report = output or run_folder.RunFolder(path).report
-    files.write_bytes(report, page(title, run, sweep, os.path.relpath(path, report.parent)).encode())
+    assets = {name: Markup(files.read_bytes(_TEMPLATES / file).decode()) for name, file in _ASSETS.items()}
+    html = _environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
+    base = os.path.relpath(path, report.parent)  # the folder in links
+    files.write_bytes(report, html.render(title=title, run=run, sweep=sweep, base=base, **assets).encode())
     if run is None:
         return [report]
-    card = run_folder.RunFolder(run["files"].path).card
-    files.write_bytes(card, model_card(run).encode())
-    written = [report, card]
+    written = [report, run_folder.RunFolder(run["files"].path).card]
+    _write_markdown(written[1], "model_card.md.j2", run=run)
     if checklist:
         written.append(run_folder.RunFolder(report.parent).checklist)
-        files.write_bytes(written[-1], reforms_checklist(run).encode())
+        held_out = run["files"].folds.filter(split=folds.TEST)[columns.LABEL].value_counts().sort(columns.LABEL)
+        _write_markdown(written[2], "checklist.md.j2", run=run, held_out=dict(held_out.iter_rows()))
     return written
 
 
-def page(title: str, run: Content | None, sweep: Content | None, base: str) -> str:
-    """The HTML of a run, or of a sweep with its best run where there is one; ``base`` is its folder in links."""
-    template = _environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
-    style, script = Markup(_asset("style.css")), Markup(_asset("sort.js"))
-    return template.render(title=title, run=run, sweep=sweep, base=base, style=style, script=script)
-
-
-def model_card(run: Content) -> str:
-    """The model card in Markdown; every value is escaped where it is put out, as in HTML."""
-    return _markdown("model_card.md.j2", run=run)
-
-
-def reforms_checklist(run: Content) -> str:
-    """The REFORMS checklist (Kapoor et al. 2024) in Markdown: the evidence of the run, or that the author must write.
-
-    Raises:
-        ArtifactError: ``folds.parquet`` of the run is missing or broken.
-    """
-    held_out = run["files"].folds.filter(split=folds.TEST)[columns.LABEL].value_counts().sort(columns.LABEL)
-    return _markdown("checklist.md.j2", run=run, held_out=dict(held_out.iter_rows()))
-
-
-def _markdown(template: str, **content: Any) -> str:
+def _write_markdown(path: Path, template: str, **content: Any) -> None:
+    """Every value is escaped where it is put out, as in HTML."""
     environment = _environment(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
-    return environment.get_template(template).render(**content)
+    files.write_bytes(path, environment.get_template(template).render(**content).encode())
 
 
 def _environment(**settings: Any) -> Environment:
@@ -111,10 +96,6 @@ def _environment(**settings: Any) -> Environment:
         "shell": lambda words: shlex.join(map(str, words)),
     }
     return environment
-
-
-def _asset(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text()
 
 
 def _source_hash(source: str) -> str:

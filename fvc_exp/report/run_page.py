@@ -3,29 +3,66 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Concatenate, ParamSpec
+from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 import polars as pl
 from markupsafe import Markup
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fvc_exp.config.schema import Table
 from fvc_exp.data.columns import KEY, LABEL
+from fvc_exp.evaluation import metrics, resampled
+from fvc_exp.evaluation.bootstrap import Interval, intervals
+from fvc_exp.evaluation.claims import FloorClaim, Floors
+from fvc_exp.evaluation.leakage.certificate import number_lines
 from fvc_exp.features.extract import COLUMNS
 from fvc_exp.io.files import read_bytes
-from fvc_exp.report.verdict import metric_rows, verdict_of
-from fvc_exp.runs import curves, load, plots
+from fvc_exp.runs import curves, load, plots, show
 from fvc_exp.runs.explain.explain import Insight, read_insight
-from fvc_exp.training.notes import columns_line
+from fvc_exp.training.notes import FLAGS, columns_line
 
-P = ParamSpec("P")
 Facts = tuple[tuple[str, str], ...]
+JUDGED = ("auc", "average_precision", "log_loss", "brier", "balanced_accuracy", "mcc")  # against floors in words
+_GRADES = {True: "good", False: "bad", None: "open"}
 _MOST_MISTAKES = 10
 _COLOURS = {colour: f"var(--{name})" for name, colour in plots.PALETTE.items()}
 _FONT = ("font-family", "fill")  # of text; the style sheet gives them
 _NUMBER = re.compile(r"-?\d+\.\d+")
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric: mean over the folds, its interval, the held-out test, and the score of each floor.
+
+    ``claim`` compares it with the best floor on the same rows, None if that cannot be made. ``relation`` is what it
+    found, in words: ``above`` or ``below`` the best floor, or ``around`` it. Above means better, also where lower
+    values are. It is None for metrics that one can have in full without any skill, such as recall.
+    """
+
+    name: str
+    title: str
+    mean: float
+    std: float | None
+    interval: Interval | None
+    test: float | None
+    test_interval: Interval | None
+    floors: dict[str, float]
+    lower_is_better: bool
+    claim: FloorClaim | None
+
+    @property
+    def best_floor(self) -> str:
+        """The floor that is hardest to beat."""
+        return (min if self.lower_is_better else max)(self.floors, key=self.floors.__getitem__)
+
+    @property
+    def relation(self) -> str | None:
+        """What the comparison with the best floor found."""
+        if self.claim is None:
+            return None
+        return "above" if self.claim.beats else "below" if self.claim.is_worse else "around"
 
 
 def run_content(files: load.LoadedRun, command: str | None = None) -> dict[str, Any]:
@@ -39,15 +76,15 @@ def run_content(files: load.LoadedRun, command: str | None = None) -> dict[str, 
     insight, uses = read_insight(files.path), count_test_uses(files)
     predictions = files.predictions if files.has("predictions") else None
     coefficients = files.coefficients if files.has("coefficients") else None
-    metrics = metric_rows(files)
+    rows = metric_rows(files)
     return {
         "files": files,
         "parameters": _parameters(files.results["parameters"]),
         "verdict": verdict_of(files),
-        "headline": metrics[0],
-        "metrics": metrics,
+        "headline": rows[0],
+        "metrics": rows,
         "feature_kinds": _feature_kinds(files.results["data"]["features"]),
-        "curves": () if predictions is None else tuple(_curves(predictions, files.results)),
+        "curves": () if predictions is None else _curves(predictions, files.results),
         "calibration": picture("calibration", plots.draw_calibration, files.results["calibration"]),
         "coefficients": None if coefficients is None else _coefficients(coefficients),
         "coefficient_rows": None if coefficients is None else _coefficient_rows(coefficients, insight),
@@ -59,6 +96,52 @@ def run_content(files: load.LoadedRun, command: str | None = None) -> dict[str, 
         "data": _data(files, uses),
         "provenance": _provenance(files),
         "commands": _commands(files, command or files.command),
+    }
+
+
+def metric_rows(files: load.LoadedRun) -> list[MetricRow]:
+    """All metrics of a run, the headline first."""
+    results, predictions = files.results, files.predictions if files.has("predictions") else None
+    held_out: dict[str, float] = results["test"] or {}
+    cv: dict[str, Interval] = {}
+    test: dict[str, Interval] = {}
+    claims: dict[str, FloorClaim] = {}
+    if predictions is not None:
+        cv = intervals(predictions, "cv", results["fold_dependence"], metrics=show.SHOWN)
+        test = intervals(predictions, "test", 0.0, metrics=show.SHOWN) if held_out else {}
+        scored = resampled.Scored.from_predictions(predictions, "cv")
+        claims = Floors(scored, JUDGED).claims(scored, selected_from=files.selected_from)
+    return [
+        MetricRow(
+            name=name,
+            title=metrics.TITLES[name],
+            mean=results["cv"][name]["mean"],
+            std=results["cv"][name]["std"],
+            interval=cv.get(name),
+            test=held_out.get(name),
+            test_interval=test.get(name),
+            floors={rule: scores[name] for rule, scores in results["floors"]["cv"].items()},
+            lower_is_better=name in metrics.LOWER_IS_BETTER,
+            claim=claims.get(name),
+        )
+        for name in show.SHOWN
+    ]
+
+
+def verdict_of(files: load.LoadedRun) -> dict[str, Any]:
+    """What may be claimed of a run, and how sure one can be: the ``grade`` good, bad or open.
+
+    ``numbers`` says what the checks have measured. ``flags`` has for each code what it means and which models raise it.
+    """
+    results = files.results
+    audit, claim, selection = results["audit"], results["claim"], results["selection"]
+    details = dict.fromkeys(results["flags"], "") | results["flag_details"]
+    checks = files.audit["checks"] if files.has("audit") else {}
+    return {
+        "numbers": tuple(number_lines(checks)),
+        "grade": "bad" if audit["verdict"] == "FAIL" else _GRADES[claim["beats"]],
+        "claim": f"{selection['sentence']} {claim['sentence']}" if selection else claim["sentence"],
+        "flags": {code: f"{FLAGS[code]} {models and f'({models})'}".strip() for code, models in details.items()},
     }
 
 
@@ -76,9 +159,8 @@ def _feature_kinds(features: Sequence[str]) -> tuple[int, int, int]:
     return len(known) - forensic, forensic, len(features) - len(known)
 
 
-def _curves(predictions: pl.DataFrame, results: Mapping[str, Any]) -> Iterator[Markup]:
-    yield picture("roc", curves.draw_roc, predictions, results)
-    yield picture("precision-recall", curves.draw_precision_recall, predictions, results)
+def _curves(*found: Any) -> tuple[Markup, Markup]:
+    return picture("roc", curves.draw_roc, *found), picture("precision-recall", curves.draw_precision_recall, *found)
 
 
 def _coefficients(coefficients: pl.DataFrame) -> Markup | None:
@@ -179,7 +261,7 @@ def _commands(files: load.LoadedRun, command: str | None) -> tuple[str, ...]:
     )
 
 
-def picture(name: str, draw: Callable[Concatenate[Axes, P], None], *args: P.args, **kwargs: P.kwargs) -> Markup:
+def picture(name: str, draw: Callable[..., None], *args: Any, **kwargs: Any) -> Markup:
     """SVG for inside HTML of what ``draw`` draws with these arguments; ``name`` is unique in the page."""
     figure = Figure(figsize=(4.1, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -208,8 +290,6 @@ def _adapt(element: ElementTree.Element) -> None:
             attributes[key.strip()] = _COLOURS.get(value.strip(), value.strip())
     if element.tag == "g":
         attributes.pop("id", None)  # the same in every picture, and nothing refers to it
-    if attributes.get("transform", "").startswith("rotate(-0 "):
-        del attributes["transform"]
     for key in {"d", "x", "y", "transform"} & attributes.keys():
         attributes[key] = _NUMBER.sub(lambda number: f"{float(number[0]):.1f}", " ".join(attributes[key].split()))
     element.attrib.clear()

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -86,25 +86,21 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
     Raises:
         DataError: the input table is missing or wrong, or a table in the way was not written by this stage.
     """
+    data, made = config.data, _made(config)
     with show(stage.name) as on_progress:
-        data = config.data
-        places = Path(data.root), _made(config)
-        options = runner.Options(*places, config.video, data.shard, data.num_shards, on_progress)
-        found = _run_stage(config, stage, options)
+        options = runner.Options(Path(data.root), made, config.video, data.shard, data.num_shards, on_progress)
+        if stage is Stage.augment:
+            found = steps.run_augment(_inputs(config), config.seed, options)
+        elif stage is Stage.scale:
+            found = steps.run_scale(_videos(config), options)
+        elif stage is Stage.features:
+            chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
+            found = steps.run_features(_videos(config), chosen, options)
+        else:
+            chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
+            scaled = _read(made / f"{tasks.SCALED}.parquet", "stage=scale writes it")
+            found = steps.run_scaled_features(scaled, chosen, options)
     return {summary.table.name: summary for summary in found}
-
-
-def _run_stage(config: Config, stage: Stage, options: runner.Options) -> Iterable[runner.StageSummary]:
-    if stage is Stage.augment:
-        return [steps.run_augment(_inputs(config), config.seed, options)]
-    if stage is Stage.scale:
-        return [steps.run_scale(_videos(config), options)]
-    if stage is Stage.features:
-        chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-        return steps.run_features(_videos(config), chosen, options).values()
-    chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
-    scaled = _read(options.made / f"{tasks.SCALED}.parquet", "stage=scale writes it")
-    return steps.run_scaled_features(scaled, chosen, options).values()
 
 
 def prepare_training(config: Config, show: ShowProgress) -> Config:

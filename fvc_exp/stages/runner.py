@@ -12,7 +12,7 @@ import polars as pl
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import VideoConfig
 from fvc_exp.data.columns import KEY
-from fvc_exp.stages.table_store import OWN_COLUMNS, Source, TableStore, find_source, states
+from fvc_exp.stages.table_store import Source, TableStore, find_source, states
 from fvc_exp.stages.tasks import Task
 from fvc_exp.video.worker_pool import Failed, run_in_workers
 
@@ -68,13 +68,13 @@ class Unit:
 def run_units(
     stores: Mapping[str, TableStore],
     units: Sequence[Unit],
-    carried: pl.DataFrame,
+    videos: pl.DataFrame,
     function: Callable[[Task], Rows],
     options: Options,
-) -> dict[str, StageSummary]:
+) -> list[StageSummary]:
     """Give every unit of this shard its row in every store, and merge the stores that are complete then.
 
-    ``function`` runs in the workers. ``carried`` has the key and the input columns that the merged tables repeat.
+    ``function`` runs in the workers. ``videos`` has the key and the input columns that the merged tables repeat.
     """
     with ExitStack() as stack:
         for store in stores.values():
@@ -89,24 +89,14 @@ def run_units(
         for store in stores.values():
             store.flush()
         keys = [unit.key for unit in shard]
-        return {name: _summary(store, current, carried, keys, kept[name]) for name, store in stores.items()}
+        return [_summary(store, current, videos, keys, kept[name]) for name, store in stores.items()]
 
 
-def carried_columns(videos: pl.DataFrame, computed: Sequence[str]) -> pl.DataFrame:
-    """The input columns that an output table repeats: all that neither this stage nor the bookkeeping writes."""
-    return videos.select(KEY, pl.exclude(KEY, *computed, *OWN_COLUMNS))
-
-
-def file_of(row: Mapping[str, Any], made: Path) -> str:
-    """The file of an input video: a copy that stage=augment wrote lies below ``made``."""
-    key = str(row[KEY])
-    return key if row.get("augmentation") is None else str(made.absolute() / key)
-
-
-def earlier_failure(row: Mapping[str, Any]) -> Failed | None:
-    """The failure that an earlier stage wrote into this row of its table."""
-    error_class = row.get("error_class")
-    return Failed(str(error_class), str(row.get("error"))) if error_class is not None else None
+def unit_of(row: Mapping[str, Any], made: Path, payload: Any = None) -> Unit:
+    """The work on an input video, or its failure in an earlier stage; a copy by stage=augment lies below ``made``."""
+    key, error_class = str(row[KEY]), row.get("error_class")
+    file = key if row.get("augmentation") is None else str(made.absolute() / key)
+    return Unit(key, file, payload, Failed(error_class, str(row["error"])) if error_class is not None else None)
 
 
 def _kept(store: TableStore, current: pl.DataFrame, options: Options) -> set[str]:
@@ -156,11 +146,11 @@ def _without_path(failed: Failed, path: Path) -> Failed:
 
 
 def _summary(
-    store: TableStore, current: pl.DataFrame, carried: pl.DataFrame, keys: Sequence[str], kept: set[str]
+    store: TableStore, current: pl.DataFrame, videos: pl.DataFrame, keys: Sequence[str], kept: set[str]
 ) -> StageSummary:
     rows = store.finished(current).filter(pl.col(KEY).is_in(keys))
     good = set(rows.filter(pl.col("error_class").is_null())[KEY])
     bad = rows.filter(pl.col("error_class").is_not_null())
     failed = dict(sorted(Counter(bad["error_class"]).items()))
     n_kept = len(kept.intersection(bad[KEY]))
-    return StageSummary(len(good - kept), len(good & kept), failed, n_kept, store.path, store.merge(current, carried))
+    return StageSummary(len(good - kept), len(good & kept), failed, n_kept, store.path, store.merge(current, videos))

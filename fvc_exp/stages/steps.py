@@ -1,7 +1,7 @@
 """Stages 1 to 4: augmented copies, features, letterboxed copies and their features, each with its table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from fvc_exp.data import columns, manifest
 from fvc_exp.features import extract
 from fvc_exp.io import files
 from fvc_exp.stages import tasks
-from fvc_exp.stages.runner import Options, StageSummary, Unit, carried_columns, earlier_failure, file_of, run_units
+from fvc_exp.stages.runner import Options, StageSummary, Unit, run_units, unit_of
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint
 from fvc_exp.video import perturb, rewrite
 
@@ -37,7 +37,7 @@ PROVENANCE_COLUMNS: Schema = {
 }
 
 
-def run_augment(videos: pl.DataFrame, seed: int, options: Options) -> StageSummary:
+def run_augment(videos: pl.DataFrame, seed: int, options: Options) -> list[StageSummary]:
     """Write ``video.augmentations`` files per video below ``made/augmented``, and ``made/augmented.parquet``.
 
     The table has the originals too. It repeats the input columns and adds ``original_video``, ``augmentation`` (from 0;
@@ -45,14 +45,13 @@ def run_augment(videos: pl.DataFrame, seed: int, options: Options) -> StageSumma
     original's path. What is done to a video depends on ``seed`` and its path alone.
     """
     rows = _copied_rows(videos, options.video.augmentations)
-    units = [_copy_unit(row) for row in rows.iter_rows(named=True)]
+    units = [_copy_unit(row, options.made) for row in rows.iter_rows(named=True)]
     settings = fingerprint(version=perturb.AUGMENT_VERSION, seed=seed)
     path, limits = options.made / f"{tasks.AUGMENTED}.parquet", options.video.limits
     store = TableStore(path, AUGMENTED_COLUMNS, settings, limits=limits, output=columns.KEY)
     _make_folder(options.made / "augmented")
     write = partial(tasks.write_augmented, seed, limits, options.made)
-    carried = carried_columns(rows, tuple(AUGMENTED_COLUMNS))
-    return run_units({tasks.AUGMENTED: store}, units, carried, write, options)[tasks.AUGMENTED]
+    return run_units({tasks.AUGMENTED: store}, units, rows, write, options)
 
 
 def _make_folder(path: Path) -> None:
@@ -60,7 +59,7 @@ def _make_folder(path: Path) -> None:
     files.remove_abandoned(path)
 
 
-def run_scale(videos: pl.DataFrame, options: Options) -> StageSummary:
+def run_scale(videos: pl.DataFrame, options: Options) -> list[StageSummary]:
     """Write each video as a square of ``video.max_size`` pixels below ``made/scaled``, and their table beside it.
 
     ``made/scaled_metadata.parquet`` repeats the input columns; ``video_path``
@@ -69,18 +68,15 @@ def run_scale(videos: pl.DataFrame, options: Options) -> StageSummary:
     pixels per frame of the source, null where unknown.
     """
     made, video = options.made, options.video
-    units = [
-        Unit(key, file_of(row, made), payload=f"scaled/{tasks.file_stem(key)}.mp4", known=earlier_failure(row))
-        for key, row in zip(videos[columns.KEY], videos.iter_rows(named=True), strict=True)
-    ]
+    rows = videos.iter_rows(named=True)
+    units = [unit_of(row, made, f"scaled/{tasks.file_stem(row[columns.KEY])}.mp4") for row in rows]
     # The sampled frames are key frames, so copies made for another sampling hold other pixels.
     settings = fingerprint(version=rewrite.SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
     path = made / f"{tasks.SCALED}.parquet"
     store = TableStore(path, SCALED_COLUMNS, settings, limits=video.limits, output="scaled_path")
     _make_folder(made / "scaled")
     write = partial(tasks.write_scaled, video.max_size, video.sampling, video.limits, made)
-    carried = carried_columns(videos, tuple(SCALED_COLUMNS))
-    return run_units({tasks.SCALED: store}, units, carried, write, options)[tasks.SCALED]
+    return run_units({tasks.SCALED: store}, units, videos, write, options)
 
 
 def _copied_rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:
@@ -98,14 +94,12 @@ def _copied_rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:
     return pl.concat([originals, copies.select(originals.columns)])
 
 
-def _copy_unit(row: dict[str, Any]) -> Unit:
-    failed = earlier_failure(row)
-    if row[INDEX] is None:
-        return Unit(row[columns.KEY], row[columns.KEY], known=failed or {})
-    return Unit(row[columns.KEY], row[ORIGINAL], payload=(row[ORIGINAL], row[INDEX]), known=failed)
+def _copy_unit(row: dict[str, Any], made: Path) -> Unit:
+    unit = unit_of(row, made, (row[ORIGINAL], row[INDEX]))
+    return replace(unit, known=unit.known or {}) if row[INDEX] is None else replace(unit, file=row[ORIGINAL])
 
 
-def run_features(videos: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> dict[Table, StageSummary]:
+def run_features(videos: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
     """Measure the videos (column ``video_path``) and write each of ``tables`` at its path, one row per video.
 
     A video is decoded once for all tables that lack its row. Features are float64, null where undefined; a video that
@@ -114,14 +108,11 @@ def run_features(videos: pl.DataFrame, tables: Mapping[Table, Path], options: Op
     Raises:
         DataError: a file at the path of a table was not written by this stage.
     """
-    rows = videos.iter_rows(named=True)
-    units = [Unit(row[columns.KEY], file_of(row, options.made), known=earlier_failure(row)) for row in rows]
+    units = [unit_of(row, options.made) for row in videos.iter_rows(named=True)]
     return _run_features(units, tables, options)
 
 
-def run_scaled_features(
-    scaled: pl.DataFrame, tables: Mapping[Table, Path], options: Options
-) -> dict[Table, StageSummary]:
+def run_scaled_features(scaled: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
     """Measure the files of a ``scaled_metadata`` table; rows are named by the ``video_path`` of the source.
 
     Bars around the picture are left out. The codec cues of ``stage4`` are those of the source file.
@@ -136,17 +127,15 @@ def run_scaled_features(
 
 
 def _scaled_unit(row: Mapping[str, Any], made: Path) -> Unit:
-    if failed := earlier_failure(row):
-        return Unit(row[columns.KEY], file_of(row, made), known=failed)
-    return Unit(row[columns.KEY], str(made.absolute() / row["scaled_path"]), payload=row)
+    unit = unit_of(row, made, row)
+    return unit if unit.known else replace(unit, file=str(made.absolute() / row["scaled_path"]))
 
 
-def _run_features(units: Sequence[Unit], tables: Mapping[Table, Path], options: Options) -> dict[Table, StageSummary]:
+def _run_features(units: Sequence[Unit], tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
     stores = {table.name: _feature_store(table, path, options.video) for table, path in tables.items()}
     keys = pl.DataFrame({columns.KEY: [unit.key for unit in units]}, schema={columns.KEY: pl.String})
     function = partial(tasks.measure, options.video.sampling, options.video.limits)
-    summaries = run_units(stores, units, keys, function, options)
-    return {table: summaries[table.name] for table in tables}
+    return run_units(stores, units, keys, function, options)
 
 
 def _feature_store(table: Table, path: Path, video: VideoConfig) -> TableStore:

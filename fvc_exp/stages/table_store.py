@@ -32,7 +32,6 @@ ERROR_COLUMNS: Schema = {"error": pl.String, "error_class": pl.String}
 STATE_COLUMNS: Schema = {"file_size": pl.Int64, "file_mtime_ns": pl.Int64}
 SETTINGS_COLUMNS: Schema = {"settings": pl.String, **STATE_COLUMNS}
 OUTPUT_SIZE = "output_size"
-OWN_COLUMNS = (*ERROR_COLUMNS, *SETTINGS_COLUMNS, OUTPUT_SIZE)
 _ROWS_IN_A_PART = 16
 _SECONDS_OF_A_PART = 3.0
 OUTSIDE_ROOT = "outside_root"
@@ -147,8 +146,8 @@ class TableStore:
         """The one valid row of each video of ``current`` that has one: same settings, same file, output in place."""
         return self._valid(self._stored()[0], current)
 
-    def merge(self, current: pl.DataFrame, carried: pl.DataFrame) -> bool:
-        """Write the table, sorted, with the columns of ``carried`` before its own, if every video has its row.
+    def merge(self, current: pl.DataFrame, videos: pl.DataFrame) -> bool:
+        """Write the table, sorted, with the other columns of ``videos`` before its own, if every video has its row.
 
         Returns whether the table is complete; if not, other shards still have rows to add.
         """
@@ -156,6 +155,7 @@ class TableStore:
         rows = self._valid(stored, current)
         if len(rows) < len(current):
             return False
+        carried = videos.select(KEY, pl.exclude(*self.schema))
         merged = carried.join(rows, on=KEY, how="left").sort(KEY)
         if not self.path.is_file() or not tables.read_table(self.path)[0].equals(merged):
             self._write(merged, self.path)

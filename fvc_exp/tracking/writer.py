@@ -1,4 +1,4 @@
-"""Write records into one experiment of a store. Only one writer may be at work at a time; see ``store.opened``."""
+"""Write records into one experiment of a store. Only one writer may be at work at a time; see ``import_runs``."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,6 @@ from submitit.core.utils import environment_variables
 from fvc_exp.errors import TrackingError
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.tracking.records import KEY, NOTE, Record, Records
-from fvc_exp.tracking.store import artifacts_uri
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # which view the UI opens
 _OUTPUTS = ["probability_real", "probability_fake"]
@@ -23,17 +22,18 @@ _DIGEST = 32  # characters; MLflow takes 36
 _NEEDED = ("scikit-learn", "numpy", "scipy", "skops", "pandas")
 
 
-def write_all(uri: str, experiment: str, records: Records, register: str | None = None) -> int:
-    """Write all runs that are not in the experiment yet, which is made if it is not there; returns how many these are.
+def write_all(uri: str, artifacts: str | None, experiment: str, records: Records, register: str | None) -> int:
+    """Write all runs that are not in the experiment yet; returns how many these are.
 
-    The model of the best one becomes a version of the registered model ``register``.
+    The experiment is made if it is not there, with its files at ``artifacts``. The model of the best one becomes a
+    version of the registered model ``register``.
 
     Raises:
         ArtifactError: the model file of a run is missing, broken or not one of ours.
         TrackingError: the experiment was deleted, or there is no model to register.
     """
     client = MlflowClient(tracking_uri=uri)
-    writer = _Writer(client, _experiment_id(client, uri, experiment))
+    writer = _Writer(client, _experiment_id(client, uri, artifacts, experiment))
     with environment_variables(MLFLOW_TRACKING_URI=uri):  # MLflow's function for models knows no other way
         parent, parent_id = records.parent, None
         if parent:  # it counts as running until it is complete
@@ -48,9 +48,9 @@ def write_all(uri: str, experiment: str, records: Records, register: str | None 
     return new
 
 
-def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
+def _experiment_id(client: MlflowClient, uri: str, artifacts: str | None, name: str) -> str:
     try:
-        return str(client.create_experiment(name, artifact_location=artifacts_uri(uri), tags=_KIND))
+        return str(client.create_experiment(name, artifact_location=artifacts, tags=_KIND))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

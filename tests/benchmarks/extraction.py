@@ -195,7 +195,7 @@ def run_stages(videos: pl.DataFrame, options: Options) -> Iterator[str]:
     for table in (Table.stage2, Table.forensic):
         run_features(videos, {table: options.made / table.name}, options)
         yield f"features={table.name}"
-    scaled = run_scale(videos, options).table
+    scaled = run_scale(videos, options)[0].table
     yield "scale"
     run_scaled_features(pl.read_parquet(scaled), {Table.stage4: options.made / "stage4"}, options)
     yield "scaled_features"

@@ -19,5 +19,5 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sweep(tmp_path_factory: pytest.TempPathFactory, explained: Path) -> Path:
-    """A sweep of 20 configurations; read only."""
-    return make_sweep(tmp_path_factory.mktemp("swept") / "sweep", explained, make_config(), 20)
+    """A sweep of 6 configurations; read only."""
+    return make_sweep(tmp_path_factory.mktemp("swept") / "sweep", explained, make_config(), 6)

@@ -26,9 +26,7 @@ SENTENCES = {
 SAID = {
     "corpus": (STAGE2, NAME, "fvc", "frames blind encoded corpus"),
     "demo": (STAGE2, None, "demo", "frames blind encoded demo"),
-    "forensic": (FORENSIC, None, "videos", "traces encoded"),
     "both": (STAGE2 + FORENSIC, None, "videos", "frames traces encoded"),
-    "own tables": (["stage2_f1"], None, "fvc", "own"),
     "own and documented": (["stage2_f1", *STAGE2], None, "fvc", "own frames encoded"),
 }
 

@@ -54,8 +54,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     # The bomb takes several times as long, also as what its pixels allow in addition.
     video = replace(VIDEO, workers=2, limits=replace(LIMITS, cpu_seconds=0.5))
     options = Options(root, root, video)
-    features = run_features(videos, {Table.stage2: root / "features"}, options)[Table.stage2]
-    scaled = run_scale(videos, options)
+    (features,) = run_features(videos, {Table.stage2: root / "features"}, options)
+    (scaled,) = run_scale(videos, options)
     return by_name(features.table), by_name(scaled.table)
 
 

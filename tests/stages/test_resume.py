@@ -47,7 +47,15 @@ def files(root: Path, folder: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (root / folder).iterdir()}
 
 
-@pytest.mark.parametrize(("stage", "deadly"), [("augment", 13), ("features", 5), ("scale", 4), ("scaled_features", 5)])
+@pytest.mark.parametrize(
+    ("stage", "deadly"),
+    [
+        ("features", 5),
+        ("scale", 4),
+        pytest.param("augment", 13, marks=pytest.mark.slow),
+        pytest.param("scaled_features", 5, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_stage_goes_on_to_the_same_table(undisturbed: Path, tmp_path: Path, stage: str, deadly: int) -> None:
     root = tmp_path / "data"
     # The copy keeps the times of the files, by which rows are recognised.

@@ -37,7 +37,8 @@ def go(
     stores = {name: TableStore(root / name, {"value": pl.Float64}, "s") for name in tables}
     video = replace(VIDEO, workers=workers, retry_failed=retry_failed, limits=replace(LIMITS, wall_seconds=1))
     keys = pl.DataFrame({"video_path": list(work)})
-    return run_units(stores, units, keys, row, Options(root, root, video, **options))
+    summaries = run_units(stores, units, keys, row, Options(root, root, video, **options))
+    return {summary.table.stem: summary for summary in summaries}
 
 
 def read(root: Path, name: str = "t") -> dict[str, float | str]:

@@ -31,11 +31,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     tables = {Table.stage2: root / "features_stage2", Table.forensic: root / "features_forensic"}
     features = run_features(videos, tables, options)
     scaled = run_scale(videos, options)
-    metadata = pl.read_parquet(scaled.table)
+    metadata = pl.read_parquet(scaled[0].table)
     tables = {Table.stage4: root / "features_stage4", Table.original_stage4: root / "features_original_stage4"}
     scaled_features = run_scaled_features(metadata, tables, options)
-    summaries = {table.name: summary for table, summary in (features | scaled_features).items()}
-    return root, {"augmented": augmented, "scaled_metadata": scaled, **summaries}
+    return root, {each.table.stem: each for each in (*augmented, *features, *scaled, *scaled_features)}
 
 
 def read(root: Path, name: str) -> pl.DataFrame:

@@ -24,9 +24,9 @@ def fill(store: TableStore, **values: float | Failed) -> None:
             store.add(key, SOURCES[key], value if isinstance(value, Failed) else {"value": value})
 
 
-def merge(tmp_path: Path, carried: pl.DataFrame = KEYS) -> bool:
+def merge(tmp_path: Path, videos: pl.DataFrame = KEYS) -> bool:
     with make(tmp_path).writing() as store:
-        return store.merge(CURRENT, carried)
+        return store.merge(CURRENT, videos)
 
 
 def finished(store: TableStore) -> dict[str, float | str]:

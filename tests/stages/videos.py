@@ -39,11 +39,13 @@ def run_stage(stage: str, root: Path, on_progress: Progress = no_progress, **cha
     options = Options(root, root, replace(VIDEO, **changes), on_progress=on_progress)
     if stage == "scaled_features":
         scaled = pl.read_parquet(root / "scaled_metadata.parquet")
-        tables = {Table.stage4: root / "features_stage4"}
-        return run_scaled_features(scaled, tables, options)[Table.stage4]
+        (summary,) = run_scaled_features(scaled, {Table.stage4: root / "features_stage4"}, options)
+        return summary
     videos = read_manifest(root, ".").videos
     if stage == "augment":
-        return run_augment(videos, SEED, options)
-    if stage == "scale":
-        return run_scale(videos, options)
-    return run_features(videos, {Table.stage2: root / "features_stage2"}, options)[Table.stage2]
+        (summary,) = run_augment(videos, SEED, options)
+    elif stage == "scale":
+        (summary,) = run_scale(videos, options)
+    else:
+        (summary,) = run_features(videos, {Table.stage2: root / "features_stage2"}, options)
+    return summary

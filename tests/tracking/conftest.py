@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from fvc_exp.config.validate import require_mlflow
+from fvc_exp.config.schema import Tracker
+from fvc_exp.config.validate import require_tracker
 from fvc_exp.errors import MissingExtraError
 from tests.conftest import skip_or_fail, write_tables
 from tests.shell import ROOT, run_py
@@ -30,7 +31,7 @@ def no_other_store(monkeypatch: pytest.MonkeyPatch) -> None:
 def skip_without_mlflow(*, fail_in_ci: bool) -> None:
     """The default tests need no MLflow; the slow ones and those of the browser fail without it where CI=true."""
     try:
-        require_mlflow()
+        require_tracker(Tracker.mlflow)
     except MissingExtraError as error:
         (skip_or_fail if fail_in_ci else pytest.skip)(str(error))
 

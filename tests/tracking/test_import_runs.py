@@ -206,6 +206,7 @@ def test_a_newer_database_is_left_alone(finished_run: Path, uri: str) -> None:
     assert database.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_older_database_is_left_alone_until_it_is_upgraded(finished_run: Path, uri: str) -> None:
     from alembic import command
     from click.testing import CliRunner

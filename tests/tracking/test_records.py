@@ -14,8 +14,8 @@ from fvc_exp.io.files import read_json, write_json
 from fvc_exp.runs.load import DEMO_NOTICE, runs_below
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.schedulers import latest_jobs, read_submissions
+from fvc_exp.tracking.import_runs import absolute_uri, artifacts_uri, default_uri
 from fvc_exp.tracking.records import metrics_of, read_records, texts
-from fvc_exp.tracking.store import absolute_uri, artifacts_uri, default_uri
 from tests.conftest import edit_json
 
 NOTHING: dict[str, Any] = {"cv": {}, "test": None, "floors": {"cv": {}}}

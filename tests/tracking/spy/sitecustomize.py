@@ -1,4 +1,4 @@
-"""Python imports this at its start where this folder is on PYTHONPATH: it notes who loads MLflow, or hides it."""
+"""Python imports this at its start where this folder is on PYTHONPATH: it notes who loads MLflow."""
 
 import atexit
 import os
@@ -14,5 +14,3 @@ def note() -> None:
 
 if "SPY" in os.environ:
     atexit.register(note)
-if "HIDE_MLFLOW" in os.environ:
-    sys.modules["mlflow"] = None  # its import fails
