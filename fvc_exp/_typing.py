@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+# Single precision, as OpenCV filters work in.
 Array32 = NDArray[np.float32]
-"""Single precision, as OpenCV filters work in."""
 
+# Positions of rows, or codes of groups.
 Indices = NDArray[np.int64]
-"""Positions of rows, or codes of groups."""
 
+# 0 for real, 1 for fake.
 Labels = NDArray[np.integer[Any]]
-"""0 for real, 1 for fake."""
 
 Mask = NDArray[np.bool_]
 
+# One frame of a video: rows x columns, or rows x columns x 3.
 Frame = NDArray[np.uint8]
-"""One frame of a video: rows x columns, or rows x columns x 3."""
 
+# Told how many pieces of work are done, and of how many.
 Progress = Callable[[int, int], None]
-"""Told how many pieces of work are done, and of how many."""
 
 
 def no_progress(_done: int, _total: int) -> None:

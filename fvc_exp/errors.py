@@ -8,10 +8,10 @@ from typing import Literal
 
 _MOST_SHOWN = 6
 
+# One short name for each way a video file can fail; it is what an error row stores.
 VideoFailure = Literal[
     "missing", "not_a_video", "no_video_stream", "no_frames", "too_large", "refused", "decode_failed"
 ]
-"""One short name for each way a video file can fail; it is what an error row stores."""
 
 
 class FvcError(Exception):

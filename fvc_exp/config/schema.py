@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, cast
 
+# The norm that LogisticRegression is regularised with.
 Penalty = StrEnum("Penalty", "l1 l2 elasticnet none")
-"""The norm that LogisticRegression is regularised with."""
 
 
 # OmegaConf reads members by name, and some solver names hold a hyphen.
 Solver = StrEnum("Solver", "auto lbfgs liblinear newton-cg newton-cholesky prox-newton sag saga")
 
 
+# How rows are assigned to folds.
 Scheme = StrEnum("Scheme", "grouped stratified leave_platform_out predefined")
-"""How rows are assigned to folds."""
 
 
+# The steps of the pipeline, in their order; ``all`` chains them.
 Stage = StrEnum("Stage", "augment features scale scaled_features train all")
-"""The steps of the pipeline, in their order; ``all`` chains them."""
 
 
 class Table(StrEnum):
@@ -39,34 +39,34 @@ class Table(StrEnum):
         return "" if self is Table.table else self.replace("_stage", "") + "_"
 
 
+# How probabilities are corrected on out-of-fold rows of the training part: not at all, Platt scaling, isotonic.
 Calibration = StrEnum("Calibration", "none sigmoid isotonic")
-"""How probabilities are corrected on out-of-fold rows of the training part: not at all, Platt scaling, isotonic."""
 
 
+# How the configurations of a multirun are fitted: each by itself, or the whole grid at once.
 Search = StrEnum("Search", "none grid")
-"""How the configurations of a multirun are fitted: each by itself, or the whole grid at once."""
 
 
+# Which configuration of a sweep is the best: the highest score, the simplest that ties, or within one SE of it.
 Choice = StrEnum("Choice", "best tied one_se")
-"""Which configuration of a sweep is the best: the highest score, the simplest that ties, or within one SE of it."""
 
 
+# Which finished configurations of a sweep are run again: those made by other code than the present one.
 Rerun = StrEnum("Rerun", "none code")
-"""Which finished configurations of a sweep are run again: those made by other code than the present one."""
 
 
+# The scores of a run, see ``evaluation/metrics``.
 Metric = StrEnum(
     "Metric",
     "accuracy balanced_accuracy precision recall f1 precision_real recall_real f1_real"
     " auc average_precision log_loss brier mcc",
 )
-"""The scores of a run, see ``evaluation/metrics``."""
 
 LOWER_IS_BETTER = frozenset(("log_loss", "brier"))
 
 
+# Where finished runs are imported, beside their folders.
 Tracker = StrEnum("Tracker", "none mlflow")
-"""Where finished runs are imported, beside their folders."""
 
 
 @dataclass

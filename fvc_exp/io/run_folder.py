@@ -27,8 +27,8 @@ class FileFacts(TypedDict):
 
 
 _InRun = Annotated[str, Meta(pattern=r"^(\.hydra/|insight/)?[\w.-]+$")]
+# The files of a run by their paths in its folder.
 Listing = dict[_InRun, FileFacts]
-"""The files of a run by their paths in its folder."""
 
 
 class Status(TypedDict):

@@ -125,19 +125,19 @@ class LoadedRun:
         except UnicodeDecodeError as error:
             raise ArtifactError(f"{self.folder.config}: cannot be read: {error}") from error
 
+    # Parameters, scores, floors, audit, flags: ``results.json``.
     results = _json_file("results", stored.RESULTS)
-    """Parameters, scores, floors, audit, flags: ``results.json``."""
 
     @property
     def selected_from(self) -> int:
         """How many configurations it was chosen from by its cross-validated score."""
         return int((self.results["selection"] or {"of": 1})["of"])
 
+    # Code, packages, machine and command: ``provenance.json``.
     provenance = _json_file("provenance", stored.PROVENANCE)
-    """Code, packages, machine and command: ``provenance.json``."""
 
+    # The leakage certificate: ``audit.json``.
     audit = _json_file("audit", stored.AUDIT)
-    """The leakage certificate: ``audit.json``."""
 
     @cached_property
     def fold_records(self) -> Records:
@@ -154,14 +154,14 @@ class LoadedRun:
         """``fold_records`` as a table."""
         return pl.DataFrame(self.fold_records, infer_schema_length=None)
 
+    # One row per video and split it was scored in.
     predictions = _table_file("predictions")
-    """One row per video and split it was scored in."""
 
+    # One row per video and fold that tested it.
     folds = _table_file("folds")
-    """One row per video and fold that tested it."""
 
+    # One row per feature, and the intercept.
     coefficients = _table_file("coefficients")
-    """One row per feature, and the intercept."""
 
     @cached_property
     def model(self) -> PortableModel:

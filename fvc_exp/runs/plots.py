@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 INTERCEPT = "(intercept)"
 SMALLEST_BIN = 5  # videos; the share of fakes among fewer videos says nothing
+# The colours by the names that they have in the report's style sheet, which has a second set for dark screens.
 PALETTE = {
     "paper": "#ffffff", "ink": "#1b1f27", "soft": "#5a6372", "rule": "#d8dce3",
     "fold": "#a9b0bb", "one": "#1f5fbf", "two": "#c2410c", "three": "#0f766e", "four": "#8b3fa8", "five": "#7a6200",
 }  # fmt: skip
-"""The colours by the names that they have in the report's style sheet, which has a second set for dark screens."""
 
 SERIES = ("one", "two", "three", "four", "five")
 

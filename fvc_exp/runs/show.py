@@ -24,8 +24,8 @@ _WIDE = 100  # columns, from which on a comparison has room for all of its own
 _CODE = re.compile(r"\s*(?:(?:flag|warning|not checked): )?(\w+):")
 _EXPLAINED = (*CODES, *notes.FLAGS, GROUPS_UNKNOWN.partition(":")[0])  # in docs/checks.md
 _STYLES = {"PASS": "green", "UNCHECKED": "yellow", "FAIL": "red", True: "green", False: "yellow", None: "yellow"}
+# A label, a text and its style.
 Fact = tuple[str, str, str]
-"""A label, a text and its style."""
 
 
 def with_page(text: str) -> str:

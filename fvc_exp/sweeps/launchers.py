@@ -53,8 +53,8 @@ echo $? > "$0/$$_exit"
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _T = TypeVar("_T")
+# The members of one job.
 Batch = tuple[Member, ...]
-"""The members of one job."""
 
 
 def cluster_of(option: str, settings: Mapping[str, Any]) -> Cluster | None:

@@ -80,8 +80,8 @@ class MemberState:
         return self.state is State.done and (not self.member.trains or (rerun is Rerun.code and self.is_of_other_code))
 
 
+# What each queue answers about the jobs that have not ended; or why there is no answer.
 Answers = dict[schedulers.Cluster, Mapping[str, Entry] | SchedulerError]
-"""What each queue answers about the jobs that have not ended; or why there is no answer."""
 
 
 States = Sequence[MemberState]
