@@ -3,9 +3,6 @@
 Scenes follow the dead-leaves model of natural images (Lee, Mumford and Huang 2001) with 1/f textures.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from functools import cache
 
 import cv2
@@ -91,31 +88,6 @@ def _colour(rng: np.random.Generator, low: float, high: float) -> Array:
     return np.clip(brightness + rng.normal(0, 0.16 * brightness + 6, 3), 0, 255)
 
 
-@dataclass(frozen=True)
-class Camera:
-    """What one device does to every picture; sigmas in pixels (blur) and gray levels (noise)."""
-
-    blur_sigma: float
-    read_noise_sigma: float
-    pattern_noise_sigma: float
-    pattern_offset: tuple[int, int]
-    white_balance: Array32
-    sharpening: float
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Camera:
-        """A camera with random properties."""
-        top, left = rng.integers(0, 300, 2).tolist()
-        return cls(
-            blur_sigma=content_parameter(rng, 0.5, 1.2),
-            read_noise_sigma=content_parameter(rng, 3.0, 7.0),
-            pattern_noise_sigma=content_parameter(rng, 0.5, 2.0),
-            pattern_offset=(top, left),
-            white_balance=rng.uniform(0.9, 1.1, 3).astype(np.float32),
-            sharpening=content_parameter(rng, 0.0, 0.7),
-        )
-
-
 def draw_motion(rng: np.random.Generator) -> tuple[Array, Array]:
     """A handheld pan, zoom and roll that stays over the scene for a clip of about a second.
 
@@ -137,10 +109,15 @@ def _scene_to_frame(pose: Array, scene: Size, frame: Size) -> Array:
 
 def film_scene(scene: Frame, length: int, size: Size, rng: np.random.Generator) -> list[Frame]:
     """Film a scene with a random camera: ``length`` RGB frames of ``size``, before any compression."""
-    camera, (start, step) = Camera.draw(rng), draw_motion(rng)
+    top, left = rng.integers(0, 300, 2).tolist()
+    ranges = ((0.5, 1.2), (3.0, 7.0), (0.5, 2.0))  # blur in pixels, noise of reading and of the sensor in gray levels
+    blur, read_noise, pattern_noise = (content_parameter(rng, low, high) for low, high in ranges)
+    white_balance = rng.uniform(0.9, 1.1, 3).astype(np.float32)
+    sharpening = content_parameter(rng, 0.0, 0.7)
+    start, step = draw_motion(rng)
     height, width = size
-    pattern = _window(_noise_field(), camera.pattern_offset, size)
-    lens = cv2.GaussianBlur(scene, (0, 0), camera.blur_sigma) * camera.white_balance
+    pattern = _window(_noise_field(), (top, left), size)
+    lens = cv2.GaussianBlur(scene, (0, 0), blur) * white_balance
     view = np.asarray(np.clip(lens, 0, 255), np.uint8)
     shake = np.zeros(2)
     clip = []
@@ -153,10 +130,10 @@ def film_scene(scene: Frame, length: int, size: Size, rng: np.random.Generator) 
             view, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
         corner = (int(rng.integers(_NOISE_SHAPE[0] - height)), int(rng.integers(_NOISE_SHAPE[1] - width)))
-        picture = _add_noise(picture, _window(_noise_field(), corner, size), camera.read_noise_sigma)
-        picture = _add_noise(picture, pattern, camera.pattern_noise_sigma)
+        picture = _add_noise(picture, _window(_noise_field(), corner, size), read_noise)
+        picture = _add_noise(picture, pattern, pattern_noise)
         soft = cv2.GaussianBlur(picture, (3, 3), 0.9)
-        sharp = cv2.addWeighted(picture, 1 + camera.sharpening, soft, -camera.sharpening, 0)
+        sharp = cv2.addWeighted(picture, 1 + sharpening, soft, -sharpening, 0)
         clip.append(np.asarray(sharp, np.uint8))
     return clip
 
