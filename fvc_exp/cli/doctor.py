@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Annotated
@@ -61,7 +60,7 @@ def examine(outputs: Path) -> list[Finding]:
     """Look at everything, in the order in which problems should be solved; writes nothing that stays."""
     places = {"outputs": outputs, "temporary files": Path(tempfile.gettempdir())}
     folders = [folder_finding(name, path) for name, path in places.items()]
-    return [*package_findings(), *extra_findings(), thread_finding(), codec_finding(), *folders, slurm_finding()]
+    return [*package_findings(), *extra_findings(), codec_finding(), *folders, slurm_finding()]
 
 
 def package_findings() -> Iterator[Finding]:
@@ -103,20 +102,6 @@ def _package(requirement: Requirement) -> Finding:
     if not requirement.specifier.contains(found, prereleases=True):
         return Finding(requirement.name, Severity.problem, f"{found}, tested: {requirement.specifier}", advice)
     return Finding(requirement.name, Severity.ok, found)
-
-
-def thread_finding() -> Finding:
-    """Cores that this process may use, against the threads of BLAS and OpenMP."""
-    from threadpoolctl import threadpool_info
-
-    import_module("sklearn.utils._openmp_helpers")  # loads the libraries that fits use
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)
-    found = f"{cores} cores, {threads} threads in BLAS and OpenMP, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}"
-    if threads <= cores:
-        return Finding("threads", Severity.ok, found)
-    return Finding("threads", Severity.note, found, f"more threads than cores are slow: export OMP_NUM_THREADS={cores}")
 
 
 def codec_finding() -> Finding:
@@ -216,7 +201,7 @@ def doctor(
     submit: Annotated[bool, typer.Option("--submit", help="also ask SLURM whether it would take a job")] = False,
     as_json: JsonOption = False,
 ) -> Exit:
-    """Look at packages, threads, codecs, disks, SLURM and optional parts, and say what to do.
+    """Look at packages, codecs, disks, SLURM and optional parts, and say what to do.
 
     With --run features, training, report, prediction and a sweep of two jobs are tried on a tiny corpus, which takes
     less than a minute and leaves nothing behind. With --submit SLURM says whether it would take a job of a sweep with

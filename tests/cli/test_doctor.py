@@ -17,7 +17,7 @@ def test_this_machine_can_run(tmp_path: Path) -> None:
     found = {each["subject"]: each for each in json.loads(done.stdout)}
     assert done.returncode == 0, done.stdout
     assert found["scikit-learn"]["found"] == version("scikit-learn")
-    assert {"python", "codecs", "threads", "slurm", "outputs", "temporary files", "extra analytics"} <= set(found)
+    assert {"python", "codecs", "slurm", "outputs", "temporary files", "extra analytics"} <= set(found)
     assert not list(tmp_path.iterdir())
 
 
@@ -36,12 +36,6 @@ def test_a_missing_extra_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = next(each for each in doctor.extra_findings() if each.subject == "extra analytics")
     assert finding.verdict is Severity.note
     assert "pip install 'fvc-exp[analytics]'" in finding.advice
-
-
-def test_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda _pid: set(), raising=False)
-    finding = doctor.thread_finding()
-    assert (finding.verdict, "OMP_NUM_THREADS" in finding.advice) == (Severity.note, True)
 
 
 def test_an_output_that_is_a_file(tmp_path: Path) -> None:
