@@ -157,7 +157,14 @@ def _ranking_table(ranked: pl.DataFrame, most: int) -> Table:
     shown = f"the first {most} of {len(ranked)}, " if most < len(ranked) else ""
     return frame_table(
         pl.DataFrame(rows, infer_schema_length=None),
-        f"{shown}ranked by the mean AUC of the folds (± sd); floor: best score of the rules that use no feature",
+        f"{_called(ranked)}{shown}ranked by the mean AUC of the folds (± sd); "
+        "floor: best score of the rules that use no feature",
         right=_NUMBERS,
         styles=[None] * (len(rows) - 1) + ["dim"],
     )
+
+
+def _called(ranked: pl.DataFrame) -> str:
+    """The name and tags that all runs share, in front of a title."""
+    shared = [ranked[key][0] for key in ("name", "tags") if ranked[key].n_unique() == 1]
+    return "".join(f"{text}; " for text in shared if text)
