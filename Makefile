@@ -14,7 +14,7 @@ tracking:  ## pip install -e '.[tracking]'
 	pytest tests/tracking
 
 slow:  ## pip install -e '.[notebook,tracking]'
-	pytest -m slow
+	pytest -m "slow and not slurm"
 
 browser:  ## apt-get install chromium chromium-driver; pip install -e '.[browser,tracking]'
 	pytest -m browser tests/browser

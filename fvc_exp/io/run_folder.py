@@ -42,7 +42,6 @@ class Status(TypedDict):
     attempt: NotRequired[Count]
     host: NotRequired[str]
     job: NotRequired[str]
-    restart: NotRequired[Count]
     code_hash: NotRequired[str]
     files: NotRequired[Annotated[Listing, Meta(max_length=1000)]]
 

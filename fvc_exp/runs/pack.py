@@ -8,7 +8,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,44 +23,18 @@ from fvc_exp.io import files, tables
 from fvc_exp.runs import artifacts
 from fvc_exp.runs.execute import run_on_one_thread, same_rows
 from fvc_exp.runs.load import LoadedRun
-from fvc_exp.runs.verify import changes, pairs
+from fvc_exp.runs.verify import MOST_DIFFERENCES, Verification, changes, pairs
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.split_dataset import SplitDataset, read_points
 
 MOST_BYTES = 2**28  # of all files in a pack, unpacked
 TOLERANCE = 1e-6  # of values of about 1; a solver that stops sooner is allowed its own tolerance
-_MOST_DIFFERENCES = 10
 _PARTS = {  # files of a run, and their names in RunFolder
     **{f"{name}.json": name for name in ("results", "metrics", "provenance")},
     **{"config.yaml": "config", "coefficients.csv": "coefficients", "folds.parquet": "folds"},
 }
 _ROWS, _FEATURE = "rows.parquet", "feature "  # the latter stands before the names of columns
 _OF_THE_MACHINE = ("n_iter", "converged")  # how the solver came to its end may depend on the last digit
-
-
-@dataclass(frozen=True)
-class PackVerification:
-    """Whether the numbers of a pack follow from its rows, folds and configuration.
-
-    ``tolerance`` is 0 (bit for bit) where packages and processor are those of the run; ``changed`` are those that are
-    not. ``largest`` is the largest difference within the tolerance. ``data_sha256`` names the rows.
-    """
-
-    holds: bool
-    tolerance: float
-    largest: float
-    differences: tuple[str, ...]
-    changed: tuple[str, ...]
-    data_sha256: str
-
-    def __str__(self) -> str:
-        how = f"within {self.tolerance:g} (largest {self.largest:.1g})" if self.tolerance else "bit for bit"
-        changed = [f"  changed since: {'; '.join(self.changed)}"] if self.changed else []
-        if self.holds:
-            head = [f"holds: coefficients and metrics follow from rows, folds and configuration, {how}"]
-        else:
-            head = [f"different, compared {how}:", *(f"  {each}" for each in self.differences)]
-        return "\n".join((*head, f"  rows: sha256 {self.data_sha256}", *changed))
 
 
 def write_pack(run: LoadedRun, output: Path | None = None, data_root: Path | None = None) -> Path:
@@ -82,7 +56,7 @@ def write_pack(run: LoadedRun, output: Path | None = None, data_root: Path | Non
     return path
 
 
-def verify_pack(path: Path) -> PackVerification:
+def verify_pack(path: Path) -> Verification:
     """Derive coefficients and metrics of a pack again, from what is in it alone.
 
     Raises:
@@ -104,9 +78,10 @@ def verify_pack(path: Path) -> PackVerification:
     free = _OF_THE_MACHINE if changed else ()
     compared = [(_distance(old, new), name, old, new) for name, old, new in values if not name.endswith(free)]
     wrong = (f"{name}: was {old!r}, is {new!r}" for distance, name, old, new in compared if distance > tolerance)
-    differences = tuple(islice(wrong, _MOST_DIFFERENCES))
+    differences = tuple(islice(wrong, MOST_DIFFERENCES))
     largest = max((distance for distance, *_ in compared if distance <= tolerance), default=0.0)
-    return PackVerification(not differences, tolerance, largest, differences, changed, dataset.content_hash)
+    what = f"coefficients and metrics by the packed rows (sha256 {dataset.content_hash}), folds and configuration"
+    return Verification(not differences, what, differences, changed, tolerance, largest)
 
 
 def _unpacked(path: Path) -> dict[str, bytes]:

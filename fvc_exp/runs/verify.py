@@ -14,7 +14,8 @@ from fvc_exp.runs.artifacts import provenance
 from fvc_exp.runs.load import LoadedRun, require_finished
 from fvc_exp.training.split_dataset import SplitDataset, read_points
 
-_MOST_DIFFERENCES = 10
+MOST_DIFFERENCES = 10  # that are named
+_WHAT = "data, folds, coefficients, predictions and metrics"
 _COMPARED = ("folds", "metrics", "coefficients", "predictions", "results")
 _SAME_BYTES = ("portable_model", "feature_names", "scaler", "model")
 _FACTS = ("python", "platform", "git", "threads", "cpu_count")
@@ -24,17 +25,25 @@ _OF_A_CHOICE = (*_OF_BEST, "claim", "flags")
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of a second run: identical, or the first differences in the order of the work."""
+    """Whether ``what`` came out again, and the first differences in the order of the work.
+
+    It was compared within ``tolerance``: 0 is bit for bit, and ``largest`` the largest difference within it. Packages
+    and facts of the machine that are not those of the run are ``changed``.
+    """
 
     identical: bool
+    what: str
     differences: tuple[str, ...]
-    packages: tuple[str, ...]
+    changed: tuple[str, ...]
+    tolerance: float = 0.0
+    largest: float = 0.0
 
     def __str__(self) -> str:
+        how = f"within {self.tolerance:g} (largest {self.largest:.1g})" if self.tolerance else "bit for bit"
+        changed = [f"  changed since: {'; '.join(self.changed)}"] if self.changed else []
         if self.identical:
-            return "identical: data, folds, coefficients, predictions and metrics, bit for bit"
-        changed = "; ".join(self.packages) or "none"
-        return "\n".join(("different:", *(f"  {each}" for each in self.differences), f"  changed since: {changed}"))
+            return "\n".join((f"identical: {self.what}, {how}", *changed))
+        return "\n".join((f"different, compared {how}:", *(f"  {each}" for each in self.differences), *changed))
 
 
 def verify(path: Path, data_root: Path | None = None) -> Verification:
@@ -47,10 +56,10 @@ def verify(path: Path, data_root: Path | None = None) -> Verification:
         DataError: the data of the run is not there any more, or cannot be used.
     """
     if changed_files := list(_changed_files(LoadedRun(path))):
-        return Verification(False, tuple(changed_files), ())
+        return Verification(False, _WHAT, tuple(changed_files), ())
     run = require_finished(path)
-    differences = list(islice(_differences(run, execute.dataset_of(run, data_root)), _MOST_DIFFERENCES))
-    return Verification(not differences, tuple(differences), changes(run, _FACTS) if differences else ())
+    differences = list(islice(_differences(run, execute.dataset_of(run, data_root)), MOST_DIFFERENCES))
+    return Verification(not differences, _WHAT, tuple(differences), changes(run, _FACTS) if differences else ())
 
 
 def _changed_files(run: LoadedRun) -> Iterator[str]:

@@ -31,7 +31,6 @@ class Owner:
     pid: int
     process_start: str | None
     job: str
-    restart: int
     started: str
 
 
@@ -90,8 +89,8 @@ def try_claim(folder: MemberFolder, job: str) -> Claim | None:
             return None
         number = before.number + 1 if before else 1
         path = folder.attempts / f"{number}{_SUFFIX}"
-        pid, restart = os.getpid(), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-        owner = Owner(socket.gethostname(), pid, process_start(pid), job, restart, datetime.now(UTC).isoformat())
+        pid, now = os.getpid(), datetime.now(UTC).isoformat()
+        owner = Owner(socket.gethostname(), pid, process_start(pid), job, now)
         with path.open("xb") as file:  # fails if another process was quicker
             file.write(files.json_bytes(asdict(owner)))
             file.flush()

@@ -17,9 +17,7 @@ from fvc_exp.sweeps.plan import grown_plan
 from fvc_exp.sweeps.states import AT_REST, TO_RUN, State, States, Watch, open_sweep, wait
 
 
-def drive_sweep(
-    sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = False, rerun: schema.Rerun = schema.Rerun.none
-) -> bool:
+def drive_sweep(sweep: folder.SweepFolder, plan: folder.Plan, *, leave: bool = False) -> bool:
     """Run what the plan still lacks, wait for all of it, and write the results; True if every member is done.
 
     Jobs of an earlier driver that are still queued or running are waited for, not submitted again. What earlier
@@ -41,7 +39,7 @@ def drive_sweep(
         schedulers.recover_job_ids(sweep)
         sweep.write_plan(whole := grown_plan(sweep, plan))
         before = Watch(sweep, plan).settle()
-        missing = tell_work(console, plan, before, rerun)
+        missing = tell_work(console, plan, before)
         if others := len(whole.members) - len(plan.members):
             print_text(console, f"{short_path(sweep.path)} keeps {others} configurations of other commands")
         waiting = [each.member.run_id for each in before if each.state is State.pending]
@@ -61,9 +59,9 @@ def drive_sweep(
     return all(each.state is State.done for each in states)
 
 
-def tell_work(console: Console, plan: folder.Plan, states: States, rerun: schema.Rerun) -> list[folder.Member]:
+def tell_work(console: Console, plan: folder.Plan, states: States) -> list[folder.Member]:
     """What is to run, after a line on all that was requested."""
-    again = {each.member.run_id for each in states if each.runs_again(rerun)}
+    again = {each.member.run_id for each in states if each.runs_again(plan.config.sweep.rerun)}
     found = [each.member for each in states if each.state in TO_RUN or each.member.run_id in again]
     if plan.config.sweep.dry:
         show.print_plan(console, plan, found)

@@ -50,8 +50,7 @@ def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str])
         _show(folder, plan)
         return True, None
     wait = plan.config.sweep.wait
-    complete = driver.drive_sweep(folder, plan, leave=not wait, rerun=plan.config.sweep.rerun)
-    return complete, folder if wait else None
+    return driver.drive_sweep(folder, plan, leave=not wait), folder if wait else None
 
 
 def _checked(master: DictConfig, option: str) -> Path | None:
@@ -82,7 +81,7 @@ def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
 
 def _show(folder: SweepFolder, plan: Plan) -> None:
     console = make_console()
-    driver.tell_work(console, plan, states.member_states(folder, plan), plan.config.sweep.rerun)
+    driver.tell_work(console, plan, states.member_states(folder, plan))
     if any(member.trains and member.data_sha256 is None for member in plan.members):
         print_text(console, "the data are made when the sweep begins; what is done already is not known before that")
     else:

@@ -86,7 +86,7 @@ def test_a_changed_package_is_named(copied_run: Path) -> None:
     records = json.loads((copied_run / "metrics.json").read_text())
     (copied_run / "metrics.json").write_text(json.dumps(records[:-1]))
     reseal(copied_run)
-    assert verify(copied_run).packages[0].startswith("scikit-learn 0.1 -> ")
+    assert verify(copied_run).changed[0].startswith("scikit-learn 0.1 -> ")
 
 
 def test_a_run_that_fails_in_a_used_folder_leaves_nothing_of_the_first(copied_run: Path) -> None:

@@ -46,8 +46,8 @@ def test_a_pack_needs_nothing_beside_it(copied_run: Path, packed: Path, tmp_path
     for path in tmp_path.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink() if path.suffix != ".fvcpack" else None
     done = succeeded(fvc("verify", printed))
-    assert "follow from rows, folds and configuration, bit for bit\n  rows: sha256 " in done.stdout
-    assert json.loads(fvc("verify", printed, "--json").stdout)["holds"]
+    assert re.search(r"packed rows \(sha256 \w+\), folds and configuration, bit for bit", done.stdout)
+    assert json.loads(fvc("verify", printed, "--json").stdout)["identical"]
 
 
 SETTINGS = {"folds made elsewhere": ["cv=predefined", "cv.folds=folds.csv"], "platforms": ["cv=leave_platform_out"]}
@@ -64,7 +64,7 @@ def test_other_folds(tables: Path, monkeypatch: pytest.MonkeyPatch, settings: li
     succeeded(run_py("data=fvc", "data.root=.", "plots=false", "hydra.run.dir=run", *settings, cwd=tables))
     made = write_pack(LoadedRun(tables / "run"), tables / "made")
     (tables / "folds.csv").unlink()
-    assert str(verify_pack(made)).startswith("holds")
+    assert str(verify_pack(made)).startswith("identical")
 
 
 def test_one_megabyte_holds_the_corpus(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_another_processor_is_compared_within_a_tolerance(
         return pl.read_csv(content).with_columns(pl.col("coefficient") + shift).write_csv().encode()
 
     found = verify_pack(edited(of_another_processor, tmp_path, "coefficients.csv", shifted))
-    assert (found.holds, found.tolerance) == (holds, 1e-6)
+    assert (found.identical, found.tolerance) == (holds, 1e-6)
     assert found.changed[0].startswith("processor another -> ")
     assert not holds or found.largest == pytest.approx(shift, abs=1e-12)
     assert "compared within 1e-06" in str(found) or holds

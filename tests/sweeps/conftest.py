@@ -100,7 +100,7 @@ def _refusing_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def write_claim(folder: MemberFolder, number: int, *, age: float = 0.0, **owner: object) -> Path:
     """Leave what an owner on another machine leaves, ``age`` seconds ago."""
     folder.attempts.mkdir(parents=True, exist_ok=True)
-    facts = {"host": "elsewhere", "pid": 1, "process_start": "1", "job": "7", "restart": 0}
+    facts = {"host": "elsewhere", "pid": 1, "process_start": "1", "job": "7"}
     facts["started"] = datetime.now(UTC).isoformat()
     path = folder.attempts / f"{number}.claim"
     path.write_text(json.dumps(facts | owner))

@@ -160,7 +160,8 @@ def test_other_code_is_told_and_run_again_when_asked(
     assert drive_sweep(sweep, plan)
     told = "2 already done (1 by other code; sweep.rerun=code runs them again), 0 to run"
     assert told in one_line(capsys.readouterr().err)
-    assert drive_sweep(sweep, plan, rerun=Rerun.code)
+    rerun = replace(plan.config.sweep, rerun=Rerun.code)
+    assert drive_sweep(sweep, replace(plan, config=replace(plan.config, sweep=rerun)))
     assert "1 already done, 1 to run" in one_line(capsys.readouterr().err)
     again = json.loads(of_old.status.read_text())
     assert (again["attempt"], again["code_hash"]) == (2, code_hash())
