@@ -154,8 +154,7 @@ def sweep_path(plan: Plan, own: Path | None = None) -> Path:
         raise ConfigError(f"hydra.sweep.dir={own} and sweep.name={name} both name the folder: give one of them")
     if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
         raise ConfigError(f"sweep.name={name} is not allowed: it must be a folder's name of letters, digits and _.+-")
-    ids = sorted(member.run_id for member in plan.members)
-    return own or Path(plan.config.outputs) / "sweeps" / (name or _digest(ids))
+    return own or Path(plan.config.outputs) / "sweeps" / (name or _digest(sorted(each.run_id for each in plan.members)))
 
 
 def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> Member:

@@ -188,7 +188,10 @@ def rank(results: pl.DataFrame) -> pl.DataFrame:
     ]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     ranked = trusted.select(pl.int_range(1, pl.len() + 1).alias("rank"), pl.all().gather(order))
-    return _with_edge_flag(ranked)
+    if len(ranked) and at_edge(ranked, ranked["run_id"][0]):
+        first, *others = ranked["flags"]
+        ranked = ranked.with_columns(flags=pl.Series([f"{first} edge_of_grid".strip(), *others]))
+    return ranked
 
 
 def at_edge(ranked: pl.DataFrame, run_id: str) -> bool:
@@ -198,15 +201,6 @@ def at_edge(ranked: pl.DataFrame, run_id: str) -> bool:
     own = ranked.row(by_predicate=pl.col("run_id") == run_id, named=True)
     beside = ranked.filter(pl.all_horizontal(pl.col(name).eq_missing(own[name]) for name in _BESIDE_C))
     return own["C"] is not None and edge_of_grid(own["C"], beside["C"].drop_nulls().to_list())
-
-
-def _with_edge_flag(ranked: pl.DataFrame) -> pl.DataFrame:
-    """``edge_of_grid`` for the first one, if it is at the edge."""
-    if not len(ranked) or not at_edge(ranked, ranked["run_id"][0]):
-        return ranked
-    flagged = f"{ranked['flags'][0]} edge_of_grid".strip()
-    is_best = pl.col("rank") == 1
-    return ranked.with_columns(pl.when(is_best).then(pl.lit(flagged)).otherwise("flags").alias("flags"))
 
 
 def leaking(results: pl.DataFrame) -> pl.DataFrame:
