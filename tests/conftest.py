@@ -24,7 +24,7 @@ from fvc_exp.config.hydra_app import register
 from fvc_exp.config.schema import Config, CVConfig, Scheme
 from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.fvc import DUPLICATES, SEEDS
+from fvc_exp.data.layouts import DUPLICATES, SEEDS
 from fvc_exp.io.files import exclusive_lock, write_json
 from fvc_exp.io.run_folder import RunFolder, seal
 from fvc_exp.training.experiment import RunResult, run_experiment

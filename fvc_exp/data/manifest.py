@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 import polars as pl
 
-from fvc_exp.data import columns, fvc, grouping, layouts, roles
+from fvc_exp.data import columns, grouping, layouts, roles
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -55,7 +55,7 @@ def read_manifest(root: Path, videos: str, *, wanted: roles.Wanted | None = None
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; set data.root=FOLDER, the folder of the videos")
     source, wanted = root / videos, wanted or roles.Wanted()
-    if (corpus := fvc.folder_of_id_lists(source)) is not None:
+    if (corpus := layouts.folder_of_id_lists(source)) is not None:
         return _from_corpus(root, corpus)
     # A stage writes the folder "augmented" and the table "augmented.parquet": that name means the table.
     if source.is_dir() and not _has_table(source):
@@ -94,12 +94,12 @@ def _from_folders(root: Path, folder: Path, wanted: Sequence[str]) -> Manifest:
 
 
 def _from_corpus(root: Path, folder: Path) -> Manifest:
-    corpus, place = fvc.read_corpus(folder), folder / _FOLDER_OF_VIDEOS
+    corpus, place = layouts.read_corpus(folder), folder / _FOLDER_OF_VIDEOS
     found = _local_files(place, set(corpus.videos["video_id"]))
     if not found:
         raise DataError(
             f"{place}: no video file is named after one of the {len(corpus.videos)} "
-            f"videos of {folder / fvc.SEEDS} (a YouTube, Facebook or Twitter id in the file name)"
+            f"videos of {folder / layouts.SEEDS} (a YouTube, Facebook or Twitter id in the file name)"
         )
     files = pl.DataFrame({"video_id": list(found), columns.KEY: [_below(root, paths[0]) for paths in found.values()]})
     chosen = (columns.KEY, columns.LABEL, GROUP, "cascade_id", "video_url")

@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fvc_exp.data.fvc import read_corpus
+from fvc_exp.data.layouts import read_corpus
 from fvc_exp.data.manifest import Manifest, read_manifest
 from fvc_exp.errors import DataError
 from tests.conftest import CORPUS, needs_corpus
