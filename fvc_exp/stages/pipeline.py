@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
-from fvc_exp.data import dataset, grouping, manifest, roles, splits
+from fvc_exp.data import dataset, grouping, manifest, splits
 from fvc_exp.data.columns import KEY, LABEL, few
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
@@ -129,7 +129,7 @@ def require_split(config: Config) -> None:
         labels = dataset.load_dataset(replace(config.data, columns=[]), FeaturesConfig("labels", []))
     elif config.cv.scheme in (Scheme.grouped, Scheme.leave_platform_out):
         # What it trains on is not there yet, but has the same groups.
-        labels = dataset.unmeasured(_inputs(config), Path(config.data.root, str(config.data.videos)))
+        labels = dataset.unmeasured(_inputs(config), config.data)
     else:
         return
     splits.split_or_advise(labels, config)
@@ -170,10 +170,7 @@ def _inputs(config: Config) -> pl.DataFrame:
 
 
 def _read_manifest(config: Config) -> pl.DataFrame:
-    data = config.data
-    if data.videos is None:
-        raise DataError(f"data={data.name} names no videos: set data.videos to a table or folder in data.root")
-    found = manifest.read_manifest(Path(data.root), data.videos, wanted=roles.Wanted.of(data))
+    data, found = config.data, manifest.read_manifest(config.data)
     for what, count in found.counts.items():
         log.debug("%s: %s: %d", found.source, what, count)
     if skipped := found.counts.get(manifest.SKIPPED):
