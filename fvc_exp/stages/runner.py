@@ -85,7 +85,14 @@ def run_units(
         current, shard = states(sources), ordered[options.shard :: options.num_shards]
         kept = {name: _kept(store, current, options) for name, store in stores.items()}
         tasks = list(_tasks(stores, shard, sources, kept))
-        _work(stores, sources, len(shard), tasks, function, options)
+        video, n_before = options.video, len(shard) - len(tasks)
+        options.on_progress(n_before, len(shard))
+        outcomes = run_in_workers(function, tasks, limits=video.limits, workers=video.workers)
+        for done, (task, result) in enumerate(stack.enter_context(closing(outcomes)), start=n_before + 1):
+            for name in task.tables:
+                row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
+                stores[name].add(task.key, sources[task.key], row)
+            options.on_progress(done, len(shard))
         for store in stores.values():
             store.flush()
         keys = [unit.key for unit in shard]
@@ -120,24 +127,6 @@ def _tasks(
                 stores[name].add(unit.key, source, known)
         elif missing and source.path:
             yield Task(unit.key, source.path, missing, unit.payload)
-
-
-def _work(
-    stores: Mapping[str, TableStore],
-    sources: Mapping[str, Source],
-    total: int,
-    tasks: Sequence[Task],
-    function: Callable[[Task], Rows],
-    options: Options,
-) -> None:
-    video, finished = options.video, total - len(tasks)
-    options.on_progress(finished, total)
-    with closing(run_in_workers(function, tasks, limits=video.limits, workers=video.workers)) as outcomes:
-        for done, (task, result) in enumerate(outcomes, start=finished + 1):
-            for name in task.tables:
-                row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
-                stores[name].add(task.key, sources[task.key], row)
-            options.on_progress(done, total)
 
 
 def _without_path(failed: Failed, path: Path) -> Failed:
