@@ -18,7 +18,7 @@ from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
 from fvc_exp.io.console import print_text, short_path
-from fvc_exp.stages import runner, steps, table_store, tasks
+from fvc_exp.stages import runner, table_store, tasks
 
 log = logging.getLogger(__name__)
 
@@ -90,16 +90,16 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
     with show(stage.name) as on_progress:
         options = runner.Options(Path(data.root), made, config.video, data.shard, data.num_shards, on_progress)
         if stage is Stage.augment:
-            found = steps.run_augment(_inputs(config), config.seed, options)
+            found = runner.run_augment(_inputs(config), config.seed, options)
         elif stage is Stage.scale:
-            found = steps.run_scale(_videos(config), options)
+            found = runner.run_scale(_videos(config), options)
         elif stage is Stage.features:
             chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-            found = steps.run_features(_videos(config), chosen, options)
+            found = runner.run_features(_videos(config), chosen, options)
         else:
             chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
             scaled = _read(made / f"{tasks.SCALED}.parquet", "stage=scale writes it")
-            found = steps.run_scaled_features(scaled, chosen, options)
+            found = runner.run_scaled_features(scaled, chosen, options)
     return {summary.table.name: summary for summary in found}
 
 

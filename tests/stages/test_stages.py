@@ -11,8 +11,15 @@ from fvc_exp.config.schema import Table
 from fvc_exp.data.manifest import read_manifest
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import COLUMNS, extract
-from fvc_exp.stages.runner import Options, StageSummary
-from fvc_exp.stages.steps import PROVENANCE_COLUMNS, run_augment, run_features, run_scale, run_scaled_features
+from fvc_exp.stages.runner import (
+    PROVENANCE_COLUMNS,
+    Options,
+    StageSummary,
+    run_augment,
+    run_features,
+    run_scale,
+    run_scaled_features,
+)
 from fvc_exp.video.rewrite import Letterbox
 from tests.conftest import data_config
 from tests.stages.videos import LIMITS, SEED, VIDEO, make_videos, run_stage

@@ -8,8 +8,7 @@ import polars as pl
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table, VideoConfig
 from fvc_exp.data.manifest import read_manifest
-from fvc_exp.stages.runner import Options, StageSummary
-from fvc_exp.stages.steps import run_augment, run_features, run_scale, run_scaled_features
+from fvc_exp.stages.runner import Options, StageSummary, run_augment, run_features, run_scale, run_scaled_features
 from tests.conftest import data_config
 from tests.video.clips import moving_frames, write_clip
 
