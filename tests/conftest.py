@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import polars as pl
@@ -21,10 +22,10 @@ from threadpoolctl import threadpool_limits
 
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.hydra_app import register
-from fvc_exp.config.schema import Config, CVConfig, Scheme
+from fvc_exp.config.schema import Config, CVConfig, DataConfig, Scheme
 from fvc_exp.config.validate import to_typed
 from fvc_exp.data.dataset import Dataset
-from fvc_exp.data.fvc import DUPLICATES, SEEDS
+from fvc_exp.data.layouts import DUPLICATES, SEEDS
 from fvc_exp.io.files import exclusive_lock, write_json
 from fvc_exp.io.run_folder import RunFolder, seal
 from fvc_exp.training.experiment import RunResult, run_experiment
@@ -43,6 +44,13 @@ OPTIONS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+
+
+def data_config(root: Path, **settings: object) -> DataConfig:
+    """A data set below ``root`` that has nothing but what these settings give."""
+    nothing: dict[str, Any] = dict.fromkeys(each.name for each in fields(DataConfig))
+    nothing |= {"name": "fvc", "root": str(root), "columns": [], "group": [], "positive": []}
+    return DataConfig(**(nothing | settings))
 
 
 @pytest.fixture(scope="session", autouse=True)

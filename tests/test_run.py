@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 import yaml
 
-from fvc_exp.data.fvc import SEEDS
+from fvc_exp.data.layouts import SEEDS
 from fvc_exp.runs.show import SHOWN
 from tests.processes import until
 from tests.shell import ROOT, fvc, one_line, run_py, succeeded

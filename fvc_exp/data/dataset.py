@@ -83,13 +83,14 @@ def load_dataset(data: DataConfig, features: FeaturesConfig) -> Dataset:
     return _to_dataset(joined, data.max_rows)
 
 
-def unmeasured(videos: pl.DataFrame, source: Path) -> Dataset:
-    """Labels and groups alone of a table of videos whose columns are called as usual.
+def unmeasured(videos: pl.DataFrame, data: DataConfig) -> Dataset:
+    """Labels and groups alone of a table of videos whose columns are called as usual, whatever ``data`` names.
 
     Raises:
         DataError: as ``load_dataset``.
     """
-    return _to_dataset(_labelled_rows(videos, source, roles.Wanted()))
+    usual = replace(data, label=None, key=None, group=[], positive=[])
+    return _to_dataset(_labelled_rows(videos, Path(data.root, str(data.videos)), usual))
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,8 @@ class _Joined:
 
 
 def _read_one_table(data: DataConfig, path: str) -> _Joined:
-    wanted = roles.Wanted.of(data)
-    table, source = tables.read_table(Path(data.root) / path, wanted.is_text)
-    table, found = roles.name_rows(table, source, wanted, needs_key=False)
+    table, source = tables.read_table(Path(data.root) / path, roles.text_columns(data.key, *data.group))
+    table, found = roles.name_rows(table, source, data, needs_key=False)
     labels = columns.two_class_codes(table[found.label], source, data.positive).alias(columns.LABEL)
     known = {found.label: "is the label", **dict.fromkeys(found.groups, "names groups")}
     features = find_features(table, source, Table.table.prefix, data.columns, table.select(columns.KEY, labels), known)
@@ -129,8 +129,8 @@ def _join_tables(data: DataConfig, features: FeaturesConfig) -> _Joined:
     root = Path(data.root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; set data.root=FOLDER")
-    wanted = roles.Wanted.of(data)
-    metadata = _labelled_rows(*tables.read_table(root / data.scaled_metadata, wanted.is_text), wanted, root)
+    videos, source = tables.read_table(root / data.scaled_metadata, roles.text_columns(data.key, *data.group))
+    metadata = _labelled_rows(videos, source, data, root)
     joined, matched = metadata.frame, metadata.matched
     labels = joined.select(columns.KEY, columns.LABEL)
     read: dict[str, FeatureTable] = {}
@@ -163,10 +163,10 @@ def _require_matches(patterns: Sequence[str], joined: _Joined) -> None:
             raise DataError(f"data.columns: {pattern!r} matches no column to learn from; the tables have {listed}")
 
 
-def _labelled_rows(table: pl.DataFrame, source: Path, wanted: roles.Wanted, root: Path | None = None) -> _Joined:
-    table, found = roles.name_rows(table, source, wanted, root)
+def _labelled_rows(table: pl.DataFrame, source: Path, data: DataConfig, root: Path | None = None) -> _Joined:
+    table, found = roles.name_rows(table, source, data, root)
     usual = tuple(name for name in found.usual if name.lower() in columns.GROUP_COLUMNS)
-    labels = columns.two_class_codes(table[found.label], source, wanted.positive).alias(columns.LABEL)
+    labels = columns.two_class_codes(table[found.label], source, data.positive).alias(columns.LABEL)
     about = [name for name in columns.SLICE_SOURCES if name in table.columns]
     rows = table.select(*dict.fromkeys((columns.KEY, *about, *(found.named or usual)))).with_columns(labels)
     rows = rows.sort(columns.KEY)

@@ -64,7 +64,7 @@ def read_feature_table(
     Raises:
         DataError: also if the table is missing or broken, or no column names its rows.
     """
-    table, source = tables.read_table(path, roles.Wanted(key=key).is_text)
+    table, source = tables.read_table(path, roles.text_columns(key))
     found = str(roles.find_key(table, source, key))
     table = table.drop(found).with_columns(roles.read_keys(table[found], source, root))
     return find_features(table, source, prefix, chosen, labels)

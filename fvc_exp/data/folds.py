@@ -85,7 +85,7 @@ def read_folds(path: Path) -> tuple[pl.DataFrame, Path]:
     Raises:
         DataError: a column is missing, or a value is not allowed; names file, column, row.
     """
-    table, source = tables.read_table(path, roles.Wanted().is_text)
+    table, source = tables.read_table(path, roles.text_columns())
     if KEY not in table.columns or not {"fold", "split"} & set(table.columns):
         raise DataError(
             f"{source}: a fold file has the columns {KEY!r} and 'fold' (or 'split'); this table has "

@@ -7,7 +7,8 @@ from pathlib import Path, PurePath
 
 import polars as pl
 
-from fvc_exp.data import columns, fvc, grouping, layouts, roles
+from fvc_exp.config.schema import DataConfig
+from fvc_exp.data import columns, grouping, layouts, roles
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -40,33 +41,36 @@ class Manifest:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_manifest(root: Path, videos: str, *, wanted: roles.Wanted | None = None) -> Manifest:
-    """Read the input videos from ``videos``, a path below ``root`` (or an absolute one).
+def read_manifest(data: DataConfig) -> Manifest:
+    """Read the input videos from ``data.videos``, a path below ``data.root`` (or an absolute one).
 
     It is a table (parquet, Arrow, CSV) with ``video_path`` and ``label``, a folder of videos in a known layout (see
     ``layouts``), or a folder with the corpus files FVC.csv and FVC_dup.csv. Of the corpus the videos with a local file
     are taken; the files lie at any depth below ``videos`` beside the corpus files, with the platform's video id in
-    their names. ``wanted`` names columns that are not called as usual; its groups may also be what a layout tells of a
-    video, such as ``folder``.
+    their names. ``data`` names columns that are not called as usual; ``data.group`` may also be what a layout tells of
+    a video, such as ``folder``.
 
     Raises:
         DataError: nothing usable is there, or a value is not allowed; names file, column, row, value.
     """
+    if data.videos is None:
+        raise DataError(f"data={data.name} names no videos: set data.videos to a table or folder in data.root")
+    root = Path(data.root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; set data.root=FOLDER, the folder of the videos")
-    source, wanted = root / videos, wanted or roles.Wanted()
-    if (corpus := fvc.folder_of_id_lists(source)) is not None:
+    source = root / data.videos
+    if (corpus := layouts.folder_of_id_lists(source)) is not None:
         return _from_corpus(root, corpus)
     # A stage writes the folder "augmented" and the table "augmented.parquet": that name means the table.
     if source.is_dir() and not _has_table(source):
-        return _from_folders(root, source, wanted.group)
-    return _from_table(root, source, wanted)
+        return _from_folders(root, source, data.group)
+    return _from_table(root, source, data)
 
 
-def _from_table(root: Path, path: Path, wanted: roles.Wanted) -> Manifest:
-    table, source = tables.read_table(path, wanted.is_text)
-    table, found = roles.name_rows(table, source, wanted, root)
-    codes = columns.label_codes(table[found.label], source, wanted.positive).alias(columns.LABEL)
+def _from_table(root: Path, path: Path, data: DataConfig) -> Manifest:
+    table, source = tables.read_table(path, roles.text_columns(data.key, *data.group))
+    table, found = roles.name_rows(table, source, data, root)
+    codes = columns.label_codes(table[found.label], source, data.positive).alias(columns.LABEL)
     words = codes.replace_strict(dict(enumerate(columns.CLASSES)), return_dtype=pl.String)
     table = table.drop(found.label).with_columns(words)
     column, groups, _ = grouping.find_groups(table, source, found.usual, found.named)
@@ -94,12 +98,12 @@ def _from_folders(root: Path, folder: Path, wanted: Sequence[str]) -> Manifest:
 
 
 def _from_corpus(root: Path, folder: Path) -> Manifest:
-    corpus, place = fvc.read_corpus(folder), folder / _FOLDER_OF_VIDEOS
+    corpus, place = layouts.read_corpus(folder), folder / _FOLDER_OF_VIDEOS
     found = _local_files(place, set(corpus.videos["video_id"]))
     if not found:
         raise DataError(
             f"{place}: no video file is named after one of the {len(corpus.videos)} "
-            f"videos of {folder / fvc.SEEDS} (a YouTube, Facebook or Twitter id in the file name)"
+            f"videos of {folder / layouts.SEEDS} (a YouTube, Facebook or Twitter id in the file name)"
         )
     files = pl.DataFrame({"video_id": list(found), columns.KEY: [_below(root, paths[0]) for paths in found.values()]})
     chosen = (columns.KEY, columns.LABEL, GROUP, "cascade_id", "video_url")

@@ -2,10 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import polars as pl
 
@@ -36,26 +35,6 @@ _SEARCHED = 2000  # names that a nearest one is looked for among
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the user says of the columns: their names where they are not the usual ones, and the labels of fakes."""
-
-    label: str | None = None
-    key: str | None = None
-    group: Sequence[str] = ()
-    positive: Sequence[str] = ()
-
-    @classmethod
-    def of(cls, data: DataConfig) -> Self:
-        """As configured."""
-        return cls(data.label, data.key, data.group, data.positive)
-
-    def is_text(self, name: str) -> bool:
-        """Whether a column of a CSV is read as text: it may be the key or name groups."""
-        named = [each.lower() for each in (self.key, *self.group) if each]
-        return _plain(name) in (*_KEYS, *_GROUPS) or name.lower() in named
-
-
-@dataclass(frozen=True)
 class Roles:
     """The columns of a table by what they are for. ``named`` are the group columns that the user named, else none."""
 
@@ -70,8 +49,14 @@ class Roles:
         return self.named or self.usual
 
 
+def text_columns(*named: str | None) -> Callable[[str], bool]:
+    """Whether a column of a CSV is read as text: it may be the key or name groups, or is ``named`` as one of them."""
+    others = [name.lower() for name in named if name]
+    return lambda column: _plain(column) in (*_KEYS, *_GROUPS) or column.lower() in others
+
+
 def name_rows(
-    table: pl.DataFrame, source: Path, wanted: Wanted, root: Path | None = None, *, needs_key: bool = True
+    table: pl.DataFrame, source: Path, wanted: DataConfig, root: Path | None = None, *, needs_key: bool = True
 ) -> tuple[pl.DataFrame, Roles]:
     """The table with the names of its rows as ``video_path``, else their numbers from 1, and what its columns are for.
 

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,13 @@ from fvc_exp.video.probe import Probe
 # Change it with any change of a definition: tables of different versions must not be mixed.
 FEATURE_VERSION = "2"
 
-COLUMNS: Mapping[Table, tuple[str, ...]] = MappingProxyType(
-    {
-        Table.stage2: scaled.STAGE2_NAMES,
-        Table.stage4: scaled.STAGE4_NAMES,
-        Table.forensic: (*forensic.FRAME_NAMES, *forensic.TEMPORAL_NAMES, *codec.PACKET_NAMES),
-        Table.original_stage2: scaled.STAGE2_NAMES,
-        Table.original_stage4: scaled.STAGE4_NAMES,
-    }
-)
+COLUMNS: Mapping[Table, tuple[str, ...]] = {
+    Table.stage2: scaled.STAGE2_NAMES,
+    Table.stage4: scaled.STAGE4_NAMES,
+    Table.forensic: (*forensic.FRAME_NAMES, *forensic.TEMPORAL_NAMES, *codec.PACKET_NAMES),
+    Table.original_stage2: scaled.STAGE2_NAMES,
+    Table.original_stage4: scaled.STAGE4_NAMES,
+}
 
 # The features of a frame, without those of the whole video.
 _FRAME_FEATURES: Mapping[Table, Callable[[decode.Sample, rewrite.Letterbox | None], dict[str, float]]] = {

@@ -19,7 +19,7 @@ import polars as pl
 
 from fvc_exp._typing import Array
 from fvc_exp.config.canonical import canonical, run_id
-from fvc_exp.data import fvc
+from fvc_exp.data import layouts
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.evaluation import bootstrap, claims
 from fvc_exp.io import files, run_folder, tables
@@ -75,7 +75,7 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
     """The content of ``results.json``."""
     data, dependence = result.config.data, _fold_dependence(result)
     intervals = result.auc_intervals(dependence).items()
-    is_corpus = data.videos is not None and fvc.folder_of_id_lists(Path(data.root) / data.videos)
+    is_corpus = data.videos is not None and layouts.folder_of_id_lists(Path(data.root) / data.videos)
     return {
         "run_id": run_id(result.config, result.dataset.content_hash),
         "name": result.config.name,
@@ -99,7 +99,7 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
         "flag_details": result.flag_details,
         "notes": result.notes,
         "final_model": _final_model(result.final),
-        "data": {**result.data.data_facts, "corpus": fvc.NAME if is_corpus else None},
+        "data": {**result.data.data_facts, "corpus": layouts.CORPUS_NAME if is_corpus else None},
     }
 
 

@@ -12,13 +12,13 @@ from rich.console import Console
 
 from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
-from fvc_exp.data import dataset, grouping, manifest, roles, splits
+from fvc_exp.data import dataset, grouping, manifest, splits
 from fvc_exp.data.columns import KEY, LABEL, few
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
 from fvc_exp.io.console import print_text, short_path
-from fvc_exp.stages import runner, steps, table_store, tasks
+from fvc_exp.stages import runner, table_store, tasks
 
 log = logging.getLogger(__name__)
 
@@ -90,16 +90,16 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
     with show(stage.name) as on_progress:
         options = runner.Options(Path(data.root), made, config.video, data.shard, data.num_shards, on_progress)
         if stage is Stage.augment:
-            found = steps.run_augment(_inputs(config), config.seed, options)
+            found = runner.run_augment(_inputs(config), config.seed, options)
         elif stage is Stage.scale:
-            found = steps.run_scale(_videos(config), options)
+            found = runner.run_scale(_videos(config), options)
         elif stage is Stage.features:
             chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-            found = steps.run_features(_videos(config), chosen, options)
+            found = runner.run_features(_videos(config), chosen, options)
         else:
             chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
             scaled = _read(made / f"{tasks.SCALED}.parquet", "stage=scale writes it")
-            found = steps.run_scaled_features(scaled, chosen, options)
+            found = runner.run_scaled_features(scaled, chosen, options)
     return {summary.table.name: summary for summary in found}
 
 
@@ -129,7 +129,7 @@ def require_split(config: Config) -> None:
         labels = dataset.load_dataset(replace(config.data, columns=[]), FeaturesConfig("labels", []))
     elif config.cv.scheme in (Scheme.grouped, Scheme.leave_platform_out):
         # What it trains on is not there yet, but has the same groups.
-        labels = dataset.unmeasured(_inputs(config), Path(config.data.root, str(config.data.videos)))
+        labels = dataset.unmeasured(_inputs(config), config.data)
     else:
         return
     splits.split_or_advise(labels, config)
@@ -170,10 +170,7 @@ def _inputs(config: Config) -> pl.DataFrame:
 
 
 def _read_manifest(config: Config) -> pl.DataFrame:
-    data = config.data
-    if data.videos is None:
-        raise DataError(f"data={data.name} names no videos: set data.videos to a table or folder in data.root")
-    found = manifest.read_manifest(Path(data.root), data.videos, wanted=roles.Wanted.of(data))
+    data, found = config.data, manifest.read_manifest(config.data)
     for what, count in found.counts.items():
         log.debug("%s: %s: %d", found.source, what, count)
     if skipped := found.counts.get(manifest.SKIPPED):

@@ -1,23 +1,49 @@
-"""What all stages share: skip what is finished, let workers do the rest, keep each row as it comes, then merge."""
+"""Stages 1 to 4, each with its table: augmented copies, features, letterboxed copies and their features.
+
+All skip what is finished, let workers do the rest, keep each row as it comes, and merge the rows when all are there.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from fvc_exp._typing import Progress, no_progress
-from fvc_exp.config.schema import VideoConfig
-from fvc_exp.data.columns import KEY
-from fvc_exp.stages.table_store import Source, TableStore, find_source, states
-from fvc_exp.stages.tasks import Task
+from fvc_exp.config.schema import Table, VideoConfig
+from fvc_exp.data import manifest
+from fvc_exp.data.columns import GROUP_COLUMNS, KEY, require_columns
+from fvc_exp.features import extract
+from fvc_exp.io import files
+from fvc_exp.stages import tasks
+from fvc_exp.stages.table_store import Schema, Source, TableStore, find_source, fingerprint, states
+from fvc_exp.video import perturb, rewrite
 from fvc_exp.video.worker_pool import Failed, run_in_workers
 
 Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table
 _HANG = "timeout"
+ORIGINAL, INDEX = "original_video", "augmentation"
+
+_FRAME_COUNTS: Schema = dict.fromkeys(tasks.FRAME_COUNTS, pl.Int64)
+AUGMENTED_COLUMNS: Schema = {"operations": pl.String, **_FRAME_COUNTS}
+SCALED_COLUMNS: Schema = {
+    "scaled_path": pl.String,
+    **dict.fromkeys(tasks.SCALING, pl.Int64),
+    **dict.fromkeys(("is_upscaled", "is_downscaled"), pl.Boolean),
+    **dict.fromkeys(tasks.SOURCE_CODEC, pl.Float64),
+    **_FRAME_COUNTS,
+}
+PROVENANCE_COLUMNS: Schema = {
+    **dict.fromkeys(("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"), pl.Int64),
+    **dict.fromkeys(("width", "height", "rotation"), pl.Int64),
+    **dict.fromkeys(("codec", "pix_fmt"), pl.String),
+    **{"is_vfr": pl.Boolean, "duration_s": pl.Float64},
+    **dict.fromkeys(("feature_version", "content_sha256"), pl.String),
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +95,7 @@ def run_units(
     stores: Mapping[str, TableStore],
     units: Sequence[Unit],
     videos: pl.DataFrame,
-    function: Callable[[Task], Rows],
+    function: Callable[[tasks.Task], Rows],
     options: Options,
 ) -> list[StageSummary]:
     """Give every unit of this shard its row in every store, and merge the stores that are complete then.
@@ -84,8 +110,15 @@ def run_units(
         sources = {unit.key: looked_at[unit.file] for unit in ordered}
         current, shard = states(sources), ordered[options.shard :: options.num_shards]
         kept = {name: _kept(store, current, options) for name, store in stores.items()}
-        tasks = list(_tasks(stores, shard, sources, kept))
-        _work(stores, sources, len(shard), tasks, function, options)
+        needed = list(_tasks(stores, shard, sources, kept))
+        video, n_before = options.video, len(shard) - len(needed)
+        options.on_progress(n_before, len(shard))
+        outcomes = run_in_workers(function, needed, limits=video.limits, workers=video.workers)
+        for done, (task, result) in enumerate(stack.enter_context(closing(outcomes)), start=n_before + 1):
+            for name in task.tables:
+                row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
+                stores[name].add(task.key, sources[task.key], row)
+            options.on_progress(done, len(shard))
         for store in stores.values():
             store.flush()
         keys = [unit.key for unit in shard]
@@ -109,7 +142,7 @@ def _kept(store: TableStore, current: pl.DataFrame, options: Options) -> set[str
 
 def _tasks(
     stores: Mapping[str, TableStore], shard: Sequence[Unit], sources: Mapping[str, Source], kept: Mapping[str, set[str]]
-) -> Iterator[Task]:
+) -> Iterator[tasks.Task]:
     """What the workers have to do; rows that are known without work go to the stores."""
     for unit in shard:
         missing = tuple(name for name in stores if unit.key not in kept[name])
@@ -119,25 +152,7 @@ def _tasks(
             for name in missing:
                 stores[name].add(unit.key, source, known)
         elif missing and source.path:
-            yield Task(unit.key, source.path, missing, unit.payload)
-
-
-def _work(
-    stores: Mapping[str, TableStore],
-    sources: Mapping[str, Source],
-    total: int,
-    tasks: Sequence[Task],
-    function: Callable[[Task], Rows],
-    options: Options,
-) -> None:
-    video, finished = options.video, total - len(tasks)
-    options.on_progress(finished, total)
-    with closing(run_in_workers(function, tasks, limits=video.limits, workers=video.workers)) as outcomes:
-        for done, (task, result) in enumerate(outcomes, start=finished + 1):
-            for name in task.tables:
-                row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
-                stores[name].add(task.key, sources[task.key], row)
-            options.on_progress(done, total)
+            yield tasks.Task(unit.key, source.path, missing, unit.payload)
 
 
 def _without_path(failed: Failed, path: Path) -> Failed:
@@ -154,3 +169,112 @@ def _summary(
     failed = dict(sorted(Counter(bad["error_class"]).items()))
     n_kept = len(kept.intersection(bad[KEY]))
     return StageSummary(len(good - kept), len(good & kept), failed, n_kept, store.path, store.merge(current, videos))
+
+
+def run_augment(videos: pl.DataFrame, seed: int, options: Options) -> list[StageSummary]:
+    """Write ``video.augmentations`` files per video below ``made/augmented``, and ``made/augmented.parquet``.
+
+    The table has the originals too. It repeats the input columns and adds ``original_video``, ``augmentation`` (from 0;
+    null for the original), ``operations``, and ``group``, which keeps copies of a video together: the input's, else the
+    original's path. What is done to a video depends on ``seed`` and its path alone.
+    """
+    rows = _copied_rows(videos, options.video.augmentations)
+    units = [_copy_unit(row, options.made) for row in rows.iter_rows(named=True)]
+    settings = fingerprint(version=perturb.AUGMENT_VERSION, seed=seed)
+    path, limits = options.made / f"{tasks.AUGMENTED}.parquet", options.video.limits
+    store = TableStore(path, AUGMENTED_COLUMNS, settings, limits=limits, output=KEY)
+    _make_folder(options.made / "augmented")
+    write = partial(tasks.write_augmented, seed, limits, options.made)
+    return run_units({tasks.AUGMENTED: store}, units, rows, write, options)
+
+
+def _make_folder(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    files.remove_abandoned(path)
+
+
+def run_scale(videos: pl.DataFrame, options: Options) -> list[StageSummary]:
+    """Write each video as a square of ``video.max_size`` pixels below ``made/scaled``, and their table beside it.
+
+    ``made/scaled_metadata.parquet`` repeats the input columns; ``video_path``
+    stays the name of the source and ``scaled_path`` is the file. ``original_*`` is the upright size in square pixels,
+    ``box_*`` the picture inside the square, ``source_codec_*`` the bit rate (bit/s), average frame rate (1/s) and
+    pixels per frame of the source, null where unknown.
+    """
+    made, video = options.made, options.video
+    rows = videos.iter_rows(named=True)
+    units = [unit_of(row, made, f"scaled/{tasks.file_stem(row[KEY])}.mp4") for row in rows]
+    # The sampled frames are key frames, so copies made for another sampling hold other pixels.
+    settings = fingerprint(version=rewrite.SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
+    path = made / f"{tasks.SCALED}.parquet"
+    store = TableStore(path, SCALED_COLUMNS, settings, limits=video.limits, output="scaled_path")
+    _make_folder(made / "scaled")
+    write = partial(tasks.write_scaled, video.max_size, video.sampling, video.limits, made)
+    return run_units({tasks.SCALED: store}, units, videos, write, options)
+
+
+def _copied_rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:
+    group = next((name for name in GROUP_COLUMNS if name in videos.columns), KEY)
+    originals = videos.with_columns(
+        pl.col(group).cast(pl.String).alias(manifest.GROUP),
+        pl.col(KEY).alias(ORIGINAL),
+        pl.lit(None, pl.Int64).alias(INDEX),
+    )
+    numbers = pl.DataFrame({INDEX: range(augmentations)}, schema={INDEX: pl.Int64})
+    copies = originals.drop(INDEX).join(numbers, how="cross")
+    pairs = copies.select(ORIGINAL, INDEX).iter_rows()
+    names = [f"augmented/{tasks.file_stem(path)}_aug{index}.mp4" for path, index in pairs]
+    copies = copies.with_columns(pl.Series(KEY, names, pl.String))
+    return pl.concat([originals, copies.select(originals.columns)])
+
+
+def _copy_unit(row: dict[str, Any], made: Path) -> Unit:
+    unit = unit_of(row, made, (row[ORIGINAL], row[INDEX]))
+    return replace(unit, known=unit.known or {}) if row[INDEX] is None else replace(unit, file=row[ORIGINAL])
+
+
+def run_features(videos: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
+    """Measure the videos (column ``video_path``) and write each of ``tables`` at its path, one row per video.
+
+    A video is decoded once for all tables that lack its row. Features are float64, null where undefined; a video that
+    failed has nulls, ``error`` and ``error_class``.
+
+    Raises:
+        DataError: a file at the path of a table was not written by this stage.
+    """
+    units = [unit_of(row, options.made) for row in videos.iter_rows(named=True)]
+    return _run_features(units, tables, options)
+
+
+def run_scaled_features(scaled: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
+    """Measure the files of a ``scaled_metadata`` table; rows are named by the ``video_path`` of the source.
+
+    Bars around the picture are left out. The codec cues of ``stage4`` are those of the source file.
+
+    Raises:
+        DataError: a column of ``scaled_metadata`` is missing, or a table was not written by this stage.
+    """
+    needed = (KEY, "scaled_path", *tasks.SCALING, *tasks.SOURCE_CODEC)
+    require_columns(needed, scaled.columns, Path(tasks.SCALED), " (stage=scale writes it)")
+    units = [_scaled_unit(row, options.made) for row in scaled.iter_rows(named=True)]
+    return _run_features(units, tables, options)
+
+
+def _scaled_unit(row: Mapping[str, Any], made: Path) -> Unit:
+    unit = unit_of(row, made, row)
+    return unit if unit.known else replace(unit, file=str(made.absolute() / row["scaled_path"]))
+
+
+def _run_features(units: Sequence[Unit], tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
+    stores = {table.name: _feature_store(table, path, options.video) for table, path in tables.items()}
+    keys = pl.DataFrame({KEY: [unit.key for unit in units]}, schema={KEY: pl.String})
+    function = partial(tasks.measure, options.video.sampling, options.video.limits)
+    return run_units(stores, units, keys, function, options)
+
+
+def _feature_store(table: Table, path: Path, video: VideoConfig) -> TableStore:
+    schema: Schema = {**dict.fromkeys(extract.COLUMNS[table], pl.Float64), **PROVENANCE_COLUMNS}
+    settings = fingerprint(
+        table=table.name, columns=list(schema), version=extract.FEATURE_VERSION, sampling=asdict(video.sampling)
+    )
+    return TableStore(path, schema, settings, limits=video.limits)

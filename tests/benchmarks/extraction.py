@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 from fvc_exp.config.schema import DemoConfig, LimitsConfig, SamplingConfig, Table, VideoConfig
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.features.extract import extract
-from fvc_exp.stages.runner import Options
-from fvc_exp.stages.steps import run_augment, run_features, run_scale, run_scaled_features
+from fvc_exp.stages.runner import Options, run_augment, run_features, run_scale, run_scaled_features
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import sample_indices
 from fvc_exp.video.rewrite import letterbox, scale

@@ -1,5 +1,4 @@
 import math
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fvc_exp.config.schema import DataConfig, FeaturesConfig, Table
+from fvc_exp.config.schema import FeaturesConfig, Table
 from fvc_exp.data.dataset import Dataset, load_dataset
 from fvc_exp.data.grouping import some_groups
 from fvc_exp.errors import DataError
+from tests.conftest import data_config
 
 METADATA = {"video_path": ["a", "b", "c", "d"], "label": ["real", "fake", "real", "fake"], "group": [1, 2, 1, 3]}
 FEATURES = {"video_path": ["a", "b", "c", "d"], "noise": [1.0, 2.0, 3.0, 4.0], "blur": [4, 3, 2, 1]}
@@ -23,11 +23,9 @@ def load(folder: Path, metadata: Any = None, features: Any = None, stage4: Any =
     if stage4:
         pl.DataFrame(stage4).write_parquet(folder / "features_stage4.parquet")
         tables.append(Table.stage4)
-    settings: dict[str, Any] = dict.fromkeys(each.name for each in fields(DataConfig))
-    settings |= {"name": "fvc", "root": str(folder), "scaled_metadata": "scaled_metadata", "max_unmatched": 0.0}
+    settings: dict[str, object] = {"scaled_metadata": "scaled_metadata", "max_unmatched": 0.0}
     settings |= {"features_stage2": "features_stage2", "features_stage4": "features_stage4" if stage4 else None}
-    settings |= {"columns": [], "group": [], "positive": []}
-    return load_dataset(DataConfig(**(settings | options)), FeaturesConfig("some", tables))
+    return load_dataset(data_config(folder, **(settings | options)), FeaturesConfig("some", tables))
 
 
 def test_joins_sorts_and_prefixes(tmp_path: Path) -> None:

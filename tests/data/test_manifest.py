@@ -4,10 +4,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fvc_exp.data.fvc import read_corpus
+from fvc_exp.data.layouts import read_corpus
 from fvc_exp.data.manifest import Manifest, read_manifest
 from fvc_exp.errors import DataError
-from tests.conftest import CORPUS, needs_corpus
+from tests.conftest import CORPUS, data_config, needs_corpus
 
 
 def touch(root: Path, *names: str) -> None:
@@ -28,7 +28,7 @@ def test_table_of_any_format(tmp_path: Path, write: str) -> None:
     columns = {"note": list("xyz"), "label": ["Fake", " real", "1"], "group": [7, 7, 8]}
     table = pl.DataFrame({**columns, "video_path": ["b.mp4", "a/./c.mp4", str(tmp_path / "d.mp4")]})
     getattr(table, write)(tmp_path / "videos.data")
-    manifest = read_manifest(tmp_path, "videos.data")
+    manifest = read_manifest(data_config(tmp_path, videos="videos.data"))
     assert manifest.videos.columns == ["video_path", "label", "group", "note"]
     assert rows(manifest) == [("a/c.mp4", "real", "7", "y"), ("b.mp4", "fake", "7", "x"), ("d.mp4", "fake", "8", "z")]
 
@@ -36,7 +36,7 @@ def test_table_of_any_format(tmp_path: Path, write: str) -> None:
 def test_odd_names_and_paths_that_leave_the_root_are_kept_and_no_group_column_is_added(tmp_path: Path) -> None:
     names = ["../up.mp4", "/etc/passwd", "comma, 'and' $more.mp4", 'say "hi".mp4', "two\nlines.mp4"]
     pl.DataFrame({"video_path": names, "label": ["real"] * 5}).write_csv(tmp_path / "videos.csv")
-    videos = read_manifest(tmp_path, "videos").videos
+    videos = read_manifest(data_config(tmp_path, videos="videos")).videos
     assert (videos.columns, videos["video_path"].to_list()) == (["video_path", "label"], names)
 
 
@@ -46,7 +46,7 @@ def test_odd_names_and_paths_that_leave_the_root_are_kept_and_no_group_column_is
 def test_folders_give_labels(tmp_path: Path) -> None:
     touch(tmp_path, "v/fake/x/b.MP4", "v/fake/a.webm", "v/real/c.Mov", "v/real/.hidden.mp4", "v/real/.git/d.mp4")
     touch(tmp_path, "v/real/notes.txt", "v/other/e.mp4")
-    manifest = read_manifest(tmp_path, "v")
+    manifest = read_manifest(data_config(tmp_path, videos="v"))
     assert rows(manifest) == [("v/fake/a.webm", "fake"), ("v/fake/x/b.MP4", "fake"), ("v/real/c.Mov", "real")]
     assert manifest.counts == {"not_a_video_name": 1, "without_label": 1}
 
@@ -54,27 +54,30 @@ def test_folders_give_labels(tmp_path: Path) -> None:
 def test_folders_below_a_relative_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "data/real/a.mp4", "data/fake/b.mp4")
     monkeypatch.chdir(tmp_path)
-    assert rows(read_manifest(Path("data"), "."), "video_path") == [("fake/b.mp4",), ("real/a.mp4",)]
-    absolute = read_manifest(Path("data"), str(tmp_path / "data"))
+    assert rows(read_manifest(data_config(Path("data"), videos=".")), "video_path") == [
+        ("fake/b.mp4",),
+        ("real/a.mp4",),
+    ]
+    absolute = read_manifest(data_config(Path("data"), videos=str(tmp_path / "data")))
     assert rows(absolute, "video_path") == [("fake/b.mp4",), ("real/a.mp4",)]
 
 
 def test_a_table_is_preferred_to_the_folder_of_its_files(tmp_path: Path) -> None:
     touch(tmp_path, "augmented/a_aug0.mp4")
     (tmp_path / "augmented.csv").write_text("video_path,label\naugmented/a_aug0.mp4,real\n")
-    assert rows(read_manifest(tmp_path, "augmented"), "video_path") == [("augmented/a_aug0.mp4",)]
+    assert rows(read_manifest(data_config(tmp_path, videos="augmented")), "video_path") == [("augmented/a_aug0.mp4",)]
 
 
 def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "v/real/a.txt", "v/fake/b.txt")
     with pytest.raises(DataError, match="no video below real or fake"):
-        read_manifest(tmp_path, "v")
+        read_manifest(data_config(tmp_path, videos="v"))
 
 
 def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "v/real/a.mp4", "v/fake/b.mp4", os.fsdecode(b"v/fake/\xff.mp4"))
     with pytest.raises(DataError, match="the file name is not UTF-8"):
-        read_manifest(tmp_path, "v")
+        read_manifest(data_config(tmp_path, videos="v"))
 
 
 # The Fake Video Corpus
@@ -113,7 +116,7 @@ def corpus(tmp_path: Path) -> Path:
 def test_corpus_groups_labels_and_files(corpus: Path) -> None:
     touch(corpus, "videos/AAAAAAAAAAA.mp4", "videos/new/AAAAAAAAAAA.webm", "videos/page_123456_hd.mp4")
     touch(corpus, "videos/A title--BBB_BBBBBB.mp4", "videos/777.mp4.part", "videos/EEEEEEEEEEE.mp4", "videos/xx.mp4")
-    manifest = read_manifest(corpus, ".")
+    manifest = read_manifest(data_config(corpus, videos="."))
     assert rows(manifest, "video_path", "label", "group", "cascade_id") == [
         ("videos/A title--BBB_BBBBBB.mp4", "real", "r0", "r0"),
         ("videos/AAAAAAAAAAA.mp4", "fake", "f9", "f9"),
@@ -125,7 +128,7 @@ def test_corpus_groups_labels_and_files(corpus: Path) -> None:
 def test_equal_titles_merge_cascades(corpus: Path) -> None:
     touch(corpus, "videos/CCCCCCCCCCC.mp4", "videos/AAAAAAAAAAA.mp4")
     (corpus / "FVC_text_queries.csv").write_text(TITLES)
-    assert set(read_manifest(corpus, "FVC.csv").videos["group"]) == {"f9"}
+    assert set(read_manifest(data_config(corpus, videos="FVC.csv")).videos["group"]) == {"f9"}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_equal_titles_merge_cascades(corpus: Path) -> None:
 def test_wrong_corpus_files_are_refused(corpus: Path, name: str, text: str, message: str) -> None:
     (corpus / name).write_text(text)
     with pytest.raises(DataError, match=message):
-        read_manifest(corpus, ".")
+        read_manifest(data_config(corpus, videos="."))
 
 
 WRONG_NAMES = {
@@ -156,13 +159,13 @@ WRONG_NAMES = {
 def test_corpus_needs_files_that_can_be_told_apart(corpus: Path, name: str, message: str) -> None:
     touch(corpus, f"videos/{name}.mp4")
     with pytest.raises(DataError, match=message):
-        read_manifest(corpus, ".")
+        read_manifest(data_config(corpus, videos="."))
 
 
 def test_corpus_needs_its_folder_of_videos(corpus: Path) -> None:
     (corpus / "videos").rmdir()
     with pytest.raises(DataError, match="videos: no such folder; the videos of the corpus are looked for there"):
-        read_manifest(corpus, ".")
+        read_manifest(data_config(corpus, videos="."))
 
 
 @needs_corpus

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fvc_exp.config.schema import Table
-from fvc_exp.data.fvc import NAME
+from fvc_exp.data.layouts import CORPUS_NAME
 from fvc_exp.features.extract import COLUMNS
 from fvc_exp.io.files import read_json
 from fvc_exp.report.render import write_report
@@ -24,7 +24,7 @@ SENTENCES = {
 
 
 SAID = {
-    "corpus": (STAGE2, NAME, "fvc", "frames blind encoded corpus"),
+    "corpus": (STAGE2, CORPUS_NAME, "fvc", "frames blind encoded corpus"),
     "demo": (STAGE2, None, "demo", "frames blind encoded demo"),
     "both": (STAGE2 + FORENSIC, None, "videos", "frames traces encoded"),
     "own and documented": (["stage2_f1", *STAGE2], None, "fvc", "own frames encoded"),

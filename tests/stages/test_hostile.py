@@ -7,8 +7,7 @@ import pytest
 
 from fvc_exp.config.schema import Table
 from fvc_exp.features.extract import COLUMNS
-from fvc_exp.stages.runner import Options
-from fvc_exp.stages.steps import run_features, run_scale
+from fvc_exp.stages.runner import Options, run_features, run_scale
 from tests.stages.hostile import NEWLINE, QUOTES, write_all
 from tests.stages.videos import LIMITS, VIDEO
 from tests.video.clips import moving_frames, write_clip

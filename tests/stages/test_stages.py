@@ -11,9 +11,17 @@ from fvc_exp.config.schema import Table
 from fvc_exp.data.manifest import read_manifest
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import COLUMNS, extract
-from fvc_exp.stages.runner import Options, StageSummary
-from fvc_exp.stages.steps import PROVENANCE_COLUMNS, run_augment, run_features, run_scale, run_scaled_features
+from fvc_exp.stages.runner import (
+    PROVENANCE_COLUMNS,
+    Options,
+    StageSummary,
+    run_augment,
+    run_features,
+    run_scale,
+    run_scaled_features,
+)
 from fvc_exp.video.rewrite import Letterbox
+from tests.conftest import data_config
 from tests.stages.videos import LIMITS, SEED, VIDEO, make_videos, run_stage
 from tests.video.clips import moving_frames, repeat, write_clip, x264
 
@@ -24,10 +32,10 @@ Chain = tuple[Path, dict[str, StageSummary]]
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """The whole pipeline over four clips, a broken one, and two augmentations of each."""
     root = make_videos(tmp_path_factory.mktemp("chain") / "data")
-    videos = read_manifest(root, ".").videos.with_columns(note=pl.lit("kept"))
+    videos = read_manifest(data_config(root, videos=".")).videos.with_columns(note=pl.lit("kept"))
     options = Options(root, root, replace(VIDEO, workers=2))
     augmented = run_augment(videos, SEED, options)
-    videos = read_manifest(root, "augmented").videos
+    videos = read_manifest(data_config(root, videos="augmented")).videos
     tables = {Table.stage2: root / "features_stage2", Table.forensic: root / "features_forensic"}
     features = run_features(videos, tables, options)
     scaled = run_scale(videos, options)

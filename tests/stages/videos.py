@@ -8,8 +8,8 @@ import polars as pl
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table, VideoConfig
 from fvc_exp.data.manifest import read_manifest
-from fvc_exp.stages.runner import Options, StageSummary
-from fvc_exp.stages.steps import run_augment, run_features, run_scale, run_scaled_features
+from fvc_exp.stages.runner import Options, StageSummary, run_augment, run_features, run_scale, run_scaled_features
+from tests.conftest import data_config
 from tests.video.clips import moving_frames, write_clip
 
 LIMITS = LimitsConfig(max_pixels=8_847_360, cpu_seconds=60, wall_seconds=60, memory_mb=2048)
@@ -41,7 +41,7 @@ def run_stage(stage: str, root: Path, on_progress: Progress = no_progress, **cha
         scaled = pl.read_parquet(root / "scaled_metadata.parquet")
         (summary,) = run_scaled_features(scaled, {Table.stage4: root / "features_stage4"}, options)
         return summary
-    videos = read_manifest(root, ".").videos
+    videos = read_manifest(data_config(root, videos=".")).videos
     if stage == "augment":
         (summary,) = run_augment(videos, SEED, options)
     elif stage == "scale":

@@ -19,7 +19,7 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     Raises:
         DataError: a column is missing, a value is not allowed, a video is repeated, or the files share no video.
     """
-    table, source = tables.read_table(ids, roles.Wanted().is_text)
+    table, source = tables.read_table(ids, roles.text_columns())
     columns.require_columns([columns.KEY], table.columns, source)
     table = table.with_columns(roles.read_keys(table[columns.KEY], source))
     assigned, folds_source = read_folds(folds)

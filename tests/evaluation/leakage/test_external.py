@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from fvc_exp.data.fvc import DUPLICATES, SEEDS, read_corpus
+from fvc_exp.data.layouts import DUPLICATES, SEEDS, read_corpus
 from fvc_exp.errors import DataError
 from fvc_exp.evaluation.leakage.external import audit_files
 from tests.conftest import CORPUS, needs_corpus
