@@ -173,8 +173,7 @@ def test_eight_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project
     until(lambda: any(hanging in path.read_text() for path in project.path.glob("runs/*/attempts/1.claim")), 60, "hang")
     project.cluster.run("scancel", hanging)
     array = hanging.partition("_")[0]
-    over = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"}
-    until(lambda: set(project.cluster.squeue(array).values()) <= over, 200, "all jobs to end")
+    project.cluster.wait_for(array, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", timeout=200)
     ended = time.monotonic()
     printed, _ = driver.communicate(timeout=60)
     assert time.monotonic() - ended < 60
@@ -351,8 +350,7 @@ def sbatch(project: Project, script: str, *arguments: str) -> str:
     log = project.folder / "log"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = ["sbatch", "--parsable", f"--output={log}", f"ops/{script}", *data, *arguments]
-    done = succeeded(run_process(*command, cwd=ROOT, env=project.cluster.env | {"PATH": path}))
-    job = done.stdout.strip()
+    job = succeeded(run_process(*command, cwd=ROOT, env=project.cluster.env | {"PATH": path})).stdout.strip()
     project.cluster.wait_for(job, "COMPLETED", "FAILED", timeout=180)
     printed = log.read_text()
     assert project.cluster.squeue(job) == {job: "COMPLETED"}, printed

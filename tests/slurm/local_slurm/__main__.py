@@ -33,8 +33,8 @@ def run(folder: Path, options: dict[str, Any]) -> None:
             time.sleep(0.2)
 
 
-def main() -> int:
-    """Run one cluster; returns the exit code: 0 when it was ended by a signal, 1 when it failed."""
+def main() -> None:
+    """Run one cluster; exits with 0 when it was ended by a signal, with 1 when it failed."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.slurm.local_slurm",
         description="A private one-machine SLURM on loopback. It runs until Ctrl-C, and its jobs and daemons end then.",
@@ -54,10 +54,8 @@ def main() -> int:
     except KeyboardInterrupt:
         pass
     except LocalSlurmError as error:
-        print(f"local_slurm: {error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"local_slurm: {error}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
