@@ -25,9 +25,8 @@ from tests.benchmarks.many_runs import write_sweep
 from tests.benchmarks.solvers.data import EMBEDDINGS
 from tests.benchmarks.solvers.jobs import run_job
 from tests.benchmarks.solvers.measure import Job
-from tests.conftest import signal_dataset, write_tables
 
-SCRIPTS = Path(__file__).parent
+PLAIN = Path(__file__).with_name("plain_script.py")
 BEGIN, END = "<!-- end_to_end -->\n", "<!-- end of end_to_end -->\n"
 QUOTED = ("search=grid", "l2, 1,000,000", "elasticnet, 200,000", "stage2 features")  # in the README
 MIXES = "penalty.l1_ratio=0.1,0.3,0.5,0.7,0.9"
@@ -60,7 +59,7 @@ def table_rows(folder: Path, *, quick: bool) -> Iterator[Row]:
         path = folder / f"{rows}.parquet"
         write_table(path, rows, columns)
         ours = ["run.py", "data=table", f"data.path={path}", f"outputs={folder / 'out'}", f"penalty={penalty}"]
-        plain = [SCRIPTS / "plain_script.py", path, solver, str(mix)]
+        plain = [PLAIN, path, solver, str(mix)]
         ways = {"ours": partial(run_python, *ours), "plain": partial(run_python, *plain)}
         costs = take_turns(ways, 1 if quick else 3)
         work = f"{penalty}, {rows:,} x {columns}, against {solver}"
@@ -70,7 +69,6 @@ def table_rows(folder: Path, *, quick: bool) -> Iterator[Row]:
 
 def grid_rows(folder: Path, *, quick: bool) -> Iterator[Row]:
     """``search=grid`` from nothing to ``best/``, beside ``GridSearchCV`` over the same 28 points in two processes."""
-    write_tables(folder, signal_dataset(n_groups=298, copies=11, n_features=26))
     write_table(folder / "one.parquet", 3278, 26)
 
     def ours() -> Cost:
@@ -78,7 +76,7 @@ def grid_rows(folder: Path, *, quick: bool) -> Iterator[Row]:
             path, where = folder / "one.parquet", f"outputs={outputs}"
             return run_python("run.py", "search=grid", MIXES, "data=table", f"data.path={path}", where)
 
-    plain = partial(run_python, SCRIPTS / "plain_grid.py", folder / "one.parquet")
+    plain = partial(run_python, PLAIN, folder / "one.parquet")
     costs = take_turns({"ours": ours, "plain": plain}, 1 if quick else 5)
     yield Row("search=grid, 28 points, 3,278 x 26, against GridSearchCV", costs["ours"], costs["plain"], "0.5 x wall")
 

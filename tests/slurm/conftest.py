@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import skip_or_fail
 from tests.processes import until
-from tests.shell import run_process
+from tests.shell import run_process, succeeded
 from tests.slurm.local_slurm import LocalSlurm, UnavailableError
 
 HERE = Path(__file__).parent
@@ -28,12 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Cluster(LocalSlurm):
     """A cluster, and how a test uses it."""
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a program on this cluster."""
-        done = run_process(*command, env=self.env, timeout=120)
-        if check and done.returncode:
-            pytest.fail(f"{command} exited with {done.returncode}: {done.stderr}")
-        return done
+        return succeeded(run_process(*command, env=self.env, timeout=120))
 
     def submit(self, shell: str, *options: str, output: str | Path = "/dev/null") -> str:
         """Submit a shell command with sbatch; returns the job's number."""

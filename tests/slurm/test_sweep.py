@@ -50,6 +50,12 @@ class Project:
         printed, _ = process.communicate(timeout=timeout)
         return process.returncode, printed
 
+    def complete(self, *arguments: str, **environment: str) -> str:
+        """Run a sweep in which nothing fails; returns all that was printed."""
+        code, printed = self.sweep(*arguments, **environment)
+        assert code == 0, printed
+        return printed
+
     def fvc(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run fvc on the only sweep, or the named one."""
         command = [sys.executable, "-c", "from fvc_exp.__main__ import app; app()", *arguments]
@@ -105,9 +111,7 @@ def grid(slurm: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Proj
     folder = tmp_path_factory.mktemp("grid")
     write_tables(folder)
     project = Project(folder, slurm)
-    code, printed = project.sweep(*GRID, "sweep.name=grid")
-    assert code == 0, printed
-    return project, printed
+    return project, project.complete(*GRID, "sweep.name=grid")
 
 
 def test_28_configurations_are_28_array_tasks(grid: tuple[Project, str]) -> None:
@@ -127,23 +131,18 @@ def test_28_configurations_are_28_array_tasks(grid: tuple[Project, str]) -> None
 def test_the_same_command_again_submits_nothing(grid: tuple[Project, str]) -> None:
     project, _ = grid
     jobs = project.jobs()
-    code, printed = project.sweep(*GRID, "sweep.name=grid")
-    assert code == 0
-    assert "28 already done, 0 to run" in printed
+    assert "28 already done, 0 to run" in project.complete(*GRID, "sweep.name=grid")
     assert project.jobs() == jobs
 
 
-def test_packs_give_identical_metrics(grid: tuple[Project, str], tmp_path: Path) -> None:
+def test_packs_give_identical_metrics(grid: tuple[Project, str], project: Project) -> None:
     one, _ = grid
-    packed = Project(tmp_path, one.cluster)
-    write_tables(tmp_path)
-    code, printed = packed.sweep(*GRID, "sweep.pack=8")
-    assert code == 0, printed
-    assert len(packed.jobs()) == 4
+    project.complete(*GRID, "sweep.pack=8")
+    assert len(project.jobs()) == 4
     singles = sorted(one.path.glob("runs/*/metrics.json"))
     assert len(singles) == 28
     for single in singles:
-        assert (packed.path / single.relative_to(one.path)).read_bytes() == single.read_bytes()
+        assert (project.path / single.relative_to(one.path)).read_bytes() == single.read_bytes()
 
 
 def require_told_to_slurm(project: Project, array: str, shown: dict[str, dict[str, Any]]) -> None:
@@ -174,8 +173,7 @@ def test_eight_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project
     until(lambda: any(hanging in path.read_text() for path in project.path.glob("runs/*/attempts/1.claim")), 60, "hang")
     project.cluster.run("scancel", hanging)
     array = hanging.partition("_")[0]
-    over = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"}
-    until(lambda: set(project.cluster.squeue(array).values()) <= over, 200, "all jobs to end")
+    project.cluster.wait_for(array, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", timeout=200)
     ended = time.monotonic()
     printed, _ = driver.communicate(timeout=60)
     assert time.monotonic() - ended < 60
@@ -216,21 +214,17 @@ def test_a_killed_driver_is_followed_by_one_that_submits_nothing(project: Projec
     project.wait_for_jobs(6)
     driver.kill()
     driver.communicate()
-    code, printed = project.sweep(*SMALL)
-    assert code == 0, printed
+    printed = project.complete(*SMALL)
     assert re.search(r"\d still queued or running, 0 to run", one_line(printed)), printed
     assert len(project.jobs()) == 6
     assert project.attempts() == {1: 6}
 
 
 def test_a_driver_that_died_before_it_noted_the_job_is_followed_too(project: Project) -> None:
-    code, printed = project.sweep(*SMALL, "sweep.wait=false", **SABOTAGE, ALL_SLOW="3")
-    assert code == 0, printed
+    project.complete(*SMALL, "sweep.wait=false", **SABOTAGE, ALL_SLOW="3")
     (record,) = (project.path / "submissions").glob("*.json")
     record.write_text(json.dumps({**json.loads(record.read_text()), "jobs": None}))
-    code, printed = project.sweep(*SMALL)
-    assert code == 0, printed
-    assert "0 to run" in printed
+    assert "0 to run" in project.complete(*SMALL)
     assert len(list((project.path / "submissions").glob("*.json"))) == 1
     assert project.attempts() == {1: 6}
 
@@ -238,8 +232,7 @@ def test_a_driver_that_died_before_it_noted_the_job_is_followed_too(project: Pro
 def test_see_and_steer(project: Project) -> None:
     """A member in setup, held, cancelled, retried with other settings."""
     setup = "hydra.launcher.setup=['sleep 20']"
-    code, printed = project.sweep(*SMALL, "sweep.wait=false", setup)
-    assert code == 0, printed
+    printed = project.complete(*SMALL, "sweep.wait=false", setup)
     (array,) = {job.partition("_")[0] for job in project.jobs()}
     assert f"submitted as array {array} (6 tasks)" in printed
     held, in_setup = project.job_of(0.6), project.job_of(0.1)
@@ -278,8 +271,7 @@ def test_doctor_asks_whether_a_job_would_be_taken(project: Project) -> None:
 
 
 def test_launch_and_leave(project: Project) -> None:
-    code, printed = project.sweep(*SMALL, "sweep.wait=false", **SABOTAGE, ALL_SLOW="3")
-    assert code == 0, printed
+    project.complete(*SMALL, "sweep.wait=false", **SABOTAGE, ALL_SLOW="3")
     assert not (project.path / "results.parquet").exists()
     assert project.fvc("status", str(project.path)).returncode == 3
     watched = succeeded(project.fvc("status", str(project.path), "--watch", "--json"))
@@ -323,8 +315,7 @@ def test_a_grid_beyond_the_array_limit_is_split(tmp_path: Path) -> None:
     write_tables(tmp_path)
     with started(max_array_size=4) as cluster:
         project = Project(tmp_path, cluster)
-        code, printed = project.sweep(*SMALL)
-        assert code == 0, printed
+        project.complete(*SMALL)
         arrays = Counter(job.partition("_")[0] for job in project.jobs())
         assert sorted(arrays.values()) == [2, 4]
 
@@ -348,8 +339,7 @@ def test_a_refused_submission_is_one_line(project: Project) -> None:
 
 def test_hydras_own_sweeper_and_launcher(project: Project) -> None:
     stock = ("hydra/sweeper=basic", "hydra/launcher=submitit_slurm", f"hydra.sweep.dir={project.folder / 'stock'}")
-    code, printed = project.sweep("C=0.1,1", *stock)
-    assert code == 0, printed
+    project.complete("C=0.1,1", *stock)
     statuses = [json.loads(path.read_text()) for path in (project.folder / "stock").glob("*/status.json")]
     assert [status["state"] for status in statuses] == ["done"] * 2
 
@@ -360,8 +350,7 @@ def sbatch(project: Project, script: str, *arguments: str) -> str:
     log = project.folder / "log"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = ["sbatch", "--parsable", f"--output={log}", f"ops/{script}", *data, *arguments]
-    done = succeeded(run_process(*command, cwd=ROOT, env=project.cluster.env | {"PATH": path}))
-    job = done.stdout.strip()
+    job = succeeded(run_process(*command, cwd=ROOT, env=project.cluster.env | {"PATH": path})).stdout.strip()
     project.cluster.wait_for(job, "COMPLETED", "FAILED", timeout=180)
     printed = log.read_text()
     assert project.cluster.squeue(job) == {job: "COMPLETED"}, printed

@@ -5,27 +5,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from .cluster import LocalSlurm
 from .host import LocalSlurmError
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments of one call."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.slurm.local_slurm",
-        description="A private one-machine SLURM on loopback. It runs until Ctrl-C, and its jobs and daemons end then.",
-    )
-    parser.add_argument("command", choices=["up"], help="start the cluster, and stay in the foreground")
-    parser.add_argument("--cpus", type=int, default=4, help="CPUs for jobs; default: %(default)s")
-    parser.add_argument("--max-array-size", type=int, default=1001, help="highest index + 1; default: %(default)s")
-    parser.add_argument("--accounting", action="store_true", help="with slurmdbd and MariaDB, so that sacct works")
-    parser.add_argument("--folder", type=Path, help="an empty folder for the logs; default: a temporary one")
-    return parser.parse_args(arguments)
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
@@ -47,25 +33,29 @@ def run(folder: Path, options: dict[str, Any]) -> None:
             time.sleep(0.2)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one cluster; returns the exit code: 0 when it was ended by a signal, 1 when it failed."""
-    options = vars(parse(arguments))
+def main() -> None:
+    """Run one cluster; exits with 0 when it was ended by a signal, with 1 when it failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.slurm.local_slurm",
+        description="A private one-machine SLURM on loopback. It runs until Ctrl-C, and its jobs and daemons end then.",
+    )
+    parser.add_argument("command", choices=["up"], help="start the cluster, and stay in the foreground")
+    parser.add_argument("--cpus", type=int, default=4, help="CPUs for jobs; default: %(default)s")
+    parser.add_argument("--max-array-size", type=int, default=1001, help="highest index + 1; default: %(default)s")
+    parser.add_argument("--accounting", action="store_true", help="with slurmdbd and MariaDB, so that sacct works")
+    parser.add_argument("--folder", type=Path, help="an empty folder for the logs; default: a temporary one")
+    options = vars(parser.parse_args())
     del options["command"]
     folder = options.pop("folder")
     _on_signals(signal.default_int_handler)
     try:
-        if folder:
-            run(folder.resolve(), options)
-        else:
-            with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as temporary:
-                run(Path(temporary), options)
+        with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as temporary:
+            run((folder or Path(temporary)).resolve(), options)
     except KeyboardInterrupt:
         pass
     except LocalSlurmError as error:
-        print(f"local_slurm: {error}", file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(f"local_slurm: {error}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
