@@ -24,7 +24,7 @@ from scipy.linalg import null_space
 from scipy.optimize import linprog
 from scipy.special import expit
 
-from fvc_exp._typing import Array, Indices, Mask
+from fvc_exp._typing import Array
 from fvc_exp.training.solvers import subproblem
 
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
@@ -170,26 +170,22 @@ def _descend(
 
 
 def _is_separable(problem: Problem, point: Iterate, tol: float) -> bool:
-    """Whether no minimum exists. Rows off the plane have no loss in the limit, so at most F - min F at the point."""
+    """Whether no minimum exists: a plane separates the rows, and at least one of them lies off it.
+
+    Rows off the plane have no loss in the limit, so at most F - min F at the point: only those with nearly no loss may
+    lie there. All others lie on it, so that few directions, often none, are left for a linear program over the few
+    rows.
+    """
     if (point.wrong < 0.5).all():
         return True
-    without_loss = problem.s * point.wrong <= max(tol, _NO_LOSS) * point.value
-    return _has_plane(problem.X, problem.y, without_loss)
-
-
-def _has_plane(X: Array, y: Array, may_be_off: Mask) -> bool:
-    """Whether a plane separates rows X (n, p) of labels y (n,), at least one of them off the plane.
-
-    Only the rows of ``may_be_off`` (n,) may lie off the plane: those with nearly no loss at the end of a fit. All
-    others lie on it, so that few directions, often none, are left for a linear program over the few rows.
-    """
+    may_be_off = problem.s * point.wrong <= max(tol, _NO_LOSS) * point.value
     if not may_be_off.any():
         return False
-    rows = np.column_stack([X, np.ones(len(X))])
+    rows = np.column_stack([problem.X, np.ones(len(problem.X))])
     on = rows[~may_be_off]
     # R has the same null space as the rows, and only as many rows as columns.
     directions = null_space(np.linalg.qr(on, mode="r"), rcond=max(on.shape) * np.finfo(float).eps)
-    sides = np.where(y > 0, 1.0, -1.0)[may_be_off, None] * (rows[may_be_off] @ directions)
+    sides = np.where(problem.y > 0, 1.0, -1.0)[may_be_off, None] * (rows[may_be_off] @ directions)
     if not directions.size or np.abs(sides).max() < _OFF_PLANE:
         return False
     found = linprog(-sides.sum(axis=0), A_ub=-sides, b_ub=np.zeros(len(sides)), bounds=(-1, 1), method="highs")
@@ -203,22 +199,19 @@ def null_intercept(y: Array, s: Array) -> float:
 
 
 def first_guess(problem: Problem) -> tuple[Array, float]:
-    """Where a fit to a sample of many rows ends, since it saves steps of all rows; else no coefficients."""
+    """Where a fit to a sample of many rows ends, since it saves steps of all rows; else no coefficients.
+
+    The sample has its share of both classes.
+    """
     X, y, s = problem.X, problem.y, problem.s
     null = np.zeros(X.shape[1]), null_intercept(y, s)
-    some = _sample(y, max(_SAMPLE, _PER_COLUMN * X.shape[1]))
-    if problem.is_free or len(some) == len(y):
+    some = np.argsort(y, kind="stable")[:: max(1, len(y) // max(_SAMPLE, _PER_COLUMN * X.shape[1]))]
+    if problem.is_free or len(some) == len(y) or not 0 < y[some].sum() < len(some):
         return null
     share = float(s[some].sum() / s.sum())
     part = replace(problem, X=X[some], y=y[some], s=s[some], l1=share * problem.l1, l2=share * problem.l2)
     found = minimise(part, *null, _GUESS, 10)
     return found.w, found.b
-
-
-def _sample(y: Array, size: int) -> Indices:
-    """Row numbers of about ``size`` rows with their share of both classes; all where one class would be missing."""
-    chosen = np.argsort(y, kind="stable")[:: max(1, len(y) // size)]
-    return chosen if 0 < y[chosen].sum() < len(chosen) else np.arange(len(y))
 
 
 def evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:

@@ -74,7 +74,11 @@ def fit_penalties(problem: Problem, tol: float) -> GridState | None:
     X, s = problem.X, problem.s
     share = float(s @ problem.y) / float(s.sum())
     null_model = subproblem.quadratic_model(X, s * (share * (1 - share)))
-    rough = _rough_fit(problem, null_model)
+    strengths = (problem.l1 + problem.l2)[:, 0]
+    middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
+    ridge = replace(problem, l1=np.zeros_like(problem.l1[0]), l2=np.full_like(problem.l2[0], middle))
+    found = newton.minimise(ridge, *newton.first_guess(ridge), _ROUGH_TOL, 3, null_model)
+    rough = newton.evaluate(ridge, found.w, found.b, X @ found.w + found.b)
     mid_model = subproblem.quadratic_model(X, s * rough.wrong * rough.right)
     if mid_model.total < _WEAKEST * null_model.total:
         return None
@@ -87,15 +91,6 @@ def fit_penalties(problem: Problem, tol: float) -> GridState | None:
             break
         open_ = _pass(models, state, open_, largest, tol)
     return state
-
-
-def _rough_fit(problem: Problem, null_model: QuadraticModel) -> newton.Iterate:
-    """The fit that the mid model is of."""
-    strengths = (problem.l1 + problem.l2)[:, 0]
-    middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
-    ridge = replace(problem, l1=np.zeros_like(problem.l1[0]), l2=np.full_like(problem.l2[0], middle))
-    found = newton.minimise(ridge, *newton.first_guess(ridge), _ROUGH_TOL, 3, null_model)
-    return newton.evaluate(ridge, found.w, found.b, ridge.X @ found.w + found.b)
 
 
 def _first_step(problem: Problem, models: Sequence[QuadraticModel], rough: newton.Iterate) -> GridState:
