@@ -204,5 +204,5 @@ def _with_effect(config: schema.Config) -> dict[str, Any]:
 
 def _record(config: schema.Config, found: experiment.CrossValidation) -> dict[str, Any]:
     means = {f"{name}_{key}": value for name in ("auc", "f1") for key, value in found.summary[name].items()}
-    flags = list(notes.raised_flags(found.flags))
+    flags = list(notes.raised_flags(found.flags, {}))
     return {**dict.fromkeys(_PARAMETERS), **_with_effect(config), **means, "flags": flags}

@@ -104,14 +104,11 @@ class Scored:
         Raises:
             ArtifactError: there are none.
         """
-        found = {}
-        for column in self.rows.select(pl.selectors.starts_with(COLUMN)):
-            probability = column.to_numpy()
-            judged = replace(self, probability=probability, predicted=is_fake(probability).astype(np.int64))
-            found[column.name.removeprefix(COLUMN)] = judged
-        if not found:
+        floors = self.rows.select(pl.selectors.starts_with(COLUMN)).to_dict()
+        if not floors:
             raise ArtifactError("the predictions hold no floors; another version wrote them, run again")
-        return found
+        found = ((name.removeprefix(COLUMN), column.to_numpy()) for name, column in floors.items())
+        return {rule: replace(self, probability=p, predicted=is_fake(p).astype(np.int64)) for rule, p in found}
 
     @property
     def masks(self) -> list[Mask]:

@@ -200,17 +200,16 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
 def cross_validate(config: schema.Config, data: SplitDataset, on_progress: Progress = no_progress) -> CrossValidation:
     """Fit and score every fold of a split; what is chosen (C, threshold, calibration) is chosen inside each fold."""
     X, y = data.dataset.X, data.dataset.y
-    models, probabilities, scores, flags = [], [], [], []
+    judged = []
     for done, fold in enumerate(data.split.folds, start=1):
         model = fit_configuration(candidates(config), data, fold.train)
         probability = model.probability(X[fold.test])
-        models.append(model)
-        probabilities.append(probability)
-        scores.append(metrics.score(y[fold.test], probability, model.threshold))
-        flags.append(model_flags(model, probability))
-        log.info("fold %d of %d: AUC %.3f; %s", done, len(data.split.folds), scores[-1]["auc"], model.solver_line())
+        scores = metrics.score(y[fold.test], probability, model.threshold)
+        judged.append((model, probability, scores, model_flags(model, probability)))
+        log.info("fold %d of %d: AUC %.3f; %s", done, len(data.split.folds), scores["auc"], model.solver_line())
         on_progress(done, len(data.split.folds))
-    return CrossValidation(tuple(models), tuple(probabilities), tuple(scores), metrics.summarise(scores), tuple(flags))
+    models, probabilities, of_folds, flags = zip(*judged, strict=True)
+    return CrossValidation(models, probabilities, of_folds, metrics.summarise(of_folds), flags)
 
 
 def fit_configuration(choices: Sequence[schema.Config], data: SplitDataset, rows: Indices) -> FittedModel:

@@ -41,13 +41,12 @@ def model_flags(fitted: FittedModel, probability: Array) -> dict[str, str]:
     return {flag: why[0] if flag == "not_converged" and why else "" for flag, raised in found.items() if raised}
 
 
-def raised_flags(folds: Sequence[Mapping[str, str]], final: Mapping[str, str] | None = None) -> dict[str, str]:
+def raised_flags(folds: Sequence[Mapping[str, str]], final: Mapping[str, str]) -> dict[str, str]:
     """The ``FLAGS`` of a run with the models that raise them, from those of each fold model and of the final one.
 
     A flag counts if the final model has it, or most fold models do. Any fit that has not converged counts, as its
     scores are in every mean.
     """
-    final = final or {}
     raised = {}
     for flag in FLAGS:
         reasons = [each[flag] for each in folds if flag in each]

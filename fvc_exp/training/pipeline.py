@@ -14,7 +14,7 @@ from fvc_exp.data.columns import CLASSES
 from fvc_exp.data.standard import Standard
 from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.calibration import IsotonicMap
-from fvc_exp.training.solvers import estimator, newton
+from fvc_exp.training.solvers import estimator
 from fvc_exp.training.solvers.grid import Point, weighted_rows
 
 _ROUGH_TOL = 1e-6  # of a fit that only looks for separation
@@ -125,13 +125,13 @@ def fit_pipeline(config: schema.Config, X: Array, y: Labels, needs_median: Mask 
 
     Warnings of the libraries become part of the result. ``needs_median`` is that of ``Standard.of``.
     """
-    C, gap = validate.effective_c(config), None
+    gap = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         standard = Standard.of(X, needs_median)
         Z = standard.apply(X, out=X)
         classifier = build_pipeline(config)[-1]
-        problem = newton.Problem.of(weighted_rows(Z, y, config.class_weight), C, classifier.l1_ratio)
+        problem = weighted_rows(Z, y, config.class_weight).penalised(classifier.C, classifier.l1_ratio)
         if classifier.solver == validate.PROX_NEWTON:
             found = estimator.fit_or_warn(problem, config.solver.tol, config.solver.max_iter)
             coef, intercept, n_iter, gap = found.w, found.b, found.n_iter, found.gap

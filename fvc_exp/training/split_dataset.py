@@ -87,9 +87,13 @@ class SplitDataset:
     def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
 
+        The parts are each fold's training rows, all development rows, and the inner parts of both if needed.
         ``config`` is one of the grid. Fits of the same grid with other penalties are replaced.
         """
-        points, parts = tuple(points), self._training_parts(config)
+        points, parts = tuple(points), [*(fold.train for fold in self.split.folds), self.split.development]
+        if needs_inner_folds(config):
+            inner = [inner_parts(self.dataset, rows, config.cv.inner_splits, config.seed) for rows in parts]
+            parts += [train for each in inner for train, _ in each]
         # One thread per part, or its last digits would vary. With little to compute threads wait for each other's
         # Python, which may take half as long again as one alone.
         fits = fit_grid(
@@ -105,14 +109,6 @@ class SplitDataset:
         )
         part_fits = {rows.tobytes(): fit for rows, fit in zip(parts, fits, strict=True)}
         self.shared_fits[grid_key(config)] = SharedFits(points, part_fits)
-
-    def _training_parts(self, config: Config) -> list[Indices]:
-        """Each fold's training rows, all development rows, and the inner parts of both where something needs them."""
-        outer = [*(fold.train for fold in self.split.folds), self.split.development]
-        if not needs_inner_folds(config):
-            return outer
-        inner = (inner_parts(self.dataset, rows, config.cv.inner_splits, config.seed) for rows in outer)
-        return [*outer, *(train for parts in inner for train, _ in parts)]
 
     def refitted(self, config: Config, points: tuple[Point, ...]) -> Self:
         """The same rows and folds, which fit to the last digit as in a run that was fitted with these penalties."""
@@ -214,8 +210,8 @@ class SplitDataset:
         """
         split = self.split
         tested = np.bincount(np.concatenate([fold.test for fold in split.folds]), minlength=len(self.dataset.y)) > 0
-        parts = [self.scored_rows]
-        parts.append(self._row_frame(split.development[~tested[split.development]], TRAIN, None, None))
+        untested = split.development[~tested[split.development]]
+        parts = [self.scored_rows, self._row_frame(untested, TRAIN, None, None)]
         for fold in split.folds:
             if len(fold.train) + len(fold.test) < len(split.development):
                 parts.append(self._row_frame(fold.train, TRAIN, fold.repeat, fold.index))

@@ -23,7 +23,7 @@ def test_edge_of_grid(chosen: float, tried: list[float], edge: bool) -> None:
 )  # fmt: skip
 def test_a_flag_says_which_models_raise_it(flag: str, having: int, final: bool, details: str | None) -> None:
     own = {flag: "why" if flag == "not_converged" else ""}
-    found = raised_flags([own] * having + [{}] * (5 - having), own if final else None)
+    found = raised_flags([own] * having + [{}] * (5 - having), own if final else {})
     assert found == ({flag: details} if details else {})
 
 

@@ -84,15 +84,6 @@ class Certificate:
         return {**self.summary(), "checks": {_KEYS[check.code]: check.numbers for check in self.checks}}
 
 
-def _visibility(copies: Mapping[str, Any]) -> str:
-    """The smallest share of copies that could have been seen, as words."""
-    seen = [
-        f"{'never' if share is None else f'from {100 * share:.1f} %'} (noise of {noise} sd)"
-        for noise, share in copies["smallest_share"].items()
-    ]
-    return f"{copies['pairs']} pairs among {copies['searched']} rows; a share of copies would show {', '.join(seen)}"
-
-
 def number_lines(checks: Mapping[str, Any]) -> Iterator[str]:
     """What the checks of ``audit.json`` have measured, in words."""
     for part, found in (checks.get("probes") or {}).items():
@@ -104,23 +95,27 @@ def number_lines(checks: Mapping[str, Any]) -> Iterator[str]:
         sample = f" of {null['sampled_rows']} videos" if null.get("sampled_rows") else ""  # older runs do not say
         yield f"random labels ({null['scorer']}, {null['permutations']} permutations{sample}): {scores}"
     if copies := checks.get("vectors"):
-        yield f"near-copies: {_visibility(copies)}"
+        seen = [
+            f"{'never' if share is None else f'from {100 * share:.1f} %'} (noise of {noise} sd)"
+            for noise, share in copies["smallest_share"].items()
+        ]
+        pairs = f"{copies['pairs']} pairs among {copies['searched']} rows"
+        yield f"near-copies: {pairs}; a share of copies would show {', '.join(seen)}"
 
 
 def certify(rows: AuditedRows, split: Split, null: Null | str) -> Certificate:
     """Check every part of a split; ``null`` is what permuted labels score under it, or why that is not known."""
     blank = np.zeros(len(rows.ids), dtype=bool) if rows.X is None else blank_rows(rows.X)
-    return Certificate(
-        (
-            _check_groups(rows, split),
-            _check_files(rows, split),
-            _check_copies(rows, split, blank),
-            _check_lookup(rows, split),
-            _check_null(rows, null),
-            _check_single_features(rows),
-            _check_blank_rows(rows, blank),
-        )
+    checks = (
+        _check_groups(rows, split),
+        _check_files(rows, split),
+        _check_copies(rows, split, blank),
+        _check_lookup(rows, split),
+        _check_null(rows, null),
+        _check_single_features(rows),
+        _check_blank_rows(rows, blank),
     )
+    return Certificate(checks)
 
 
 def certify_run(dataset: Dataset, split: Split, audit: AuditConfig, seed: int) -> Certificate:
@@ -194,9 +189,14 @@ def _check_null(rows: AuditedRows, null: Null | str) -> Check:
 
 
 def _check_single_features(rows: AuditedRows) -> Check:
-    if rows.X is None or rows.y is None:
+    """Which features alone have an AUC above 0.99, over the rows where each is known."""
+    X, y = rows.X, rows.y
+    if X is None or y is None:
         return _not_possible("single_feature", "it needs labels and features")
-    found = {rows.feature_names[number]: area for number, area in _separating_features(rows.X, rows.y).items()}
+    few = np.random.default_rng(0).permutation(len(y))[:_SCREENED]
+    likely = [number for number, column in enumerate(X[few].T) if _separation(column, y[few]) > _LIKELY]
+    areas = {rows.feature_names[number]: _separation(X[:, number], y) for number in likely}
+    found = {name: area for name, area in areas.items() if area > SINGLE_AUC}
     listed = [f"{name} (AUC {area:.3f})" for name, area in list(found.items())[:_EXAMPLES]]
     more = f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else ""
     return _judge("single_feature", ", ".join(listed) + more, {"features": found}, "warned")
@@ -249,17 +249,6 @@ def _lookup_accuracy(groups: Indices, y: Labels, parts: Sequence[tuple[Indices, 
     looked_up = [(floors.fake_share_by_key(groups, y, train, test) > 0.5) == y[test] for train, test in parts]
     guessed = [(y[train].mean() > 0.5) == y[test] for train, test in parts]
     return {"accuracy": float(np.mean(np.concatenate(looked_up))), "base_rate": float(np.mean(np.concatenate(guessed)))}
-
-
-def _separating_features(X: Array, y: Labels) -> dict[int, float]:
-    """The numbers of the features that alone have an AUC above 0.99, and that AUC; X is (n, p), y (n,) is 1 for fake.
-
-    The AUC is over the rows where the feature is known, whichever class has the larger values.
-    """
-    few = np.random.default_rng(0).permutation(len(y))[:_SCREENED]
-    likely = [number for number, column in enumerate(X[few].T) if _separation(column, y[few]) > _LIKELY]
-    areas = {number: _separation(X[:, number], y) for number in likely}
-    return {number: area for number, area in areas.items() if area > SINGLE_AUC}
 
 
 def _separation(column: Array, y: Labels) -> float:

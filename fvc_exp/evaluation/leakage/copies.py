@@ -135,7 +135,10 @@ def find_near_copies(X: Array, groups: Indices, seed: int = 0) -> NearCopies:
     pairs = np.column_stack([np.r_[kept[one], twins], np.r_[kept[other], first[twins]]])
     left, right = np.unique(np.sort(pairs, axis=1), axis=0).T
     distance = np.sqrt(np.mean((standard.apply(X[left]) - standard.apply(X[right])) ** 2, axis=1))
-    return NearCopies(_families(left, right, len(X)), distance, len(searched), shares)
+    links = coo_array((np.ones(len(left)), (left, right)), shape=(len(X), len(X)))
+    families = connected_components(links, directed=False)[1]
+    families = np.where(np.bincount(families)[families] > 1, families, -1)
+    return NearCopies(families, distance, len(searched), shares)
 
 
 def blank_rows(X: Array) -> Mask:
@@ -218,12 +221,6 @@ def _shares_fine_values(X: Array, kept: Indices, places: Indices) -> Mask:
         usual = np.sum(counts == 1) >= _USUAL * (len(kept) - counts.max(where=counts > 1, initial=0))
         fine += usual & (counts[kind[places]] == 1)
     return np.asarray(fine >= min(2, X.shape[1]))
-
-
-def _families(left: Indices, right: Indices, n: int) -> Indices:
-    links = coo_array((np.ones(len(left)), (left, right)), shape=(n, n))
-    families = connected_components(links, directed=False)[1]
-    return np.where(np.bincount(families)[families] > 1, families, -1)
 
 
 def _smallest_share(chances: Array) -> float | None:

@@ -29,16 +29,12 @@ def audit_files(ids: Path, folds: Path) -> tuple[Certificate, tuple[str, ...]]:
     split = split_from_table(assigned, known[columns.KEY], folds_source)
     if not any(split.parts()):
         raise DataError(f"{folds_source}: no row is tested: none is of split cv, val or test")
-    rows = _audited_rows(known, source)
+    column, names, _ = grouping.find_groups(known, source)
+    groups = names.rank("dense").cast(pl.Int64).to_numpy() if column else None
+    has_labels = columns.LABEL in known.columns
+    labels = columns.two_class_codes(known[columns.LABEL], source).to_numpy() if has_labels else None
+    hashes = known[columns.CONTENT].cast(pl.String) if columns.CONTENT in known.columns else None
+    rows = AuditedRows(known[columns.KEY], groups, labels, content_sha256=hashes)
     left_out = len(table) - len(known)
     notes = (f"{source}: {left_out} of its videos are in no fold",) if left_out else ()
     return certify(rows, split, null="there are no features"), (*notes, *split.notes)
-
-
-def _audited_rows(table: pl.DataFrame, source: Path) -> AuditedRows:
-    column, names, _ = grouping.find_groups(table, source)
-    groups = names.rank("dense").cast(pl.Int64).to_numpy() if column else None
-    has_labels = columns.LABEL in table.columns
-    labels = columns.two_class_codes(table[columns.LABEL], source).to_numpy() if has_labels else None
-    hashes = table[columns.CONTENT].cast(pl.String) if columns.CONTENT in table.columns else None
-    return AuditedRows(table[columns.KEY], groups, labels, content_sha256=hashes)

@@ -12,7 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Progress, no_progress
 from fvc_exp.data.standard import Standard
-from fvc_exp.training.solvers import derivatives, estimator, newton, shared_newton, wide
+from fvc_exp.training.solvers import estimator, newton, shared_newton, subproblem, wide
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
 _ROWS_PER_COLUMN, _POINTS = 3, 4
@@ -78,40 +78,39 @@ def fit_grid(
     return found
 
 
-def weighted_rows(Z: Array, y: Labels, class_weight: estimator.ClassWeights) -> derivatives.WeightedRows:
-    """Standardised rows (n, p) and labels (n,) with the weights of their classes.
+def weighted_rows(Z: Array, y: Labels, class_weight: estimator.ClassWeights) -> newton.Problem:
+    """Standardised rows (n, p) and labels (n,) with the weights of their classes, and no penalty.
 
     Raises:
         ValueError: all are of one class.
     """
     if not 0 < y.sum() < len(y):
         raise ValueError("two classes are needed, but the rows are of one class")
-    weights = utils.compute_class_weight(class_weight, classes=np.array([0, 1]), y=y)
-    return derivatives.WeightedRows(Z, y.astype(np.float64), weights[y])
+    weights, free = utils.compute_class_weight(class_weight, classes=np.array([0, 1]), y=y), np.zeros(Z.shape[1])
+    return newton.Problem(Z, y.astype(np.float64), weights[y], free, free)
 
 
 def _fit_points(
-    rows: derivatives.WeightedRows, points: Sequence[Point], tol: float, max_iter: int
+    rows: newton.Problem, points: Sequence[Point], tol: float, max_iter: int
 ) -> dict[Point, newton.Solution]:
     """Fit every point: together where that pays, the rest one by one, by mix and from the strongest penalty on."""
-    n, p = rows.Z.shape
+    n, p = rows.X.shape
     is_worth_it = n > _ROWS_PER_COLUMN * p and len(points) >= _POINTS
     found, mix = _fit_together(rows, points, tol) if is_worth_it else {}, np.nan
-    model: derivatives.QuadraticModel | None = None
+    model: subproblem.QuadraticModel | None = None
     for point in sorted(set(points) - set(found), key=lambda each: (each.l1_ratio, each.C)):
         if point.l1_ratio != mix:
             w, b, model, mix = np.zeros(p), newton.null_intercept(rows.y, rows.s), None, point.l1_ratio
-        fit = wide.fit_problem(newton.Problem.of(rows, point.C, mix), w, b, tol, max_iter, model)
+        fit = wide.fit_problem(rows.penalised(point.C, mix), w, b, tol, max_iter, model)
         w, b, model = fit.w, fit.b, fit.model
         found[point] = replace(fit, model=None, dual=None)
     return found
 
 
-def _fit_together(rows: derivatives.WeightedRows, points: Sequence[Point], tol: float) -> dict[Point, newton.Solution]:
+def _fit_together(rows: newton.Problem, points: Sequence[Point], tol: float) -> dict[Point, newton.Solution]:
     """The points that share their models and reach the tolerance."""
     mix, C = (np.array([getattr(point, name) for point in points])[:, None] for name in ("l1_ratio", "C"))
-    l1, l2 = (np.repeat(each / C, rows.Z.shape[1], axis=1) for each in (mix, 1 - mix))
-    state = shared_newton.fit_penalties(rows, l1, l2, tol)
+    state = shared_newton.fit_penalties(rows.penalised(C, mix), tol)
     if state is None:
         return {}
     numbers = zip(points, state.w, state.b.tolist(), state.n_iter.tolist(), state.gap.tolist(), strict=True)

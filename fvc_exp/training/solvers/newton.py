@@ -24,8 +24,8 @@ from scipy.linalg import null_space
 from scipy.optimize import linprog
 from scipy.special import expit
 
-from fvc_exp._typing import Array, Indices, Mask
-from fvc_exp.training.solvers import derivatives, subproblem
+from fvc_exp._typing import Array
+from fvc_exp.training.solvers import subproblem
 
 _SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
 _SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
@@ -42,7 +42,10 @@ _OFF_PLANE = 1e-5
 
 @dataclass(frozen=True)
 class Problem:
-    """``X`` (n, p); ``y`` (n,) 0 or 1; ``s`` (n,) positive weights; ``l1``, ``l2`` (p,) at least 0."""
+    """``X`` (n, p); ``y`` (n,) 0 or 1; ``s`` (n,) positive weights; ``l1``, ``l2`` (p,) at least 0.
+
+    They are (m, p) where m points are fitted together.
+    """
 
     X: Array
     y: Array
@@ -50,11 +53,10 @@ class Problem:
     l1: Array
     l2: Array
 
-    @classmethod
-    def of(cls, rows: derivatives.WeightedRows, C: float, l1_ratio: float) -> Self:
-        """That of scikit-learn's two parameters."""
-        l1, l2 = (np.full(rows.Z.shape[1], share / C) for share in (l1_ratio, 1 - l1_ratio))
-        return cls(rows.Z, rows.y, rows.s, l1, l2)
+    def penalised(self, C: Array | float, l1_ratio: Array | float) -> Self:
+        """The same rows with the penalty of scikit-learn's two parameters; of several points both are (m, 1)."""
+        l1, l2 = (share / C * np.ones(self.X.shape[1]) for share in (l1_ratio, 1 - l1_ratio))
+        return replace(self, l1=l1, l2=l2)
 
     @property
     def is_free(self) -> bool:
@@ -102,12 +104,12 @@ class Solution:
     gap: float
     converged: bool
     separable: bool
-    model: derivatives.QuadraticModel | None = None
+    model: subproblem.QuadraticModel | None = None
     dual: Array | None = None
 
 
 def minimise(
-    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: derivatives.QuadraticModel | None = None
+    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: subproblem.QuadraticModel | None = None
 ) -> Solution:
     """Minimise F from (w, b) until the bound is at most ``tol``; ``model`` is one of the same rows, to begin with.
 
@@ -137,7 +139,7 @@ def _path(problem: Problem, b: float) -> Array:
 
 
 def _descend(
-    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: derivatives.QuadraticModel | None
+    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: subproblem.QuadraticModel | None
 ) -> Solution:
     """Newton steps from (w, b), each with a bound; see ``minimise``."""
     point = evaluate(problem, w, b, problem.X @ w + b)
@@ -145,7 +147,7 @@ def _descend(
     gap, before, n_iter, stalled, dual = np.inf, np.inf, 0, 0, None
     while n_iter < max_iter and stalled < _STALLED and gap > tol and point.value > floor:
         was_given = model is not None
-        model = model or derivatives.quadratic_model(problem.X, problem.s * point.wrong * point.right)
+        model = model or subproblem.quadratic_model(problem.X, problem.s * point.wrong * point.right)
         step = _newton_step(problem, model, point)
         following, length = line_search(problem, point, step)
         if following is None:
@@ -168,26 +170,22 @@ def _descend(
 
 
 def _is_separable(problem: Problem, point: Iterate, tol: float) -> bool:
-    """Whether no minimum exists. Rows off the plane have no loss in the limit, so at most F - min F at the point."""
+    """Whether no minimum exists: a plane separates the rows, and at least one of them lies off it.
+
+    Rows off the plane have no loss in the limit, so at most F - min F at the point: only those with nearly no loss may
+    lie there. All others lie on it, so that few directions, often none, are left for a linear program over the few
+    rows.
+    """
     if (point.wrong < 0.5).all():
         return True
-    without_loss = problem.s * point.wrong <= max(tol, _NO_LOSS) * point.value
-    return _has_plane(problem.X, problem.y, without_loss)
-
-
-def _has_plane(X: Array, y: Array, may_be_off: Mask) -> bool:
-    """Whether a plane separates rows X (n, p) of labels y (n,), at least one of them off the plane.
-
-    Only the rows of ``may_be_off`` (n,) may lie off the plane: those with nearly no loss at the end of a fit. All
-    others lie on it, so that few directions, often none, are left for a linear program over the few rows.
-    """
+    may_be_off = problem.s * point.wrong <= max(tol, _NO_LOSS) * point.value
     if not may_be_off.any():
         return False
-    rows = np.column_stack([X, np.ones(len(X))])
+    rows = np.column_stack([problem.X, np.ones(len(problem.X))])
     on = rows[~may_be_off]
     # R has the same null space as the rows, and only as many rows as columns.
     directions = null_space(np.linalg.qr(on, mode="r"), rcond=max(on.shape) * np.finfo(float).eps)
-    sides = np.where(y > 0, 1.0, -1.0)[may_be_off, None] * (rows[may_be_off] @ directions)
+    sides = np.where(problem.y > 0, 1.0, -1.0)[may_be_off, None] * (rows[may_be_off] @ directions)
     if not directions.size or np.abs(sides).max() < _OFF_PLANE:
         return False
     found = linprog(-sides.sum(axis=0), A_ub=-sides, b_ub=np.zeros(len(sides)), bounds=(-1, 1), method="highs")
@@ -201,22 +199,19 @@ def null_intercept(y: Array, s: Array) -> float:
 
 
 def first_guess(problem: Problem) -> tuple[Array, float]:
-    """Where a fit to a sample of many rows ends, since it saves steps of all rows; else no coefficients."""
+    """Where a fit to a sample of many rows ends, since it saves steps of all rows; else no coefficients.
+
+    The sample has its share of both classes.
+    """
     X, y, s = problem.X, problem.y, problem.s
     null = np.zeros(X.shape[1]), null_intercept(y, s)
-    some = _sample(y, max(_SAMPLE, _PER_COLUMN * X.shape[1]))
-    if problem.is_free or len(some) == len(y):
+    some = np.argsort(y, kind="stable")[:: max(1, len(y) // max(_SAMPLE, _PER_COLUMN * X.shape[1]))]
+    if problem.is_free or len(some) == len(y) or not 0 < y[some].sum() < len(some):
         return null
     share = float(s[some].sum() / s.sum())
     part = replace(problem, X=X[some], y=y[some], s=s[some], l1=share * problem.l1, l2=share * problem.l2)
     found = minimise(part, *null, _GUESS, 10)
     return found.w, found.b
-
-
-def _sample(y: Array, size: int) -> Indices:
-    """Row numbers of about ``size`` rows with their share of both classes; all where one class would be missing."""
-    chosen = np.argsort(y, kind="stable")[:: max(1, len(y) // size)]
-    return chosen if 0 < y[chosen].sum() < len(chosen) else np.arange(len(y))
 
 
 def evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
@@ -230,7 +225,7 @@ def evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
     return Iterate(w, b, eta, np.where(is_right, smaller, larger), np.where(is_right, larger, smaller), loss + penalty)
 
 
-def _newton_step(problem: Problem, model: derivatives.QuadraticModel, point: Iterate) -> NewtonStep:
+def _newton_step(problem: Problem, model: subproblem.QuadraticModel, point: Iterate) -> NewtonStep:
     theta = problem.slopes(point.wrong)
     gradient = theta @ problem.X
     intercept_gradient = float(theta.sum())
@@ -262,9 +257,9 @@ def dual_point(problem: Problem, d: Array, point: Iterate, u: Array) -> Array | 
 def duality_gap(problem: Problem, dual: Array, point: Iterate, z: Array) -> float:
     """The bound on (F - min F) / F at a point by a dual point, minus whose gradient is ``z`` (p,)."""
     distance = dual - point.wrong
-    loss = float(problem.s @ (distance * distance / np.maximum(point.wrong * point.right, derivatives.TINY)))
+    loss = float(problem.s @ (distance * distance / np.maximum(point.wrong * point.right, subproblem.TINY)))
     penalty = penalty_gap(z[None], point.w[None], problem.l1[None], problem.l2[None])[0]
-    return (loss + max(float(penalty), 0.0)) / max(point.value, derivatives.TINY)
+    return (loss + max(float(penalty), 0.0)) / max(point.value, subproblem.TINY)
 
 
 def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:

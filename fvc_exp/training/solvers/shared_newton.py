@@ -2,36 +2,46 @@
 
 The null model is of no coefficients, the mid model of a rough fit with the geometric mean of the penalties. Each point
 takes Newton steps by the nearer one, until its duality gap is small enough or its steps stop shrinking.
+
+With q_i the probability of the wrong class the slope of the loss is s_i q_i, its sign that of the class. The q_i are
+made in single precision where that is enough, as exp then takes a fifth of the time. Any q_i will do for the dual point
+theta, as its products with the columns are made in double precision; the distance to the true q_i is bounded. With e
+the rounding error, the log odds and what makes odds of them are wrong by at most r = (2 max |x_i w + b| + |b| + 5) e,
+and what follows by a share of 2 e, so q_i by r q_i (1 - q_i) + 2 e q_i: a chi-squared distance of at most
+2 sum_i s_i (r^2 q_i (1 - q_i) + 4 e^2 q_i / (1 - max q)).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fvc_exp._typing import Array, Indices, Mask
-from fvc_exp.training.solvers import derivatives, newton, subproblem
-from fvc_exp.training.solvers.derivatives import QuadraticModel, RowSums, WeightedRows
+from fvc_exp.training.solvers import newton, subproblem
+from fvc_exp.training.solvers.newton import Problem
+from fvc_exp.training.solvers.subproblem import QuadraticModel
 
 PASSES = 40
 _ROUGH_TOL = 1e-3
 _SLOWEST = 0.5  # of a squared step to that before it
 _TOLERABLE = 0.1  # of a fit's tolerance: distance that rounding may make
+_NUMBERS = 60_000  # log odds in one chunk, which then stays in the processor's cache
+_SPOILT = 1e-3  # share of 1 - q_i that may be wrong
 _SINGLE = 1e-30, 1e30  # weights of rows whose sums single precision holds
 _WEAKEST = 0.5  # curvature at the mid fit to that of no coefficients: below it, steps by either model are short
 
 
 @dataclass
 class GridState:
-    """Where m points are: coefficients and penalties (m, p), intercept, last squared step, Newton steps, gap (m,).
+    """Where the m points of a problem are: coefficients (m, p), intercept, last squared step, Newton steps, gap (m,).
 
     ``model`` (m,) numbers the model that each point uses, ``is_exact`` (m,) tells those that need double precision.
     """
 
+    problem: Problem
     w: Array
     b: Array
-    l1: Array
-    l2: Array
     model: Indices
     squared_step: Array
     n_iter: Indices
@@ -39,54 +49,64 @@ class GridState:
     is_exact: Mask
 
 
-def fit_penalties(rows: WeightedRows, l1: Array, l2: Array, tol: float) -> GridState | None:
-    """Fit points with penalties ``l1``, ``l2`` (m, p); those with a ``gap`` above ``tol`` at the end are not fitted.
+@dataclass(frozen=True)
+class RowSums:
+    """Of m points: gradient of the loss (m, p), that of the intercept (m,), a lower bound of the loss (m,).
+
+    ``low`` and ``high`` (m,) are the range over the rows of v, the ratio of the curvature of the loss to that of a
+    model. ``error`` (m,) bounds the distance that the rounding of the probabilities makes.
+    """
+
+    gradient: Array
+    intercept_gradient: Array
+    loss_bound: Array
+    low: Array
+    high: Array
+    error: Array
+
+
+def fit_penalties(problem: Problem, tol: float) -> GridState | None:
+    """Fit the m points of a problem; those with a ``gap`` above ``tol`` at the end are not fitted.
 
     None with a strong signal: two models do not serve many points then, and what they serve would take longer than
     alone.
     """
-    share = float(rows.s @ rows.y) / float(rows.s.sum())
-    null_model = derivatives.quadratic_model(rows.Z, rows.s * (share * (1 - share)))
-    rough = _rough_fit(rows, (l1 + l2)[:, 0], null_model)
-    mid_model = derivatives.quadratic_model(rows.Z, rows.s * rough.wrong * rough.right)
+    X, s = problem.X, problem.s
+    share = float(s @ problem.y) / float(s.sum())
+    null_model = subproblem.quadratic_model(X, s * (share * (1 - share)))
+    strengths = (problem.l1 + problem.l2)[:, 0]
+    middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
+    ridge = replace(problem, l1=np.zeros_like(problem.l1[0]), l2=np.full_like(problem.l2[0], middle))
+    found = newton.minimise(ridge, *newton.first_guess(ridge), _ROUGH_TOL, 3, null_model)
+    rough = newton.evaluate(ridge, found.w, found.b, X @ found.w + found.b)
+    mid_model = subproblem.quadratic_model(X, s * rough.wrong * rough.right)
     if mid_model.total < _WEAKEST * null_model.total:
         return None
     models = [null_model, mid_model]
-    state = _first_step(rows, l1, l2, models, rough)
-    largest = np.maximum(rows.Z.max(axis=0), -rows.Z.min(axis=0))
-    open_ = np.arange(len(l1))
+    state = _first_step(problem, models, rough)
+    largest = np.maximum(X.max(axis=0), -X.min(axis=0))
+    open_ = np.arange(len(state.b))
     for _ in range(PASSES):
         if not len(open_):
             break
-        open_ = _pass(rows, models, state, open_, largest, tol)
+        open_ = _pass(models, state, open_, largest, tol)
     return state
 
 
-def _rough_fit(rows: WeightedRows, strengths: Array, null_model: QuadraticModel) -> newton.Iterate:
-    """The fit that the mid model is of; ``strengths`` (m,) are l1 + l2."""
-    p = rows.Z.shape[1]
-    middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
-    problem = newton.Problem(rows.Z, rows.y, rows.s, np.zeros(p), np.full(p, middle))
-    found = newton.minimise(problem, *newton.first_guess(problem), _ROUGH_TOL, 3, null_model)
-    return newton.evaluate(problem, found.w, found.b, rows.Z @ found.w + found.b)
-
-
-def _first_step(
-    rows: WeightedRows, l1: Array, l2: Array, models: Sequence[QuadraticModel], rough: newton.Iterate
-) -> GridState:
+def _first_step(problem: Problem, models: Sequence[QuadraticModel], rough: newton.Iterate) -> GridState:
     """Each point after a Newton step of the mid model from the rough fit; it then uses the model that is nearer."""
-    m, (null_model, mid_model) = len(l1), models
-    slope = rows.s * np.where(rows.y > 0, -rough.wrong, rough.wrong)
+    m, (null_model, mid_model) = len(problem.l1), models
+    slope, s = problem.slopes(rough.wrong), problem.s
     residual = slope.sum()
-    at_zero = _without_intercept(mid_model, (slope @ rows.Z)[None], residual[None]) - rough.w @ mid_model.A
-    w = subproblem.solve(mid_model.A, np.repeat(at_zero, m, axis=0), l1, l2, np.zeros_like(l1))
+    at_zero = _without_intercept(mid_model, (slope @ problem.X)[None], residual[None]) - rough.w @ mid_model.A
+    w = subproblem.solve(mid_model.A, np.repeat(at_zero, m, axis=0), problem.l1, problem.l2, np.zeros_like(problem.l1))
     from_rough = w - rough.w
     db = -(residual + from_rough @ mid_model.h) / mid_model.total
     is_near_null = np.sum(w @ null_model.A * w, axis=1) < np.sum(from_rough @ mid_model.A * from_rough, axis=1)
     model = np.where(is_near_null, 0, 1)
     unknown = np.full(m, np.inf)
-    is_exact = np.full(m, not (_SINGLE[0] < rows.s.min() and rows.s.max() < _SINGLE[1]))
-    return GridState(w, rough.b + db, l1, l2, model, unknown, np.ones(m, np.int64), unknown.copy(), is_exact)
+    is_exact = np.full(m, not (_SINGLE[0] < s.min() and s.max() < _SINGLE[1]))
+    return GridState(problem, w, rough.b + db, model, unknown, np.ones(m, np.int64), unknown.copy(), is_exact)
 
 
 def _without_intercept(model: QuadraticModel, gradient: Array, intercept_gradient: Array) -> Array:
@@ -94,9 +114,7 @@ def _without_intercept(model: QuadraticModel, gradient: Array, intercept_gradien
     return np.asarray(gradient - np.multiply.outer(intercept_gradient / model.total, model.h))
 
 
-def _pass(
-    rows: WeightedRows, models: Sequence[QuadraticModel], state: GridState, points: Indices, largest: Array, tol: float
-) -> Indices:
+def _pass(models: Sequence[QuadraticModel], state: GridState, points: Indices, largest: Array, tol: float) -> Indices:
     """One Newton step of these points, those of equal precision in one pass over the rows; which ones go on."""
     going = []
     for is_exact, precision in ((False, np.float32), (True, np.float64)):
@@ -105,7 +123,7 @@ def _pass(
         batches = [(chosen, model) for chosen, model in split if len(chosen)]
         if batches:
             inputs = [(state.w[chosen], state.b[chosen], model) for chosen, model in batches]
-            found = derivatives.sum_over_rows(rows, inputs, precision)
+            found = sum_over_rows(state.problem, inputs, precision)
             going += [
                 chosen[_newton_step(state, chosen, model, sums, largest, tol)]
                 for (chosen, model), sums in zip(batches, found, strict=True)
@@ -117,7 +135,7 @@ def _newton_step(
     state: GridState, chosen: Indices, model: QuadraticModel, sums: RowSums, largest: Array, tol: float
 ) -> Mask:
     """Move the chosen points by a step and bound their duality gaps; which ones go on."""
-    w, l1, l2 = state.w[chosen], state.l1[chosen], state.l2[chosen]
+    w, l1, l2 = state.w[chosen], state.problem.l1[chosen], state.problem.l2[chosen]
     gradient = _without_intercept(model, sums.gradient, sums.intercept_gradient)
     dw = subproblem.solve(model.A, gradient, l1, l2, w)
     following = w + dw
@@ -130,9 +148,9 @@ def _newton_step(
         at = size / sums.low
         inside = at < sums.low * float(model.d.min())
         at, after = (np.square(np.sqrt(each) + np.sqrt(sums.error)) for each in (at, size * _mismatch(sums, move)))
-    lowest = np.maximum(sums.loss_bound + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), derivatives.TINY)
+    lowest = np.maximum(sums.loss_bound + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), subproblem.TINY)
     before = np.where(inside, at + newton.penalty_gap(dual, w, l1, l2), np.inf)
-    lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), derivatives.TINY)
+    lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), subproblem.TINY)
     behind = np.where(inside, after + newton.penalty_gap(dual, following, l1, l2), np.inf)
     stays = before <= behind
     gap = np.minimum(before, behind) / lowest
@@ -152,3 +170,66 @@ def _mismatch(sums: RowSums, move: Array) -> Array:
         wide = np.exp(move)
         low, high = sums.low / wide, sums.high * wide
         return np.asarray(wide**2 * np.maximum((1 - low) ** 2 / low, (1 - high) ** 2 / high))
+
+
+def sum_over_rows(
+    problem: Problem, batches: Sequence[tuple[Array, Array, QuadraticModel]], precision: type[np.floating]
+) -> list[RowSums]:
+    """The sums over all rows of each batch of points (w, b) and its model, in chunks of (points, rows).
+
+    The loss of a row is at least wrong + wrong^2 / 2, with wrong^2 = wrong - wrong (1 - wrong).
+    """
+    w, b = np.concatenate([each for each, _, _ in batches]), np.concatenate([each for _, each, _ in batches])[:, None]
+    ends = np.cumsum([len(each) for each, _, _ in batches]).tolist()
+    blocks = [(slice(end - len(each[1]), end), each[2].d) for each, end in zip(batches, ends, strict=True)]
+    m, sign = len(w), 2 * problem.y - 1
+    gradient, intercept_gradient, wrong, curvature, highest, high = np.zeros_like(w), *np.zeros((5, m))
+    low = np.full(m, np.inf)
+    step = max(64, _NUMBERS // m)
+    space, narrow = np.empty(m * step), np.empty((2, m * step), precision)
+    for start in range(0, len(sign), step):
+        chunk = slice(start, start + step)
+        X, s = problem.X[chunk], problem.s[chunk].astype(precision)
+        wide = space[: m * len(s)].reshape(m, len(s))
+        q, ratio = narrow[:, : m * len(s)].reshape(2, m, len(s))
+        q[:] = np.matmul(w, X.T, out=wide)
+        q += b
+        q *= sign[chunk].astype(precision)
+        _margin_to_wrong(q)
+        np.subtract(1, q, out=ratio)
+        ratio *= q
+        wrong += q @ s
+        curvature += ratio @ s
+        np.maximum(highest, q.max(axis=1), out=highest)
+        for block, d in blocks:
+            ratio[block] *= (problem.s[chunk] / d[chunk]).astype(precision)
+        np.minimum(low, ratio.min(axis=1), out=low)
+        np.maximum(high, ratio.max(axis=1), out=high)
+        q *= (-problem.s[chunk] * sign[chunk]).astype(precision)
+        wide[:] = q
+        intercept_gradient += wide @ np.ones(len(s))
+        gradient += wide @ X
+    least = np.concatenate([low[block] * float((d / problem.s).min()) for block, d in blocks])
+    error = _rounding_distance(least, highest, np.abs(b[:, 0]), wrong, curvature, float(np.finfo(precision).eps))
+    each = (gradient, intercept_gradient, 1.5 * wrong - 0.5 * curvature, low, high, error)
+    return [RowSums(*(sums[block] for sums in each)) for block, _ in blocks]
+
+
+def _margin_to_wrong(q: NDArray[np.floating]) -> None:
+    """Turn margins into probabilities of the wrong class, in place; where exp overflows to infinity they are 0."""
+    with np.errstate(over="ignore"):
+        np.exp(q, out=q)
+    q += 1
+    np.reciprocal(q, out=q)
+
+
+def _rounding_distance(least: Array, highest: Array, size: Array, wrong: Array, curvature: Array, eps: float) -> Array:
+    """The distance that rounding makes, infinite where it spoils 1 - q_i itself.
+
+    ``least`` (m,) is at most all q_i (1 - q_i), which bounds the log odds, ``highest`` (m,) at least all q_i, ``size``
+    (m,) is |b|; ``wrong`` and ``curvature`` (m,) are the sums of s_i q_i and of s_i q_i (1 - q_i).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = (size - 2 * np.log(least) + 5) * eps
+        distance = 2 * (odds**2 * curvature + 4 * eps**2 * wrong / (1 - highest))
+    return np.where(eps < _SPOILT * (1 - highest), distance, np.inf)

@@ -1,7 +1,8 @@
-"""Many small problems with one matrix: min_d d'Ad / 2 + g'd + (a + d)'diag(l2)(a + d) / 2 + l1'|a + d|.
+"""The quadratic model of the loss, and many small problems with its matrix.
 
-There is one for each row of ``g``, the gradient at the start ``a``. The unknown is the step d, not a + d: where columns
-are nearly equal a + d is large, and A times it would lose the digits that the bound on a fit needs.
+They are min_d d'Ad / 2 + g'd + (a + d)'diag(l2)(a + d) / 2 + l1'|a + d|. There is one for each row of ``g``, the
+gradient at the start ``a``. The unknown is the step d, not a + d: where columns are nearly equal a + d is large, and A
+times it would lose the digits that the bound on a fit needs.
 
 A guess of the support and its signs is checked by a direct solve, and corrected: what came out with another sign
 leaves, and what has a gradient above l1 enters. That is the primal-dual active set method (Hintermüller, Ito & Kunisch
@@ -11,11 +12,15 @@ settle goes to a search that changes the support by one coordinate at a time and
 so that it ends (Lee, Battle, Raina & Ng 2007, "Efficient sparse coding algorithms", feature-sign search).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import lapack
 
 from fvc_exp._typing import Array, Indices, Mask
 
+TINY = float(np.finfo(float).tiny)
+_ROWS = 8192  # of a chunk of rows, which then stays in the processor's cache
 GUESSES = 12  # active set steps before the search takes over
 _CHANGES = 10  # of the support in a search, times the number of columns
 _RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no unique solution, any will do
@@ -23,6 +28,34 @@ _RIDGE = 1e-14  # of the largest diagonal entry: duplicated columns have no uniq
 
 # How far a gradient may lie outside of l1 before its coordinate counts as active: a share of l1, and of what it sums.
 _SLACK, _ROUNDING = 1e-11, 1e-14
+
+
+@dataclass(frozen=True)
+class QuadraticModel:
+    """Curvature of the loss: ``d`` (n,), ``h`` = X'd, ``total`` = sum d, and ``A`` = X'dX - hh' / total."""
+
+    d: Array
+    h: Array
+    total: float
+    A: Array
+
+
+def quadratic_model(X: Array, d: Array) -> QuadraticModel:
+    """The model of rows X (n, p) with curvatures ``d`` (n,)."""
+    H = (X.T @ X) * d[0] if len(d) and (d == d[0]).all() else _weighted_products(X, d)
+    h, total = d @ X, max(float(d.sum()), TINY)
+    return QuadraticModel(d, h, total, H - np.outer(h, h / total))
+
+
+def _weighted_products(X: Array, d: Array) -> Array:
+    """X'dX, in chunks that stay in the processor's cache."""
+    H, root = np.zeros((X.shape[1], X.shape[1])), np.sqrt(d)
+    space = np.empty((min(_ROWS, len(X)), X.shape[1]))  # once, as fresh memory costs as much as the product
+    for start in range(0, len(X), _ROWS):
+        rows = X[start : start + _ROWS]
+        part = np.multiply(rows, root[start : start + _ROWS, None], out=space[: len(rows)])
+        H += part.T @ part
+    return H
 
 
 def solve(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
@@ -39,7 +72,7 @@ def solve(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
 
 
 def _ridge(A: Array) -> float:
-    return _RIDGE * max(float(np.diag(A).max(initial=0.0)), np.finfo(float).tiny)
+    return _RIDGE * max(float(np.diag(A).max(initial=0.0)), TINY)
 
 
 def _active_set(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> tuple[Array, Indices]:

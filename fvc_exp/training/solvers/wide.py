@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from fvc_exp._typing import Array, Indices
-from fvc_exp.training.solvers import derivatives, newton
+from fvc_exp.training.solvers import newton, subproblem
 from fvc_exp.training.solvers.newton import Iterate, Problem, Solution
 
 ROWS_PER_COLUMN, COLUMNS = 3, 256  # a table with fewer rows per column and at least as many columns is wide
@@ -21,7 +21,7 @@ _UNSOLVED = 0.5  # share of the decrease that a step may leave
 
 
 def fit_problem(
-    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: derivatives.QuadraticModel | None = None
+    problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: subproblem.QuadraticModel | None = None
 ) -> Solution:
     """``newton.minimise``, by another way where the table is wide and every coefficient is penalised."""
     n, p = problem.X.shape
@@ -70,7 +70,7 @@ def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int
     """Newton steps by conjugate gradients, for l2 alone."""
     point, gap, n_iter = newton.evaluate(problem, w, b, problem.X @ w + b), np.inf, 0
     while n_iter < max_iter and gap > tol:
-        d = np.maximum(problem.s * point.wrong * point.right, derivatives.TINY)
+        d = np.maximum(problem.s * point.wrong * point.right, subproblem.TINY)
         step = _solve_by_products(problem, d, point, 0.1 * tol * point.value)
         following, length = newton.line_search(problem, point, step)
         if following is None:

@@ -68,14 +68,15 @@ def each_fit(model: Any, name: str, values: Iterable[float], problem: Problem) -
 
 def ours(problem: Problem, Cs: Sequence[float], tol: float) -> Array:
     """The package's solver, with several C each from the one before."""
-    from fvc_exp.training.solvers import derivatives, newton, wide
+    from fvc_exp.training.solvers import newton, wide
 
     X, y, s = problem.X, problem.y.astype(float), np.ones(len(problem.y))
     if not problem.intercept:  # with each row's mirror image the best one is 0
         X, y, s = np.vstack([X, -X]), np.r_[y, 1 - y], np.r_[s, s] / 2
+    free = newton.Problem(X, y, s, np.zeros(X.shape[1]), np.zeros(X.shape[1]))
     start, found = None, []
     for C in Cs:
-        each = newton.Problem.of(derivatives.WeightedRows(X, y, s), C, problem.l1_ratio)
+        each = free.penalised(C, problem.l1_ratio)
         fit = wide.fit_problem(each, *(start or newton.first_guess(each)), tol, 1000)
         start = fit.w, fit.b
         found.append(np.append(*start))
