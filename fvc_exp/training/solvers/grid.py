@@ -91,26 +91,26 @@ def weighted_rows(Z: Array, y: Labels, class_weight: estimator.ClassWeights) -> 
 
 
 def _fit_points(
-    rows: newton.Problem, points: Sequence[Point], tol: float, max_iter: int
+    problem: newton.Problem, points: Sequence[Point], tol: float, max_iter: int
 ) -> dict[Point, newton.Solution]:
     """Fit every point: together where that pays, the rest one by one, by mix and from the strongest penalty on."""
-    n, p = rows.X.shape
+    n, p = problem.X.shape
     is_worth_it = n > _ROWS_PER_COLUMN * p and len(points) >= _POINTS
-    found, mix = _fit_together(rows, points, tol) if is_worth_it else {}, np.nan
+    found, mix = _fit_together(problem, points, tol) if is_worth_it else {}, np.nan
     model: subproblem.QuadraticModel | None = None
     for point in sorted(set(points) - set(found), key=lambda each: (each.l1_ratio, each.C)):
         if point.l1_ratio != mix:
-            w, b, model, mix = np.zeros(p), newton.null_intercept(rows.y, rows.s), None, point.l1_ratio
-        fit = wide.fit_problem(rows.penalised(point.C, mix), w, b, tol, max_iter, model)
+            w, b, model, mix = np.zeros(p), newton.null_intercept(problem.y, problem.s), None, point.l1_ratio
+        fit = wide.fit_problem(problem.penalised(point.C, mix), w, b, tol, max_iter, model)
         w, b, model = fit.w, fit.b, fit.model
         found[point] = replace(fit, model=None, dual=None)
     return found
 
 
-def _fit_together(rows: newton.Problem, points: Sequence[Point], tol: float) -> dict[Point, newton.Solution]:
+def _fit_together(problem: newton.Problem, points: Sequence[Point], tol: float) -> dict[Point, newton.Solution]:
     """The points that share their models and reach the tolerance."""
     mix, C = (np.array([getattr(point, name) for point in points])[:, None] for name in ("l1_ratio", "C"))
-    state = shared_newton.fit_penalties(rows.penalised(C, mix), tol)
+    state = shared_newton.fit_penalties(problem.penalised(C, mix), tol)
     if state is None:
         return {}
     numbers = zip(points, state.w, state.b.tolist(), state.n_iter.tolist(), state.gap.tolist(), strict=True)
