@@ -14,7 +14,7 @@ from fvc_exp.errors import ArtifactError, FvcError
 from fvc_exp.io.console import printable
 from fvc_exp.io.files import require_folder
 from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.load import DEMO_NOTICE, LoadedRun
+from fvc_exp.runs.load import DEMO_NOTICE, LoadedRun, require_finished
 from fvc_exp.runs.stored import flat_metrics
 from fvc_exp.sweeps import claims, schedulers, show
 from fvc_exp.sweeps.folder import Plan, SweepFolder
@@ -130,7 +130,7 @@ def _run_record(
     """
     run, state, attempt = LoadedRun(folder.path), _STATUS.get(status["state"], "FAILED"), status.get("attempt", 1)
     finished = state == "FINISHED" and run.has("results")
-    results = run.results if finished else {}
+    results = require_finished(folder.path).results if finished else {}
     audit = results.get("audit", {})
     git = run.provenance["git"] if run.has("provenance") else None
     began = status["started"] or f"never/{tags['job']}"

@@ -129,6 +129,12 @@ def test_the_key_is_that_of_the_attempt_not_of_the_place(finished_run: Path, tmp
     assert first.key == moved.key
 
 
+def test_a_torn_file_is_not_imported(copied_run: Path) -> None:
+    (copied_run / "model.joblib").write_bytes(b"torn")
+    with pytest.raises(ArtifactError, match=r"model\.joblib: is torn, or of another run"):
+        read_records(copied_run)
+
+
 def test_members_of_a_sweep(ended_sweep: Path) -> None:
     found = read_records(ended_sweep)
     assert found.unfinished == 0
