@@ -135,10 +135,10 @@ def collect(sweep: SweepArgument, trust: TrustOption = False) -> Exit:
     from fvc_exp.sweeps import driver
     from fvc_exp.tracking.import_runs import track_at_end
 
-    folder, _ = _own_sweep(sweep, trust=trust)
+    folder, plan = _own_sweep(sweep, trust=trust)
     members = driver.finish(folder)
     code = _exit_code({each.state.value for each in members})
-    tracked = track_at_end(sweep, folder.read_plan().config)
+    tracked = track_at_end(sweep, plan.config)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 

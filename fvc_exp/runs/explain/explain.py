@@ -72,7 +72,7 @@ class _Summary:
     run_id: str
     cv: dict[str, Interval]
     test: dict[str, Interval]
-    path_C: float | None  # noqa: N815 - the key in insight.json
+    path_c: float | None
 
 
 def _with_rows(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def write_insight(run: Path, insight: Insight) -> None:
         for name, table in frames.items():
             files.write_bytes(path / f"{name}.parquet", tables.parquet_bytes(table))
         summary = {name: value for name, value in insight.to_json().items() if name not in (*_TABLES, "path")}
-        files.write_json(path / _SUMMARY, summary | {"path_C": insight.path.C if insight.path else None})
+        files.write_json(path / _SUMMARY, summary | {"path_c": insight.path.C if insight.path else None})
 
 
 def read_insight(path: Path) -> Insight | None:
@@ -151,8 +151,8 @@ def read_insight(path: Path) -> Insight | None:
         return tables.read_run_table(file, files.read_bytes(file, inside=path))
 
     path_of_c = None
-    if summary.path_C is not None:
-        path_of_c = analysis.RegularisationPath(summary.path_C, table("path_scores"), table("path_coefficients"))
+    if summary.path_c is not None:
+        path_of_c = analysis.RegularisationPath(summary.path_c, table("path_scores"), table("path_coefficients"))
     frames = {name: table(name) for name in _TABLES}
     insight = Insight(summary.run_id, summary.cv, summary.test, **frames, path=path_of_c)
     try:
