@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -87,14 +88,14 @@ def test_every_other_result_is_there_once(tmp_path: Path) -> None:
         cluster.run("scancel", project.job_of(CANCELLED))
         driver = project.start(*COMMAND, **env)
         project.wait_for_jobs(301 + others)
-        cluster.wait_until_saved()
-        cluster.kill("slurmctld")
+        # SIGKILL would forget the jobs of the last seconds, and then hold those that run already
+        cluster.kill("slurmctld", signal.SIGTERM)
         time.sleep(5)
         cluster.restart()
-        printed, _ = driver.communicate(timeout=7200)
+        printed, _ = driver.communicate(timeout=1200)
         tell(
             f"again, after a file was edited for a while ({others} jobs refused) and a task was cancelled; slurmctld "
-            f"was killed and restarted: exit code {driver.returncode}",
+            f"was restarted: exit code {driver.returncode}",
             printed,
         )
         shown = project.states()

@@ -80,10 +80,13 @@ class LocalSlurm:
                 self._wait_for(name, daemon.answers)
         self._wait_for("srun", self._run_a_job)
 
-    def kill(self, target: str) -> None:
-        """SIGKILL one daemon, or with "node" slurmd and all processes of jobs, as a crash of the machine would."""
+    def kill(self, target: str, by: signal.Signals = signal.SIGKILL) -> None:
+        """Kill one daemon, or with "node" slurmd and all processes of jobs, as a crash of the machine would.
+
+        With SIGTERM a daemon first saves what it knows, as where an administrator restarts it.
+        """
         process = self._started["slurmd" if target == "node" else target]
-        process.kill()
+        process.send_signal(by)
         process.wait()
         if target == "node":
             self._kill_jobs()
