@@ -14,7 +14,7 @@ from fvc_exp.video import decode, rewrite
 from fvc_exp.video.probe import Probe
 
 # Change it with any change of a definition: tables of different versions must not be mixed.
-FEATURE_VERSION = "2"
+FEATURE_VERSION = "3"
 
 COLUMNS: Mapping[Table, tuple[str, ...]] = {
     Table.stage2: scaled.STAGE2_NAMES,
@@ -80,7 +80,7 @@ def _measure(
     series = forensic.TemporalSeries() if Table.forensic in tables else None
     for sample in samples:
         if series is not None:
-            series.add(sample.luma)
+            series.add(*sample.stored)
         if sample.is_sampled:
             for table in tables:
                 rows[table].append(_FRAME_FEATURES[table](sample, scaling))

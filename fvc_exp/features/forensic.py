@@ -1,5 +1,7 @@
 """Traces of manipulation: recompression, local noise and sharpness inside frames; repeated or blended frames."""
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -119,9 +121,10 @@ def residual_features(luma: Frame) -> dict[str, float]:
       (Mahdian, Saic, "Using noise inconsistencies for blind image forensics", Image and Vision Computing 27(10), 2009).
     - ``local_sharpness_std``, log units: the standard deviation of ``l`` over the blocks.
     """
-    noise = np.asarray(cv2.subtract(luma, cv2.medianBlur(luma, 3), dtype=cv2.CV_16S), np.int16)
-    squares = np.square(noise, dtype=np.float32)
-    mean, square = (cv2.sumElems(each)[0] / luma.size for each in (noise, squares))
+    smooth = cv2.medianBlur(luma, 3)
+    squares = np.square(cv2.absdiff(luma, smooth), dtype=np.float32)
+    mean = (cv2.sumElems(luma)[0] - cv2.sumElems(smooth)[0]) / luma.size
+    square = cv2.sumElems(squares)[0] / luma.size
     fourth = cv2.norm(squares, cv2.NORM_L2SQR) / luma.size
     laplacian = cv2.Laplacian(luma, cv2.CV_16S)
     return {
@@ -144,14 +147,21 @@ def _local(noise: Array32, laplacian: Array32) -> dict[str, float]:
     return {name: float(value) for name, value in zip(LOCAL_NAMES, values, strict=True)}
 
 
-def _correlation(one: NDArray[np.int16], other: NDArray[np.int16]) -> float:
-    """Of two residuals; NaN where one is 0 everywhere. All sums are integers."""
-    totals = [cv2.sumElems(each)[0] for each in (one, other)]
-    squares = [cv2.norm(each, cv2.NORM_L2SQR) for each in (one, other)]
-    products = (sum(squares) - cv2.norm(one, other, cv2.NORM_L2SQR)) / 2
-    variances = [one.size * square - total**2 for square, total in zip(squares, totals, strict=True)]
-    covariance = one.size * products - totals[0] * totals[1]
-    return float(covariance / np.sqrt(variances[0] * variances[1])) if all(variances) else np.nan
+class _Seen(NamedTuple):
+    """A frame of half the size, its residual, and the residual's sum and sum of squares, which are integers."""
+
+    half: Frame
+    residual: NDArray[np.int16]
+    total: float
+    square: float
+
+
+def _correlation(one: _Seen, other: _Seen) -> float:
+    """Of two residuals; NaN where one is constant."""
+    size = one.residual.size
+    products = (one.square + other.square - cv2.norm(one.residual, other.residual, cv2.NORM_L2SQR)) / 2
+    variances = (size * one.square - one.total**2) * (size * other.square - other.total**2)
+    return float((size * products - one.total * other.total) / np.sqrt(variances)) if variances else np.nan
 
 
 class TemporalSeries:
@@ -160,17 +170,18 @@ class TemporalSeries:
     def __init__(self) -> None:
         self._differences: list[float] = []
         self._correlations: list[float] = []
-        self._previous: tuple[Frame, NDArray[np.int16]] | None = None  # of half the size, and its residual
+        self._previous: _Seen | None = None
 
-    def add(self, luma: Frame) -> None:
-        """The next frame; after a change of frame size the series starts a new pair."""
+    def add(self, luma: Frame, step: float = 1.0) -> None:
+        """The next frame, of which a ``step`` is so many gray levels; another frame size starts a new pair."""
         half = np.asarray(cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
         residual = np.multiply(half, 9, dtype=np.int16)  # of a 3x3 high-pass filter, times nine
         residual -= cv2.boxFilter(half, cv2.CV_16U, (3, 3), normalize=False).view(np.int16)
-        if self._previous is not None and self._previous[0].shape == half.shape:
-            self._differences.append(cv2.norm(half, self._previous[0], cv2.NORM_L1) / half.size)
-            self._correlations.append(_correlation(residual, self._previous[1]))
-        self._previous = half, residual
+        seen = _Seen(half, residual, cv2.sumElems(residual)[0], cv2.norm(residual, cv2.NORM_L2SQR))
+        if self._previous is not None and self._previous.half.shape == half.shape:
+            self._differences.append(step * cv2.norm(half, self._previous.half, cv2.NORM_L1) / half.size)
+            self._correlations.append(_correlation(seen, self._previous))
+        self._previous = seen
 
     def features(self) -> dict[str, float]:
         """The five temporal features; NaN where there is no pair of frames, or no noise or motion to measure.

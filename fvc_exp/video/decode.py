@@ -50,29 +50,35 @@ class Sample:
     reformatter: VideoReformatter
 
     @cached_property
-    def luma(self) -> Frame:
-        """The luma of a frame in full range 0 to 255, height x width.
+    def stored(self) -> tuple[Frame, float]:
+        """The 8-bit luma of a frame, height x width, and what a step of it is in gray levels of the full range.
 
-        Planar formats are read from the plane itself, rounded once. Any other format goes through FFmpeg's conversion
-        to 8-bit gray, which gives the same values of 8-bit planes without a tag of their colours; of those with one
-        it changes the matrix.
+        Planar formats are read from the plane itself, rounded once; those of 8 bits are a view, which PyAV frees with
+        the frame. Any other format goes through FFmpeg's conversion to 8-bit gray, which gives the same values of 8-bit
+        planes without a tag of their colours; of those with one it changes the matrix.
         """
         frame, name = self.frame, self.frame.format.name
         if (planar := PLANAR_LUMA.fullmatch(name)) is None:
             # Packed luma of more than 8 bits keeps its matrix, too.
             is_deep = frame.format.components[0].bits > 8
-            return self._convert("gray", matrix=Colorspace.ITU601 if is_deep else None)
+            return self._convert("gray", matrix=Colorspace.ITU601 if is_deep else None), 1.0
         bits, order = planar.groups()
         is_full = frame.color_range == ColorRange.JPEG or name.startswith(("yuvj", "gray"))
         kind, plane = np.dtype({None: "u1", "le": "<u2", "be": ">u2"}[order]), frame.planes[0]
         rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
-        values = rows[: plane.height, : plane.width]  # a view, which PyAV frees with the frame
+        values = rows[: plane.height, : plane.width]
         if bits:
-            return np.take(_levels_of(int(bits), is_full), values, mode="clip")
-        if is_full:
+            return np.take(_levels_of(int(bits), is_full), values, mode="clip"), 1.0
+        return values, 1.0 if is_full else STRETCH
+
+    @cached_property
+    def luma(self) -> Frame:
+        """The luma of a frame in full range 0 to 255, height x width; it outlives the frame."""
+        values, step = self.stored
+        if step == 1:
             return values.copy()
         # Rounded and clipped to 0 and 255. No integer falls halfway, so rounding cannot differ between processors.
-        return np.asarray(cv2.addWeighted(values, STRETCH, values, 0, -BLACK * STRETCH), dtype=np.uint8)
+        return np.asarray(cv2.addWeighted(values, step, values, 0, -BLACK * step), dtype=np.uint8)
 
     @cached_property
     def rgb(self) -> Frame:

@@ -118,10 +118,10 @@ def test_tiny_frame_leaves_blocks_undefined(side: int, more: tuple[str, ...]) ->
     assert defined == {"residual_std", "residual_kurtosis", *more}
 
 
-def measure(frames: Sequence[Gray]) -> dict[str, float]:
+def measure(frames: Sequence[Gray], step: float = 1.0) -> dict[str, float]:
     series = forensic.TemporalSeries()
     for frame in frames:
-        series.add(frame)
+        series.add(frame, step)
     return series.features()
 
 
@@ -147,6 +147,8 @@ def test_agrees_with_second_implementation(drifting: list[Gray]) -> None:
         "residual_correlation": float(np.mean(correlations)),
     }
     assert measure(drifting) == pytest.approx(expected, rel=1e-4)
+    limited = expected | {"temporal_difference_mean": steps.mean() * 255 / 219}
+    assert measure(drifting, 255 / 219) == pytest.approx(limited, rel=1e-4)
 
 
 def test_duplicated_frames_are_counted(drifting: list[Gray]) -> None:
