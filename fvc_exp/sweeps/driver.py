@@ -159,6 +159,7 @@ def _is_copy(best: LoadedRun, run: LoadedRun, results: dict[str, Any]) -> bool:
 def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Launcher, before: States) -> States:
     """Wait until every member is at rest, telling of each failure when it happens."""
     console, known = make_console(stderr=True), {each.key for each in show.failures(before)}
+    held = set[tuple[str, int, str | None]]()
 
     try:
         with progress_bar("configurations") as on_progress:
@@ -166,6 +167,10 @@ def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Laun
             def on_look(states: States) -> None:
                 at_rest = sum(each.state in AT_REST and each.state is not State.waiting for each in states)
                 on_progress(at_rest, len(plan.members), show.summary(states))
+                for each in states:
+                    if each.is_held and each.key not in held:
+                        held.add(each.key)
+                        print_text(console, f"{each.failure}; scontrol release {each.job} lets it run", "yellow")
                 for each in show.failures(states):
                     if each.key not in known:
                         known.add(each.key)

@@ -67,8 +67,13 @@ class MemberState:
 
     @property
     def failure(self) -> str:
-        """One line on a member that failed or was lost."""
+        """One line on a member that failed, was lost or is held."""
         return f"{self.state.value}: {self.member.run_id} {' '.join(self.member.overrides)}: {self.why}"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether SLURM lets its job wait until somebody releases it, as after a launch that failed."""
+        return self.state is State.pending and "held" in self.reason.lower()
 
     @property
     def is_of_other_code(self) -> bool:

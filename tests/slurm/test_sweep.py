@@ -289,8 +289,15 @@ def crash(project: Project, target: str, seconds: float) -> None:
     project.cluster.restart()
 
 
+def hold(project: Project) -> None:
+    """Take a job back and hold it, as SLURM itself does after a launch that failed; release it a moment later."""
+    project.cluster.run("scontrol", "requeuehold", project.jobs()[0])
+    time.sleep(15)
+    project.cluster.run("scontrol", "release", project.jobs()[0])
+
+
 DISTURBANCES: dict[str, Callable[[Project], object]] = {
-    "requeue": lambda project: project.cluster.run("scontrol", "requeue", project.jobs()[0]),
+    "requeue": hold,
     "slurmctld": partial(crash, target="slurmctld", seconds=3),
     "slurmd": partial(crash, target="slurmd", seconds=3),
     "node": partial(crash, target="node", seconds=15),
@@ -306,6 +313,7 @@ def test_a_disturbed_cluster_loses_nothing(project: Project, disturb: Callable[[
     disturb(project)
     printed, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, printed
+    assert one_line(printed).count("scontrol release") == (disturb is hold), printed
     statuses = [json.loads(path.read_text()) for path in project.path.glob("runs/*/status.json")]
     assert [status["state"] for status in statuses] == ["done"] * 6
     assert len(project.jobs()) == 6
