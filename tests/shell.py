@@ -15,14 +15,11 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from unittest.mock import patch
 
-from hydra._internal.hydra import Hydra
 from hydra.core.singleton import Singleton
-from hydra.types import RunMode
 
 from fvc_exp.__main__ import app
 
 ROOT = Path(__file__).resolve().parents[1]
-GET_MODE = Hydra.get_mode
 
 
 def run_py(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:
@@ -72,17 +69,10 @@ def _called(
         for context in (
             *(redirect_stdout(out), redirect_stderr(err), chdir(cwd or ROOT), patch.object(sys, "argv", command)),
             *(patch.dict(os.environ, env or {}, clear=env is not None), _own_logging(), _own_hydra()),
-            patch.object(Hydra, "get_mode", _mode),
         ):
             stack.enter_context(context)
         code = _exit_code(main)
     return CompletedProcess(command, code, out.getvalue(), err.getvalue())
-
-
-def _mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> RunMode | None:
-    """Hydra composes all of a configuration only to look its mode up, which no other words than these decide."""
-    is_asked = any(each.startswith(("search=", "experiment=", "hydra.mode=")) for each in overrides)
-    return GET_MODE(hydra, config_name, overrides) if is_asked else None
 
 
 def _exit_code(main: Callable[[], object]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -28,6 +29,7 @@ from fvc_exp.io.signals import raise_when_stopped
 NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
 UNEXPECTED = 4  # an error of the machine or of this program; the run folder holds a traceback
 _SECRET = re.compile("PASS|SECRET|TOKEN|KEY|CREDENTIAL|URI|URL", re.IGNORECASE)  # in the name of a variable
+_MAY_SET_MODE = re.compile(r"-c|--config|\+*(search|experiment|hydra\.mode)\b")
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLUGINS = str(_PACKAGE / "plugins")
 
@@ -52,7 +54,7 @@ def run_shell(main: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
     try:
         hints.refuse_other_than_one_choice(sys.argv[1:], conf_folder())
-        with raise_when_stopped(), refuse_keys_below_null():
+        with raise_when_stopped(), refuse_keys_below_null(), _composed_once(sys.argv[1:]):
             main()
     except KeyboardInterrupt:
         sys.exit("interrupted")
@@ -60,6 +62,22 @@ def run_shell(main: Callable[[], object]) -> None:
         sys.exit(error_text(f"error: {hints.message_of(error)}"))
     except OSError as error:
         sys.exit(error_text(f"error: {error.filename or ''}: {error.strerror or error}"))
+
+
+@contextmanager
+def _composed_once(words: Sequence[str]) -> Iterator[None]:
+    """Spare Hydra its first of two compositions, which only looks for ``hydra.mode``, where nothing can set that."""
+    get_mode = Hydra.get_mode
+    if not own_conf() and not any(_MAY_SET_MODE.match(word) for word in words):
+        Hydra.get_mode = _no_mode  # type: ignore[method-assign]  # Hydra has no other switch for it
+    try:
+        yield
+    finally:
+        Hydra.get_mode = get_mode  # type: ignore[method-assign]
+
+
+def _no_mode(*_: object, **__: object) -> None:
+    """What Hydra finds where ``hydra.mode`` is not set: -m alone decides."""
 
 
 @contextmanager

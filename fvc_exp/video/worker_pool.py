@@ -63,10 +63,12 @@ def run_in_workers(
     Raises:
         FvcError: a worker process ends before it is ready for its first item, or the disk is full.
     """
-    from joblib import cpu_count  # takes as long to import as NumPy, and only this process needs it
-
     queue = deque(items)
-    size = min(len(queue), workers or cpu_count())
+    if len(queue) > 1 and not workers:
+        from joblib import cpu_count  # takes as long to import as NumPy, and only this process needs it
+
+        workers = cpu_count()
+    size = min(len(queue), workers or 1)
     pool: list[_Worker[Item, Value]] = []
     try:
         while queue or pool:

@@ -244,6 +244,12 @@ def test_an_experiment_file_is_a_sweep_of_its_own(tables: Path) -> None:
     assert "18 requested: 3 invalid, 8 duplicates, 0 already done, 7 to run" in done.stdout
 
 
+def test_only_two_groups_make_a_sweep_of_a_command() -> None:
+    """Hydra is not asked whether it is one where neither of them is named."""
+    files = [path for path in (ROOT / "conf").rglob("*.yaml") if "mode: MULTIRUN" in path.read_text()]
+    assert {path.parent.name for path in files} == {"search", "experiment"}
+
+
 @pytest.mark.usefixtures("_refusing_slurm")
 def test_submitting_to_slurm_loads_no_scikit_learn(tables: Path) -> None:
     words = ("C=0.1,1", "hydra/launcher=slurm", "hydra.launcher.mem_gb=null", "sweep.wait=false")
