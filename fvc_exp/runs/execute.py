@@ -128,10 +128,10 @@ def execute(
         log.info("%s after %s", state, datetime.now(UTC) - started)
         return run_folder.write_status(folder, state, started, **{**known, **found})
 
-    folder.clear()
-    log.info("stage %s: %s", config.stage.name, shlex.join(sys.argv))
-    write_config(folder.config, config)
     try:
+        folder.clear()
+        log.info("stage %s: %s", config.stage.name, shlex.join(sys.argv))
+        write_config(folder.config, config)
         found = _run_stage(config, lambda ready: train_and_write(ready, folder, load(ready), show=show))
     except FvcError as error:
         log.error("%s", error)

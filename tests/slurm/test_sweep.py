@@ -170,7 +170,7 @@ def test_eight_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project
     assert shown[f"C={pending}"]["reason"] in ("JobArrayTaskLimit", "Resources", "Priority")
     project.cluster.run("scancel", project.job_of(pending))
     hanging = project.job_of(broken.HANG)
-    until(lambda: any(hanging in path.read_text() for path in project.path.glob("runs/*/attempts/1.claim")), 60, "hang")
+    until((project.path / "runs" / shown[f"C={broken.HANG}"]["run_id"] / "config.yaml").exists, 60, "hang")
     project.cluster.run("scancel", hanging)
     array = hanging.partition("_")[0]
     project.cluster.wait_for(array, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", timeout=200)
