@@ -43,6 +43,11 @@ def startup_rows(folder: Path, rounds: int) -> list[Row]:
     table = ["data=fvc", f"data.root={folder}", f"outputs={folder / 'out'}"]
     run_python("run.py", "debug=quick", "features=stage2", f"outputs={folder / 'demo'}")  # features that videos have
     (model,) = (folder / "demo" / "runs").iterdir()
+    many = folder / "many"
+    many.mkdir()
+    write_clip(many / "0.mp4", 96, 128, 30)
+    for number in range(1, 500):
+        (many / f"{number}.mp4").hardlink_to(many / "0.mp4")
 
     def job() -> Cost:
         return run_python("-c", JOB, write_job(table, folder))
@@ -59,6 +64,7 @@ def startup_rows(folder: Path, rounds: int) -> list[Row]:
         "run, plots=false": lambda: run_python("run.py", *table, "plots=false"),
         "job": job,
         "predict": lambda: run_python("-m", "fvc_exp", "predict", str(model), clip),
+        "predict 500": lambda: run_python("-m", "fvc_exp", "predict", str(model), many),
         "member": members,
     }
     for way in ways.values():
@@ -69,6 +75,7 @@ def startup_rows(folder: Path, rounds: int) -> list[Row]:
         Row("run.py plots=false, against its imports", found["run, plots=false"], found["imports"], "1.25 x CPU"),
         Row("a job with one configuration, against its imports", found["job"], found["imports"], "1.25 x CPU"),
         Row("fvc predict of one clip, against decoding it", found["predict"], found["decode"], "1.3 x CPU"),
+        Row("fvc predict of 500 clips of 10 s, 128 x 96", found["predict 500"], None, "wall = CPU / cores"),
         Row("-m in one process: a member beyond its fits", found["member"], None, "0.1 s"),
     ]
 
