@@ -27,7 +27,7 @@ from scipy.special import expit
 from fvc_exp._typing import Array
 from fvc_exp.training.solvers import subproblem
 
-_SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
+SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
 _SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
 _ROUNDING = 8 * float(np.finfo(float).eps)
@@ -242,7 +242,7 @@ def line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[Ite
     length = 1.0
     while length >= _SHORTEST:
         found = evaluate(problem, point.w + length * step.dw, point.b + length * step.db, point.eta + length * step.u)
-        if found.value <= point.value * (1 + _ROUNDING) - _SUFFICIENT * length * step.size:
+        if found.value <= point.value * (1 + _ROUNDING) - SUFFICIENT * length * step.size:
             return found, length
         length /= 2
     return None, length

@@ -8,6 +8,7 @@ by conjugate gradients, which need products with the table only; what they leave
 from dataclasses import replace
 
 import numpy as np
+from scipy.special import expit, log_expit
 
 from fvc_exp._typing import Array, Indices
 from fvc_exp.training.solvers import newton, subproblem
@@ -17,6 +18,7 @@ ROWS_PER_COLUMN, COLUMNS = 3, 256  # a table with fewer rows per column and at l
 _FIRST = 64  # columns of the first fit
 _GROWTH = 0.5  # columns that are let in, to those that are used
 _LOOSEST, _SHARE = 0.1, 0.1  # bound of the first fit on few columns; that of the next, to the last bound of all
+_STEPS, _MEMORY, _SETTLED = 200, 5, 1e-5  # gradient steps; as many of the last; their decrease of F that ends them
 _UNSOLVED = 0.5  # share of the decrease that a step may leave
 
 
@@ -28,12 +30,46 @@ def fit_problem(
     if p >= COLUMNS and n < ROWS_PER_COLUMN * p:
         found = None
         if problem.l1.all():
-            found = _on_columns(problem, w, b, tol, max_iter)
+            found = _on_columns(problem, *_approach(problem, w, b), tol, max_iter)
         elif problem.l2.all() and not problem.l1.any():
             found = _by_products(problem, w, b, tol, max_iter)
         if found is not None and (found.converged or found.n_iter >= max_iter):
             return found
     return newton.minimise(problem, w, b, tol, max_iter, model)
+
+
+@np.errstate(all="ignore")
+def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float]:
+    """Gradient steps on all columns in single precision until they settle, or Newton steps cost less.
+
+    A start from which they lead to more columns than rows is returned as it is.
+    """
+    n, p = problem.X.shape
+    X = np.ones((n, p + 1), np.float32)
+    X[:, :p] = problem.X
+    l1, l2 = (np.append(each, 0).astype(np.float32) for each in (problem.l1, problem.l2))
+    sign, s = np.where(problem.y > 0, 1, -1).astype(np.float32), problem.s.astype(np.float32)
+    point, values, slope = np.append(w, b).astype(np.float32), [np.inf], -s * sign
+    gradient = slope * expit(-sign * (X @ point)) @ X
+    along = X @ gradient
+    curvature = float(s @ (along * along) / (gradient @ gradient)) / 4
+    for count in range(_STEPS):
+        near = point - gradient / curvature
+        found = (near - np.clip(near, -l1 / curvature, l1 / curvature)) / (1 + l2 / curvature)
+        margin, change = sign * (X @ found), found - point
+        value, size = float(l1 @ np.abs(found) + l2 @ (found * found) / 2 - s @ log_expit(margin)), change @ change
+        if not value <= max(values[-_MEMORY:]) - newton.SUFFICIENT * curvature * size:
+            curvature *= 2
+            continue
+        before, gradient, point = gradient, slope * expit(-margin) @ X, found
+        curvature = float((gradient - before) @ change / size)
+        values.append(value)
+        used = np.count_nonzero(point)
+        if max(values[-_MEMORY - 1 :]) - value <= _SETTLED * value or count > 10 + 2 * used * used / p:
+            break
+        if count > 100 and used > n:
+            return w, b
+    return point[:p].astype(np.float64), float(point[p])
 
 
 def _on_columns(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
