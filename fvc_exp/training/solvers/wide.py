@@ -8,9 +8,8 @@ by conjugate gradients, which need products with the table only; what they leave
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import expit, log_expit
 
-from fvc_exp._typing import Array, Indices
+from fvc_exp._typing import Array
 from fvc_exp.training.solvers import newton, subproblem
 from fvc_exp.training.solvers.newton import Iterate, Problem, Solution
 
@@ -18,7 +17,8 @@ ROWS_PER_COLUMN, COLUMNS = 3, 256  # a table with fewer rows per column and at l
 _FIRST = 64  # columns of the first fit
 _GROWTH = 0.5  # columns that are let in, to those that are used
 _LOOSEST, _SHARE = 0.1, 0.1  # bound of the first fit on few columns; that of the next, to the last bound of all
-_STEPS, _MEMORY, _SETTLED = 200, 5, 1e-5  # gradient steps; as many of the last; their decrease of F that ends them
+_STEPS, _MEMORY, _SETTLED = 300, 5, 1e-5  # most gradient steps; the last, whose decrease of F ends them
+_FEW, _MANY = 5, 100  # gradient steps before Newton steps on few columns; before those to too many columns are dropped
 _UNSOLVED = 0.5  # share of the decrease that a step may leave
 
 
@@ -40,36 +40,37 @@ def fit_problem(
 
 @np.errstate(all="ignore")
 def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float]:
-    """Gradient steps on all columns in single precision until they settle, or Newton steps cost less.
+    """Gradient steps in single precision, until they settle or Newton steps cost less; the intercept is a column.
 
-    A start from which they lead to more columns than rows is returned as it is.
+    Their lengths are Barzilai and Borwein's, who take the curvature along the step before; F may rise for a few steps
+    (Wright, Nowak & Figueiredo 2009, "Sparse reconstruction by separable approximation"). A start from which they lead
+    to more columns than rows, with l2 than twice as many, is returned as it is.
     """
     n, p = problem.X.shape
     X = np.ones((n, p + 1), np.float32)
     X[:, :p] = problem.X
-    l1, l2 = (np.append(each, 0).astype(np.float32) for each in (problem.l1, problem.l2))
-    sign, s = np.where(problem.y > 0, 1, -1).astype(np.float32), problem.s.astype(np.float32)
-    point, values, slope = np.append(w, b).astype(np.float32), [np.inf], -s * sign
-    gradient = slope * expit(-sign * (X @ point)) @ X
-    along = X @ gradient
-    curvature = float(s @ (along * along) / (gradient @ gradient)) / 4
+    numbers = problem.y, problem.s, np.append(problem.l1, 0), np.append(problem.l2, 0), np.append(w, b)
+    y, s, l1, l2, start = (each.astype(X.dtype) for each in numbers)
+    rows = Problem(X, y, s, l1, l2)
+    point = newton.evaluate(rows, start, 0.0, X @ start)
+    gradient, values = rows.slopes(point.wrong) @ X, [np.inf]
+    curvature = float(s @ (X @ gradient) ** 2 / (gradient @ gradient)) / 4
     for count in range(_STEPS):
-        near = point - gradient / curvature
-        found = (near - np.clip(near, -l1 / curvature, l1 / curvature)) / (1 + l2 / curvature)
-        margin, change = sign * (X @ found), found - point
-        value, size = float(l1 @ np.abs(found) + l2 @ (found * found) / 2 - s @ log_expit(margin)), change @ change
-        if not value <= max(values[-_MEMORY:]) - newton.SUFFICIENT * curvature * size:
+        near, least = point.w - gradient / curvature, l1 / curvature
+        shrunk = (near - np.maximum(np.minimum(near, least), -least)) / (1 + l2 / curvature)
+        found, change = newton.evaluate(rows, shrunk, 0.0, X @ shrunk), shrunk - point.w
+        size = float(change @ change)
+        if not found.value <= max(values[-_MEMORY:]) - newton.SUFFICIENT * curvature * size:
             curvature *= 2
             continue
-        before, gradient, point = gradient, slope * expit(-margin) @ X, found
-        curvature = float((gradient - before) @ change / size)
-        values.append(value)
-        used = np.count_nonzero(point)
-        if max(values[-_MEMORY - 1 :]) - value <= _SETTLED * value or count > 10 + 2 * used * used / p:
-            break
-        if count > 100 and used > n:
-            return w, b
-    return point[:p].astype(np.float64), float(point[p])
+        before, gradient, point = gradient, rows.slopes(found.wrong) @ X, found
+        curvature = float((gradient - before) @ change) / max(size, subproblem.TINY)
+        values.append(found.value)
+        used, limit = np.count_nonzero(shrunk), 2 * n if l2.any() else n
+        has_settled = max(values[-_MEMORY - 1 :]) - found.value <= _SETTLED * found.value or size == 0
+        if has_settled or count > (_FEW + 2 * used * used / p if used <= limit else _MANY):
+            return (point.w[:p].astype(w.dtype), float(point.w[p])) if used <= limit else (w, b)
+    return w, b
 
 
 def _on_columns(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
@@ -78,10 +79,10 @@ def _on_columns(problem: Problem, w: Array, b: float, tol: float, max_iter: int)
     point = newton.evaluate(problem, w, b, problem.X @ w + b)
     gradient, aim, taken, model = problem.slopes(point.wrong) @ problem.X, _LOOSEST, 0, None
     while True:
-        added = _worst(np.where(used, 0.0, np.abs(gradient) - problem.l1), max(_FIRST, int(_GROWTH * (w != 0).sum())))
-        used[added] = True
-        if len(added):
-            model = None
+        over, most = np.where(used, 0, np.abs(gradient) - problem.l1), max(_FIRST, int(_GROWTH * (w != 0).sum()))
+        added = over > max(np.partition(over, -most)[-most], 0)
+        used |= added
+        model = None if added.any() else model
         columns = np.flatnonzero(used)
         part = replace(problem, X=problem.X[:, columns], l1=problem.l1[columns], l2=problem.l2[columns])
         found = newton.minimise(part, w[columns], b, aim, max_iter - taken, model)
@@ -94,12 +95,6 @@ def _on_columns(problem: Problem, w: Array, b: float, tol: float, max_iter: int)
         if gap <= tol or taken >= max_iter:
             return Solution(w, b, taken, gap, gap <= tol, False)
         aim = max(min(aim, _SHARE * gap), tol / 2)
-
-
-def _worst(over: Array, most: int) -> Indices:
-    """The numbers of at most ``most`` largest positive values."""
-    found = np.flatnonzero(over > 0)
-    return found if len(found) <= most else found[np.argpartition(-over[found], most)[:most]]
 
 
 def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
