@@ -268,7 +268,7 @@ def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
     ``z`` is minus the gradient that the dual point has. Without any penalty z is a rounding error.
     """
     if l2.all() or not l2.any():
-        return _elastic_net_gap(z, w, l1, l2) if l2.any() else _lasso_gap(z, w, l1)
+        return _elastic_net_gap(z, w, l1, l2) if l2.all() else _lasso_gap(z, w, l1)
     return np.where(l2[:, 0] > 0, _elastic_net_gap(z, w, l1, np.where(l2 > 0, l2, 1)), _lasso_gap(z, w, l1))
 
 
