@@ -156,9 +156,7 @@ def _descend(
             model, before = None, np.inf
             continue
         n_iter += 1
-        gap, dual = np.inf, dual_point(problem, model.d, point, step.u) if length == 1.0 else None
-        if dual is not None:
-            gap = duality_gap(problem, dual, following, step.z)
+        gap, dual = bound_step(problem, model.d, point, step, following) if length == 1.0 else (np.inf, None)
         stalled = stalled + 1 if point.value - following.value <= _ROUNDING * point.value else 0
         point = following
         if gap > tol and (length < 1.0 or step.size > _SHRINK * before or not np.isfinite(gap)):
@@ -248,10 +246,13 @@ def line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[Ite
     return None, length
 
 
-def dual_point(problem: Problem, d: Array, point: Iterate, u: Array) -> Array | None:
-    """The dual point, as in ``Solution``, of a full step ``u`` in log odds by curvatures ``d``; None out of bounds."""
-    wrong = point.wrong + np.where(problem.y > 0, -d, d) * u / problem.s
-    return None if wrong.min() < 0 or wrong.max() > 1 else np.asarray(wrong)
+def bound_step(
+    problem: Problem, d: Array, point: Iterate, step: NewtonStep, following: Iterate
+) -> tuple[float, Array | None]:
+    """``gap`` and ``dual``, as in ``Solution``, after a full step by curvatures ``d``; None out of bounds."""
+    dual = point.wrong + np.where(problem.y > 0, -d, d) * step.u / problem.s
+    is_dual = dual.min() >= 0 and dual.max() <= 1
+    return (duality_gap(problem, dual, following, step.z), dual) if is_dual else (np.inf, None)
 
 
 def duality_gap(problem: Problem, dual: Array, point: Iterate, z: Array) -> float:

@@ -27,14 +27,13 @@ def fit_problem(
 ) -> Solution:
     """``newton.minimise``, by another way where the table is wide and every coefficient is penalised."""
     n, p = problem.X.shape
-    if p >= COLUMNS and n < ROWS_PER_COLUMN * p:
-        found = None
-        if problem.l1.all():
-            found = _on_columns(problem, *_approach(problem, w, b), tol, max_iter)
-        elif problem.l2.all() and not problem.l1.any():
-            found = _by_products(problem, w, b, tol, max_iter)
-        if found is not None and (found.converged or found.n_iter >= max_iter):
-            return found
+    is_wide, found = p >= COLUMNS and n < ROWS_PER_COLUMN * p, None
+    if is_wide and problem.l1.all():
+        found = _on_columns(problem, *_approach(problem, w, b), tol, max_iter)
+    elif is_wide and problem.l2.all() and not problem.l1.any():
+        found = _by_products(problem, w, b, tol, max_iter)
+    if found is not None and (found.converged or found.n_iter >= max_iter):
+        return found
     return newton.minimise(problem, w, b, tol, max_iter, model)
 
 
@@ -107,8 +106,7 @@ def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int
         if following is None:
             break
         n_iter += 1
-        dual = newton.dual_point(problem, d, point, step.u) if length == 1.0 else None
-        gap = np.inf if dual is None else newton.duality_gap(problem, dual, following, step.z)
+        gap = newton.bound_step(problem, d, point, step, following)[0] if length == 1.0 else np.inf
         point = following
     return Solution(point.w, point.b, n_iter, gap, gap <= tol, False)
 
