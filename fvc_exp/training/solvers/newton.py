@@ -124,18 +124,13 @@ def minimise(
     if found.converged or found.n_iter < patience or patience == max_iter:
         return found
     taken, w, b = found.n_iter, np.zeros(len(w)), null_intercept(problem.y, problem.s)
-    for strength in _path(problem, b):
+    slope = np.abs((problem.s * (expit(b) - problem.y)) @ problem.X).max(initial=0.0)
+    decades = np.log10(max(slope / (problem.l1 + problem.l2).max(), 1.0))  # with the first one all w are small
+    for strength in 10.0 ** np.arange(np.ceil(decades), -1, -1):
         easier = replace(problem, l1=strength * problem.l1, l2=strength * problem.l2)
         found = _descend(easier, w, b, tol if strength == 1 else _PATH_TOL, max_iter - taken, None)
         taken, w, b = taken + found.n_iter, found.w, found.b
     return replace(found, n_iter=taken)
-
-
-def _path(problem: Problem, b: float) -> Array:
-    """Multiples of the penalty, the last one 1; with the first one all coefficients are small. ``b`` is the null's."""
-    slope = np.abs((problem.s * (expit(b) - problem.y)) @ problem.X).max(initial=0.0)
-    decades = np.log10(max(slope / (problem.l1 + problem.l2).max(), 1.0))
-    return 10.0 ** np.arange(np.ceil(decades), -1, -1)
 
 
 def _descend(

@@ -1,8 +1,9 @@
 """Fits of tables with many columns for their rows, where a matrix of columns by columns costs more than the fit.
 
-With an l1 penalty few coefficients differ from 0: the fit is made on a growing set of columns, and the bound of
-``newton`` is then taken over all of them (Johnson & Guestrin 2015, "Blitz"). With l2 alone each Newton step is solved
-by conjugate gradients, which need products with the table only; what they leave unsolved counts in the bound.
+With an l1 penalty few coefficients differ from 0: cheap gradient steps find most of these, the fit is made on their
+columns and on what is then let in, and the bound of ``newton`` is taken over all columns (Johnson & Guestrin 2015,
+"Blitz"). With l2 alone each Newton step is solved by conjugate gradients, which need products with the table only; what
+they leave unsolved counts in the bound.
 """
 
 from dataclasses import replace
@@ -14,8 +15,7 @@ from fvc_exp.training.solvers import newton, subproblem
 from fvc_exp.training.solvers.newton import Iterate, Problem, Solution
 
 ROWS_PER_COLUMN, COLUMNS = 3, 256  # a table with fewer rows per column and at least as many columns is wide
-_FIRST = 64  # columns of the first fit
-_GROWTH = 0.5  # columns that are let in, to those that are used
+_FIRST, _GROWTH = 64, 0.5  # columns that are let in: at least, and to those that are used
 _LOOSEST, _SHARE = 0.1, 0.1  # bound of the first fit on few columns; that of the next, to the last bound of all
 _STEPS, _MEMORY, _SETTLED = 300, 5, 1e-5  # most gradient steps; the last, whose decrease of F ends them
 _FEW, _MANY = 5, 100  # gradient steps before Newton steps on few columns; before those to too many columns are dropped
