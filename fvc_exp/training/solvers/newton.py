@@ -27,7 +27,7 @@ from scipy.special import expit
 from fvc_exp._typing import Array
 from fvc_exp.training.solvers import subproblem
 
-_SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
+SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
 _SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
 _ROUNDING = 8 * float(np.finfo(float).eps)
@@ -124,18 +124,13 @@ def minimise(
     if found.converged or found.n_iter < patience or patience == max_iter:
         return found
     taken, w, b = found.n_iter, np.zeros(len(w)), null_intercept(problem.y, problem.s)
-    for strength in _path(problem, b):
+    slope = np.abs((problem.s * (expit(b) - problem.y)) @ problem.X).max(initial=0.0)
+    decades = np.log10(max(slope / (problem.l1 + problem.l2).max(), 1.0))  # with the first one all w are small
+    for strength in 10.0 ** np.arange(np.ceil(decades), -1, -1):
         easier = replace(problem, l1=strength * problem.l1, l2=strength * problem.l2)
         found = _descend(easier, w, b, tol if strength == 1 else _PATH_TOL, max_iter - taken, None)
         taken, w, b = taken + found.n_iter, found.w, found.b
     return replace(found, n_iter=taken)
-
-
-def _path(problem: Problem, b: float) -> Array:
-    """Multiples of the penalty, the last one 1; with the first one all coefficients are small. ``b`` is the null's."""
-    slope = np.abs((problem.s * (expit(b) - problem.y)) @ problem.X).max(initial=0.0)
-    decades = np.log10(max(slope / (problem.l1 + problem.l2).max(), 1.0))
-    return 10.0 ** np.arange(np.ceil(decades), -1, -1)
 
 
 def _descend(
@@ -156,9 +151,7 @@ def _descend(
             model, before = None, np.inf
             continue
         n_iter += 1
-        gap, dual = np.inf, dual_point(problem, model.d, point, step.u) if length == 1.0 else None
-        if dual is not None:
-            gap = duality_gap(problem, dual, following, step.z)
+        gap, dual = bound_step(problem, model.d, point, step, following) if length == 1.0 else (np.inf, None)
         stalled = stalled + 1 if point.value - following.value <= _ROUNDING * point.value else 0
         point = following
         if gap > tol and (length < 1.0 or step.size > _SHRINK * before or not np.isfinite(gap)):
@@ -242,16 +235,19 @@ def line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[Ite
     length = 1.0
     while length >= _SHORTEST:
         found = evaluate(problem, point.w + length * step.dw, point.b + length * step.db, point.eta + length * step.u)
-        if found.value <= point.value * (1 + _ROUNDING) - _SUFFICIENT * length * step.size:
+        if found.value <= point.value * (1 + _ROUNDING) - SUFFICIENT * length * step.size:
             return found, length
         length /= 2
     return None, length
 
 
-def dual_point(problem: Problem, d: Array, point: Iterate, u: Array) -> Array | None:
-    """The dual point, as in ``Solution``, of a full step ``u`` in log odds by curvatures ``d``; None out of bounds."""
-    wrong = point.wrong + np.where(problem.y > 0, -d, d) * u / problem.s
-    return None if wrong.min() < 0 or wrong.max() > 1 else np.asarray(wrong)
+def bound_step(
+    problem: Problem, d: Array, point: Iterate, step: NewtonStep, following: Iterate
+) -> tuple[float, Array | None]:
+    """``gap`` and ``dual``, as in ``Solution``, after a full step by curvatures ``d``; None out of bounds."""
+    dual = point.wrong + np.where(problem.y > 0, -d, d) * step.u / problem.s
+    is_dual = dual.min() >= 0 and dual.max() <= 1
+    return (duality_gap(problem, dual, following, step.z), dual) if is_dual else (np.inf, None)
 
 
 def duality_gap(problem: Problem, dual: Array, point: Iterate, z: Array) -> float:
@@ -267,8 +263,8 @@ def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
 
     ``z`` is minus the gradient that the dual point has. Without any penalty z is a rounding error.
     """
-    if l2.all():
-        return _elastic_net_gap(z, w, l1, l2)
+    if l2.all() or not l2.any():
+        return _elastic_net_gap(z, w, l1, l2) if l2.all() else _lasso_gap(z, w, l1)
     return np.where(l2[:, 0] > 0, _elastic_net_gap(z, w, l1, np.where(l2 > 0, l2, 1)), _lasso_gap(z, w, l1))
 
 

@@ -1,22 +1,24 @@
 """Fits of tables with many columns for their rows, where a matrix of columns by columns costs more than the fit.
 
-With an l1 penalty few coefficients differ from 0: the fit is made on a growing set of columns, and the bound of
-``newton`` is then taken over all of them (Johnson & Guestrin 2015, "Blitz"). With l2 alone each Newton step is solved
-by conjugate gradients, which need products with the table only; what they leave unsolved counts in the bound.
+With an l1 penalty few coefficients differ from 0: cheap gradient steps find most of these, the fit is made on their
+columns and on what is then let in, and the bound of ``newton`` is taken over all columns (Johnson & Guestrin 2015,
+"Blitz"). With l2 alone each Newton step is solved by conjugate gradients, which need products with the table only; what
+they leave unsolved counts in the bound.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from fvc_exp._typing import Array, Indices
+from fvc_exp._typing import Array
 from fvc_exp.training.solvers import newton, subproblem
 from fvc_exp.training.solvers.newton import Iterate, Problem, Solution
 
 ROWS_PER_COLUMN, COLUMNS = 3, 256  # a table with fewer rows per column and at least as many columns is wide
-_FIRST = 64  # columns of the first fit
-_GROWTH = 0.5  # columns that are let in, to those that are used
+_FIRST, _GROWTH = 64, 0.5  # columns that are let in: at least, and to those that are used
 _LOOSEST, _SHARE = 0.1, 0.1  # bound of the first fit on few columns; that of the next, to the last bound of all
+_STEPS, _MEMORY, _SETTLED = 300, 5, 1e-5  # most gradient steps; the last, whose decrease of F ends them
+_FEW, _MANY = 5, 100  # gradient steps before Newton steps on few columns; before those to too many columns are dropped
 _UNSOLVED = 0.5  # share of the decrease that a step may leave
 
 
@@ -25,15 +27,49 @@ def fit_problem(
 ) -> Solution:
     """``newton.minimise``, by another way where the table is wide and every coefficient is penalised."""
     n, p = problem.X.shape
-    if p >= COLUMNS and n < ROWS_PER_COLUMN * p:
-        found = None
-        if problem.l1.all():
-            found = _on_columns(problem, w, b, tol, max_iter)
-        elif problem.l2.all() and not problem.l1.any():
-            found = _by_products(problem, w, b, tol, max_iter)
-        if found is not None and (found.converged or found.n_iter >= max_iter):
-            return found
+    is_wide, found = p >= COLUMNS and n < ROWS_PER_COLUMN * p, None
+    if is_wide and problem.l1.all():
+        found = _on_columns(problem, *_approach(problem, w, b), tol, max_iter)
+    elif is_wide and problem.l2.all() and not problem.l1.any():
+        found = _by_products(problem, w, b, tol, max_iter)
+    if found is not None and (found.converged or found.n_iter >= max_iter):
+        return found
     return newton.minimise(problem, w, b, tol, max_iter, model)
+
+
+@np.errstate(all="ignore")
+def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float]:
+    """Gradient steps in single precision, until they settle or Newton steps cost less; the intercept is a column.
+
+    Their lengths are Barzilai and Borwein's, who take the curvature along the step before; F may rise for a few steps
+    (Wright, Nowak & Figueiredo 2009, "Sparse reconstruction by separable approximation"). A start from which they lead
+    to more columns than rows, with l2 than twice as many, is returned as it is.
+    """
+    n, p = problem.X.shape
+    X = np.ones((n, p + 1), np.float32)
+    X[:, :p] = problem.X
+    numbers = problem.y, problem.s, np.append(problem.l1, 0), np.append(problem.l2, 0), np.append(w, b)
+    y, s, l1, l2, start = (each.astype(X.dtype) for each in numbers)
+    rows = Problem(X, y, s, l1, l2)
+    point = newton.evaluate(rows, start, 0.0, X @ start)
+    gradient, values = rows.slopes(point.wrong) @ X, [np.inf]
+    curvature = float(s @ (X @ gradient) ** 2 / (gradient @ gradient)) / 4
+    for count in range(_STEPS):
+        near, least = point.w - gradient / curvature, l1 / curvature
+        shrunk = (near - np.maximum(np.minimum(near, least), -least)) / (1 + l2 / curvature)
+        found, change = newton.evaluate(rows, shrunk, 0.0, X @ shrunk), shrunk - point.w
+        size = float(change @ change)
+        if not found.value <= max(values[-_MEMORY:]) - newton.SUFFICIENT * curvature * size:
+            curvature *= 2
+            continue
+        before, gradient, point = gradient, rows.slopes(found.wrong) @ X, found
+        curvature = float((gradient - before) @ change) / max(size, subproblem.TINY)
+        values.append(found.value)
+        used, limit = np.count_nonzero(shrunk), 2 * n if l2.any() else n
+        has_settled = max(values[-_MEMORY - 1 :]) - found.value <= _SETTLED * found.value or size == 0
+        if has_settled or count > (_FEW + 2 * used * used / p if used <= limit else _MANY):
+            return (point.w[:p].astype(w.dtype), float(point.w[p])) if used <= limit else (w, b)
+    return w, b
 
 
 def _on_columns(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
@@ -42,10 +78,10 @@ def _on_columns(problem: Problem, w: Array, b: float, tol: float, max_iter: int)
     point = newton.evaluate(problem, w, b, problem.X @ w + b)
     gradient, aim, taken, model = problem.slopes(point.wrong) @ problem.X, _LOOSEST, 0, None
     while True:
-        added = _worst(np.where(used, 0.0, np.abs(gradient) - problem.l1), max(_FIRST, int(_GROWTH * (w != 0).sum())))
-        used[added] = True
-        if len(added):
-            model = None
+        over, most = np.where(used, 0, np.abs(gradient) - problem.l1), max(_FIRST, int(_GROWTH * (w != 0).sum()))
+        added = over > max(np.partition(over, -most)[-most], 0)
+        used |= added
+        model = None if added.any() else model
         columns = np.flatnonzero(used)
         part = replace(problem, X=problem.X[:, columns], l1=problem.l1[columns], l2=problem.l2[columns])
         found = newton.minimise(part, w[columns], b, aim, max_iter - taken, model)
@@ -60,12 +96,6 @@ def _on_columns(problem: Problem, w: Array, b: float, tol: float, max_iter: int)
         aim = max(min(aim, _SHARE * gap), tol / 2)
 
 
-def _worst(over: Array, most: int) -> Indices:
-    """The numbers of at most ``most`` largest positive values."""
-    found = np.flatnonzero(over > 0)
-    return found if len(found) <= most else found[np.argpartition(-over[found], most)[:most]]
-
-
 def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
     """Newton steps by conjugate gradients, for l2 alone."""
     point, gap, n_iter = newton.evaluate(problem, w, b, problem.X @ w + b), np.inf, 0
@@ -76,8 +106,7 @@ def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int
         if following is None:
             break
         n_iter += 1
-        dual = newton.dual_point(problem, d, point, step.u) if length == 1.0 else None
-        gap = np.inf if dual is None else newton.duality_gap(problem, dual, following, step.z)
+        gap = newton.bound_step(problem, d, point, step, following)[0] if length == 1.0 else np.inf
         point = following
     return Solution(point.w, point.b, n_iter, gap, gap <= tol, False)
 
