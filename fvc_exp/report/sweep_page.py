@@ -32,7 +32,7 @@ def sweep_content(path: Path) -> dict[str, Any]:
         ArtifactError: this is no sweep, or a file of a finished run is missing or broken.
     """
     folder, plan, members = results.open_results(path)
-    table = results.table_of(folder, members)
+    table = results.table_of(members)
     ranked = results.rank(table)
     comparison, sentences = _compared([folder.member(run_id).path for run_id in ranked["run_id"]])
     warning = results.code_warning(ranked)

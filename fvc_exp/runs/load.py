@@ -54,10 +54,11 @@ class LoadedRun:
         """The paths of its files."""
         return run_folder.RunFolder(self.path)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the folder; in a sweep that is the run id."""
-        return self.path.resolve().name
+        is_plain = self.path.name not in ("", "..") and not self.path.is_symlink()
+        return (self.path if is_plain else self.path.resolve()).name  # to resolve one looks at all folders above
 
     @property
     def outputs(self) -> Path | None:

@@ -137,13 +137,14 @@ class SweepFolder:
         return plan
 
 
-def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str, Any] | None:
-    """The status of a member that needs no further run, else None; ``job`` is its newest job.
+def finished(
+    folder: MemberFolder, member: Member, job: str | None, status: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """The ``status`` of a member if it needs no further run, else None; ``job`` is its newest job.
 
     A training run is finished for good, since its id covers its data, unless that job is to run it ``again``. The other
     stages look at their videos in every job, and skip by themselves what they did before.
     """
-    status = read_status(folder.status)
     if status is None or status["state"] != "done":
         return None
     if (member.again or not member.trains) and job not in (None, status.get("job")):

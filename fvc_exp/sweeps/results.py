@@ -17,7 +17,7 @@ from fvc_exp.io import files, tables
 from fvc_exp.io.console import setting_text
 from fvc_exp.io.run_folder import seconds_of
 from fvc_exp.runs.compare.ties import TieSummary, compare_runs, ranking_key, simplicity
-from fvc_exp.runs.load import LoadedRun, require_finished
+from fvc_exp.runs.load import LoadedRun
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
 from fvc_exp.sweeps.states import MemberState, State, open_sweep
 
@@ -34,12 +34,12 @@ def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.Dat
     Raises:
         ArtifactError: a file of a finished run is missing or broken, or the folder cannot be written.
     """
-    table = table_of(sweep, states)
+    table = table_of(states)
     folds = [
         {"run_id": each.member.run_id, **record}
         for each in states
         if _has_scores(each)
-        for record in files.read_json(sweep.member(each.member.run_id).metrics)
+        for record in each.run.fold_records
     ]
     files.write_atomic(sweep.results_csv, tables.without_formulas(table).write_csv)
     files.write_bytes(sweep.results, tables.parquet_bytes(table))
@@ -55,8 +55,8 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
     Raises:
         ArtifactError: this is no folder of a sweep, or a file of a finished run is missing or broken.
     """
-    folder, _, states = open_results(Path(path))
-    return table_of(folder, states)
+    _, _, states = open_results(Path(path))
+    return table_of(states)
 
 
 def plain_runs(path: Path) -> list[LoadedRun]:
@@ -94,19 +94,19 @@ def _plain_state(run: LoadedRun) -> MemberState:
     status = run.status if run.has("status") else {"state": State.running}
     state = {"done": State.done, "running": State.running}.get(status["state"], State.failed)
     reason, message = (str(status.get(key) or "") for key in ("reason", "message"))
-    return MemberState(member, state, reason, message, log=run.folder.log, status=status)
+    return MemberState(member, run, state, reason, message, log=run.folder.log, status=status)
 
 
-def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
+def table_of(states: Sequence[MemberState]) -> pl.DataFrame:
     """One row per member: state, parameters, and for a finished one its scores, floors and flags.
 
     Raises:
         ArtifactError: a file of a finished run is missing or broken.
     """
-    return pl.DataFrame([_row(sweep, each) for each in states], infer_schema_length=None)
+    return pl.DataFrame([_row(each) for each in states], infer_schema_length=None)
 
 
-def _row(sweep: SweepFolder, found: MemberState) -> Row:
+def _row(found: MemberState) -> Row:
     member, status = found.member, found.status or {}
     row: Row = {"run_id": member.run_id, "name": member.config.name, "tags": _cell(member.config.tags)}
     row |= {"state": found.state.value, "reason": found.reason or None}
@@ -114,7 +114,7 @@ def _row(sweep: SweepFolder, found: MemberState) -> Row:
     row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
     row |= {"attempt": found.attempt, "host": found.host, "job": found.job}
     row |= {"started": status.get("started"), "ended": status.get("ended"), "seconds": seconds_of(status)}
-    return row | _numbers(LoadedRun(sweep.member(member.run_id).path)) if _has_scores(found) else row
+    return row | _numbers(found.run) if _has_scores(found) else row
 
 
 def _has_scores(found: MemberState) -> bool:
@@ -217,9 +217,10 @@ def floors(ranked: pl.DataFrame) -> dict[str, dict[str, float]]:
     return {rule: {metric: ranked[f"floor_{rule}_{metric}"][0] for metric in ("auc", "f1")} for rule in rules}
 
 
-def ties(sweep: SweepFolder, ranked: pl.DataFrame) -> TieSummary | str:
+def ties(states: Sequence[MemberState], ranked: pl.DataFrame) -> TieSummary | str:
     """Which runs tie with the best one, or why that cannot be tested."""
+    runs = {each.member.run_id: each.run for each in states}
     try:
-        return compare_runs([require_finished(sweep.member(run_id).path) for run_id in ranked["run_id"]])
+        return compare_runs([runs[run_id] for run_id in ranked["run_id"]])
     except ArtifactError as error:
         return f"the ranking cannot be tested: {error}"
