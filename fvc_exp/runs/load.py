@@ -29,11 +29,7 @@ def _json_file(name: str, kind: Any) -> "cached_property[dict[str, Any]]":
 
 
 def _table_file(name: str) -> "cached_property[pl.DataFrame]":
-    def read(run: "LoadedRun") -> pl.DataFrame:
-        path: Path = getattr(run.folder, name)
-        return stored.check_table(tables.read_run_table(path, run.content(name)), name, path)
-
-    return cached_property(read)
+    return cached_property(lambda run: run.table(name))
 
 
 @dataclass(frozen=True)
@@ -94,6 +90,11 @@ class LoadedRun:
                 raise ArtifactError(f"{path}: is not of this run: {self.folder.status.name} does not list it")
             self.folder.check(path.name, self.listed[path.name], content)
         return content
+
+    def table(self, name: str) -> pl.DataFrame:
+        """``predictions``, ``folds`` or ``coefficients``, read now and not kept."""
+        path: Path = getattr(self.folder, name)
+        return stored.check_table(tables.read_run_table(path, self.content(name)), name, path)
 
     def require_files(self) -> None:
         """Check that each file of the run is there with its size; its content is checked when it is read.

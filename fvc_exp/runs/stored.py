@@ -92,13 +92,16 @@ def check_table(frame: pl.DataFrame, name: str, where: object) -> pl.DataFrame:
     Raises:
         ArtifactError: one is missing or of another type, there is no row, or a probability is none.
     """
+    schema = frame.schema  # which is made anew each time
     for column, kind in TABLES[name].items():
-        if (found := frame.schema.get(column)) != kind:
+        if (found := schema.get(column)) != kind:
             raise ArtifactError(f"{where}: column {column!r} is {found or 'missing'}; it must be {kind.__name__}")
     if frame.is_empty():
         raise ArtifactError(f"{where}: holds no rows")
-    if name == "predictions" and not frame["probability"].is_between(0, 1).fill_null(value=False).all():
-        raise ArtifactError(f"{where}: column 'probability' has a value outside 0 to 1")
+    if name == "predictions":
+        shares = frame["probability"].to_numpy()  # NaN for null
+        if not ((shares >= 0) & (shares <= 1)).all():
+            raise ArtifactError(f"{where}: column 'probability' has a value outside 0 to 1")
     return frame
 
 

@@ -87,7 +87,7 @@ def run_member(folder: MemberFolder, member: Member, job: str, cache: SplitCache
         if (claim := try_claim(folder, job)) is not None:
             break
         time.sleep(_WAIT_SECONDS)
-    if (status := finished(folder, member, job, read_status(folder.status))) is not None:  # by the owner before, just now
+    if (status := finished(folder, member, job, read_status(folder.status))) is not None:  # by the owner before
         claim.path.unlink()
         return status
     for path in (folder.status, folder.lost):  # how the attempt before ended; the rest of it is deleted by the run

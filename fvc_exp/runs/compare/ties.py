@@ -165,11 +165,12 @@ def runs_of(paths: Sequence[Path]) -> list[LoadedRun]:
     found: dict[Path, LoadedRun] = {}
     for path in paths:
         members = sorted((path / "runs").glob("*/status.json")) or sorted(path.glob("*/status.json"))
-        done = [member.parent for member in members if LoadedRun(member.parent).is_finished]
+        done = [run for member in members if (run := LoadedRun(member.parent)).is_finished]
         if members and not done:
             raise ArtifactError(f"{path}: none of the {len(members)} runs of this sweep is finished")
-        for folder in done or [path]:
-            found[folder.resolve()] = require_finished(folder)
+        for run in done or [require_finished(path)]:
+            run.require_files()
+            found[run.path.resolve()] = run
     # The best of a sweep is a copy of one of its runs.
     return [run for path, run in found.items() if path.parent / "runs" / run.results["run_id"] not in found]
 
