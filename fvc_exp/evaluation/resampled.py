@@ -126,13 +126,17 @@ class Scored:
         Raises:
             ArtifactError: it scored other rows.
         """
-        is_whole = (predictions["split"] == split).all()  # which is known sooner than it is filtered
-        rows = predictions if is_whole else predictions.filter(split=split)
-        if not all(rows[name].equals(self.rows[name]) for name in _ROW):
-            rows = self.rows.select(_ROW).join(rows, on=_ROW, how="left", nulls_equal=True, maintain_order="left")
-        if rows["probability"].null_count() or len(rows) != len(self.rows):
+        own = predictions["split"] == split
+        if not all(predictions[name].filter(own).equals(self.rows[name]) for name in _ROW):
+            rows = predictions.filter(own)
+            predictions = self.rows.select(_ROW).join(
+                rows, on=_ROW, how="left", nulls_equal=True, maintain_order="left"
+            )
+            own = pl.repeat(True, len(predictions), eager=True)
+        probability, predicted = (predictions[name].filter(own) for name in ("probability", "predicted"))
+        if probability.null_count() or len(probability) != len(self.rows):
             raise ArtifactError("predictions.parquet holds other rows than that of a run with equal folds")
-        return replace(self, probability=rows["probability"].to_numpy(), predicted=rows["predicted"].to_numpy())
+        return replace(self, probability=probability.to_numpy(), predicted=predicted.to_numpy())
 
 
 class Draws:

@@ -217,10 +217,21 @@ def floors(ranked: pl.DataFrame) -> dict[str, dict[str, float]]:
     return {rule: {metric: ranked[f"floor_{rule}_{metric}"][0] for metric in ("auc", "f1")} for rule in rules}
 
 
+def ranked_runs(states: Sequence[MemberState], ranked: pl.DataFrame) -> list[LoadedRun]:
+    """The runs in the order of their ranking.
+
+    Raises:
+        ArtifactError: one of them lacks a file.
+    """
+    runs = {each.member.run_id: each.run for each in states}
+    for run_id in ranked["run_id"]:
+        runs[run_id].require_files()
+    return [runs[run_id] for run_id in ranked["run_id"]]
+
+
 def ties(states: Sequence[MemberState], ranked: pl.DataFrame) -> TieSummary | str:
     """Which runs tie with the best one, or why that cannot be tested."""
-    runs = {each.member.run_id: each.run for each in states}
     try:
-        return compare_runs([runs[run_id] for run_id in ranked["run_id"]])
+        return compare_runs(ranked_runs(states, ranked))
     except ArtifactError as error:
         return f"the ranking cannot be tested: {error}"
