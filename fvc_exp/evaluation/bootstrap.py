@@ -83,12 +83,8 @@ def intervals(
     replicates = replicates or few_replicates(len(scored.strata))
     weights = cluster_weights(scored.strata, replicates, np.random.default_rng(0))
     found, counts = Draws(scored, weights).scores(scored, metrics), scored.group_counts
-    return {name: interval_of_draws(name, scores, dependence, counts) for name, scores in found.items()}
-
-
-def interval_of_draws(name: str, scores: Array, dependence: float, counts: GroupCounts) -> Interval:
-    """The interval of one metric from its scores under ``cluster_weights``, (1 + replicates,)."""
-    return interval_of(name, float(scores[0]), replicate_error(scores), dependence, counts)
+    errors = {name: replicate_error(scores) for name, scores in found.items()}
+    return {name: interval_of(name, float(found[name][0]), errors[name], dependence, counts) for name in metrics}
 
 
 def few_replicates(groups: int) -> int:

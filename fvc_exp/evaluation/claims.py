@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fvc_exp._typing import Array
 from fvc_exp.config.schema import Choice
 from fvc_exp.data.folds import CV
 from fvc_exp.evaluation import bootstrap, metrics, resampled, statistics
@@ -97,17 +96,15 @@ class Floors:
         self._rules = {rule: self._draws.scores(rows, self._names) for rule, rows in scored.by_rules().items()}
         self._widening = np.sqrt(1 + bootstrap.no_signal_dependence(scored.folds))
 
-    def claims(
-        self, scored: resampled.Scored, drawn: Mapping[str, Array] | None = None, *, selected_from: int = 1
-    ) -> dict[str, FloorClaim]:
-        """Compare each metric of a model with the best floor; ``drawn`` are its scores under the same weights.
+    def claims(self, scored: resampled.Scored, *, selected_from: int = 1) -> dict[str, FloorClaim]:
+        """Compare each metric of a model with the best floor.
 
         Returns nothing where the groups are too few for an interval, and no MCC where a fold has fewer than
         ``FEWEST_GROUPS`` of a class: it has so few values there that its standard error comes out too small.
         """
         if self._counts.reason:
             return {}
-        drawn, chance = drawn or self._draws.scores(scored, self._names), _chance(scored, self._names)
+        drawn, chance = self._draws.scores(scored, self._names), _chance(scored, self._names)
         found = {}
         for name in self._names:
             sign, score = metrics.direction(name), float(drawn[name][0])

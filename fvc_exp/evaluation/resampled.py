@@ -127,16 +127,13 @@ class Scored:
             ArtifactError: it scored other rows.
         """
         own = predictions["split"] == split
-        if not all(predictions[name].filter(own).equals(self.rows[name]) for name in _ROW):
-            rows = predictions.filter(own)
-            predictions = self.rows.select(_ROW).join(
-                rows, on=_ROW, how="left", nulls_equal=True, maintain_order="left"
-            )
-            own = pl.repeat(True, len(predictions), eager=True)
-        probability, predicted = (predictions[name].filter(own) for name in ("probability", "predicted"))
-        if probability.null_count() or len(probability) != len(self.rows):
+        rows = {name: predictions[name].filter(own) for name in (*_ROW, "probability", "predicted")}
+        if not all(rows[name].equals(self.rows[name]) for name in _ROW):
+            keys, found = self.rows.select(_ROW), pl.DataFrame(rows)
+            rows = keys.join(found, on=_ROW, how="left", nulls_equal=True, maintain_order="left").to_dict()
+        if rows["probability"].null_count() or len(rows["probability"]) != len(self.rows):
             raise ArtifactError("predictions.parquet holds other rows than that of a run with equal folds")
-        return replace(self, probability=probability.to_numpy(), predicted=predicted.to_numpy())
+        return replace(self, probability=rows["probability"].to_numpy(), predicted=rows["predicted"].to_numpy())
 
 
 class Draws:
@@ -178,8 +175,7 @@ def cluster_weights(strata: Indices, replicates: int, random: np.random.Generato
 
 def replicate_error(scores: Array) -> float:
     """Standard deviation of the scores (1 + replicates,) under ``cluster_weights``, but for the first."""
-    error = float(scores[1:].std(ddof=1))
-    return float(np.nanstd(scores[1:], ddof=1)) if np.isnan(error) else error  # which takes three times as long
+    return float(np.nanstd(scores[1:], ddof=1))
 
 
 def _kish(sizes: Array) -> float:
@@ -246,8 +242,6 @@ class ResampledRows:
 def mean_of_parts(parts: Sequence[Array]) -> Array:
     """Mean over the parts (replicates,) that are not NaN; NaN where all are."""
     table = np.stack(parts)
-    if not np.isnan(total := table.sum(axis=0)).any():
-        return np.asarray(total / len(parts))
     known = ~np.isnan(table)
     return divide(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0).astype(np.float64), np.nan)
 

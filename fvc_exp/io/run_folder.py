@@ -128,14 +128,12 @@ class RunFolder:
             ArtifactError: it is missing, no file, or another one.
         """
         path, size = f"{self.path}/{name}", facts["size"]  # a Path takes longer than the look at the file
-        if content is None:
-            try:
-                now = os.lstat(path)
-            except OSError as error:
-                raise ArtifactError(f"{path}: is missing; without it the run is not complete") from error
-            if not stat.S_ISREG(now.st_mode):
-                raise ArtifactError(f"{path}: is no regular file")
-        found = now.st_size if content is None else len(content)
+        try:
+            mode, found = (now := os.lstat(path)).st_mode, now.st_size if content is None else len(content)
+        except OSError as error:
+            raise ArtifactError(f"{path}: is missing; without it the run is not complete") from error
+        if not stat.S_ISREG(mode):
+            raise ArtifactError(f"{path}: is no regular file")
         if found < size or (found > size and path != str(self.log)):
             said = f"has {found:,} bytes, but {self.status.name} says {size:,}"
             raise ArtifactError(f"{path}: is torn, or of another run: it {said}")

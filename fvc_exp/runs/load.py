@@ -146,9 +146,7 @@ class LoadedRun:
         """One record per fold, as in ``metrics.json``, sorted by repeat and fold."""
         content, path = self.content("metrics"), self.folder.metrics
         files.decode_json(content, path, stored.FOLD_RECORDS)
-        records: list[dict[str, Any]] = files.decode_json(
-            content, path, list[dict[str, int | float | bool | str | None]]
-        )
+        records: list[dict[str, Any]] = files.decode_json(content, path, stored.FLAT_RECORDS)
         return tuple(sorted(records, key=lambda each: (each.get("repeat", 0), each.get("fold", 0))))
 
     @cached_property

@@ -65,6 +65,7 @@ RESULTS = _object(
     nested=_object(optimism=float, best=float, final=float) | None,
 )
 _FOLD = _object(**dict.fromkeys(("fold", "repeat", "n_train", "n_test"), Count))
+FLAT_RECORDS: Any = list[dict[str, int | float | bool | str | None]]
 FOLD_RECORDS: Any = Annotated[GenericAlias(list, (_FOLD,)), Meta(min_length=1)]
 PROVENANCE = _object(
     **dict.fromkeys(("python", "platform", "host", "working_folder", "data_sha256"), str),
@@ -98,10 +99,8 @@ def check_table(frame: pl.DataFrame, name: str, where: object) -> pl.DataFrame:
             raise ArtifactError(f"{where}: column {column!r} is {found or 'missing'}; it must be {kind.__name__}")
     if frame.is_empty():
         raise ArtifactError(f"{where}: holds no rows")
-    if name == "predictions":
-        shares = frame["probability"].to_numpy()  # NaN for null
-        if not ((shares >= 0) & (shares <= 1)).all():
-            raise ArtifactError(f"{where}: column 'probability' has a value outside 0 to 1")
+    if name == "predictions" and not frame["probability"].is_between(0, 1).fill_null(value=False).all():
+        raise ArtifactError(f"{where}: column 'probability' has a value outside 0 to 1")
     return frame
 
 

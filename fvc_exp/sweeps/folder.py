@@ -8,6 +8,8 @@ from fvc_exp.config.schema import Config, Stage
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files, run_folder
 
+MaybeStatus = dict[str, Any] | None  # the content of a status file, if there is one
+
 
 @dataclass(frozen=True)
 class Member:
@@ -137,9 +139,7 @@ class SweepFolder:
         return plan
 
 
-def finished(
-    folder: MemberFolder, member: Member, job: str | None, status: dict[str, Any] | None
-) -> dict[str, Any] | None:
+def finished(folder: MemberFolder, member: Member, job: str | None, status: MaybeStatus) -> MaybeStatus:
     """The ``status`` of a member if it needs no further run, else None; ``job`` is its newest job.
 
     A training run is finished for good, since its id covers its data, unless that job is to run it ``again``. The other
@@ -152,7 +152,7 @@ def finished(
     return status if not member.trains or _is_whole(folder, status) else None
 
 
-def read_status(path: Path) -> dict[str, Any] | None:
+def read_status(path: Path) -> MaybeStatus:
     """The content of a status or lost file; None if it is missing or is not such JSON."""
     try:
         found: dict[str, Any] = files.checked_json(files.read_bytes(path), path, run_folder.Status)

@@ -25,8 +25,6 @@ _LEAKS = (pl.col("audit") == "FAIL").fill_null(value=False) & ~pl.col("audit_all
 _BESIDE_C = ("penalty", "l1_ratio", "solver", "features", "class_weight", "seed")
 _SHORT = 12  # digits of a hash, which tell codes apart
 
-Row = dict[str, Any]
-
 
 def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
     """Write ``results.parquet``, ``results.csv`` and ``results_folds.parquet``; returns the first: one row per member.
@@ -35,12 +33,8 @@ def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.Dat
         ArtifactError: a file of a finished run is missing or broken, or the folder cannot be written.
     """
     table = table_of(states)
-    folds = [
-        {"run_id": each.member.run_id, **record}
-        for each in states
-        if _has_scores(each)
-        for record in each.run.fold_records
-    ]
+    done = [each for each in states if _has_scores(each)]
+    folds = [{"run_id": each.member.run_id, **record} for each in done for record in each.run.fold_records]
     files.write_atomic(sweep.results_csv, tables.without_formulas(table).write_csv)
     files.write_bytes(sweep.results, tables.parquet_bytes(table))
     files.write_bytes(sweep.folds, tables.parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
@@ -55,8 +49,7 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
     Raises:
         ArtifactError: this is no folder of a sweep, or a file of a finished run is missing or broken.
     """
-    _, _, states = open_results(Path(path))
-    return table_of(states)
+    return table_of(open_results(Path(path))[2])
 
 
 def plain_runs(path: Path) -> list[LoadedRun]:
@@ -86,9 +79,7 @@ def open_results(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
 
 def _plain_state(run: LoadedRun) -> MemberState:
     parameters = canonical(run.config)
-    words = [
-        f"{name}={setting_text(value)}" for name, value in parameters.items() if name in ("penalty", "C", "solver")
-    ]
+    words = [f"{key}={setting_text(parameters[key])}" for key in parameters if key in ("penalty", "C", "solver")]
     data = run.results["data"]["sha256"] if run.is_finished else None
     member = Member(run.name, words, parameters, data, run.config)
     status = run.status if run.has("status") else {"state": State.running}
@@ -106,9 +97,9 @@ def table_of(states: Sequence[MemberState]) -> pl.DataFrame:
     return pl.DataFrame([_row(each) for each in states], infer_schema_length=None)
 
 
-def _row(found: MemberState) -> Row:
+def _row(found: MemberState) -> dict[str, Any]:
     member, status = found.member, found.status or {}
-    row: Row = {"run_id": member.run_id, "name": member.config.name, "tags": _cell(member.config.tags)}
+    row: dict[str, Any] = {"run_id": member.run_id, "name": member.config.name, "tags": _cell(member.config.tags)}
     row |= {"state": found.state.value, "reason": found.reason or None}
     row |= flat_parameters(member.parameters)
     row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
@@ -121,9 +112,9 @@ def _has_scores(found: MemberState) -> bool:
     return found.state is State.done and found.member.trains
 
 
-def flat_parameters(parameters: dict[str, Any]) -> Row:
+def flat_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     """Parameters as columns: those of the folds with a prefix, a list as text, null where one has no effect."""
-    row: Row = dict.fromkeys(("penalty", "C", "l1_ratio", "solver"))
+    row: dict[str, Any] = dict.fromkeys(("penalty", "C", "l1_ratio", "solver"))
     for key, value in parameters.items():
         if isinstance(value, dict):
             row |= {f"{key}_{name}": _cell(item) for name, item in value.items()}
@@ -137,12 +128,12 @@ def _cell(value: Any) -> Any:
     return "+".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _numbers(run: LoadedRun) -> Row:
+def _numbers(run: LoadedRun) -> dict[str, Any]:
     results = run.results
     audit, final = results["audit"], results["final_model"]
-    row: Row = {"flags": " ".join(results["flags"]), "audit": audit["verdict"], "audit_allow_fail": audit["allow_fail"]}
-    row |= {"audit_reasons": " ".join(audit["reasons"]), "audit_mark": audit_mark(audit)}
-    row |= {"n_iter": final["n_iter"], "converged": final["converged"]}
+    row: dict[str, Any] = {"flags": " ".join(results["flags"]), "audit": audit["verdict"]}
+    row |= {"audit_allow_fail": audit["allow_fail"], "audit_reasons": " ".join(audit["reasons"])}
+    row |= {"audit_mark": audit_mark(audit), "n_iter": final["n_iter"], "converged": final["converged"]}
     row |= {"final_C": final["C"], "nonzero": final["nonzero"]}
     for metric, summary in results["cv"].items():
         row |= {f"{metric}_mean": summary["mean"], f"{metric}_std": summary["std"]}
@@ -218,14 +209,8 @@ def floors(ranked: pl.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def ranked_runs(states: Sequence[MemberState], ranked: pl.DataFrame) -> list[LoadedRun]:
-    """The runs in the order of their ranking.
-
-    Raises:
-        ArtifactError: one of them lacks a file.
-    """
+    """The runs in the order of their ranking."""
     runs = {each.member.run_id: each.run for each in states}
-    for run_id in ranked["run_id"]:
-        runs[run_id].require_files()
     return [runs[run_id] for run_id in ranked["run_id"]]
 
 
