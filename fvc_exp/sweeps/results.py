@@ -71,10 +71,8 @@ def open_results(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
     states = [_plain_state(run) for run in plain_runs(path)]
     if not states:
         return open_sweep(path)
-    sweep = SweepFolder(path)
-    sweep.runs = path
     members = [each.member for each in states]
-    return sweep, Plan([], [], "basic", {}, members[0].config, members, [], []), states
+    return SweepFolder(path), Plan([], [], "basic", {}, members[0].config, members, [], []), states
 
 
 def _plain_state(run: LoadedRun) -> MemberState:

@@ -130,8 +130,7 @@ def compare(runs: Sequence[LoadedRun], metric: str = "auc", replicates: int = bo
                 drawn = draws.scores(own, (metric,))[metric]
                 score, error = float(drawn[0]), resampled.replicate_error(drawn)
             interval = bootstrap.interval_of(metric, score, error, dependence, counts)
-            p_value = claim.p_value if claim else 1.0
-            why = refusal(claim, audit["verdict"])
+            p_value, why = claim.p_value if claim else 1.0, refusal(claim, audit["verdict"])
             rows.append(ComparedRun(each, interval, claim, p_value, audit_mark(audit), why))
     adjusted = statistics.holm(np.array([row.floor_p_value for row in rows])).tolist()
     compared = (replace(row, floor_p_value=p_value) for row, p_value in zip(rows, adjusted, strict=True))

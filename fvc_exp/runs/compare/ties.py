@@ -203,8 +203,7 @@ def compare_runs(runs: Sequence[LoadedRun], metric: str = "auc") -> TieSummary:
     settings = [run.results["parameters"] for run in runs]
     varying = (name for name in _MODEL if len({repr(each.get(name)) for each in settings}) > 1)
     extra = [name for name in varying if name not in _LABEL]
-    folds = runs[0].fold_records
-    repeats = runs[0].results["repeats"]
+    folds, repeats = runs[0].fold_records, runs[0].results["repeats"]
     return tie_summary(
         [candidate(run, metric, extra) for run in runs],
         metric=metric,
