@@ -35,8 +35,7 @@ def sweep_content(path: Path) -> dict[str, Any]:
     ranked = results.rank(table)
     comparison, sentences = _compared(members, ranked)
     warning = results.code_warning(ranked)
-    varying = [name for name in _VARYING if name in ranked.columns and ranked[name].n_unique() > 1]
-    columns = (*_PARAMETERS, *varying)
+    columns = (*_PARAMETERS, *(name for name in _VARYING if name in ranked.columns and ranked[name].n_unique() > 1))
     rows = _board(ranked, comparison)
     floors = results.floors(ranked)
     return {

@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ class LoadedRun:
     """
 
     path: Path
+    is_checked: bool = field(default=False, compare=False)  # its files were looked at before, as by ``require_files``
 
     @property
     def folder(self) -> run_folder.RunFolder:
@@ -102,7 +103,7 @@ class LoadedRun:
         Raises:
             ArtifactError: one is not.
         """
-        for name, facts in self.listed.items():
+        for name, facts in () if self.is_checked else self.listed.items():
             self.folder.check(name, facts)
 
     @property

@@ -121,7 +121,7 @@ def _state_of(sweep: SweepFolder, member: Member, job: schedulers.Job | None, an
     """By the files of the member first, then by the queue of its newest job."""
     folder, asked = sweep.member(member.run_id), replace(member, again=job is not None and job.again)
     claim, own_id = claims.latest_claim(folder), job.own_id if job else None
-    run, status = LoadedRun(folder.path), dict[str, Any]()
+    run, status = LoadedRun(folder.path, is_checked=True), dict[str, Any]()
     with contextlib.suppress(ArtifactError):  # there is none yet, or a broken one
         status = run.status
     if claim and status.get("attempt", 0) != claim.number:
