@@ -33,8 +33,8 @@ def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.Dat
         ArtifactError: a file of a finished run is missing or broken, or the folder cannot be written.
     """
     table = table_of(states)
-    done = [each for each in states if _has_scores(each)]
-    folds = [{"run_id": each.member.run_id, **record} for each in done for record in each.run.fold_records]
+    done = [each.run for each in states if _has_scores(each)]
+    folds = [{"run_id": run.name, **record} for run in done for record in files.read_json(run.folder.metrics)]
     files.write_atomic(sweep.results_csv, tables.without_formulas(table).write_csv)
     files.write_bytes(sweep.results, tables.parquet_bytes(table))
     files.write_bytes(sweep.folds, tables.parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
