@@ -1,5 +1,6 @@
 """The application that commands join: exit codes, mistakes as one line, JSON on stdout."""
 
+import gc
 import json
 import sys
 from collections.abc import Callable
@@ -69,6 +70,7 @@ def command(function: Callable[P, Exit]) -> Callable[P, None]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            gc.set_threshold(100_000)  # what commands read from thousands of files stays in use
             with raise_when_stopped():
                 code = function(*args, **kwargs)
         except FvcError as error:

@@ -154,15 +154,15 @@ def leaderboard(sweep: SweepArgument, as_json: JsonOption = False) -> Exit:
     """
     from fvc_exp.sweeps import results, show
 
-    folder, plan, members = results.open_results(sweep)
-    table = results.table_of(folder, members)
+    _, plan, members = results.open_results(sweep)
+    table = results.table_of(members)
     ranked = results.rank(table)
     if as_json:
-        print_json(show.leaderboard_json(plan, members, table))
+        print_json(show.leaderboard_json(plan, members, table, ranked))
     else:
-        show.print_leaderboard(make_console(), plan, members, table)
+        show.print_leaderboard(make_console(), plan, members, table, ranked)
         if len(ranked):
-            print_text(make_console(), str(results.ties(folder, ranked)))
+            print_text(make_console(), str(results.ties(members, ranked)))
     return Exit.OK if len(ranked) else Exit.UNFINISHED
 
 

@@ -82,15 +82,7 @@ def intervals(
     scored = Scored.from_predictions(predictions, split)
     replicates = replicates or few_replicates(len(scored.strata))
     weights = cluster_weights(scored.strata, replicates, np.random.default_rng(0))
-    return intervals_under(Draws(scored, weights), scored, dependence, metrics)
-
-
-def intervals_under(
-    draws: Draws, scored: Scored, dependence: float, metrics: Sequence[str] = METRICS
-) -> dict[str, Interval]:
-    """``intervals`` of a model of the rows of these draws."""
-    counts = scored.group_counts
-    found = draws.scores(scored, metrics)
+    found, counts = Draws(scored, weights).scores(scored, metrics), scored.group_counts
     errors = {name: replicate_error(scores) for name, scores in found.items()}
     return {name: interval_of(name, float(found[name][0]), errors[name], dependence, counts) for name in metrics}
 

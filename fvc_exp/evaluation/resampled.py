@@ -126,10 +126,12 @@ class Scored:
         Raises:
             ArtifactError: it scored other rows.
         """
-        rows = predictions.filter(split=split)
-        if not rows.select(_ROW).equals(self.rows.select(_ROW)):
-            rows = self.rows.select(_ROW).join(rows, on=_ROW, how="left", nulls_equal=True, maintain_order="left")
-        if rows["probability"].null_count() or len(rows) != len(self.rows):
+        own = predictions["split"] == split
+        rows = {name: predictions[name].filter(own) for name in (*_ROW, "probability", "predicted")}
+        if not all(rows[name].equals(self.rows[name]) for name in _ROW):
+            keys, found = self.rows.select(_ROW), pl.DataFrame(rows)
+            rows = keys.join(found, on=_ROW, how="left", nulls_equal=True, maintain_order="left").to_dict()
+        if rows["probability"].null_count() or len(rows["probability"]) != len(self.rows):
             raise ArtifactError("predictions.parquet holds other rows than that of a run with equal folds")
         return replace(self, probability=rows["probability"].to_numpy(), predicted=rows["predicted"].to_numpy())
 
@@ -210,24 +212,31 @@ class ResampledRows:
         fakes, reals = (count @ self._weights for count in counts)
         return np.asarray(fakes * reals)
 
+    @cached_property
+    def _by_class(self) -> tuple[Indices, Array, Indices, Array]:
+        """Where the groups of fakes start, and their weights; the codes of the groups of reals, and their weights."""
+        fakes, starts = np.unique(self._codes[self._fake], return_index=True)
+        reals, codes = np.unique(self._codes[self._real], return_inverse=True)
+        return starts, self._weights[fakes], codes, self._weights[reals]
+
     def won(self, probability: Array) -> Array:
         """Weights of the (fake, real) pairs in which the fake has the higher probability, ties half (replicates,)."""
         if np.ptp(probability) == 0:
             return self.pairs / 2
-        real = self._real[np.argsort(probability[self._real], kind="stable")]
+        order = np.argsort(probability[self._real], kind="stable")
+        real = self._real[order]
         first, last = (np.searchsorted(probability[real], probability[self._fake], side) for side in ("left", "right"))
         if self._weights.shape[1] < len(self._weights):  # which matrix is the smaller one
             below = np.zeros((len(real) + 1, self._weights.shape[1]))
             np.cumsum(self._weights[self._codes[real]], axis=0, out=below[1:])
             won = np.einsum("ib,ib->b", self._weights[self._codes[self._fake]], below[first] + below[last])
             return np.asarray(won / 2)
-        known, fake_starts = np.unique(self._codes[self._fake], return_index=True)
-        real_groups, real_codes = np.unique(self._codes[real], return_inverse=True)
-        below = np.zeros((len(real) + 1, len(real_groups)))
-        below[np.arange(1, len(real) + 1), real_codes] = 1
+        fake_starts, fake_weights, real_codes, real_weights = self._by_class
+        below = np.zeros((len(real) + 1, len(real_weights)))
+        below[np.arange(1, len(real) + 1), real_codes[order]] = 1
         np.cumsum(below, axis=0, out=below)
         pairs = np.add.reduceat(below[first] + below[last], fake_starts, axis=0) / 2
-        return np.asarray(np.einsum("gb,gb->b", self._weights[known], pairs @ self._weights[real_groups]))
+        return np.asarray(np.einsum("gb,gb->b", fake_weights, pairs @ real_weights))
 
 
 def mean_of_parts(parts: Sequence[Array]) -> Array:

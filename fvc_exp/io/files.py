@@ -235,14 +235,16 @@ def read_json(path: Path, kind: Any = Any, *, inside: Path | None = None) -> Any
     return decode_json(read_bytes(path, inside=inside, most=MOST_JSON_BYTES), path, kind)
 
 
-def decode_json(content: bytes, where: object, kind: Any = Any) -> Any:
+def decode_json(content: Any, where: object, kind: Any = Any, decode: Callable[..., Any] = msgspec.json.decode) -> Any:
     """The content of a JSON file as ``kind``; ``where`` is named in errors.
+
+    Plain content, decoded before, takes the ``decode`` of ``msgspec.convert``.
 
     Raises:
         ArtifactError: it is not JSON, or not of that form.
     """
     try:
-        return msgspec.json.decode(content, type=kind)
+        return decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{where}: {str(error).replace('`', '')}") from error
     except RecursionError as error:
@@ -255,8 +257,9 @@ def checked_json(content: bytes, where: object, kind: Any) -> Any:
     Raises:
         ArtifactError: as ``decode_json``.
     """
-    decode_json(content, where, kind)
-    return decode_json(content, where)
+    found = decode_json(content, where)
+    decode_json(found, where, kind, msgspec.convert)
+    return found
 
 
 def plain(value: Any) -> Any:

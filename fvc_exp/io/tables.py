@@ -17,7 +17,6 @@ from typing import IO, Any, cast
 import polars as pl
 
 from fvc_exp.errors import ArtifactError, DataError
-from fvc_exp.io.files import read_bytes
 
 EXTENSIONS = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
 NULL_WORDS = ("", "NA", "N/A", "nan", "NaN", "null", "None")  # in CSV; else one of them makes a whole column text
@@ -128,14 +127,13 @@ def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(texts).rename(lambda name: re.sub(_FORMULA, r"'\g<0>", name))
 
 
-def read_run_table(path: Path, content: bytes | None = None) -> pl.DataFrame:
-    """A parquet or CSV file of a run folder, or its ``content`` where that was read before.
+def read_run_table(path: Path, content: bytes) -> pl.DataFrame:
+    """The ``content`` of a parquet or CSV file of a run folder.
 
     Raises:
-        ArtifactError: it is missing or broken.
+        ArtifactError: it is broken.
         DataError: it would take more than half of the memory.
     """
-    content = read_bytes(path) if content is None else content
     try:
         if path.suffix == ".csv":
             return pl.read_csv(io.BytesIO(content), infer_schema_length=None)

@@ -103,9 +103,7 @@ def metric_rows(files: load.LoadedRun) -> list[MetricRow]:
     """All metrics of a run, the headline first."""
     results, predictions = files.results, files.predictions if files.has("predictions") else None
     held_out: dict[str, float] = results["test"] or {}
-    cv: dict[str, Interval] = {}
-    test: dict[str, Interval] = {}
-    claims: dict[str, FloorClaim] = {}
+    cv, test, claims = dict[str, Interval](), dict[str, Interval](), dict[str, FloorClaim]()
     if predictions is not None:
         cv = intervals(predictions, "cv", results["fold_dependence"], metrics=show.SHOWN)
         test = intervals(predictions, "test", 0.0, metrics=show.SHOWN) if held_out else {}

@@ -13,7 +13,6 @@ from fvc_exp.io import console, run_folder
 from fvc_exp.report import run_page
 from fvc_exp.runs import load, plots
 from fvc_exp.runs.compare.comparison import Comparison, compare
-from fvc_exp.runs.compare.ties import runs_of
 from fvc_exp.sweeps import results, show, states
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 
@@ -32,12 +31,11 @@ def sweep_content(path: Path) -> dict[str, Any]:
         ArtifactError: this is no sweep, or a file of a finished run is missing or broken.
     """
     folder, plan, members = results.open_results(path)
-    table = results.table_of(folder, members)
+    table = results.table_of(members)
     ranked = results.rank(table)
-    comparison, sentences = _compared([folder.member(run_id).path for run_id in ranked["run_id"]])
+    comparison, sentences = _compared(members, ranked)
     warning = results.code_warning(ranked)
-    varying = [name for name in _VARYING if name in ranked.columns and ranked[name].n_unique() > 1]
-    columns = (*_PARAMETERS, *varying)
+    columns = (*_PARAMETERS, *(name for name in _VARYING if name in ranked.columns and ranked[name].n_unique() > 1))
     rows = _board(ranked, comparison)
     floors = results.floors(ranked)
     return {
@@ -61,11 +59,11 @@ def sweep_content(path: Path) -> dict[str, Any]:
     }
 
 
-def _compared(runs: Sequence[Path]) -> tuple[Comparison | None, tuple[str, ...]]:
-    if not runs:
+def _compared(members: Sequence[states.MemberState], ranked: pl.DataFrame) -> tuple[Comparison | None, tuple[str, ...]]:
+    if not len(ranked):
         return None, ("No configuration can be ranked yet.",)
     try:
-        found = compare(runs_of(runs))
+        found = compare(results.ranked_runs(members, ranked))
     except ArtifactError as error:
         return None, (f"The configurations are not compared: {error}",)
     return found, tuple(found.sentences())

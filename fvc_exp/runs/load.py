@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,11 +29,7 @@ def _json_file(name: str, kind: Any) -> "cached_property[dict[str, Any]]":
 
 
 def _table_file(name: str) -> "cached_property[pl.DataFrame]":
-    def read(run: "LoadedRun") -> pl.DataFrame:
-        path: Path = getattr(run.folder, name)
-        return stored.check_table(tables.read_run_table(path, run.content(name)), name, path)
-
-    return cached_property(read)
+    return cached_property(lambda run: run.table(name))
 
 
 @dataclass(frozen=True)
@@ -48,16 +44,18 @@ class LoadedRun:
     """
 
     path: Path
+    is_checked: bool = field(default=False, compare=False)  # its files were looked at before, as by ``require_files``
 
     @property
     def folder(self) -> run_folder.RunFolder:
         """The paths of its files."""
         return run_folder.RunFolder(self.path)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the folder; in a sweep that is the run id."""
-        return self.path.resolve().name
+        is_plain = self.path.name not in ("", "..") and not self.path.is_symlink()
+        return (self.path if is_plain else self.path.resolve()).name  # to resolve one looks at all folders above
 
     @property
     def outputs(self) -> Path | None:
@@ -94,13 +92,18 @@ class LoadedRun:
             self.folder.check(path.name, self.listed[path.name], content)
         return content
 
+    def table(self, name: str) -> pl.DataFrame:
+        """``predictions``, ``folds`` or ``coefficients``, read now and not kept."""
+        path: Path = getattr(self.folder, name)
+        return stored.check_table(tables.read_run_table(path, self.content(name)), name, path)
+
     def require_files(self) -> None:
         """Check that each file of the run is there with its size; its content is checked when it is read.
 
         Raises:
             ArtifactError: one is not.
         """
-        for name, facts in self.listed.items():
+        for name, facts in () if self.is_checked else self.listed.items():
             self.folder.check(name, facts)
 
     @property
@@ -144,9 +147,7 @@ class LoadedRun:
         """One record per fold, as in ``metrics.json``, sorted by repeat and fold."""
         content, path = self.content("metrics"), self.folder.metrics
         files.decode_json(content, path, stored.FOLD_RECORDS)
-        records: list[dict[str, Any]] = files.decode_json(
-            content, path, list[dict[str, int | float | bool | str | None]]
-        )
+        records: list[dict[str, Any]] = files.decode_json(content, path, stored.FLAT_RECORDS)
         return tuple(sorted(records, key=lambda each: (each.get("repeat", 0), each.get("fold", 0))))
 
     @cached_property

@@ -65,6 +65,7 @@ RESULTS = _object(
     nested=_object(optimism=float, best=float, final=float) | None,
 )
 _FOLD = _object(**dict.fromkeys(("fold", "repeat", "n_train", "n_test"), Count))
+FLAT_RECORDS: Any = list[dict[str, int | float | bool | str | None]]
 FOLD_RECORDS: Any = Annotated[GenericAlias(list, (_FOLD,)), Meta(min_length=1)]
 PROVENANCE = _object(
     **dict.fromkeys(("python", "platform", "host", "working_folder", "data_sha256"), str),
@@ -92,8 +93,9 @@ def check_table(frame: pl.DataFrame, name: str, where: object) -> pl.DataFrame:
     Raises:
         ArtifactError: one is missing or of another type, there is no row, or a probability is none.
     """
+    schema = frame.schema  # which is made anew each time
     for column, kind in TABLES[name].items():
-        if (found := frame.schema.get(column)) != kind:
+        if (found := schema.get(column)) != kind:
             raise ArtifactError(f"{where}: column {column!r} is {found or 'missing'}; it must be {kind.__name__}")
     if frame.is_empty():
         raise ArtifactError(f"{where}: holds no rows")

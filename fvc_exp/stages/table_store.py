@@ -170,7 +170,7 @@ class TableStore:
             # One that is gone was merged by another process: its rows are in the table, which is read next. Those of
             # a torn one are measured again.
             with suppress(ArtifactError):
-                found.append(self._of_these_settings(tables.read_run_table(path)))
+                found.append(self._of_these_settings(tables.read_run_table(path, files.read_bytes(path))))
         table = [self._read_table()] if self.path.is_file() else []
         return pl.concat([pl.DataFrame(schema=self.schema), *table, *found]), parts
 

@@ -64,7 +64,8 @@ def process_start(pid: int) -> str | None:
 
 def latest_claim(folder: MemberFolder) -> Claim | None:
     """The newest attempt, alive or not."""
-    numbers = [int(path.stem) for path in folder.attempts.glob(f"*{_SUFFIX}")]
+    names = [each.name for each in os.scandir(folder.attempts)] if folder.attempts.exists() else []
+    numbers = [int(name.removesuffix(_SUFFIX)) for name in names if name.endswith(_SUFFIX)]
     if not numbers:
         return None
     path = folder.attempts / f"{max(numbers)}{_SUFFIX}"

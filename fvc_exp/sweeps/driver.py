@@ -86,13 +86,14 @@ def finish(sweep: folder.SweepFolder) -> States:
         try:
             table = results.collect_results(sweep, states)
         except ArtifactError:  # such as a full disk: what was found is shown before the command fails
-            show.print_leaderboard(console, plan, states, results.table_of(sweep, states))
+            table = results.table_of(states)
+            show.print_leaderboard(console, plan, states, table, results.rank(table))
             raise
         ranked = results.rank(table)
         files.write_atomic(sweep.leaderboard, tables.without_formulas(ranked).write_csv)
-        show.print_leaderboard(console, plan, states, table, most=None if plan.config.verbose else show.TOP)
+        show.print_leaderboard(console, plan, states, table, ranked, 0 if plan.config.verbose else show.TOP)
         if len(ranked):
-            found = results.ties(sweep, ranked)
+            found = results.ties(states, ranked)
             print_text(console, str(found))
             choice = schema.Choice.best if isinstance(found, str) else plan.config.sweep.choice
             chosen = ranked["run_id"][0] if isinstance(found, str) else found.choose(choice).name

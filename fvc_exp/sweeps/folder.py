@@ -8,6 +8,8 @@ from fvc_exp.config.schema import Config, Stage
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files, run_folder
 
+MaybeStatus = dict[str, Any] | None  # the content of a status file, if there is one
+
 
 @dataclass(frozen=True)
 class Member:
@@ -137,13 +139,12 @@ class SweepFolder:
         return plan
 
 
-def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str, Any] | None:
-    """The status of a member that needs no further run, else None; ``job`` is its newest job.
+def finished(folder: MemberFolder, member: Member, job: str | None, status: MaybeStatus) -> MaybeStatus:
+    """The ``status`` of a member if it needs no further run, else None; ``job`` is its newest job.
 
     A training run is finished for good, since its id covers its data, unless that job is to run it ``again``. The other
     stages look at their videos in every job, and skip by themselves what they did before.
     """
-    status = read_status(folder.status)
     if status is None or status["state"] != "done":
         return None
     if (member.again or not member.trains) and job not in (None, status.get("job")):
@@ -151,7 +152,7 @@ def finished(folder: MemberFolder, member: Member, job: str | None) -> dict[str,
     return status if not member.trains or _is_whole(folder, status) else None
 
 
-def read_status(path: Path) -> dict[str, Any] | None:
+def read_status(path: Path) -> MaybeStatus:
     """The content of a status or lost file; None if it is missing or is not such JSON."""
     try:
         found: dict[str, Any] = files.checked_json(files.read_bytes(path), path, run_folder.Status)

@@ -82,12 +82,12 @@ def run_members(
 def run_member(folder: MemberFolder, member: Member, job: str, cache: SplitCache | None = None) -> dict[str, Any]:
     """Run one configuration unless it is done, waiting while another process works on it; returns its status."""
     while True:
-        if (status := finished(folder, member, job)) is not None:
+        if (status := finished(folder, member, job, read_status(folder.status))) is not None:
             return status
         if (claim := try_claim(folder, job)) is not None:
             break
         time.sleep(_WAIT_SECONDS)
-    if (status := finished(folder, member, job)) is not None:  # by the owner before, just now
+    if (status := finished(folder, member, job, read_status(folder.status))) is not None:  # by the owner before
         claim.path.unlink()
         return status
     for path in (folder.status, folder.lost):  # how the attempt before ended; the rest of it is deleted by the run

@@ -17,15 +17,13 @@ from fvc_exp.io import files, tables
 from fvc_exp.io.console import setting_text
 from fvc_exp.io.run_folder import seconds_of
 from fvc_exp.runs.compare.ties import TieSummary, compare_runs, ranking_key, simplicity
-from fvc_exp.runs.load import LoadedRun, require_finished
+from fvc_exp.runs.load import LoadedRun
 from fvc_exp.sweeps.folder import Member, Plan, SweepFolder
 from fvc_exp.sweeps.states import MemberState, State, open_sweep
 
 _LEAKS = (pl.col("audit") == "FAIL").fill_null(value=False) & ~pl.col("audit_allow_fail").fill_null(value=False)
 _BESIDE_C = ("penalty", "l1_ratio", "solver", "features", "class_weight", "seed")
 _SHORT = 12  # digits of a hash, which tell codes apart
-
-Row = dict[str, Any]
 
 
 def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
@@ -34,13 +32,9 @@ def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.Dat
     Raises:
         ArtifactError: a file of a finished run is missing or broken, or the folder cannot be written.
     """
-    table = table_of(sweep, states)
-    folds = [
-        {"run_id": each.member.run_id, **record}
-        for each in states
-        if _has_scores(each)
-        for record in files.read_json(sweep.member(each.member.run_id).metrics)
-    ]
+    table = table_of(states)
+    done = [each.run for each in states if _has_scores(each)]
+    folds = [{"run_id": run.name, **record} for run in done for record in files.read_json(run.folder.metrics)]
     files.write_atomic(sweep.results_csv, tables.without_formulas(table).write_csv)
     files.write_bytes(sweep.results, tables.parquet_bytes(table))
     files.write_bytes(sweep.folds, tables.parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
@@ -55,8 +49,7 @@ def load_sweep(path: str | Path) -> pl.DataFrame:
     Raises:
         ArtifactError: this is no folder of a sweep, or a file of a finished run is missing or broken.
     """
-    folder, _, states = open_results(Path(path))
-    return table_of(folder, states)
+    return table_of(open_results(Path(path))[2])
 
 
 def plain_runs(path: Path) -> list[LoadedRun]:
@@ -78,52 +71,48 @@ def open_results(path: Path) -> tuple[SweepFolder, Plan, list[MemberState]]:
     states = [_plain_state(run) for run in plain_runs(path)]
     if not states:
         return open_sweep(path)
-    sweep = SweepFolder(path)
-    sweep.runs = path
     members = [each.member for each in states]
-    return sweep, Plan([], [], "basic", {}, members[0].config, members, [], []), states
+    return SweepFolder(path), Plan([], [], "basic", {}, members[0].config, members, [], []), states
 
 
 def _plain_state(run: LoadedRun) -> MemberState:
     parameters = canonical(run.config)
-    words = [
-        f"{name}={setting_text(value)}" for name, value in parameters.items() if name in ("penalty", "C", "solver")
-    ]
+    words = [f"{key}={setting_text(parameters[key])}" for key in parameters if key in ("penalty", "C", "solver")]
     data = run.results["data"]["sha256"] if run.is_finished else None
     member = Member(run.name, words, parameters, data, run.config)
     status = run.status if run.has("status") else {"state": State.running}
     state = {"done": State.done, "running": State.running}.get(status["state"], State.failed)
     reason, message = (str(status.get(key) or "") for key in ("reason", "message"))
-    return MemberState(member, state, reason, message, log=run.folder.log, status=status)
+    return MemberState(member, run, state, reason, message, log=run.folder.log, status=status)
 
 
-def table_of(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.DataFrame:
+def table_of(states: Sequence[MemberState]) -> pl.DataFrame:
     """One row per member: state, parameters, and for a finished one its scores, floors and flags.
 
     Raises:
         ArtifactError: a file of a finished run is missing or broken.
     """
-    return pl.DataFrame([_row(sweep, each) for each in states], infer_schema_length=None)
+    return pl.DataFrame([_row(each) for each in states], infer_schema_length=None)
 
 
-def _row(sweep: SweepFolder, found: MemberState) -> Row:
+def _row(found: MemberState) -> dict[str, Any]:
     member, status = found.member, found.status or {}
-    row: Row = {"run_id": member.run_id, "name": member.config.name, "tags": _cell(member.config.tags)}
+    row: dict[str, Any] = {"run_id": member.run_id, "name": member.config.name, "tags": _cell(member.config.tags)}
     row |= {"state": found.state.value, "reason": found.reason or None}
     row |= flat_parameters(member.parameters)
     row |= {"overrides": " ".join(member.overrides), "data_sha256": member.data_sha256}
     row |= {"attempt": found.attempt, "host": found.host, "job": found.job}
     row |= {"started": status.get("started"), "ended": status.get("ended"), "seconds": seconds_of(status)}
-    return row | _numbers(LoadedRun(sweep.member(member.run_id).path)) if _has_scores(found) else row
+    return row | _numbers(found.run) if _has_scores(found) else row
 
 
 def _has_scores(found: MemberState) -> bool:
     return found.state is State.done and found.member.trains
 
 
-def flat_parameters(parameters: dict[str, Any]) -> Row:
+def flat_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     """Parameters as columns: those of the folds with a prefix, a list as text, null where one has no effect."""
-    row: Row = dict.fromkeys(("penalty", "C", "l1_ratio", "solver"))
+    row: dict[str, Any] = dict.fromkeys(("penalty", "C", "l1_ratio", "solver"))
     for key, value in parameters.items():
         if isinstance(value, dict):
             row |= {f"{key}_{name}": _cell(item) for name, item in value.items()}
@@ -137,12 +126,12 @@ def _cell(value: Any) -> Any:
     return "+".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _numbers(run: LoadedRun) -> Row:
+def _numbers(run: LoadedRun) -> dict[str, Any]:
     results = run.results
     audit, final = results["audit"], results["final_model"]
-    row: Row = {"flags": " ".join(results["flags"]), "audit": audit["verdict"], "audit_allow_fail": audit["allow_fail"]}
-    row |= {"audit_reasons": " ".join(audit["reasons"]), "audit_mark": audit_mark(audit)}
-    row |= {"n_iter": final["n_iter"], "converged": final["converged"]}
+    row: dict[str, Any] = {"flags": " ".join(results["flags"]), "audit": audit["verdict"]}
+    row |= {"audit_allow_fail": audit["allow_fail"], "audit_reasons": " ".join(audit["reasons"])}
+    row |= {"audit_mark": audit_mark(audit), "n_iter": final["n_iter"], "converged": final["converged"]}
     row |= {"final_C": final["C"], "nonzero": final["nonzero"]}
     for metric, summary in results["cv"].items():
         row |= {f"{metric}_mean": summary["mean"], f"{metric}_std": summary["std"]}
@@ -217,9 +206,15 @@ def floors(ranked: pl.DataFrame) -> dict[str, dict[str, float]]:
     return {rule: {metric: ranked[f"floor_{rule}_{metric}"][0] for metric in ("auc", "f1")} for rule in rules}
 
 
-def ties(sweep: SweepFolder, ranked: pl.DataFrame) -> TieSummary | str:
+def ranked_runs(states: Sequence[MemberState], ranked: pl.DataFrame) -> list[LoadedRun]:
+    """The runs in the order of their ranking."""
+    runs = {each.member.run_id: each.run for each in states}
+    return [runs[run_id] for run_id in ranked["run_id"]]
+
+
+def ties(states: Sequence[MemberState], ranked: pl.DataFrame) -> TieSummary | str:
     """Which runs tie with the best one, or why that cannot be tested."""
     try:
-        return compare_runs([require_finished(sweep.member(run_id).path) for run_id in ranked["run_id"]])
+        return compare_runs(ranked_runs(states, ranked))
     except ArtifactError as error:
         return f"the ranking cannot be tested: {error}"

@@ -12,7 +12,7 @@ from rich.table import Table
 from fvc_exp.io.console import MOST_ROWS, frame_table, mean_and_deviation, print_text, setting_text, short_path
 from fvc_exp.sweeps import folder, results
 from fvc_exp.sweeps.queues import Usage
-from fvc_exp.sweeps.states import TO_RUN, MemberState, State
+from fvc_exp.sweeps.states import TO_RUN, MemberState, State, States
 
 _STYLES = {State.done: "green", State.failed: "red", State.lost: "red", State.running: "yellow"}
 TOP = 10  # rows of a leaderboard that the end of a sweep shows
@@ -101,9 +101,8 @@ def print_failure(console: Console, failed: MemberState) -> None:
         print_text(console, short_path(failed.log), "red", label="  log", wrap=False)
 
 
-def leaderboard_json(plan: folder.Plan, states: Sequence[MemberState], table: pl.DataFrame) -> dict[str, Any]:
-    """The leaderboard of collected results as plain data."""
-    ranked = results.rank(table)
+def leaderboard_json(plan: folder.Plan, states: States, table: pl.DataFrame, ranked: pl.DataFrame) -> dict[str, Any]:
+    """The leaderboard of collected results, and of these ``ranked``, as plain data."""
     return {
         "requested": plan.requested,
         "invalid": len(plan.invalid),
@@ -117,10 +116,9 @@ def leaderboard_json(plan: folder.Plan, states: Sequence[MemberState], table: pl
 
 
 def print_leaderboard(
-    console: Console, plan: folder.Plan, states: Sequence[MemberState], table: pl.DataFrame, *, most: int | None = None
+    console: Console, plan: folder.Plan, states: States, table: pl.DataFrame, ranked: pl.DataFrame, most: int = 0
 ) -> None:
-    """Print the ranking (``most`` of its rows) with its floors, then what failed and why, and what was never run."""
-    ranked = results.rank(table)
+    """Print the ranking (``most`` of its rows, or all), its floors, what failed and why, and what was never run."""
     if len(ranked):
         console.print(_ranking_table(ranked, min(most or len(ranked), MOST_ROWS - 1)))  # and the floor
     if warning := results.code_warning(ranked):

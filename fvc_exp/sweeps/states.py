@@ -13,6 +13,7 @@ from typing import Any
 from fvc_exp.config.schema import Rerun
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files, run_folder
+from fvc_exp.runs.load import LoadedRun
 from fvc_exp.sweeps import claims, queues, schedulers
 from fvc_exp.sweeps.folder import Member, MemberFolder, Plan, SweepFolder, finished, read_status
 from fvc_exp.sweeps.queues import Entry, NoSchedulerError, SchedulerError
@@ -42,9 +43,10 @@ TO_RUN = (State.failed, State.lost, State.waiting)
 
 @dataclass(frozen=True)
 class MemberState:
-    """A member, its state, and why in a few words; ``status`` is the content of its status or lost file."""
+    """A member, its run, its state, and why in a few words; ``status`` is that of the run, or its lost file."""
 
     member: Member
+    run: LoadedRun
     state: State
     reason: str = ""
     message: str = ""
@@ -124,17 +126,19 @@ def _state_of(sweep: SweepFolder, member: Member, job: schedulers.Job | None, an
     """By the files of the member first, then by the queue of its newest job."""
     folder, asked = sweep.member(member.run_id), replace(member, again=job is not None and job.again)
     claim, own_id = claims.latest_claim(folder), job.own_id if job else None
-    status, noted = read_status(folder.status) or {}, read_status(folder.lost) or {}
+    run, status = LoadedRun(folder.path, is_checked=True), dict[str, Any]()
+    with contextlib.suppress(ArtifactError):  # there is none yet, or a broken one
+        status = run.status
     if claim and status.get("attempt", 0) != claim.number:
         status = {}  # of an earlier attempt
     state, reason, record = State.waiting, "", dict[str, Any]()
     # SLURM tells why it stopped a job, and may be about to start it again
     is_open = job and job.cluster is schedulers.Cluster.slurm and status.get("state") == "interrupted"
-    if status and finished(folder, asked, own_id) is not None:
+    if status and finished(folder, asked, own_id, status) is not None:
         state, record = State.done, status
     elif status and not is_open and own_id in (None, status.get("job")):  # no job was submitted after that
         state, reason, record = State.failed, queues.status_reason(status), status
-    elif job and noted.get("job") == job.id:
+    elif job and (noted := read_status(folder.lost) or {}).get("job") == job.id:
         state, reason, record = State.lost, str(noted.get("reason")), noted
     elif job:
         state, reason = _in_queue(job, claim, answers[job.cluster])
@@ -145,6 +149,7 @@ def _state_of(sweep: SweepFolder, member: Member, job: schedulers.Job | None, an
         times = {"started": claim.owner.started, "ended": datetime.now(UTC).isoformat()}
     return MemberState(
         member=member,
+        run=run,
         state=state,
         reason=reason,
         message=queues.last_words(job.log) if state is State.lost and job and not record else message,

@@ -118,7 +118,7 @@ def states(finished_sweep: Finished) -> list[MemberState]:
 
 @pytest.fixture(scope="module")
 def table(finished_sweep: Finished, states: list[MemberState]) -> pl.DataFrame:
-    return table_of(finished_sweep[0], states)
+    return table_of(states)
 
 
 def test_the_ranking_is_that_of_compare(copied: Finished) -> None:
@@ -126,7 +126,7 @@ def test_the_ranking_is_that_of_compare(copied: Finished) -> None:
     sweep, plan = copied
     for equal in (False, True):
         compared = compare(runs_of([sweep.path]), replicates=20).to_frame()
-        found = rank(table_of(sweep, member_states(sweep, plan)))
+        found = rank(table_of(member_states(sweep, plan)))
         assert found["run_id"].to_list() == compared["run"].to_list()
         assert (found["auc_mean"].n_unique() == 1) == equal
         first = sweep.member(found["run_id"][0])
@@ -142,20 +142,20 @@ def test_the_held_out_rows_do_not_choose_the_winner(table: pl.DataFrame) -> None
 
 
 def test_as_json(finished_sweep: Finished, states: list[MemberState], table: pl.DataFrame) -> None:
-    content = json.loads(json.dumps(leaderboard_json(finished_sweep[1], states, table)))
+    content = json.loads(json.dumps(leaderboard_json(finished_sweep[1], states, table, rank(table))))
     assert content["requested"] == 6
     assert [each["rank"] for each in content["ranking"]] == [1, 2, 3, 4, 5, 6]
     assert content["floors"]["prior"]["auc"] == 0.5
     assert content["failures"] == []
     waiting = [replace(each, state=State.waiting, status=None) for each in states]
-    content = leaderboard_json(finished_sweep[1], waiting, table_of(finished_sweep[0], waiting))
+    content = leaderboard_json(finished_sweep[1], waiting, table_of(waiting), rank(table_of(waiting)))
     assert (content["ranking"], content["floors"], len(content["failures"])) == ([], {}, 6)
 
 
 def shown(plan: Plan, states: list[MemberState], results: pl.DataFrame, path: Path) -> str:
     with path.open("w") as file:
         console = Console(width=120, record=True, file=file)
-        print_leaderboard(console, plan, states, results)
+        print_leaderboard(console, plan, states, results, rank(results))
         return console.export_text()
 
 
@@ -175,8 +175,8 @@ def test_shows_floors_flags_failures_and_what_was_refused(copied: Finished, tmp_
     edit_json(sweep.member(failed.run_id).status, state="failed", reason="ValueError", message="boom")
     states = member_states(sweep, plan)
     refused = replace(plan, invalid=[Refused(["C=-1"], "C=-1 is not allowed")] * 3)
-    text = shown(refused, states, table_of(sweep, states), tmp_path / "shown")
-    rules = floors(rank(table_of(sweep, states))).values()
+    text = shown(refused, states, table_of(states), tmp_path / "shown")
+    rules = floors(rank(table_of(states))).values()
     best = [f"{max(scores[name] for scores in rules):.3f}" for name in ("auc", "f1")]
     assert re.search(rf"^floor +{' +'.join(best)} *$", text, re.MULTILINE)
     assert "null_model" in text

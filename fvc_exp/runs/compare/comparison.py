@@ -116,17 +116,22 @@ def compare(runs: Sequence[LoadedRun], metric: str = "auc", replicates: int = bo
     best = resampled.Scored.from_predictions(trusted[ties.best.name].predictions, CV)
     weights = resampled.cluster_weights(best.strata, replicates, np.random.default_rng(_SEED))
     draws, floors = resampled.Draws(best, weights), Floors(best, (metric,))  # of all: equal folds have equal rows
-    rows = []
+    rows, counts = list[ComparedRun](), best.group_counts
+    is_drawn = replicates == bootstrap.few_replicates(len(best.strata))  # the claims tell of the same draws
     with threadpool_limits(limits=1):  # its matrices are small: more threads cost CPU and save no time
         for each in ties.ranking:
             run = trusted[each.candidate.name]
             dependence, audit = run.results["fold_dependence"], audits[run.name]
-            own = best.of_model(LoadedRun(run.path).predictions, CV)  # which is not kept: there may be thousands
-            interval = bootstrap.intervals_under(draws, own, dependence, (metric,))[metric]
+            own = best.of_model(run.table("predictions"), CV)  # which is not kept: there may be thousands
             claim = floors.claims(own, selected_from=run.selected_from).get(metric)
-            p_value = claim.p_value if claim else 1.0
-            why_not = refusal(claim, audit["verdict"])
-            rows.append(ComparedRun(each, interval, claim, p_value, audit_mark(audit), why_not))
+            if claim and is_drawn:
+                score, error = claim.score, claim.standard_error
+            else:
+                drawn = draws.scores(own, (metric,))[metric]
+                score, error = float(drawn[0]), resampled.replicate_error(drawn)
+            interval = bootstrap.interval_of(metric, score, error, dependence, counts)
+            p_value, why = claim.p_value if claim else 1.0, refusal(claim, audit["verdict"])
+            rows.append(ComparedRun(each, interval, claim, p_value, audit_mark(audit), why))
     adjusted = statistics.holm(np.array([row.floor_p_value for row in rows])).tolist()
     compared = (replace(row, floor_p_value=p_value) for row, p_value in zip(rows, adjusted, strict=True))
     return Comparison(ties, tuple(compared), leaking)

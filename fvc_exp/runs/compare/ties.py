@@ -42,26 +42,19 @@ def ranking_key(mean: float, simple: Simplicity, metric: str = "auc") -> tuple[f
 class Candidate:
     """A configuration and its score per fold (J,), in the order of the folds.
 
-    ``nonzero`` counts the coefficients of the final model that are not zero, without the intercept; ``C`` is None
-    where there is no penalty.
+    ``nonzero`` counts the coefficients of the final model that are not zero, without the intercept.
     """
 
     name: str
     label: str
     scores: Array
     nonzero: int
-    C: float | None
-    penalty: str
+    simplicity: Simplicity
 
     @property
     def mean(self) -> float:
         """Mean score over the folds."""
         return float(self.scores.mean())
-
-    @property
-    def simplicity(self) -> Simplicity:
-        """Sort key, the simplest first."""
-        return simplicity(self.nonzero, self.C, self.penalty, self.name)
 
     def describe(self) -> str:
         """Its settings and how many coefficients it uses."""
@@ -165,11 +158,11 @@ def runs_of(paths: Sequence[Path]) -> list[LoadedRun]:
     found: dict[Path, LoadedRun] = {}
     for path in paths:
         members = sorted((path / "runs").glob("*/status.json")) or sorted(path.glob("*/status.json"))
-        done = [member.parent for member in members if LoadedRun(member.parent).is_finished]
+        done = [run for member in members if (run := LoadedRun(member.parent)).is_finished]
         if members and not done:
             raise ArtifactError(f"{path}: none of the {len(members)} runs of this sweep is finished")
-        for folder in done or [path]:
-            found[folder.resolve()] = require_finished(folder)
+        for run in done or [require_finished(path)]:
+            found[run.path.resolve()] = run
     # The best of a sweep is a copy of one of its runs.
     return [run for path, run in found.items() if path.parent / "runs" / run.results["run_id"] not in found]
 
@@ -197,18 +190,20 @@ def compare_runs(runs: Sequence[LoadedRun], metric: str = "auc") -> TieSummary:
     """``tie_summary`` of run folders.
 
     Raises:
-        ArtifactError: there is no run, folds differ, the metric is not known, or there are fewer than two folds.
+        ArtifactError: there is no run, a file of one is missing, folds differ, the metric is not known, or there are
+            fewer than two folds.
     """
     if not runs:
         raise ArtifactError("there is no finished run to compare")
     if metric not in METRICS:
         raise ArtifactError(f"metric {metric!r} is not known; it must be one of {', '.join(METRICS)}")
+    for run in runs:
+        run.require_files()
     require_equal_folds(runs)
     settings = [run.results["parameters"] for run in runs]
     varying = (name for name in _MODEL if len({repr(each.get(name)) for each in settings}) > 1)
     extra = [name for name in varying if name not in _LABEL]
-    folds = runs[0].fold_records
-    repeats = runs[0].results["repeats"]
+    folds, repeats = runs[0].fold_records, runs[0].results["repeats"]
     return tie_summary(
         [candidate(run, metric, extra) for run in runs],
         metric=metric,
@@ -227,8 +222,7 @@ def candidate(run: LoadedRun, metric: str, extra: Sequence[str] = ()) -> Candida
         label=" ".join(f"{name}={setting_text(parameters[name])}" for name in shown),
         scores=np.array([record[f"test_{metric}"] for record in run.fold_records]),
         nonzero=final["nonzero"],
-        C=final["C"],
-        penalty=parameters["penalty"],
+        simplicity=simplicity(final["nonzero"], final["C"], parameters["penalty"], run.name),
     )
 
 

@@ -5,15 +5,15 @@ import pytest
 
 from fvc_exp.config.schema import Choice
 from fvc_exp.errors import ArtifactError
-from fvc_exp.runs.compare.ties import Candidate, TieSummary, tie_summary
+from fvc_exp.runs.compare.ties import Candidate, TieSummary, simplicity, tie_summary
 
 BASE = np.array([0.70, 0.75, 0.72, 0.78, 0.74])
 NOISE = np.array([0.004, -0.003, 0.002, -0.002, 0.001])
 
 
 def candidate(name: str, scores: np.ndarray, **changes: Any) -> Candidate:
-    settings = {"label": f"config {name}", "nonzero": 10, "C": 1.0, "penalty": "l2"} | changes
-    return Candidate(name, scores=scores, **settings)
+    settings = {"nonzero": 10, "c": 1.0, "penalty": "l2"} | changes
+    return Candidate(name, f"config {name}", scores, settings["nonzero"], simplicity(**settings, name=name))
 
 
 def summary(*candidates: Candidate, metric: str = "auc") -> TieSummary:
@@ -36,7 +36,7 @@ def test_what_differs_does_not_tie_and_what_does_not_ties() -> None:
 
 @pytest.mark.parametrize(
     "simpler",
-    [{"nonzero": 9, "C": 100.0, "penalty": "none"}, {"C": 0.5, "penalty": "none"}, {"penalty": "l1"}],
+    [{"nonzero": 9, "c": 100.0, "penalty": "none"}, {"c": 0.5, "penalty": "none"}, {"penalty": "l1"}],
     ids=["fewer coefficients", "smaller C", "l1"],
 )
 def test_simplicity(simpler: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ def test_simplicity(simpler: dict[str, Any]) -> None:
 
 def test_equal_scores_tie_and_are_ranked_by_simplicity() -> None:
     found = summary(
-        candidate("no C", BASE, C=None, penalty="l1"),
+        candidate("no C", BASE, c=None, penalty="l1"),
         *(candidate(name, BASE, penalty=name) for name in ("none", "l2", "elasticnet", "l1")),
     )
     assert [each.candidate.name for each in found.ranking] == ["l1", "elasticnet", "l2", "none", "no C"]
