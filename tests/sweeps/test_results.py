@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 from rich.console import Console
 
 import fvc_exp
+from fvc_exp.errors import ArtifactError
 from fvc_exp.io.files import write_json
 from fvc_exp.runs.compare.comparison import compare
 from fvc_exp.runs.compare.ties import runs_of
@@ -46,6 +47,9 @@ def test_tables_hold_what_the_run_folders_hold_each_time(copied: Finished) -> No
         weights = pl.read_csv(folder.coefficients)["coefficient"][:-1]
         assert row["nonzero"] == (weights != 0).sum()
     assert pl.read_parquet(sweep.folds).group_by("run_id").len()["len"].to_list() == [5] * 6
+    folder.metrics.write_text(folder.metrics.read_text().replace("0.", "1.", 1))
+    with pytest.raises(ArtifactError, match="metrics.json: "):
+        collect_results(sweep, member_states(sweep, plan))
 
 
 def test_broken_failed_and_missing_runs_keep_their_rows(copied: Finished) -> None:
