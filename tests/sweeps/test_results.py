@@ -48,7 +48,7 @@ def test_tables_hold_what_the_run_folders_hold_each_time(copied: Finished) -> No
         assert row["nonzero"] == (weights != 0).sum()
     assert pl.read_parquet(sweep.folds).group_by("run_id").len()["len"].to_list() == [5] * 6
     folder.metrics.write_text(folder.metrics.read_text().replace("0.", "1.", 1))
-    with pytest.raises(ArtifactError, match="metrics.json: "):
+    with pytest.raises(ArtifactError, match=r"metrics\.json: "):
         collect_results(sweep, member_states(sweep, plan))
 
 
