@@ -5,7 +5,6 @@ is in place, and readers look at the parts first and the table last. So between 
 any moment, and processes that do the same work at once leave rows that say the same.
 """
 
-import hashlib
 import json
 import os
 import secrets
@@ -74,7 +73,7 @@ def _refused(error_class: str, message: str) -> Source:
 
 def fingerprint(**settings: object) -> str:
     """A short hash of the settings that a row depends on; the values must be JSON."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return files.sha256(json.dumps(settings, sort_keys=True).encode())[:16]
 
 
 def states(sources: Mapping[str, Source]) -> pl.DataFrame:

@@ -1,6 +1,5 @@
 """Turn requested points into a plan: refuse illegal ones with a reason, drop duplicates in effect, hash the data."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -16,7 +15,6 @@ from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.io import console, files
 from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused, SweepFolder
 
-_ID_LENGTH = 12
 _INERT = ("search", "sweep", "plots", "tracking", "name", "tags")  # these change nothing that a stage writes
 Prepared = tuple[schema.DataConfig, str | None]  # where the rows are now, and their content hash
 
@@ -154,7 +152,8 @@ def sweep_path(plan: Plan, own: Path | None = None) -> Path:
         raise ConfigError(f"hydra.sweep.dir={own} and sweep.name={name} both name the folder: give one of them")
     if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
         raise ConfigError(f"sweep.name={name} is not allowed: it must be a folder's name of letters, digits and _.+-")
-    return own or Path(plan.config.outputs) / "sweeps" / (name or _digest(sorted(each.run_id for each in plan.members)))
+    folder = name or files.digest(sorted(each.run_id for each in plan.members))
+    return own or Path(plan.config.outputs) / "sweeps" / folder
 
 
 def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> Member:
@@ -173,8 +172,4 @@ def _member_id(config: schema.Config, data_hash: str | None) -> str:
     """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
     if config.stage is schema.Stage.train:
         return run_id(config, data_hash or "")  # rows that are not made yet have none; such a plan is shown, never run
-    return _digest({key: value for key, value in files.plain(asdict(config)).items() if key not in _INERT})
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_ID_LENGTH]
+    return files.digest({key: value for key, value in files.plain(asdict(config)).items() if key not in _INERT})
