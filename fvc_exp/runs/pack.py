@@ -141,15 +141,14 @@ def _values(run: LoadedRun, result: RunResult) -> Iterator[tuple[str, object, ob
     hashes = (run.provenance["data_sha256"], run.results["data"]["sha256"])
     yield from (("data sha256", each, result.dataset.content_hash) for each in hashes)
     yield "folds.parquet", True, run.folds.equals(result.data.folds)
-    derived: dict[str, Any] = {
-        "metrics.json": list(result.fold_records),
-        "coefficients.csv": artifacts.coefficients(result).to_dicts(),
-        "results.json": artifacts.scores(result),
-    }
-    scores = {name: run.results[name] for name in derived["results.json"]}
-    packed = {"metrics.json": run.fold_records, "coefficients.csv": run.coefficients.to_dicts(), "results.json": scores}
-    for name, values in derived.items():
-        yield from pairs(files.plain(packed[name]), files.plain(values), name)
+    scores = artifacts.scores(result)
+    compared: tuple[tuple[str, Any, Any], ...] = (
+        ("metrics.json", run.fold_records, result.fold_records),
+        ("coefficients.csv", run.coefficients.to_dicts(), artifacts.coefficients(result).to_dicts()),
+        ("results.json", {name: run.results[name] for name in scores}, scores),
+    )
+    for name, packed, derived in compared:
+        yield from pairs(files.plain(packed), files.plain(derived), name)
 
 
 def _distance(old: object, new: object) -> float:

@@ -91,18 +91,12 @@ class TableStore:
     """
 
     def __init__(
-        self,
-        path: Path,
-        columns: Schema,
-        settings: str,
-        *,
-        limits: LimitsConfig | None = None,
-        output: str | None = None,
+        self, path: Path, columns: Schema, settings: str, limits: LimitsConfig, output: str | None = None
     ) -> None:
         self.path = path.with_name(path.name if path.suffix == ".parquet" else f"{path.name}.parquet")
         self.parts = self.path.with_suffix(".parts")
         self.settings = settings
-        self.failure_settings = fingerprint(settings=settings, limits=asdict(limits)) if limits else settings
+        self.failure_settings = fingerprint(settings=settings, limits=asdict(limits))
         self.output = output
         sizes: Schema = {OUTPUT_SIZE: pl.Int64} if output else {}
         self.schema: Schema = {KEY: pl.String, **columns, **ERROR_COLUMNS, **SETTINGS_COLUMNS, **sizes}
