@@ -9,8 +9,7 @@ from typing import Any
 
 import yaml
 
-from fvc_exp.config import hints, hydra_app, schema, validate
-from fvc_exp.config.canonical import canonical, write_config
+from fvc_exp.config import canonical, hints, hydra_app, schema, validate
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io import console, files, run_folder
@@ -153,7 +152,7 @@ def _write_run(
 
     ``candidates`` are what the configuration was chosen from.
     """
-    write_config(folder.config, result.config)
+    canonical.write_config(folder.config, result.config)
     write_artifacts(folder, result)
     found: dict[str, Any] = files.read_json(folder.results)
     if candidates:
@@ -199,7 +198,7 @@ def _with_search(
 
 def _with_effect(config: schema.Config) -> dict[str, Any]:
     """The parameters of the grid, without ``l1_ratio`` where it has no effect."""
-    return {name: value for name, value in canonical(config).items() if name in _PARAMETERS}
+    return {name: value for name, value in canonical.canonical(config).items() if name in _PARAMETERS}
 
 
 def _record(config: schema.Config, found: experiment.CrossValidation) -> dict[str, Any]:

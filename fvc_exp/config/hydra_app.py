@@ -22,8 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config import hints, schema, validate
 from fvc_exp.errors import ConfigError, FvcError
-from fvc_exp.io.console import error_text
-from fvc_exp.io.signals import raise_when_stopped
+from fvc_exp.io import console, signals
 
 # Exit codes beside 0, and 1 for wrong settings or data.
 NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
@@ -54,14 +53,14 @@ def run_shell(main: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
     try:
         hints.refuse_other_than_one_choice(sys.argv[1:], conf_folder())
-        with raise_when_stopped(), refuse_keys_below_null(), _composed_once(sys.argv[1:]):
+        with signals.raise_when_stopped(), refuse_keys_below_null(), _composed_once(sys.argv[1:]):
             main()
     except KeyboardInterrupt:
         sys.exit("interrupted")
     except (FvcError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(error_text(f"error: {hints.message_of(error)}"))
+        sys.exit(console.error_text(f"error: {hints.message_of(error)}"))
     except OSError as error:
-        sys.exit(error_text(f"error: {error.filename or ''}: {error.strerror or error}"))
+        sys.exit(console.error_text(f"error: {error.filename or ''}: {error.strerror or error}"))
 
 
 @contextmanager
@@ -138,7 +137,7 @@ def _exit_on_error() -> Iterator[None]:
     try:
         yield
     except FvcError as error:
-        raise SystemExit(error_text(f"error: {error}")) from error
+        raise SystemExit(console.error_text(f"error: {error}")) from error
 
 
 def conf_folder() -> Path:

@@ -13,13 +13,11 @@ from markupsafe import Markup
 
 from fvc_exp.data import columns, folds
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation import bootstrap, claims
+from fvc_exp.evaluation import bootstrap, claims, metrics
 from fvc_exp.evaluation.leakage.codes import GROUPS_UNKNOWN, audit_mark
-from fvc_exp.evaluation.metrics import calibration_lines
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.report import run_page, sweep_page
-from fvc_exp.runs import load, plots
-from fvc_exp.runs.show import with_page
+from fvc_exp.runs import load, plots, show
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.results import plain_runs
 
@@ -80,7 +78,7 @@ def _environment(**settings: Any) -> Environment:
         "smallest_bin": plots.SMALLEST_BIN,
         "questions": claims.QUESTIONS,
         "synthetic": load.DEMO_NOTICE,
-        "calibration_lines": calibration_lines,
+        "calibration_lines": metrics.calibration_lines,
         "groups_unknown": GROUPS_UNKNOWN,
     }
     environment.filters |= {
@@ -89,7 +87,7 @@ def _environment(**settings: Any) -> Environment:
         "source_hash": _source_hash,
         "setting": _setting,
         "sentence": _sentence,
-        "with_page": with_page,
+        "with_page": show.with_page,
         "audit_mark": audit_mark,
         "indented": _indented,
         "headings": _HEADING.findall,
