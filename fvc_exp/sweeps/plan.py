@@ -12,7 +12,7 @@ from fvc_exp.config import schema, validate
 from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ConfigError, DataError
-from fvc_exp.io import console, files
+from fvc_exp.io import files
 from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused, SweepFolder
 
 _INERT = ("search", "sweep", "plots", "tracking", "name", "tags")  # these change nothing that a stage writes
@@ -46,7 +46,7 @@ class TrainingData:
                 return self._read_if_made(config)
             from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
-            config = pipeline.prepare_training(config, console.progress_bar)
+            config = pipeline.prepare_training(config)
         return self._read(config)
 
     def _read(self, config: schema.Config) -> Prepared:
@@ -61,7 +61,7 @@ class TrainingData:
             if data.demo is not None:
                 data = replace(data, root=str(corpus_folder(Path(data.root), data.demo)))
             else:
-                data = pipeline.with_place(config, console.progress_bar).data
+                data = pipeline.with_place(config).data
             return self._read(replace(config, data=data))
         except DataError:
             return data, None
