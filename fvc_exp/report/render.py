@@ -22,8 +22,6 @@ from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.results import plain_runs
 
 Content = dict[str, Any]
-_TEMPLATES = Path(__file__).parent / "templates"
-_ASSETS = {"style": "style.css", "script": "sort.js"}
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
 _MISSING = "–"
 _HEADING = re.compile(r'<h2 id="([^"]+)">([^<]+)</h2>')
@@ -51,10 +49,9 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
     if checklist and run is None:
         raise ArtifactError(f"{path}: has no best run yet, so there is nothing to fill the checklist with")
     report = output or run_folder.RunFolder(path).report
-    assets = {name: Markup(files.read_bytes(_TEMPLATES / file).decode()) for name, file in _ASSETS.items()}
     html = _environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
     base = os.path.relpath(path, report.parent)  # the folder in links
-    files.write_bytes(report, html.render(title=title, run=run, sweep=sweep, base=base, **assets).encode())
+    files.write_bytes(report, html.render(title=title, run=run, sweep=sweep, base=base).encode())
     if run is None:
         return [report]
     written = [report, run_folder.RunFolder(run["files"].path).card]
