@@ -209,7 +209,7 @@ def run_scale(videos: pl.DataFrame, options: Options) -> list[StageSummary]:
     path = made / f"{tasks.SCALED}.parquet"
     store = TableStore(path, SCALED_COLUMNS, settings, video.limits, output="scaled_path")
     _make_folder(made / "scaled")
-    write = partial(tasks.write_scaled, video.max_size, video.sampling, video.limits, made)
+    write = partial(tasks.write_scaled, video, made)
     return run_units({tasks.SCALED: store}, units, videos, write, options)
 
 
@@ -268,8 +268,7 @@ def _scaled_unit(row: Mapping[str, Any], made: Path) -> Unit:
 def _run_features(units: Sequence[Unit], tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
     stores = {table.name: _feature_store(table, path, options.video) for table, path in tables.items()}
     keys = pl.DataFrame({KEY: [unit.key for unit in units]}, schema={KEY: pl.String})
-    function = partial(tasks.measure, options.video.sampling, options.video.limits)
-    return run_units(stores, units, keys, function, options)
+    return run_units(stores, units, keys, partial(tasks.measure, options.video), options)
 
 
 def _feature_store(table: Table, path: Path, video: VideoConfig) -> TableStore:
