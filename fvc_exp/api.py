@@ -169,10 +169,7 @@ def _make_room(folder: run_folder.RunFolder, *, delete_existing: bool) -> None:
             f"{folder.path}: already holds a run ({old[0].name}); "
             "choose another output_dir or pass delete_existing=True"
         )
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtifactError(f"{folder.path}: cannot be made: {error.strerror}") from error
+    files.make_folder(folder.path)
     folder.clear()
     for path in old:  # the log and Hydra's files of a run that was started at the shell, too
         path.unlink(missing_ok=True)

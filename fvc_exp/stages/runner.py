@@ -189,7 +189,7 @@ def run_augment(videos: pl.DataFrame, seed: int, options: Options) -> list[Stage
 
 
 def _make_folder(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path)
     files.remove_abandoned(path)
 
 
