@@ -103,11 +103,10 @@ def train_sklearn_logreg(
     _make_room(folder, delete_existing=delete_existing)
     candidates, best = search(configs, data)
     found = _write_run(folder, best, started, candidates)
-    sentences = [f"{found['selection']['sentence']} {found['claim']['sentence']}"]
+    output = console.make_console()
+    console.print_text(output, f"{found['selection']['sentence']} {found['claim']['sentence']}", wrap=False)
     if found["price"]:
-        sentences.append(f"leak price: {found['price']['sentence']}")
-    for sentence in sentences:
-        console.print_text(console.make_console(), sentence, wrap=False)
+        console.print_text(output, f"leak price: {found['price']['sentence']}", wrap=False)
     return found
 
 
