@@ -68,15 +68,11 @@ def _composed_once(words: Sequence[str]) -> Iterator[None]:
     """Spare Hydra its first of two compositions, which only looks for ``hydra.mode``, where nothing can set that."""
     get_mode = Hydra.get_mode
     if not own_conf() and not any(_MAY_SET_MODE.match(word) for word in words):
-        Hydra.get_mode = _no_mode  # type: ignore[method-assign]  # Hydra has no other switch for it
+        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]  # Hydra has no other switch for it
     try:
         yield
     finally:
         Hydra.get_mode = get_mode  # type: ignore[method-assign]
-
-
-def _no_mode(*_: object, **__: object) -> None:
-    """What Hydra finds where ``hydra.mode`` is not set: -m alone decides."""
 
 
 @contextmanager

@@ -102,8 +102,7 @@ def make_plan(
             members[member.run_id] = member
     if first is None:
         raise type(errors[0])(f"none of {len(errors)} configurations can run, the first because {errors[0]}")
-    ready = list(members.values())
-    return Plan(list(command), list(common), launcher, {}, first, ready, invalid, duplicates)
+    return Plan(list(command), list(common), launcher, {}, first, list(members.values()), invalid, duplicates)
 
 
 def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:
@@ -158,12 +157,11 @@ def sweep_path(plan: Plan, own: Path | None = None) -> Path:
 
 def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> Member:
     place, data_hash = data.of(config) if config.stage is schema.Stage.train else (config.data, None)
-    made = data_hash is not None
     ready = replace(
         config,
         plots=False,  # the best configuration gets its pictures at the end
         search=schema.SearchConfig(schema.Search.none),  # that of the sweep, not of its members
-        data=replace(place, root=str(Path(place.root).resolve()), prepare=place.prepare and not made),
+        data=replace(place, root=str(Path(place.root).resolve()), prepare=place.prepare and data_hash is None),
     )
     return Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, ready)
 
