@@ -8,8 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fvc_exp.config import schema, validate
-from fvc_exp.config.canonical import canonical, run_id
+from fvc_exp.config import canonical, schema, validate
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ConfigError, DataError
 from fvc_exp.io import files
@@ -163,11 +162,12 @@ def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> 
         search=schema.SearchConfig(schema.Search.none),  # that of the sweep, not of its members
         data=replace(place, root=str(Path(place.root).resolve()), prepare=place.prepare and data_hash is None),
     )
-    return Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, ready)
+    return Member(_member_id(config, data_hash), overrides, canonical.canonical(config), data_hash, ready)
 
 
 def _member_id(config: schema.Config, data_hash: str | None) -> str:
     """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
     if config.stage is schema.Stage.train:
-        return run_id(config, data_hash or "")  # rows that are not made yet have none; such a plan is shown, never run
+        # Rows that are not made yet have no hash; such a plan is shown, never run.
+        return canonical.run_id(config, data_hash or "")
     return files.digest({key: value for key, value in files.plain(asdict(config)).items() if key not in _INERT})
