@@ -9,8 +9,7 @@ from typing import Any
 
 import yaml
 
-from fvc_exp.config import hints, hydra_app, schema, validate
-from fvc_exp.config.canonical import canonical, write_config
+from fvc_exp.config import canonical, hints, hydra_app, schema, validate
 from fvc_exp.errors import ArtifactError, ConfigError
 from fvc_exp.evaluation.claims import Selection
 from fvc_exp.io import console, files, run_folder
@@ -104,11 +103,10 @@ def train_sklearn_logreg(
     _make_room(folder, delete_existing=delete_existing)
     candidates, best = search(configs, data)
     found = _write_run(folder, best, started, candidates)
-    sentences = [f"{found['selection']['sentence']} {found['claim']['sentence']}"]
+    output = console.make_console()
+    console.print_text(output, f"{found['selection']['sentence']} {found['claim']['sentence']}", wrap=False)
     if found["price"]:
-        sentences.append(f"leak price: {found['price']['sentence']}")
-    for sentence in sentences:
-        console.print_text(console.make_console(), sentence, wrap=False)
+        console.print_text(output, f"leak price: {found['price']['sentence']}", wrap=False)
     return found
 
 
@@ -153,7 +151,7 @@ def _write_run(
 
     ``candidates`` are what the configuration was chosen from.
     """
-    write_config(folder.config, result.config)
+    canonical.write_config(folder.config, result.config)
     write_artifacts(folder, result)
     found: dict[str, Any] = files.read_json(folder.results)
     if candidates:
@@ -170,10 +168,7 @@ def _make_room(folder: run_folder.RunFolder, *, delete_existing: bool) -> None:
             f"{folder.path}: already holds a run ({old[0].name}); "
             "choose another output_dir or pass delete_existing=True"
         )
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtifactError(f"{folder.path}: cannot be made: {error.strerror}") from error
+    files.make_folder(folder.path)
     folder.clear()
     for path in old:  # the log and Hydra's files of a run that was started at the shell, too
         path.unlink(missing_ok=True)
@@ -199,7 +194,7 @@ def _with_search(
 
 def _with_effect(config: schema.Config) -> dict[str, Any]:
     """The parameters of the grid, without ``l1_ratio`` where it has no effect."""
-    return {name: value for name, value in canonical(config).items() if name in _PARAMETERS}
+    return {name: value for name, value in canonical.canonical(config).items() if name in _PARAMETERS}
 
 
 def _record(config: schema.Config, found: experiment.CrossValidation) -> dict[str, Any]:

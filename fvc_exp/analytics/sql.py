@@ -6,8 +6,9 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -38,7 +39,7 @@ _SETTINGS = {
 }
 
 
-class DuckDBAnalytics:
+class DuckDBAnalytics(AbstractContextManager["DuckDBAnalytics"]):
     """Register tables, then query them with SQL; results are polars frames. Use as a context manager, or ``close``.
 
     The tables lie in memory, or in ``database``, a DuckDB file that is made if it is not there.
@@ -59,9 +60,6 @@ class DuckDBAnalytics:
         except duckdb.Error as error:
             raise QueryError(f"{database}: cannot be written: {error}") from error
         self._duckdb = duckdb
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -12,8 +12,7 @@ from polars import selectors
 from fvc_exp.analytics.sql import DuckDBAnalytics, records_frame
 from fvc_exp.errors import QueryError
 from fvc_exp.io.run_folder import seconds_of
-from fvc_exp.runs.load import LoadedRun, runs_below
-from fvc_exp.runs.stored import TABLES, flat_metrics
+from fvc_exp.runs import load, stored
 
 _PER_FOLD = r"^repeat(\d+)_fold(\d+)$"  # a column of coefficients.csv
 
@@ -29,7 +28,7 @@ def query_runs(sql: str, folder: Path, save: Path | None = None, timeout: float 
         QueryError: the database refuses the statement or stops it, as in ``query``, or ``save`` cannot be written.
         MissingExtraError: DuckDB is not installed.
     """
-    runs = runs_below(folder)
+    runs = load.runs_below(folder)
     named = [name for name in VIEWS if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
     with DuckDBAnalytics(save or ":memory:") as analytics:
         for name in VIEWS if save or not named else named:
@@ -41,7 +40,7 @@ def query_runs(sql: str, folder: Path, save: Path | None = None, timeout: float 
             raise QueryError(f"{error}{known}") from error
 
 
-def runs_view(runs: list[LoadedRun]) -> pl.DataFrame:
+def runs_view(runs: list[load.LoadedRun]) -> pl.DataFrame:
     """One row per training run that is done: data, audit, times, parameters, and its numbers.
 
     These are ``cv_<metric>_mean``, ``cv_<metric>_std``, ``test_<metric>`` and ``floor_<rule>_<metric>``.
@@ -49,29 +48,29 @@ def runs_view(runs: list[LoadedRun]) -> pl.DataFrame:
     return _records([_run_row(run) for run in runs if run.is_finished])
 
 
-def other_runs_view(runs: list[LoadedRun]) -> pl.DataFrame:
+def other_runs_view(runs: list[load.LoadedRun]) -> pl.DataFrame:
     """One row per other run: of a stage that trains nothing, or failed, with the reason."""
     others = (run for run in runs if not run.is_finished)
     return _records([_facts(run) | {key: run.status.get(key) for key in ("reason", "message")} for run in others])
 
 
-def folds_view(runs: list[LoadedRun]) -> pl.DataFrame:
+def folds_view(runs: list[load.LoadedRun]) -> pl.DataFrame:
     """One row per run and fold, as in ``metrics.json``."""
     scored = (run for run in runs if run.has("metrics"))
     return _records([{"run": str(run.path), **fold} for run in scored for fold in run.fold_records])
 
 
-def predictions_view(runs: list[LoadedRun]) -> pl.DataFrame:
+def predictions_view(runs: list[load.LoadedRun]) -> pl.DataFrame:
     """One row per run and video, as in ``predictions.parquet``."""
     return _stacked(runs, "predictions")
 
 
-def coefficients_view(runs: list[LoadedRun]) -> pl.DataFrame:
+def coefficients_view(runs: list[load.LoadedRun]) -> pl.DataFrame:
     """One row per run and feature: the final model, as in ``coefficients.csv``."""
     return _stacked(runs, "coefficients").select(~selectors.matches(_PER_FOLD))
 
 
-def fold_coefficients_view(runs: list[LoadedRun]) -> pl.DataFrame:
+def fold_coefficients_view(runs: list[load.LoadedRun]) -> pl.DataFrame:
     """One row per run, fold and feature: the coefficients of the models of the folds."""
     wide = _stacked(runs, "coefficients")
     ids = {str(run.path): run.results["run_id"] for run in runs if run.has("results")}
@@ -86,14 +85,14 @@ def fold_coefficients_view(runs: list[LoadedRun]) -> pl.DataFrame:
     )
 
 
-def _stacked(runs: list[LoadedRun], name: str) -> pl.DataFrame:
+def _stacked(runs: list[load.LoadedRun], name: str) -> pl.DataFrame:
     """One table of the same file of all runs. A column that a file of another version lacks is null in its rows."""
     having = [run for run in runs if run.has(name)]
     frames: list[pl.DataFrame] = [getattr(run, name).with_columns(run=pl.lit(str(run.path))) for run in having]
-    return pl.concat(frames or [pl.DataFrame(schema={**TABLES[name], "run": pl.String})], how="diagonal_relaxed")
+    return pl.concat(frames or [pl.DataFrame(schema={**stored.TABLES[name], "run": pl.String})], how="diagonal_relaxed")
 
 
-VIEWS: Mapping[str, Callable[[list[LoadedRun]], pl.DataFrame]] = {
+VIEWS: Mapping[str, Callable[[list[load.LoadedRun]], pl.DataFrame]] = {
     "runs": runs_view,
     "other_runs": other_runs_view,
     "folds": folds_view,
@@ -108,7 +107,7 @@ def _records(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     return records_frame(rows) if rows else pl.DataFrame(schema={"run": pl.String})
 
 
-def _facts(run: LoadedRun) -> dict[str, Any]:
+def _facts(run: load.LoadedRun) -> dict[str, Any]:
     """What is known of every run; ``started`` is in UTC."""
     sweep, started = run.path.absolute().parent.parent, run.status.get("started")
     return {
@@ -122,7 +121,7 @@ def _facts(run: LoadedRun) -> dict[str, Any]:
     }
 
 
-def _run_row(run: LoadedRun) -> dict[str, Any]:
+def _run_row(run: load.LoadedRun) -> dict[str, Any]:
     results = run.results
     audit = results["audit"]
     return {
@@ -132,7 +131,7 @@ def _run_row(run: LoadedRun) -> dict[str, Any]:
         "run_id": results["run_id"],
         **dict.fromkeys(("penalty", "C", "l1_ratio")),
         **{name: value for name, value in results["parameters"].items() if not isinstance(value, dict)},
-        **dict(flat_metrics(results)),
+        **dict(stored.flat_metrics(results)),
         "audit_warnings": audit["warnings"],
         "flags": results["flags"],
         "rows": results["data"]["rows"],

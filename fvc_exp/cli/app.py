@@ -13,8 +13,7 @@ import typer
 
 from fvc_exp import __version__
 from fvc_exp.errors import FvcError
-from fvc_exp.io.console import error_text
-from fvc_exp.io.signals import raise_when_stopped
+from fvc_exp.io import console, signals
 
 P = ParamSpec("P")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -71,10 +70,10 @@ def command(function: Callable[P, Exit]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             gc.set_threshold(100_000)  # what commands read from thousands of files stays in use
-            with raise_when_stopped():
+            with signals.raise_when_stopped():
                 code = function(*args, **kwargs)
         except FvcError as error:
-            typer.echo(error_text(f"error: {error}"), err=True)
+            typer.echo(console.error_text(f"error: {error}"), err=True)
             code = Exit.USAGE_ERROR
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)

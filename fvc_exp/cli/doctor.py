@@ -38,12 +38,8 @@ _LAST_LINES = 20
 _REINSTALL = "pip install --force-reinstall av"
 
 
-class Severity(StrEnum):
-    """``problem`` would break runs, ``note`` would not."""
-
-    ok = "ok"
-    note = "note"
-    problem = "problem"
+# A problem would break runs, a note would not.
+Severity = StrEnum("Severity", "ok note problem")
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fvc_exp import __version__, quick_imports
-from fvc_exp.config.hydra_app import conf_folder, register, run_shell
-from fvc_exp.config.validate import to_typed
+from fvc_exp.config import hydra_app, validate
 from fvc_exp.errors import FvcError
 from fvc_exp.io import files, run_folder
 from fvc_exp.tracking.import_runs import track_at_end
@@ -30,7 +29,7 @@ def run_composed(composed: DictConfig) -> dict[str, Any] | float:
 
     Returns its status for the exit code, or for another sweeper than ours the number that it optimises.
     """
-    config, now = to_typed(composed), HydraConfig.get()
+    config, now = validate.to_typed(composed), HydraConfig.get()
     folder = Path(now.runtime.output_dir)
     with quick_imports():
         from fvc_exp.runs.execute import execute  # scikit-learn takes seconds to import; --help must not wait for it
@@ -53,13 +52,13 @@ def main() -> None:
     if "--version" in sys.argv[1:]:
         print(f"fvc-exp {__version__}")
     else:
-        run_shell(_application())
+        hydra_app.run_shell(_application())
 
 
 def _application() -> Callable[[], None]:
     """``run_composed`` as Hydra calls it, with what the shell says."""
-    register()
-    decorate = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
+    hydra_app.register()
+    decorate = hydra.main(version_base="1.3", config_path=str(hydra_app.conf_folder()), config_name="config")
     return cast("Callable[[], None]", decorate(run_composed))
 
 

@@ -23,10 +23,8 @@ DataRootOption = Annotated[
 ]
 
 
-class ModelFormat(StrEnum):
-    """What ``fvc export`` can write."""
-
-    skops = "skops"
+# What ``fvc export`` can write.
+ModelFormat = StrEnum("ModelFormat", "skops")
 
 
 def _completions(context: typer.Context, incomplete: str) -> list[str]:

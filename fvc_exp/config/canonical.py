@@ -1,6 +1,5 @@
 """A configuration as text: ``config.yaml`` of a run, and the canonical form whose hash tells equal experiments."""
 
-import hashlib
 import json
 import os
 from dataclasses import asdict
@@ -14,7 +13,6 @@ from fvc_exp.config import schema, validate
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io import files, tables
 
-_ID_LENGTH = 12
 _MOST_BYTES, _MOST_DEPTH = 2**20, 16
 _YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, much faster where the C library is installed
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -67,15 +65,14 @@ def _canonical_cv(config: schema.Config) -> dict[str, Any]:
 def _file_hash(path: Path) -> str:
     source = tables.find_table(path)
     try:
-        return hashlib.sha256(source.read_bytes()).hexdigest()
+        return files.sha256(source.read_bytes())
     except OSError as error:
         raise DataError(f"{source}: cannot be read: {error.strerror}") from error
 
 
 def run_id(config: schema.Config, data_hash: str) -> str:
     """Twelve hex digits naming the experiment; equal for equal experiments on equal data."""
-    text = json.dumps([canonical(config), data_hash], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:_ID_LENGTH]
+    return files.digest([canonical(config), data_hash])
 
 
 def write_config(path: Path, config: schema.Config) -> None:

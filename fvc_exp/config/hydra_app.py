@@ -22,8 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fvc_exp.config import hints, schema, validate
 from fvc_exp.errors import ConfigError, FvcError
-from fvc_exp.io.console import error_text
-from fvc_exp.io.signals import raise_when_stopped
+from fvc_exp.io import console, signals
 
 # Exit codes beside 0, and 1 for wrong settings or data.
 NOT_TRACKED = 3  # everything is done and lies in its folder, but it was not imported as configured
@@ -54,14 +53,14 @@ def run_shell(main: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
     try:
         hints.refuse_other_than_one_choice(sys.argv[1:], conf_folder())
-        with raise_when_stopped(), refuse_keys_below_null(), _composed_once(sys.argv[1:]):
+        with signals.raise_when_stopped(), refuse_keys_below_null(), _composed_once(sys.argv[1:]):
             main()
     except KeyboardInterrupt:
         sys.exit("interrupted")
     except (FvcError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(error_text(f"error: {hints.message_of(error)}"))
+        sys.exit(console.error_text(f"error: {hints.message_of(error)}"))
     except OSError as error:
-        sys.exit(error_text(f"error: {error.filename or ''}: {error.strerror or error}"))
+        sys.exit(console.error_text(f"error: {error.filename or ''}: {error.strerror or error}"))
 
 
 @contextmanager
@@ -69,15 +68,11 @@ def _composed_once(words: Sequence[str]) -> Iterator[None]:
     """Spare Hydra its first of two compositions, which only looks for ``hydra.mode``, where nothing can set that."""
     get_mode = Hydra.get_mode
     if not own_conf() and not any(_MAY_SET_MODE.match(word) for word in words):
-        Hydra.get_mode = _no_mode  # type: ignore[method-assign]  # Hydra has no other switch for it
+        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]  # Hydra has no other switch for it
     try:
         yield
     finally:
         Hydra.get_mode = get_mode  # type: ignore[method-assign]
-
-
-def _no_mode(*_: object, **__: object) -> None:
-    """What Hydra finds where ``hydra.mode`` is not set: -m alone decides."""
 
 
 @contextmanager
@@ -138,7 +133,7 @@ def _exit_on_error() -> Iterator[None]:
     try:
         yield
     except FvcError as error:
-        raise SystemExit(error_text(f"error: {error}")) from error
+        raise SystemExit(console.error_text(f"error: {error}")) from error
 
 
 def conf_folder() -> Path:

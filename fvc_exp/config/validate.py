@@ -9,8 +9,7 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fvc_exp.config import schema
-from fvc_exp.config.hints import at_shell, field_types, hint_of
+from fvc_exp.config import hints, schema
 from fvc_exp.errors import ConfigError, IncompatibleError, MissingExtraError
 from fvc_exp.io.console import without_passwords
 
@@ -98,7 +97,7 @@ def _texts(value: object) -> list[str]:
 
 def _has_keys_of(kind: object, value: object) -> bool:
     """Whether a container has the fields of a dataclass and no other key, and so have those in it."""
-    fields = field_types(kind)
+    fields = hints.field_types(kind)
     if not isinstance(value, dict) or not fields:
         return True
     return value.keys() == fields.keys() and all(_has_keys_of(fields[key], item) for key, item in value.items())
@@ -109,7 +108,7 @@ def _one_line(error: OmegaConfBaseException) -> str:
     what = str(error).splitlines()[0]
     key = error.full_key or ""
     told = what if not key or key in what else f"{key}: {what}"
-    return "; ".join(filter(None, [told, hint_of(error)]))
+    return "; ".join(filter(None, [told, hints.hint_of(error)]))
 
 
 def _range_problems(config: schema.Config) -> Iterator[str]:
@@ -180,7 +179,7 @@ def _class_weights(value: object) -> dict[int, float] | str | None:
     if len(weights) < len(named) or len(weights) < 2 or not all(0 < weight < math.inf for weight in weights.values()):
         raise ConfigError(
             f"class_weight={value} is not allowed: it must be null, balanced, or a finite number above 0 for each "
-            f"class, in quotes at the shell: {at_shell('class_weight={0:1,1:2}')} (0 = real, 1 = fake)"
+            f"class, in quotes at the shell: {hints.at_shell('class_weight={0:1,1:2}')} (0 = real, 1 = fake)"
         )
     return None if set(weights.values()) == {1.0} else dict(sorted(weights.items()))
 

@@ -1,6 +1,5 @@
 """The demo corpus as a folder: made on first use, checked on every use, made again when a file of it has changed."""
 
-import hashlib
 import json
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 import polars as pl
 
-from fvc_exp._typing import Frame, Progress
+from fvc_exp._typing import Frame, Progress, no_progress
 from fvc_exp.config.schema import DemoConfig, LimitsConfig
 from fvc_exp.demo.camera import draw_scene, film_scene
 from fvc_exp.demo.manipulate import MANIPULATIONS, manipulate
@@ -132,12 +131,11 @@ def _resized(frames: list[Frame], rng: np.random.Generator, is_copy: bool) -> li
 
 def corpus_folder(root: Path, demo: DemoConfig) -> Path:
     """Where the corpus lies below ``root``: other settings or another generator give another folder."""
-    settings = json.dumps({"generator": GENERATOR_VERSION, **asdict(demo)}, sort_keys=True)
-    return root / _sha256(settings.encode())[:12]
+    return root / files.digest({"generator": GENERATOR_VERSION, **asdict(demo)})
 
 
 def ensure_demo(
-    root: Path, demo: DemoConfig, *, workers: int | None = None, on_progress: Progress | None = None
+    root: Path, demo: DemoConfig, *, workers: int | None = None, on_progress: Progress = no_progress
 ) -> Path:
     """The folder of the corpus below ``root``; every file in it is as it was made.
 
@@ -165,16 +163,12 @@ def _is_whole(folder: Path) -> bool:
     """Whether every file is there as it was made; 13 MB are read for the corpus of the default size."""
     try:
         hashes = json.loads((folder / MANIFEST).read_bytes())["sha256"]
-        return all(_sha256((folder / path).read_bytes()) == sha256 for path, sha256 in hashes.items())
+        return all(files.sha256((folder / path).read_bytes()) == sha256 for path, sha256 in hashes.items())
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progress: Progress | None) -> None:
+def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progress: Progress) -> None:
     (folder / VIDEOS).mkdir()
     build, events, clips = partial(build_event, folder, demo), range(demo.events), dict[int, list[Clip]]()
     # Closed when anything is raised, so that no worker outlives this call.
@@ -186,8 +180,7 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
                     f"({found.error_class}): run again, if memory is short with a smaller video.workers"
                 )
             clips[event] = found
-            if on_progress is not None:
-                on_progress(len(clips), len(events))
+            on_progress(len(clips), len(events))
     rows = [asdict(clip) for event in events for clip in clips[event]]
     pl.DataFrame(rows).write_parquet(folder / METADATA)
     (folder / README).write_text(_README_TEXT)
@@ -197,6 +190,6 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
         "generator": GENERATOR_VERSION,
         "settings": asdict(demo),
         "libraries": {"av": av.__version__, "opencv": cv2.__version__, "numpy": np.__version__},
-        "sha256": {path: _sha256((folder / path).read_bytes()) for path in paths},
+        "sha256": {path: files.sha256((folder / path).read_bytes()) for path in paths},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")

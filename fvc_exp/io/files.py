@@ -7,6 +7,7 @@ not of the expected form is refused with one line that names the file and the fi
 
 import errno
 import fcntl
+import hashlib
 import json
 import logging
 import math
@@ -148,6 +149,18 @@ def require_folder(path: Path) -> None:
         raise ArtifactError(f"{path}: no such folder")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Raises:
+        ArtifactError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be made: {error.strerror}") from error
+
+
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file under a temporary name beside it, then rename; readers see the old file or the new one.
 
@@ -176,6 +189,16 @@ def write_json(path: Path, value: object) -> None:
 def json_bytes(value: object) -> bytes:
     """The content of a JSON file as ``write_json`` writes it."""
     return (json.dumps(plain(value), indent=2, allow_nan=False) + "\n").encode()
+
+
+def sha256(content: bytes) -> str:
+    """The hash as 64 hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest(value: object) -> str:
+    """Twelve hex digits that name a JSON value; equal for equal ones."""
+    return sha256(json.dumps(value, sort_keys=True).encode())[:12]
 
 
 def sync_folder(path: Path) -> None:

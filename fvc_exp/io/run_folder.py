@@ -116,7 +116,7 @@ class RunFolder:
         for path in (*self.files(), *self.beside()):
             if path != self.status and path.is_file():
                 content = files.read_bytes(path, inside=self.path)
-                found[str(path.relative_to(self.path))] = {"size": len(content), "sha256": _sha256(content)}
+                found[str(path.relative_to(self.path))] = {"size": len(content), "sha256": files.sha256(content)}
         return found
 
     def check(self, name: str, facts: FileFacts, content: bytes | None = None) -> None:
@@ -137,12 +137,8 @@ class RunFolder:
         if found < size or (found > size and path != str(self.log)):
             said = f"has {found:,} bytes, but {self.status.name} says {size:,}"
             raise ArtifactError(f"{path}: is torn, or of another run: it {said}")
-        if content is not None and _sha256(content[:size]) != facts["sha256"]:
+        if content is not None and files.sha256(content[:size]) != facts["sha256"]:
             raise ArtifactError(f"{path}: was changed after the run: {self.status.name} has another sha256")
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def write_status(folder: RunFolder, state: str, started: datetime, **facts: object) -> dict[str, Any]:

@@ -13,19 +13,15 @@ from markupsafe import Markup
 
 from fvc_exp.data import columns, folds
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation import bootstrap, claims
+from fvc_exp.evaluation import bootstrap, claims, metrics
 from fvc_exp.evaluation.leakage.codes import GROUPS_UNKNOWN, audit_mark
-from fvc_exp.evaluation.metrics import calibration_lines
 from fvc_exp.io import console, files, run_folder
 from fvc_exp.report import run_page, sweep_page
-from fvc_exp.runs import load, plots
-from fvc_exp.runs.show import with_page
+from fvc_exp.runs import load, plots, show
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.results import plain_runs
 
 Content = dict[str, Any]
-_TEMPLATES = Path(__file__).parent / "templates"
-_ASSETS = {"style": "style.css", "script": "sort.js"}
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
 _MISSING = "–"
 _HEADING = re.compile(r'<h2 id="([^"]+)">([^<]+)</h2>')
@@ -53,10 +49,9 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
     if checklist and run is None:
         raise ArtifactError(f"{path}: has no best run yet, so there is nothing to fill the checklist with")
     report = output or run_folder.RunFolder(path).report
-    assets = {name: Markup(files.read_bytes(_TEMPLATES / file).decode()) for name, file in _ASSETS.items()}
     html = _environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
     base = os.path.relpath(path, report.parent)  # the folder in links
-    files.write_bytes(report, html.render(title=title, run=run, sweep=sweep, base=base, **assets).encode())
+    files.write_bytes(report, html.render(title=title, run=run, sweep=sweep, base=base).encode())
     if run is None:
         return [report]
     written = [report, run_folder.RunFolder(run["files"].path).card]
@@ -80,7 +75,7 @@ def _environment(**settings: Any) -> Environment:
         "smallest_bin": plots.SMALLEST_BIN,
         "questions": claims.QUESTIONS,
         "synthetic": load.DEMO_NOTICE,
-        "calibration_lines": calibration_lines,
+        "calibration_lines": metrics.calibration_lines,
         "groups_unknown": GROUPS_UNKNOWN,
     }
     environment.filters |= {
@@ -89,7 +84,7 @@ def _environment(**settings: Any) -> Environment:
         "source_hash": _source_hash,
         "setting": _setting,
         "sentence": _sentence,
-        "with_page": with_page,
+        "with_page": show.with_page,
         "audit_mark": audit_mark,
         "indented": _indented,
         "headings": _HEADING.findall,

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 
 from fvc_exp.config.schema import Table
 from fvc_exp.data.columns import KEY, LABEL
-from fvc_exp.evaluation import metrics, resampled
-from fvc_exp.evaluation.bootstrap import Interval, intervals
+from fvc_exp.evaluation import bootstrap, metrics, resampled
 from fvc_exp.evaluation.claims import FloorClaim, Floors
 from fvc_exp.evaluation.leakage.certificate import number_lines
 from fvc_exp.features.extract import COLUMNS
@@ -45,9 +44,9 @@ class MetricRow:
     title: str
     mean: float
     std: float | None
-    interval: Interval | None
+    interval: bootstrap.Interval | None
     test: float | None
-    test_interval: Interval | None
+    test_interval: bootstrap.Interval | None
     floors: dict[str, float]
     lower_is_better: bool
     claim: FloorClaim | None
@@ -103,10 +102,10 @@ def metric_rows(files: load.LoadedRun) -> list[MetricRow]:
     """All metrics of a run, the headline first."""
     results, predictions = files.results, files.predictions if files.has("predictions") else None
     held_out: dict[str, float] = results["test"] or {}
-    cv, test, claims = dict[str, Interval](), dict[str, Interval](), dict[str, FloorClaim]()
+    cv, test, claims = dict[str, bootstrap.Interval](), dict[str, bootstrap.Interval](), dict[str, FloorClaim]()
     if predictions is not None:
-        cv = intervals(predictions, "cv", results["fold_dependence"], metrics=show.SHOWN)
-        test = intervals(predictions, "test", 0.0, metrics=show.SHOWN) if held_out else {}
+        cv = bootstrap.intervals(predictions, "cv", results["fold_dependence"], metrics=show.SHOWN)
+        test = bootstrap.intervals(predictions, "test", 0.0, metrics=show.SHOWN) if held_out else {}
         scored = resampled.Scored.from_predictions(predictions, "cv")
         claims = Floors(scored, JUDGED).claims(scored, selected_from=files.selected_from)
     return [

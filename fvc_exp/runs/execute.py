@@ -153,12 +153,12 @@ def _run_stage(config: Config, train: Callable[[Config], None]) -> dict[str, Any
         return {}
     from fvc_exp.stages import pipeline
 
-    config = pipeline.with_place(config, console.progress_bar)
+    config = pipeline.with_place(config)
     is_all, tables = config.stage is Stage.all, dict[str, Any]()
     if is_all:
         pipeline.require_split(config)
     for stage in pipeline.VIDEO_STAGES if is_all else (config.stage,):
-        found = pipeline.run_video_stage(config, stage, console.progress_bar)
+        found = pipeline.run_video_stage(config, stage)
         tables |= {name: asdict(summary) for name, summary in found.items()}
         pipeline.print_stage(console.make_console(), stage.name, found)
         if is_all:
@@ -173,7 +173,7 @@ def _prepared(config: Config) -> Config:
     if config.data.prepare:
         from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
-        return pipeline.prepare_training(config, console.progress_bar)
+        return pipeline.prepare_training(config)
     return config
 
 

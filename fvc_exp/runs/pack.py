@@ -20,10 +20,7 @@ from fvc_exp.data.columns import CLASSES, PLATFORM
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files, tables
-from fvc_exp.runs import artifacts
-from fvc_exp.runs.execute import run_on_one_thread, same_rows
-from fvc_exp.runs.load import LoadedRun
-from fvc_exp.runs.verify import MOST_DIFFERENCES, Verification, changes, pairs
+from fvc_exp.runs import artifacts, execute, load, verify
 from fvc_exp.training.experiment import RunResult
 from fvc_exp.training.split_dataset import SplitDataset, read_points
 
@@ -37,7 +34,7 @@ _ROWS, _FEATURE = "rows.parquet", "feature "  # the latter stands before the nam
 _OF_THE_MACHINE = ("n_iter", "converged")  # how the solver came to its end may depend on the last digit
 
 
-def write_pack(run: LoadedRun, output: Path | None = None, data_root: Path | None = None) -> Path:
+def write_pack(run: load.LoadedRun, output: Path | None = None, data_root: Path | None = None) -> Path:
     """Write a finished run and the rows that it used into one file, by default beside its folder; returns that.
 
     ``data_root`` is that of ``dataset_of``.
@@ -46,7 +43,7 @@ def write_pack(run: LoadedRun, output: Path | None = None, data_root: Path | Non
         ArtifactError, DataError: the rows are not there any more or have changed, or the file cannot be written.
     """
     contents = {file: run.content(name) for file, name in _PARTS.items()}
-    contents[_ROWS] = tables.parquet_bytes(_rows_of(same_rows(run, data_root).dataset))
+    contents[_ROWS] = tables.parquet_bytes(_rows_of(execute.same_rows(run, data_root).dataset))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in contents.items():  # without times: packs of equal runs are equal
@@ -56,7 +53,7 @@ def write_pack(run: LoadedRun, output: Path | None = None, data_root: Path | Non
     return path
 
 
-def verify_pack(path: Path) -> Verification:
+def verify_pack(path: Path) -> verify.Verification:
     """Derive coefficients and metrics of a pack again, from what is in it alone.
 
     Raises:
@@ -66,22 +63,22 @@ def verify_pack(path: Path) -> Verification:
     with files.temporary_folder("verify-pack") as place:
         for name, content in _unpacked(path).items():
             (place / name).write_bytes(content)
-        run = LoadedRun(place)
+        run = load.LoadedRun(place)
         try:
             dataset = _read_rows(place / _ROWS)
             result = _derived(run, dataset)
             values = list(_values(run, result))
         except (ValueError, ArithmeticError, TypeError, KeyError, AttributeError, pl.exceptions.PolarsError) as error:
             raise ArtifactError(f"{path}: cannot be derived again: {str(error).splitlines()[0]}") from error
-        changed = changes(run, ("python", "processor"))
+        changed = verify.changes(run, ("python", "processor"))
     tolerance = max(TOLERANCE, run.config.solver.tol) if changed else 0.0
     free = _OF_THE_MACHINE if changed else ()
     compared = [(_distance(old, new), name, old, new) for name, old, new in values if not name.endswith(free)]
     wrong = (f"{name}: was {old!r}, is {new!r}" for distance, name, old, new in compared if distance > tolerance)
-    differences = tuple(islice(wrong, MOST_DIFFERENCES))
+    differences = tuple(islice(wrong, verify.MOST_DIFFERENCES))
     largest = max((distance for distance, *_ in compared if distance <= tolerance), default=0.0)
     what = f"coefficients and metrics by the packed rows (sha256 {dataset.content_hash}), folds and configuration"
-    return Verification(not differences, what, differences, changed, tolerance, largest)
+    return verify.Verification(not differences, what, differences, changed, tolerance, largest)
 
 
 def _unpacked(path: Path) -> dict[str, bytes]:
@@ -127,29 +124,28 @@ def _read_rows(path: Path) -> Dataset:
     )
 
 
-def _derived(run: LoadedRun, dataset: Dataset) -> RunResult:
+def _derived(run: load.LoadedRun, dataset: Dataset) -> RunResult:
     """The result of the packed configuration on the packed rows; predefined folds are those in the pack."""
     config = run.config
     cv = replace(config.cv, folds=str(run.folder.folds) if config.cv.folds else None)
     config = replace(config, cv=cv, audit=replace(config.audit, permutations=0, price=False))
     data = SplitDataset.of(config, dataset).refitted(config, read_points(run.provenance["fitted_with"]))
-    return run_on_one_thread(config, data)
+    return execute.run_on_one_thread(config, data)
 
 
-def _values(run: LoadedRun, result: RunResult) -> Iterator[tuple[str, object, object]]:
+def _values(run: load.LoadedRun, result: RunResult) -> Iterator[tuple[str, object, object]]:
     """Name, packed value and derived value of everything that is compared."""
     hashes = (run.provenance["data_sha256"], run.results["data"]["sha256"])
     yield from (("data sha256", each, result.dataset.content_hash) for each in hashes)
     yield "folds.parquet", True, run.folds.equals(result.data.folds)
-    derived: dict[str, Any] = {
-        "metrics.json": list(result.fold_records),
-        "coefficients.csv": artifacts.coefficients(result).to_dicts(),
-        "results.json": artifacts.scores(result),
-    }
-    scores = {name: run.results[name] for name in derived["results.json"]}
-    packed = {"metrics.json": run.fold_records, "coefficients.csv": run.coefficients.to_dicts(), "results.json": scores}
-    for name, values in derived.items():
-        yield from pairs(files.plain(packed[name]), files.plain(values), name)
+    scores = artifacts.scores(result)
+    compared: tuple[tuple[str, Any, Any], ...] = (
+        ("metrics.json", run.fold_records, result.fold_records),
+        ("coefficients.csv", run.coefficients.to_dicts(), artifacts.coefficients(result).to_dicts()),
+        ("results.json", {name: run.results[name] for name in scores}, scores),
+    )
+    for name, packed, derived in compared:
+        yield from verify.pairs(files.plain(packed), files.plain(derived), name)
 
 
 def _distance(old: object, new: object) -> float:

@@ -9,9 +9,7 @@ from typing import Any
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.errors import ArtifactError
 from fvc_exp.io import files
-from fvc_exp.runs import execute
-from fvc_exp.runs.artifacts import provenance
-from fvc_exp.runs.load import LoadedRun, require_finished
+from fvc_exp.runs import artifacts, execute, load
 from fvc_exp.training.split_dataset import SplitDataset, read_points
 
 MOST_DIFFERENCES = 10  # that are named
@@ -55,14 +53,14 @@ def verify(path: Path, data_root: Path | None = None) -> Verification:
         ArtifactError: the folder holds no finished training run.
         DataError: the data of the run is not there any more, or cannot be used.
     """
-    if changed_files := list(_changed_files(LoadedRun(path))):
+    if changed_files := list(_changed_files(load.LoadedRun(path))):
         return Verification(False, _WHAT, tuple(changed_files), ())
-    run = require_finished(path)
+    run = load.require_finished(path)
     differences = list(islice(_differences(run, execute.dataset_of(run, data_root)), MOST_DIFFERENCES))
     return Verification(not differences, _WHAT, tuple(differences), changes(run, _FACTS) if differences else ())
 
 
-def _changed_files(run: LoadedRun) -> Iterator[str]:
+def _changed_files(run: load.LoadedRun) -> Iterator[str]:
     for name, facts in run.listed.items():
         try:
             run.folder.check(name, facts)
@@ -71,13 +69,13 @@ def _changed_files(run: LoadedRun) -> Iterator[str]:
             yield str(error)
 
 
-def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
+def _differences(run: load.LoadedRun, dataset: Dataset) -> Iterator[str]:
     fitted_with, data_before = read_points(run.provenance["fitted_with"]), run.provenance["data_sha256"]
     data = SplitDataset.of(run.config, dataset).without_price().refitted(run.config, fitted_with)
     if data.dataset.content_hash != data_before:
         yield f"data: sha256 was {data_before}, is {data.dataset.content_hash}"
     with files.temporary_folder("verify") as clean:
-        again = LoadedRun(clean)
+        again = load.LoadedRun(clean)
         left_out = _OF_A_CHOICE if run.results["selection"] else _OF_BEST
         execute.train_and_write(replace(run.config, plots=False), again.folder, data, show=False)
         for name in _COMPARED:
@@ -90,7 +88,7 @@ def _differences(run: LoadedRun, dataset: Dataset) -> Iterator[str]:
                 yield f"{getattr(run.folder, name).name}: has other content than the same run leaves now"
 
 
-def _records(run: LoadedRun, name: str, left_out: Sequence[str]) -> Any:
+def _records(run: load.LoadedRun, name: str, left_out: Sequence[str]) -> Any:
     if name == "results":
         return {key: value for key, value in run.results.items() if key not in left_out}
     return run.fold_records if name == "metrics" else getattr(run, name).to_dicts()
@@ -106,10 +104,10 @@ def pairs(old: object, new: object, name: str) -> Iterator[tuple[str, object, ob
         yield name, old, new
 
 
-def changes(run: LoadedRun, facts: Sequence[str]) -> tuple[str, ...]:
+def changes(run: load.LoadedRun, facts: Sequence[str]) -> tuple[str, ...]:
     """Packages and these facts of ``provenance.json`` that are not what they were, each with both values."""
     made_by = run.provenance
-    now = provenance(made_by["data_sha256"], made_by["seed"])
+    now = artifacts.provenance(made_by["data_sha256"], made_by["seed"])
     before, after = (each["packages"] | {name: each.get(name) for name in facts} for each in (made_by, now))
     names = sorted(name for name in before | after if before.get(name) != after.get(name))
     return tuple(f"{name} {before.get(name)} -> {after.get(name)}" for name in names)

@@ -2,27 +2,23 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 from rich.console import Console
 
-from fvc_exp._typing import Progress
 from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
 from fvc_exp.data import dataset, grouping, manifest, splits
 from fvc_exp.data.columns import KEY, LABEL, few
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
-from fvc_exp.io.console import print_text, short_path
+from fvc_exp.io.console import print_text, progress_bar, short_path
 from fvc_exp.stages import runner, table_store, tasks
 
 log = logging.getLogger(__name__)
-
-ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 
 VIDEO_STAGES = (Stage.augment, Stage.features, Stage.scale, Stage.scaled_features)  # before training, in their order
 INPUT_METADATA = "input_metadata"  # the videos that the user named, as a table; data=videos trains on it
@@ -42,7 +38,7 @@ def print_stage(console: Console, name: str, summaries: Mapping[str, runner.Stag
         print_text(console, f"{name} ({table}): {counts}; {where}")
 
 
-def with_place(config: Config, show: ShowProgress) -> Config:
+def with_place(config: Config) -> Config:
     """The configuration with the places of what is made from its videos.
 
     The demo corpus is made now if it is not there. What is made from a user's videos lies in ``data.made``, or in a
@@ -50,7 +46,7 @@ def with_place(config: Config, show: ShowProgress) -> Config:
     """
     data = config.data
     if data.demo is not None:
-        with show("demo corpus") as on_progress:
+        with progress_bar("demo corpus") as on_progress:
             folder = ensure_demo(Path(data.root), data.demo, workers=config.video.workers, on_progress=on_progress)
         return replace(config, data=replace(data, root=str(folder)))
     if not data.prepare:
@@ -80,14 +76,14 @@ def _make_place(outputs: Path, root: Path, videos: pl.DataFrame) -> Path:
     return place
 
 
-def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping[str, runner.StageSummary]:
+def run_video_stage(config: Config, stage: Stage) -> Mapping[str, runner.StageSummary]:
     """Run one of the stages 1 to 4; returns a summary for each table it writes.
 
     Raises:
         DataError: the input table is missing or wrong, or a table in the way was not written by this stage.
     """
     data, made = config.data, _made(config)
-    with show(stage.name) as on_progress:
+    with progress_bar(stage.name) as on_progress:
         options = runner.Options(Path(data.root), made, config.video, data.shard, data.num_shards, on_progress)
         if stage is Stage.augment:
             found = runner.run_augment(_inputs(config), config.seed, options)
@@ -103,17 +99,17 @@ def run_video_stage(config: Config, stage: Stage, show: ShowProgress) -> Mapping
     return {summary.table.name: summary for summary in found}
 
 
-def prepare_training(config: Config, show: ShowProgress) -> Config:
+def prepare_training(config: Config) -> Config:
     """Make the tables that training reads and that follow from the videos alone; returns it with their place.
 
     Raises:
         DataError: the videos cannot be split or measured.
     """
-    config = with_place(config, show)
+    config = with_place(config)
     require_split(config)
     for stage in (Stage.features, Stage.scale, Stage.scaled_features):
         if _tables(config, scaled=stage is not Stage.features):
-            require_measured(run_video_stage(config, stage, show), config.data.max_unmatched)
+            require_measured(run_video_stage(config, stage), config.data.max_unmatched)
     return config
 
 

@@ -182,14 +182,14 @@ def run_augment(videos: pl.DataFrame, seed: int, options: Options) -> list[Stage
     units = [_copy_unit(row, options.made) for row in rows.iter_rows(named=True)]
     settings = fingerprint(version=perturb.AUGMENT_VERSION, seed=seed)
     path, limits = options.made / f"{tasks.AUGMENTED}.parquet", options.video.limits
-    store = TableStore(path, AUGMENTED_COLUMNS, settings, limits=limits, output=KEY)
+    store = TableStore(path, AUGMENTED_COLUMNS, settings, limits, output=KEY)
     _make_folder(options.made / "augmented")
     write = partial(tasks.write_augmented, seed, limits, options.made)
     return run_units({tasks.AUGMENTED: store}, units, rows, write, options)
 
 
 def _make_folder(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path)
     files.remove_abandoned(path)
 
 
@@ -207,9 +207,9 @@ def run_scale(videos: pl.DataFrame, options: Options) -> list[StageSummary]:
     # The sampled frames are key frames, so copies made for another sampling hold other pixels.
     settings = fingerprint(version=rewrite.SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
     path = made / f"{tasks.SCALED}.parquet"
-    store = TableStore(path, SCALED_COLUMNS, settings, limits=video.limits, output="scaled_path")
+    store = TableStore(path, SCALED_COLUMNS, settings, video.limits, output="scaled_path")
     _make_folder(made / "scaled")
-    write = partial(tasks.write_scaled, video.max_size, video.sampling, video.limits, made)
+    write = partial(tasks.write_scaled, video, made)
     return run_units({tasks.SCALED: store}, units, videos, write, options)
 
 
@@ -268,8 +268,7 @@ def _scaled_unit(row: Mapping[str, Any], made: Path) -> Unit:
 def _run_features(units: Sequence[Unit], tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
     stores = {table.name: _feature_store(table, path, options.video) for table, path in tables.items()}
     keys = pl.DataFrame({KEY: [unit.key for unit in units]}, schema={KEY: pl.String})
-    function = partial(tasks.measure, options.video.sampling, options.video.limits)
-    return run_units(stores, units, keys, function, options)
+    return run_units(stores, units, keys, partial(tasks.measure, options.video), options)
 
 
 def _feature_store(table: Table, path: Path, video: VideoConfig) -> TableStore:
@@ -277,4 +276,4 @@ def _feature_store(table: Table, path: Path, video: VideoConfig) -> TableStore:
     settings = fingerprint(
         table=table.name, columns=list(schema), version=extract.FEATURE_VERSION, sampling=asdict(video.sampling)
     )
-    return TableStore(path, schema, settings, limits=video.limits)
+    return TableStore(path, schema, settings, video.limits)

@@ -5,7 +5,6 @@ is in place, and readers look at the parts first and the table last. So between 
 any moment, and processes that do the same work at once leave rows that say the same.
 """
 
-import hashlib
 import json
 import os
 import secrets
@@ -74,7 +73,7 @@ def _refused(error_class: str, message: str) -> Source:
 
 def fingerprint(**settings: object) -> str:
     """A short hash of the settings that a row depends on; the values must be JSON."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return files.sha256(json.dumps(settings, sort_keys=True).encode())[:16]
 
 
 def states(sources: Mapping[str, Source]) -> pl.DataFrame:
@@ -92,18 +91,12 @@ class TableStore:
     """
 
     def __init__(
-        self,
-        path: Path,
-        columns: Schema,
-        settings: str,
-        *,
-        limits: LimitsConfig | None = None,
-        output: str | None = None,
+        self, path: Path, columns: Schema, settings: str, limits: LimitsConfig, output: str | None = None
     ) -> None:
         self.path = path.with_name(path.name if path.suffix == ".parquet" else f"{path.name}.parquet")
         self.parts = self.path.with_suffix(".parts")
         self.settings = settings
-        self.failure_settings = fingerprint(settings=settings, limits=asdict(limits)) if limits else settings
+        self.failure_settings = fingerprint(settings=settings, limits=asdict(limits))
         self.output = output
         sizes: Schema = {OUTPUT_SIZE: pl.Int64} if output else {}
         self.schema: Schema = {KEY: pl.String, **columns, **ERROR_COLUMNS, **SETTINGS_COLUMNS, **sizes}

@@ -8,7 +8,7 @@ from math import isnan
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table, VideoConfig
+from fvc_exp.config.schema import LimitsConfig, Table, VideoConfig
 from fvc_exp.features import codec, extract
 from fvc_exp.video import decode, perturb, rewrite
 
@@ -37,7 +37,7 @@ class Task:
     payload: Any
 
 
-def measure(sampling: SamplingConfig, limits: LimitsConfig, task: Task) -> dict[str, dict[str, Any]]:
+def measure(video: VideoConfig, task: Task) -> dict[str, dict[str, Any]]:
     """The features and provenance of a video for each table.
 
     Of a scaled file (the payload is its row of ``scaled_metadata``) the codec cues are those of its source: bit rate
@@ -47,7 +47,7 @@ def measure(sampling: SamplingConfig, limits: LimitsConfig, task: Task) -> dict[
     tables = [Table[name] for name in task.tables]
     made: Mapping[str, Any] | None = task.payload
     scaling = rewrite.Letterbox(**{name: made[name] for name in SCALING}) if made else None
-    extraction = extract.extract(task.path, tables, sampling, limits, scaling=scaling)
+    extraction = extract.extract(task.path, tables, video.sampling, video.limits, scaling=scaling)
     rows: dict[str, dict[str, Any]] = {}
     for table in tables:
         features: dict[str, float | None] = dict(extraction.features[table])
@@ -66,12 +66,10 @@ def write_augmented(seed: int, limits: LimitsConfig, made: Path, task: Task) -> 
     return {AUGMENTED: facts | _frame_counts(read)}
 
 
-def write_scaled(
-    size: int, sampling: SamplingConfig, limits: LimitsConfig, made: Path, task: Task
-) -> dict[str, dict[str, Any]]:
+def write_scaled(video: VideoConfig, made: Path, task: Task) -> dict[str, dict[str, Any]]:
     """Write the letterboxed copy of a video; the payload is its path below ``made``."""
     name: str = task.payload
-    box, read = rewrite.scale(task.path, made / name, size, sampling, limits)
+    box, read = rewrite.scale(task.path, made / name, video.max_size, video.sampling, video.limits)
     cues = codec.codec_features(read.probe, read.probe.width * read.probe.height)
     row = asdict(box) | {
         "scaled_path": name,
@@ -91,11 +89,11 @@ def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, fl
     scaled = tuple(name for name in task.tables if Table[name] in SCALED_TABLES)
     rows: dict[str, dict[str, Any]] = {}
     if full:
-        rows |= measure(video.sampling, video.limits, replace(task, tables=full))
+        rows |= measure(video, replace(task, tables=full))
     if scaled:
         copy = f"{hashlib.sha256(task.key.encode()).hexdigest()}.mp4"
-        made = write_scaled(video.max_size, video.sampling, video.limits, scratch, replace(task, payload=copy))
-        rows |= measure(video.sampling, video.limits, Task(task.key, scratch / copy, scaled, made[SCALED]))
+        made = write_scaled(video, scratch, replace(task, payload=copy))
+        rows |= measure(video, Task(task.key, scratch / copy, scaled, made[SCALED]))
         (scratch / copy).unlink()
     return {f"{Table[table].prefix}{name}": value for table, row in rows.items() for name, value in row.items()}
 

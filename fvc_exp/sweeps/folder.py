@@ -110,10 +110,7 @@ class SweepFolder:
             ArtifactError: they cannot be made.
         """
         for folder in (self.runs, self.submissions):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ArtifactError(f"{folder}: cannot be made: {error.strerror}") from error
+            files.make_folder(folder)
 
     def write_plan(self, plan: Plan) -> None:
         """Replace the plan."""

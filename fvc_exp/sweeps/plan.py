@@ -1,6 +1,5 @@
 """Turn requested points into a plan: refuse illegal ones with a reason, drop duplicates in effect, hash the data."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -9,14 +8,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fvc_exp.config import schema, validate
-from fvc_exp.config.canonical import canonical, run_id
+from fvc_exp.config import canonical, schema, validate
 from fvc_exp.data.dataset import load_dataset
 from fvc_exp.errors import ConfigError, DataError
-from fvc_exp.io import console, files
+from fvc_exp.io import files
 from fvc_exp.sweeps.folder import Duplicate, Member, Plan, Refused, SweepFolder
 
-_ID_LENGTH = 12
 _INERT = ("search", "sweep", "plots", "tracking", "name", "tags")  # these change nothing that a stage writes
 Prepared = tuple[schema.DataConfig, str | None]  # where the rows are now, and their content hash
 
@@ -48,7 +45,7 @@ class TrainingData:
                 return self._read_if_made(config)
             from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
 
-            config = pipeline.prepare_training(config, console.progress_bar)
+            config = pipeline.prepare_training(config)
         return self._read(config)
 
     def _read(self, config: schema.Config) -> Prepared:
@@ -63,7 +60,7 @@ class TrainingData:
             if data.demo is not None:
                 data = replace(data, root=str(corpus_folder(Path(data.root), data.demo)))
             else:
-                data = pipeline.with_place(config, console.progress_bar).data
+                data = pipeline.with_place(config).data
             return self._read(replace(config, data=data))
         except DataError:
             return data, None
@@ -104,8 +101,7 @@ def make_plan(
             members[member.run_id] = member
     if first is None:
         raise type(errors[0])(f"none of {len(errors)} configurations can run, the first because {errors[0]}")
-    ready = list(members.values())
-    return Plan(list(command), list(common), launcher, {}, first, ready, invalid, duplicates)
+    return Plan(list(command), list(common), launcher, {}, first, list(members.values()), invalid, duplicates)
 
 
 def common_overrides(points: Sequence[Sequence[str]]) -> list[str]:
@@ -154,27 +150,24 @@ def sweep_path(plan: Plan, own: Path | None = None) -> Path:
         raise ConfigError(f"hydra.sweep.dir={own} and sweep.name={name} both name the folder: give one of them")
     if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
         raise ConfigError(f"sweep.name={name} is not allowed: it must be a folder's name of letters, digits and _.+-")
-    return own or Path(plan.config.outputs) / "sweeps" / (name or _digest(sorted(each.run_id for each in plan.members)))
+    folder = name or files.digest(sorted(each.run_id for each in plan.members))
+    return own or Path(plan.config.outputs) / "sweeps" / folder
 
 
 def _member(config: schema.Config, overrides: list[str], data: TrainingData) -> Member:
     place, data_hash = data.of(config) if config.stage is schema.Stage.train else (config.data, None)
-    made = data_hash is not None
     ready = replace(
         config,
         plots=False,  # the best configuration gets its pictures at the end
         search=schema.SearchConfig(schema.Search.none),  # that of the sweep, not of its members
-        data=replace(place, root=str(Path(place.root).resolve()), prepare=place.prepare and not made),
+        data=replace(place, root=str(Path(place.root).resolve()), prepare=place.prepare and data_hash is None),
     )
-    return Member(_member_id(config, data_hash), overrides, canonical(config), data_hash, ready)
+    return Member(_member_id(config, data_hash), overrides, canonical.canonical(config), data_hash, ready)
 
 
 def _member_id(config: schema.Config, data_hash: str | None) -> str:
     """The run's id; for a stage that trains nothing, a hash of all that could change what it writes."""
     if config.stage is schema.Stage.train:
-        return run_id(config, data_hash or "")  # rows that are not made yet have none; such a plan is shown, never run
-    return _digest({key: value for key, value in files.plain(asdict(config)).items() if key not in _INERT})
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_ID_LENGTH]
+        # Rows that are not made yet have no hash; such a plan is shown, never run.
+        return canonical.run_id(config, data_hash or "")
+    return files.digest({key: value for key, value in files.plain(asdict(config)).items() if key not in _INERT})

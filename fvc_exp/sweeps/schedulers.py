@@ -21,12 +21,8 @@ from fvc_exp.sweeps.queues import LocalQueue, SlurmQueue, find_array
 log = logging.getLogger(__name__)
 
 
-class Cluster(StrEnum):
-    """Where a submission went; submitit's names."""
-
-    slurm = "slurm"
-    local = "local"
-
+# Where a submission went; submitit's names.
+Cluster = StrEnum("Cluster", "slurm local")
 
 QUEUES: Mapping[Cluster, SlurmQueue | LocalQueue] = {Cluster.slurm: SlurmQueue(), Cluster.local: LocalQueue()}
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from fvc_exp.config.schema import EXPERIMENT, Config, Tracker
 from fvc_exp.config.validate import require_tracker
 from fvc_exp.errors import ArtifactError, FvcError, TrackingError
-from fvc_exp.io.console import make_console, printable, without_passwords
-from fvc_exp.io.files import exclusive_lock
+from fvc_exp.io import console, files
 
 _SQLITE = "sqlite:///"
 
@@ -57,7 +56,7 @@ def track(path: Path, uri: str | None = None, experiment: str = EXPERIMENT, regi
 
     with _opened(uri, path):
         new = write_all(uri, artifacts_uri(uri), experiment, found, register)
-    return Tracked(without_passwords(uri), experiment, new, len(found.runs) - new, found.unfinished)
+    return Tracked(console.without_passwords(uri), experiment, new, len(found.runs) - new, found.unfinished)
 
 
 def track_at_end(path: Path, config: Config) -> bool:
@@ -81,7 +80,7 @@ def track_at_end(path: Path, config: Config) -> bool:
         which = ["--experiment", settings.experiment] if settings.experiment != EXPERIMENT else []
         command = shlex.join(["fvc", "track", str(path), *where, *which])
         text = f"{failure}; the results are in {path}; to import them: {command}"
-    make_console(stderr=True).print(printable(text), soft_wrap=True, markup=False, highlight=False)
+    console.make_console(stderr=True).print(console.printable(text), soft_wrap=True, markup=False, highlight=False)
     return not failure
 
 
@@ -156,7 +155,7 @@ def _opened(uri: str, path: Path) -> Iterator[None]:
 
 def _locked_run(path: Path) -> AbstractContextManager[None]:
     """A lock beside the files of the run; none where nobody may write there."""
-    return exclusive_lock(path / ".track.lock") if os.access(path, os.W_OK) else nullcontext()
+    return files.exclusive_lock(path / ".track.lock") if os.access(path, os.W_OK) else nullcontext()
 
 
 @contextmanager
@@ -164,7 +163,7 @@ def _locked_database(database: Path) -> Iterator[None]:
     if database.exists():
         _schema_of(database)  # a file that is no database gets no lock beside it
     database.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(database.with_name(f".{database.name}.lock")):
+    with files.exclusive_lock(database.with_name(f".{database.name}.lock")):
         if not database.exists():
             _make(database)
         _check_schema(database)

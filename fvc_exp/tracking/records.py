@@ -11,11 +11,8 @@ from urllib.parse import quote
 
 from fvc_exp.config.canonical import canonical
 from fvc_exp.errors import ArtifactError, FvcError
-from fvc_exp.io.console import printable
-from fvc_exp.io.files import require_folder
-from fvc_exp.io.run_folder import RunFolder
-from fvc_exp.runs.load import DEMO_NOTICE, LoadedRun, require_finished
-from fvc_exp.runs.stored import flat_metrics
+from fvc_exp.io import console, files, run_folder
+from fvc_exp.runs import load, stored
 from fvc_exp.sweeps import claims, schedulers, show
 from fvc_exp.sweeps.folder import Plan, SweepFolder
 from fvc_exp.sweeps.results import flat_parameters
@@ -49,7 +46,7 @@ class Record:
     metrics: Sequence[Metric]
     tags: Mapping[str, str]
     files: Mapping[str, Path]
-    model: LoadedRun | None = None
+    model: load.LoadedRun | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,8 @@ def read_records(path: Path) -> Records:
     """
     if SweepFolder(path).plan.exists():
         return _read_sweep(path)
-    run = LoadedRun(path)
-    require_folder(path)
+    run = load.LoadedRun(path)
+    files.require_folder(path)
     if not run.has("status"):
         raise ArtifactError(f"{path}: is neither a sweep nor a run that has ended: it holds no status.json")
     if not {"started", "ended"} <= run.status.keys():
@@ -97,7 +94,7 @@ def metrics_of(results: Mapping[str, Any], folds: Sequence[Mapping[str, Any]] = 
     First ``auc``, its 95 % interval and ``ece`` over the folds, which MLflow shows together. The others by their names
     in ``fvc query`` with a slash, so that MLflow groups them: ``cv/f1_mean``, ``test/f1``; of a fold, ``fold/test_f1``.
     """
-    numbers, interval = dict(flat_metrics(results)), (results.get("auc_intervals") or {}).get("cv") or {}
+    numbers, interval = dict(stored.flat_metrics(results)), (results.get("auc_intervals") or {}).get("cv") or {}
     headline = {"auc": numbers.get("cv_auc_mean"), "auc_low": interval.get("low"), "auc_high": interval.get("high")}
     headline["ece"] = (results.get("calibration") or {}).get("cv", {}).get("ece")
     found = [(name, value, 0) for name, value in headline.items()]
@@ -117,20 +114,20 @@ def texts(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     """Names that MLflow takes, and short texts, numbers as one types them; what is None or empty is left out."""
     known = ((prefix + _REFUSED.sub("_", key), value) for key, value in values.items() if value not in (None, ""))
     found = {key: f"{value:.15g}" if isinstance(value, float) else str(value) for key, value in known}
-    found = {key: "\n".join(map(printable, value.split("\n"))) for key, value in found.items()}
+    found = {key: "\n".join(map(console.printable, value.split("\n"))) for key, value in found.items()}
     return {key: value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for key, value in found.items()}
 
 
 def _run_record(
-    folder: RunFolder, status: Mapping[str, Any], name: str = "", parameters: Any = None, **tags: object
+    folder: run_folder.RunFolder, status: Mapping[str, Any], name: str = "", parameters: Any = None, **tags: object
 ) -> Record:
     """The record of one attempt, which ended as ``status.json`` tells.
 
     ``parameters`` are those of a run that left none, ``tags`` what its sweep knows.
     """
-    run, state, attempt = LoadedRun(folder.path), _STATUS.get(status["state"], "FAILED"), status.get("attempt", 1)
+    run, state, attempt = load.LoadedRun(folder.path), _STATUS.get(status["state"], "FAILED"), status.get("attempt", 1)
     finished = state == "FINISHED" and run.has("results")
-    results = require_finished(folder.path).results if finished else {}
+    results = load.require_finished(folder.path).results if finished else {}
     audit = results.get("audit", {})
     git = run.provenance["git"] if run.has("provenance") else None
     began = status["started"] or f"never/{tags['job']}"
@@ -164,16 +161,16 @@ def _run_record(
     )
 
 
-def _description(run: LoadedRun, results: Mapping[str, Any]) -> str:
+def _description(run: load.LoadedRun, results: Mapping[str, Any]) -> str:
     """What one must know before one believes the numbers, one sentence per line."""
     if not results:
         return ""
     verdict = " ".join((f"Audit {results['audit']['verdict']}", *results["audit"]["reasons"]))
-    demo = [DEMO_NOTICE] if run.data_name == "demo" else []
+    demo = [load.DEMO_NOTICE] if run.data_name == "demo" else []
     return "\n".join(f"- {each}" for each in (verdict, *demo, results["claim"]["sentence"], *results["notes"]))
 
 
-def _configured(run: LoadedRun) -> dict[str, Any]:
+def _configured(run: load.LoadedRun) -> dict[str, Any]:
     """The canonical configuration, as far as a run that failed has one."""
     try:
         return canonical(run.config)
@@ -181,12 +178,11 @@ def _configured(run: LoadedRun) -> dict[str, Any]:
         return {}
 
 
-def _artifacts(folder: RunFolder) -> dict[str, Path]:
+def _artifacts(folder: run_folder.RunFolder) -> dict[str, Path]:
     """The files of a run folder, by their names in it; what a link leads to elsewhere is none."""
     place = folder.path.resolve()
     found = (path for path in (*folder.files(), *folder.beside()) if path.resolve().is_relative_to(place))
-    files = (path for path in found if path.is_file())
-    return {str(path.relative_to(folder.path)): path for path in files}
+    return {str(path.relative_to(folder.path)): path for path in found if path.is_file()}
 
 
 def _member_record(folder: SweepFolder, plan: Plan, found: MemberState) -> Record:
@@ -216,10 +212,10 @@ def _parent_record(folder: SweepFolder, plan: Plan, states: Sequence[MemberState
     """The sweep from its first start to its last end, running until every member has ended; without metrics."""
     worst = next(each for each in ("FAILED", "KILLED", "FINISHED") if each in {run.status for run in runs})
     status = worst if len(runs) == len(states) else "RUNNING"
-    best = LoadedRun(folder.best)
+    best = load.LoadedRun(folder.best)
     results = best.results if best.is_finished else {}
     own = (folder.plan, folder.results, folder.results_csv, folder.folds, folder.leaderboard)
-    files = {path.name: path for path in (*own, folder.path / best.folder.report.name) if path.is_file()}
+    present = {path.name: path for path in (*own, folder.path / best.folder.report.name) if path.is_file()}
     name, common, axes = folder.path.resolve().name, " ".join(plan.common), _axes(plan)
     tags = {"sweep": name, "members": show.summary(states), "common": common, "best": results.get("run_id")}
     note = "\n".join(each for each in (f"- {axes}", _description(best, results)) if each)
@@ -232,7 +228,7 @@ def _parent_record(folder: SweepFolder, plan: Plan, states: Sequence[MemberState
         parameters={},  # MLflow takes no second value, and a named sweep grows
         metrics=[],
         tags=texts(tags | {"axes": axes}, _PREFIX) | texts({NOTE: note}),
-        files=files | {f"{best.path.name}/{inside}": path for inside, path in _artifacts(best.folder).items()},
+        files=present | {f"{best.path.name}/{inside}": path for inside, path in _artifacts(best.folder).items()},
     )
 
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from fvc_exp._typing import Array32, Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.video.decode import SampledFrames
-from fvc_exp.video.rewrite import rewrite
+from fvc_exp.video import decode, rewrite
 
 AUGMENT_VERSION = "2"  # change it with any change of the pixels that are written
 UNNOTICED_CRF = 18  # of an augmentation without the compression perturbation
@@ -53,7 +52,7 @@ def plan(seed: int, video_path: str, index: int) -> tuple[Operation, ...]:
 
 def augment(
     source: Path, destination: Path, *, seed: int, video_path: str, index: int, limits: LimitsConfig
-) -> tuple[tuple[Operation, ...], SampledFrames]:
+) -> tuple[tuple[Operation, ...], decode.SampledFrames]:
     """Write augmentation ``index`` of a video; ``video_path`` and ``seed`` decide what is done to it.
 
     Returns what was done, and what read the video.
@@ -61,7 +60,7 @@ def augment(
     The copy has the pixel aspect of the source. Raises VideoError as ``SampledFrames`` and ``rewrite`` do.
     """
     operations = plan(seed, video_path, index)
-    reader = SampledFrames(source, _ANY_FRAME, limits)
+    reader = decode.SampledFrames(source, _ANY_FRAME, limits)
 
     def change(frames: Frames) -> Frames:
         rng = _generator(seed, video_path, index, "pixels")  # anew on every call, so that a second reading is the same
@@ -71,7 +70,7 @@ def augment(
 
     crf = next((round(operation.parameters["crf"]) for operation in operations if operation.name == "compress"), None)
     _, aspect = reader.probe.display
-    rewrite(reader, destination, change, crf=crf or UNNOTICED_CRF, pixel_aspect=aspect)
+    rewrite.rewrite(reader, destination, change, crf=crf or UNNOTICED_CRF, pixel_aspect=aspect)
     return operations, reader
 
 

@@ -52,10 +52,8 @@ class Packets:
     @cached_property
     def display_pts(self) -> tuple[int, ...]:
         """Time stamps of the shown frames in display order; empty where the container stores none."""
-        shown = [pts for pts, is_shown in zip(self.pts, self.shown, strict=True) if is_shown]
-        if any(pts is None for pts in shown):
-            return ()
-        return tuple(sorted(pts for pts in shown if pts is not None))
+        known = [pts for pts, is_shown in zip(self.pts, self.shown, strict=True) if is_shown and pts is not None]
+        return tuple(sorted(known)) if len(known) == self.shown.sum() else ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -157,11 +157,13 @@ class Letterbox:
         return max(self.original_width, self.original_height) > self.scaled_width
 
 
-def letterbox(width: int, height: int, size: int) -> Letterbox:
+def letterbox(width: int, height: int, size: int, pixel_aspect: Fraction = SQUARE) -> Letterbox:
     """Fit a picture into a square of ``size``: longer side full, shorter side in proportion, centred.
 
-    Box edges are even, so that no chroma sample mixes picture and bar.
+    Where pixels are not square one side is stretched, none made smaller. Box edges are even, so that no chroma sample
+    mixes picture and bar.
     """
+    width, height = max(width, round(width * pixel_aspect)), max(height, round(height / pixel_aspect))
     longer = max(width, height)
     box_width, box_height = (max(2, 2 * round(size * side / longer / 2)) for side in (width, height))
     box_x, box_y = ((size - side) // 4 * 2 for side in (box_width, box_height))
@@ -175,11 +177,6 @@ def fit_into_box(frame: Frame, box: Letterbox) -> Frame:
     rows, columns = slice(box.box_y, box.box_y + box.box_height), slice(box.box_x, box.box_x + box.box_width)
     square[rows, columns] = cv2.resize(frame, (box.box_width, box.box_height), interpolation=method)
     return square
-
-
-def displayed_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
-    """The size in square pixels of a picture whose pixels are not: one side is stretched, none made smaller."""
-    return max(width, round(width * pixel_aspect)), max(height, round(height / pixel_aspect))
 
 
 def scale(
@@ -203,8 +200,8 @@ def scale(
     def draw(frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
             height, width = frame.shape[:2]
-            yield fit_into_box(frame, letterbox(*displayed_size(width, height, aspect), size))
+            yield fit_into_box(frame, letterbox(width, height, size, aspect))
 
     rewrite(reader, destination, draw, crf=_SCALED_CRF, pixel_aspect=SQUARE, has_sampled_keyframes=True)
     coded = reader.probe.width, reader.probe.height
-    return letterbox(*displayed_size(*(coded[::-1] if turns % 2 else coded), aspect), size), reader
+    return letterbox(*(coded[::-1] if turns % 2 else coded), size, aspect), reader

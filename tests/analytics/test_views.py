@@ -129,30 +129,12 @@ def test_nested_columns_are_json_in_csv(outputs: Path) -> None:
     assert done.stdout.splitlines() == ["flags,s,n", '"[""x""]","{""a"": [1, 2]}",'], done.stderr
 
 
-BROKEN = {
-    "status": ("status.json", b"[]", "runs", "Expected object, got array"),
-    "results": ("results.json", b"{", "runs", "Input data was truncated"),
-    "metrics": ("metrics.json", b"[1]", "folds", "Expected object, got int"),
-    "predictions": ("predictions.parquet", b"x", "predictions", "cannot be read: "),
-    "coefficients": ("coefficients.csv", b"\0\0", "coefficients", "column 'feature' is missing"),
-    "text": (
-        "coefficients.csv",
-        b"feature,coefficient,mean,scale\nx,1.5,high,1.5",
-        "coefficients",
-        "column 'mean' is String; it must be Float64",
-    ),
-    "no text": ("coefficients.csv", b"feature,mean\n\xff,1", "coefficients", "cannot be read: invalid utf-8"),
-}
-
-
-@pytest.mark.parametrize(("name", "content", "view", "message"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_file_of_a_run_is_named(outputs: Path, name: str, content: bytes, view: str, message: str) -> None:
-    broken = outputs / "C=1.0" / "fold=1" / name
-    broken.write_bytes(content)
-    if name != "status.json":
-        reseal(broken.parent)
-    with pytest.raises(ArtifactError, match=re.escape(f"{broken}: {message}")):
-        query_runs(f"FROM {view}", outputs)
+def test_a_broken_file_of_a_run_is_named(outputs: Path) -> None:
+    broken = outputs / "C=1.0" / "fold=1" / "coefficients.csv"
+    broken.write_bytes(b"feature,mean\n\xff,1")
+    reseal(broken.parent)
+    with pytest.raises(ArtifactError, match=re.escape(f"{broken}: cannot be read: invalid utf-8")):
+        query_runs("FROM coefficients", outputs)
 
 
 SQL_MISTAKES = {

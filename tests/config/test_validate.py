@@ -11,16 +11,9 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 
+from fvc_exp.config import validate
 from fvc_exp.config.canonical import canonical, run_id, write_config
 from fvc_exp.config.schema import Penalty, Solver
-from fvc_exp.config.validate import (
-    LEGAL_SOLVERS,
-    PROX_NEWTON,
-    effective_c,
-    effective_l1_ratio,
-    resolved_solver,
-    to_typed,
-)
 from fvc_exp.errors import ConfigError, IncompatibleError
 from fvc_exp.training.solvers.estimator import ProxNewtonLogisticRegression
 from tests.conftest import ROOT, Compose
@@ -90,13 +83,13 @@ def test_schema_stands_first_and_holds_no_values() -> None:
     defaults = yaml.safe_load((CONF / "config.yaml").read_text())["defaults"]
     assert defaults[0] == "base_config"
     with pytest.raises(ConfigError, match="missing mandatory value"):
-        to_typed(OmegaConf.create({}))
+        validate.to_typed(OmegaConf.create({}))
 
 
 def test_saved_configuration_is_plain_yaml_and_composes_again(compose_config: Compose, tmp_path: Path) -> None:
     config = compose_config("solver=saga", "threshold=0.3", "class_weight={0:1,1:2}")
     write_config(tmp_path / "config.yaml", config)
-    assert to_typed(OmegaConf.create(yaml.safe_load((tmp_path / "config.yaml").read_text()))) == config
+    assert validate.to_typed(OmegaConf.create(yaml.safe_load((tmp_path / "config.yaml").read_text()))) == config
 
 
 PAIRS = [(penalty, solver) for penalty in Penalty for solver in Solver if solver.name != "auto"]
@@ -108,15 +101,15 @@ def test_legal_pairs_are_those_of_scikit_learn(compose_config: Compose, penalty:
     X = random.normal(size=(40, 3))
     ratio = {"l1": 1.0, "l2": 0.0, "none": 0.0, "elasticnet": 0.5}[penalty.name]
     C = math.inf if penalty is Penalty.none else 1
-    if solver.name == PROX_NEWTON:
+    if solver.name == validate.PROX_NEWTON:
         model = ProxNewtonLogisticRegression(C=C, l1_ratio=ratio)
     else:
         model = LogisticRegression(C=C, l1_ratio=ratio, solver=solver.name)
     overrides = (f"penalty={penalty.name}", f"solver={solver.name}")
-    if solver.name in LEGAL_SOLVERS[penalty]:
+    if solver.name in validate.LEGAL_SOLVERS[penalty]:
         with warnings.catch_warnings(action="ignore"):
             model.fit(X, np.arange(40) % 2)
-        assert resolved_solver(penalty, compose_config(*overrides).solver.name) == solver.name
+        assert validate.resolved_solver(penalty, compose_config(*overrides).solver.name) == solver.name
     else:
         with pytest.raises(ValueError, match="support"):
             model.fit(X, np.arange(40) % 2)
@@ -125,10 +118,10 @@ def test_legal_pairs_are_those_of_scikit_learn(compose_config: Compose, penalty:
 
 
 def test_inert_parameters_do_nothing(compose_config: Compose) -> None:
-    assert effective_l1_ratio(compose_config("penalty=l1", "penalty.l1_ratio=0.3")) == 1.0
-    assert effective_l1_ratio(compose_config("penalty=l2", "penalty.l1_ratio=0.3")) == 0.0
-    assert effective_l1_ratio(compose_config("penalty=elasticnet", "penalty.l1_ratio=0.3")) == 0.3
-    assert effective_c(compose_config("penalty=none", "C=3")) == math.inf
+    assert validate.effective_l1_ratio(compose_config("penalty=l1", "penalty.l1_ratio=0.3")) == 1.0
+    assert validate.effective_l1_ratio(compose_config("penalty=l2", "penalty.l1_ratio=0.3")) == 0.0
+    assert validate.effective_l1_ratio(compose_config("penalty=elasticnet", "penalty.l1_ratio=0.3")) == 0.3
+    assert validate.effective_c(compose_config("penalty=none", "C=3")) == math.inf
 
 
 SAME = [

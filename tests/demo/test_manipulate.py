@@ -4,15 +4,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from fvc_exp._typing import Frame
-from fvc_exp.demo import manipulate as manipulations
-from fvc_exp.demo.manipulate import (
-    CAPTION_COLOUR,
-    CAPTION_HEIGHT,
-    CAPTION_TOP,
-    CAPTION_WIDTH,
-    MANIPULATIONS,
-    manipulate,
-)
+from fvc_exp.demo import manipulate
 
 HEIGHT, WIDTH, LENGTH = 120, 200, 20
 
@@ -34,7 +26,7 @@ def changed(before: list[Frame], after: list[Frame]) -> NDArray[np.bool_]:
     return (np.array(before) != np.array(after)).any(axis=-1)
 
 
-@pytest.mark.parametrize("name", MANIPULATIONS)
+@pytest.mark.parametrize("name", manipulate.MANIPULATIONS)
 def test_every_manipulation_changes_content_and_nothing_else(name: str) -> None:
     frames, untouched, filmed = noise_clip(), noise_clip(), list[str]()
 
@@ -42,17 +34,17 @@ def test_every_manipulation_changes_content_and_nothing_else(name: str) -> None:
         filmed.append(name)
         return foreign_clip()
 
-    result = manipulate(name, frames, fresh_rng(), film)
+    result = manipulate.manipulate(name, frames, fresh_rng(), film)
     assert filmed == (["splice"] if name == "splice" else [])
     assert [(frame.shape, frame.dtype) for frame in result] == [((HEIGHT, WIDTH, 3), np.uint8)] * LENGTH
     assert changed(untouched, result).any()
     np.testing.assert_array_equal(frames, untouched)
-    np.testing.assert_array_equal(result, manipulate(name, noise_clip(), fresh_rng(), foreign_clip))
+    np.testing.assert_array_equal(result, manipulate.manipulate(name, noise_clip(), fresh_rng(), foreign_clip))
 
 
 def test_splice_shows_the_foreign_clip_in_the_middle_alone() -> None:
     frames, foreign = noise_clip(), foreign_clip()
-    result = manipulate("splice", frames, fresh_rng(), lambda: foreign)
+    result = manipulate.manipulate("splice", frames, fresh_rng(), lambda: foreign)
     middle = np.s_[:, HEIGHT // 2 - 4 : HEIGHT // 2 + 4, WIDTH // 2 - 4 : WIDTH // 2 + 4]
     np.testing.assert_allclose(np.array(result)[middle], np.array(foreign)[middle], atol=1)
     where = changed(frames, result)
@@ -62,7 +54,7 @@ def test_splice_shows_the_foreign_clip_in_the_middle_alone() -> None:
 
 def test_face_swap_loses_detail_inside_the_oval_alone() -> None:
     frames = noise_clip()
-    result = manipulations.face_swap(frames, fresh_rng())
+    result = manipulate.face_swap(frames, fresh_rng())
     middle = np.s_[:, HEIGHT // 2 - 12 : HEIGHT // 2 + 12, WIDTH // 2 - 12 : WIDTH // 2 + 12]
     before, after = np.array(frames)[middle], np.array(result)[middle]
     assert after.std() < 0.6 * before.std()
@@ -72,7 +64,7 @@ def test_face_swap_loses_detail_inside_the_oval_alone() -> None:
 
 def test_interpolation_is_slow_motion_by_blending() -> None:
     ramp = [np.full((HEIGHT, WIDTH, 3), 10 * index, np.uint8) for index in range(LENGTH)]
-    levels = np.array(manipulations.interpolate(ramp, fresh_rng()), float)
+    levels = np.array(manipulate.interpolate(ramp, fresh_rng()), float)
     assert np.ptp(levels, axis=(1, 2, 3)).max() == 0
     times = levels[:, 0, 0, 0] / 10
     assert times[0] == 0
@@ -84,7 +76,7 @@ def test_retouching_smooths_skin_and_keeps_edges() -> None:
     noise = np.random.default_rng(3).normal(0, 5, (HEIGHT, WIDTH, 3))
     levels = np.where(np.arange(WIDTH)[None, :, None] < WIDTH // 2, 60, 190)
     frame = np.clip(levels + noise, 0, 255).astype(np.uint8)
-    (result,) = manipulations.retouch([frame], fresh_rng())
+    (result,) = manipulate.retouch([frame], fresh_rng())
     left, right = np.s_[:, : WIDTH // 2 - 6], np.s_[:, WIDTH // 2 + 6 :]
     assert result[left].std() < 0.8 * frame[left].std()
     assert result[right].mean() - result[left].mean() == pytest.approx(130, abs=2)
@@ -95,7 +87,7 @@ def test_retouching_smooths_skin_and_keeps_edges() -> None:
 
 def test_duplication_freezes_a_third_of_the_clip() -> None:
     frames = noise_clip()
-    result = manipulations.duplicate(frames, fresh_rng())
+    result = manipulate.duplicate(frames, fresh_rng())
     source = [next(index for index, frame in enumerate(frames) if np.array_equal(frame, shown)) for shown in result]
     frozen = [index for index in range(LENGTH) if source[index] != index]
     assert len(frozen) == round(0.35 * LENGTH) - 1
@@ -105,11 +97,14 @@ def test_duplication_freezes_a_third_of_the_clip() -> None:
 
 def test_overlay_covers_its_box_and_nothing_else() -> None:
     frames = noise_clip()
-    result = np.array(manipulations.overlay(frames, fresh_rng()))
-    top, bottom = int(HEIGHT * CAPTION_TOP), int(HEIGHT * (CAPTION_TOP + CAPTION_HEIGHT))
-    right = int(WIDTH * CAPTION_WIDTH)
+    result = np.array(manipulate.overlay(frames, fresh_rng()))
+    top, bottom = (
+        int(HEIGHT * manipulate.CAPTION_TOP),
+        int(HEIGHT * (manipulate.CAPTION_TOP + manipulate.CAPTION_HEIGHT)),
+    )
+    right = int(WIDTH * manipulate.CAPTION_WIDTH)
     assert not np.delete(changed(frames, list(result)), np.s_[top:bottom], axis=1).any()
     box = result[:, top:bottom, :right]
-    assert (box[:, :, right - 10 :] == CAPTION_COLOUR).all()
-    assert 0.02 < (box != CAPTION_COLOUR).any(axis=-1).mean() < 0.5
+    assert (box[:, :, right - 10 :] == manipulate.CAPTION_COLOUR).all()
+    assert 0.02 < (box != manipulate.CAPTION_COLOUR).any(axis=-1).mean() < 0.5
     np.testing.assert_array_equal(box, np.broadcast_to(box[0], box.shape))

@@ -7,22 +7,13 @@ import pytest
 from rich.console import Console
 
 from fvc_exp.io import console
-from fvc_exp.io.console import (
-    error_text,
-    frame_table,
-    make_console,
-    print_text,
-    printable,
-    progress_bar,
-    without_passwords,
-)
 from tests.shell import run_py
 
 FRAME = pl.DataFrame({"name [b]": ["[red]x", None], "value": [0.123456, 2.0], "ok": [True, False], "n": ["9", "10"]})
 
 
 def test_a_frame_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    table = frame_table(FRAME, "all [b]", floats=".2f", right=("n",), styles=["dim", None])
+    table = console.frame_table(FRAME, "all [b]", floats=".2f", right=("n",), styles=["dim", None])
     Console(width=80).print(table)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert lines[0] == "all [b]"
@@ -35,7 +26,7 @@ def test_progress_in_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     """A line at the start, then at most one per interval."""
     assert console.LINE_SECONDS == 10.0
     monkeypatch.setattr(console, "LINE_SECONDS", 0.4)
-    with progress_bar("videos") as on_progress:
+    with console.progress_bar("videos") as on_progress:
         time.sleep(0.6)
         on_progress(3, 4, "1 failed")
         on_progress(4, 4)
@@ -67,15 +58,15 @@ def test_the_environment_is_respected(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    made = make_console()
-    print_text(made, "word " * 30 + "o" * 90, "red", label="label")
+    made = console.make_console()
+    console.print_text(made, "word " * 30 + "o" * 90, "red", label="label")
     printed = capsys.readouterr().out
     assert (made.width, "\x1b[31m" in printed) == (width, has_colour)
     first, *more = re.sub(r"\x1b\[\d*m", "", printed).splitlines()
     assert first.startswith("label        word word")
     assert len(first) <= min(width, 80)
     assert {line[:14] for line in more} == {" " * 13 + "w", " " * 13 + "o"}, "under the text, and no word is cut"
-    assert ("\n" in error_text("a word " * 90)) == ("FORCE_COLOR" in environment)
+    assert ("\n" in console.error_text("a word " * 90)) == ("FORCE_COLOR" in environment)
 
 
 NAMES = {
@@ -88,20 +79,22 @@ NAMES = {
 
 @pytest.mark.parametrize(("name", "shown"), NAMES.items(), ids=map(ascii, NAMES))
 def test_a_terminal_obeys_no_name(capsys: pytest.CaptureFixture[str], name: str, shown: str) -> None:
-    assert (printable(name), printable("\udcff")) == (shown, r"\udcff")
+    assert (console.printable(name), console.printable("\udcff")) == (shown, r"\udcff")
     made = Console(width=200)
-    made.print(frame_table(pl.DataFrame({name: ["x"], "y": [name]}), name))
-    print_text(made, name, label="label")
+    made.print(console.frame_table(pl.DataFrame({name: ["x"], "y": [name]}), name))
+    console.print_text(made, name, label="label")
     printed = capsys.readouterr().out
     assert printed.count(shown) == 4
     assert all(sign.isprintable() for sign in printed.replace("\n", ""))
-    assert error_text(f"{name}: wrong\nsecond") == "\n".join((*map(printable, f"{name}: wrong".split("\n")), "second"))
+    assert console.error_text(f"{name}: wrong\nsecond") == "\n".join(
+        (*map(console.printable, f"{name}: wrong".split("\n")), "second")
+    )
 
 
 @pytest.mark.parametrize("password", ["pw", "p:w", "p%40w", "p@w"])
 def test_passwords_of_addresses_are_not_shown(password: str) -> None:
-    assert without_passwords(f"at http://me:{password}@host:50/x, ok") == "at http://***@host:50/x, ok"
-    assert without_passwords("http://host:50/x sqlite:///a@b:c") == "http://host:50/x sqlite:///a@b:c"
+    assert console.without_passwords(f"at http://me:{password}@host:50/x, ok") == "at http://***@host:50/x, ok"
+    assert console.without_passwords("http://host:50/x sqlite:///a@b:c") == "http://host:50/x sqlite:///a@b:c"
 
 
 def test_a_full_disk_costs_the_log_and_one_line(tables: Path) -> None:

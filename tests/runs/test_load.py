@@ -92,6 +92,8 @@ BROKEN = {
     "torn": (lambda run: run.status.write_text("{"), "status.json: Input data was truncated"),
     "metrics": (sealed(lambda run: write_json(run.metrics, {})), "metrics.json: Expected array, got object"),
     "table": (sealed(lambda run: run.predictions.write_bytes(b"PAR1 not really")), "predictions.parquet: cannot be"),
+    "type": (sealed(lambda run: run.coefficients.write_text("feature,coefficient,mean,scale\nx,1.5,high,1.5")),
+             "coefficients.csv: column 'mean' is String; it must be Float64"),
     "columns": (sealed(lambda run: shutil.copy(run.folds, run.predictions)), "'probability' is missing; it must be"),
     "no folds": (lambda run: run.folds.unlink(), "folds.parquet: is missing"),
     "half": (lambda run: os.truncate(run.results, 100), "results.json: is torn, .*: it has 100 bytes, but status.json"),

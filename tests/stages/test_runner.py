@@ -34,7 +34,7 @@ def go(
             (root / key).write_text(key)
         known = item if isinstance(item, Failed) else None
         units.append(Unit(key, key, payload=item, known=known))
-    stores = {name: TableStore(root / name, {"value": pl.Float64}, "s") for name in tables}
+    stores = {name: TableStore(root / name, {"value": pl.Float64}, "s", LIMITS) for name in tables}
     video = replace(VIDEO, workers=workers, retry_failed=retry_failed, limits=replace(LIMITS, wall_seconds=1))
     keys = pl.DataFrame({"video_path": list(work)})
     summaries = run_units(stores, units, keys, row, Options(root, root, video, **options))

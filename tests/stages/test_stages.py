@@ -11,21 +11,13 @@ from fvc_exp.config.schema import Table
 from fvc_exp.data.manifest import read_manifest
 from fvc_exp.errors import DataError
 from fvc_exp.features.extract import COLUMNS, extract
-from fvc_exp.stages.runner import (
-    PROVENANCE_COLUMNS,
-    Options,
-    StageSummary,
-    run_augment,
-    run_features,
-    run_scale,
-    run_scaled_features,
-)
+from fvc_exp.stages import runner
 from fvc_exp.video.rewrite import Letterbox
 from tests.conftest import data_config
 from tests.stages.videos import LIMITS, SEED, VIDEO, make_videos, run_stage
 from tests.video.clips import moving_frames, repeat, write_clip, x264
 
-Chain = tuple[Path, dict[str, StageSummary]]
+Chain = tuple[Path, dict[str, runner.StageSummary]]
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +25,15 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """The whole pipeline over four clips, a broken one, and two augmentations of each."""
     root = make_videos(tmp_path_factory.mktemp("chain") / "data")
     videos = read_manifest(data_config(root, videos=".")).videos.with_columns(note=pl.lit("kept"))
-    options = Options(root, root, replace(VIDEO, workers=2))
-    augmented = run_augment(videos, SEED, options)
+    options = runner.Options(root, root, replace(VIDEO, workers=2))
+    augmented = runner.run_augment(videos, SEED, options)
     videos = read_manifest(data_config(root, videos="augmented")).videos
     tables = {Table.stage2: root / "features_stage2", Table.forensic: root / "features_forensic"}
-    features = run_features(videos, tables, options)
-    scaled = run_scale(videos, options)
+    features = runner.run_features(videos, tables, options)
+    scaled = runner.run_scale(videos, options)
     metadata = pl.read_parquet(scaled[0].table)
     tables = {Table.stage4: root / "features_stage4", Table.original_stage4: root / "features_original_stage4"}
-    scaled_features = run_scaled_features(metadata, tables, options)
+    scaled_features = runner.run_scaled_features(metadata, tables, options)
     return root, {each.table.stem: each for each in (*augmented, *features, *scaled, *scaled_features)}
 
 
@@ -87,7 +79,7 @@ def test_augmented_table(chain: Chain) -> None:
 @pytest.mark.parametrize("column", ["group", "cascade_id"])
 def test_augmentations_stay_in_the_group_of_the_input(tmp_path: Path, column: str) -> None:
     videos = pl.DataFrame({"video_path": ["gone.mp4"], "label": ["real"], column: ["cascade 7"]})
-    run_augment(videos, SEED, Options(tmp_path, tmp_path, VIDEO))
+    runner.run_augment(videos, SEED, runner.Options(tmp_path, tmp_path, VIDEO))
     assert read(tmp_path, "augmented")["group"].to_list() == ["cascade 7"] * 3
 
 
@@ -96,7 +88,7 @@ def test_features_are_those_of_extract(chain: Chain) -> None:
     for table in (Table.stage2, Table.forensic):
         frame = read(root, f"features_{table.name}")
         own = ["error", "error_class", "settings", "file_size", "file_mtime_ns"]
-        assert frame.columns == ["video_path", *COLUMNS[table], *PROVENANCE_COLUMNS, *own]
+        assert frame.columns == ["video_path", *COLUMNS[table], *runner.PROVENANCE_COLUMNS, *own]
         row = frame.row(by_predicate=pl.col("video_path") == "fake/clip1.mp4", named=True)
         expected = extract(root / "fake/clip1.mp4", [table], VIDEO.sampling, LIMITS)
         for name, value in expected.features[table].items():
@@ -191,4 +183,4 @@ def test_more_augmentations_keep_the_first(tmp_path: Path) -> None:
 def test_scaled_metadata_of_another_origin_is_refused(tmp_path: Path) -> None:
     videos = pl.DataFrame({"video_path": ["a.mp4"], "label": ["real"]})
     with pytest.raises(DataError, match=r"scaled_metadata: column 'scaled_path' is missing.*stage=scale writes it"):
-        run_scaled_features(videos, {Table.stage4: tmp_path / "t"}, Options(tmp_path, tmp_path, VIDEO))
+        runner.run_scaled_features(videos, {Table.stage4: tmp_path / "t"}, runner.Options(tmp_path, tmp_path, VIDEO))

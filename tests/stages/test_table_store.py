@@ -7,6 +7,7 @@ import pytest
 from fvc_exp.errors import DataError
 from fvc_exp.stages.table_store import Source, TableStore, find_source, states
 from fvc_exp.video.worker_pool import Failed
+from tests.stages.videos import LIMITS
 
 SOURCES = {name: Source(Path(name), 10, 1) for name in ("a", "b", "c")}
 CURRENT = states(SOURCES)
@@ -15,7 +16,7 @@ BAD = Failed("timeout", "too slow")
 
 
 def make(tmp_path: Path, settings: str = "s", **options: object) -> TableStore:
-    return TableStore(tmp_path / "table", {"value": pl.Float64}, settings, **options)
+    return TableStore(tmp_path / "table", {"value": pl.Float64}, settings, LIMITS, **options)
 
 
 def fill(store: TableStore, **values: float | Failed) -> None:
