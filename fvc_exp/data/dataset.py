@@ -16,6 +16,8 @@ from fvc_exp.data.feature_table import NOT_CHOSEN, FeatureTable, find_features, 
 from fvc_exp.errors import DataError, shown_names
 from fvc_exp.io import tables
 
+_AT_ONCE = 8  # columns
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -206,7 +208,10 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
     y = frame[columns.LABEL].to_numpy()
     if y.min() == y.max():
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
-    values = joined.frame.select(names)[order].to_numpy(order="c") if names else np.empty((len(order), 0))
+    values = np.empty((len(order), len(names)))
+    for first in range(0, len(names), _AT_ONCE):  # a sorted copy of the whole table would take its memory once more
+        part = slice(first, first + _AT_ONCE)
+        values[:, part] = joined.frame.select(names[part])[order].to_numpy()
     # A comparison with NaN is false: so are columns without any value.
     constant = ~(np.fmin.reduce(values, axis=0) < np.fmax.reduce(values, axis=0))
     if names and constant.all():
