@@ -30,7 +30,7 @@ class Standard(NamedTuple):
         gaps = np.isnan(total)
         wanted = gaps | (True if needs_median is None else needs_median)
         fill = np.full(X.shape[1], np.nan)
-        fill[wanted] = [_median(column) for column in X.T[wanted]]
+        fill[wanted] = [_median(X[:, place]) for place in np.flatnonzero(wanted)]
         if gaps.any():
             X = np.where(np.isnan(X), fill, X)
             total = X.sum(axis=0)

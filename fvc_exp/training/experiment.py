@@ -169,8 +169,11 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
         DataError: there are too few groups of a class for what is chosen inside a training part.
     """
     dataset, split = data.dataset, data.split
-    cv = cross_validate(config, data, on_progress)
-    final = fit_configuration(candidates(config), data, split.development)
+    with data.prepared_beside():
+        cv = cross_validate(config, data, on_progress)
+        probability = np.concatenate(cv.probabilities)
+        final = fit_configuration(candidates(config), data, split.development)
+        price = leak_price(config, data, probability)
     log.info("final model: %s", final.solver_line())
     log.info("audit: %s", data.certificate.verdict)
     test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
@@ -179,7 +182,7 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
     flags = model_flags(final, judged)
     if edge_of_grid(final.C, config.cv.c_grid):
         flags["edge_of_grid"] = f"C={final.C:g}"
-    scored, probability = np.concatenate([fold.test for fold in split.folds]), np.concatenate(cv.probabilities)
+    scored = np.concatenate([fold.test for fold in split.folds])
     groups = dataset.groups
     return RunResult(
         config=config,
@@ -193,7 +196,7 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
         reliability=metrics.reliability(dataset.y[scored], probability, groups[scored]),
         test_reliability=metrics.reliability(test_y, test_probability, groups[split.test]) if len(split.test) else None,
         nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
-        price=leak_price(config, data, probability),
+        price=price,
     )
 
 

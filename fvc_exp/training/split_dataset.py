@@ -1,9 +1,11 @@
 """Rows with their split: what all configurations share that are judged on the same folds, and what fits them."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +27,7 @@ from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
 
 THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
+_AT_ONCE = 4096  # rows
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,16 @@ class SplitDataset:
         needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
         fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
         return replace(fitted, fitted_with=shared.points) if shared else fitted
+
+    @contextmanager
+    def prepared_beside(self) -> Iterator[None]:
+        """Work out beside the block, in a thread of its own, what does not depend on a model, where that pays."""
+        pays = cpu_count() > 1 and self.dataset.X.nbytes > THREADS_PAY
+        # Warnings are recorded for the whole process, and those from here would be taken for a model's.
+        with ThreadPoolExecutor(1, initializer=partial(np.seterr, all="ignore")) as pool:
+            for name in ("certificate", "data_facts", "floor_columns", "folds_parquet", "ranges") if pays else ():
+                pool.submit(getattr, self, name)
+            yield
 
     def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
@@ -192,8 +205,10 @@ class SplitDataset:
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
-        rows = self.dataset.X[self.split.development]
-        return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+        rows = self.split.development
+        parts = np.array_split(rows, len(rows) // _AT_ONCE + 1)
+        found = [each.reduce([each.reduce(self.dataset.X[part]) for part in parts]) for each in (np.fmin, np.fmax)]
+        return found[0], found[1]
 
     @cached_property
     def scored_rows(self) -> pl.DataFrame:
