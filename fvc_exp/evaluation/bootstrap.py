@@ -69,20 +69,24 @@ def intervals(
     dependence: float,
     *,
     metrics: Sequence[str] = METRICS,
-    replicates: int | None = REPLICATES,
+    replicates: int = REPLICATES,
 ) -> dict[str, Interval]:
     """Interval of each metric of ``predictions.parquet``: of the mean over folds (split cv), or of the test rows.
 
     ``dependence`` is that of the folds (see ``fold_dependence``); for the test rows, which no model has seen, it is 0.
-    Equal rows give the same replicates, whatever the model; without a number there are ``few_replicates``.
+    Equal rows give the same replicates, whatever the model.
 
     Raises:
         ArtifactError: the predictions hold no row of this split.
     """
     scored = Scored.from_predictions(predictions, split)
+    return intervals_under(draws_of(scored, replicates), scored, dependence, metrics)
+
+
+def draws_of(scored: Scored, replicates: int | None = None) -> Draws:
+    """Resampled groups of these rows, equal ones for equal rows; without a number of them ``few_replicates``."""
     replicates = replicates or few_replicates(len(scored.strata))
-    weights = cluster_weights(scored.strata, replicates, np.random.default_rng(0))
-    return intervals_under(Draws(scored, weights), scored, dependence, metrics)
+    return Draws(scored, cluster_weights(scored.strata, replicates, np.random.default_rng(0)))
 
 
 def intervals_under(

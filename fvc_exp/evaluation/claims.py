@@ -90,9 +90,7 @@ class Floors:
         parts = [resampled.GroupCounts.of(scored.y[part], scored.groups[part]) for part in scored.masks]
         is_coarse = any(part.reason for part in parts)
         self._names = [name for name in names if name != "mcc" or not is_coarse]
-        replicates = bootstrap.few_replicates(len(scored.strata))
-        weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(0))
-        self._draws = resampled.Draws(scored, weights)
+        self._draws = bootstrap.draws_of(scored)
         self._rules = {rule: self._draws.scores(rows, self._names) for rule, rows in scored.by_rules().items()}
         self._widening = np.sqrt(1 + bootstrap.no_signal_dependence(scored.folds))
 
@@ -182,18 +180,23 @@ class Selection:
         return f"{held_out}. {what} of {self.of} configurations by cross-validated AUC: its {mean:.3f} is optimistic."
 
 
-def floors_of(scored: resampled.Scored, names: Sequence[str] = metrics.METRICS) -> dict[str, metrics.Scores]:
-    """Mean metrics over the parts of each baseline rule, on the rows that the model was scored on.
-
-    The last one, ``chance``, is what the model's own scores reach on permuted labels: see ``chance_scores``.
+def rule_scores(scored: resampled.Scored) -> dict[str, metrics.Scores]:
+    """Mean metrics over the parts of each baseline rule, on the rows that a model was scored on.
 
     Raises:
         ArtifactError: the rows lack the probabilities of the floors.
     """
     draws = resampled.Draws(scored, np.ones((len(scored.strata), 1)))
-    exact = {rule: draws.scores(rows, names) for rule, rows in scored.by_rules().items()}
-    found = {rule: {name: float(scores[name][0]) for name in names} for rule, scores in exact.items()}
-    return found | {CHANCE: _chance(scored, names)}
+    exact = {rule: draws.scores(rows, metrics.METRICS) for rule, rows in scored.by_rules().items()}
+    return {rule: {name: float(scores[name][0]) for name in scores} for rule, scores in exact.items()}
+
+
+def floors_of(scored: resampled.Scored, rules: Mapping[str, metrics.Scores]) -> dict[str, metrics.Scores]:
+    """``rule_scores`` of these rows, and at last ``chance``: what the model's own scores reach on permuted labels.
+
+    See ``chance_scores``.
+    """
+    return {**rules, CHANCE: _chance(scored, metrics.METRICS)}
 
 
 def _chance(scored: resampled.Scored, names: Sequence[str]) -> metrics.Scores:

@@ -94,36 +94,37 @@ class RunResult:
         return tuple(self.flag_details)
 
     @cached_property
-    def _scored(self) -> resampled.Scored:
-        return resampled.Scored.from_predictions(self.predictions(), folds.CV)
+    def _judged(self) -> dict[str, resampled.Scored]:
+        predictions = self.predictions()
+        return {split: rows.of_model(predictions, split) for split, rows in self.data.judged.items()}
 
     @cached_property
     def floors(self) -> dict[str, metrics.Scores]:
         """What the cross-validated scores have to beat."""
-        return claims.floors_of(self._scored)
+        return claims.floors_of(self._judged[folds.CV], self.data.rule_scores[folds.CV])
 
     @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        if not len(self.split.test):
-            return None
-        return claims.floors_of(resampled.Scored.from_predictions(self.predictions(), folds.TEST))
+        rows = self._judged.get(folds.TEST)
+        return claims.floors_of(rows, self.data.rule_scores[folds.TEST]) if rows else None
 
     @cached_property
     def claim(self) -> claims.FloorClaim | None:
         """The cross-validated AUC compared with the best floor; None where the groups are too few."""
-        return claims.Floors(self._scored, ("auc",)).claims(self._scored).get("auc")
+        return self.data.auc_floors.claims(self._judged[folds.CV]).get("auc")
 
     def auc_intervals(self, dependence: float) -> dict[str, bootstrap.Interval | None]:
         """Of the mean AUC over the folds (``cv``), whose ``fold_dependence`` is given, and of the held-out ``test``.
 
         They have the errors of ``bootstrap.few_replicates``; None where too few groups were scored.
         """
-        counts, claim, found = self._scored.group_counts, self.claim, dict[str, bootstrap.Interval | None]()
+        claim, counts = self.claim, self._judged[folds.CV].group_counts
         cv = bootstrap.interval_of("auc", claim.score, claim.standard_error, dependence, counts) if claim else None
-        if len(self.split.test):
-            found |= bootstrap.intervals(self.predictions(), folds.TEST, 0.0, metrics=("auc",), replicates=None)
-        return {folds.CV: cv, folds.TEST: found.get("auc")}
+        if (draws := self.data.test_draws) is None:
+            return {folds.CV: cv, folds.TEST: None}
+        test = bootstrap.intervals_under(draws, self._judged[folds.TEST], 0.0, ("auc",))["auc"]
+        return {folds.CV: cv, folds.TEST: test}
 
     def predictions(self) -> pl.DataFrame:
         """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows.

@@ -20,14 +20,17 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
 from fvc_exp.data.group_folds import count_codes
 from fvc_exp.data.splits import count_shared_groups, inner_parts, split_or_advise
+from fvc_exp.evaluation import bootstrap, claims, resampled
 from fvc_exp.evaluation.floors import COLUMN, floor_probabilities
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
+from fvc_exp.evaluation.metrics import Scores
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
 
 THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
 _AT_ONCE = 4096  # rows
+_WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "test_draws", "folds_parquet", "ranges")
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class SplitDataset:
         pays = cpu_count() > 1 and self.dataset.X.nbytes > THREADS_PAY
         # Warnings are recorded for the whole process, and those from here would be taken for a model's.
         with ThreadPoolExecutor(1, initializer=partial(np.seterr, all="ignore")) as pool:
-            for name in ("certificate", "data_facts", "floor_columns", "folds_parquet", "ranges") if pays else ():
+            for name in _WITHOUT_MODEL if pays else ():
                 pool.submit(getattr, self, name)
             yield
 
@@ -215,6 +218,29 @@ class SplitDataset:
         """One row per video and split that it is scored in: out-of-fold rows, then the held-out test rows."""
         parts = [self._row_frame(fold.test, CV, fold.repeat, fold.index) for fold in self.split.folds]
         return pl.concat([*parts, self._row_frame(self.split.test, TEST, None, None)])
+
+    @cached_property
+    def judged(self) -> dict[str, resampled.Scored]:
+        """The rows of each split that has any, scored by no model yet; see ``Scored.of_model``."""
+        rows = self.scored_rows.with_columns(*self.floor_columns, probability=pl.lit(0.0), predicted=pl.lit(0))
+        return {
+            name: resampled.Scored.from_predictions(rows, name) for name in rows["split"].unique(maintain_order=True)
+        }
+
+    @cached_property
+    def rule_scores(self) -> dict[str, dict[str, Scores]]:
+        """What each rule that looks at no feature scores, in each split."""
+        return {name: claims.rule_scores(rows) for name, rows in self.judged.items()}
+
+    @cached_property
+    def auc_floors(self) -> claims.Floors:
+        """What the cross-validated AUC of a model is compared with."""
+        return claims.Floors(self.judged[CV], ("auc",))
+
+    @cached_property
+    def test_draws(self) -> resampled.Draws | None:
+        """Resampled groups of the held-out rows; None without any."""
+        return bootstrap.draws_of(self.judged[TEST]) if TEST in self.judged else None
 
     @cached_property
     def folds(self) -> pl.DataFrame:
