@@ -1,12 +1,12 @@
 """The files that a run leaves in its folder, and the provenance: code, packages, machine, data."""
 
-import copy
 import os
 import platform
 import re
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -33,25 +33,33 @@ PACKAGES = (
     *("numpy", "scipy", "scikit-learn", "joblib", "skops", "polars", "pyarrow", "matplotlib"),
     *("av", "opencv-python-headless"),
 )
+_WRITERS = 4  # threads
 _COMMIT = "# branch.oid "
 
 
 def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> None:
-    """Write all files of a run except the plot and the status."""
-    files.write_json(folder.metrics, result.fold_records)
-    files.write_json(folder.results, results(result))
-    files.write_json(folder.audit, {**result.data.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
-    files.write_bytes(folder.predictions, tables.parquet_bytes(result.predictions()))
-    files.write_bytes(folder.folds, result.data.folds_parquet)
-    files.write_atomic(folder.coefficients, coefficients(result).write_csv)
-    for path, step in ((folder.scaler, result.final.scaler), (folder.model, result.final.classifier)):
-        named = copy.copy(step)
-        named.feature_names_in_ = np.array(result.dataset.feature_names, dtype=object)
-        files.write_atomic(path, partial(joblib.dump, named))
-    files.write_json(folder.feature_names, result.dataset.feature_names)
-    files.write_json(folder.portable_model, portable_model(result).to_json())
+    """Write all files of a run except the plot and the status; waiting for the disk they do not wait for each other."""
+    final, audit = result.final, result.data.certificate.to_json()
     found = provenance(result.dataset.content_hash, result.config.seed)
-    files.write_json(folder.provenance, {**found, "fitted_with": list(map(write_point, result.final.fitted_with))})
+    contents = {
+        folder.metrics: result.fold_records,
+        folder.results: results(result),
+        folder.audit: {**audit, "allow_fail": result.config.audit.allow_fail},
+        folder.feature_names: result.dataset.feature_names,
+        folder.portable_model: portable_model(result).to_json(),
+        folder.provenance: {**found, "fitted_with": list(map(write_point, final.fitted_with))},
+    }
+    steps = {folder.scaler: final.scaler, folder.model: final.classifier}
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        written = [pool.submit(files.write_json, *each) for each in contents.items()]
+        written.append(pool.submit(files.write_bytes, folder.predictions, tables.parquet_bytes(result.predictions())))
+        written.append(pool.submit(files.write_bytes, folder.folds, result.data.folds_parquet))
+        written.append(pool.submit(files.write_atomic, folder.coefficients, coefficients(result).write_csv))
+        for path, step in steps.items():
+            step.feature_names_in_ = np.array(result.dataset.feature_names, dtype=object)
+            written.append(pool.submit(files.write_atomic, path, partial(joblib.dump, step)))
+    for each in written:
+        each.result()
 
 
 def portable_model(result: experiment.RunResult) -> PortableModel:
