@@ -35,7 +35,7 @@ class Standard(NamedTuple):
             X = np.where(np.isnan(X), fill, X)
             total = X.sum(axis=0)
         mean = total / n
-        variance = _sum_of_squares(X, mean) / n
+        variance = X.var(axis=0, mean=mean[None])
         is_constant = variance <= n * eps * variance + (n * mean * eps) ** 2
         return cls(fill, mean, np.where(is_constant, 1.0, np.sqrt(variance)))
 
@@ -53,25 +53,7 @@ class Standard(NamedTuple):
         return np.concatenate([self.apply(X[start : start + _CHUNK]) @ coef for start in starts])
 
 
-def _sum_of_squares(X: Array, mean: Array) -> Array:
-    """Of the deviations of rows (n, p) from the mean, (p,); added in the order of numpy's ``var``, to equal digits."""
-    squares = np.zeros((min(len(X), _CHUNK) + 1, X.shape[1]))
-    for start in range(0, len(X), _CHUNK):
-        rows = X[start : start + _CHUNK]
-        part = squares[1 : len(rows) + 1]
-        np.subtract(rows, mean, out=part)
-        part *= part
-        squares[0] = squares[: len(rows) + 1].sum(axis=0)
-    return np.asarray(squares[0])
-
-
 def _median(values: Array) -> float:
-    """The median of the known values; 0 if there is none. Of many, only some are sorted."""
+    """The median of the known values; 0 if there is none."""
     known = values[~np.isnan(values)]
-    n = len(known)
-    low, high = np.quantile(known[:: n // 1000], [0.45, 0.55]) if n > _CHUNK else (-np.inf, np.inf)
-    near, below = known[(known >= low) & (known <= high)], np.count_nonzero(known < low)
-    first, last = (n - 1) // 2 - below, n // 2 - below
-    if not 0 <= first <= last < len(near):
-        return float(np.median(known)) if n else 0.0
-    return float(np.partition(near, (first, last))[first : last + 1].mean())
+    return float(np.median(known)) if len(known) else 0.0

@@ -102,11 +102,11 @@ class Floors:
         """
         if self._counts.reason:
             return {}
-        drawn, chance = self._draws.scores(scored, self._names), _chance(scored, self._names)
+        drawn, by_chance = self._draws.scores(scored, self._names), chance(scored, self._names)
         found = {}
         for name in self._names:
             sign, score = metrics.direction(name), float(drawn[name][0])
-            floors = {rule: float(scores[name][0]) for rule, scores in self._rules.items()} | {CHANCE: chance[name]}
+            floors = {rule: float(scores[name][0]) for rule, scores in self._rules.items()} | {CHANCE: by_chance[name]}
             floor = max(floors, key=lambda rule: sign * floors[rule])
             # Chance has no rows of its own; what it varies with, the share of fakes, is what the prior varies with.
             of_floor = self._rules["prior" if floor == CHANCE else floor][name]
@@ -191,15 +191,8 @@ def rule_scores(scored: resampled.Scored) -> dict[str, metrics.Scores]:
     return {rule: {name: float(scores[name][0]) for name in scores} for rule, scores in exact.items()}
 
 
-def floors_of(scored: resampled.Scored, rules: Mapping[str, metrics.Scores]) -> dict[str, metrics.Scores]:
-    """``rule_scores`` of these rows, and at last ``chance``: what the model's own scores reach on permuted labels.
-
-    See ``chance_scores``.
-    """
-    return {**rules, CHANCE: _chance(scored, metrics.METRICS)}
-
-
-def _chance(scored: resampled.Scored, names: Sequence[str]) -> metrics.Scores:
+def chance(scored: resampled.Scored, names: Sequence[str] = metrics.METRICS) -> metrics.Scores:
+    """What the scores of a model reach on permuted labels, see ``chance_scores``; the last of the floors."""
     if tuple(names) == ("auc",):  # the most frequent question; the rest takes longer than the model's own scores
         return {"auc": 0.5}
     y, groups = scored.y, scored.groups

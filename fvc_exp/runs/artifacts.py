@@ -6,10 +6,10 @@ import re
 import socket
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,33 +33,29 @@ PACKAGES = (
     *("numpy", "scipy", "scikit-learn", "joblib", "skops", "polars", "pyarrow", "matplotlib"),
     *("av", "opencv-python-headless"),
 )
-_WRITERS = 4  # threads
 _COMMIT = "# branch.oid "
 
 
 def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> None:
-    """Write all files of a run except the plot and the status; waiting for the disk they do not wait for each other."""
-    final, audit = result.final, result.data.certificate.to_json()
-    found = provenance(result.dataset.content_hash, result.config.seed)
-    contents = {
+    """Write all files of a run except the plot and the status, which wait for the disk together."""
+    final, found = result.final, provenance(result.dataset.content_hash, result.config.seed)
+    values = {
         folder.metrics: result.fold_records,
         folder.results: results(result),
-        folder.audit: {**audit, "allow_fail": result.config.audit.allow_fail},
+        folder.audit: {**result.data.certificate.to_json(), "allow_fail": result.config.audit.allow_fail},
         folder.feature_names: result.dataset.feature_names,
         folder.portable_model: portable_model(result).to_json(),
         folder.provenance: {**found, "fitted_with": list(map(write_point, final.fitted_with))},
     }
-    steps = {folder.scaler: final.scaler, folder.model: final.classifier}
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        written = [pool.submit(files.write_json, *each) for each in contents.items()]
-        written.append(pool.submit(files.write_bytes, folder.predictions, tables.parquet_bytes(result.predictions())))
-        written.append(pool.submit(files.write_bytes, folder.folds, result.data.folds_parquet))
-        written.append(pool.submit(files.write_atomic, folder.coefficients, coefficients(result).write_csv))
-        for path, step in steps.items():
-            step.feature_names_in_ = np.array(result.dataset.feature_names, dtype=object)
-            written.append(pool.submit(files.write_atomic, path, partial(joblib.dump, step)))
-    for each in written:
-        each.result()
+    contents = {path: files.json_bytes(value) for path, value in values.items()}
+    contents[folder.predictions] = tables.parquet_bytes(result.predictions())
+    contents[folder.folds] = result.data.folds_parquet
+    contents[folder.coefficients] = coefficients(result).write_csv().encode()
+    for path, step in ((folder.scaler, final.scaler), (folder.model, final.classifier)):
+        step.feature_names_in_ = np.array(result.dataset.feature_names, dtype=object)
+        joblib.dump(step, buffer := BytesIO())
+        contents[path] = buffer.getvalue()
+    files.write_together(contents)
 
 
 def portable_model(result: experiment.RunResult) -> PortableModel:

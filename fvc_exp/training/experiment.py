@@ -101,13 +101,14 @@ class RunResult:
     @cached_property
     def floors(self) -> dict[str, metrics.Scores]:
         """What the cross-validated scores have to beat."""
-        return claims.floors_of(self._judged[folds.CV], self.data.rule_scores[folds.CV])
+        return {**self.data.rule_scores[folds.CV], claims.CHANCE: claims.chance(self._judged[folds.CV])}
 
     @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        rows = self._judged.get(folds.TEST)
-        return claims.floors_of(rows, self.data.rule_scores[folds.TEST]) if rows else None
+        if (rows := self._judged.get(folds.TEST)) is None:
+            return None
+        return {**self.data.rule_scores[folds.TEST], claims.CHANCE: claims.chance(rows)}
 
     @cached_property
     def claim(self) -> claims.FloorClaim | None:

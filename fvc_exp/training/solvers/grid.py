@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
@@ -72,7 +71,7 @@ def fit_grid(
 
     most = 2 if X.nbytes > _LARGE else len(parts)
     found: list[PartFits] = []
-    with one_thread(), ThreadPoolExecutor(max(1, min(n_threads, most))) as pool:
+    with numerical_libraries().limit(limits=1), ThreadPoolExecutor(max(1, min(n_threads, most))) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
             on_progress(len(found), len(parts))
@@ -118,13 +117,7 @@ def _fit_together(problem: newton.Problem, points: Sequence[Point], tol: float) 
     return {point: newton.Solution(w, b, n, gap, True, False) for point, w, b, n, gap in numbers if gap <= tol}
 
 
-def one_thread() -> AbstractContextManager[object]:
-    """Numerical libraries compute on one thread while the block runs, since other numbers may round differently."""
-    limits: AbstractContextManager[object] = _libraries().limit(limits=1)
-    return limits
-
-
 @cache
-def _libraries() -> ThreadpoolController:
-    """The numerical libraries of this process; looking for them takes 3 to 10 ms."""
+def numerical_libraries() -> ThreadpoolController:
+    """Those of this process, whose threads can be limited; looking for them takes 3 to 10 ms."""
     return ThreadpoolController()
