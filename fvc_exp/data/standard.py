@@ -26,16 +26,13 @@ class Standard(NamedTuple):
 
         ``needs_median`` (p,) tells the columns that other rows may lack, if not all; those with gaps here always count.
         """
-        n, eps, total = len(X), np.finfo(np.float64).eps, X.sum(axis=0)
-        gaps = np.isnan(total)
+        n, eps, gaps = len(X), np.finfo(np.float64).eps, np.isnan(X.sum(axis=0))
         wanted = gaps | (True if needs_median is None else needs_median)
         fill = np.full(X.shape[1], np.nan)
         fill[wanted] = [_median(X[:, place]) for place in np.flatnonzero(wanted)]
-        if gaps.any():
-            X = np.where(np.isnan(X), fill, X)
-            total = X.sum(axis=0)
-        mean = total / n
-        variance = X.var(axis=0, mean=mean[None])
+        filled = np.where(np.isnan(X), fill, X) if gaps.any() else X
+        mean = filled.mean(axis=0)
+        variance = filled.var(axis=0, mean=mean[None])
         is_constant = variance <= n * eps * variance + (n * mean * eps) ** 2
         return cls(fill, mean, np.where(is_constant, 1.0, np.sqrt(variance)))
 

@@ -77,7 +77,7 @@ class Floors:
 
     Groups are resampled, and model and floor scored on the same draws. The standard error of the difference is that
     under no signal, when the models follow nothing but their training rows (Nadeau and Bengio, see ``bootstrap``); of
-    ``few_replicates`` for many groups.
+    ``bootstrap.draws_of`` for many groups.
 
     Raises:
         ArtifactError: the rows lack the probabilities of the floors.

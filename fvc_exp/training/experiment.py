@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -106,9 +107,8 @@ class RunResult:
     @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        if (rows := self._judged.get(folds.TEST)) is None:
-            return None
-        return {**self.data.rule_scores[folds.TEST], claims.CHANCE: claims.chance(rows)}
+        rows = self._judged.get(folds.TEST)
+        return {**self.data.rule_scores[folds.TEST], claims.CHANCE: claims.chance(rows)} if rows else None
 
     @cached_property
     def claim(self) -> claims.FloorClaim | None:
@@ -118,13 +118,12 @@ class RunResult:
     def auc_intervals(self, dependence: float) -> dict[str, bootstrap.Interval | None]:
         """Of the mean AUC over the folds (``cv``), whose ``fold_dependence`` is given, and of the held-out ``test``.
 
-        They have the errors of ``bootstrap.few_replicates``; None where too few groups were scored.
+        They have the errors of ``bootstrap.draws_of``; None where too few groups were scored.
         """
         claim, counts = self.claim, self._judged[folds.CV].group_counts
         cv = bootstrap.interval_of("auc", claim.score, claim.standard_error, dependence, counts) if claim else None
-        if (draws := self.data.test_draws) is None:
-            return {folds.CV: cv, folds.TEST: None}
-        test = bootstrap.intervals_under(draws, self._judged[folds.TEST], 0.0, ("auc",))["auc"]
+        rows = self._judged.get(folds.TEST)
+        test = bootstrap.intervals_under(bootstrap.draws_of(rows), rows, 0.0, ("auc",))["auc"] if rows else None
         return {folds.CV: cv, folds.TEST: test}
 
     def predictions(self) -> pl.DataFrame:
@@ -171,7 +170,9 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
         DataError: there are too few groups of a class for what is chosen inside a training part.
     """
     dataset, split = data.dataset, data.split
-    with data.prepared_beside():
+    # Warnings are recorded for the whole process, and those of the thread would be taken for a model's.
+    with ThreadPoolExecutor(1, initializer=partial(np.seterr, all="ignore")) as pool:
+        data.prepare(pool)
         cv = cross_validate(config, data, on_progress)
         probability = np.concatenate(cv.probabilities)
         final = fit_configuration(candidates(config), data, split.development)

@@ -1,9 +1,8 @@
 """Rows with their split: what all configurations share that are judged on the same folds, and what fits them."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Self
@@ -20,7 +19,7 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
 from fvc_exp.data.group_folds import count_codes
 from fvc_exp.data.splits import count_shared_groups, inner_parts, split_or_advise
-from fvc_exp.evaluation import bootstrap, claims, resampled
+from fvc_exp.evaluation import claims, resampled
 from fvc_exp.evaluation.floors import COLUMN, floor_probabilities
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.evaluation.metrics import Scores
@@ -29,8 +28,7 @@ from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
 
 THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
-_AT_ONCE = 4096  # rows
-_WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "test_draws", "folds_parquet", "ranges")
+_WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "folds_parquet", "ranges")
 
 
 @dataclass(frozen=True)
@@ -90,15 +88,11 @@ class SplitDataset:
         fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
         return replace(fitted, fitted_with=shared.points) if shared else fitted
 
-    @contextmanager
-    def prepared_beside(self) -> Iterator[None]:
-        """Work out beside the block, in a thread of its own, what does not depend on a model, where that pays."""
-        pays = cpu_count() > 1 and self.dataset.X.nbytes > THREADS_PAY
-        # Warnings are recorded for the whole process, and those from here would be taken for a model's.
-        with ThreadPoolExecutor(1, initializer=partial(np.seterr, all="ignore")) as pool:
-            for name in _WITHOUT_MODEL if pays else ():
+    def prepare(self, pool: Executor) -> None:
+        """Begin there, beside the fits, what does not depend on a model, where that pays."""
+        if cpu_count() > 1 and self.dataset.X.nbytes > THREADS_PAY:
+            for name in _WITHOUT_MODEL:
                 pool.submit(getattr, self, name)
-            yield
 
     def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
@@ -112,17 +106,10 @@ class SplitDataset:
             parts += [train for each in inner for train, _ in each]
         # One thread per part, or its last digits would vary. With little to compute threads wait for each other's
         # Python, which may take half as long again as one alone.
-        fits = fit_grid(
-            self.dataset.X,
-            self.dataset.y,
-            parts,
-            points,
-            class_weight=config.class_weight,
-            tol=config.solver.tol,
-            max_iter=config.solver.max_iter,
-            n_threads=min(cpu_count(), len(parts)) if self.dataset.X.nbytes > THREADS_PAY else 1,
-            on_progress=on_progress,
-        )
+        n_threads = min(cpu_count(), len(parts)) if self.dataset.X.nbytes > THREADS_PAY else 1
+        solver = config.solver
+        fit = partial(fit_grid, class_weight=config.class_weight, tol=solver.tol, max_iter=solver.max_iter)
+        fits = fit(self.dataset.X, self.dataset.y, parts, points, n_threads=n_threads, on_progress=on_progress)
         part_fits = {rows.tobytes(): fit for rows, fit in zip(parts, fits, strict=True)}
         self.shared_fits[grid_key(config)] = SharedFits(points, part_fits)
 
@@ -208,10 +195,8 @@ class SplitDataset:
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
-        rows = self.split.development
-        parts = np.array_split(rows, len(rows) // _AT_ONCE + 1)
-        found = [each.reduce([each.reduce(self.dataset.X[part]) for part in parts]) for each in (np.fmin, np.fmax)]
-        return found[0], found[1]
+        rows = self.dataset.X[self.split.development]
+        return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
 
     @cached_property
     def scored_rows(self) -> pl.DataFrame:
@@ -223,9 +208,7 @@ class SplitDataset:
     def judged(self) -> dict[str, resampled.Scored]:
         """The rows of each split that has any, scored by no model yet; see ``Scored.of_model``."""
         rows = self.scored_rows.with_columns(*self.floor_columns, probability=pl.lit(0.0), predicted=pl.lit(0))
-        return {
-            name: resampled.Scored.from_predictions(rows, name) for name in rows["split"].unique(maintain_order=True)
-        }
+        return {name: resampled.Scored.from_predictions(rows, name) for name in rows["split"].unique()}
 
     @cached_property
     def rule_scores(self) -> dict[str, dict[str, Scores]]:
@@ -236,11 +219,6 @@ class SplitDataset:
     def auc_floors(self) -> claims.Floors:
         """What the cross-validated AUC of a model is compared with."""
         return claims.Floors(self.judged[CV], ("auc",))
-
-    @cached_property
-    def test_draws(self) -> resampled.Draws | None:
-        """Resampled groups of the held-out rows; None without any."""
-        return bootstrap.draws_of(self.judged[TEST]) if TEST in self.judged else None
 
     @cached_property
     def folds(self) -> pl.DataFrame:
