@@ -16,6 +16,8 @@ from fvc_exp.data.feature_table import NOT_CHOSEN, FeatureTable, find_features, 
 from fvc_exp.errors import DataError, shown_names
 from fvc_exp.io import tables
 
+_AT_ONCE = 1_000_000  # values that are sorted at once
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -55,8 +57,8 @@ class Dataset:
     @property
     def missing_values(self) -> dict[str, int]:
         """Missing values per feature, for the features that have any."""
-        counts = np.isnan(self.X).sum(axis=0).tolist()
-        return {name: count for name, count in zip(self.feature_names, counts, strict=True) if count}
+        places = np.flatnonzero(self.has_gaps)
+        return {self.feature_names[place]: int(np.isnan(self.X[:, place]).sum()) for place in places}
 
     @cached_property
     def content_hash(self) -> str:
@@ -206,7 +208,10 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
     y = frame[columns.LABEL].to_numpy()
     if y.min() == y.max():
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
-    values = joined.frame.select(names)[order].to_numpy(order="c") if names else np.empty((len(order), 0))
+    values = np.empty((len(order), len(names)))
+    features, step = joined.frame.select(names), _AT_ONCE // max(len(names), 1) + 1
+    for start in range(0, len(order) * bool(names), step):  # a sorted copy of all would take its memory once more
+        values[start : start + step] = features[order[start : start + step]].to_numpy()
     # A comparison with NaN is false: so are columns without any value.
     constant = ~(np.fmin.reduce(values, axis=0) < np.fmax.reduce(values, axis=0))
     if names and constant.all():

@@ -29,9 +29,10 @@ class Standard(NamedTuple):
         n, eps, gaps = len(X), np.finfo(np.float64).eps, np.isnan(X.sum(axis=0))
         wanted = gaps | (True if needs_median is None else needs_median)
         fill = np.full(X.shape[1], np.nan)
-        fill[wanted] = [_median(column) for column in X.T[wanted]]
+        fill[wanted] = [_median(X[:, place]) for place in np.flatnonzero(wanted)]
         filled = np.where(np.isnan(X), fill, X) if gaps.any() else X
-        mean, variance = filled.mean(axis=0), filled.var(axis=0)
+        mean = filled.mean(axis=0)
+        variance = _sum_of_squares(filled, mean) / n
         is_constant = variance <= n * eps * variance + (n * mean * eps) ** 2
         return cls(fill, mean, np.where(is_constant, 1.0, np.sqrt(variance)))
 
@@ -47,6 +48,17 @@ class Standard(NamedTuple):
         """``apply(X) @ coef`` (n,)."""
         starts = range(0, max(len(X), 1), _CHUNK)
         return np.concatenate([self.apply(X[start : start + _CHUNK]) @ coef for start in starts])
+
+
+def _sum_of_squares(X: Array, mean: Array) -> Array:
+    """Of deviations from the mean (p,), without a copy of X (n, p); added as numpy's ``var`` does, to equal digits."""
+    parts = np.zeros((_CHUNK + 1, X.shape[1]))  # the sum so far, then squares of the next rows
+    for start in range(0, len(X), _CHUNK):
+        rows = X[start : start + _CHUNK]
+        part = np.subtract(rows, mean, out=parts[1 : len(rows) + 1])
+        part *= part
+        parts[0] = parts[: len(rows) + 1].sum(axis=0)
+    return np.asarray(parts[0])
 
 
 def _median(values: Array) -> float:

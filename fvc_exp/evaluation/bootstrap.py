@@ -69,22 +69,18 @@ def intervals(
     dependence: float,
     *,
     metrics: Sequence[str] = METRICS,
-    replicates: int | None = REPLICATES,
+    replicates: int = REPLICATES,
 ) -> dict[str, Interval]:
     """Interval of each metric of ``predictions.parquet``: of the mean over folds (split cv), or of the test rows.
 
     ``dependence`` is that of the folds (see ``fold_dependence``); for the test rows, which no model has seen, it is 0.
-    Equal rows give the same replicates, whatever the model; without a number there are ``few_replicates``.
+    Equal rows give the same replicates, whatever the model.
 
     Raises:
         ArtifactError: the predictions hold no row of this split.
     """
     scored = Scored.from_predictions(predictions, split)
-    replicates = replicates or few_replicates(len(scored.strata))
-    weights = cluster_weights(scored.strata, replicates, np.random.default_rng(0))
-    found, counts = Draws(scored, weights).scores(scored, metrics), scored.group_counts
-    errors = {name: replicate_error(scores) for name, scores in found.items()}
-    return {name: interval_of(name, float(found[name][0]), errors[name], dependence, counts) for name in metrics}
+    return intervals_under(draws_of(scored, replicates), scored, dependence, metrics)
 
 
 def few_replicates(groups: int) -> int:
@@ -93,6 +89,21 @@ def few_replicates(groups: int) -> int:
     It has an error of 2 % up to 50 groups, 4 % at 300, 10 % from 2,000 on.
     """
     return int(np.clip(_CELLS // groups, 50, REPLICATES))
+
+
+def draws_of(scored: Scored, replicates: int | None = None) -> Draws:
+    """Resampled groups of these rows, equal ones for equal rows; without a number, ``few_replicates``."""
+    groups = len(scored.strata)
+    return Draws(scored, cluster_weights(scored.strata, replicates or few_replicates(groups), np.random.default_rng(0)))
+
+
+def intervals_under(
+    draws: Draws, scored: Scored, dependence: float, metrics: Sequence[str] = METRICS
+) -> dict[str, Interval]:
+    """``intervals`` of a model of the rows of these draws."""
+    found, counts = draws.scores(scored, metrics), scored.group_counts
+    errors = {name: replicate_error(scores) for name, scores in found.items()}
+    return {name: interval_of(name, float(found[name][0]), errors[name], dependence, counts) for name in metrics}
 
 
 def interval_of(name: str, estimate: float, error: float, dependence: float, counts: GroupCounts) -> Interval:

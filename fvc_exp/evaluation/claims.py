@@ -77,7 +77,7 @@ class Floors:
 
     Groups are resampled, and model and floor scored on the same draws. The standard error of the difference is that
     under no signal, when the models follow nothing but their training rows (Nadeau and Bengio, see ``bootstrap``); of
-    ``few_replicates`` for many groups.
+    ``bootstrap.draws_of`` for many groups.
 
     Raises:
         ArtifactError: the rows lack the probabilities of the floors.
@@ -90,9 +90,7 @@ class Floors:
         parts = [resampled.GroupCounts.of(scored.y[part], scored.groups[part]) for part in scored.masks]
         is_coarse = any(part.reason for part in parts)
         self._names = [name for name in names if name != "mcc" or not is_coarse]
-        replicates = bootstrap.few_replicates(len(scored.strata))
-        weights = resampled.cluster_weights(scored.strata, replicates, np.random.default_rng(0))
-        self._draws = resampled.Draws(scored, weights)
+        self._draws = bootstrap.draws_of(scored)
         self._rules = {rule: self._draws.scores(rows, self._names) for rule, rows in scored.by_rules().items()}
         self._widening = np.sqrt(1 + bootstrap.no_signal_dependence(scored.folds))
 
@@ -104,11 +102,11 @@ class Floors:
         """
         if self._counts.reason:
             return {}
-        drawn, chance = self._draws.scores(scored, self._names), _chance(scored, self._names)
+        drawn, by_chance = self._draws.scores(scored, self._names), chance(scored, self._names)
         found = {}
         for name in self._names:
             sign, score = metrics.direction(name), float(drawn[name][0])
-            floors = {rule: float(scores[name][0]) for rule, scores in self._rules.items()} | {CHANCE: chance[name]}
+            floors = {rule: float(scores[name][0]) for rule, scores in self._rules.items()} | {CHANCE: by_chance[name]}
             floor = max(floors, key=lambda rule: sign * floors[rule])
             # Chance has no rows of its own; what it varies with, the share of fakes, is what the prior varies with.
             of_floor = self._rules["prior" if floor == CHANCE else floor][name]
@@ -182,21 +180,19 @@ class Selection:
         return f"{held_out}. {what} of {self.of} configurations by cross-validated AUC: its {mean:.3f} is optimistic."
 
 
-def floors_of(scored: resampled.Scored, names: Sequence[str] = metrics.METRICS) -> dict[str, metrics.Scores]:
-    """Mean metrics over the parts of each baseline rule, on the rows that the model was scored on.
-
-    The last one, ``chance``, is what the model's own scores reach on permuted labels: see ``chance_scores``.
+def rule_scores(scored: resampled.Scored) -> dict[str, metrics.Scores]:
+    """Mean metrics over the parts of each baseline rule, on the rows that a model was scored on.
 
     Raises:
         ArtifactError: the rows lack the probabilities of the floors.
     """
     draws = resampled.Draws(scored, np.ones((len(scored.strata), 1)))
-    exact = {rule: draws.scores(rows, names) for rule, rows in scored.by_rules().items()}
-    found = {rule: {name: float(scores[name][0]) for name in names} for rule, scores in exact.items()}
-    return found | {CHANCE: _chance(scored, names)}
+    exact = {rule: draws.scores(rows, metrics.METRICS) for rule, rows in scored.by_rules().items()}
+    return {rule: {name: float(scores[name][0]) for name in scores} for rule, scores in exact.items()}
 
 
-def _chance(scored: resampled.Scored, names: Sequence[str]) -> metrics.Scores:
+def chance(scored: resampled.Scored, names: Sequence[str] = metrics.METRICS) -> metrics.Scores:
+    """What the scores of a model reach on permuted labels, see ``chance_scores``; the last of the floors."""
     if tuple(names) == ("auc",):  # the most frequent question; the rest takes longer than the model's own scores
         return {"auc": 0.5}
     y, groups = scored.y, scored.groups

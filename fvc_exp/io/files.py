@@ -18,7 +18,8 @@ import socket
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
@@ -179,6 +180,12 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whose content is known."""
     write_atomic(path, lambda file: file.write(content))
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """``write_bytes`` of several files at once: a disk that syncs one of them may sync all."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(write_bytes, contents, contents.values()))
 
 
 def write_json(path: Path, value: object) -> None:

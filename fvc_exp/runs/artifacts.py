@@ -1,6 +1,5 @@
 """The files that a run leaves in its folder, and the provenance: code, packages, machine, data."""
 
-import copy
 import os
 import platform
 import re
@@ -8,8 +7,9 @@ import socket
 import subprocess
 import sys
 from dataclasses import asdict
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +37,25 @@ _COMMIT = "# branch.oid "
 
 
 def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> None:
-    """Write all files of a run except the plot and the status."""
-    files.write_json(folder.metrics, result.fold_records)
-    files.write_json(folder.results, results(result))
-    files.write_json(folder.audit, {**result.data.certificate.to_json(), "allow_fail": result.config.audit.allow_fail})
-    files.write_bytes(folder.predictions, tables.parquet_bytes(result.predictions()))
-    files.write_bytes(folder.folds, result.data.folds_parquet)
-    files.write_atomic(folder.coefficients, coefficients(result).write_csv)
-    for path, step in ((folder.scaler, result.final.scaler), (folder.model, result.final.classifier)):
-        named = copy.copy(step)
-        named.feature_names_in_ = np.array(result.dataset.feature_names, dtype=object)
-        files.write_atomic(path, partial(joblib.dump, named))
-    files.write_json(folder.feature_names, result.dataset.feature_names)
-    files.write_json(folder.portable_model, portable_model(result).to_json())
-    found = provenance(result.dataset.content_hash, result.config.seed)
-    files.write_json(folder.provenance, {**found, "fitted_with": list(map(write_point, result.final.fitted_with))})
+    """Write all files of a run except the plot and the status, which wait for the disk together."""
+    final, found = result.final, provenance(result.dataset.content_hash, result.config.seed)
+    values = {
+        folder.metrics: result.fold_records,
+        folder.results: results(result),
+        folder.audit: {**result.data.certificate.to_json(), "allow_fail": result.config.audit.allow_fail},
+        folder.feature_names: result.dataset.feature_names,
+        folder.portable_model: portable_model(result).to_json(),
+        folder.provenance: {**found, "fitted_with": list(map(write_point, final.fitted_with))},
+    }
+    contents = {path: files.json_bytes(value) for path, value in values.items()}
+    contents[folder.predictions] = tables.parquet_bytes(result.predictions())
+    contents[folder.folds] = result.data.folds_parquet
+    contents[folder.coefficients] = coefficients(result).write_csv().encode()
+    for path, step in ((folder.scaler, final.scaler), (folder.model, final.classifier)):
+        step.feature_names_in_ = np.array(result.dataset.feature_names, dtype=object)
+        joblib.dump(step, buffer := BytesIO())
+        contents[path] = buffer.getvalue()
+    files.write_together(contents)
 
 
 def portable_model(result: experiment.RunResult) -> PortableModel:

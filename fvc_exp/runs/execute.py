@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from threadpoolctl import threadpool_limits
-
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.canonical import write_config
 from fvc_exp.config.schema import Config, Stage, Table
@@ -25,6 +23,7 @@ from fvc_exp.runs.artifacts import write_result
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.show import print_details, print_summary
 from fvc_exp.training.experiment import RunResult, leak_price, run_experiment
+from fvc_exp.training.solvers.grid import numerical_libraries
 from fvc_exp.training.split_dataset import SharedFits, SplitDataset, grid_key, points_of
 
 log = logging.getLogger(__name__)
@@ -246,7 +245,7 @@ def price_of_run(run: LoadedRun) -> dict[str, Any] | None:
         return None
     data = same_rows(run)
     probability = run.predictions.filter(split=CV)["probability"].to_numpy()
-    with threadpool_limits(limits=1):
+    with numerical_libraries().limit(limits=1):
         found = leak_price(run.config, data, probability)
     return found.to_json() if found else None
 
@@ -269,13 +268,13 @@ def run_on_one_thread(config: Config, data: SplitDataset, on_progress: Progress 
 
     With more threads, the workers of a sweep would also fight for the cores.
     """
-    with threadpool_limits(limits=1):
+    with numerical_libraries().limit(limits=1):
         return run_experiment(config, data, on_progress)
 
 
 def write_artifacts(folder: run_folder.RunFolder, result: RunResult) -> None:
     """Write all files of a result, and its pictures unless its configuration says no."""
-    with threadpool_limits(limits=1):
+    with numerical_libraries().limit(limits=1):
         write_result(folder, result)
     if result.config.plots:
         from fvc_exp.runs.curves import write_curves

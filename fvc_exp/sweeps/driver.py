@@ -127,11 +127,10 @@ def copy_best(sweep: folder.SweepFolder, run_id: str, selection: Selection, *, p
             from fvc_exp.runs.curves import write_curves  # matplotlib
 
             write_curves(run_folder.RunFolder(path), run.predictions, run.results, run.data_name)
-        for file in run.folder.files():
-            if file == run.folder.results:
-                files.write_json(path / file.name, {**found, "price": _price(run)})
-            elif file != run.folder.status and file.exists():
-                files.write_bytes(path / file.name, files.read_bytes(file))
+        there = [file for file in run.folder.files() if file != run.folder.status and file.exists()]
+        contents = {path / file.name: files.read_bytes(file) for file in there}
+        contents[path / run.folder.results.name] = files.json_bytes({**found, "price": _price(run)})
+        files.write_together(contents)
         run_folder.seal(run_folder.RunFolder(path), run.status)
 
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 5.0  # between the end of a job and its last file on a shared file system
 LOOK_SECONDS = 0.5
 _LOOK_SHARE = 10  # a large sweep on a slow file system is looked at less often
-_STEP_SECONDS = 0.05
+_STEP_SECONDS = 0.01
 
 
 class State(StrEnum):

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -94,36 +95,36 @@ class RunResult:
         return tuple(self.flag_details)
 
     @cached_property
-    def _scored(self) -> resampled.Scored:
-        return resampled.Scored.from_predictions(self.predictions(), folds.CV)
+    def _judged(self) -> dict[str, resampled.Scored]:
+        predictions = self.predictions()
+        return {split: rows.of_model(predictions, split) for split, rows in self.data.judged.items()}
 
     @cached_property
     def floors(self) -> dict[str, metrics.Scores]:
         """What the cross-validated scores have to beat."""
-        return claims.floors_of(self._scored)
+        return {**self.data.rule_scores[folds.CV], claims.CHANCE: claims.chance(self._judged[folds.CV])}
 
     @cached_property
     def test_floors(self) -> dict[str, metrics.Scores] | None:
         """What the held-out scores have to beat."""
-        if not len(self.split.test):
-            return None
-        return claims.floors_of(resampled.Scored.from_predictions(self.predictions(), folds.TEST))
+        rows = self._judged.get(folds.TEST)
+        return {**self.data.rule_scores[folds.TEST], claims.CHANCE: claims.chance(rows)} if rows else None
 
     @cached_property
     def claim(self) -> claims.FloorClaim | None:
         """The cross-validated AUC compared with the best floor; None where the groups are too few."""
-        return claims.Floors(self._scored, ("auc",)).claims(self._scored).get("auc")
+        return self.data.auc_floors.claims(self._judged[folds.CV]).get("auc")
 
     def auc_intervals(self, dependence: float) -> dict[str, bootstrap.Interval | None]:
         """Of the mean AUC over the folds (``cv``), whose ``fold_dependence`` is given, and of the held-out ``test``.
 
-        They have the errors of ``bootstrap.few_replicates``; None where too few groups were scored.
+        They have the errors of ``bootstrap.draws_of``; None where too few groups were scored.
         """
-        counts, claim, found = self._scored.group_counts, self.claim, dict[str, bootstrap.Interval | None]()
+        claim, counts = self.claim, self._judged[folds.CV].group_counts
         cv = bootstrap.interval_of("auc", claim.score, claim.standard_error, dependence, counts) if claim else None
-        if len(self.split.test):
-            found |= bootstrap.intervals(self.predictions(), folds.TEST, 0.0, metrics=("auc",), replicates=None)
-        return {folds.CV: cv, folds.TEST: found.get("auc")}
+        rows = self._judged.get(folds.TEST)
+        test = bootstrap.intervals_under(bootstrap.draws_of(rows), rows, 0.0, ("auc",))["auc"] if rows else None
+        return {folds.CV: cv, folds.TEST: test}
 
     def predictions(self) -> pl.DataFrame:
         """One row per video and split that it was scored in: out-of-fold rows, then the held-out test rows.
@@ -169,8 +170,13 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
         DataError: there are too few groups of a class for what is chosen inside a training part.
     """
     dataset, split = data.dataset, data.split
-    cv = cross_validate(config, data, on_progress)
-    final = fit_configuration(candidates(config), data, split.development)
+    # Warnings are recorded for the whole process, and those of the thread would be taken for a model's.
+    with ThreadPoolExecutor(1, initializer=partial(np.seterr, all="ignore")) as pool:
+        data.prepare(pool)
+        cv = cross_validate(config, data, on_progress)
+        probability = np.concatenate(cv.probabilities)
+        final = fit_configuration(candidates(config), data, split.development)
+        price = leak_price(config, data, probability)
     log.info("final model: %s", final.solver_line())
     log.info("audit: %s", data.certificate.verdict)
     test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
@@ -179,7 +185,7 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
     flags = model_flags(final, judged)
     if edge_of_grid(final.C, config.cv.c_grid):
         flags["edge_of_grid"] = f"C={final.C:g}"
-    scored, probability = np.concatenate([fold.test for fold in split.folds]), np.concatenate(cv.probabilities)
+    scored = np.concatenate([fold.test for fold in split.folds])
     groups = dataset.groups
     return RunResult(
         config=config,
@@ -193,7 +199,7 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
         reliability=metrics.reliability(dataset.y[scored], probability, groups[scored]),
         test_reliability=metrics.reliability(test_y, test_probability, groups[split.test]) if len(split.test) else None,
         nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
-        price=leak_price(config, data, probability),
+        price=price,
     )
 
 

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -18,13 +19,16 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
 from fvc_exp.data.group_folds import count_codes
 from fvc_exp.data.splits import count_shared_groups, inner_parts, split_or_advise
+from fvc_exp.evaluation import claims, resampled
 from fvc_exp.evaluation.floors import COLUMN, floor_probabilities
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
+from fvc_exp.evaluation.metrics import Scores
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
 
 THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
+_WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "folds_parquet", "ranges")
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,12 @@ class SplitDataset:
         fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
         return replace(fitted, fitted_with=shared.points) if shared else fitted
 
+    def prepare(self, pool: Executor) -> None:
+        """Begin there, beside the fits, what does not depend on a model, where that pays."""
+        if cpu_count() > 1 and self.dataset.X.nbytes > THREADS_PAY:
+            for name in _WITHOUT_MODEL:
+                pool.submit(getattr, self, name)
+
     def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
 
@@ -96,17 +106,10 @@ class SplitDataset:
             parts += [train for each in inner for train, _ in each]
         # One thread per part, or its last digits would vary. With little to compute threads wait for each other's
         # Python, which may take half as long again as one alone.
-        fits = fit_grid(
-            self.dataset.X,
-            self.dataset.y,
-            parts,
-            points,
-            class_weight=config.class_weight,
-            tol=config.solver.tol,
-            max_iter=config.solver.max_iter,
-            n_threads=min(cpu_count(), len(parts)) if self.dataset.X.nbytes > THREADS_PAY else 1,
-            on_progress=on_progress,
-        )
+        n_threads = min(cpu_count(), len(parts)) if self.dataset.X.nbytes > THREADS_PAY else 1
+        solver = config.solver
+        fit = partial(fit_grid, class_weight=config.class_weight, tol=solver.tol, max_iter=solver.max_iter)
+        fits = fit(self.dataset.X, self.dataset.y, parts, points, n_threads=n_threads, on_progress=on_progress)
         part_fits = {rows.tobytes(): fit for rows, fit in zip(parts, fits, strict=True)}
         self.shared_fits[grid_key(config)] = SharedFits(points, part_fits)
 
@@ -200,6 +203,22 @@ class SplitDataset:
         """One row per video and split that it is scored in: out-of-fold rows, then the held-out test rows."""
         parts = [self._row_frame(fold.test, CV, fold.repeat, fold.index) for fold in self.split.folds]
         return pl.concat([*parts, self._row_frame(self.split.test, TEST, None, None)])
+
+    @cached_property
+    def judged(self) -> dict[str, resampled.Scored]:
+        """The rows of each split that has any, scored by no model yet; see ``Scored.of_model``."""
+        rows = self.scored_rows.with_columns(*self.floor_columns, probability=pl.lit(0.0), predicted=pl.lit(0))
+        return {name: resampled.Scored.from_predictions(rows, name) for name in rows["split"].unique()}
+
+    @cached_property
+    def rule_scores(self) -> dict[str, dict[str, Scores]]:
+        """What each rule that looks at no feature scores, in each split."""
+        return {name: claims.rule_scores(rows) for name, rows in self.judged.items()}
+
+    @cached_property
+    def auc_floors(self) -> claims.Floors:
+        """What the cross-validated AUC of a model is compared with."""
+        return claims.Floors(self.judged[CV], ("auc",))
 
     @cached_property
     def folds(self) -> pl.DataFrame:

@@ -73,10 +73,10 @@ def permuted_labels(y: Labels, groups: Indices, rng: np.random.Generator) -> Ite
     order = np.argsort(groups, kind="stable")
     ordered = groups[order]
     _, starts, sizes = np.unique(ordered, return_index=True, return_counts=True)
-    place = np.arange(len(y)) - np.repeat(starts, sizes)
+    place, number = np.arange(len(y)) - np.repeat(starts, sizes), np.repeat(np.arange(len(sizes)), sizes)
     while True:
         source = rng.permutation(len(sizes))
-        shuffled = y[order][np.lexsort((rng.random(len(y)), ordered))]
+        shuffled = y[order][np.argsort(number + rng.random(len(y)), kind="stable")]
         labels = np.empty_like(y)
         labels[order] = shuffled[np.repeat(starts[source], sizes) + place % np.repeat(sizes[source], sizes)]
         yield labels

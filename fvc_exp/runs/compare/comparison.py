@@ -114,8 +114,8 @@ def compare(runs: Sequence[LoadedRun], metric: str = "auc", replicates: int = bo
         raise ArtifactError(f"the audit of every run failed ({', '.join(leaking)}): their splits leak")
     ties = compare_runs(list(trusted.values()), metric)
     best = resampled.Scored.from_predictions(trusted[ties.best.name].predictions, CV)
-    weights = resampled.cluster_weights(best.strata, replicates, np.random.default_rng(_SEED))
-    draws, floors = resampled.Draws(best, weights), Floors(best, (metric,))  # of all: equal folds have equal rows
+    # Of all: equal folds have equal rows.
+    draws, floors = bootstrap.draws_of(best, replicates), Floors(best, (metric,))
     rows, counts = list[ComparedRun](), best.group_counts
     is_drawn = replicates == bootstrap.few_replicates(len(best.strata))  # the claims tell of the same draws
     with threadpool_limits(limits=1):  # its matrices are small: more threads cost CPU and save no time

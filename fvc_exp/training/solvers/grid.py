@@ -71,7 +71,7 @@ def fit_grid(
 
     most = 2 if X.nbytes > _LARGE else len(parts)
     found: list[PartFits] = []
-    with _libraries().limit(limits=1), ThreadPoolExecutor(max(1, min(n_threads, most))) as pool:
+    with numerical_libraries().limit(limits=1), ThreadPoolExecutor(max(1, min(n_threads, most))) as pool:
         for each in pool.map(fit, parts):
             found.append(each)
             on_progress(len(found), len(parts))
@@ -118,6 +118,6 @@ def _fit_together(problem: newton.Problem, points: Sequence[Point], tol: float) 
 
 
 @cache
-def _libraries() -> ThreadpoolController:
-    """The numerical libraries of this process; looking for them takes 10 ms."""
+def numerical_libraries() -> ThreadpoolController:
+    """Those of this process, whose threads can be limited; looking for them takes 3 to 10 ms."""
     return ThreadpoolController()
