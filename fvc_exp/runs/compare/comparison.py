@@ -16,8 +16,6 @@ from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.runs.compare.ties import RankedCandidate, TieSummary, compare_runs
 from fvc_exp.runs.load import LoadedRun
 
-_SEED = 0  # equal runs get equal intervals
-
 
 @dataclass(frozen=True)
 class ComparedRun:
