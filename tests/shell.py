@@ -15,6 +15,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from unittest.mock import patch
 
+from hydra._internal.hydra import Hydra
 from hydra.core.singleton import Singleton
 
 from fvc_exp.__main__ import app
@@ -69,6 +70,7 @@ def _called(
         for context in (
             *(redirect_stdout(out), redirect_stderr(err), chdir(cwd or ROOT), patch.object(sys, "argv", command)),
             *(patch.dict(os.environ, env or {}, clear=env is not None), _own_logging(), _own_hydra()),
+            patch.object(Hydra, "get_mode", Hydra.get_mode),
         ):
             stack.enter_context(context)
         code = _exit_code(main)

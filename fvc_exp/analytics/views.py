@@ -1,7 +1,7 @@
 """Ready tables over all runs below a folder, for SQL. ``VIEWS`` names them."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -92,14 +92,8 @@ def _stacked(runs: list[load.LoadedRun], name: str) -> pl.DataFrame:
     return pl.concat(frames or [pl.DataFrame(schema={**stored.TABLES[name], "run": pl.String})], how="diagonal_relaxed")
 
 
-VIEWS: Mapping[str, Callable[[list[load.LoadedRun]], pl.DataFrame]] = {
-    "runs": runs_view,
-    "other_runs": other_runs_view,
-    "folds": folds_view,
-    "predictions": predictions_view,
-    "coefficients": coefficients_view,
-    "fold_coefficients": fold_coefficients_view,
-}
+_VIEWS = (runs_view, other_runs_view, folds_view, predictions_view, coefficients_view, fold_coefficients_view)
+VIEWS = {each.__name__.removesuffix("_view"): each for each in _VIEWS}
 
 
 def _records(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -51,9 +51,12 @@ def register() -> None:
 def run_shell(main: Callable[[], object]) -> None:
     """Call Hydra's main; a user's error ends the process with one message on stderr and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
+    if not own_conf() and not any(map(_MAY_SET_MODE.match, sys.argv[1:])):
+        # Hydra composes twice, the first time for hydra.mode alone, and has no other switch for it.
+        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
     try:
         hints.refuse_other_than_one_choice(sys.argv[1:], conf_folder())
-        with signals.raise_when_stopped(), refuse_keys_below_null(), _composed_once(sys.argv[1:]):
+        with signals.raise_when_stopped(), refuse_keys_below_null():
             main()
     except KeyboardInterrupt:
         sys.exit("interrupted")
@@ -61,18 +64,6 @@ def run_shell(main: Callable[[], object]) -> None:
         sys.exit(console.error_text(f"error: {hints.message_of(error)}"))
     except OSError as error:
         sys.exit(console.error_text(f"error: {error.filename or ''}: {error.strerror or error}"))
-
-
-@contextmanager
-def _composed_once(words: Sequence[str]) -> Iterator[None]:
-    """Spare Hydra its first of two compositions, which only looks for ``hydra.mode``, where nothing can set that."""
-    get_mode = Hydra.get_mode
-    if not own_conf() and not any(_MAY_SET_MODE.match(word) for word in words):
-        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]  # Hydra has no other switch for it
-    try:
-        yield
-    finally:
-        Hydra.get_mode = get_mode  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from fvc_exp._typing import Array
-from fvc_exp.evaluation.metrics import LOWER_IS_BETTER, METRICS
+from fvc_exp.evaluation.metrics import METRICS, direction
 from fvc_exp.evaluation.resampled import Draws, GroupCounts, Scored, cluster_weights, replicate_error
 
 REPLICATES = 2000
@@ -80,7 +80,9 @@ def intervals(
         ArtifactError: the predictions hold no row of this split.
     """
     scored = Scored.from_predictions(predictions, split)
-    return intervals_under(draws_of(scored, replicates), scored, dependence, metrics)
+    found, counts = draws_of(scored, replicates).scores(scored, metrics), scored.group_counts
+    errors = {name: replicate_error(scores) for name, scores in found.items()}
+    return {name: interval_of(name, float(found[name][0]), errors[name], dependence, counts) for name in metrics}
 
 
 def few_replicates(groups: int) -> int:
@@ -97,15 +99,6 @@ def draws_of(scored: Scored, replicates: int | None = None) -> Draws:
     return Draws(scored, cluster_weights(scored.strata, replicates or few_replicates(groups), np.random.default_rng(0)))
 
 
-def intervals_under(
-    draws: Draws, scored: Scored, dependence: float, metrics: Sequence[str] = METRICS
-) -> dict[str, Interval]:
-    """``intervals`` of a model of the rows of these draws."""
-    found, counts = draws.scores(scored, metrics), scored.group_counts
-    errors = {name: replicate_error(scores) for name, scores in found.items()}
-    return {name: interval_of(name, float(found[name][0]), errors[name], dependence, counts) for name in metrics}
-
-
 def interval_of(name: str, estimate: float, error: float, dependence: float, counts: GroupCounts) -> Interval:
     """The interval of one metric from its ``replicate_error`` under ``cluster_weights``.
 
@@ -117,7 +110,7 @@ def interval_of(name: str, estimate: float, error: float, dependence: float, cou
     if counts.reason:
         return Interval(estimate, None, None, error, LEVEL, counts.reason)
     lowest, highest = _BOUNDS.get(name, (0.0, 1.0))
-    if name in LOWER_IS_BETTER:
+    if direction(name) < 0:
         low, high = _loss_limits(estimate, error, counts)
     else:
         width = highest - lowest

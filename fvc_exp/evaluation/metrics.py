@@ -19,7 +19,6 @@ BINS = 10  # of a reliability curve
 _CELLS = 300_000  # rows times drawn label sets of a calibrated model
 
 METRICS = tuple(schema.Metric.__members__)
-LOWER_IS_BETTER = schema.LOWER_IS_BETTER
 TITLES = {
     "auc": "AUC", "average_precision": "average precision", "f1": "F1 (fake)", "f1_real": "F1 (real)",
     "precision": "precision (fake)", "recall": "recall (fake)", "balanced_accuracy": "balanced accuracy",
@@ -29,7 +28,7 @@ TITLES = {
 
 def direction(metric: str) -> float:
     """1 where a higher score is better, -1 where a lower one is."""
-    return -1.0 if metric in LOWER_IS_BETTER else 1.0
+    return -1.0 if metric in schema.LOWER_IS_BETTER else 1.0
 
 
 class Summary(TypedDict):

@@ -1,7 +1,5 @@
 """Traces of manipulation: recompression, local noise and sharpness inside frames; repeated or blended frames."""
 
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +37,9 @@ SHARPNESS_FLOOR = 0.5
 # A step below this share of the median step plus this many gray levels counts as a repeated frame.
 DUPLICATE_SHARE_OF_MEDIAN = 0.15
 DUPLICATE_FLOOR = 0.02
+
+# A frame of half the size, its residual, and the residual's sum and sum of squares, which are integers.
+_Seen = tuple[Frame, NDArray[np.int16], float, float]
 
 
 def frame_features(luma: Frame) -> dict[str, float]:
@@ -147,21 +148,13 @@ def _local(noise: Array32, laplacian: Array32) -> dict[str, float]:
     return {name: float(value) for name, value in zip(LOCAL_NAMES, values, strict=True)}
 
 
-class _Seen(NamedTuple):
-    """A frame of half the size, its residual, and the residual's sum and sum of squares, which are integers."""
-
-    half: Frame
-    residual: NDArray[np.int16]
-    total: float
-    square: float
-
-
 def _correlation(one: _Seen, other: _Seen) -> float:
     """Of two residuals; NaN where one is constant."""
-    size = one.residual.size
-    products = (one.square + other.square - cv2.norm(one.residual, other.residual, cv2.NORM_L2SQR)) / 2
-    variances = (size * one.square - one.total**2) * (size * other.square - other.total**2)
-    return float((size * products - one.total * other.total) / np.sqrt(variances)) if variances else np.nan
+    (_, residual, total, square), (_, other_residual, other_total, other_square) = one, other
+    size = residual.size
+    products = (square + other_square - cv2.norm(residual, other_residual, cv2.NORM_L2SQR)) / 2
+    variances = (size * square - total**2) * (size * other_square - other_total**2)
+    return float((size * products - total * other_total) / np.sqrt(variances)) if variances else np.nan
 
 
 class TemporalSeries:
@@ -177,9 +170,9 @@ class TemporalSeries:
         half = np.asarray(cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
         residual = np.multiply(half, 9, dtype=np.int16)  # of a 3x3 high-pass filter, times nine
         residual -= cv2.boxFilter(half, cv2.CV_16U, (3, 3), normalize=False).view(np.int16)
-        seen = _Seen(half, residual, cv2.sumElems(residual)[0], cv2.norm(residual, cv2.NORM_L2SQR))
-        if self._previous is not None and self._previous.half.shape == half.shape:
-            self._differences.append(step * cv2.norm(half, self._previous.half, cv2.NORM_L1) / half.size)
+        seen = half, residual, cv2.sumElems(residual)[0], cv2.norm(residual, cv2.NORM_L2SQR)
+        if self._previous is not None and self._previous[0].shape == half.shape:
+            self._differences.append(step * cv2.norm(half, self._previous[0], cv2.NORM_L1) / half.size)
             self._correlations.append(_correlation(seen, self._previous))
         self._previous = seen
 

@@ -143,9 +143,8 @@ class RunFolder:
 
 def write_status(folder: RunFolder, state: str, started: datetime, **facts: object) -> dict[str, Any]:
     """Write how the run ended, and its files; returns the content."""
-    return seal(
-        folder, {"state": state, "started": started.isoformat(), "ended": datetime.now(UTC).isoformat(), **facts}
-    )
+    ended = datetime.now(UTC).isoformat()
+    return seal(folder, {"state": state, "started": started.isoformat(), "ended": ended, **facts})
 
 
 def seal(folder: RunFolder, status: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,9 +49,11 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
     if checklist and run is None:
         raise ArtifactError(f"{path}: has no best run yet, so there is nothing to fill the checklist with")
     report = output or run_folder.RunFolder(path).report
-    html = _environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
+    # What has no value is nothing in HTML, and stands last where a column is sorted.
+    environment = _environment(autoescape=True, finalize=lambda value: "" if value is None else value)
     base = os.path.relpath(path, report.parent)  # the folder in links
-    files.write_bytes(report, html.render(title=title, run=run, sweep=sweep, base=base).encode())
+    html = environment.get_template("report.html.j2").render(title=title, run=run, sweep=sweep, base=base)
+    files.write_bytes(report, html.encode())
     if run is None:
         return [report]
     written = [report, run_folder.RunFolder(run["files"].path).card]
@@ -110,11 +112,6 @@ def _span(interval: bootstrap.Interval | None) -> str:
     if interval is None or interval.low is None:
         return _MISSING
     return f"{_score(interval.low)} to {_score(interval.high)}"
-
-
-def _shown(value: object) -> object:
-    """What has no value is nothing in HTML, and stands last where a column is sorted."""
-    return "" if value is None else value
 
 
 def _sentence(text: str) -> str:

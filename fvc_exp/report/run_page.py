@@ -118,7 +118,7 @@ def metric_rows(files: load.LoadedRun) -> list[MetricRow]:
             test=held_out.get(name),
             test_interval=test.get(name),
             floors={rule: scores[name] for rule, scores in results["floors"]["cv"].items()},
-            lower_is_better=name in metrics.LOWER_IS_BETTER,
+            lower_is_better=metrics.direction(name) < 0,
             claim=claims.get(name),
         )
         for name in show.SHOWN

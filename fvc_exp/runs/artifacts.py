@@ -146,12 +146,12 @@ def coefficients(result: experiment.RunResult) -> pl.DataFrame:
     scaler = result.final.scaler
     columns: dict[str, list[Any]] = {
         "feature": [*result.dataset.feature_names, "(intercept)"],
-        "coefficient": _weights(result.final),
+        "coefficient": result.final.weights.tolist(),
         "mean": [*scaler.mean_.tolist(), None],
         "scale": [*scaler.scale_.tolist(), None],
     }
     for fold, model in zip(result.split.folds, result.cv.models, strict=True):
-        columns[f"repeat{fold.repeat}_fold{fold.index}"] = _weights(model)
+        columns[f"repeat{fold.repeat}_fold{fold.index}"] = model.weights.tolist()
     return pl.DataFrame(columns)
 
 
@@ -162,10 +162,6 @@ def _fold_dependence(result: experiment.RunResult) -> float:
     for fold, model in zip(result.split.folds, result.cv.models, strict=True):
         log_odds.setdefault(fold.repeat, []).append(model.log_odds(result.dataset.X)[rows])
     return float(np.mean([bootstrap.fold_dependence(each) for each in log_odds.values()]))
-
-
-def _weights(model: pipeline.FittedModel) -> list[float]:
-    return [*model.coef.tolist(), model.intercept]
 
 
 def provenance(data_hash: str, seed: int) -> dict[str, Any]:

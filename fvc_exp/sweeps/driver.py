@@ -168,7 +168,8 @@ def _wait(sweep: folder.SweepFolder, plan: folder.Plan, launcher: launchers.Laun
                 at_rest = sum(each.state in AT_REST and each.state is not State.waiting for each in states)
                 on_progress(at_rest, len(plan.members), show.summary(states))
                 for each in states:
-                    if each.is_held and each.key not in held:
+                    # By an administrator, or by SLURM itself after a launch that failed.
+                    if each.state is State.pending and "held" in each.reason.lower() and each.key not in held:
                         held.add(each.key)
                         print_text(console, f"{each.failure}; scontrol release {each.job} lets it run", "yellow")
                 for each in show.failures(states):

@@ -102,8 +102,7 @@ def _execute(folder: MemberFolder, member: Member, claim: Claim, cache: SplitCac
 
     assert claim.owner is not None  # it is this process
     owner = claim.owner
-    facts = {"attempt": claim.number, "host": owner.host, "job": owner.job}
-    facts["code_hash"] = code_hash()
+    facts = {"attempt": claim.number, "host": owner.host, "job": owner.job, "code_hash": code_hash()}
     if member.code_hash not in ("", facts["code_hash"]) and not member.config.sweep.allow_code_change:
         message = f"fvc retry {folder.path.parents[1]} runs it with the new code"
         return write_status(folder, "failed", datetime.now(UTC), **facts, reason=_CODE_CHANGED, message=message)

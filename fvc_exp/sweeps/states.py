@@ -73,11 +73,6 @@ class MemberState:
         return f"{self.state.value}: {self.member.run_id} {' '.join(self.member.overrides)}: {self.why}"
 
     @property
-    def is_held(self) -> bool:
-        """Whether SLURM lets its job wait until somebody releases it, as after a launch that failed."""
-        return self.state is State.pending and "held" in self.reason.lower()
-
-    @property
     def is_of_other_code(self) -> bool:
         """Whether it is done, by other code than the present one, or by nobody knows which."""
         return self.state is State.done and (self.status or {}).get("code_hash") != run_folder.code_hash()

@@ -20,7 +20,7 @@ from fvc_exp.training import calibration
 from fvc_exp.training.notes import edge_of_grid, model_flags, raised_flags, run_notes
 from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.price import Price, price_of, row_folds
-from fvc_exp.training.split_dataset import SplitDataset, candidates
+from fvc_exp.training.split_dataset import WITHOUT_MODEL, SplitDataset, candidates
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +122,11 @@ class RunResult:
         """
         claim, counts = self.claim, self._judged[folds.CV].group_counts
         cv = bootstrap.interval_of("auc", claim.score, claim.standard_error, dependence, counts) if claim else None
-        rows = self._judged.get(folds.TEST)
-        test = bootstrap.intervals_under(bootstrap.draws_of(rows), rows, 0.0, ("auc",))["auc"] if rows else None
+        test = None
+        if rows := self._judged.get(folds.TEST):
+            drawn = bootstrap.draws_of(rows).scores(rows, ("auc",))["auc"]
+            error = resampled.replicate_error(drawn)
+            test = bootstrap.interval_of("auc", float(drawn[0]), error, 0.0, rows.group_counts)
         return {folds.CV: cv, folds.TEST: test}
 
     def predictions(self) -> pl.DataFrame:
@@ -172,7 +175,8 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
     dataset, split = data.dataset, data.split
     # Warnings are recorded for the whole process, and those of the thread would be taken for a model's.
     with ThreadPoolExecutor(1, initializer=partial(np.seterr, all="ignore")) as pool:
-        data.prepare(pool)
+        for name in WITHOUT_MODEL if data.threads > 1 else ():
+            pool.submit(getattr, data, name)
         cv = cross_validate(config, data, on_progress)
         probability = np.concatenate(cv.probabilities)
         final = fit_configuration(candidates(config), data, split.development)

@@ -51,6 +51,11 @@ class FittedModel:
         return validate.effective_c(self.config)
 
     @property
+    def weights(self) -> Array:
+        """The coefficients, then the intercept, (p + 1,)."""
+        return np.append(self.coef, self.intercept)
+
+    @property
     def solver(self) -> str:
         """The name of our solver or of scikit-learn's."""
         return validate.resolved_solver(self.config.penalty.name, self.config.solver.name)

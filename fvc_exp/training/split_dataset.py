@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Self
@@ -27,8 +26,9 @@ from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
 
-THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
-_WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "folds_parquet", "ranges")
+_THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
+# What does not depend on a model, and may be worked out beside the fits.
+WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "folds_parquet", "ranges")
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,10 @@ class SplitDataset:
         fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
         return replace(fitted, fitted_with=shared.points) if shared else fitted
 
-    def prepare(self, pool: Executor) -> None:
-        """Begin there, beside the fits, what does not depend on a model, where that pays."""
-        if cpu_count() > 1 and self.dataset.X.nbytes > THREADS_PAY:
-            for name in _WITHOUT_MODEL:
-                pool.submit(getattr, self, name)
+    @property
+    def threads(self) -> int:
+        """How many pay: with little to compute they wait for each other's Python, half as long again as one alone."""
+        return cpu_count() if self.dataset.X.nbytes > _THREADS_PAY else 1
 
     def fit_together(self, config: Config, points: Iterable[Point], on_progress: Progress = no_progress) -> None:
         """Fit these penalties to all training parts; ``fit`` then gives the models to configurations of the grid.
@@ -104,9 +103,7 @@ class SplitDataset:
         if needs_inner_folds(config):
             inner = [inner_parts(self.dataset, rows, config.cv.inner_splits, config.seed) for rows in parts]
             parts += [train for each in inner for train, _ in each]
-        # One thread per part, or its last digits would vary. With little to compute threads wait for each other's
-        # Python, which may take half as long again as one alone.
-        n_threads = min(cpu_count(), len(parts)) if self.dataset.X.nbytes > THREADS_PAY else 1
+        n_threads = min(self.threads, len(parts))  # one per part, or its last digits would vary
         solver = config.solver
         fit = partial(fit_grid, class_weight=config.class_weight, tol=solver.tol, max_iter=solver.max_iter)
         fits = fit(self.dataset.X, self.dataset.y, parts, points, n_threads=n_threads, on_progress=on_progress)

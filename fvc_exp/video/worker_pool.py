@@ -68,11 +68,10 @@ def run_in_workers(
         from joblib import cpu_count  # takes as long to import as NumPy, and only this process needs it
 
         workers = cpu_count()
-    size = min(len(queue), workers or 1)
     pool: list[_Worker[Item, Value]] = []
     try:
         while queue or pool:
-            while queue and len(pool) < size:
+            while queue and len(pool) < (workers or 1):
                 pool.append(_Worker(function, limits, queue.popleft()))
             wait([worker.connection for worker in pool])  # for a message, or the end: the kernel ends what takes long
             for worker in [each for each in pool if each.connection.poll()]:

@@ -55,7 +55,9 @@ def null_distribution(dataset: Dataset, split: Split, permutations: int, seed: i
     rows = rows[sample_groups(dataset.groups[rows], MOST_ROWS, seed)]
     of_rows, labels = split.of_rows(rows), dataset.y[rows].astype(np.int8)
     draws = islice(permuted_labels(labels, dataset.groups[rows], rng), _DRAWS * permutations)
-    drawn = list(islice((each for each in draws if _is_scorable(each, of_rows)), permutations))
+    sides = [part for fold in of_rows.folds for part in (fold.train, fold.test)]
+    scorable = (each for each in draws if all(0 < each[part].sum() < len(part) for part in sides))
+    drawn = list(islice(scorable, permutations))
     if len(drawn) < permutations:
         return None
     scores = ridge_aucs(dataset.X[rows], np.column_stack([labels, *drawn]), of_rows)
@@ -106,7 +108,3 @@ def _fold_aucs(X: Array, gaps: Mask, labels: Labels, train: Indices, test: Indic
         columns = zip(part[test].T, np.ascontiguousarray(scores.T), strict=True)
         found += [auc(*column) for column in columns]
     return found
-
-
-def _is_scorable(labels: Labels, split: Split) -> bool:
-    return all(0 < labels[rows].sum() < len(rows) for fold in split.folds for rows in (fold.train, fold.test))

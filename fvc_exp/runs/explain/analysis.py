@@ -38,10 +38,10 @@ def coefficient_stability(
     the interval to zero with the coefficient: it shows how much the fit varies, not where the true value lies.
     """
     config, dataset, rows = at_final_c(result), result.dataset, result.split.development
-    exact = _weights(pipeline.fit_pipeline(config, dataset.X[rows], dataset.y[rows]))
+    exact = pipeline.fit_pipeline(config, dataset.X[rows], dataset.y[rows]).weights
     drawn = []
     for done, sample in enumerate(group_samples(dataset, rows, replicates, seed), 1):
-        drawn.append(_weights(pipeline.fit_pipeline(config, dataset.X[sample], dataset.y[sample])))
+        drawn.append(pipeline.fit_pipeline(config, dataset.X[sample], dataset.y[sample]).weights)
         on_progress(done, replicates)
     table = np.array(drawn)
     low, high = np.quantile(table, _TAILS, axis=0)
@@ -75,10 +75,6 @@ def group_samples(dataset: Dataset, rows: Indices, replicates: int, seed: int) -
     for _ in range(replicates):
         drawn = [alike[place] for alike in by_labels.values() for place in random.integers(len(alike), size=len(alike))]
         yield np.concatenate(drawn)
-
-
-def _weights(model: pipeline.FittedModel) -> Array:
-    return np.append(model.coef, model.intercept)
 
 
 def feature_importance(
