@@ -64,7 +64,7 @@ def process_start(pid: int) -> str | None:
 
 def latest_claim(folder: MemberFolder) -> Claim | None:
     """The newest attempt, alive or not."""
-    names = [each.name for each in os.scandir(folder.attempts)] if folder.attempts.exists() else []
+    names = [each.name for each in os.scandir(folder.attempts)] if folder.attempts.is_dir() else []
     numbers = [int(name.removesuffix(_SUFFIX)) for name in names if name.endswith(_SUFFIX)]
     if not numbers:
         return None
