@@ -52,8 +52,8 @@ def run_shell(main: Callable[[], object]) -> None:
     """Call Hydra's main; a user's error ends the process with one message on stderr and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
     if not own_conf() and not any(map(_MAY_SET_MODE.match, sys.argv[1:])):
-        # Hydra composes twice, the first time for hydra.mode alone, and has no other switch for it.
-        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
+        # Hydra composes twice, the first time for hydra.mode alone.
+        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]  # it has no other switch for that
     try:
         hints.refuse_other_than_one_choice(sys.argv[1:], conf_folder())
         with signals.raise_when_stopped(), refuse_keys_below_null():

@@ -266,9 +266,7 @@ def read_json(path: Path, kind: Any = Any, *, inside: Path | None = None) -> Any
 
 
 def decode_json(content: Any, where: object, kind: Any = Any, decode: Callable[..., Any] = msgspec.json.decode) -> Any:
-    """The content of a JSON file as ``kind``; ``where`` is named in errors.
-
-    Plain content, decoded before, takes the ``decode`` of ``msgspec.convert``.
+    """The content of a JSON file as ``kind``; ``where`` is named in errors. For plain content, ``msgspec.convert``.
 
     Raises:
         ArtifactError: it is not JSON, or not of that form.
@@ -282,11 +280,7 @@ def decode_json(content: Any, where: object, kind: Any = Any, decode: Callable[.
 
 
 def checked_json(content: bytes, where: object, kind: Any) -> Any:
-    """The plain content of a JSON file that has the form of ``kind``; keys that are not named there stay.
-
-    Raises:
-        ArtifactError: as ``decode_json``.
-    """
+    """``decode_json`` of what has the form of ``kind``, as plain content; keys that are not named there stay."""
     found = decode_json(content, where)
     decode_json(found, where, kind, msgspec.convert)
     return found
