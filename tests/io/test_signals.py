@@ -2,6 +2,8 @@ import json
 import signal
 import subprocess
 import sys
+import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,19 @@ def test_the_first_signal_is_an_exception_and_the_next_ones_do_not_disturb_the_e
         end_twice()
     assert signal.getsignal(number) is before
     signal.signal(number, own)
+
+
+def test_a_signal_in_a_callback_that_drops_exceptions_is_not_lost() -> None:
+    held = [{1}]
+    reference = weakref.ref(held[0], lambda _: signal.raise_signal(signal.SIGTERM))
+
+    def drop_and_go_on() -> None:
+        held.clear()
+        time.sleep(5)
+
+    with raise_when_stopped(), pytest.raises(Stopped, match="SIGTERM"):
+        drop_and_go_on()
+    assert reference() is None
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:
