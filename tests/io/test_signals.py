@@ -1,3 +1,4 @@
+import importlib
 import json
 import signal
 import subprocess
@@ -41,6 +42,20 @@ def test_a_signal_in_a_callback_that_drops_exceptions_is_not_lost() -> None:
     with raise_when_stopped(), pytest.raises(Stopped, match="SIGTERM"):
         drop_and_go_on()
     assert reference() is None
+
+
+def test_a_signal_waits_for_the_end_of_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = "import signal, time\nsignal.raise_signal(signal.SIGTERM)\ntime.sleep(0.1)"
+    (tmp_path / "signals_itself.py").write_text(signals)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def use() -> None:
+        importlib.import_module("signals_itself")
+        time.sleep(5)
+
+    with raise_when_stopped(), pytest.raises(Stopped, match="SIGTERM"):
+        use()
+    assert "signals_itself" in sys.modules
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:
