@@ -136,7 +136,7 @@ def test_a_stopped_build_is_undone(built: Path, tmp_path: Path, quick: list[int]
     else:
         process.kill()
     # Ends when every process that holds the pipes has ended, the workers too.
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == -stop
     assert errors.count("Traceback") == (1 if stop is signal.SIGINT else 0)
     left = [path.suffix for path in tmp_path.iterdir()]

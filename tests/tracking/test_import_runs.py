@@ -76,7 +76,7 @@ def test_a_run_with_all_that_it_has(finished_run: Path, uri: str) -> None:
     folds = read_json(finished_run / "metrics.json")
     assert [(each.step, each.value) for each in history] == [(each["fold"], each["test_auc"]) for each in folds]
     stored = {each.path for each in client.list_artifacts(run.info.run_id)}
-    assert stored == {path.name for path in finished_run.iterdir()}
+    assert stored == {path.name for path in finished_run.iterdir()} - {".track.lock"}  # of imports by other tests
     place = Path(run.info.artifact_uri.removeprefix("file://"))
     assert (place / "results.json").read_bytes() == (finished_run / "results.json").read_bytes()
     again = track(finished_run, uri)

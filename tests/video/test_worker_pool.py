@@ -143,7 +143,7 @@ def test_no_worker_outlives_its_parent(number: signal.Signals, tmp_path: Path) -
             os.killpg(parent.pid, number)  # as a terminal does it
         else:
             parent.send_signal(number)
-        errors = parent.communicate(timeout=10)[1]
+        errors = parent.communicate(timeout=60)[1]
     assert parent.returncode == -number
     assert errors.count("KeyboardInterrupt") == (number is signal.SIGINT)
     until(lambda: not is_alive(pid))
