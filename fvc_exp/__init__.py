@@ -7,12 +7,7 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # "as" tells type checkers that they are for others
@@ -44,30 +39,6 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-class _NoPandas(MetaPathFinder):
-    def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("pandas is not needed here", name=fullname)
-
-
-@contextmanager
-def quick_imports() -> Iterator[None]:
-    """Import and use scikit-learn in less time, in a process of our own, while the block runs.
-
-    scikit-learn imports pandas wherever that is installed, to compare a missing value with that of pandas. Here it is
-    not found, unless it is loaded already. The objects that imports make stay, so garbage is looked for less often.
-    """
-    import_module("polars")  # it looks for pandas when it is imported, and never again
-    finder, thresholds = _NoPandas(), gc.get_threshold()
-    sys.meta_path.insert(0, finder)
-    gc.set_threshold(100_000)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        sys.meta_path.remove(finder)
 
 
 def __dir__() -> list[str]:

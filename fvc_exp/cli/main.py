@@ -17,10 +17,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fvc_exp import __version__, quick_imports
+from fvc_exp import __version__
 from fvc_exp.config import hydra_app, validate
 from fvc_exp.errors import FvcError
 from fvc_exp.io import files, run_folder
+from fvc_exp.io.imports import quick_imports
 from fvc_exp.tracking.import_runs import track_at_end
 
 

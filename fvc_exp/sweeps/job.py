@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import submitit
 from submitit.core.utils import UncompletedJobError
 
-from fvc_exp import quick_imports
 from fvc_exp.errors import FvcError
+from fvc_exp.io.imports import quick_imports
 from fvc_exp.io.run_folder import code_hash, write_status
 from fvc_exp.io.signals import Stopped, raise_when_stopped
 from fvc_exp.sweeps.claims import Claim, heartbeat, process_start, try_claim

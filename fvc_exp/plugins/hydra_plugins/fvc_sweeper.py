@@ -6,8 +6,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from fvc_exp import quick_imports
 from fvc_exp.config.hydra_app import NOT_TRACKED
+from fvc_exp.io.imports import quick_imports
 from fvc_exp.tracking.import_runs import track_at_end
 
 

@@ -1,0 +1,58 @@
+"""Import large libraries in less time."""
+
+import atexit
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from pkgutil import resolve_name
+
+_UNUSED = ("charset_normalizer", "pandas")
+# What writes documentation of the functions of a library at its import (place, name, what it returns in place of that),
+# by the modules that are imported first.
+_ARTISTS = [
+    ("matplotlib.artist:Artist", "_update_set_signature_and_docstring", None),
+    ("matplotlib.artist", "kwdoc", ""),
+]
+_DOCUMENTED: dict[str, list[tuple[str, str, str | None]]] = {
+    "scipy.special": [("scipy._lib._docscrape:NumpyDocString", "_parse", None)],
+    "matplotlib.axes": _ARTISTS,
+    "matplotlib.figure": _ARTISTS,
+}
+
+
+class _BeforeImport(MetaPathFinder):
+    """Is asked for each module that is imported, and finds none."""
+
+    def __init__(self, undo: ExitStack) -> None:
+        self._undo = undo
+
+    def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
+        if fullname in _UNUSED:
+            raise ModuleNotFoundError(f"{fullname} is not needed here", name=fullname)
+        for place, name, value in _DOCUMENTED.get(fullname, ()):
+            owner = resolve_name(place)
+            if name in vars(owner):
+                self._undo.callback(setattr, owner, name, vars(owner)[name])
+                setattr(owner, name, lambda *_, value=value: value)
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import and use scikit-learn and matplotlib in less time, in a process of our own, while the block runs.
+
+    scikit-learn imports pandas wherever that is installed, to compare a missing value with that of pandas, and numpy's
+    compiler of Fortran asks for charset_normalizer. Here they are not found, unless they are loaded already. Nobody
+    reads the documentation of functions here, so what scipy and matplotlib write of it at their import is empty. The
+    objects that imports make stay, so garbage is looked for less often.
+    """
+    gc.set_threshold(1_000_000)
+    atexit.register(gc.freeze)
+    import_module("polars")  # it looks for pandas when it is imported, and never again
+    with ExitStack() as undo:
+        finder = _BeforeImport(undo)
+        undo.callback(sys.meta_path.remove, finder)
+        sys.meta_path.insert(0, finder)
+        yield

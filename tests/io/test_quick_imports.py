@@ -1,0 +1,20 @@
+import subprocess
+import sys
+
+SCRIPT = """
+import sys
+from fvc_exp.io.imports import quick_imports
+with quick_imports():
+    import matplotlib.axes, matplotlib.figure, scipy.special, scipy.stats
+    assert "pandas" not in sys.modules
+    assert "sample" not in scipy.stats.ttest_ind.__doc__ and not matplotlib.figure.Figure.set.__doc__
+    matplotlib.figure.Figure().add_subplot().plot([1, 2], label="set", gid="by name")
+from matplotlib.artist import ArtistInspector, kwdoc
+assert "edgecolor" in kwdoc(matplotlib.figure.Figure)
+assert quick_imports.__module__ not in {type(finder).__module__ for finder in sys.meta_path}
+"""
+
+
+def test_libraries_write_no_documentation_at_import_and_all_is_as_before_afterwards() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
