@@ -12,7 +12,7 @@ from joblib import cpu_count
 
 from fvc_exp._typing import Array, Indices, Progress, no_progress
 from fvc_exp.config.schema import AuditConfig, Config, Penalty, PenaltyConfig
-from fvc_exp.config.validate import effective_c, effective_l1_ratio, needs_inner_folds
+from fvc_exp.config.validate import PROX_NEWTON, effective_c, effective_l1_ratio, needs_inner_folds, resolved_solver
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
@@ -23,10 +23,12 @@ from fvc_exp.evaluation.floors import COLUMN, floor_probabilities
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.evaluation.metrics import Scores
 from fvc_exp.io.tables import parquet_bytes
-from fvc_exp.training.pipeline import FittedModel, fit_pipeline
+from fvc_exp.training.pipeline import FittedModel, fit_complements, fit_pipeline
+from fvc_exp.training.solvers import wide
 from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
 
 _THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
+_AT_ONCE = 4096  # rows, which then stay in the processor's cache
 # What does not depend on a model, and may be worked out beside the fits.
 WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "folds_parquet", "ranges")
 
@@ -64,6 +66,7 @@ class SplitDataset:
     audit: AuditConfig
     seed: int
     shared_fits: dict[str, SharedFits] = field(default_factory=dict, repr=False)
+    _together: dict[str, list[FittedModel | None]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, config: Config, dataset: Dataset) -> Self:
@@ -83,10 +86,32 @@ class SplitDataset:
         shared = self._shared(config)
         if shared and (known := shared.model(config, rows)) is not None:
             return known
+        if not shared and (found := self._fitted_together(config, rows)) is not None:
+            return found
         # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
         needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
         fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
         return replace(fitted, fitted_with=shared.points) if shared else fitted
+
+    def _fitted_together(self, config: Config, rows: Indices) -> FittedModel | None:
+        """The model of a training part, fitted together with the others of its repeat; None where that does not pay."""
+        split, X = self.split, self.dataset.X
+        least = max(_THREADS_PAY // 8, wide.ROWS_PER_COLUMN * X.shape[1] ** 2)
+        if len(split.development) * X.shape[1] <= least or self.dataset.has_gaps.any() or not can_share_passes(config):
+            return None
+        fold = next((each for each in split.folds if np.array_equal(each.train, rows)), None)
+        if fold is None and not np.array_equal(split.development, rows):
+            return None
+        folds = [each for each in split.folds if each.repeat == (fold or split.folds[0]).repeat]
+        sizes = {len(each.train) + len(each.test) for each in folds} | {sum(len(each.test) for each in folds)}
+        if sizes != {len(split.development)}:  # such as those of platforms
+            return None
+        key = repr((folds[0].repeat, config.penalty, config.C, config.solver))
+        if key not in self._together:
+            self._together.clear()
+            self._together[key] = fit_complements(config, X, self.dataset.y, [each.test for each in folds])
+        found = self._together[key][folds.index(fold) if fold else -1]
+        return found and replace(found, config=config)
 
     @property
     def threads(self) -> int:
@@ -192,8 +217,13 @@ class SplitDataset:
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
-        rows = self.dataset.X[self.split.development]
-        return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+        rows = self.split.development
+        lowest, highest = np.full((2, self.dataset.X.shape[1]), np.nan)
+        for start in range(0, len(rows), _AT_ONCE):  # a copy of all would take their memory once more
+            part = self.dataset.X[rows[start : start + _AT_ONCE]]
+            lowest = np.fmin(lowest, np.fmin.reduce(part, axis=0))
+            highest = np.fmax(highest, np.fmax.reduce(part, axis=0))
+        return lowest, highest
 
     @cached_property
     def scored_rows(self) -> pl.DataFrame:
@@ -253,6 +283,13 @@ class SplitDataset:
 def candidates(config: Config) -> list[Config]:
     """The configurations that a training part chooses between: one for each C to be searched, else the one."""
     return [replace(config, C=c) for c in sorted(config.cv.c_grid)] or [config]
+
+
+def can_share_passes(config: Config) -> bool:
+    """Whether a configuration has one fit by our solver for each training part, with a penalty and without weights."""
+    solver = resolved_solver(config.penalty.name, config.solver.name)
+    is_plain = solver == PROX_NEWTON and config.penalty.name is not Penalty.none and config.class_weight is None
+    return is_plain and not needs_inner_folds(config)
 
 
 def points_of(config: Config) -> tuple[Point, ...]:
