@@ -80,11 +80,10 @@ def _medians(X: Array) -> list[float]:
     for start in range(0, n, _CHUNK):
         rows = X[start : start + _CHUNK]
         below += np.count_nonzero(rows < low, axis=0)
-        inside = (rows >= low) & (rows <= high)
-        middle.append([column[each] for column, each in zip(rows.T, inside.T, strict=True)])
-    medians = []
-    for place, parts in enumerate(zip(*middle, strict=True)):
-        values, first = np.sort(np.concatenate(parts)), (n - 1) // 2 - below[place]
-        found = values[first : n // 2 - below[place] + 1] if first >= 0 else values[:0]
-        medians.append(float(found.mean() if len(found) == 2 - n % 2 else np.median(X[:, place])))
-    return medians
+        middle.append([column[each] for column, each in zip(rows.T, ((rows >= low) & (rows <= high)).T, strict=True)])
+    found = [np.sort(np.concatenate(parts)) for parts in zip(*middle, strict=True)]
+    places = [range((n - 1) // 2 - count, n // 2 - count + 1) for count in below.tolist()]  # one, or two of even n
+    return [
+        float(values[two].mean() if two[0] >= 0 and two[-1] < len(values) else np.median(column))
+        for values, two, column in zip(found, places, X.T, strict=True)
+    ]

@@ -1,22 +1,20 @@
 """(penalty, solver) -> scikit-learn Pipeline, and fitting it with nothing hidden."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
 from sklearn import exceptions, impute, linear_model, preprocessing
 from sklearn.pipeline import Pipeline
 
-from fvc_exp._typing import Array, Indices, Labels, Mask
+from fvc_exp._typing import Array, Labels, Mask
 from fvc_exp.config import schema, validate
 from fvc_exp.data.columns import CLASSES
 from fvc_exp.data.standard import Standard
 from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.calibration import IsotonicMap
-from fvc_exp.training.solvers import complements, estimator
+from fvc_exp.training.solvers import estimator
 from fvc_exp.training.solvers.grid import Point, weighted_rows
 
 _ROUGH_TOL = 1e-6  # of a fit that only looks for separation
@@ -151,31 +149,3 @@ def fit_pipeline(config: schema.Config, X: Array, y: Labels, needs_median: Mask 
     texts = tuple(dict.fromkeys(f"{item.category.__name__}: {str(item.message).splitlines()[0]}" for item in caught))
     stopped = any(issubclass(item.category, exceptions.ConvergenceWarning) for item in caught)
     return FittedModel(config, standard, len(X), coef, intercept, n_iter, not stopped, texts, gap=gap)
-
-
-def fit_complements(config: schema.Config, X: Array, y: Labels, parts: Sequence[Indices]) -> list[FittedModel | None]:
-    """Fit our solver to the rows of all ``parts`` but each, then to those of all; None where it must be done apart.
-
-    ``X`` (n, p) has no gaps, and ``y`` is (n,). The penalty is one; see ``solvers.complements``.
-    """
-    rows = np.concatenate(parts)
-    Z, ends = X[rows], np.cumsum([0, *map(len, parts)]).tolist()
-    sections = [slice(*each) for each in pairwise(ends)]
-    whole = Standard.of(Z)
-    problem = weighted_rows(whole.apply(Z, out=Z), y[rows], None)
-    if (others := complements.standards_without(Z, sections, whole)) is None:
-        return [None] * (len(parts) + 1)
-    standards, C, l1_ratio = [*others, whole], validate.effective_c(config), validate.effective_l1_ratio(config)
-    units = np.array([each.scale / whole.scale for each in standards])  # a coefficient of one, in those of all rows
-    problem = replace(problem, l1=l1_ratio / C * units, l2=(1 - l1_ratio) / C * units**2)
-    found = complements.fit_complements(problem, sections, config.solver.tol)
-    models: list[FittedModel | None] = []
-    for k, standard in enumerate(standards):
-        intercept = float(found.b[k] + found.w[k] @ ((standard.mean - whole.mean) / whole.scale))
-        numbers = (found.w[k] * units[k], intercept, int(found.n_iter[k]))
-        is_fitted = found.gap[k] <= config.solver.tol and found.n_iter[k] <= config.solver.max_iter
-        n = len(rows) - (len(parts[k]) if k < len(parts) else 0)
-        models.append(
-            FittedModel(config, standard, n, *numbers, True, (), gap=float(found.gap[k])) if is_fitted else None
-        )
-    return models

@@ -23,9 +23,9 @@ from fvc_exp.evaluation.floors import COLUMN, floor_probabilities
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.evaluation.metrics import Scores
 from fvc_exp.io.tables import parquet_bytes
-from fvc_exp.training.pipeline import FittedModel, fit_complements, fit_pipeline
+from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 from fvc_exp.training.solvers import wide
-from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
+from fvc_exp.training.solvers.grid import PartFits, Point, fit_complements, fit_grid
 
 _THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
 _AT_ONCE = 4096  # rows, which then stay in the processor's cache
@@ -35,21 +35,30 @@ WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "fold
 
 @dataclass(frozen=True)
 class SharedFits:
-    """The fits of all ``points`` on all training parts, by the bytes of their row numbers."""
+    """The fits of all ``points`` on all training parts, by a hash of their row numbers."""
 
     points: tuple[Point, ...]
     parts: dict[bytes, PartFits]
+    is_grid: bool = True
 
     def model(self, config: Config, rows: Indices) -> FittedModel | None:
         """The model of one configuration and part; None where the grid lacks it or did not reach the tolerance."""
-        if (part := self.parts.get(rows.tobytes())) is None:
+        if (part := self.parts.get(_hash(rows))) is None:
             return None
         found = part.fits.get(Point(effective_c(config), effective_l1_ratio(config)))
         if found is None or not found.converged:
             return None
         numbers = (found.w, found.b, found.n_iter)
         return FittedModel(
-            config, part.standard, len(rows), *numbers, True, (), fitted_with=self.points, gap=found.gap, is_shared=True
+            config,
+            part.standard,
+            len(rows),
+            *numbers,
+            True,
+            (),
+            fitted_with=self.points,
+            gap=found.gap,
+            is_shared=self.is_grid,
         )
 
 
@@ -66,7 +75,6 @@ class SplitDataset:
     audit: AuditConfig
     seed: int
     shared_fits: dict[str, SharedFits] = field(default_factory=dict, repr=False)
-    _together: dict[str, list[FittedModel | None]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, config: Config, dataset: Dataset) -> Self:
@@ -83,35 +91,16 @@ class SplitDataset:
 
     def fit(self, config: Config, rows: Indices) -> FittedModel:
         """The pipeline of a configuration fitted to these rows, or what was fitted to them together with others."""
-        shared = self._shared(config)
+        shared, points = self._shared(config), points_of(config)
+        if self._sections(config) and (shared is None or (len(shared.points) == 1 and shared.points != points)):
+            self.fit_together(config, points)
+            shared = self._shared(config)
         if shared and (known := shared.model(config, rows)) is not None:
             return known
-        if not shared and (found := self._fitted_together(config, rows)) is not None:
-            return found
         # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
         needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
         fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
         return replace(fitted, fitted_with=shared.points) if shared else fitted
-
-    def _fitted_together(self, config: Config, rows: Indices) -> FittedModel | None:
-        """The model of a training part, fitted together with the others of its repeat; None where that does not pay."""
-        split, X = self.split, self.dataset.X
-        least = max(_THREADS_PAY // 8, wide.ROWS_PER_COLUMN * X.shape[1] ** 2)
-        if len(split.development) * X.shape[1] <= least or self.dataset.has_gaps.any() or not can_share_passes(config):
-            return None
-        fold = next((each for each in split.folds if np.array_equal(each.train, rows)), None)
-        if fold is None and not np.array_equal(split.development, rows):
-            return None
-        folds = [each for each in split.folds if each.repeat == (fold or split.folds[0]).repeat]
-        sizes = {len(each.train) + len(each.test) for each in folds} | {sum(len(each.test) for each in folds)}
-        if sizes != {len(split.development)}:  # such as those of platforms
-            return None
-        key = repr((folds[0].repeat, config.penalty, config.C, config.solver))
-        if key not in self._together:
-            self._together.clear()
-            self._together[key] = fit_complements(config, X, self.dataset.y, [each.test for each in folds])
-        found = self._together[key][folds.index(fold) if fold else -1]
-        return found and replace(found, config=config)
 
     @property
     def threads(self) -> int:
@@ -128,12 +117,26 @@ class SplitDataset:
         if needs_inner_folds(config):
             inner = [inner_parts(self.dataset, rows, config.cv.inner_splits, config.seed) for rows in parts]
             parts += [train for each in inner for train, _ in each]
-        n_threads = min(self.threads, len(parts))  # one per part, or its last digits would vary
-        solver = config.solver
-        fit = partial(fit_grid, class_weight=config.class_weight, tol=solver.tol, max_iter=solver.max_iter)
-        fits = fit(self.dataset.X, self.dataset.y, parts, points, n_threads=n_threads, on_progress=on_progress)
-        part_fits = {rows.tobytes(): fit for rows, fit in zip(parts, fits, strict=True)}
-        self.shared_fits[grid_key(config)] = SharedFits(points, part_fits)
+        X, y, tol, max_iter = self.dataset.X, self.dataset.y, config.solver.tol, config.solver.max_iter
+        sections = self._sections(config) if len(points) == 1 else []
+        if sections:
+            fits = fit_complements(X, y, sections, points[0], tol=tol, max_iter=max_iter)
+        else:
+            n_threads = min(self.threads, len(parts))  # one per part, or its last digits would vary
+            fit = partial(fit_grid, class_weight=config.class_weight, n_threads=n_threads, on_progress=on_progress)
+            fits = fit(X, y, parts, points, tol=tol, max_iter=max_iter)
+        part_fits = {_hash(rows): fit for rows, fit in zip(parts, fits, strict=True)}
+        self.shared_fits[grid_key(config)] = SharedFits(points, part_fits, is_grid=not sections)
+
+    def _sections(self, config: Config) -> list[Indices]:
+        """The test rows of all folds where our solver fits what is left after each in the same passes over the rows."""
+        folds, n, p = self.split.folds, len(self.split.development), self.dataset.X.shape[1]
+        solver = resolved_solver(config.penalty.name, config.solver.name)
+        is_plain = solver == PROX_NEWTON and config.class_weight is None and len(points_of(config)) == 1
+        sizes = {sum(len(fold.test) for fold in folds)} | {len(fold.train) + len(fold.test) for fold in folds}
+        if not is_plain or 8 * n * p <= _THREADS_PAY or n < wide.ROWS_PER_COLUMN * p or sizes != {n}:
+            return []
+        return [] if needs_inner_folds(config) or self.dataset.has_gaps.any() else [fold.test for fold in folds]
 
     def refitted(self, config: Config, points: tuple[Point, ...]) -> Self:
         """The same rows and folds, which fit to the last digit as in a run that was fitted with these penalties."""
@@ -285,11 +288,8 @@ def candidates(config: Config) -> list[Config]:
     return [replace(config, C=c) for c in sorted(config.cv.c_grid)] or [config]
 
 
-def can_share_passes(config: Config) -> bool:
-    """Whether a configuration has one fit by our solver for each training part, with a penalty and without weights."""
-    solver = resolved_solver(config.penalty.name, config.solver.name)
-    is_plain = solver == PROX_NEWTON and config.penalty.name is not Penalty.none and config.class_weight is None
-    return is_plain and not needs_inner_folds(config)
+def _hash(rows: Indices) -> bytes:
+    return hashlib.sha256(rows.tobytes()).digest()
 
 
 def points_of(config: Config) -> tuple[Point, ...]:
