@@ -17,7 +17,7 @@ from fvc_exp.training.solvers.newton import Problem
 from fvc_exp.training.solvers.shared_newton import GridState, RowSums
 from fvc_exp.training.solvers.subproblem import QuadraticModel
 
-_MODELS, _STEPS = 2, 6  # models that are made at most, and steps with each
+_MODELS, _STEPS = 2, 8  # models that are made at most, and steps with each
 
 
 def fit_complements(problem: Problem, sections: Sequence[slice], tol: float) -> GridState:
