@@ -20,7 +20,7 @@ from fvc_exp.training.solvers.subproblem import QuadraticModel
 _MODELS, _STEPS = 2, 8  # models that are made at most, and steps with each
 
 
-def fit_complements(problem: Problem, sections: Sequence[slice], tol: float) -> GridState:
+def minimise_complements(problem: Problem, sections: Sequence[slice], tol: float) -> GridState:
     """Fit the rows without each section, then all rows; those with a ``gap`` above ``tol`` at the end are not fitted.
 
     ``sections`` divide the rows; the penalties of ``problem`` are (sections + 1, p), the last of all rows.
