@@ -16,7 +16,7 @@ from fvc_exp.data.feature_table import NOT_CHOSEN, FeatureTable, find_features, 
 from fvc_exp.errors import DataError, shown_names
 from fvc_exp.io import tables
 
-_AT_ONCE = 1_000_000  # values that are sorted at once
+_AT_ONCE = 200_000  # values that are sorted at once, in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,8 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
     names = [name for found in read for name in found.names]
     order = joined.frame[columns.KEY].arg_sort()
     order = order.filter(joined.matched.gather(order))
-    frame = joined.frame.select(name for name in joined.frame.columns if name not in names)[order]
+    # By column: ``select`` would first make one piece of each column of the frame, which takes its memory once more.
+    frame = pl.DataFrame([column for column in joined.frame if column.name not in names])[order]
     group_column, groups, notes = grouping.find_groups(frame, source, joined.roles.usual, joined.roles.named)
     if columns.CONTENT in frame.columns:
         n_before, groups = groups.n_unique(), grouping.join_equal_files(groups, frame[columns.CONTENT].cast(pl.String))
@@ -209,7 +210,7 @@ def _to_dataset(joined: _Joined, max_rows: int | None = None) -> Dataset:
     if y.min() == y.max():
         raise DataError(f"{source}: of the {len(y)} rows that have features every one is of one class; two are needed")
     values = np.empty((len(order), len(names)))
-    features, step = joined.frame.select(names), _AT_ONCE // max(len(names), 1) + 1
+    features, step = pl.DataFrame([joined.frame[name] for name in names]), _AT_ONCE // max(len(names), 1) + 1
     for start in range(0, len(order) * bool(names), step):  # a sorted copy of all would take its memory once more
         values[start : start + step] = features[order[start : start + step]].to_numpy()
     # A comparison with NaN is false: so are columns without any value.

@@ -93,13 +93,12 @@ def find_features(
     index = {*tables.pandas_index(source), *(name for name in schema if _INDEX.fullmatch(name.lower()))} - named
     ignored = {**_ignore_by_name(schema, prefix, chosen, index), **(known or {})}
     about = [name for name in columns.SLICE_SOURCES if name in schema]
-    label = videos.to_frame().join(labels, on=columns.KEY, how="left", maintain_order="left")[columns.LABEL]
     features: list[pl.Series] = []
     names: dict[str, str] = {}
     for column in table.drop(columns.KEY, VERSION, *ignored, strict=False):
         found = _to_numbers(column, videos, source)
         if not isinstance(found, str):
-            found = _find_leak(found[0], label, is_named=column.name in named) or found
+            found = _find_leak(found[0], videos, labels, is_named=column.name in named) or found
         if isinstance(found, str):
             ignored[column.name] = found
             continue
@@ -183,13 +182,14 @@ def _spread(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Serie
     return [place.fill_nan(None) for place in places.struct.unnest()]
 
 
-def _find_leak(column: pl.Series, label: pl.Series, *, is_named: bool) -> str | None:
+def _find_leak(column: pl.Series, videos: pl.Series, labels: pl.DataFrame, *, is_named: bool) -> str | None:
     """Why a column of numbers is no feature, as far as its values tell: it numbers the rows, or is the label."""
     if not is_named and len(column) >= _FEWEST_ROWS and (column.diff().slice(1) == 1).fill_null(False).all():
         return _ROW_NUMBER
     if not _LABEL.search(column.name.lower()):
         return None
-    pairs = pl.DataFrame([column.alias("value"), label]).drop_nulls().unique()
+    values = pl.DataFrame([videos, column.alias("value")])
+    pairs = values.join(labels, on=columns.KEY).select("value", columns.LABEL).drop_nulls().unique()
     is_copy = [pairs[name].n_unique() for name in pairs.columns] == [len(columns.CLASSES)] * 2 == [len(pairs)] * 2
     return _LABEL_COPY if is_copy else None
 

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -77,15 +78,18 @@ def portable_model(result: experiment.RunResult) -> PortableModel:
 
 def results(result: experiment.RunResult) -> dict[str, Any]:
     """The content of ``results.json``."""
-    data, dependence = result.config.data, _fold_dependence(result)
-    intervals = result.auc_intervals(dependence).items()
+    data = result.config.data
+    with ThreadPoolExecutor(1) as pool:  # both sort and sum many rows, without Python
+        judged = pool.submit(scores, result)
+        dependence = _fold_dependence(result)
+        intervals = result.auc_intervals(dependence).items()
     is_corpus = data.videos is not None and layouts.folder_of_id_lists(Path(data.root) / data.videos)
     return {
         "run_id": run_id(result.config, result.dataset.content_hash),
         "name": result.config.name,
         "tags": result.config.tags,
         "parameters": canonical(result.config),
-        **scores(result),
+        **judged.result(),
         "fold_dependence": dependence,
         "auc_intervals": {split: asdict(found) if found else None for split, found in intervals},
         "repeats": result.split.repeats,

@@ -12,7 +12,7 @@ from joblib import cpu_count
 
 from fvc_exp._typing import Array, Indices, Progress, no_progress
 from fvc_exp.config.schema import AuditConfig, Config, Penalty, PenaltyConfig
-from fvc_exp.config.validate import effective_c, effective_l1_ratio, needs_inner_folds
+from fvc_exp.config.validate import PROX_NEWTON, effective_c, effective_l1_ratio, needs_inner_folds, resolved_solver
 from fvc_exp.data.columns import CLASSES, KEY, LABEL
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
@@ -24,30 +24,41 @@ from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.evaluation.metrics import Scores
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
-from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
+from fvc_exp.training.solvers import wide
+from fvc_exp.training.solvers.grid import PartFits, Point, fit_complements, fit_grid
 
 _THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
+_AT_ONCE = 4096  # rows, which then stay in the processor's cache
 # What does not depend on a model, and may be worked out beside the fits.
 WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "folds_parquet", "ranges")
 
 
 @dataclass(frozen=True)
 class SharedFits:
-    """The fits of all ``points`` on all training parts, by the bytes of their row numbers."""
+    """The fits of all ``points`` on all training parts, by a hash of their row numbers."""
 
     points: tuple[Point, ...]
     parts: dict[bytes, PartFits]
+    is_grid: bool = True
 
     def model(self, config: Config, rows: Indices) -> FittedModel | None:
         """The model of one configuration and part; None where the grid lacks it or did not reach the tolerance."""
-        if (part := self.parts.get(rows.tobytes())) is None:
+        if (part := self.parts.get(_hash(rows))) is None:
             return None
         found = part.fits.get(Point(effective_c(config), effective_l1_ratio(config)))
         if found is None or not found.converged:
             return None
         numbers = (found.w, found.b, found.n_iter)
         return FittedModel(
-            config, part.standard, len(rows), *numbers, True, (), fitted_with=self.points, gap=found.gap, is_shared=True
+            config,
+            part.standard,
+            len(rows),
+            *numbers,
+            True,
+            (),
+            fitted_with=self.points,
+            gap=found.gap,
+            is_shared=self.is_grid,
         )
 
 
@@ -80,7 +91,10 @@ class SplitDataset:
 
     def fit(self, config: Config, rows: Indices) -> FittedModel:
         """The pipeline of a configuration fitted to these rows, or what was fitted to them together with others."""
-        shared = self._shared(config)
+        shared, points = self._shared(config), points_of(config)
+        if self._sections(config) and (shared is None or (len(shared.points) == 1 and shared.points != points)):
+            self.fit_together(config, points)
+            shared = self._shared(config)
         if shared and (known := shared.model(config, rows)) is not None:
             return known
         # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
@@ -103,12 +117,26 @@ class SplitDataset:
         if needs_inner_folds(config):
             inner = [inner_parts(self.dataset, rows, config.cv.inner_splits, config.seed) for rows in parts]
             parts += [train for each in inner for train, _ in each]
-        n_threads = min(self.threads, len(parts))  # one per part, or its last digits would vary
-        solver = config.solver
-        fit = partial(fit_grid, class_weight=config.class_weight, tol=solver.tol, max_iter=solver.max_iter)
-        fits = fit(self.dataset.X, self.dataset.y, parts, points, n_threads=n_threads, on_progress=on_progress)
-        part_fits = {rows.tobytes(): fit for rows, fit in zip(parts, fits, strict=True)}
-        self.shared_fits[grid_key(config)] = SharedFits(points, part_fits)
+        X, y, tol, max_iter = self.dataset.X, self.dataset.y, config.solver.tol, config.solver.max_iter
+        sections = self._sections(config) if len(points) == 1 else []
+        if sections:
+            fits = fit_complements(X, y, sections, points[0], tol=tol, max_iter=max_iter)
+        else:
+            n_threads = min(self.threads, len(parts))  # one per part, or its last digits would vary
+            fit = partial(fit_grid, class_weight=config.class_weight, n_threads=n_threads, on_progress=on_progress)
+            fits = fit(X, y, parts, points, tol=tol, max_iter=max_iter)
+        part_fits = {_hash(rows): fit for rows, fit in zip(parts, fits, strict=True)}
+        self.shared_fits[grid_key(config)] = SharedFits(points, part_fits, is_grid=not sections)
+
+    def _sections(self, config: Config) -> list[Indices]:
+        """The test rows of all folds where our solver fits what is left after each in the same passes over the rows."""
+        folds, n, p = self.split.folds, len(self.split.development), self.dataset.X.shape[1]
+        solver = resolved_solver(config.penalty.name, config.solver.name)
+        is_plain = solver == PROX_NEWTON and config.class_weight is None and len(points_of(config)) == 1
+        sizes = {sum(len(fold.test) for fold in folds)} | {len(fold.train) + len(fold.test) for fold in folds}
+        if not is_plain or 8 * n * p <= _THREADS_PAY or n < wide.ROWS_PER_COLUMN * p or sizes != {n}:
+            return []
+        return [] if needs_inner_folds(config) or self.dataset.has_gaps.any() else [fold.test for fold in folds]
 
     def refitted(self, config: Config, points: tuple[Point, ...]) -> Self:
         """The same rows and folds, which fit to the last digit as in a run that was fitted with these penalties."""
@@ -192,8 +220,13 @@ class SplitDataset:
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
-        rows = self.dataset.X[self.split.development]
-        return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+        rows = self.split.development
+        lowest, highest = np.full((2, self.dataset.X.shape[1]), np.nan)
+        for start in range(0, len(rows), _AT_ONCE):  # a copy of all would take their memory once more
+            part = self.dataset.X[rows[start : start + _AT_ONCE]]
+            lowest = np.fmin(lowest, np.fmin.reduce(part, axis=0))
+            highest = np.fmax(highest, np.fmax.reduce(part, axis=0))
+        return lowest, highest
 
     @cached_property
     def scored_rows(self) -> pl.DataFrame:
@@ -253,6 +286,10 @@ class SplitDataset:
 def candidates(config: Config) -> list[Config]:
     """The configurations that a training part chooses between: one for each C to be searched, else the one."""
     return [replace(config, C=c) for c in sorted(config.cv.c_grid)] or [config]
+
+
+def _hash(rows: Indices) -> bytes:
+    return hashlib.sha256(rows.tobytes()).digest()
 
 
 def points_of(config: Config) -> tuple[Point, ...]:

@@ -74,15 +74,16 @@ class _Rows:
 
         In single precision, but for the distance to the nearest row, which a copy shows by.
         """
-        searched = self.X[rows]
+        searched, own, ends = self.X[rows], self.codes[rows], np.append(self.starts, len(self.X))
         twice = np.column_stack([-2 * searched[:, :-1], np.ones(len(rows), np.float32)])
         of_groups = np.empty((len(rows), len(self.starts)), np.float32)
         least, nearest = np.full(len(rows), np.inf), np.zeros(len(rows), np.int64)
         firsts = np.unique(np.searchsorted(self.starts, np.arange(0, len(self.X), _CHUNK)))  # numbers of groups
         for first, behind in pairwise([*firsts.tolist(), len(self.starts)]):
-            start, end = self.starts[first], [*self.starts, len(self.X)][behind]
+            start, end = ends[first], ends[behind]
             block = twice @ self.X[start:end].T
-            block[self.codes[rows, None] == self.codes[start:end]] = np.inf
+            for row in np.flatnonzero((own >= first) & (own < behind)):
+                block[row, ends[own[row]] - start : ends[own[row] + 1] - start] = np.inf
             of_groups[:, first:behind] = np.minimum.reduceat(block, self.starts[first:behind] - start, axis=1)
             best = block.argmin(axis=1)
             lower = block[np.arange(len(rows)), best] < least
@@ -174,7 +175,8 @@ def _spread_rows(X: Array, kept: Indices, standard: Standard, rng: np.random.Gen
     n, p = len(kept), X.shape[1]
     spread, blur = np.empty((n, p + 1), np.float32), np.zeros(n)
     for start in range(0, n, _CHUNK):
-        spread[start : start + _CHUNK, :p] = standard.apply(X[kept[start : start + _CHUNK]])
+        part = X[kept[start : start + _CHUNK]]
+        spread[start : start + _CHUNK, :p] = standard.apply(part, out=part)
     some = kept if n <= _TIES_SHOW else kept[np.sort(np.random.default_rng(0).permutation(n)[:_TIES_SHOW])]
     ordered = np.sort(X[some], axis=0)
     for column in np.flatnonzero(~np.all(ordered[2:] > ordered[:-2], axis=0)):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +13,11 @@ from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Progress, no_progress
 from fvc_exp.data.standard import Standard
-from fvc_exp.training.solvers import estimator, newton, shared_newton, subproblem, wide
+from fvc_exp.training.solvers import complements, estimator, newton, shared_newton, subproblem, wide
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
 _ROWS_PER_COLUMN, _POINTS = 3, 4
+_LEAST_VARIANCE = 1e-6  # of a part, to that of all rows: what is left after a section is the difference of two sums
 _LARGE = 100_000_000  # bytes of X; above it at most two parts at a time, as each part at work is a copy
 
 
@@ -76,6 +78,37 @@ def fit_grid(
             found.append(each)
             on_progress(len(found), len(parts))
     return found
+
+
+def fit_complements(
+    X: Array, y: Labels, sections: Sequence[Indices], point: Point, *, tol: float = 1e-9, max_iter: int = 1000
+) -> list[PartFits]:
+    """Standardise and fit one point on the rows of all sections but each, then of all; each pass serves all fits.
+
+    ``X`` (n, p) has no gaps. Each part is standardised by itself: in the units of all rows its penalties differ.
+    """
+    rows, ends = np.concatenate(sections), np.cumsum([0, *map(len, sections)]).tolist()
+    Z, places = X[rows], [slice(*each) for each in pairwise(ends)]
+    whole = Standard.of(Z)
+    problem = weighted_rows(whole.apply(Z, out=Z), y[rows], None).penalised(point.C, point.l1_ratio)
+    sums = np.array([[Z[place].sum(axis=0), np.einsum("ij,ij->j", Z[place], Z[place])] for place in places])
+    sizes = len(rows) - np.append(np.diff(ends), 0)
+    left = (sums.sum(axis=0) - np.concatenate([sums, np.zeros_like(sums[:1])])) / sizes[:, None, None]
+    shift, unit = left[:, 0], np.sqrt(np.maximum(left[:, 1] - left[:, 0] ** 2, _LEAST_VARIANCE))
+    problem = replace(problem, l1=problem.l1 * unit, l2=problem.l2 * unit**2)
+    found = complements.minimise_complements(problem, places, tol)
+    reached = (found.gap <= tol) & (found.n_iter <= max_iter) & (unit.min(axis=1) ** 2 > _LEAST_VARIANCE)
+    b, fits = found.b + np.sum(found.w * shift, axis=1), []
+    for k in range(len(sizes)):
+        last = k == len(sections)
+        standard = (
+            whole
+            if last
+            else Standard(np.full_like(whole.mean, np.nan), whole.mean + whole.scale * shift[k], whole.scale * unit[k])
+        )
+        numbers = (found.w[k] * unit[k], float(b[k]), int(found.n_iter[k]), float(found.gap[k]))
+        fits.append(PartFits(standard, {point: newton.Solution(*numbers, bool(reached[k]), False)}))
+    return fits
 
 
 def weighted_rows(Z: Array, y: Labels, class_weight: estimator.ClassWeights) -> newton.Problem:

@@ -11,8 +11,11 @@ and what follows by a share of 2 e, so q_i by r q_i (1 - q_i) + 2 e q_i: a chi-s
 2 sum_i s_i (r^2 q_i (1 - q_i) + 4 e^2 q_i / (1 - max q)).
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +52,7 @@ class GridState:
     is_exact: Mask
 
 
-@dataclass(frozen=True)
-class RowSums:
+class RowSums(NamedTuple):
     """Of m points: gradient of the loss (m, p), that of the intercept (m,), a lower bound of the loss (m,).
 
     ``low`` and ``high`` (m,) are the range over the rows of v, the ratio of the curvature of the loss to that of a
@@ -63,6 +65,11 @@ class RowSums:
     low: Array
     high: Array
     error: Array
+
+    def plus(self, other: RowSums) -> RowSums:
+        """The sums over these rows and others."""
+        added = RowSums(*map(np.add, self, other))
+        return added._replace(low=np.minimum(self.low, other.low), high=np.maximum(self.high, other.high))
 
 
 def fit_penalties(problem: Problem, tol: float) -> GridState | None:
@@ -96,7 +103,7 @@ def fit_penalties(problem: Problem, tol: float) -> GridState | None:
 def _first_step(problem: Problem, models: Sequence[QuadraticModel], rough: newton.Iterate) -> GridState:
     """Each point after a Newton step of the mid model from the rough fit; it then uses the model that is nearer."""
     m, (null_model, mid_model) = len(problem.l1), models
-    slope, s = problem.slopes(rough.wrong), problem.s
+    slope = problem.slopes(rough.wrong)
     residual = slope.sum()
     at_zero = _without_intercept(mid_model, (slope @ problem.X)[None], residual[None]) - rough.w @ mid_model.A
     w = subproblem.solve(mid_model.A, np.repeat(at_zero, m, axis=0), problem.l1, problem.l2, np.zeros_like(problem.l1))
@@ -104,9 +111,14 @@ def _first_step(problem: Problem, models: Sequence[QuadraticModel], rough: newto
     db = -(residual + from_rough @ mid_model.h) / mid_model.total
     is_near_null = np.sum(w @ null_model.A * w, axis=1) < np.sum(from_rough @ mid_model.A * from_rough, axis=1)
     model = np.where(is_near_null, 0, 1)
-    unknown = np.full(m, np.inf)
+    return start_at(problem, w, rough.b + db, model)
+
+
+def start_at(problem: Problem, w: Array, b: Array, model: Indices) -> GridState:
+    """The state of points (m, p) and (m,) of a problem, of each of which one Newton step was taken."""
+    m, s, unknown = len(b), problem.s, np.full(len(b), np.inf)
     is_exact = np.full(m, not (_SINGLE[0] < s.min() and s.max() < _SINGLE[1]))
-    return GridState(problem, w, rough.b + db, model, unknown, np.ones(m, np.int64), unknown.copy(), is_exact)
+    return GridState(problem, w, b, model, unknown, np.ones(m, np.int64), unknown.copy(), is_exact)
 
 
 def _without_intercept(model: QuadraticModel, gradient: Array, intercept_gradient: Array) -> Array:
@@ -125,13 +137,13 @@ def _pass(models: Sequence[QuadraticModel], state: GridState, points: Indices, l
             inputs = [(state.w[chosen], state.b[chosen], model) for chosen, model in batches]
             found = sum_over_rows(state.problem, inputs, precision)
             going += [
-                chosen[_newton_step(state, chosen, model, sums, largest, tol)]
+                chosen[newton_step(state, chosen, model, sums, largest, tol)]
                 for (chosen, model), sums in zip(batches, found, strict=True)
             ]
     return np.concatenate(going)
 
 
-def _newton_step(
+def newton_step(
     state: GridState, chosen: Indices, model: QuadraticModel, sums: RowSums, largest: Array, tol: float
 ) -> Mask:
     """Move the chosen points by a step and bound their duality gaps; which ones go on."""

@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fvc_exp.training.solvers.grid import PartFits, Point, fit_grid
+from fvc_exp.training.solvers.grid import PartFits, Point, fit_complements, fit_grid
 from tests.training.solvers.problems import Array, objective, table
 
 # With a smaller C saga's intercept stays where no tolerance helps: test_hard_data_is_fitted_too has those.
@@ -48,6 +48,9 @@ def test_equals_pipelines_of_scikit_learn(class_weight: dict[int, float] | str |
     parts = complements(150)
     found = fit_grid(X, y, parts, points, class_weight=class_weight, tol=1e-12)
     assert_equal(found, X, y, parts, points, class_weight=class_weight)
+    sections = [np.setdiff1d(parts[-1], rows) for rows in parts[:-1]]
+    for point in filter(lambda each: np.isfinite(each.C) and not missing and class_weight is None, points):
+        assert_equal(fit_complements(X, y, sections, point, tol=1e-12), X, y, parts, [point])
 
 
 def test_parts_may_be_anything() -> None:
@@ -72,12 +75,13 @@ def test_hard_data_is_fitted_too(case: str) -> None:
     [part] = fit_grid(X, y, [np.arange(n)], points)
     Z = StandardScaler().fit_transform(X)
     for point in points:
-        found = part.fits[point]
-        assert found.converged
+        assert part.fits[point].converged
+        *_, (_, together) = fit_complements(X, y, [np.arange(0, n, 2), np.arange(1, n, 2)], point)
         single = ProxNewtonLogisticRegression(C=point.C, l1_ratio=point.l1_ratio, tol=1e-11).fit(Z, y)
         best = objective(Z, y, single.coef_[0], float(single.intercept_[0]), point.C, point.l1_ratio)
-        ours = objective(Z, y, found.w, found.b, point.C, point.l1_ratio)
-        assert abs(ours - best) <= (found.gap + single.gap_ + 1e-14) * best * (1 + 1e-6)
+        for found in filter(lambda each: each.converged, (part.fits[point], together[point])):
+            ours = objective(Z, y, found.w, found.b, point.C, point.l1_ratio)
+            assert abs(ours - best) <= (found.gap + single.gap_ + 1e-14) * best * (1 + 1e-6)
 
 
 def test_threads_change_nothing_but_the_time_and_progress_counts_parts() -> None:
