@@ -49,13 +49,13 @@ def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array
     s, side = problem.s.astype(rows.dtype), -problem.side.astype(rows.dtype)
     l1, l2, x = columns
     l1[:p], l2[:p], x[:p], x[p] = problem.l1, problem.l2, w, b
-    is_ridged, limit, pull = bool(l2.any()), 2 * n if l2.any() else n, -s * side
+    is_ridged, limit, pull = bool(l2.any()), p if l2.any() else n, -s * side
     loss = np.logaddexp(0, side * (rows @ x))
     gradient, values = (pull * np.expm1(-loss)) @ rows, [np.inf]
     start = w, b, gradient[:p]
     least = -l1
     outside = gradient - np.maximum(np.minimum(gradient, l1), least)
-    curvature = float(s @ (rows @ outside) ** 2 / (outside @ outside)) / 4
+    curvature = float(s @ (rows @ outside) ** 2) / max(float(outside @ outside), subproblem.TINY) / 4 or 1.0
     for count in range(_STEPS):
         near = curvature * x - gradient
         near -= np.maximum(np.minimum(near, l1), least)
@@ -71,7 +71,7 @@ def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array
         curvature = float((gradient - before) @ change) / max(size, subproblem.TINY)
         values.append(value)
         used = np.count_nonzero(x)
-        has_settled = max(values[-_MEMORY - 1 :]) - value <= _SETTLED * value or size == 0
+        has_settled = max(values[-_MEMORY - 1 :]) - value <= _SETTLED * value or not curvature > 0
         if has_settled or count > (_FEW + _MORE * used * used / p if used <= limit else _MANY):
             return (x[:p].astype(w.dtype), float(x[p]), gradient[:p]) if used <= limit else start
     return start
@@ -87,6 +87,7 @@ def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float,
         over[used] = 0
         added = over > (np.partition(over, -most)[-most] if np.count_nonzero(over > 0) > most else 0)
         used |= added
+        used[over.argmax()] = True
         model = None if added.any() else model
         columns = used.nonzero()[0]
         part = Problem(problem.X.take(columns, axis=1), problem.y, problem.s, problem.l1[columns], problem.l2[columns])
