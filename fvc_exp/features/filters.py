@@ -74,8 +74,7 @@ def blur_features(gray: Frame) -> dict[str, float]:
     mean, mean_square = cv2.sumElems(laplacian)[0] / gray.size, cv2.norm(laplacian, cv2.NORM_L2SQR) / gray.size
     # The squares are integers below 2^24 and cv2.sqrt rounds correctly, unlike cv2.magnitude with some back ends.
     square, along_y = (gradient.astype(np.float32) for gradient in cv2.spatialGradient(gray))
-    square *= square
-    cv2.accumulateSquare(along_y, square)
+    cv2.accumulateSquare(along_y, np.square(square, out=square))
     gradient_square = cv2.sumElems(square)[0] / gray.size
     gradient = cv2.sumElems(cv2.sqrt(square, square))[0] / gray.size
     return {
@@ -162,8 +161,7 @@ def block_moments(frame: Frame) -> tuple[Array, Array]:
     """
     values = frame.astype(np.float32)
     dc = 8 * block_means(values, 8)
-    values *= values
-    energy = 64 * block_means(values, 8) - dc * dc
+    energy = 64 * block_means(np.square(values, out=values), 8) - dc * dc
     return dc.ravel(), energy.ravel()
 
 

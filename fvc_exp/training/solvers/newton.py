@@ -206,11 +206,8 @@ def first_guess(problem: Problem) -> tuple[Array, float]:
     """
     X, y, s = problem.X, problem.y, problem.s
     null = np.zeros(X.shape[1]), null_intercept(y, s)
-    every = len(y) // max(_SAMPLE, _PER_COLUMN * X.shape[1])
-    if problem.is_free or every <= 1:
-        return null
-    some = np.argsort(y, kind="stable")[::every]
-    if not 0 < y[some].sum() < len(some):
+    some = np.argsort(y, kind="stable")[:: max(1, len(y) // max(_SAMPLE, _PER_COLUMN * X.shape[1]))]
+    if problem.is_free or len(some) == len(y) or not 0 < y[some].sum() < len(some):
         return null
     share = float(s[some].sum() / s.sum())
     part = replace(problem, X=X[some], y=y[some], s=s[some], l1=share * problem.l1, l2=share * problem.l2)

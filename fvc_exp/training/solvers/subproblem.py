@@ -64,18 +64,15 @@ def solve(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
     A coordinate of ``start`` plus step is exactly 0 where it is not in the support.
     """
     largest = max(float(A.diagonal().max(initial=0.0)), TINY)
-    ridge = l2 + _RIDGE * largest
     if not l1.any():
-        return _solve_on_support(A, -g - l2 * start, ridge, np.ones(g.shape, np.bool_))
-    step, open_ = _active_set(A, largest, g, l1, l2, ridge, start)
+        return _solve_on_support(A, -g - l2 * start, l2 + _RIDGE * largest, np.ones(g.shape, np.bool_))
+    step, open_ = _active_set(A, largest, g, l1, l2, start)
     for row in open_:
-        step[row] = _search_support(A, largest, g[row], l1[row], l2[row], np.diag(ridge[row]), start[row])
+        step[row] = _search_support(A, largest, g[row], l1[row], l2[row], start[row])
     return step
 
 
-def _active_set(
-    A: Array, largest: float, g: Array, l1: Array, l2: Array, ridge: Array, start: Array
-) -> tuple[Array, Indices]:
+def _active_set(A: Array, largest: float, g: Array, l1: Array, l2: Array, start: Array) -> tuple[Array, Indices]:
     """Steps of the rows that ``GUESSES`` active set steps settle, and the numbers of those that they do not."""
     steps, open_ = np.zeros_like(start), np.arange(len(g))
     sign = np.where(l1 > 0, np.sign(start), 0.0)
@@ -83,7 +80,7 @@ def _active_set(
     for _ in range(GUESSES):
         step = np.where(active, 0.0, -start)
         right = -g - step @ A - l2 * (start + step) - l1 * sign
-        step += _solve_on_support(A, right, ridge, active)
+        step += _solve_on_support(A, right, l2 + _RIDGE * largest, active)
         steps[open_], x = step, start + step
         gradient, turned = step @ A + g + l2 * x, x * sign
         size = np.abs(gradient)
@@ -94,7 +91,7 @@ def _active_set(
         active = (sign != 0) | (l1 == 0)
         if not is_open.all():
             open_, active = open_[is_open], active[is_open]
-            g, l1, l2, ridge, start, sign = (each[is_open] for each in (g, l1, l2, ridge, start, sign))
+            g, l1, l2, start, sign = (each[is_open] for each in (g, l1, l2, start, sign))
     return steps, open_
 
 
@@ -119,10 +116,10 @@ def _solve_on_support(A: Array, right: Array, added: Array, active: Mask) -> Arr
     return x
 
 
-def _search_support(A: Array, largest: float, g: Array, l1: Array, l2: Array, added: Array, start: Array) -> Array:
+def _search_support(A: Array, largest: float, g: Array, l1: Array, l2: Array, start: Array) -> Array:
     """The step of one problem: solve on the support, stop where a sign would change, let in the worst coordinate."""
     step, sign = np.zeros_like(start), np.where(l1 > 0, np.sign(start), 0.0)
-    active = (sign != 0) | (l1 == 0)
+    active, added = (sign != 0) | (l1 == 0), np.diag(l2 + _RIDGE * largest)
     for _ in range(_CHANGES * len(g)):
         x, gradient = start + step, step @ A + g + l2 * (start + step)
         support = np.flatnonzero(active)

@@ -16,7 +16,7 @@ ROWS_PER_COLUMN, COLUMNS = 3, 256  # a table with fewer rows per column and at l
 _FIRST, _GROWTH = 64, 0.5  # columns that are let in: at least, and to those that are used
 _LOOSEST, _SHARE = 0.1, 0.1  # bound of the first fit on few columns; that of the next, to the last bound of all
 _STEPS, _MEMORY, _SETTLED = 300, 5, 1e-5  # most gradient steps; the last, whose decrease of F ends them
-_FEW, _MORE, _MANY = 5, 1.5, 100  # gradient steps: before Newton steps; for used^2 / p; before too many end them
+_FEW, _MANY = 5, 100  # gradient steps before Newton steps on few columns; before those to too many columns are dropped
 _UNSOLVED = 0.5  # share of the decrease that a step may leave
 
 
@@ -41,7 +41,7 @@ def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array
 
     Their lengths are Barzilai and Borwein's, who take the curvature along the step before; F may rise for a few steps
     (Wright, Nowak & Figueiredo 2009, "Sparse reconstruction by separable approximation"). A start from which they lead
-    to more columns than rows, with l2 than twice as many, is returned as it is. The last result is the gradient (p,).
+    to more columns than rows is returned as it is where there is no l2. The last result is the gradient (p,).
     """
     n, p = problem.X.shape
     rows, columns = np.empty((n, p + 1), np.float32), np.zeros((3, p + 1), np.float32)
@@ -52,13 +52,12 @@ def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array
     is_ridged, limit, pull = bool(l2.any()), p if l2.any() else n, -s * side
     loss = np.logaddexp(0, side * (rows @ x))
     gradient, values = (pull * np.expm1(-loss)) @ rows, [np.inf]
-    start = w, b, gradient[:p]
-    least = -l1
-    outside = gradient - np.maximum(np.minimum(gradient, l1), least)
-    curvature = float(s @ (rows @ outside) ** 2) / max(float(outside @ outside), subproblem.TINY) / 4 or 1.0
+    start = w.copy(), b, gradient[:p]
+    outside = gradient - np.maximum(np.minimum(gradient, l1), -l1)
+    curvature = float(s @ (rows @ outside) ** 2) / max(float(outside @ outside), subproblem.TINY) / 8 or 1.0
     for count in range(_STEPS):
         near = curvature * x - gradient
-        near -= np.maximum(np.minimum(near, l1), least)
+        near -= np.maximum(np.minimum(near, l1), -l1)
         near /= curvature + l2 if is_ridged else curvature
         loss, change = np.logaddexp(0, side * (rows @ near)), near - x
         value, size = float(s @ loss) + float(l1 @ np.abs(near)), float(change @ change)
@@ -72,7 +71,7 @@ def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array
         values.append(value)
         used = np.count_nonzero(x)
         has_settled = max(values[-_MEMORY - 1 :]) - value <= _SETTLED * value or not curvature > 0
-        if has_settled or count > (_FEW + _MORE * used * used / p if used <= limit else _MANY):
+        if has_settled or count > (_FEW + used * used / p if used <= limit else _MANY):
             return (x[:p].astype(w.dtype), float(x[p]), gradient[:p]) if used <= limit else start
     return start
 
@@ -80,8 +79,7 @@ def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array
 def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float, max_iter: int) -> Solution:
     """Fit the columns that are used and those whose gradient says that they should be, until all others agree."""
     w, b, gradient = start
-    w, used = w.copy(), w != 0
-    aim, taken, model = _LOOSEST, 0, None
+    used, aim, taken, model = w != 0, _LOOSEST, 0, None
     while True:
         over, most = np.abs(gradient) - problem.l1, max(_FIRST, int(_GROWTH * np.count_nonzero(w)))
         over[used] = 0
