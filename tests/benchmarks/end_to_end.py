@@ -12,7 +12,6 @@ reaches the minimum, 20 of them differ.) ``--quick`` takes smaller shapes once; 
 
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -58,8 +57,7 @@ def table_rows(folder: Path, *, quick: bool) -> Iterator[Row]:
         path = folder / f"{rows}.parquet"
         write_table(path, rows, columns)
         ours = ["run.py", "data=table", f"data.path={path}", f"outputs={folder / 'out'}", f"penalty={penalty}"]
-        plain = [PLAIN, path, solver, str(mix)]
-        ways = {"ours": partial(run_python, *ours), "plain": partial(run_python, *plain)}
+        ways = {"ours": partial(run_python, *ours), "plain": partial(run_python, PLAIN, path, solver, str(mix))}
         costs = take_turns(ways, 1 if quick else 3)
         work = f"{penalty}, {rows:,} x {columns}, against {solver}"
         yield Row(work, costs["ours"], costs["plain"], f"{goal} x wall and CPU")
@@ -75,8 +73,7 @@ def grid_rows(folder: Path, *, quick: bool) -> Iterator[Row]:
             path, where = folder / "one.parquet", f"outputs={outputs}"
             return run_python("run.py", "search=grid", MIXES, "data=table", f"data.path={path}", where)
 
-    plain = partial(run_python, PLAIN, folder / "one.parquet")
-    costs = take_turns({"ours": ours, "plain": plain}, 1 if quick else 5)
+    costs = take_turns({"ours": ours, "plain": partial(run_python, PLAIN, folder / "one.parquet")}, 1 if quick else 5)
     yield Row("search=grid, 28 points, 3,278 x 26, against GridSearchCV", costs["ours"], costs["plain"], "0.5 x wall")
 
 
@@ -96,13 +93,13 @@ def wide_rows(*, quick: bool) -> Iterator[Row]:
     In grids the others keep their own tolerances, and those that miss a minimum by more than ``CLOSE`` do not count.
     """
     for job in wide_jobs(quick=quick):
-        cells = defaultdict[str, dict[str, list[Cost]]](dict)
+        cells: dict[str, dict[str, list[Cost]]] = {}
         for row in run_job(job, 1800):
             if row["cpu"] and row.get("target", 1e-9) == 1e-9 and row.get("suboptimality", 0) <= CLOSE:
                 cell = f"{row['penalty']}, C={row['C']}, " if job.part == "single" else ""
-                cells[cell][row["method"]] = [Cost(1e3 * cpu) for cpu in row["cpu"]]
+                cells.setdefault(cell, {})[row["method"]] = [Cost(1e3 * cpu) for cpu in row["cpu"]]
         for cell, costs in cells.items():
-            ours, *_ = costs.values()
+            ours = costs.get("ours") or costs["ours: grid"]
             best = min((name for name in costs if not name.startswith("ours")), key=lambda name: min(costs[name]))
             work = f"wide {job.part}, {job.shape.replace('x', ' x ')}, {cell}against {best}"
             yield Row(work, ours, costs[best][: len(ours)], "1.0 x CPU", unit="ms")

@@ -29,7 +29,7 @@ from fvc_exp._typing import Array
 from fvc_exp.training.solvers import subproblem
 
 SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
-_SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
+_LENGTHS, _STALLED = tuple(0.5**n for n in range(27)), 3  # shares of a step that are tried; steps without decrease
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
 _ROUNDING = 8 * float(np.finfo(float).eps)
 _PATIENCE = 15, 40  # steps after which a fit (of l1 alone, with l2) begins anew, down a path of weaker penalties
@@ -233,20 +233,17 @@ def _newton_step(problem: Problem, model: subproblem.QuadraticModel, point: Iter
     g = (gradient - model.h * (intercept_gradient / model.total))[None]
     dw = subproblem.solve(model.A, g, problem.l1[None], problem.l2[None], point.w[None])[0]
     db = -(intercept_gradient + float(model.h @ dw)) / model.total
-    u = problem.X @ dw
-    u += db
+    u = problem.X @ dw + db
     return NewtonStep(dw, db, u, float(model.d @ (u * u)), -(dw @ model.A + g[0]))
 
 
 def line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[Iterate | None, float]:
     """The first of the halved steps that lowers F enough (Armijo); None where none does."""
-    length = 1.0
-    while length >= _SHORTEST:
+    for length in _LENGTHS:
         found = evaluate(problem, point.w + length * step.dw, point.b + length * step.db, point.eta + length * step.u)
         if found.value <= point.value * (1 + _ROUNDING) - SUFFICIENT * length * step.size:
             return found, length
-        length /= 2
-    return None, length
+    return None, 0.0
 
 
 def bound_step(

@@ -50,8 +50,7 @@ def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array
     l1, l2, x = columns
     l1[:p], l2[:p], x[:p], x[p] = problem.l1, problem.l2, w, b
     is_ridged, limit, pull = bool(l2.any()), p if l2.any() else n, -s * side
-    loss = np.logaddexp(0, side * (rows @ x))
-    gradient, values = (pull * np.expm1(-loss)) @ rows, [np.inf]
+    gradient, values = (pull * np.expm1(-np.logaddexp(0, side * (rows @ x)))) @ rows, [np.inf]
     start = w.copy(), b, gradient[:p]
     outside = gradient - np.maximum(np.minimum(gradient, l1), -l1)
     curvature = float(s @ (rows @ outside) ** 2) / max(float(outside @ outside), subproblem.TINY) / 8 or 1.0
@@ -60,9 +59,8 @@ def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array
         near -= np.maximum(np.minimum(near, l1), -l1)
         near /= curvature + l2 if is_ridged else curvature
         loss, change = np.logaddexp(0, side * (rows @ near)), near - x
-        value, size = float(s @ loss) + float(l1 @ np.abs(near)), float(change @ change)
-        if is_ridged:
-            value += float(l2 @ (near * near)) / 2
+        value, size = float(s @ loss + l1 @ np.abs(near)), float(change @ change)
+        value += float(l2 @ (near * near)) / 2 if is_ridged else 0
         if not value <= max(values[-_MEMORY:]) - newton.SUFFICIENT * curvature * size:
             curvature *= 2
             continue
@@ -118,8 +116,7 @@ def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int
 def _solve_by_products(problem: Problem, d: Array, point: Iterate, allowed: float) -> newton.NewtonStep:
     """A Newton step; the bound of what is not solved is at most ``allowed``, or a share of the decrease."""
     X, l2 = problem.X, problem.l2
-    total = float(d.sum())
-    theta = problem.slopes(point.wrong)
+    theta, total = problem.slopes(point.wrong), float(d.sum())
     slope = float(theta.sum())
     gradient = (theta - d * (slope / total)) @ X
     left = -(gradient + l2 * point.w)
