@@ -32,7 +32,7 @@ BASIS = EXACT_BASIS.astype(np.float32)
 def mean_powers(response: NDArray[np.int16]) -> tuple[float, ...]:
     """Means of ``|r|``, ``r^2`` and ``r^4`` over a high-pass response; their sums are exact for ``|r|`` up to 4095."""
     squares = np.square(response, dtype=np.float32)
-    sums = (cv2.norm(response, cv2.NORM_L1), cv2.sumElems(squares)[0], cv2.norm(squares, cv2.NORM_L2SQR))
+    sums = (*(cv2.norm(response, kind) for kind in (cv2.NORM_L1, cv2.NORM_L2SQR)), cv2.norm(squares, cv2.NORM_L2SQR))
     return tuple(each / response.size for each in sums)
 
 
@@ -73,8 +73,8 @@ def blur_features(gray: Frame) -> dict[str, float]:
     laplacian = cv2.Laplacian(gray, cv2.CV_16S)
     mean, mean_square = cv2.sumElems(laplacian)[0] / gray.size, cv2.norm(laplacian, cv2.NORM_L2SQR) / gray.size
     # The squares are integers below 2^24 and cv2.sqrt rounds correctly, unlike cv2.magnitude with some back ends.
-    square, along_y = (np.square(gradient, dtype=np.float32) for gradient in cv2.spatialGradient(gray))
-    square += along_y
+    square, along_y = (gradient.astype(np.float32) for gradient in cv2.spatialGradient(gray))
+    cv2.accumulateSquare(along_y, np.square(square, out=square))
     gradient_square = cv2.sumElems(square)[0] / gray.size
     gradient = cv2.sumElems(cv2.sqrt(square, square))[0] / gray.size
     return {
@@ -159,13 +159,15 @@ def block_moments(frame: Frame) -> tuple[Array, Array]:
     DC is 8 x block mean, and by Parseval's theorem the AC energy is the block's sum of squares less DC^2. The
     sums are integers below 2^24, hence exact in float32, and so are their 64th parts.
     """
-    dc = 8 * block_means(frame.astype(np.float32), 8)
-    energy = 64 * block_means(np.square(frame, dtype=np.float32), 8) - dc * dc
+    values = frame.astype(np.float32)
+    dc = 8 * block_means(values, 8)
+    energy = 64 * block_means(np.square(values, out=values), 8) - dc * dc
     return dc.ravel(), energy.ravel()
 
 
 def block_means(values: Array32, side: int) -> Array:
     """The mean of each whole block of an image, by block row and block column."""
     height, width = (size // side for size in values.shape)
-    whole = values[: side * height, : side * width]
-    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float64)
+    stripes, ones = values[: side * height, : side * width].reshape(height, side, -1), np.ones(side, np.float32)
+    sums = np.matmul(ones, stripes).reshape(height, width, side) @ ones
+    return np.asarray(sums * np.float32(1 / side**2), np.float64)

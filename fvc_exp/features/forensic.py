@@ -73,7 +73,7 @@ def compression_features(luma: Frame) -> dict[str, float]:
     np.round(low, 3, out=low)
     return {
         "benford_divergence": benford_divergence(low),
-        "ac_zero_share": float((low < 0.5).mean()),
+        "ac_zero_share": np.count_nonzero(low < 0.5) / low.size,
         "dct_periodicity": periodicity(low[ZIGZAG.index((0, 1))]),
     }
 
@@ -197,13 +197,12 @@ class TemporalSeries:
         mean = float(steps.mean())
         threshold = DUPLICATE_SHARE_OF_MEDIAN * float(np.median(steps)) + DUPLICATE_FLOOR
         jitter = float(np.abs(np.diff(steps)).mean()) / mean if len(steps) > 1 and mean else np.nan
-        correlations = np.array(self._correlations)
-        defined = correlations[~np.isnan(correlations)]
+        defined = [each for each in self._correlations if not np.isnan(each)]
         values = (
             mean,
             float(steps.std()) / mean if mean else np.nan,
             float((steps < threshold).mean()),
             jitter,
-            float(defined.mean()) if len(defined) else np.nan,
+            float(np.mean(defined)) if defined else np.nan,
         )
         return dict(zip(TEMPORAL_NAMES, values, strict=True))

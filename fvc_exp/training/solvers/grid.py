@@ -30,7 +30,7 @@ class Point:
 
 
 class PartFits(NamedTuple):
-    """How a part was standardised, and the fits of its standardised features; these have no model and no dual point."""
+    """How a part was standardised, and the fits of its standardised features; these have no model and no points."""
 
     standard: Standard
     fits: dict[Point, newton.Solution]
@@ -136,7 +136,7 @@ def _fit_points(
             w, b, model, mix = np.zeros(p), newton.null_intercept(problem.y, problem.s), None, point.l1_ratio
         fit = wide.fit_problem(problem.penalised(point.C, mix), w, b, tol, max_iter, model)
         w, b, model = fit.w, fit.b, fit.model
-        found[point] = replace(fit, model=None, dual=None)
+        found[point] = replace(fit, model=None, point=None, dual=None)
     return found
 
 

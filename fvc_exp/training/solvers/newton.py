@@ -17,6 +17,7 @@ models").
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -28,7 +29,7 @@ from fvc_exp._typing import Array
 from fvc_exp.training.solvers import subproblem
 
 SUFFICIENT = 1e-4  # of the predicted decrease, that a step must reach (Armijo)
-_SHORTEST, _STALLED = 1e-8, 3  # shortest step length tried; steps without any decrease that end the fit
+_LENGTHS, _STALLED = tuple(0.5**n for n in range(27)), 3  # shares of a step that are tried; steps without decrease
 _SHRINK = 0.1  # a squared step, to that before: above it the model is made anew
 _ROUNDING = 8 * float(np.finfo(float).eps)
 _PATIENCE = 15, 40  # steps after which a fit (of l1 alone, with l2) begins anew, down a path of weaker penalties
@@ -63,9 +64,14 @@ class Problem:
         """Whether nothing is penalised."""
         return not (self.l1.any() or self.l2.any())
 
+    @cached_property
+    def side(self) -> Array:
+        """1 for rows of class 1, -1 for the others (n,)."""
+        return 2 * self.y - 1
+
     def slopes(self, wrong: Array) -> Array:
         """The slopes of the loss (n,) in the log odds where the wrong class has these probabilities."""
-        return self.s * np.where(self.y > 0, -wrong, wrong)
+        return -self.s * self.side * wrong
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,8 @@ class NewtonStep:
 class Solution:
     """A fit. ``gap`` bounds (F - min F) / F; it is infinite where no bound was found.
 
-    ``dual`` (n,) is the dual point of the bound, as the probability of the wrong class that it stands for.
+    ``point`` is where it ended, ``dual`` (n,) the dual point of the bound, as the probability of the wrong class that
+    it stands for.
     """
 
     w: Array
@@ -105,6 +112,7 @@ class Solution:
     converged: bool
     separable: bool
     model: subproblem.QuadraticModel | None = None
+    point: Iterate | None = None
     dual: Array | None = None
 
 
@@ -159,7 +167,7 @@ def _descend(
         else:
             before = step.size
     separable = problem.is_free and _is_separable(problem, point, tol)
-    return Solution(point.w, point.b, n_iter, gap, gap <= tol and not separable, separable, model, dual)
+    return Solution(point.w, point.b, n_iter, gap, gap <= tol and not separable, separable, model, point, dual)
 
 
 def _is_separable(problem: Problem, point: Iterate, tol: float) -> bool:
@@ -209,7 +217,7 @@ def first_guess(problem: Problem) -> tuple[Array, float]:
 
 def evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
     """The point (w, b), whose log odds are ``eta`` (n,)."""
-    margin = np.where(problem.y > 0, eta, -eta)
+    margin = eta * problem.side
     small = np.exp(-np.abs(margin))
     loss = float(problem.s @ (np.log1p(small) - np.minimum(margin, 0)))
     larger, is_right = 1 / (1 + small), margin >= 0
@@ -225,36 +233,36 @@ def _newton_step(problem: Problem, model: subproblem.QuadraticModel, point: Iter
     g = (gradient - model.h * (intercept_gradient / model.total))[None]
     dw = subproblem.solve(model.A, g, problem.l1[None], problem.l2[None], point.w[None])[0]
     db = -(intercept_gradient + float(model.h @ dw)) / model.total
-    u = problem.X @ dw
-    u += db
+    u = problem.X @ dw + db
     return NewtonStep(dw, db, u, float(model.d @ (u * u)), -(dw @ model.A + g[0]))
 
 
 def line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[Iterate | None, float]:
     """The first of the halved steps that lowers F enough (Armijo); None where none does."""
-    length = 1.0
-    while length >= _SHORTEST:
+    for length in _LENGTHS:
         found = evaluate(problem, point.w + length * step.dw, point.b + length * step.db, point.eta + length * step.u)
         if found.value <= point.value * (1 + _ROUNDING) - SUFFICIENT * length * step.size:
             return found, length
-        length /= 2
-    return None, length
+    return None, 0.0
 
 
 def bound_step(
     problem: Problem, d: Array, point: Iterate, step: NewtonStep, following: Iterate
 ) -> tuple[float, Array | None]:
     """``gap`` and ``dual``, as in ``Solution``, after a full step by curvatures ``d``; None out of bounds."""
-    dual = point.wrong + np.where(problem.y > 0, -d, d) * step.u / problem.s
+    dual = point.wrong - problem.side * d * step.u / problem.s
     is_dual = dual.min() >= 0 and dual.max() <= 1
-    return (duality_gap(problem, dual, following, step.z), dual) if is_dual else (np.inf, None)
+    return (duality_gap(problem, dual, following, step.z, following.w), dual) if is_dual else (np.inf, None)
 
 
-def duality_gap(problem: Problem, dual: Array, point: Iterate, z: Array) -> float:
-    """The bound on (F - min F) / F at a point by a dual point, minus whose gradient is ``z`` (p,)."""
+def duality_gap(problem: Problem, dual: Array, point: Iterate, z: Array, w: Array) -> float:
+    """The bound on (F - min F) / F at a point by a dual point, minus whose gradient is ``z`` (p,).
+
+    ``w`` (p,) has the coefficients of all columns, where ``point`` knows those of some.
+    """
     distance = dual - point.wrong
     loss = float(problem.s @ (distance * distance / np.maximum(point.wrong * point.right, subproblem.TINY)))
-    penalty = penalty_gap(z[None], point.w[None], problem.l1[None], problem.l2[None])[0]
+    penalty = penalty_gap(z[None], w[None], problem.l1[None], problem.l2[None])[0]
     return (loss + max(float(penalty), 0.0)) / max(point.value, subproblem.TINY)
 
 
@@ -270,12 +278,12 @@ def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
 
 def _elastic_net_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
     over = np.maximum(np.abs(z) - l1, 0)
-    return np.asarray(np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w - z * w + over * over / (2 * l2), axis=1))
+    return np.asarray((l1 * np.abs(w) + 0.5 * l2 * w * w - z * w + over * over / (2 * l2)).sum(axis=1))
 
 
 def _lasso_gap(z: Array, w: Array, l1: Array) -> Array:
-    size, over = np.abs(w), np.maximum(np.abs(z) - l1, 0)
-    is_free = l1[:, 0] == 0
-    shrunk = np.max(over / np.where(l1 > 0, l1, 1), axis=1, initial=0.0) * np.sum(l1 * size, axis=1)
-    within = np.sum(l1 * size - np.clip(z, -l1, l1) * w, axis=1)
-    return np.asarray(np.where(is_free, np.sum(np.abs(z) * size, axis=1), within + shrunk))
+    if not l1.all():
+        return np.where(l1[:, 0] > 0, _lasso_gap(z, w, np.where(l1 > 0, l1, 1)), (np.abs(z) * np.abs(w)).sum(axis=1))
+    size, cost = np.abs(z), l1 * np.abs(w)
+    over = ((size - l1) / l1).max(axis=1, initial=0.0)
+    return np.asarray((cost - np.copysign(np.minimum(size, l1), z) * w).sum(axis=1) + over * cost.sum(axis=1))

@@ -194,7 +194,7 @@ def sum_over_rows(
     w, b = np.concatenate([each for each, _, _ in batches]), np.concatenate([each for _, each, _ in batches])[:, None]
     ends = np.cumsum([len(each) for each, _, _ in batches]).tolist()
     blocks = [(slice(end - len(each[1]), end), each[2].d) for each, end in zip(batches, ends, strict=True)]
-    m, sign = len(w), 2 * problem.y - 1
+    m, sign = len(w), problem.side
     gradient, intercept_gradient, wrong, curvature, highest, high = np.zeros_like(w), *np.zeros((5, m))
     low = np.full(m, np.inf)
     step = max(64, _NUMBERS // m)

@@ -44,7 +44,7 @@ def quadratic_model(X: Array, d: Array) -> QuadraticModel:
     """The model of rows X (n, p) with curvatures ``d`` (n,)."""
     H = (X.T @ X) * d[0] if len(d) and (d == d[0]).all() else _weighted_products(X, d)
     h, total = d @ X, max(float(d.sum()), TINY)
-    return QuadraticModel(d, h, total, H - np.outer(h, h / total))
+    return QuadraticModel(d, h, total, H - h[:, None] * (h / total))
 
 
 def _weighted_products(X: Array, d: Array) -> Array:
@@ -63,61 +63,51 @@ def solve(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
 
     A coordinate of ``start`` plus step is exactly 0 where it is not in the support.
     """
+    largest = max(float(A.diagonal().max(initial=0.0)), TINY)
     if not l1.any():
-        return _solve_on_support(A, -g - l2 * start, l2, np.ones(g.shape, np.bool_))
-    step, open_ = _active_set(A, g, l1, l2, start)
+        return _solve_on_support(A, -g - l2 * start, l2 + _RIDGE * largest, np.ones(g.shape, np.bool_))
+    step, open_ = _active_set(A, largest, g, l1, l2, start)
     for row in open_:
-        step[row] = _search_support(A, g[row], l1[row], l2[row], start[row])
+        step[row] = _search_support(A, largest, g[row], l1[row], l2[row], start[row])
     return step
 
 
-def _ridge(A: Array) -> float:
-    return _RIDGE * max(float(np.diag(A).max(initial=0.0)), TINY)
-
-
-def _active_set(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> tuple[Array, Indices]:
+def _active_set(A: Array, largest: float, g: Array, l1: Array, l2: Array, start: Array) -> tuple[Array, Indices]:
     """Steps of the rows that ``GUESSES`` active set steps settle, and the numbers of those that they do not."""
-    steps = np.zeros_like(start)
-    guess = np.where(l1 > 0, np.sign(start), 0.0)
-    active = (guess != 0) | (l1 == 0)
-    open_ = np.arange(len(g))
+    steps, open_ = np.zeros_like(start), np.arange(len(g))
+    sign = np.where(l1 > 0, np.sign(start), 0.0)
+    active = (sign != 0) | (l1 == 0)
     for _ in range(GUESSES):
-        found, settled, guess, active = _active_set_step(A, g[open_], l1[open_], l2[open_], start[open_], guess, active)
-        steps[open_[settled]] = found[settled]
-        open_, guess, active = open_[~settled], guess[~settled], active[~settled]
-        if not len(open_):
-            break
+        step = np.where(active, 0.0, -start)
+        right = -g - step @ A - l2 * (start + step) - l1 * sign
+        step += _solve_on_support(A, right, l2 + _RIDGE * largest, active)
+        steps[open_], x = step, start + step
+        gradient, turned = step @ A + g + l2 * x, x * sign
+        size = np.abs(gradient)
+        is_open = np.where(active, turned < 0, size > _allowed(largest, g, l1, step)).any(axis=1)
+        if not is_open.any():
+            return steps, open_[:0]
+        sign = np.where(active, np.where(turned > 0, sign, 0.0), np.where(size > l1, -np.sign(gradient), 0.0))
+        active = (sign != 0) | (l1 == 0)
+        if not is_open.all():
+            open_, active = open_[is_open], active[is_open]
+            g, l1, l2, start, sign = (each[is_open] for each in (g, l1, l2, start, sign))
     return steps, open_
 
 
-def _active_set_step(
-    A: Array, g: Array, l1: Array, l2: Array, start: Array, sign: Array, active: Mask
-) -> tuple[Array, Mask, Array, Mask]:
-    """Solve on the guessed supports; which rows are optimal, and the next guess for the others."""
-    step = np.where(active, 0.0, -start)
-    right = -g - step @ A - l2 * (start + step) - l1 * sign
-    step += _solve_on_support(A, np.where(active, right, 0.0), l2, active)
-    x = start + step
-    gradient = step @ A + g + l2 * x
-    wrong = np.where(active, x * sign < 0, np.abs(gradient) > _allowed(A, g, l1, step))
-    settled: Mask = np.asarray(~wrong.any(axis=1))
-    kept = np.where(active, np.where(x * sign > 0, sign, 0.0), np.where(np.abs(gradient) > l1, -np.sign(gradient), 0.0))
-    return step, settled, np.where(l1 > 0, kept, 0.0), (kept != 0) | (l1 == 0)
-
-
-def _allowed(A: Array, g: Array, l1: Array, step: Array) -> Array:
-    """The largest gradients that count as within l1."""
-    summed = np.abs(g).max(axis=-1, initial=0.0) + np.diag(A).max(initial=0.0) * np.abs(step).sum(axis=-1)
+def _allowed(largest: float, g: Array, l1: Array, step: Array) -> Array:
+    """The largest gradients that count as within l1; ``largest`` is that of A."""
+    summed = np.abs(g).max(axis=-1, initial=0.0) + largest * np.abs(step).sum(axis=-1)
     return np.asarray(l1 * (1 + _SLACK) + _ROUNDING * summed[..., None])
 
 
-def _solve_on_support(A: Array, right: Array, l2: Array, active: Mask) -> Array:
-    """(A + diag(l2)) x = right on the active coordinates of each row, zero elsewhere."""
-    x, added = np.zeros_like(right), l2 + _ridge(A)
+def _solve_on_support(A: Array, right: Array, added: Array, active: Mask) -> Array:
+    """(A + diag(added)) x = right on the active coordinates of each row, zero elsewhere."""
+    x = np.zeros_like(right)
     for row in range(len(right)):
-        if len(support := np.flatnonzero(active[row])):
+        if len(support := active[row].nonzero()[0]):
             square = A.take(support, axis=0).take(support, axis=1)
-            square.flat[:: len(support) + 1] += added[row, support]
+            square.reshape(-1)[:: len(support) + 1] += added[row, support]
             # Transposed it has the layout of LAPACK, which else copies it.
             _, x[row, support], failed = lapack.dposv(square.T, right[row, support], overwrite_a=True)
             if failed:  # rounding has made a nearly singular matrix indefinite
@@ -126,10 +116,10 @@ def _solve_on_support(A: Array, right: Array, l2: Array, active: Mask) -> Array:
     return x
 
 
-def _search_support(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
+def _search_support(A: Array, largest: float, g: Array, l1: Array, l2: Array, start: Array) -> Array:
     """The step of one problem: solve on the support, stop where a sign would change, let in the worst coordinate."""
     step, sign = np.zeros_like(start), np.where(l1 > 0, np.sign(start), 0.0)
-    active, added = (sign != 0) | (l1 == 0), np.diag(l2 + _ridge(A))
+    active, added = (sign != 0) | (l1 == 0), np.diag(l2 + _RIDGE * largest)
     for _ in range(_CHANGES * len(g)):
         x, gradient = start + step, step @ A + g + l2 * (start + step)
         support = np.flatnonzero(active)
@@ -144,7 +134,7 @@ def _search_support(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> A
             continue
         step[support] += change
         gradient = step @ A + g + l2 * (start + step)
-        over = np.where(active, 0.0, np.abs(gradient) - _allowed(A, g, l1, step))
+        over = np.where(active, 0.0, np.abs(gradient) - _allowed(largest, g, l1, step))
         worst = over.argmax()
         if over[worst] <= 0:
             break

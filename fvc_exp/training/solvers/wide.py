@@ -6,8 +6,6 @@ columns and on what is then let in, and the bound of ``newton`` is taken over al
 they leave unsolved counts in the bound.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from fvc_exp._typing import Array
@@ -29,7 +27,7 @@ def fit_problem(
     n, p = problem.X.shape
     is_wide, found = p >= COLUMNS and n < ROWS_PER_COLUMN * p, None
     if is_wide and problem.l1.all():
-        found = _on_columns(problem, *_approach(problem, w, b), tol, max_iter)
+        found = _on_columns(problem, _approach(problem, w, b), tol, max_iter)
     elif is_wide and problem.l2.all() and not problem.l1.any():
         found = _by_products(problem, w, b, tol, max_iter)
     if found is not None and (found.converged or found.n_iter >= max_iter):
@@ -38,59 +36,63 @@ def fit_problem(
 
 
 @np.errstate(all="ignore")
-def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float]:
+def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array]:
     """Gradient steps in single precision, until they settle or Newton steps cost less; the intercept is a column.
 
     Their lengths are Barzilai and Borwein's, who take the curvature along the step before; F may rise for a few steps
     (Wright, Nowak & Figueiredo 2009, "Sparse reconstruction by separable approximation"). A start from which they lead
-    to more columns than rows, with l2 than twice as many, is returned as it is.
+    to more columns than rows is returned as it is where there is no l2. The last result is the gradient (p,).
     """
     n, p = problem.X.shape
-    X = np.ones((n, p + 1), np.float32)
-    X[:, :p] = problem.X
-    numbers = problem.y, problem.s, np.append(problem.l1, 0), np.append(problem.l2, 0), np.append(w, b)
-    y, s, l1, l2, start = (each.astype(X.dtype) for each in numbers)
-    rows = Problem(X, y, s, l1, l2)
-    point = newton.evaluate(rows, start, 0.0, X @ start)
-    gradient, values = rows.slopes(point.wrong) @ X, [np.inf]
-    curvature = float(s @ (X @ gradient) ** 2 / (gradient @ gradient)) / 4
+    rows, columns = np.empty((n, p + 1), np.float32), np.zeros((3, p + 1), np.float32)
+    rows[:, :p], rows[:, p] = problem.X, 1
+    s, side = problem.s.astype(rows.dtype), -problem.side.astype(rows.dtype)
+    l1, l2, x = columns
+    l1[:p], l2[:p], x[:p], x[p] = problem.l1, problem.l2, w, b
+    is_ridged, limit, pull = bool(l2.any()), p if l2.any() else n, -s * side
+    gradient, values = (pull * np.expm1(-np.logaddexp(0, side * (rows @ x)))) @ rows, [np.inf]
+    start = w.copy(), b, gradient[:p]
+    outside = gradient - np.maximum(np.minimum(gradient, l1), -l1)
+    curvature = float(s @ (rows @ outside) ** 2) / max(float(outside @ outside), subproblem.TINY) / 8 or 1.0
     for count in range(_STEPS):
-        near, least = point.w - gradient / curvature, l1 / curvature
-        shrunk = (near - np.maximum(np.minimum(near, least), -least)) / (1 + l2 / curvature)
-        found, change = newton.evaluate(rows, shrunk, 0.0, X @ shrunk), shrunk - point.w
-        size = float(change @ change)
-        if not found.value <= max(values[-_MEMORY:]) - newton.SUFFICIENT * curvature * size:
+        near = curvature * x - gradient
+        near -= np.maximum(np.minimum(near, l1), -l1)
+        near /= curvature + l2 if is_ridged else curvature
+        loss, change = np.logaddexp(0, side * (rows @ near)), near - x
+        value, size = float(s @ loss + l1 @ np.abs(near)), float(change @ change)
+        value += float(l2 @ (near * near)) / 2 if is_ridged else 0
+        if not value <= max(values[-_MEMORY:]) - newton.SUFFICIENT * curvature * size:
             curvature *= 2
             continue
-        before, gradient, point = gradient, rows.slopes(found.wrong) @ X, found
+        before, gradient, x = gradient, (pull * np.expm1(-loss)) @ rows, near
         curvature = float((gradient - before) @ change) / max(size, subproblem.TINY)
-        values.append(found.value)
-        used, limit = np.count_nonzero(shrunk), 2 * n if l2.any() else n
-        has_settled = max(values[-_MEMORY - 1 :]) - found.value <= _SETTLED * found.value or size == 0
-        if has_settled or count > (_FEW + 2 * used * used / p if used <= limit else _MANY):
-            return (point.w[:p].astype(w.dtype), float(point.w[p])) if used <= limit else (w, b)
-    return w, b
+        values.append(value)
+        used = np.count_nonzero(x)
+        has_settled = max(values[-_MEMORY - 1 :]) - value <= _SETTLED * value or not curvature > 0
+        if has_settled or count > (_FEW + used * used / p if used <= limit else _MANY):
+            return (x[:p].astype(w.dtype), float(x[p]), gradient[:p]) if used <= limit else start
+    return start
 
 
-def _on_columns(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
+def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float, max_iter: int) -> Solution:
     """Fit the columns that are used and those whose gradient says that they should be, until all others agree."""
-    w, used = w.copy(), w != 0
-    point = newton.evaluate(problem, w, b, problem.X @ w + b)
-    gradient, aim, taken, model = problem.slopes(point.wrong) @ problem.X, _LOOSEST, 0, None
+    w, b, gradient = start
+    used, aim, taken, model = w != 0, _LOOSEST, 0, None
     while True:
-        over, most = np.where(used, 0, np.abs(gradient) - problem.l1), max(_FIRST, int(_GROWTH * (w != 0).sum()))
-        added = over > max(np.partition(over, -most)[-most], 0)
+        over, most = np.abs(gradient) - problem.l1, max(_FIRST, int(_GROWTH * np.count_nonzero(w)))
+        over[used] = 0
+        added = over > (np.partition(over, -most)[-most] if np.count_nonzero(over > 0) > most else 0)
         used |= added
+        used[over.argmax()] = True
         model = None if added.any() else model
-        columns = np.flatnonzero(used)
-        part = replace(problem, X=problem.X[:, columns], l1=problem.l1[columns], l2=problem.l2[columns])
+        columns = used.nonzero()[0]
+        part = Problem(problem.X.take(columns, axis=1), problem.y, problem.s, problem.l1[columns], problem.l2[columns])
         found = newton.minimise(part, w[columns], b, aim, max_iter - taken, model)
         taken, b, w[columns], model = taken + found.n_iter, found.b, found.w, found.model
-        point = newton.evaluate(problem, w, b, part.X @ found.w + b)
-        if not found.converged or found.dual is None:
+        if not found.converged or found.point is None or found.dual is None:
             return Solution(w, b, taken, np.inf, False, False)
         gradient = problem.slopes(found.dual) @ problem.X
-        gap = newton.duality_gap(problem, found.dual, point, -gradient)
+        gap = newton.duality_gap(problem, found.dual, found.point, -gradient, w)
         if gap <= tol or taken >= max_iter:
             return Solution(w, b, taken, gap, gap <= tol, False)
         aim = max(min(aim, _SHARE * gap), tol / 2)
@@ -114,8 +116,7 @@ def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int
 def _solve_by_products(problem: Problem, d: Array, point: Iterate, allowed: float) -> newton.NewtonStep:
     """A Newton step; the bound of what is not solved is at most ``allowed``, or a share of the decrease."""
     X, l2 = problem.X, problem.l2
-    total = float(d.sum())
-    theta = problem.slopes(point.wrong)
+    theta, total = problem.slopes(point.wrong), float(d.sum())
     slope = float(theta.sum())
     gradient = (theta - d * (slope / total)) @ X
     left = -(gradient + l2 * point.w)

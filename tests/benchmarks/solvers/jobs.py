@@ -17,7 +17,8 @@ from tests.benchmarks.solvers.data import EMBEDDINGS, LARGE
 from tests.benchmarks.solvers.measure import Job
 
 SMALL, MIDDLE, BIG, WIDE = "3278x26", "6415x50", "60000x50", "330x400"
-EMBEDDED = "154x512", "500x2000"  # rows of as many numbers as an embedding has
+EMBEDDED = "154x512", "500x2000", "2000x2000"  # rows of as many numbers as an embedding has
+PATHS = "glum", "glmnet", "glmnet-rs", "skglm", "adelie"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
@@ -31,9 +32,7 @@ def jobs(*, quick: bool, large: bool) -> Iterator[Job]:
     yield hard(SMALL, Cs[points], "strong")
     yield hard(SMALL, Cs[points], outlier=True)
     yield hard(WIDE, Cs[4 if quick else 5])
-    for shape in EMBEDDED[: 1 if quick else 2]:
-        yield fits(shape, [0.1, 1.0], EMBEDDINGS, rounds=3, limit=3.0)
-        yield hard(shape, [0.01, 0.1, 1.0, 10.0], EMBEDDINGS)
+    yield from wide_jobs(quick=quick)
     if quick:
         yield from (fits(SMALL, [1.0], signal, rounds=2, limit=2.0) for signal in ("weak", "strong"))
     else:
@@ -50,6 +49,14 @@ def jobs(*, quick: bool, large: bool) -> Iterator[Job]:
         yield fits(LARGE[0], [0.01, 1.0], rounds=2, limit=15.0)
         yield fits(LARGE[1], [0.01], rounds=2, limit=30.0)
         yield from (whole(shape, Cs[4], rounds=1, limit=600.0, methods=sure) for shape in LARGE)
+
+
+def wide_jobs(*, quick: bool) -> Iterator[Job]:
+    """Single fits of embeddings, and grids of all but the largest."""
+    for shape in EMBEDDED[: 1 if quick else None]:
+        yield Job("single", shape, [0.1, 1.0], EMBEDDINGS, limit=3.0)
+        if shape != EMBEDDED[-1]:
+            yield Job("grid", shape, [0.01, 0.1, 1.0, 10.0], EMBEDDINGS, limit=30.0, methods=PATHS)
 
 
 def in_this_process(job: Job, path: str) -> None:
