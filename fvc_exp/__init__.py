@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import MetaPathFinder
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:  # "as" tells type checkers that they are for others
     from fvc_exp.analytics.sql import DuckDBAnalytics as DuckDBAnalytics
@@ -52,21 +54,42 @@ class _NoPandas(MetaPathFinder):
             raise ModuleNotFoundError("pandas is not needed here", name=fullname)
 
 
+class _Later:
+    """A module, or a name in it, that is imported when it is called; the module's place must be free then."""
+
+    def __init__(self, module: str, name: str = "") -> None:
+        self._module, self._name = module, name
+
+    def __getattr__(self, name: str) -> _Later:
+        if name.startswith("__"):  # the import system looks for these, in vain in modules that have none
+            raise AttributeError(name)
+        return _Later(self._module, f"{self._name}.{name}".lstrip("."))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(sys.modules.get(self._module), _Later):
+            del sys.modules[self._module]
+        return attrgetter(self._name)(import_module(self._module))(*args, **kwargs)
+
+
 @contextmanager
 def quick_imports() -> Iterator[None]:
     """Import and use scikit-learn in less time, in a process of our own, while the block runs.
 
     scikit-learn imports pandas wherever that is installed, to compare a missing value with that of pandas. Here it is
-    not found, unless it is loaded already. The objects that imports make stay, so garbage is looked for less often.
+    not found, unless it is loaded already. scipy.stats, a fifth of all imports, is loaded when something in it is
+    called, which a run does not do. The objects that imports make stay, so garbage is looked for less often.
     """
     import_module("polars")  # it looks for pandas when it is imported, and never again
-    finder, thresholds = _NoPandas(), gc.get_threshold()
+    finder, thresholds, stats = _NoPandas(), gc.get_threshold(), _Later("scipy.stats")
     sys.meta_path.insert(0, finder)
+    sys.modules.setdefault("scipy.stats", cast("ModuleType", stats))
     gc.set_threshold(100_000)
     try:
         yield
     finally:
         gc.set_threshold(*thresholds)
+        if sys.modules.get("scipy.stats") is stats:
+            del sys.modules["scipy.stats"]
         sys.meta_path.remove(finder)
 
 
