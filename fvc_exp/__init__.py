@@ -88,7 +88,7 @@ def quick_imports() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*thresholds)
-        if sys.modules.get("scipy.stats") is stats:
+        if isinstance(sys.modules.get("scipy.stats"), _Later):
             del sys.modules["scipy.stats"]
         sys.meta_path.remove(finder)
 
