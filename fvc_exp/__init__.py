@@ -12,10 +12,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.abc import MetaPathFinder
-from operator import attrgetter
+from pkgutil import resolve_name
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # "as" tells type checkers that they are for others
     from fvc_exp.analytics.sql import DuckDBAnalytics as DuckDBAnalytics
@@ -48,27 +47,24 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class _NoPandas(MetaPathFinder):
+class _NoPandas:
     def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
         if fullname == "pandas":
             raise ModuleNotFoundError("pandas is not needed here", name=fullname)
 
 
-class _Later:
-    """A module, or a name in it, that is imported when it is called; the module's place must be free then."""
-
-    def __init__(self, module: str, name: str = "") -> None:
-        self._module, self._name = module, name
+class _Later(ModuleType):
+    """scipy.stats, or something in it, which is imported when it is called."""
 
     def __getattr__(self, name: str) -> _Later:
         if name.startswith("__"):  # the import system looks for these, in vain in modules that have none
             raise AttributeError(name)
-        return _Later(self._module, f"{self._name}.{name}".lstrip("."))
+        return _Later(f"{self.__name__}.{name}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(sys.modules.get(self._module), _Later):
-            del sys.modules[self._module]
-        return attrgetter(self._name)(import_module(self._module))(*args, **kwargs)
+        if isinstance(sys.modules.get("scipy.stats"), _Later):
+            del sys.modules["scipy.stats"]
+        return resolve_name(self.__name__)(*args, **kwargs)
 
 
 @contextmanager
@@ -80,9 +76,9 @@ def quick_imports() -> Iterator[None]:
     called, which a run does not do. The objects that imports make stay, so garbage is looked for less often.
     """
     import_module("polars")  # it looks for pandas when it is imported, and never again
-    finder, thresholds, stats = _NoPandas(), gc.get_threshold(), _Later("scipy.stats")
+    finder, thresholds = _NoPandas(), gc.get_threshold()
     sys.meta_path.insert(0, finder)
-    sys.modules.setdefault("scipy.stats", cast("ModuleType", stats))
+    sys.modules.setdefault("scipy.stats", _Later("scipy.stats"))
     gc.set_threshold(100_000)
     try:
         yield

@@ -98,8 +98,8 @@ def _measured(config: Config, files: Sequence[Path], on_progress: Progress) -> d
             for path, result in outcomes:
                 measured[path] = result
                 on_progress(len(measured), len(paths))
-    unread = worker_pool.Failed("missing", "cannot be read")
-    return {file: measured[each.path] if each.path else each.failed or unread for file, each in sources.items()}
+    failed = {file: each.failed for file, each in sources.items() if each.failed}
+    return {file: measured[each.path] for file, each in sources.items() if each.path} | failed
 
 
 def _judge(name: str, row: _Measured, model: portable_model.PortableModel) -> Prediction:
@@ -115,8 +115,7 @@ def _judge(name: str, row: _Measured, model: portable_model.PortableModel) -> Pr
         warnings.append(f"{len(outside)} of {len(x)} features outside the training range: {columns.few(outside)}")
     if missing := [feature for feature, value in zip(model.names, x, strict=True) if np.isnan(value)]:
         warnings.append(f"{len(missing)} features filled with training medians: {columns.few(missing)}")
-    decision = model.classes[probability > model.threshold]
-    return Prediction(name, probability, decision, tuple(warnings))
+    return Prediction(name, probability, model.classes[probability > model.threshold], tuple(warnings))
 
 
 def run_videos(run_folder: Path) -> pl.DataFrame:
