@@ -136,8 +136,7 @@ def collect(sweep: SweepArgument, trust: TrustOption = False) -> Exit:
     from fvc_exp.tracking.import_runs import track_at_end
 
     folder, plan = _own_sweep(sweep, trust=trust)
-    members = driver.finish(folder)
-    code = _exit_code({each.state.value for each in members})
+    code = _exit_code({each.state.value for each in driver.finish(folder)})
     tracked = track_at_end(sweep, plan.config)
     return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 

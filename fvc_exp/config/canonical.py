@@ -77,8 +77,7 @@ def run_id(config: schema.Config, data_hash: str) -> str:
 
 def write_config(path: Path, config: schema.Config) -> None:
     """Write the typed configuration as YAML that any YAML reader takes."""
-    text = yaml.dump(files.plain(asdict(config)), Dumper=_YAML, sort_keys=False)
-    files.write_bytes(path, text.encode())
+    files.write_bytes(path, yaml.dump(files.plain(asdict(config)), Dumper=_YAML, sort_keys=False).encode())
 
 
 def read_config(path: Path, content: bytes | None = None) -> schema.Config:

@@ -17,6 +17,7 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -51,9 +52,10 @@ def register() -> None:
 def run_shell(main: Callable[[], object]) -> None:
     """Call Hydra's main; a user's error ends the process with one message on stderr and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would otherwise print as a traceback
-    if not own_conf() and not any(map(_MAY_SET_MODE.match, sys.argv[1:])):
+    modes = {(): None, ("search=grid",): RunMode.MULTIRUN}  # what words say of hydra.mode: as in conf/search/grid.yaml
+    if not own_conf() and (said := tuple(filter(_MAY_SET_MODE.match, sys.argv[1:]))) in modes:
         # Hydra composes twice, the first time for hydra.mode alone.
-        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]  # it has no other switch for that
+        Hydra.get_mode = lambda *_, **__: modes[said]  # type: ignore[method-assign]  # it has no other switch for that
     try:
         hints.refuse_other_than_one_choice(sys.argv[1:], conf_folder())
         with signals.raise_when_stopped(), refuse_keys_below_null():

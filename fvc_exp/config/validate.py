@@ -107,8 +107,7 @@ def _one_line(error: OmegaConfBaseException) -> str:
     """OmegaConf spreads a message over several lines; the first says what, ``full_key`` says where."""
     what = str(error).splitlines()[0]
     key = error.full_key or ""
-    told = what if not key or key in what else f"{key}: {what}"
-    return "; ".join(filter(None, [told, hints.hint_of(error)]))
+    return "; ".join(filter(None, [what if not key or key in what else f"{key}: {what}", hints.hint_of(error)]))
 
 
 def _range_problems(config: schema.Config) -> Iterator[str]:

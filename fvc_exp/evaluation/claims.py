@@ -56,11 +56,6 @@ class FloorClaim:
         return self.p_value < statistics.ALPHA
 
     @property
-    def is_worse(self) -> bool:
-        """Whether the model is shown to be worse than the best floor: the interval lies below 0."""
-        return self.high < 0
-
-    @property
     def sentence(self) -> str:
         """The result in words."""
         start = "Better than" if self.beats else "Not shown to be better than"

@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table
-from fvc_exp.features import codec, forensic, original, scaled
+from fvc_exp.features import FEATURE_VERSION, codec, forensic, original, scaled
 from fvc_exp.video import decode, rewrite
 from fvc_exp.video.probe import Probe
-
-# Change it with any change of a definition: tables of different versions must not be mixed.
-FEATURE_VERSION = "3"
 
 COLUMNS: Mapping[Table, tuple[str, ...]] = {
     Table.stage2: scaled.STAGE2_NAMES,

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from pkgutil import resolve_name
 
 _UNUSED = ("charset_normalizer", "pandas")
@@ -23,7 +22,7 @@ _DOCUMENTED: dict[str, list[tuple[str, str, str | None]]] = {
 }
 
 
-class _BeforeImport(MetaPathFinder):
+class _BeforeImport:
     """Is asked for each module that is imported, and finds none."""
 
     def __init__(self, undo: ExitStack) -> None:

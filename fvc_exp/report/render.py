@@ -83,21 +83,17 @@ def _environment(**settings: Any) -> Environment:
     environment.filters |= {
         "score": _score,
         "span": _span,
-        "source_hash": _source_hash,
+        # By which a content security policy allows exactly this inline text.
+        "source_hash": lambda text: f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}",
         "setting": _setting,
         "sentence": _sentence,
         "with_page": show.with_page,
         "audit_mark": audit_mark,
-        "indented": _indented,
+        "indented": lambda text: Markup("    " + " ".join(text.split())),  # a line of code, without markup
         "headings": _HEADING.findall,
         "shell": lambda words: shlex.join(map(str, words)),
     }
     return environment
-
-
-def _source_hash(source: str) -> str:
-    """The hash by which a content security policy allows exactly this inline text."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
 
 
 def _score(value: float | None) -> str:
@@ -109,9 +105,9 @@ def _setting(value: object) -> str:
 
 
 def _span(interval: bootstrap.Interval | None) -> str:
-    if interval is None or interval.low is None:
-        return _MISSING
-    return f"{_score(interval.low)} to {_score(interval.high)}"
+    return (
+        _MISSING if interval is None or interval.low is None else f"{_score(interval.low)} to {_score(interval.high)}"
+    )
 
 
 def _sentence(text: str) -> str:
@@ -125,8 +121,3 @@ def _escaped(value: Any) -> Any:
         return value
     plain = _MARKDOWN.sub(r"\\\g<0>", " ".join(value.split()))
     return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _indented(command: str) -> Markup:
-    """A line of code, where Markdown reads no markup."""
-    return Markup("    " + " ".join(command.split()))

@@ -61,7 +61,7 @@ class MetricRow:
         """What the comparison with the best floor found."""
         if self.claim is None:
             return None
-        return "above" if self.claim.beats else "below" if self.claim.is_worse else "around"
+        return "above" if self.claim.beats else "below" if self.claim.high < 0 else "around"
 
 
 def run_content(files: load.LoadedRun, command: str | None = None) -> dict[str, Any]:

@@ -141,8 +141,7 @@ def execute(
         raise
     except Exception as error:  # the worker boundary: a bug must leave its trace in the folder, too
         log.exception("unexpected %s: please report it with this log", type(error).__name__)
-        text = traceback.format_exc()
-        return end("failed", reason=type(error).__name__, message=str(error), traceback=text)
+        return end("failed", reason=type(error).__name__, message=str(error), traceback=traceback.format_exc())
     return end("done", **found)
 
 
@@ -252,8 +251,7 @@ def price_of_run(run: LoadedRun) -> dict[str, Any] | None:
 
 def train_and_write(config: Config, folder: run_folder.RunFolder, data: SplitDataset, *, show: bool = True) -> None:
     """Cross-validate, refit, write all files of the run, and print the summary."""
-    progress = console.progress_bar("folds") if show else nullcontext(no_progress)
-    with progress as on_progress:
+    with console.progress_bar("folds") if show else nullcontext(no_progress) as on_progress:
         result = run_on_one_thread(config, data, on_progress)
     write_artifacts(folder, result)
     if show:

@@ -13,14 +13,15 @@ from fvc_exp._typing import Frame, Progress, no_progress
 from fvc_exp.config.schema import Config, Table
 from fvc_exp.data import columns, manifest
 from fvc_exp.errors import DataError
-from fvc_exp.features.extract import FEATURE_VERSION
+from fvc_exp.features import FEATURE_VERSION
 from fvc_exp.io.console import printable
 from fvc_exp.io.files import temporary_folder
 from fvc_exp.io.tables import csv_text
 from fvc_exp.runs import load, portable_model
-from fvc_exp.stages import table_store, tasks
-from fvc_exp.video import decode, worker_pool
+from fvc_exp.stages import table_store
+from fvc_exp.video import worker_pool
 
+_MEASURE = "fvc_exp.stages.tasks:measure_video"  # decoders, which only the workers need
 _Measured = Mapping[str, float | None] | worker_pool.Failed
 
 
@@ -87,23 +88,18 @@ def _expand(name: str) -> dict[Path, str | None]:
 
 def _measured(config: Config, files: Sequence[Path], on_progress: Progress) -> dict[Path, _Measured]:
     """Prefixed features of each file, from worker processes."""
-    tables = tuple(table.name for table in config.features.tables)
-    rows: dict[Path, _Measured] = {}
-    jobs = []
-    for file in files:
-        source = table_store.find_source(Path("/"), str(file.absolute()))  # the user named it: any place will do
-        if source.path is None:
-            rows[file] = source.failed or worker_pool.Failed("missing", "cannot be read")
-        else:
-            jobs.append(tasks.Task(str(file), source.path, tables, None))
+    # The user named them: any place will do.
+    sources = {file: table_store.find_source(Path("/"), str(file.absolute())) for file in files}
+    paths, measured = list(dict.fromkeys(each.path for each in sources.values() if each.path)), dict[Path, _Measured]()
     with temporary_folder("predict") as scratch:
-        function = partial(tasks.measure_video, config.video, scratch)
-        outcomes = worker_pool.run_in_workers(function, jobs, limits=config.video.limits, workers=config.video.workers)
+        function = partial(worker_pool.call, _MEASURE, config.video, scratch, config.features.tables)
+        outcomes = worker_pool.run_in_workers(function, paths, limits=config.video.limits, workers=config.video.workers)
         with closing(outcomes):
-            for task, result in outcomes:
-                rows[Path(task.key)] = result
-                on_progress(len(rows), len(files))
-    return rows
+            for path, result in outcomes:
+                measured[path] = result
+                on_progress(len(measured), len(paths))
+    failed = {file: each.failed for file, each in sources.items() if each.failed}
+    return {file: measured[each.path] for file, each in sources.items() if each.path} | failed
 
 
 def _judge(name: str, row: _Measured, model: portable_model.PortableModel) -> Prediction:
@@ -119,8 +115,7 @@ def _judge(name: str, row: _Measured, model: portable_model.PortableModel) -> Pr
         warnings.append(f"{len(outside)} of {len(x)} features outside the training range: {columns.few(outside)}")
     if missing := [feature for feature, value in zip(model.names, x, strict=True) if np.isnan(value)]:
         warnings.append(f"{len(missing)} features filled with training medians: {columns.few(missing)}")
-    decision = model.classes[probability > model.threshold]
-    return Prediction(name, probability, decision, tuple(warnings))
+    return Prediction(name, probability, model.classes[probability > model.threshold], tuple(warnings))
 
 
 def run_videos(run_folder: Path) -> pl.DataFrame:
@@ -150,6 +145,8 @@ def measured_frames(run_folder: Path, video: Path) -> list[Frame]:
         ArtifactError: the run folder has no configuration.
         VideoError: the video cannot be decoded.
     """
+    from fvc_exp.video import decode
+
     config = load.LoadedRun(run_folder).config.video
     frames = decode.SampledFrames(video, config.sampling, config.limits)
     found = frames.read(lambda samples: [sample.rgb.copy() for sample in samples if sample.is_sampled])

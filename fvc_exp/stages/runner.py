@@ -17,7 +17,7 @@ from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import Table, VideoConfig
 from fvc_exp.data import manifest
 from fvc_exp.data.columns import GROUP_COLUMNS, KEY, require_columns
-from fvc_exp.features import extract
+from fvc_exp.features import FEATURE_VERSION, extract
 from fvc_exp.io import files
 from fvc_exp.stages import tasks
 from fvc_exp.stages.table_store import Schema, Source, TableStore, find_source, fingerprint, states
@@ -274,6 +274,6 @@ def _run_features(units: Sequence[Unit], tables: Mapping[Table, Path], options: 
 def _feature_store(table: Table, path: Path, video: VideoConfig) -> TableStore:
     schema: Schema = {**dict.fromkeys(extract.COLUMNS[table], pl.Float64), **PROVENANCE_COLUMNS}
     settings = fingerprint(
-        table=table.name, columns=list(schema), version=extract.FEATURE_VERSION, sampling=asdict(video.sampling)
+        table=table.name, columns=list(schema), version=FEATURE_VERSION, sampling=asdict(video.sampling)
     )
     return TableStore(path, schema, settings, video.limits)

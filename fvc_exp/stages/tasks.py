@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from math import isnan
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -80,20 +80,20 @@ def write_scaled(video: VideoConfig, made: Path, task: Task) -> dict[str, dict[s
     return {SCALED: row | _without_nan({f"source_{cue}": value for cue, value in cues.items()}) | _frame_counts(read)}
 
 
-def measure_video(video: VideoConfig, scratch: Path, task: Task) -> dict[str, float | None]:
-    """The features of one video for all its tables, by the names they have in a data set; runs in a worker.
+def measure_video(video: VideoConfig, scratch: Path, tables: Sequence[Table], path: Path) -> dict[str, float | None]:
+    """The features of one video for these tables, by the names they have in a data set; runs in a worker.
 
     For tables of scaled videos a scaled copy is made in ``scratch`` and removed again.
     """
-    full = tuple(name for name in task.tables if Table[name] not in SCALED_TABLES)
-    scaled = tuple(name for name in task.tables if Table[name] in SCALED_TABLES)
+    full = tuple(table.name for table in tables if table not in SCALED_TABLES)
+    scaled = tuple(table.name for table in tables if table in SCALED_TABLES)
     rows: dict[str, dict[str, Any]] = {}
     if full:
-        rows |= measure(video, replace(task, tables=full))
+        rows |= measure(video, Task(path.name, path, full, None))
     if scaled:
-        copy = f"{hashlib.sha256(task.key.encode()).hexdigest()}.mp4"
-        made = write_scaled(video, scratch, replace(task, payload=copy))
-        rows |= measure(video, Task(task.key, scratch / copy, scaled, made[SCALED]))
+        copy = f"{hashlib.sha256(str(path).encode()).hexdigest()}.mp4"
+        made = write_scaled(video, scratch, Task(path.name, path, scaled, copy))
+        rows |= measure(video, Task(path.name, scratch / copy, scaled, made[SCALED]))
         (scratch / copy).unlink()
     return {f"{Table[table].prefix}{name}": value for table, row in rows.items() for name, value in row.items()}
 

@@ -55,8 +55,7 @@ class Submission:
         token = secrets.token_hex(8)
         own = JobPaths.get_first_id_independent_folder(folder) / token
         number, again = len(list(sweep.submissions.glob("*.json"))) + 1, any(each.again for job in jobs for each in job)
-        members = [[each.run_id for each in job] for job in jobs]
-        return cls(token, cluster, str(own), members, number, again)
+        return cls(token, cluster, str(own), [[each.run_id for each in job] for job in jobs], number, again)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy.special import stdtrit
 from sklearn.model_selection import StratifiedKFold
 
 from fvc_exp._typing import Array
@@ -90,6 +90,6 @@ def price_of(data: SplitDataset, probability: Array, dealt: SplitDataset, dealt_
     by_rows, by_groups = (resampled.Draws(each, weights).scores(each, ("auc",))["auc"] for each in scored)
     difference = by_rows - by_groups
     error = resampled.replicate_error(difference) * np.sqrt(folds / (folds - 1))
-    reach = error * stats.t.ppf((1 + bootstrap.LEVEL) / 2, max(len(strata) - 2, 1))
+    reach = error * stdtrit(max(len(strata) - 2, 1), (1 + bootstrap.LEVEL) / 2)
     scores = (by_rows[0], by_groups[0], difference[0], difference[0] - reach, difference[0] + reach)
     return Price(len(parts), len(data.split.development), *map(float, scores))

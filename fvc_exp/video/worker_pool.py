@@ -9,6 +9,7 @@ the program that the user started, which takes longer than this: Hydra, or all o
 
 import errno
 import os
+import pkgutil
 import resource
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.errors import FvcError, VideoError
@@ -151,6 +152,11 @@ class _Worker(Generic[Item, Value]):
             limit = f"it took longer than limits.wall_seconds={_wall_seconds(self.limits):g} {allowed}"
             return Failed("timeout", limit)
         return Failed("worker_died", f"the worker process ended with {how}")
+
+
+def call(name: str, *args: Any) -> Any:
+    """The result of a function that only the worker imports, named as ``package.module:function``."""
+    return pkgutil.resolve_name(name)(*args)
 
 
 def serve() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fvc_exp.config.schema import Table
-from fvc_exp.features import forensic
-from fvc_exp.features.extract import COLUMNS, FEATURE_VERSION, extract
+from fvc_exp.features import FEATURE_VERSION, forensic
+from fvc_exp.features.extract import COLUMNS, extract
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.rewrite import Letterbox
 from tests.features import reference

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from fvc_exp.config.canonical import write_config
-from fvc_exp.features.extract import FEATURE_VERSION
+from fvc_exp.features import FEATURE_VERSION
 from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import measured_frames, predict, run_videos

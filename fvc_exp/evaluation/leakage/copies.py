@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.stats import poisson
+from scipy.special import pdtrik
 
 from fvc_exp._typing import Array, Array32, Indices, Mask
 from fvc_exp.data.standard import Standard
@@ -209,7 +209,8 @@ def _near_pairs(rows: _Rows, searched: Indices, distances: Array, nearest: Indic
 def _too_many(searched: int) -> Array:
     """How many pairs below each level are too many for chance, and for data that are slightly uneven."""
     expected = searched * _LEVELS
-    return np.asarray(np.maximum(poisson.isf(FALSE_ALARMS / len(_LEVELS), expected) + 1, np.ceil(_EXCESS * expected)))
+    by_chance = np.ceil(pdtrik(1 - FALSE_ALARMS / len(_LEVELS), expected))  # the quantile of a Poisson distribution
+    return np.asarray(np.maximum(by_chance + 1, np.ceil(_EXCESS * expected)))
 
 
 def _shares_fine_values(X: Array, kept: Indices, places: Indices) -> Mask:

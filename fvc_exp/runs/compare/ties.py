@@ -145,8 +145,7 @@ def tie_summary(
 
 
 def _simplest(candidates: Sequence[Candidate]) -> Candidate:
-    useful = [each for each in candidates if each.nonzero]
-    return min(useful or candidates, key=lambda each: each.simplicity)
+    return min([each for each in candidates if each.nonzero] or candidates, key=lambda each: each.simplicity)
 
 
 def runs_of(paths: Sequence[Path]) -> list[LoadedRun]:
