@@ -249,11 +249,11 @@ def wait(
 
     ``seconds`` is the time between two looks.
     """
-    next_look = 0.0
+    next_look, busy = 0.0, False
     while True:
-        began = time.monotonic()
+        began, was_busy = time.monotonic(), busy
         busy = step()
-        if (now := time.monotonic()) >= next_look:
+        if (now := time.monotonic()) >= next_look or (was_busy and not busy):
             states = watch.look()
             on_look(states)
             if not busy and all(each.state in AT_REST for each in states):
