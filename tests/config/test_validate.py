@@ -97,8 +97,7 @@ PAIRS = [(penalty, solver) for penalty in Penalty for solver in Solver if solver
 
 @pytest.mark.parametrize(("penalty", "solver"), PAIRS, ids=[f"{p.name}-{s.name}" for p, s in PAIRS])
 def test_legal_pairs_are_those_of_scikit_learn(compose_config: Compose, penalty: Penalty, solver: Solver) -> None:
-    random = np.random.default_rng(0)
-    X = random.normal(size=(40, 3))
+    X = np.random.default_rng(0).normal(size=(40, 3))
     ratio = {"l1": 1.0, "l2": 0.0, "none": 0.0, "elasticnet": 0.5}[penalty.name]
     C = math.inf if penalty is Penalty.none else 1
     if solver.name == validate.PROX_NEWTON:

@@ -92,5 +92,4 @@ def _copy(sweep: SweepFolder, source: RunFolder, config: Config, number: int) ->
     write_json(folder.results, results)
     write_json(folder.metrics, folds)
     seal(folder, read_json(source.status))
-    data_hash = results["data"]["sha256"]
-    return Member(run_id, [f"C={config.C}"], canonical(config), data_hash, config)
+    return Member(run_id, [f"C={config.C}"], canonical(config), results["data"]["sha256"], config)

@@ -65,8 +65,7 @@ def test_below_the_mean_lies_the_average_precision(
 ) -> None:
     monkeypatch.setattr(curves, "_GRID", np.linspace(0.0, 1.0, most))
     curves.draw_precision_recall(axes, *drawn_files)
-    mean = lines(axes)["mean of folds"]
-    recall, precision = mean.get_data()
+    recall, precision = lines(axes)["mean of folds"].get_data()
     assert np.sum(np.diff(recall) * precision[1:]) == pytest.approx(result.summary["average_precision"]["mean"], 1e-12)
     assert {line.get_drawstyle() for line in axes.lines[:-1]} == {"steps-pre"}, "no straight lines between points"
     share = float(result.dataset.y[result.split.development].mean())

@@ -67,7 +67,7 @@ def test_a_bad_file_does_not_hold_up_the_others(outputs: Path, tmp_path: Path) -
 
 
 def test_warns_of_what_training_has_not_seen(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = str(sorted(videos(outputs).iterdir())[0])
+    one = str(min(videos(outputs).iterdir()))
     assert not [text for text in predict(outputs / "stage2", [one])[0].warnings if "version" in text]
     monkeypatch.setattr(predict_module, "FEATURE_VERSION", "99")
     warned = predict(outputs / "stage2", [one])[0].warnings
@@ -96,8 +96,7 @@ def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None
 
 
 def test_the_command_and_its_workers_load_no_scikit_learn(outputs: Path) -> None:
-    clip = sorted(videos(outputs).iterdir())[0]
-    loaded = modules_of("-m", "fvc_exp", "predict", str(outputs / "stage2"), str(clip))
+    loaded = modules_of("-m", "fvc_exp", "predict", str(outputs / "stage2"), str(min(videos(outputs).iterdir())))
     assert "numpy" in loaded
     assert not loaded & {"sklearn", "scipy", "skops", "matplotlib"}
 
