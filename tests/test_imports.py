@@ -67,11 +67,3 @@ def test_start_up_is_light() -> None:
     loaded = modules_of("-c", START_UP)
     assert {"fvc_exp", "hydra"} <= loaded
     assert not loaded & set(HEAVY)
-
-
-QUICK = """with __import__("fvc_exp").quick_imports(): import sklearn.metrics._ranking as ranking, sys
-assert "scipy.stats" not in sys.modules and list(ranking.rankdata([3, 1])) == [2, 1]"""
-
-
-def test_scipy_stats_is_loaded_when_something_in_it_is_called() -> None:
-    modules_of("-c", QUICK)
