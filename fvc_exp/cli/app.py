@@ -1,6 +1,5 @@
 """The application that commands join: exit codes, mistakes as one line, JSON on stdout."""
 
-import gc
 import json
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import typer
 from fvc_exp import __version__
 from fvc_exp.errors import FvcError
 from fvc_exp.io import console, signals
+from fvc_exp.io.imports import collect_rarely
 
 P = ParamSpec("P")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -69,7 +69,7 @@ def command(function: Callable[P, Exit]) -> Callable[P, None]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            gc.set_threshold(100_000)  # what commands read from thousands of files stays in use
+            collect_rarely()
             with signals.raise_when_stopped():
                 code = function(*args, **kwargs)
         except FvcError as error:

@@ -38,17 +38,21 @@ class _BeforeImport:
                 setattr(owner, name, lambda *_, value=value: value)
 
 
+def collect_rarely() -> None:
+    """Look for garbage less often, and not at the end: in a process of our own nearly all objects stay in use."""
+    gc.set_threshold(1_000_000)
+    atexit.register(gc.freeze)
+
+
 @contextmanager
 def quick_imports() -> Iterator[None]:
     """Import and use scikit-learn and matplotlib in less time, in a process of our own, while the block runs.
 
     scikit-learn imports pandas wherever that is installed, to compare a missing value with that of pandas, and numpy's
     compiler of Fortran asks for charset_normalizer. Here they are not found, unless they are loaded already. Nobody
-    reads the documentation of functions here, so what scipy and matplotlib write of it at their import is empty. The
-    objects that imports make stay, so garbage is looked for less often.
+    reads the documentation of functions here, so what scipy and matplotlib write of it at their import is empty.
     """
-    gc.set_threshold(1_000_000)
-    atexit.register(gc.freeze)
+    collect_rarely()
     import_module("polars")  # it looks for pandas when it is imported, and never again
     with ExitStack() as undo:
         finder = _BeforeImport(undo)
