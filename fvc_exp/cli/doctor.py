@@ -65,9 +65,7 @@ def package_findings() -> Iterator[Finding]:
     needed = _requirements()
     if not needed:
         yield Finding(DISTRIBUTION, Severity.note, "not installed, so its ranges are unknown", "pip install -e .")
-    for requirement in needed:
-        if requirement.marker is None:
-            yield _package(requirement)
+    yield from (_package(requirement) for requirement in needed if requirement.marker is None)
 
 
 def extra_findings() -> Iterator[Finding]:

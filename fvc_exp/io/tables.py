@@ -9,8 +9,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -72,11 +71,13 @@ def read_table(path: Path, is_text: Callable[[str], bool] | None = None) -> tupl
             of the memory: a small file may hold very long columns.
     """
     source = find_table(path)
-    with _reading(source):
+    try:
         frame = _scan(source, is_text)
         width = sum(8 if kind in (pl.Float64, pl.Int64) else 1 for kind in frame.collect_schema().dtypes())
         refuse_bomb(source, frame.select(pl.len()).collect().item() * width)
         return frame.collect(), source
+    except (pl.exceptions.PolarsError, OSError, ValueError, EOFError, zlib.error) as error:  # also of Arrow and gzip
+        raise DataError(f"{source}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def refuse_bomb(source: Path, n_bytes: int) -> None:
@@ -141,14 +142,6 @@ def read_run_table(path: Path, content: bytes) -> pl.DataFrame:
         return pl.read_parquet(io.BytesIO(content))
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:  # also of Arrow
         raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
-
-
-@contextmanager
-def _reading(source: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pl.exceptions.PolarsError, OSError, ValueError, EOFError, zlib.error) as error:  # also of Arrow and gzip
-        raise DataError(f"{source}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _parts(folder: Path) -> list[Path]:

@@ -17,8 +17,6 @@ from fvc_exp.training.calibration import IsotonicMap
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-FORMAT: Literal[1] = 1
-
 
 @dataclass(frozen=True)
 class Feature:
@@ -49,7 +47,7 @@ class PortableModel:
     data_sha256: str
     feature_versions: tuple[str, ...]
     calibration: IsotonicMap | None = None
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -122,10 +122,9 @@ def write_insight(run: Path, insight: Insight) -> None:
         ArtifactError: the folder cannot be written.
     """
     frames = {name: getattr(insight, name) for name in _TABLES}
-    if insight.path is not None:
-        frames |= {"path_scores": insight.path.scores, "path_coefficients": insight.path.coefficients}
     with files.atomic_folder(run / _FOLDER) as path:
         if insight.path is not None:
+            frames |= {"path_scores": insight.path.scores, "path_coefficients": insight.path.coefficients}
             files.write_bytes(path / PATH_FIGURE, plots.svg_bytes(plots.path_figure(insight.path), "path"))
         for name, table in frames.items():
             files.write_bytes(path / f"{name}.parquet", tables.parquet_bytes(table))
