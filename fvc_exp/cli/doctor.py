@@ -34,6 +34,7 @@ STEPS = {
     "prediction": "predict run outputs/demo",
     "two jobs": "run -m debug=quick C=0.1,1 hydra/launcher=local",
 }
+OutputsOption = Annotated[Path, typer.Option(metavar="FOLDER", parser=a_folder, help="where results shall land")]
 _LAST_LINES = 20
 _REINSTALL = "pip install --force-reinstall av"
 
@@ -188,9 +189,7 @@ def doctor(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[hydra.launcher.KEY=VALUE]...", help="for --submit")
     ] = None,
-    outputs: Annotated[Path, typer.Option(metavar="FOLDER", parser=a_folder, help="where results shall land")] = Path(
-        "outputs"
-    ),
+    outputs: OutputsOption = Path("outputs"),
     run: Annotated[bool, typer.Option("--run", help="also do everything once, in a temporary folder")] = False,
     submit: Annotated[bool, typer.Option("--submit", help="also ask SLURM whether it would take a job")] = False,
     as_json: JsonOption = False,

@@ -50,12 +50,10 @@ def to_typed(composed: DictConfig) -> schema.Config:
         plain = OmegaConf.to_container(composed, resolve=True)
         # What Hydra composed on the schema has its types; merging checks them again, which takes many times as long.
         is_typed = OmegaConf.get_type(composed) is schema.Config and _has_keys_of(schema.Config, plain)
-        typed = OmegaConf.to_object(
-            composed if is_typed else OmegaConf.merge(OmegaConf.structured(schema.Config), plain)
-        )
+        merged = composed if is_typed else OmegaConf.merge(OmegaConf.structured(schema.Config), plain)
+        config = cast(schema.Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error)) from error
-    config = cast(schema.Config, typed)
     data = config.data
     data.root, data.group, data.positive = data.root or ".", _texts(data.group), _texts(data.positive)
     if problems := list(_range_problems(config)):

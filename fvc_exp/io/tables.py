@@ -23,8 +23,7 @@ _HEAD_LENGTH = 2**16  # bytes; they hold the first lines of a CSV
 _GZIP = b"\x1f\x8b"
 _AS_CSV = "save it as parquet or as CSV in UTF-8"
 _MAGIC = {
-    b"\xff\xfe": "is UTF-16 text; save it as CSV in UTF-8 (pandas: encoding='utf-8')",
-    b"\xfe\xff": "is UTF-16 text; save it as CSV in UTF-8 (pandas: encoding='utf-8')",
+    **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "is UTF-16 text; save it as CSV in UTF-8 (pandas: encoding='utf-8')"),
     b"PK\x03\x04": f"is an Excel workbook or a zip archive; unpack it, or {_AS_CSV} (pandas: read_excel, then to_csv)",
     b"\xd0\xcf\x11\xe0": f"is an Excel workbook; {_AS_CSV} (pandas: read_excel, then to_csv)",
     b"FEA1": "is a feather file of version 1; write it again as version 2, parquet or CSV",
@@ -51,9 +50,8 @@ def find_table(path: Path) -> Path:
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
-        raise DataError(
-            f"{path}: found as {' and '.join(found.name for found in candidates)}; name one with its extension"
-        )
+        names = " and ".join(found.name for found in candidates)
+        raise DataError(f"{path}: found as {names}; name one with its extension")
     if path.is_dir():
         if _parts(path):
             return path

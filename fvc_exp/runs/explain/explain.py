@@ -50,11 +50,9 @@ class Insight:
                   for name in _WITH_INTERVAL if name in found]  # fmt: skip
         intervals = [{"split": split, "metric": name, **asdict(interval)} for split, name, interval in scored]
         yield "95 % intervals by groups", pl.DataFrame(intervals).select("split", "metric", "estimate", "low", "high")
-        joined = self.coefficients.join(self.importance.drop("std"), on="feature", how="left", maintain_order="left")
-        largest = joined.sort(pl.col("coefficient").abs(), descending=True, maintain_order=True).head(_MOST_FEATURES)
-        title = (
-            f"largest {len(largest)} of {len(joined)} coefficients, 95 % intervals by groups; importance: fall of AUC"
-        )
+        rows = self.coefficients.join(self.importance.drop("std"), on="feature", how="left", maintain_order="left")
+        largest = rows.sort(pl.col("coefficient").abs(), descending=True, maintain_order=True).head(_MOST_FEATURES)
+        title = f"largest {len(largest)} of {len(rows)} coefficients, 95 % intervals by groups; importance: fall of AUC"
         yield title, largest.select("feature", "coefficient", "low", "high", "importance")
         for split in self.slices["split"].unique(maintain_order=True):
             shown = self.slices.filter(split=split).select(
