@@ -174,20 +174,18 @@ def _make_room(folder: run_folder.RunFolder, *, delete_existing: bool) -> None:
         path.unlink(missing_ok=True)
 
 
-def _with_search(
-    found: dict[str, Any], best: experiment.RunResult, candidates: Sequence[ScoredConfig]
-) -> dict[str, Any]:
+def _with_search(found: dict[str, Any], best: experiment.RunResult, scored: Sequence[ScoredConfig]) -> dict[str, Any]:
     """With the search, and what ``train_sklearn_logreg`` of the original repository returned, by the same names."""
-    tried = [config.C for config, _ in candidates if replace(config, C=best.config.C) == best.config]
-    selection = Selection(len(candidates), notes.edge_of_grid(best.config.C, tried))
+    tried = [config.C for config, _ in scored if replace(config, C=best.config.C) == best.config]
+    selection = Selection(len(scored), notes.edge_of_grid(best.config.C, tried))
     return selection.applied(found, best.predictions()) | {
-        "search": [_record(*each) for each in candidates],
+        "search": [_record(*each) for each in scored],
         "best_params": _with_effect(best.config),
         "cv_val_f1": found["cv"]["f1"]["mean"],
         "test_f1": found["test"]["f1"],
         "test_auc": found["test"]["auc"],
         "grid_results": [
-            {"params": _with_effect(config), "val_f1": found.summary["f1"]["mean"]} for config, found in candidates
+            {"params": _with_effect(config), "val_f1": found.summary["f1"]["mean"]} for config, found in scored
         ],
     }
 

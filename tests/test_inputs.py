@@ -150,11 +150,7 @@ REFUSED: dict[str, tuple[Write, str, str]] = {
     ),
     "the same in CSV": (csv(BASE | {"event": [str(float(LONG))] * N}), "t.csv", "read it as text .pandas: dtype=str"),
     "empty groups": (csv(BASE | {"event": ["a", " ", "b", "c"] * 6}), "t.csv", "'clip01.mp4', 'clip05.mp4'"),
-    "groups that are NaN": (
-        stored(BASE | {"event": [1.0, float("nan")] * 12}),
-        "t.parquet",
-        "and 9 more have no group",
-    ),
+    "NaN groups": (stored(BASE | {"event": [1.0, float("nan")] * 12}), "t.parquet", "and 9 more have no group"),
     "null groups": (stored(BASE | {"event": ["a", None] * 12}), "t.parquet", "and 9 more have no group"),
     "no such file": (csv(), "other.csv", "other.csv: no such file"),
     "folder without tables": (lambda folder: (folder / "t").mkdir(), "t", "t: is a folder; a table is one file"),
@@ -202,9 +198,8 @@ def test_spellings_of_one_video_match(compose_config: Compose, mine: Path, keys:
 def test_what_does_not_match_is_shown_from_both_sides(compose_config: Compose, mine: Path) -> None:
     csv({"video_path": KEYS, "label": BASE["label"]}, "scaled_metadata.csv")(mine)
     csv({"video_path": [f"{key}.mp4" for key in KEYS], "f0": BASE["f0"]}, "features_stage2.csv")(mine)
-    with pytest.raises(
-        FvcError, match=r"24 of 24 rows have no features \('v/000', 'v/001', 'v/002', \.\.\.\)"
-    ) as raised:
+    message = r"24 of 24 rows have no features \('v/000', 'v/001', 'v/002', \.\.\.\)"
+    with pytest.raises(FvcError, match=message) as raised:
         load(compose_config, mine, "data=fvc")
     assert "24 are not in it, the nearest is 'v/000.mp4'" in str(raised.value)
 
@@ -301,11 +296,7 @@ def test_an_empty_root_is_the_working_folder(mine: Path, clips: list[Path]) -> N
 
 NOT_VIDEOS: dict[str, tuple[list[str], list[str], str]] = {
     "missing folder": (["real/a.mp4"], ["data.root=there"], "there: no such folder; set data.root=FOLDER"),
-    "missing folder of tables": (
-        ["real/a.mp4"],
-        ["data=fvc", "data.root=there"],
-        "there: no such folder; set data.root",
-    ),
+    "missing tables": (["real/a.mp4"], ["data=fvc", "data.root=there"], "there: no such folder; set data.root"),
     "missing list": (["real/a.mp4"], ["data.videos=list.csv"], "mine/list.csv: no such file"),
     "one class": (["real/a.mp4", "real/b.mp4"], [], "it has 2 videos, all 'real'; 'fake' is missing"),
     "one class of FaceForensics++": (["original_sequences/a.mp4"], [], "taken as FaceForensics++, it has 1 videos"),

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 import yaml
@@ -13,10 +12,6 @@ from tests.shell import ROOT, fvc, run_py, run_py_process, succeeded
 QUICK = ("data=fvc", "data.root=.", "debug=quick")
 
 
-def fvc_run(*words: str, cwd: Path | None = None) -> CompletedProcess[str]:
-    return fvc("run", *words, cwd=cwd)
-
-
 @pytest.mark.parametrize(
     "words",
     [("--cfg", "job", "penalty=l1", "C=0.1"), ("penalty=l3",), ("C",), ("-m", "C=-1"), ("-sc", "query=bash")],
@@ -24,19 +19,19 @@ def fvc_run(*words: str, cwd: Path | None = None) -> CompletedProcess[str]:
 )
 def test_both_say_the_same(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMP_LINE", "fvc penalty=el")
-    mine, theirs = fvc_run(*words), run_py(*words)
+    mine, theirs = fvc("run", *words), run_py(*words)
     assert (mine.returncode, mine.stdout, mine.stderr) == (theirs.returncode, theirs.stdout, theirs.stderr)
     assert mine.stdout + mine.stderr
 
 
 def test_help_and_version_are_ours() -> None:
-    text = succeeded(fvc_run("--help")).stdout
+    text = succeeded(fvc("run", "--help")).stdout
     assert text == run_py("--help").stdout
     groups = [path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "hydra"]
     for group in (*groups, "hydra/launcher", "hydra/sweeper"):
         assert f"\n  {group} " in text
     assert max(map(len, text.partition("Choices")[0].splitlines())) <= 80
-    assert fvc_run("--version").stdout == run_py("--version").stdout == f"fvc-exp {__version__}\n"
+    assert fvc("run", "--version").stdout == run_py("--version").stdout == f"fvc-exp {__version__}\n"
 
 
 def test_configs_of_ones_own(tables: Path) -> None:
@@ -56,15 +51,13 @@ def test_configs_of_ones_own(tables: Path) -> None:
 
 def test_name_and_tags_arrive_and_change_no_number(tables: Path) -> None:
     for words in (("hydra.run.dir=plain",), ("hydra.run.dir=named", "name=pilot", "tags=[a,b]")):
-        succeeded(fvc_run(*QUICK, *words, cwd=tables))
-    plain, results, status = (
-        json.loads((tables / name).read_text())
-        for name in ("plain/results.json", "named/results.json", "named/status.json")
-    )
+        succeeded(fvc("run", *QUICK, *words, cwd=tables))
+    names = ("plain/results.json", "named/results.json", "named/status.json")
+    plain, results, status = (json.loads((tables / name).read_text()) for name in names)
     assert [(each["name"], each["tags"]) for each in (results, status)] == [("pilot", ["a", "b"])] * 2
     assert (plain["name"], plain["tags"]) == (None, [])
     assert {**results, "name": None, "tags": []} == plain
-    swept = succeeded(fvc_run("-m", *QUICK, "name=pilot", "tags=[a,b]", "C=1,10", cwd=tables))
+    swept = succeeded(fvc("run", "-m", *QUICK, "name=pilot", "tags=[a,b]", "C=1,10", cwd=tables))
     assert "pilot; a+b; ranked by the mean AUC" in swept.stdout
 
 
@@ -73,9 +66,9 @@ def test_a_run_returns_its_score_to_another_sweeper(tables: Path, sweeper: str) 
     words = ["-m", *QUICK, f"hydra/sweeper={sweeper}", "hydra.sweep.dir=s", "C=0.1,1"]
     if sweeper == "optuna":
         pytest.importorskip("optuna", reason="pip install 'fvc-exp[optuna]'")
-        assert "add hydra.sweeper.direction=maximize" in fvc_run(*words, cwd=tables).stderr
+        assert "add hydra.sweeper.direction=maximize" in fvc("run", *words, cwd=tables).stderr
         words += ["sweep.objective=brier", "hydra.sweeper.n_trials=3", "hydra.sweeper.sampler.seed=0"]
-        refused = fvc_run(*words, "hydra.sweeper.direction=maximize", cwd=tables)
+        refused = fvc("run", *words, "hydra.sweeper.direction=maximize", cwd=tables)
         assert "a run returns its brier: with this sweeper add hydra.sweeper.direction=minimize" in refused.stderr
     run = run_py_process if sweeper == "optuna" else run_py  # since optuna warns of its own code
     succeeded(run(*words, cwd=tables))

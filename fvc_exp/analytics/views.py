@@ -120,9 +120,7 @@ def _run_row(run: load.LoadedRun) -> dict[str, Any]:
     audit = results["audit"]
     return {
         **_facts(run),
-        "name": results["name"],
-        "tags": results["tags"],
-        "run_id": results["run_id"],
+        **{name: results[name] for name in ("name", "tags", "run_id")},
         **dict.fromkeys(("penalty", "C", "l1_ratio")),
         **{name: value for name, value in results["parameters"].items() if not isinstance(value, dict)},
         **dict(stored.flat_metrics(results)),

@@ -34,6 +34,7 @@ STEPS = {
     "prediction": "predict run outputs/demo",
     "two jobs": "run -m debug=quick C=0.1,1 hydra/launcher=local",
 }
+OutputsOption = Annotated[Path, typer.Option(metavar="FOLDER", parser=a_folder, help="where results shall land")]
 _LAST_LINES = 20
 _REINSTALL = "pip install --force-reinstall av"
 
@@ -65,9 +66,7 @@ def package_findings() -> Iterator[Finding]:
     needed = _requirements()
     if not needed:
         yield Finding(DISTRIBUTION, Severity.note, "not installed, so its ranges are unknown", "pip install -e .")
-    for requirement in needed:
-        if requirement.marker is None:
-            yield _package(requirement)
+    yield from (_package(requirement) for requirement in needed if requirement.marker is None)
 
 
 def extra_findings() -> Iterator[Finding]:
@@ -190,9 +189,7 @@ def doctor(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[hydra.launcher.KEY=VALUE]...", help="for --submit")
     ] = None,
-    outputs: Annotated[Path, typer.Option(metavar="FOLDER", parser=a_folder, help="where results shall land")] = Path(
-        "outputs"
-    ),
+    outputs: OutputsOption = Path("outputs"),
     run: Annotated[bool, typer.Option("--run", help="also do everything once, in a temporary folder")] = False,
     submit: Annotated[bool, typer.Option("--submit", help="also ask SLURM whether it would take a job")] = False,
     as_json: JsonOption = False,

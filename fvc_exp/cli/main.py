@@ -20,8 +20,7 @@ from omegaconf import DictConfig
 from fvc_exp import __version__
 from fvc_exp.config import hydra_app, validate
 from fvc_exp.errors import FvcError
-from fvc_exp.io import files, run_folder
-from fvc_exp.io.imports import quick_imports
+from fvc_exp.io import files, imports, run_folder
 from fvc_exp.tracking.import_runs import track_at_end
 
 
@@ -32,7 +31,7 @@ def run_composed(composed: DictConfig) -> dict[str, Any] | float:
     """
     config, now = validate.to_typed(composed), HydraConfig.get()
     folder = Path(now.runtime.output_dir)
-    with quick_imports():
+    with imports.quick_imports():
         from fvc_exp.runs.execute import execute  # scikit-learn takes seconds to import; --help must not wait for it
 
         status = execute(config, folder)

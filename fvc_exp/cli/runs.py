@@ -12,15 +12,12 @@ from fvc_exp.cli.app import Exit, JsonOption, a_folder, app, command, print_json
 from fvc_exp.errors import ConfigError
 from fvc_exp.io import console, files
 
-RawOption = Annotated[
-    bool, typer.Option("--raw", help="in CSV, no ' before texts that a spreadsheet would take for a formula")
-]
+_RAW_HELP = "in CSV, no ' before texts that a spreadsheet would take for a formula"
+RawOption = Annotated[bool, typer.Option("--raw", help=_RAW_HELP)]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")]
 
-DataRootOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", parser=a_folder, help="where its data lies now; for a run from elsewhere"),
-]
+_DATA_ROOT_HELP = "where its data lies now; for a run from elsewhere"
+DataRootOption = Annotated[Path | None, typer.Option(metavar="FOLDER", parser=a_folder, help=_DATA_ROOT_HELP)]
 
 
 # What ``fvc export`` can write.
@@ -80,7 +77,7 @@ def predict(
 @command
 def export(
     run: RunArgument,
-    to: Annotated[ModelFormat, typer.Option(help="format")],
+    _to: Annotated[ModelFormat, typer.Option("--to", help="format")],
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="where to; default: model.skops in RUN")] = None,
 ) -> Exit:
     """Write the model of a run for another program; skops is scikit-learn's Pipeline in a file without pickles.
@@ -89,8 +86,7 @@ def export(
     """
     from fvc_exp.runs import artifacts, load
 
-    write = {ModelFormat.skops: artifacts.export_skops}[to]
-    typer.echo(write(load.require_finished(run), output))
+    typer.echo(artifacts.export_skops(load.require_finished(run), output))
     return Exit.OK
 
 

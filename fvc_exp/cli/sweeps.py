@@ -20,6 +20,9 @@ TrustOption = Annotated[bool, typer.Option("--trust", help="also where another u
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP", help="folder of a sweep, below outputs/sweeps")]
 _MEMBER_HELP = "run id, or the beginning of it"
 MembersArgument = Annotated[list[str] | None, typer.Argument(metavar="[MEMBER]...", help=_MEMBER_HELP)]
+_ENDED_HELP = "folders of runs that have ended, or of sweeps"
+_URI_HELP = "sqlite:///PATH or http://HOST:PORT; default: $MLFLOW_TRACKING_URI, outputs/mlflow/mlflow.db"
+_REGISTER_HELP = "make the best model of each a version of this registered model"
 _WATCH_SECONDS = 2.0
 
 
@@ -173,20 +176,10 @@ def _exit_code(states: set[str]) -> Exit:
 
 @command
 def track(
-    folders: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN|SWEEP...", parser=a_folder, help="folders of runs that have ended, or of sweeps"),
-    ],
-    uri: Annotated[
-        str | None,
-        typer.Option(
-            help="sqlite:///PATH or http://HOST:PORT; default: $MLFLOW_TRACKING_URI, outputs/mlflow/mlflow.db"
-        ),
-    ] = None,
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN|SWEEP...", parser=a_folder, help=_ENDED_HELP)],
+    uri: Annotated[str | None, typer.Option(help=_URI_HELP)] = None,
     experiment: Annotated[str, typer.Option(metavar="NAME", help="of MLflow; made if it is not there")] = EXPERIMENT,
-    register: Annotated[
-        str | None, typer.Option(metavar="NAME", help="make the best model of each a version of this registered model")
-    ] = None,
+    register: Annotated[str | None, typer.Option(metavar="NAME", help=_REGISTER_HELP)] = None,
     as_json: JsonOption = False,
 ) -> Exit:
     """Import runs, and all runs of sweeps that have ended, into MLflow. Needs the extra tracking.

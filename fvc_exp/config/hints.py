@@ -47,10 +47,8 @@ def refuse_other_than_one_choice(overrides: Iterable[str], conf: Path) -> None:
         is_name = bool(words) and all(_WORD.match(word) and word.strip() != "null" for word in words)
         if is_name or not (equals and re.fullmatch(r"[\w/]+", group) and (conf / group).is_dir()):
             continue
-        names = sorted(path.stem for path in (conf / group).glob("*.yaml"))
-        raise ConfigError(
-            f"{override} is not allowed: {group} is one of {', '.join(names)}, or left out{_instead(group, value)}"
-        )
+        names = ", ".join(sorted(path.stem for path in (conf / group).glob("*.yaml")))
+        raise ConfigError(f"{override} is not allowed: {group} is one of {names}, or left out{_instead(group, value)}")
 
 
 def _instead(group: str, value: str) -> str:

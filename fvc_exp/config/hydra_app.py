@@ -80,9 +80,8 @@ def refuse_keys_below_null() -> Iterator[None]:
     except AssertionError as error:
         if "Unexpected type for root" not in str(error):
             raise
-        raise ConfigError(
-            "an override names a key below one that is null: data.demo.* exists in data=demo only"
-        ) from error
+        message = "an override names a key below one that is null: data.demo.* exists in data=demo only"
+        raise ConfigError(message) from error
 
 
 class CheckConfig(Callback):

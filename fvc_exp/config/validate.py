@@ -16,8 +16,6 @@ from fvc_exp.io.console import without_passwords
 THRESHOLD_RULES = ("f1", "youden")  # by which the probability is chosen above which a video is called fake
 _CLASS_CODES = {"0": 0, "real": 0, "1": 1, "fake": 1}
 MIN_PERMUTATIONS = 19  # with fewer, no p-value can be as low as 0.05
-SCALED_METADATA = "scaled_metadata"  # what stage=all trains on: the rows of its own stage scale
-
 MIN_SCALED_SIZE = 32  # pixels; smaller frames have too few blocks of 8 x 8
 _OLDEST_MLFLOW = 3  # major version; some resolutions of other packages bring 1.x back
 PROX_NEWTON = "prox-newton"  # our own (fvc_exp.training.solvers); every penalty
@@ -52,12 +50,10 @@ def to_typed(composed: DictConfig) -> schema.Config:
         plain = OmegaConf.to_container(composed, resolve=True)
         # What Hydra composed on the schema has its types; merging checks them again, which takes many times as long.
         is_typed = OmegaConf.get_type(composed) is schema.Config and _has_keys_of(schema.Config, plain)
-        typed = OmegaConf.to_object(
-            composed if is_typed else OmegaConf.merge(OmegaConf.structured(schema.Config), plain)
-        )
+        merged = composed if is_typed else OmegaConf.merge(OmegaConf.structured(schema.Config), plain)
+        config = cast(schema.Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error)) from error
-    config = cast(schema.Config, typed)
     data = config.data
     data.root, data.group, data.positive = data.root or ".", _texts(data.group), _texts(data.positive)
     if problems := list(_range_problems(config)):
@@ -70,7 +66,7 @@ def to_typed(composed: DictConfig) -> schema.Config:
     _check_search(config)
     refuse_password("tracking.uri", config.tracking.uri)
     if config.stage is schema.Stage.all:
-        config.data.scaled_metadata = SCALED_METADATA
+        config.data.scaled_metadata = "scaled_metadata"  # it trains on the rows of its own stage scale
     if data.demo is not None and data.max_rows is not None:
         data.demo.events = min(data.demo.events, max(2, data.max_rows // data.demo.uploads))
     return config

@@ -162,7 +162,7 @@ def make_folder(path: Path) -> None:
         raise ArtifactError(f"{path}: cannot be made: {error.strerror}") from error
 
 
-def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name beside it, then rename; readers see the old file or the new one.
 
     Raises:
@@ -170,16 +170,10 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     try:
         with atomic_file(path) as file:
-            write(file)
-            size = file.tell()
+            file.write(content)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written: {error.strerror}") from error
-    log.info("wrote %s: %d bytes", path, size)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whose content is known."""
-    write_atomic(path, lambda file: file.write(content))
+    log.info("wrote %s: %d bytes", path, len(content))
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
@@ -279,9 +273,9 @@ def decode_json(content: Any, where: object, kind: Any = Any, decode: Callable[.
         raise ArtifactError(f"{where}: is nested too deeply for a file of ours") from error
 
 
-def checked_json(content: bytes, where: object, kind: Any) -> Any:
-    """``decode_json`` of what has the form of ``kind``, as plain content; keys that are not named there stay."""
-    found = decode_json(content, where)
+def checked_json(content: bytes, where: object, kind: Any) -> dict[str, Any]:
+    """``decode_json`` of an object that has the form of ``kind``, as plain content; keys not named there stay."""
+    found: dict[str, Any] = decode_json(content, where)
     decode_json(found, where, kind, msgspec.convert)
     return found
 

@@ -9,8 +9,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,8 +23,7 @@ _HEAD_LENGTH = 2**16  # bytes; they hold the first lines of a CSV
 _GZIP = b"\x1f\x8b"
 _AS_CSV = "save it as parquet or as CSV in UTF-8"
 _MAGIC = {
-    b"\xff\xfe": "is UTF-16 text; save it as CSV in UTF-8 (pandas: encoding='utf-8')",
-    b"\xfe\xff": "is UTF-16 text; save it as CSV in UTF-8 (pandas: encoding='utf-8')",
+    **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "is UTF-16 text; save it as CSV in UTF-8 (pandas: encoding='utf-8')"),
     b"PK\x03\x04": f"is an Excel workbook or a zip archive; unpack it, or {_AS_CSV} (pandas: read_excel, then to_csv)",
     b"\xd0\xcf\x11\xe0": f"is an Excel workbook; {_AS_CSV} (pandas: read_excel, then to_csv)",
     b"FEA1": "is a feather file of version 1; write it again as version 2, parquet or CSV",
@@ -52,9 +50,8 @@ def find_table(path: Path) -> Path:
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
-        raise DataError(
-            f"{path}: found as {' and '.join(found.name for found in candidates)}; name one with its extension"
-        )
+        names = " and ".join(found.name for found in candidates)
+        raise DataError(f"{path}: found as {names}; name one with its extension")
     if path.is_dir():
         if _parts(path):
             return path
@@ -72,11 +69,13 @@ def read_table(path: Path, is_text: Callable[[str], bool] | None = None) -> tupl
             of the memory: a small file may hold very long columns.
     """
     source = find_table(path)
-    with _reading(source):
+    try:
         frame = _scan(source, is_text)
         width = sum(8 if kind in (pl.Float64, pl.Int64) else 1 for kind in frame.collect_schema().dtypes())
         refuse_bomb(source, frame.select(pl.len()).collect().item() * width)
         return frame.collect(), source
+    except (pl.exceptions.PolarsError, OSError, ValueError, EOFError, zlib.error) as error:  # also of Arrow and gzip
+        raise DataError(f"{source}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def refuse_bomb(source: Path, n_bytes: int) -> None:
@@ -141,14 +140,6 @@ def read_run_table(path: Path, content: bytes) -> pl.DataFrame:
         return pl.read_parquet(io.BytesIO(content))
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:  # also of Arrow
         raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
-
-
-@contextmanager
-def _reading(source: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pl.exceptions.PolarsError, OSError, ValueError, EOFError, zlib.error) as error:  # also of Arrow and gzip
-        raise DataError(f"{source}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _parts(folder: Path) -> list[Path]:

@@ -21,7 +21,6 @@ from fvc_exp.runs import load, plots, show
 from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.results import plain_runs
 
-Content = dict[str, Any]
 _MARKDOWN = re.compile(r"[\\`*_\[\]|#~]")
 _MISSING = "–"
 _HEADING = re.compile(r'<h2 id="([^"]+)">([^<]+)</h2>')
@@ -37,7 +36,7 @@ def write_report(path: Path, output: Path | None = None, *, checklist: bool = Fa
         ArtifactError: the folder is neither, is not finished, or a file of it is broken or cannot be written; or the
             checklist is asked for a sweep without a best run.
     """
-    run: Content | None
+    run: dict[str, Any] | None
     if SweepFolder(path).plan.exists() or plain_runs(path):
         sweep = sweep_page.sweep_content(path)
         run, title = sweep["best"], f"Sweep {path.resolve().name}"

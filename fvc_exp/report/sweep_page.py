@@ -37,7 +37,7 @@ def sweep_content(path: Path) -> dict[str, Any]:
     warning = results.code_warning(ranked)
     columns = (*_PARAMETERS, *(name for name in _VARYING if name in ranked.columns and ranked[name].n_unique() > 1))
     rows = _board(ranked, comparison)
-    floors = results.floors(ranked)
+    floors, leaking = results.floors(ranked), results.leaking(table).iter_rows(named=True)
     return {
         "path": path,
         "choice": plan.config.sweep.choice.name,
@@ -48,10 +48,7 @@ def sweep_content(path: Path) -> dict[str, Any]:
         "floors": floors,
         "sentences": (*sentences, *([f"Warning: {warning}"] if warning else [])),
         "pictures": tuple(_pictures(rows, columns, floors)) if len(rows) else (),
-        "leaking": tuple(
-            f"{row['run_id']} {row['overrides']}: {row['audit_reasons']}"
-            for row in results.leaking(table).iter_rows(named=True)
-        ),
+        "leaking": tuple(f"{row['run_id']} {row['overrides']}: {row['audit_reasons']}" for row in leaking),
         "failures": tuple(each.failure for each in members if each.state in (states.State.failed, states.State.lost)),
         "invalid": tuple((count, why) for why, count in Counter(each.reason for each in plan.invalid).most_common()),
         "command": load.shell_command(plan.command),

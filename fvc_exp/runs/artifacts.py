@@ -26,8 +26,7 @@ from fvc_exp.evaluation import bootstrap, claims
 from fvc_exp.io import files, run_folder, tables
 from fvc_exp.runs.load import LoadedRun
 from fvc_exp.runs.portable_model import Feature, PortableModel
-from fvc_exp.training import experiment, pipeline
-from fvc_exp.training.split_dataset import write_point
+from fvc_exp.training import experiment, pipeline, split_dataset
 
 PACKAGES = (
     *("fvc-exp", "hydra-core", "omegaconf", "submitit", "hydra-submitit-launcher"),
@@ -45,8 +44,8 @@ def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> 
         folder.results: results(result),
         folder.audit: {**result.data.certificate.to_json(), "allow_fail": result.config.audit.allow_fail},
         folder.feature_names: result.dataset.feature_names,
-        folder.portable_model: portable_model(result).to_json(),
-        folder.provenance: {**found, "fitted_with": list(map(write_point, final.fitted_with))},
+        folder.portable_model: asdict(portable_model(result)),
+        folder.provenance: {**found, "fitted_with": list(map(split_dataset.write_point, final.fitted_with))},
     }
     contents = {path: files.json_bytes(value) for path, value in values.items()}
     contents[folder.predictions] = tables.parquet_bytes(result.predictions())
@@ -197,8 +196,8 @@ def _processor() -> str:
 @cache  # what was imported stays what runs, whatever happens to the files
 def _git_state() -> dict[str, Any] | None:
     """Commit of this program and whether its tree differs; None outside a git checkout or without git."""
-    here = str(Path(__file__).resolve().parent)
-    command = ["git", "-C", here, "status", "--porcelain=v2", "--branch"]  # the commit as well, in one call
+    # With --branch the commit as well, in one call.
+    command = ["git", "-C", str(Path(__file__).resolve().parent), "status", "--porcelain=v2", "--branch"]
     try:
         status = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError):

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from fvc_exp._typing import Array, Indices
 from fvc_exp.data.columns import LABEL
 from fvc_exp.evaluation.metrics import count_positives
-from fvc_exp.io import files, run_folder
-from fvc_exp.io.console import mean_and_deviation
+from fvc_exp.io import console, files, run_folder
 from fvc_exp.runs import plots
 
 _GRID = np.linspace(0.0, 1.0, 1001)
@@ -84,10 +83,9 @@ def _title(results: Mapping[str, Any], data_name: str) -> str:
     model = [f"{name}={parameters[name]}" for name in ("penalty", "C") if name in parameters]
     note = " - synthetic corpus" if data_name == "demo" else ""
     groups = f" in {data['groups']} groups" if data["group_column"] else ", groups unknown"
-    return (
-        f"{data_name}: {', '.join([*model, 'cv=' + parameters['cv']['scheme']])}{note}\n"
-        f"{data['rows']} videos{groups}, {data['test_rows']} videos held out"
-    )
+    shown = ", ".join([*model, f"cv={parameters['cv']['scheme']}"])
+    sizes = f"{data['rows']} videos{groups}, {data['test_rows']} videos held out"
+    return f"{data_name}: {shown}{note}\n{sizes}"
 
 
 def _folds(predictions: pl.DataFrame) -> list[pl.DataFrame]:
@@ -149,7 +147,7 @@ def _draw_mean(axes: Axes, x: Array, heights: Array, drawstyle: str, label: str)
 
 
 def _label(results: Mapping[str, Any], metric: str, short: str) -> str:
-    return f"mean of folds, {short} {mean_and_deviation(**results['cv'][metric])}"
+    return f"mean of folds, {short} {console.mean_and_deviation(**results['cv'][metric])}"
 
 
 def _auc_interval(results: Mapping[str, Any]) -> str:

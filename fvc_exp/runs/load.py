@@ -73,8 +73,7 @@ class LoadedRun:
     def status(self) -> dict[str, Any]:
         """How it ended: ``state``, ``started``, ``ended``, and for a failed run ``reason`` and ``message``."""
         content = files.read_bytes(self.folder.status, most=files.MOST_JSON_BYTES)
-        found: dict[str, Any] = files.checked_json(content, self.folder.status, run_folder.Status)
-        return found
+        return files.checked_json(content, self.folder.status, run_folder.Status)
 
     @cached_property
     def listed(self) -> run_folder.Listing:

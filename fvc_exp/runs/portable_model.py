@@ -1,8 +1,8 @@
 """``model.json``: a fitted model as plain numbers, and its predictions, which need numpy alone."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from msgspec import Meta
@@ -16,8 +16,6 @@ from fvc_exp.training.calibration import IsotonicMap
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
-
-FORMAT: Literal[1] = 1
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,11 @@ class Feature:
     high: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PortableModel:
-    """A linear model of named features, in the order of the columns of X."""
+    """A linear model of named features, in the order of the columns of X; its fields are those of ``model.json``."""
 
+    format: Literal[1] = 1
     features: Annotated[tuple[Feature, ...], Meta(min_length=1)]
     intercept: float
     threshold: Annotated[float, Meta(ge=0, le=1)]
@@ -49,20 +48,15 @@ class PortableModel:
     data_sha256: str
     feature_versions: tuple[str, ...]
     calibration: IsotonicMap | None = None
-    format: Literal[1] = FORMAT
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the features."""
         return tuple(feature.name for feature in self.features)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for ``model.json``."""
-        return {"format": self.format, **asdict(self)}
-
     @classmethod
     def from_json(cls, content: bytes, where: object) -> "PortableModel":
-        """Read what ``to_json`` wrote; ``where`` is named in errors.
+        """Read the content of ``model.json``; ``where`` is named in errors.
 
         Raises:
             ArtifactError: another format, a key is missing, or a value is not what a model may hold.

@@ -9,8 +9,7 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
-from fvc_exp.evaluation.leakage.certificate import number_lines
-from fvc_exp.evaluation.leakage.codes import CODES, GROUPS_UNKNOWN, audit_mark
+from fvc_exp.evaluation.leakage import certificate, codes
 from fvc_exp.evaluation.metrics import calibration_lines
 from fvc_exp.io.console import frame_table, mean_and_deviation, print_text, setting_text, short_path
 from fvc_exp.runs.compare.comparison import Comparison
@@ -22,7 +21,7 @@ SHOWN = ("auc", "average_precision", "f1", "precision", "recall", "f1_real", "ba
 _SETTINGS = ("C", "l1_ratio", "class_weight", "threshold", "calibration")
 _WIDE = 100  # columns, from which on a comparison has room for all of its own
 _CODE = re.compile(r"\s*(?:(?:flag|warning|not checked): )?(\w+):")
-_EXPLAINED = (*CODES, *notes.FLAGS, GROUPS_UNKNOWN.partition(":")[0])  # in docs/checks.md
+_EXPLAINED = (*codes.CODES, *notes.FLAGS, codes.GROUPS_UNKNOWN.partition(":")[0])  # in docs/checks.md
 _STYLES = {"PASS": "green", "UNCHECKED": "yellow", "FAIL": "red", True: "green", False: "yellow", None: "yellow"}
 # A label, a text and its style.
 Fact = tuple[str, str, str]
@@ -80,15 +79,13 @@ def _model_text(parameters: Mapping[str, Any], final: Mapping[str, Any], feature
     settings = {**parameters, "C": final["C"]}
     shown = "".join(f", {name}={setting_text(settings[name])}" for name in _SETTINGS if settings.get(name))
     state = "converged" if final["converged"] else "not converged"
-    return (
-        f"penalty={settings['penalty']}{shown}; {final['nonzero']} of {features} coefficients not zero; "
-        f"{final['solver']}, {state}"
-    )
+    nonzero = f"{final['nonzero']} of {features} coefficients not zero"
+    return f"penalty={settings['penalty']}{shown}; {nonzero}; {final['solver']}, {state}"
 
 
 def audit_facts(audit: Mapping[str, Any]) -> Iterator[Fact]:
     """The verdict, why it fails, its warnings, and what could not be checked, of ``audit`` in ``results.json``."""
-    yield "audit", audit_mark(audit), _STYLES[audit["verdict"]]
+    yield "audit", codes.audit_mark(audit), _STYLES[audit["verdict"]]
     yield from ((" ", with_page(text), "red") for text in audit["reasons"])
     yield from ((" ", with_page(f"warning: {text}"), "yellow") for text in audit["warnings"])
     yield from ((" ", with_page(f"not checked: {text}"), "yellow") for text in audit["not_checked"])
@@ -115,7 +112,7 @@ def print_details(console: Console, run: LoadedRun) -> None:
     console.print(frame_table(pl.DataFrame(rows).rename({"mean": "CV", "std": "± sd"}), title, floats=".3f"))
     for line in (
         *calibration_lines(run.config.calibration.name, results["calibration"]["cv"]),
-        *number_lines(run.audit["checks"]),
+        *certificate.number_lines(run.audit["checks"]),
     ):
         print_text(console, line)
     console.print()

@@ -90,7 +90,7 @@ def finish(sweep: folder.SweepFolder) -> States:
             show.print_leaderboard(console, plan, states, table, results.rank(table))
             raise
         ranked = results.rank(table)
-        files.write_atomic(sweep.leaderboard, tables.without_formulas(ranked).write_csv)
+        files.write_bytes(sweep.leaderboard, tables.without_formulas(ranked).write_csv().encode())
         show.print_leaderboard(console, plan, states, table, ranked, 0 if plan.config.verbose else show.TOP)
         if len(ranked):
             found = results.ties(states, ranked)

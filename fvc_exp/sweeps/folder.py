@@ -152,10 +152,9 @@ def finished(folder: MemberFolder, member: Member, job: str | None, status: Mayb
 def read_status(path: Path) -> MaybeStatus:
     """The content of a status or lost file; None if it is missing or is not such JSON."""
     try:
-        found: dict[str, Any] = files.checked_json(files.read_bytes(path), path, run_folder.Status)
+        return files.checked_json(files.read_bytes(path), path, run_folder.Status)
     except ArtifactError:
         return None
-    return found
 
 
 def _is_whole(folder: MemberFolder, status: dict[str, Any]) -> bool:

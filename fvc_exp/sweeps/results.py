@@ -35,7 +35,7 @@ def collect_results(sweep: SweepFolder, states: Sequence[MemberState]) -> pl.Dat
     table = table_of(states)
     done = [each.run for each in states if _has_scores(each)]
     folds = [{"run_id": run.name, **record} for run in done for record in run.fold_records]
-    files.write_atomic(sweep.results_csv, tables.without_formulas(table).write_csv)
+    files.write_bytes(sweep.results_csv, tables.without_formulas(table).write_csv().encode())
     files.write_bytes(sweep.results, tables.parquet_bytes(table))
     files.write_bytes(sweep.folds, tables.parquet_bytes(pl.DataFrame(folds, infer_schema_length=None)))
     return table

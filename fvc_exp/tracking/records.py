@@ -133,14 +133,11 @@ def _run_record(
     began = status["started"] or f"never/{tags['job']}"
     own_tags = {
         "attempt": attempt,
-        "reason": status.get("reason"),
-        "message": status.get("message"),
-        "run_id": results.get("run_id"),
-        "name": results.get("name"),
+        **{name: status.get(name) for name in ("reason", "message")},
+        **{name: results.get(name) for name in ("run_id", "name")},
         "tags": " ".join(results.get("tags") or []),
         "audit": audit.get("verdict"),
-        "audit_reasons": "; ".join(audit.get("reasons", [])),
-        "audit_warnings": "; ".join(audit.get("warnings", [])),
+        **{f"audit_{name}": "; ".join(audit.get(name, [])) for name in ("reasons", "warnings")},
         "flags": " ".join(results.get("flags", [])),
         "data_sha256": results.get("data", {}).get("sha256"),
     }

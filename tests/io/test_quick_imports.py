@@ -1,5 +1,6 @@
-import subprocess
 import sys
+
+from tests.shell import run_process, succeeded
 
 SCRIPT = """
 import sys
@@ -16,5 +17,4 @@ assert quick_imports.__module__ not in {type(finder).__module__ for finder in sy
 
 
 def test_libraries_write_no_documentation_at_import_and_all_is_as_before_afterwards() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    succeeded(run_process(sys.executable, "-c", SCRIPT))

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def from_plain(content: dict[str, object]) -> PortableModel:
 
 
 def read_back(result: RunResult) -> PortableModel:
-    return from_plain(portable_model(result).to_json())
+    return from_plain(asdict(portable_model(result)))
 
 
 def test_predicts_as_scikit_learn(result: RunResult) -> None:

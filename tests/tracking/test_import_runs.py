@@ -26,6 +26,7 @@ MLFLOW_WARNINGS = (
     pytest.mark.filterwarnings("ignore:Operation with range is deprecated:DeprecationWarning"),
 )
 pytestmark = [pytest.mark.usefixtures("needs_mlflow"), *MLFLOW_WARNINGS]
+TIMES = {"started": "2030-01-01T00:00:00+00:00", "ended": "2030-01-01T00:00:01+00:00"}
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +58,8 @@ def test_a_run_with_all_that_it_has(finished_run: Path, uri: str) -> None:
     assert (run.info.run_name, run.info.status) == (finished_run.name, "FINISHED")
     times = [milliseconds(status[name]) for name in ("started", "ended")]
     assert [run.info.start_time, run.info.end_time] == times
-    assert (
-        run.data.params.items()
-        >= {"penalty": "l2", "C": "1", "l1_ratio": "0", "cv_scheme": "grouped", "seed": "42"}.items()
-    )
+    parameters = {"penalty": "l2", "C": "1", "l1_ratio": "0", "cv_scheme": "grouped", "seed": "42"}
+    assert run.data.params.items() >= parameters.items()
     expected = {f"cv/auc_{name}": results["cv"]["auc"][name] for name in ("mean", "std")}
     expected |= {"test/f1": results["test"]["f1"], "floor/all_fake_f1": results["floors"]["cv"]["all_fake"]["f1"]}
     expected |= {"auc": results["cv"]["auc"]["mean"], "ece": results["calibration"]["cv"]["ece"]}
@@ -138,9 +137,8 @@ def test_a_sweep_is_a_family(sweep: Path, uri: str) -> None:
     assert parent.info.start_time == min(each.info.start_time for each in children)
     assert parent.info.end_time == max(each.info.end_time for each in children)
     (best,) = [each for each in children if each.data.tags.get("fvc.run_id") == parent.data.tags["fvc.best"]]
-    assert (
-        f"(#/experiments/{best.info.experiment_id}/runs/{best.info.run_id})" in parent.data.tags["mlflow.note.content"]
-    )
+    link = f"(#/experiments/{best.info.experiment_id}/runs/{best.info.run_id})"
+    assert link in parent.data.tags["mlflow.note.content"]
     assert (parent.data.tags["fvc.axes"], parent.data.metrics) == ("cv.n_splits=3,4,50", {})
     names = {each.info.run_name: each.info.status for each in children}
     assert names == {"cv.n_splits=3": "FINISHED", "cv.n_splits=4": "FINISHED", "cv.n_splits=50": "FAILED"}
@@ -152,12 +150,11 @@ def test_a_sweep_is_a_family(sweep: Path, uri: str) -> None:
     assert identities(runs_of(uri)) == before
     ran_again = next(path for path in (sweep / "runs").iterdir() if not (path / "results.json").exists())
     (ran_again / "attempts" / "1.claim").rename(ran_again / "attempts" / "2.claim")
-    times = {"started": "2030-01-01T00:00:00+00:00", "ended": "2030-01-01T00:00:01+00:00"}
-    edit_json(ran_again / "status.json", attempt=2, **times)
+    edit_json(ran_again / "status.json", attempt=2, **TIMES)
     assert track(sweep, uri).imported == 1
     parent, children = family(runs_of(uri))
     assert len(children) == 4, "another run"
-    assert parent.info.end_time == milliseconds(times["ended"])
+    assert parent.info.end_time == milliseconds(TIMES["ended"])
 
 
 def identities(runs: list[Any]) -> set[tuple[str, str, int, int]]:
@@ -253,9 +250,8 @@ def test_a_store_that_cannot_be_used_is_one_line(
 
 def test_a_folder_and_a_model_with_quotes(finished_run: Path, tmp_path: Path, uri: str) -> None:
     """A failed run is found again by the name of its folder."""
-    times = {"started": "2030-01-01T00:00:00+00:00", "ended": "2030-01-01T00:00:01+00:00"}
     (tmp_path / "it's").mkdir()
-    write_json(tmp_path / "it's" / "status.json", {"state": "failed", **times})
+    write_json(tmp_path / "it's" / "status.json", {"state": "failed", **TIMES})
     assert [track(tmp_path / "it's", uri).imported for _ in range(2)] == [1, 0]
     assert [track(finished_run, uri, register="it's").imported for _ in range(2)] == [1, 0]
 

@@ -1,6 +1,5 @@
 """What is read of run folders and where it goes, without MLflow."""
 
-import json
 import math
 import shutil
 from pathlib import Path
@@ -71,11 +70,12 @@ def test_names_and_texts_that_mlflow_takes() -> None:
 @pytest.mark.parametrize(
     ("state", "expected"), [("done", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED"), ("lost", "KILLED")]
 )
-def test_endings(tmp_path: Path, state: str, expected: str) -> None:
+def test_a_run_that_ended_without_any_result(tmp_path: Path, state: str, expected: str) -> None:
     status = {"state": state, "reason": "ValueError", "message": "boom", "attempt": 3, **TIMES}
     write_json(tmp_path / "status.json", status)
     (found,) = read_records(tmp_path).runs
-    assert found.status == expected
+    assert (found.status, list(found.files)) == (expected, ["status.json"])
+    assert (found.parameters, list(found.metrics), found.model) == ({}, [], None)
     assert [found.tags[f"fvc.{name}"] for name in ("reason", "message", "attempt")] == ["ValueError", "boom", "3"]
     assert found.started is not None
     assert (found.ended - found.started).total_seconds() == 59.4
@@ -103,15 +103,6 @@ def test_a_path_that_is_no_folder_is_named(tmp_path: Path, name: str, message: s
     for read in (read_records, load_run, load_sweep, runs_below):
         with pytest.raises(ArtifactError, match=f"{name}: {message}"):
             read(tmp_path / name)
-
-
-def test_a_failed_run_without_any_result(tmp_path: Path) -> None:
-    status = {"state": "failed", "reason": "DataError", "message": "no such file", **TIMES}
-    (tmp_path / "status.json").write_text(json.dumps(status))
-    (found,) = read_records(tmp_path).runs
-    assert (found.parameters, list(found.metrics), found.model) == ({}, [], None)
-    assert found.tags["fvc.reason"] == "DataError"
-    assert list(found.files) == ["status.json"]
 
 
 def test_a_link_out_of_the_run_is_no_file_of_it(finished_run: Path, tmp_path: Path) -> None:

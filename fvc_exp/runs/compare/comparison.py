@@ -10,8 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from fvc_exp.data.folds import CV
 from fvc_exp.errors import ArtifactError
-from fvc_exp.evaluation import bootstrap, resampled, statistics
-from fvc_exp.evaluation.claims import FloorClaim, Floors, refusal
+from fvc_exp.evaluation import bootstrap, claims, resampled, statistics
 from fvc_exp.evaluation.leakage.codes import audit_mark
 from fvc_exp.runs.compare.ties import RankedCandidate, TieSummary, compare_runs
 from fvc_exp.runs.load import LoadedRun
@@ -26,7 +25,7 @@ class ComparedRun:
 
     ranked: RankedCandidate
     interval: bootstrap.Interval
-    claim: FloorClaim | None
+    claim: claims.FloorClaim | None
     floor_p_value: float
     audit: str
     refusal: str
@@ -113,7 +112,7 @@ def compare(runs: Sequence[LoadedRun], metric: str = "auc", replicates: int = bo
     ties = compare_runs(list(trusted.values()), metric)
     best = resampled.Scored.from_predictions(trusted[ties.best.name].predictions, CV)
     # Of all: equal folds have equal rows.
-    draws, floors = bootstrap.draws_of(best, replicates), Floors(best, (metric,))
+    draws, floors = bootstrap.draws_of(best, replicates), claims.Floors(best, (metric,))
     rows, counts = list[ComparedRun](), best.group_counts
     is_drawn = replicates == bootstrap.few_replicates(len(best.strata))  # the claims tell of the same draws
     with threadpool_limits(limits=1):  # its matrices are small: more threads cost CPU and save no time
@@ -128,7 +127,7 @@ def compare(runs: Sequence[LoadedRun], metric: str = "auc", replicates: int = bo
                 drawn = draws.scores(own, (metric,))[metric]
                 score, error = float(drawn[0]), resampled.replicate_error(drawn)
             interval = bootstrap.interval_of(metric, score, error, dependence, counts)
-            p_value, why = claim.p_value if claim else 1.0, refusal(claim, audit["verdict"])
+            p_value, why = claim.p_value if claim else 1.0, claims.refusal(claim, audit["verdict"])
             rows.append(ComparedRun(each, interval, claim, p_value, audit_mark(audit), why))
     adjusted = statistics.holm(np.array([row.floor_p_value for row in rows])).tolist()
     compared = (replace(row, floor_p_value=p_value) for row, p_value in zip(rows, adjusted, strict=True))

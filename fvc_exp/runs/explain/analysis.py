@@ -142,10 +142,8 @@ def regularisation_path(
 
 
 def _cross_validated(result: experiment.RunResult, config: Config) -> dict[str, float | None]:
-    dataset, folds = result.dataset, result.split.folds
-    values = experiment.fold_aucs(
-        result.data, lambda rows: pipeline.fit_pipeline(config, dataset.X[rows], dataset.y[rows])
-    )
+    X, y, folds = result.dataset.X, result.dataset.y, result.split.folds
+    values = experiment.fold_aucs(result.data, lambda rows: pipeline.fit_pipeline(config, X[rows], y[rows]))
     if len(values) == 1:
         return {"mean": float(values[0]), "std": None, "standard_error": None}
     per_repeat = sum(fold.repeat == folds[0].repeat for fold in folds)

@@ -50,11 +50,9 @@ class Insight:
                   for name in _WITH_INTERVAL if name in found]  # fmt: skip
         intervals = [{"split": split, "metric": name, **asdict(interval)} for split, name, interval in scored]
         yield "95 % intervals by groups", pl.DataFrame(intervals).select("split", "metric", "estimate", "low", "high")
-        joined = self.coefficients.join(self.importance.drop("std"), on="feature", how="left", maintain_order="left")
-        largest = joined.sort(pl.col("coefficient").abs(), descending=True, maintain_order=True).head(_MOST_FEATURES)
-        title = (
-            f"largest {len(largest)} of {len(joined)} coefficients, 95 % intervals by groups; importance: fall of AUC"
-        )
+        rows = self.coefficients.join(self.importance.drop("std"), on="feature", how="left", maintain_order="left")
+        largest = rows.sort(pl.col("coefficient").abs(), descending=True, maintain_order=True).head(_MOST_FEATURES)
+        title = f"largest {len(largest)} of {len(rows)} coefficients, 95 % intervals by groups; importance: fall of AUC"
         yield title, largest.select("feature", "coefficient", "low", "high", "importance")
         for split in self.slices["split"].unique(maintain_order=True):
             shown = self.slices.filter(split=split).select(
@@ -122,10 +120,9 @@ def write_insight(run: Path, insight: Insight) -> None:
         ArtifactError: the folder cannot be written.
     """
     frames = {name: getattr(insight, name) for name in _TABLES}
-    if insight.path is not None:
-        frames |= {"path_scores": insight.path.scores, "path_coefficients": insight.path.coefficients}
     with files.atomic_folder(run / _FOLDER) as path:
         if insight.path is not None:
+            frames |= {"path_scores": insight.path.scores, "path_coefficients": insight.path.coefficients}
             files.write_bytes(path / PATH_FIGURE, plots.svg_bytes(plots.path_figure(insight.path), "path"))
         for name, table in frames.items():
             files.write_bytes(path / f"{name}.parquet", tables.parquet_bytes(table))

@@ -29,9 +29,8 @@ def test_what_differs_does_not_tie_and_what_does_not_ties() -> None:
     assert found.best.name == "good"
     assert names(found) == {"good", "like"}
     assert names(found, "within_one_se") == {"good", "like"}
-    assert str(found) == (
-        "2 of 3 configurations tie with the best, which is the simplest of them: config good (10 coefficients)"
-    )
+    sentence = "2 of 3 configurations tie with the best, which is the simplest of them: config good (10 coefficients)"
+    assert str(found) == sentence
 
 
 @pytest.mark.parametrize(
