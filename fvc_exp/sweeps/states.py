@@ -26,15 +26,8 @@ _LOOK_SHARE = 10  # a large sweep on a slow file system is looked at less often
 _STEP_SECONDS = 0.01
 
 
-class State(StrEnum):
-    """Where a member is; ``waiting`` ones were not submitted yet."""
-
-    done = "done"
-    running = "running"
-    pending = "pending"
-    failed = "failed"
-    lost = "lost"
-    waiting = "waiting"
+# Where a member is; ``waiting`` ones were not submitted yet.
+State = StrEnum("State", "done running pending failed lost waiting")
 
 
 AT_REST = (State.done, State.failed, State.lost, State.waiting)
