@@ -119,9 +119,7 @@ class Grid:
             HydraException: an unknown option or key, or a value of the wrong type.
         """
         overrides = [self._parse(text) for text in point]
-        values = [
-            override for override in overrides if override.package is None and not self._is_group(override.key_or_group)
-        ]
+        values = [each for each in overrides if each.package is None and not self._is_group(each.key_or_group)]
         if any(override.type is not OverrideType.CHANGE for override in overrides):
             return self._compose_by_hydra(point)
         groups = tuple(text for text, override in zip(point, overrides, strict=True) if override not in values)

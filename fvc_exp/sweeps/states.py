@@ -75,8 +75,9 @@ class MemberState:
         return self.state is State.done and (not self.member.trains or (rerun is Rerun.code and self.is_of_other_code))
 
 
-# What each queue answers about the jobs that have not ended; or why there is no answer.
-Answers = dict[schedulers.Cluster, Mapping[str, Entry] | SchedulerError]
+# What a queue answers about the jobs that have not ended; or why there is no answer.
+Answer = Mapping[str, Entry] | SchedulerError
+Answers = dict[schedulers.Cluster, Answer]
 
 
 States = Sequence[MemberState]
@@ -150,9 +151,7 @@ def _state_of(sweep: SweepFolder, member: Member, job: schedulers.Job | None, an
     )
 
 
-def _in_queue(
-    job: schedulers.Job, claim: claims.Claim | None, answer: Mapping[str, Entry] | SchedulerError
-) -> tuple[State, str]:
+def _in_queue(job: schedulers.Job, claim: claims.Claim | None, answer: Answer) -> tuple[State, str]:
     """State and reason of a job that left no status."""
     begun = claim is not None and claim.owner is not None and claim.owner.job == job.own_id
     if isinstance(answer, SchedulerError):
