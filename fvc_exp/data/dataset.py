@@ -124,8 +124,7 @@ def _read_one_table(data: DataConfig, path: str) -> _Joined:
     named = repr(found.key) if found.key else "their number, from 1"
     note = f"{source.name}: labels from {found.label!r}, rows named by {named}"
     matched = pl.repeat(True, len(table), eager=True)
-    read = {Table.table.prefix: features}
-    return _Joined(rows, matched, read, source, found, (note,))
+    return _Joined(rows, matched, {Table.table.prefix: features}, source, found, (note,))
 
 
 def _join_tables(data: DataConfig, features: FeaturesConfig) -> _Joined:

@@ -25,7 +25,6 @@ from fvc_exp.video import perturb, rewrite
 from fvc_exp.video.worker_pool import Failed, run_in_workers
 
 Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table
-_HANG = "timeout"
 ORIGINAL, INDEX = "original_video", "augmentation"
 
 _FRAME_COUNTS: Schema = dict.fromkeys(tasks.FRAME_COUNTS, pl.Int64)
@@ -119,8 +118,6 @@ def run_units(
                 row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
                 stores[name].add(task.key, sources[task.key], row)
             options.on_progress(done, len(shard))
-        for store in stores.values():
-            store.flush()
         keys = [unit.key for unit in shard]
         return [_summary(store, current, videos, keys, kept[name]) for name, store in stores.items()]
 
@@ -136,7 +133,7 @@ def _kept(store: TableStore, current: pl.DataFrame, options: Options) -> set[str
     """The videos whose rows stay as they are."""
     rows = store.finished(current)
     # A hang may be the fault of the machine.
-    failures = pl.col("error_class").is_not_null() if options.video.retry_failed else pl.col("error_class") == _HANG
+    failures = pl.col("error_class").is_not_null() if options.video.retry_failed else pl.col("error_class") == "timeout"
     return set(rows[KEY]) - set(rows.filter(failures)[KEY])
 
 

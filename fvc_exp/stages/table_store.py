@@ -156,7 +156,8 @@ class TableStore:
         return True
 
     def _stored(self) -> tuple[pl.DataFrame, list[Path]]:
-        """All rows of these settings on disk, the latest last, and the parts that some of them come from."""
+        """All rows of these settings, the latest last, and the parts that some of them come from."""
+        self.flush()
         parts, found = sorted(self.parts.glob("*.parquet")), []
         for path in parts:
             # One that is gone was merged by another process: its rows are in the table, which is read next. Those of
