@@ -116,15 +116,15 @@ def _read_one_table(data: DataConfig, path: str) -> _Joined:
     table, source = tables.read_table(Path(data.root) / path, roles.text_columns(data.key, *data.group))
     table, found = roles.name_rows(table, source, data, needs_key=False)
     labels = columns.two_class_codes(table[found.label], source, data.positive).alias(columns.LABEL)
-    known = {found.label: "is the label", **dict.fromkeys(found.groups, "names groups")}
+    groups = found.named or found.usual
+    known = {found.label: "is the label", **dict.fromkeys(groups, "names groups")}
     features = find_features(table, source, Table.table.prefix, data.columns, table.select(columns.KEY, labels), known)
     about = [name for name in columns.SLICE_SOURCES if name in table.columns and name not in features.frame.columns]
-    rows = features.frame.with_columns(labels, *table.select(*found.groups, *about))
+    rows = features.frame.with_columns(labels, *table.select(*groups, *about))
     named = repr(found.key) if found.key else "their number, from 1"
     note = f"{source.name}: labels from {found.label!r}, rows named by {named}"
     matched = pl.repeat(True, len(table), eager=True)
-    read = {Table.table.prefix: features}
-    return _Joined(rows, matched, read, source, found, (note,))
+    return _Joined(rows, matched, {Table.table.prefix: features}, source, found, (note,))
 
 
 def _join_tables(data: DataConfig, features: FeaturesConfig) -> _Joined:

@@ -15,12 +15,10 @@ from fvc_exp.io import tables
 VERSION = "feature_version"  # a column that only the tables of our own stages have
 
 # What the stages write beside the features. In another table such a name may mean anything.
-_OF_THE_FILE = frozenset(
-    (
-        *("fold", "split", "upload", "augmentation"),
-        *("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"),
-        *("width", "height", "rotation", "is_vfr", "duration_s", "file_size", "file_mtime_ns"),
-    )
+_OF_THE_FILE = (
+    *("fold", "split", "upload", "augmentation"),
+    *("frames_total", "frames_sampled", "frames_ok", "frames_corrupt"),
+    *("width", "height", "rotation", "is_vfr", "duration_s", "file_size", "file_mtime_ns"),
 )
 _INDEX = re.compile(r"|unnamed: \d+.*|_duplicated_\d+|__index_level_\d+__|level_\d+|index|id|row|row_?(id|number)")
 _LABEL = re.compile(r"(^|[\W\d_])(labels?|target|y|class|truth|gt|(is)?(deep)?fake|(is)?real)([\W\d_]|$)")

@@ -118,11 +118,10 @@ def _dfdc(folder: Path, lists: Sequence[PurePath], videos: set[PurePath]) -> dic
 def _by_top(
     videos: Sequence[PurePath], labels: Mapping[str, str], facts_of: Callable[[PurePath], Facts]
 ) -> dict[PurePath, Facts]:
-    labelled = ((video, labels.get(video.parts[0].lower())) for video in videos if _MASKS not in video.parts)
     return {
-        video: {columns.LABEL: label, FOLDER: str(video.parent), **facts_of(video)}
-        for video, label in labelled
-        if label
+        video: {columns.LABEL: labels[top], FOLDER: str(video.parent), **facts_of(video)}
+        for video in videos
+        if (top := video.parts[0].lower()) in labels and _MASKS not in video.parts
     }
 
 

@@ -14,11 +14,9 @@ from fvc_exp.io import tables
 
 GROUP = "group"
 
-VIDEO_EXTENSIONS = frozenset(
-    {
-        *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".gif"),
-        *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
-    }
+VIDEO_EXTENSIONS = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".gif"),
+    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
 )
 SKIPPED = "not_a_video_name"  # the count of the files that end in none of these
 

@@ -43,11 +43,6 @@ class Roles:
     named: tuple[str, ...]
     usual: tuple[str, ...]
 
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The columns that groups come from."""
-        return self.named or self.usual
-
 
 def text_columns(*named: str | None) -> Callable[[str], bool]:
     """Whether a column of a CSV is read as text: it may be the key or name groups, or is ``named`` as one of them."""

@@ -24,37 +24,40 @@ Sides = tuple[Indices, Indices, str | None]  # training rows, test rows, and wha
 
 
 def split_or_advise(dataset: Dataset, config: schema.Config) -> Split:
-    """``make_split``, with inner folds tried in every training part if something is to be chosen inside.
+    """``make_split`` as configured, ``inside`` if something is to be chosen inside.
 
     Features are not looked at, so that it also tells of videos that are not measured yet.
 
     Raises:
-        DataError: as ``make_split`` and ``inner_parts``; ends with the overrides that make a split possible, if any do.
+        DataError: as ``make_split``; ends with the overrides that make a split possible, if any do.
     """
     cv, seed, inside = config.cv, config.seed, validate.needs_inner_folds(config)
     try:
-        return _split(dataset, cv, seed, inside=inside)
+        return make_split(dataset, cv, seed, inside=inside)
     except DataError as error:
         if cv.scheme is schema.Scheme.predefined or not (advice := _advice(dataset, cv, seed, inside=inside)):
             raise
         raise DataError(f"{error}; {advice}") from error
 
 
-def make_split(dataset: Dataset, cv: schema.CVConfig, seed: int) -> Split:
+def make_split(dataset: Dataset, cv: schema.CVConfig, seed: int, *, inside: bool = False) -> Split:
     """Hold out whole groups for the final test, then divide the rest into stratified folds.
 
     The held-out part is group-disjoint under each scheme but ``predefined``, so that it shows what a leaking
-    cross-validation hides.
+    cross-validation hides. With ``inside`` inner folds are tried in every training part.
 
     Raises:
         DataError: there are too few groups (or rows, for ``stratified``) of a class for that many folds, the platform
-            of a video is not known, or the file of predefined folds does not fit the data.
+            of a video is not known, or the file of predefined folds does not fit the data. Or as ``inner_parts``.
     """
     split = _predefined(dataset, cv) if cv.scheme is schema.Scheme.predefined else _new_split(dataset, cv, seed)
     for fold in split.folds:
         where = f"fold {fold.index}" + (f" ({fold.held_out})" if fold.held_out else "")
         _check_classes(dataset, fold.train, f"the training part of {where}")
         _check_classes(dataset, fold.test, where)
+    if inside:
+        for train in (*(fold.train for fold in split.folds), split.development):
+            inner_parts(dataset, train, cv.inner_splits, seed)
     asked, distinct = split.repeats.values()
     if asked == distinct:
         return split
@@ -84,14 +87,6 @@ def count_shared_groups(dataset: Dataset, train: Indices, test: Indices) -> int:
     return int(np.count_nonzero(sides[0] & sides[1]))
 
 
-def _split(dataset: Dataset, cv: schema.CVConfig, seed: int, *, inside: bool) -> Split:
-    split = make_split(dataset, cv, seed)
-    if inside:
-        for train in (*(fold.train for fold in split.folds), split.development):
-            inner_parts(dataset, train, cv.inner_splits, seed)
-    return split
-
-
 def _advice(dataset: Dataset, cv: schema.CVConfig, seed: int, *, inside: bool) -> str:
     least = min(count_codes(dataset.groups[dataset.y == label]) for label in range(len(CLASSES)))
     if least < 2:
@@ -101,7 +96,7 @@ def _advice(dataset: Dataset, cv: schema.CVConfig, seed: int, *, inside: bool) -
     for test_size, n_splits, n_inner in product(tests, range(min(cv.n_splits, least), 1, -1), inner):
         other = replace(cv, test_size=test_size, n_splits=n_splits, inner_splits=n_inner)
         try:
-            _split(dataset, replace(other, n_repeats=1), seed, inside=inside)
+            make_split(dataset, replace(other, n_repeats=1), seed, inside=inside)
         except DataError:
             continue
         found = {name: getattr(other, name) for name in ("n_splits", "test_size", "inner_splits")}

@@ -126,9 +126,7 @@ def film_scene(scene: Frame, length: int, size: Size, rng: np.random.Generator) 
         pose = start + step * index
         pose[:2] += shake
         matrix = _scene_to_frame(pose, (scene.shape[0], scene.shape[1]), size)
-        picture = cv2.warpAffine(
-            view, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-        )
+        picture = cv2.warpAffine(view, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
         corner = (int(rng.integers(_NOISE_SHAPE[0] - height)), int(rng.integers(_NOISE_SHAPE[1] - width)))
         picture = _add_noise(picture, _window(_noise_field(), corner, size), read_noise)
         picture = _add_noise(picture, pattern, pattern_noise)

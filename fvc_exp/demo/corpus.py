@@ -2,7 +2,7 @@
 
 import json
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -53,24 +53,7 @@ _SCALES = {"real": (0.5, 1.0), "fake": (0.33, 0.66)}
 _GOLDEN_RATIO = (1 + 5**0.5) / 2
 
 
-@dataclass(frozen=True)
-class Clip:
-    """One uploaded video, and what it was made of; ``crf``, ``fps`` and size are those of the upload.
-
-    ``scale`` is the smallest share of the filmed width that the clip had before it was uploaded.
-    """
-
-    video_path: str
-    label: str
-    group: str
-    upload: int
-    manipulation: str
-    scale: float
-    crf: int
-    fps: int
-    width: int
-    height: int
-    frames: int
+Clip = dict[str, str | int | float]  # the row of one uploaded video in the metadata
 
 
 def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
@@ -78,6 +61,9 @@ def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
 
     Odd events are fakes and take the manipulations in turn. Real and fake clips go through the same steps and are
     encoded equally often; without a manipulation only their scale differs.
+
+    Returns for each upload its path, what it was made of, and ``crf``, ``fps`` and size. ``scale`` is the smallest
+    share of the filmed width that the clip had before it was uploaded.
     """
     rng = np.random.default_rng([demo.seed, event])
     label = ("real", "fake")[event % 2]
@@ -102,7 +88,9 @@ def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
         path = f"{VIDEOS}/{group}_{label}_{upload}.mp4"
         with (folder / path).open("wb") as file:
             encode(on_platform, file, fps=fps, crf=crf, preset="veryfast", gop=int(rng.choice([24, 60, 250])))
-        clips.append(Clip(path, label, group, upload, manipulation, scale, crf, fps, width, height, frames=length))
+        made_of = {"label": label, "group": group, "upload": upload, "manipulation": manipulation, "scale": scale}
+        encoded = {"crf": crf, "fps": fps, "width": width, "height": height, "frames": length}
+        clips.append({"video_path": path, **made_of, **encoded})
     return clips
 
 
@@ -181,10 +169,10 @@ def _make_corpus(folder: Path, demo: DemoConfig, workers: int | None, on_progres
                 )
             clips[event] = found
             on_progress(len(clips), len(events))
-    rows = [asdict(clip) for event in events for clip in clips[event]]
+    rows = [clip for event in events for clip in clips[event]]
     pl.DataFrame(rows).write_parquet(folder / METADATA)
     (folder / README).write_text(_README_TEXT)
-    paths = [METADATA, README, *(row["video_path"] for row in rows)]
+    paths = [METADATA, README, *(str(row["video_path"]) for row in rows)]
     manifest = {
         "notice": NOTICE,
         "generator": GENERATOR_VERSION,

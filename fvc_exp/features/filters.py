@@ -10,7 +10,6 @@ from fvc_exp._typing import Array, Array32, Frame
 
 NOISE_NAMES = ("noise_energy", "noise_mean", "noise_std")
 BLUR_NAMES = ("laplacian_var", "gradient_mean", "gradient_std")
-BLOCK_NAMES = ("boundary_inconsistency",)
 DCT_NAMES = ("dct_dc_mean", "dct_dc_std", "dct_ac_mean", "dct_ac_std", "dct_ac_energy")
 
 # Applied along rows and columns this is the difference of two Laplacians; a linear ramp of brightness gives 0.

@@ -8,7 +8,7 @@ from fvc_exp._typing import Frame
 from fvc_exp.features import codec, filters
 from fvc_exp.video.rewrite import Letterbox
 
-BASE_NAMES = (*filters.NOISE_NAMES, *filters.DCT_NAMES, *filters.BLUR_NAMES, *filters.BLOCK_NAMES)
+BASE_NAMES = (*filters.NOISE_NAMES, *filters.DCT_NAMES, *filters.BLUR_NAMES, "boundary_inconsistency")
 STAGE2_NAMES = (*BASE_NAMES, *codec.NAMES)
 
 COLOUR_NAMES = ("color_consistency_r", "color_consistency_g", "color_consistency_b")

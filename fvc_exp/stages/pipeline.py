@@ -89,13 +89,13 @@ def run_video_stage(config: Config, stage: Stage) -> Mapping[str, runner.StageSu
             found = runner.run_augment(_inputs(config), config.seed, options)
         elif stage is Stage.scale:
             found = runner.run_scale(_videos(config), options)
-        elif stage is Stage.features:
-            chosen = _tables(config, scaled=False) or {Table.stage2: _path(config, Table.stage2)}
-            found = runner.run_features(_videos(config), chosen, options)
         else:
-            chosen = _tables(config, scaled=True) or {Table.stage4: _path(config, Table.stage4)}
-            scaled = _read(made / f"{tasks.SCALED}.parquet", "stage=scale writes it")
-            found = runner.run_scaled_features(scaled, chosen, options)
+            scaled = stage is Stage.scaled_features
+            usual = Table.stage4 if scaled else Table.stage2
+            chosen = _tables(config, scaled=scaled) or {usual: _path(config, usual)}
+            copies = made / f"{tasks.SCALED}.parquet"
+            videos = _read(copies, "stage=scale writes it") if scaled else _videos(config)
+            found = runner.run_features(videos, chosen, options, scaled=scaled)
     return {summary.table.name: summary for summary in found}
 
 
@@ -144,9 +144,8 @@ def require_measured(summaries: Mapping[str, runner.StageSummary], allowed: floa
             continue
         rows = _read(each.table, "").filter(pl.col("error_class").is_not_null())
         named = [f"{key!r} ({why}: {text})" for key, why, text in rows.select(KEY, "error_class", "error").rows()]
-        leave = (
-            f", or leave them out: data.max_unmatched={math.ceil(100 * n_failed / n) / 100:g}" if n_failed < n else ""
-        )
+        share = math.ceil(100 * n_failed / n) / 100
+        leave = f", or leave them out: data.max_unmatched={share:g}" if n_failed < n else ""
         raise DataError(
             f"{each.table}: {n_failed} of {n} videos could not be measured: {few(named, _MOST_NAMED)}; "
             f"mend or remove them{leave}"

@@ -25,7 +25,6 @@ from fvc_exp.video import perturb, rewrite
 from fvc_exp.video.worker_pool import Failed, run_in_workers
 
 Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table
-_HANG = "timeout"
 ORIGINAL, INDEX = "original_video", "augmentation"
 
 _FRAME_COUNTS: Schema = dict.fromkeys(tasks.FRAME_COUNTS, pl.Int64)
@@ -119,8 +118,6 @@ def run_units(
                 row = _without_path(result, task.path) if isinstance(result, Failed) else result[name]
                 stores[name].add(task.key, sources[task.key], row)
             options.on_progress(done, len(shard))
-        for store in stores.values():
-            store.flush()
         keys = [unit.key for unit in shard]
         return [_summary(store, current, videos, keys, kept[name]) for name, store in stores.items()]
 
@@ -136,7 +133,7 @@ def _kept(store: TableStore, current: pl.DataFrame, options: Options) -> set[str
     """The videos whose rows stay as they are."""
     rows = store.finished(current)
     # A hang may be the fault of the machine.
-    failures = pl.col("error_class").is_not_null() if options.video.retry_failed else pl.col("error_class") == _HANG
+    failures = pl.col("error_class").is_not_null() if options.video.retry_failed else pl.col("error_class") == "timeout"
     return set(rows[KEY]) - set(rows.filter(failures)[KEY])
 
 
@@ -214,18 +211,16 @@ def run_scale(videos: pl.DataFrame, options: Options) -> list[StageSummary]:
 
 
 def _copied_rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:
+    """Each video, without a number, and its copies with theirs."""
     group = next((name for name in GROUP_COLUMNS if name in videos.columns), KEY)
-    originals = videos.with_columns(
-        pl.col(group).cast(pl.String).alias(manifest.GROUP),
-        pl.col(KEY).alias(ORIGINAL),
-        pl.lit(None, pl.Int64).alias(INDEX),
-    )
-    numbers = pl.DataFrame({INDEX: range(augmentations)}, schema={INDEX: pl.Int64})
-    copies = originals.drop(INDEX).join(numbers, how="cross")
-    pairs = copies.select(ORIGINAL, INDEX).iter_rows()
-    names = [f"augmented/{tasks.file_stem(path)}_aug{index}.mp4" for path, index in pairs]
-    copies = copies.with_columns(pl.Series(KEY, names, pl.String))
-    return pl.concat([originals, copies.select(originals.columns)])
+    known = videos.with_columns(pl.col(group).cast(pl.String).alias(manifest.GROUP), pl.col(KEY).alias(ORIGINAL))
+    numbers = pl.DataFrame({INDEX: [None, *range(augmentations)]}, schema={INDEX: pl.Int64})
+    rows = known.drop(INDEX, strict=False).join(numbers, how="cross")
+    names = [
+        path if index is None else f"augmented/{tasks.file_stem(path)}_aug{index}.mp4"
+        for path, index in rows.select(ORIGINAL, INDEX).iter_rows()
+    ]
+    return rows.with_columns(pl.Series(KEY, names, pl.String))
 
 
 def _copy_unit(row: dict[str, Any], made: Path) -> Unit:
@@ -233,42 +228,34 @@ def _copy_unit(row: dict[str, Any], made: Path) -> Unit:
     return replace(unit, known=unit.known or {}) if row[INDEX] is None else replace(unit, file=row[ORIGINAL])
 
 
-def run_features(videos: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
+def run_features(
+    videos: pl.DataFrame, tables: Mapping[Table, Path], options: Options, *, scaled: bool = False
+) -> list[StageSummary]:
     """Measure the videos (column ``video_path``) and write each of ``tables`` at its path, one row per video.
 
     A video is decoded once for all tables that lack its row. Features are float64, null where undefined; a video that
     failed has nulls, ``error`` and ``error_class``.
 
-    Raises:
-        DataError: a file at the path of a table was not written by this stage.
-    """
-    units = [unit_of(row, options.made) for row in videos.iter_rows(named=True)]
-    return _run_features(units, tables, options)
-
-
-def run_scaled_features(scaled: pl.DataFrame, tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
-    """Measure the files of a ``scaled_metadata`` table; rows are named by the ``video_path`` of the source.
-
-    Bars around the picture are left out. The codec cues of ``stage4`` are those of the source file.
+    With ``scaled`` the videos are a ``scaled_metadata`` table: its files are measured, and rows are named by the
+    ``video_path`` of the source. Bars around the picture are left out. The codec cues of ``stage4`` are those of the
+    source file.
 
     Raises:
-        DataError: a column of ``scaled_metadata`` is missing, or a table was not written by this stage.
+        DataError: a column of ``scaled_metadata`` is missing, or a file at the path of a table was not written by this
+            stage.
     """
-    needed = (KEY, "scaled_path", *tasks.SCALING, *tasks.SOURCE_CODEC)
-    require_columns(needed, scaled.columns, Path(tasks.SCALED), " (stage=scale writes it)")
-    units = [_scaled_unit(row, options.made) for row in scaled.iter_rows(named=True)]
-    return _run_features(units, tables, options)
+    if scaled:
+        needed = (KEY, "scaled_path", *tasks.SCALING, *tasks.SOURCE_CODEC)
+        require_columns(needed, videos.columns, Path(tasks.SCALED), " (stage=scale writes it)")
+    make_unit = _scaled_unit if scaled else unit_of
+    units = [make_unit(row, options.made) for row in videos.iter_rows(named=True)]
+    stores = {table.name: _feature_store(table, path, options.video) for table, path in tables.items()}
+    return run_units(stores, units, videos.select(KEY), partial(tasks.measure, options.video), options)
 
 
 def _scaled_unit(row: Mapping[str, Any], made: Path) -> Unit:
     unit = unit_of(row, made, row)
     return unit if unit.known else replace(unit, file=str(made.absolute() / row["scaled_path"]))
-
-
-def _run_features(units: Sequence[Unit], tables: Mapping[Table, Path], options: Options) -> list[StageSummary]:
-    stores = {table.name: _feature_store(table, path, options.video) for table, path in tables.items()}
-    keys = pl.DataFrame({KEY: [unit.key for unit in units]}, schema={KEY: pl.String})
-    return run_units(stores, units, keys, partial(tasks.measure, options.video), options)
 
 
 def _feature_store(table: Table, path: Path, video: VideoConfig) -> TableStore:

@@ -33,7 +33,6 @@ SETTINGS_COLUMNS: Schema = {"settings": pl.String, **STATE_COLUMNS}
 OUTPUT_SIZE = "output_size"
 _ROWS_IN_A_PART = 16
 _SECONDS_OF_A_PART = 3.0
-OUTSIDE_ROOT = "outside_root"
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def find_source(root: Path, name: str, made: Path | None = None) -> Source:
         return _refused("missing", "a file name cannot hold a NUL character")
     path = Path(os.path.realpath(root / name))
     if not any(path.is_relative_to(os.path.realpath(base)) for base in (root, made or root)):
-        return _refused(OUTSIDE_ROOT, "the file lies outside the data root; only files below data.root are opened")
+        return _refused("outside_root", "the file lies outside the data root; only files below data.root are opened")
     try:
         facts = path.stat()
     except OSError as error:
@@ -157,7 +156,8 @@ class TableStore:
         return True
 
     def _stored(self) -> tuple[pl.DataFrame, list[Path]]:
-        """All rows of these settings on disk, the latest last, and the parts that some of them come from."""
+        """All rows of these settings, the latest last, and the parts that some of them come from."""
+        self.flush()
         parts, found = sorted(self.parts.glob("*.parquet")), []
         for path in parts:
             # One that is gone was merged by another process: its rows are in the table, which is read next. Those of

@@ -45,7 +45,10 @@ def run_multirun(loader: ConfigLoader, master: DictConfig, arguments: list[str])
     data, common = TrainingData(prepare=not dry), common_overrides(points)
     plan = make_plan(requested, data, command=sys.argv, common=common, launcher=option)
     folder = SweepFolder(sweep_path(plan, own_dir))
-    plan = replace(plan, launcher_settings=_settings(master, folder))
+    with open_dict(master):  # the launcher's node is resolved as if Hydra had made the folder
+        master.hydra.sweep.dir = str(folder.path.resolve())
+    settings = cast("dict[str, Any]", OmegaConf.to_container(master.hydra.launcher, resolve=True))
+    plan = replace(plan, launcher_settings=settings)
     if dry:
         _show(folder, plan)
         return True, None
@@ -70,13 +73,6 @@ def _checked(master: DictConfig, option: str) -> Path | None:
             f"solver={validate.PROX_NEWTON} without search; as one job: sbatch ops/slurm_stage5alpha.sh search=grid"
         )
     return Path(master.hydra.sweep.dir) if said["dir"] != _SWEEP_DIR else None
-
-
-def _settings(master: DictConfig, folder: SweepFolder) -> dict[str, Any]:
-    """The launcher node, resolved as if Hydra had made the sweep's folder."""
-    with open_dict(master):
-        master.hydra.sweep.dir = str(folder.path.resolve())
-    return cast("dict[str, Any]", OmegaConf.to_container(master.hydra.launcher, resolve=True))
 
 
 def _show(folder: SweepFolder, plan: Plan) -> None:
@@ -106,8 +102,7 @@ class Grid:
         Raises:
             HydraException: an argument does not follow the grammar, or asks for a continuous interval.
         """
-        (points,) = BasicSweeper.split_arguments(self._parser.parse_overrides(list(arguments)), None)
-        return points
+        return BasicSweeper.split_arguments(self._parser.parse_overrides(list(arguments)), None)[0]
 
     def compose(self, point: Sequence[str]) -> DictConfig:
         """The configuration of one point, without Hydra's own node.
@@ -119,9 +114,7 @@ class Grid:
             HydraException: an unknown option or key, or a value of the wrong type.
         """
         overrides = [self._parse(text) for text in point]
-        values = [
-            override for override in overrides if override.package is None and not self._is_group(override.key_or_group)
-        ]
+        values = [each for each in overrides if each.package is None and not self._is_group(each.key_or_group)]
         if any(override.type is not OverrideType.CHANGE for override in overrides):
             return self._compose_by_hydra(point)
         groups = tuple(text for text, override in zip(point, overrides, strict=True) if override not in values)

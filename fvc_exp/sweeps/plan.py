@@ -40,30 +40,26 @@ class TrainingData:
         return self._known[key]
 
     def _find(self, config: schema.Config) -> Prepared:
-        if config.data.prepare:
-            if not self._prepare:
-                return self._read_if_made(config)
-            from fvc_exp.stages import pipeline  # decoders, which training on ready tables has no need of
+        data = config.data
+        try:
+            data = self._place(config) if data.prepare else data
+            return data, load_dataset(data, config.features).content_hash
+        except DataError:
+            if self._prepare or not data.prepare:
+                raise
+            return data, None
 
-            config = pipeline.prepare_training(config)
-        return self._read(config)
-
-    def _read(self, config: schema.Config) -> Prepared:
-        return config.data, load_dataset(config.data, config.features).content_hash
-
-    def _read_if_made(self, config: schema.Config) -> Prepared:
-        from fvc_exp.demo.corpus import corpus_folder
+    def _place(self, config: schema.Config) -> schema.DataConfig:
+        """Where the rows that are made from videos are now, or will be."""
+        from fvc_exp.demo.corpus import corpus_folder  # decoders, which training on ready tables has no need of
         from fvc_exp.stages import pipeline
 
         data = config.data
-        try:
-            if data.demo is not None:
-                data = replace(data, root=str(corpus_folder(Path(data.root), data.demo)))
-            else:
-                data = pipeline.with_place(config).data
-            return self._read(replace(config, data=data))
-        except DataError:
-            return data, None
+        if self._prepare:
+            return pipeline.prepare_training(config).data
+        if data.demo is not None:
+            return replace(data, root=str(corpus_folder(Path(data.root), data.demo)))
+        return pipeline.with_place(config).data
 
 
 def make_plan(

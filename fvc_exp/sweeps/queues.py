@@ -100,9 +100,7 @@ class SlurmQueue:
         if not arrays:
             return {}
         rows = _squeue("--array", "--format=%i|%T|%r", f"--jobs={','.join(arrays)}")
-        return {
-            job: Entry(state in _RUNNING, reason) for job, state, reason in rows if state in _ACTIVE and job in jobs
-        }
+        return {job: Entry(state in _RUNNING, why) for job, state, why in rows if state in _ACTIVE and job in jobs}
 
     def end_of(self, job: str, _log: Path) -> JobEnd:
         """What SLURM still knows: slurmctld while it remembers, else accounting.

@@ -152,17 +152,13 @@ def _ranking_table(ranked: pl.DataFrame, most: int) -> Table:
     floors = results.floors(ranked).values()
     best = {title: f"{max(scores[title.lower()] for scores in floors):.3f}" for title in ("AUC", "F1")}
     rows.append(dict.fromkeys(rows[0], "") | {"rank": "floor"} | best)
+    shared = [ranked[key][0] for key in ("name", "tags") if ranked[key].n_unique() == 1]
+    called = "".join(f"{text}; " for text in shared if text)
     shown = f"the first {most} of {len(ranked)}, " if most < len(ranked) else ""
     return frame_table(
         pl.DataFrame(rows, infer_schema_length=None),
-        f"{_called(ranked)}{shown}ranked by the mean AUC of the folds (± sd); "
+        f"{called}{shown}ranked by the mean AUC of the folds (± sd); "
         "floor: best score of the rules that use no feature",
         right=_NUMBERS,
         styles=[None] * (len(rows) - 1) + ["dim"],
     )
-
-
-def _called(ranked: pl.DataFrame) -> str:
-    """The name and tags that all runs share, in front of a title."""
-    shared = [ranked[key][0] for key in ("name", "tags") if ranked[key].n_unique() == 1]
-    return "".join(f"{text}; " for text in shared if text)

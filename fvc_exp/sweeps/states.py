@@ -26,15 +26,8 @@ _LOOK_SHARE = 10  # a large sweep on a slow file system is looked at less often
 _STEP_SECONDS = 0.01
 
 
-class State(StrEnum):
-    """Where a member is; ``waiting`` ones were not submitted yet."""
-
-    done = "done"
-    running = "running"
-    pending = "pending"
-    failed = "failed"
-    lost = "lost"
-    waiting = "waiting"
+# Where a member is; ``waiting`` ones were not submitted yet.
+State = StrEnum("State", "done running pending failed lost waiting")
 
 
 AT_REST = (State.done, State.failed, State.lost, State.waiting)
@@ -82,8 +75,9 @@ class MemberState:
         return self.state is State.done and (not self.member.trains or (rerun is Rerun.code and self.is_of_other_code))
 
 
-# What each queue answers about the jobs that have not ended; or why there is no answer.
-Answers = dict[schedulers.Cluster, Mapping[str, Entry] | SchedulerError]
+# What a queue answers about the jobs that have not ended; or why there is no answer.
+Answer = Mapping[str, Entry] | SchedulerError
+Answers = dict[schedulers.Cluster, Answer]
 
 
 States = Sequence[MemberState]
@@ -157,9 +151,7 @@ def _state_of(sweep: SweepFolder, member: Member, job: schedulers.Job | None, an
     )
 
 
-def _in_queue(
-    job: schedulers.Job, claim: claims.Claim | None, answer: Mapping[str, Entry] | SchedulerError
-) -> tuple[State, str]:
+def _in_queue(job: schedulers.Job, claim: claims.Claim | None, answer: Answer) -> tuple[State, str]:
     """State and reason of a job that left no status."""
     begun = claim is not None and claim.owner is not None and claim.owner.job == job.own_id
     if isinstance(answer, SchedulerError):

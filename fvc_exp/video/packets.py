@@ -108,18 +108,16 @@ def decode_all(probe: Probe) -> Iterator[av.VideoFrame | int]:
     with open_video(probe.path, probe.limits) as (container, stream):
         packets = container.demux(stream)
         for position in count():
+            packet = None
             try:
-                packet = next(packets, None)
-            except av.FFmpegError as error:
-                reraise_memory_error(error)
-                yield position
-                return
-            if packet is None:
-                return
-            try:
+                packet = next(packets)
                 frames = stream.decode(packet if packet.size else None)
+            except StopIteration:
+                return
             except av.FFmpegError as error:
                 reraise_memory_error(error)
                 yield position
-                continue
-            yield from frames
+                if packet is None:  # nothing more can be read
+                    return
+            else:
+                yield from frames

@@ -114,11 +114,13 @@ def probe_video(path: Path, limits: LimitsConfig) -> Probe:
         count = int(packets.shown.sum())
         stated = stream.bit_rate if stream.bit_rate not in (0, MPEG_VARIABLE_RATE) else None
         measured = 8.0 * float(packets.sizes.sum()) / duration if duration else None
+        counted_rate = count / duration if duration else None
         return Probe(
             frame_count=count,
             width=stream.width,
             height=stream.height,
-            average_rate=_average_rate(stream, count, duration, is_vfr),
+            # A container's rate is exact where it is constant; else it may only be the rate that was hoped for.
+            average_rate=float(stream.average_rate) if stream.average_rate and not is_vfr else counted_rate,
             base_rate=float(stream.base_rate) if stream.base_rate else None,
             bit_rate=float(stated) if stated else measured,
             stated_bit_rate=stated,
@@ -159,13 +161,6 @@ def _duration(stream: av.VideoStream, packets: Packets) -> float | None:
     if stream.average_rate:
         return float(packets.shown.sum() / stream.average_rate)
     return None
-
-
-def _average_rate(stream: av.VideoStream, count: int, duration: float | None, is_vfr: bool) -> float | None:
-    # A container's rate is exact where it is constant; where it is not, it may only be the rate that was hoped for.
-    if stream.average_rate and not is_vfr:
-        return float(stream.average_rate)
-    return count / duration if duration else None
 
 
 def _is_vfr(stream: av.VideoStream, packets: Packets) -> bool:

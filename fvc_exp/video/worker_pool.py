@@ -17,8 +17,8 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -184,11 +184,13 @@ def _die_with_parent() -> None:
 
 
 def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig) -> Value | Failed | FvcError:
+    """What becomes of the item. The process ends if it takes longer than the limits allow."""
     import cv2
 
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
+    signal.setitimer(signal.ITIMER_REAL, _wall_seconds(limits))
     try:
-        with _limited(limits):
-            return function(item)
+        return function(item)
     except VideoError as error:
         return Failed(error.error_class, str(error))
     except Exception as error:  # noqa: BLE001 - the worker boundary: one bad video must not stop the others
@@ -201,23 +203,14 @@ def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         return Failed("internal_error", f"{type(error).__name__} at {where}: {error}")
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _wall_seconds(limits: LimitsConfig) -> float:
     """The limit by the clock, ten times that of processor time where none is set."""
     return limits.wall_seconds or 10 * limits.cpu_seconds
-
-
-@contextmanager
-def _limited(limits: LimitsConfig) -> Iterator[None]:
-    """End this process if the block takes more than ``limits.cpu_seconds``, or than ``wall_seconds`` by the clock."""
-    signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
-    signal.setitimer(signal.ITIMER_REAL, _wall_seconds(limits))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def allow_more(limits: LimitsConfig, pixels: int, size: int) -> None:

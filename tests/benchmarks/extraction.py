@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from fvc_exp.config.schema import DemoConfig, LimitsConfig, SamplingConfig, Table, VideoConfig
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.features.extract import extract
-from fvc_exp.stages.runner import Options, run_augment, run_features, run_scale, run_scaled_features
+from fvc_exp.stages.runner import Options, run_augment, run_features, run_scale
 from fvc_exp.video.decode import SampledFrames
 from fvc_exp.video.packets import sample_indices
 from fvc_exp.video.rewrite import letterbox, scale
@@ -196,7 +196,7 @@ def run_stages(videos: pl.DataFrame, options: Options) -> Iterator[str]:
         yield f"features={table.name}"
     scaled = run_scale(videos, options)[0].table
     yield "scale"
-    run_scaled_features(pl.read_parquet(scaled), {Table.stage4: options.made / "stage4"}, options)
+    run_features(pl.read_parquet(scaled), {Table.stage4: options.made / "stage4"}, options, scaled=True)
     yield "scaled_features"
 
 

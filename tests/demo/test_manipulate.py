@@ -98,10 +98,8 @@ def test_duplication_freezes_a_third_of_the_clip() -> None:
 def test_overlay_covers_its_box_and_nothing_else() -> None:
     frames = noise_clip()
     result = np.array(manipulate.overlay(frames, fresh_rng()))
-    top, bottom = (
-        int(HEIGHT * manipulate.CAPTION_TOP),
-        int(HEIGHT * (manipulate.CAPTION_TOP + manipulate.CAPTION_HEIGHT)),
-    )
+    shares = manipulate.CAPTION_TOP, manipulate.CAPTION_TOP + manipulate.CAPTION_HEIGHT
+    top, bottom = (int(HEIGHT * share) for share in shares)
     right = int(WIDTH * manipulate.CAPTION_WIDTH)
     assert not np.delete(changed(frames, list(result)), np.s_[top:bottom], axis=1).any()
     box = result[:, top:bottom, :right]

@@ -192,9 +192,8 @@ def test_eight_ways_to_fail_are_told_apart_and_cost_nobody_else(project: Project
         broken.TIME_LIMIT: ("failed", "time limit"),
         broken.NO_METRICS: ("failed", "finished without metrics"),
     }
-    assert not [
-        each["message"] for each in shown.values() if re.match("srun|slurmstepd|submitit", each["message"] or "")
-    ]
+    messages = [each["message"] or "" for each in shown.values()]
+    assert not [text for text in messages if re.match("srun|slurmstepd|submitit", text)]
     assert pl.read_parquet(project.path / "results.parquet")["auc_mean"].count() == 3
     for overrides, (_, reason) in reasons.items():
         told = printed.count(f"{overrides}: {reason}")

@@ -37,9 +37,8 @@ def refuse_the_third(folder: Path) -> str:
 
 
 def tell(title: str, printed: str) -> None:
-    print(
-        f"\n== {title}\n" + "\n".join(line for line in printed.splitlines() if not line.startswith("configurations:"))
-    )
+    lines = [line for line in printed.splitlines() if not line.startswith("configurations:")]
+    print(f"\n== {title}", *lines, sep="\n")
 
 
 def statuses(project: Project) -> list[str]:

@@ -33,7 +33,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     scaled = runner.run_scale(videos, options)
     metadata = pl.read_parquet(scaled[0].table)
     tables = {Table.stage4: root / "features_stage4", Table.original_stage4: root / "features_original_stage4"}
-    scaled_features = runner.run_scaled_features(metadata, tables, options)
+    scaled_features = runner.run_features(metadata, tables, options, scaled=True)
     return root, {each.table.stem: each for each in (*augmented, *features, *scaled, *scaled_features)}
 
 
@@ -183,4 +183,4 @@ def test_more_augmentations_keep_the_first(tmp_path: Path) -> None:
 def test_scaled_metadata_of_another_origin_is_refused(tmp_path: Path) -> None:
     videos = pl.DataFrame({"video_path": ["a.mp4"], "label": ["real"]})
     with pytest.raises(DataError, match=r"scaled_metadata: column 'scaled_path' is missing.*stage=scale writes it"):
-        runner.run_scaled_features(videos, {Table.stage4: tmp_path / "t"}, runner.Options(tmp_path, tmp_path, VIDEO))
+        runner.run_features(videos, {}, runner.Options(tmp_path, tmp_path, VIDEO), scaled=True)

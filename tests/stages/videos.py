@@ -8,7 +8,7 @@ import polars as pl
 from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig, Table, VideoConfig
 from fvc_exp.data.manifest import read_manifest
-from fvc_exp.stages.runner import Options, StageSummary, run_augment, run_features, run_scale, run_scaled_features
+from fvc_exp.stages.runner import Options, StageSummary, run_augment, run_features, run_scale
 from tests.conftest import data_config
 from tests.video.clips import moving_frames, write_clip
 
@@ -39,7 +39,7 @@ def run_stage(stage: str, root: Path, on_progress: Progress = no_progress, **cha
     options = Options(root, root, replace(VIDEO, **changes), on_progress=on_progress)
     if stage == "scaled_features":
         scaled = pl.read_parquet(root / "scaled_metadata.parquet")
-        (summary,) = run_scaled_features(scaled, {Table.stage4: root / "features_stage4"}, options)
+        (summary,) = run_features(scaled, {Table.stage4: root / "features_stage4"}, options, scaled=True)
         return summary
     videos = read_manifest(data_config(root, videos=".")).videos
     if stage == "augment":

@@ -83,10 +83,7 @@ def test_a_job_survives_a_warning_that_comes_before_it_can_handle_it() -> None:
 
 @pytest.mark.usefixtures("_refusing_slurm")
 def test_a_refused_submission_says_what_is_queued(
-    loader: ConfigLoader,
-    make: MakePlan,
-    sweep: SweepFolder,
-    capsys: pytest.CaptureFixture[str],
+    loader: ConfigLoader, make: MakePlan, sweep: SweepFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     node = settings(loader, "hydra/launcher=slurm", f"hydra.launcher.submitit_folder={sweep.path}/.submitit/%j")
     plan = replace(make("C=0.1,1,10"), launcher="slurm", launcher_settings=node)

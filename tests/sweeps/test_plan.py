@@ -6,14 +6,10 @@ import pytest
 from fvc_exp.config.canonical import canonical, run_id
 from fvc_exp.config.validate import to_typed
 from fvc_exp.errors import ArtifactError, ConfigError, DataError
-from fvc_exp.sweeps.folder import Plan, SweepFolder
+from fvc_exp.sweeps.folder import SweepFolder
 from fvc_exp.sweeps.multirun import Grid
 from fvc_exp.sweeps.plan import grown_plan, sweep_path
 from tests.sweeps.conftest import MakePlan
-
-
-def path_of(plan: Plan) -> Path:
-    return sweep_path(plan)
 
 
 def test_members_are_what_the_run_will_be(make: MakePlan, grid: Grid) -> None:
@@ -38,7 +34,7 @@ POINTS = {  # and whether they are the sweep of penalty=l1,l2 C=0.1,1
 
 @pytest.mark.parametrize(("arguments", "is_same"), POINTS.values(), ids=POINTS)
 def test_same_sweep(make: MakePlan, arguments: tuple[str, ...], is_same: bool) -> None:
-    assert (path_of(make(*arguments)).name == path_of(make("penalty=l1,l2", "C=0.1,1")).name) == is_same
+    assert (sweep_path(make(*arguments)).name == sweep_path(make("penalty=l1,l2", "C=0.1,1")).name) == is_same
 
 
 def test_changed_data_are_another_sweep(make: MakePlan, tables: Path) -> None:
@@ -47,7 +43,7 @@ def test_changed_data_are_another_sweep(make: MakePlan, tables: Path) -> None:
     features.with_columns(pl.col("f0") + 1).write_parquet(tables / "features_stage2.parquet")
     after = make("C=0.1,1")
     assert not {member.run_id for member in before.members} & {member.run_id for member in after.members}
-    assert path_of(before) != path_of(after)
+    assert sweep_path(before) != sweep_path(after)
 
 
 def test_values_out_of_range_and_missing_tables_are_invalid(make: MakePlan) -> None:
@@ -72,7 +68,7 @@ def test_nothing_can_run(make: MakePlan, arguments: tuple[str, ...], error: type
 @pytest.mark.parametrize("name", ["a/b", "..", "", "-x"])
 def test_a_name_that_is_no_folder(make: MakePlan, name: str) -> None:
     with pytest.raises(ConfigError, match=r"sweep\.name=.* is not allowed"):
-        path_of(make(f"sweep.name='{name}'"))
+        sweep_path(make(f"sweep.name='{name}'"))
 
 
 def test_a_plan_grows(make: MakePlan, sweep: SweepFolder) -> None:

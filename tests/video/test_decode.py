@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fvc_exp.errors import VideoError
-from fvc_exp.video.decode import Decoded, Sample, SampledFrames
+from fvc_exp.video.decode import Sample, SampledFrames
 from fvc_exp.video.packets import SeenFrame, decoding_runs, sample_indices, trusted_frames
 from tests.video import clips
 from tests.video.clips import LIMITS, SAMPLING, Encoding, moving_frames, write_clip, x264
@@ -58,11 +58,6 @@ def decode_all(path: Path) -> list[NDArray[np.uint8]]:
         return [clips.sample(frame).luma for frame in container.decode(video=0)]
 
 
-def outcome(source: SampledFrames) -> Decoded:
-    assert source.decoded is not None
-    return source.decoded
-
-
 @pytest.fixture(scope="module", params=ENCODINGS)
 def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoding = ENCODINGS[request.param]
@@ -77,11 +72,11 @@ def test_sampled_frames_equal_a_full_decode(clip: Path, monkeypatch: pytest.Monk
     source = SampledFrames(clip, SAMPLING, LIMITS)
     frames, expected = source.read(collect), decode_all(clip)
     assert len(expected) == 60
-    assert tuple(frames) == sample_indices(60, SAMPLING) == outcome(source).indices
+    assert tuple(frames) == sample_indices(60, SAMPLING) == source.decoded.indices
     for index, frame in frames.items():
         np.testing.assert_array_equal(frame, expected[index], err_msg=f"frame {index}")
-    assert outcome(source).frames_total == 60
-    assert outcome(source).frames_corrupt == 0
+    assert source.decoded.frames_total == 60
+    assert source.decoded.frames_corrupt == 0
 
 
 def test_every_frame_comes_once_and_the_same_are_sampled(clip: Path) -> None:
@@ -100,7 +95,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_cut_file_uses_its_good_frames(whole: Path, tmp_path: Path) -> None:
     source = SampledFrames(clips.cut_in_half(whole, tmp_path / "cut.mp4"), SAMPLING, LIMITS)
     frames, expected = source.read(collect), decode_all(whole)
-    result = outcome(source)
+    result = source.decoded
     assert 30 <= result.frames_ok < 70
     assert result.frames_corrupt >= 1
     assert result.frames_total == result.frames_ok + result.frames_corrupt == source.probe.frame_count
@@ -117,10 +112,10 @@ def test_flipped_bytes_are_counted_and_their_frames_left_out(whole: Path, tmp_pa
         container.streams.video[0].thread_count = 1
         flagged = [number for number, frame in enumerate(container.decode(video=0)) if frame.is_corrupt]
     untrusted = {number for fault in flagged for number in range(fault, fault // 20 * 20 + 20)}
-    assert (outcome(source).frames_corrupt, outcome(source).frames_ok) == (len(untrusted), 100 - len(untrusted))
+    assert (source.decoded.frames_corrupt, source.decoded.frames_ok) == (len(untrusted), 100 - len(untrusted))
     assert 0 < len(flagged) < len(untrusted) < 60
     assert not untrusted & set(frames)
-    assert 5 <= len(frames) == len(outcome(source).indices)
+    assert 5 <= len(frames) == len(source.decoded.indices)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".ts"])
@@ -134,7 +129,7 @@ def test_no_frame_after_damage_differs_from_the_original(suffix: str, tmp_path: 
     assert any((frame != good).any() for frame, good in zip(decode_all(path), expected, strict=False))
     source = SampledFrames(path, SAMPLING, LIMITS)
     frames = source.read(collect, every_frame=True)
-    assert 5 < outcome(source).frames_corrupt < 60
+    assert 5 < source.decoded.frames_corrupt < 60
     for index, frame in frames.items():
         # A lost packet moves the frames after it.
         assert any((frame == good).all() for good in expected[index : index + 3]), f"frame {index}"
@@ -173,7 +168,7 @@ def test_wrong_frame_count_of_the_container_is_mended(whole: Path) -> None:
     source.probe = replace(source.probe, packets=packets, frame_count=120)
     assert decoding_runs(source.probe, (0,)) is None
     assert tuple(source.read(collect)) == sample_indices(100, SAMPLING)
-    assert outcome(source).frames_total == 100
+    assert source.decoded.frames_total == 100
 
 
 def converted(pixel_format: str, height: int = 71, width: int = 93) -> av.VideoFrame:
