@@ -43,22 +43,12 @@ class SharedFits:
 
     def model(self, config: Config, rows: Indices) -> FittedModel | None:
         """The model of one configuration and part; None where the grid lacks it or did not reach the tolerance."""
-        if (part := self.parts.get(_hash(rows))) is None:
+        part = self.parts.get(_hash(rows))
+        fit = part.fits.get(_point(config)) if part else None
+        if part is None or fit is None or not fit.converged:
             return None
-        found = part.fits.get(Point(effective_c(config), effective_l1_ratio(config)))
-        if found is None or not found.converged:
-            return None
-        numbers = (found.w, found.b, found.n_iter)
         return FittedModel(
-            config,
-            part.standard,
-            len(rows),
-            *numbers,
-            True,
-            (),
-            fitted_with=self.points,
-            gap=found.gap,
-            is_shared=self.is_grid,
+            config, part.standard, len(rows), fit.w, fit.b, fit.n_iter, True, (), gap=fit.gap, is_shared=self.is_grid
         )
 
 
@@ -95,11 +85,11 @@ class SplitDataset:
         if self._sections(config) and (shared is None or (len(shared.points) == 1 and shared.points != points)):
             self.fit_together(config, points)
             shared = self._shared(config)
-        if shared and (known := shared.model(config, rows)) is not None:
-            return known
-        # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
-        needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
-        fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
+        fitted = shared.model(config, rows) if shared else None
+        if fitted is None:
+            # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
+            needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
+            fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
         return replace(fitted, fitted_with=shared.points) if shared else fitted
 
     @property
@@ -118,12 +108,10 @@ class SplitDataset:
             inner = [inner_parts(self.dataset, rows, config.cv.inner_splits, config.seed) for rows in parts]
             parts += [train for each in inner for train, _ in each]
         X, y, tol, max_iter = self.dataset.X, self.dataset.y, config.solver.tol, config.solver.max_iter
-        sections = self._sections(config) if len(points) == 1 else []
-        if sections:
+        if sections := self._sections(config) if len(points) == 1 else []:
             fits = fit_complements(X, y, sections, points[0], tol=tol, max_iter=max_iter)
         else:
-            n_threads = min(self.threads, len(parts))  # one per part, or its last digits would vary
-            fit = partial(fit_grid, class_weight=config.class_weight, n_threads=n_threads, on_progress=on_progress)
+            fit = partial(fit_grid, class_weight=config.class_weight, n_threads=self.threads, on_progress=on_progress)
             fits = fit(X, y, parts, points, tol=tol, max_iter=max_iter)
         part_fits = {_hash(rows): fit for rows, fit in zip(parts, fits, strict=True)}
         self.shared_fits[grid_key(config)] = SharedFits(points, part_fits, is_grid=not sections)
@@ -131,12 +119,11 @@ class SplitDataset:
     def _sections(self, config: Config) -> list[Indices]:
         """The test rows of all folds where our solver fits what is left after each in the same passes over the rows."""
         folds, n, p = self.split.folds, len(self.split.development), self.dataset.X.shape[1]
-        solver = resolved_solver(config.penalty.name, config.solver.name)
-        is_plain = solver == PROX_NEWTON and config.class_weight is None and len(points_of(config)) == 1
+        solver, has_point = resolved_solver(config.penalty.name, config.solver.name), len(points_of(config)) == 1
+        is_plain = solver == PROX_NEWTON and has_point and not (config.class_weight or needs_inner_folds(config))
+        is_large = 8 * n * p > _THREADS_PAY and n >= wide.ROWS_PER_COLUMN * p and not self.dataset.has_gaps.any()
         sizes = {sum(len(fold.test) for fold in folds)} | {len(fold.train) + len(fold.test) for fold in folds}
-        if not is_plain or 8 * n * p <= _THREADS_PAY or n < wide.ROWS_PER_COLUMN * p or sizes != {n}:
-            return []
-        return [] if needs_inner_folds(config) or self.dataset.has_gaps.any() else [fold.test for fold in folds]
+        return [fold.test for fold in folds] if is_plain and is_large and sizes == {n} else []
 
     def refitted(self, config: Config, points: tuple[Point, ...]) -> Self:
         """The same rows and folds, which fit to the last digit as in a run that was fitted with these penalties."""
@@ -299,7 +286,11 @@ def points_of(config: Config) -> tuple[Point, ...]:
     """
     if config.penalty.name is Penalty.none:
         return ()
-    return tuple(Point(effective_c(each), effective_l1_ratio(each)) for each in candidates(config))
+    return tuple(map(_point, candidates(config)))
+
+
+def _point(config: Config) -> Point:
+    return Point(effective_c(config), effective_l1_ratio(config))
 
 
 def grid_key(config: Config) -> str:

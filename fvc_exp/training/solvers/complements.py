@@ -63,12 +63,10 @@ def _sums_without(
 ) -> list[RowSums]:
     """The sums of each of these points over all parts but its own."""
     precision = np.float64 if state.is_exact[points].any() else np.float32
-    found: list[list[RowSums]] = [[] for _ in points]
+    found: dict[int, list[RowSums]] = {point: [] for point in points.tolist()}
     for number, (part, model) in enumerate(zip(parts, models, strict=True)):
-        places = np.flatnonzero(points != number)
-        some = points[places]
-        if len(some):
-            (sums,) = shared_newton.sum_over_rows(part, [(state.w[some], state.b[some], model)], precision)
-            for row, place in enumerate(places.tolist()):
-                found[place].append(RowSums(*(each[[row]] for each in sums)))
-    return [reduce(RowSums.plus, each) for each in found]
+        if others := [point for point in found if point != number]:
+            batches = [(state.w[[point]], state.b[[point]], model) for point in others]
+            for point, sums in zip(others, shared_newton.sum_over_rows(part, batches, precision), strict=True):
+                found[point].append(sums)
+    return [reduce(RowSums.plus, each) for each in found.values()]

@@ -98,17 +98,11 @@ def fit_complements(
     problem = replace(problem, l1=problem.l1 * unit, l2=problem.l2 * unit**2)
     found = complements.minimise_complements(problem, places, tol)
     reached = (found.gap <= tol) & (found.n_iter <= max_iter) & (unit.min(axis=1) ** 2 > _LEAST_VARIANCE)
-    b, fits = found.b + np.sum(found.w * shift, axis=1), []
-    for k in range(len(sizes)):
-        last = k == len(sections)
-        standard = (
-            whole
-            if last
-            else Standard(np.full_like(whole.mean, np.nan), whole.mean + whole.scale * shift[k], whole.scale * unit[k])
-        )
-        numbers = (found.w[k] * unit[k], float(b[k]), int(found.n_iter[k]), float(found.gap[k]))
-        fits.append(PartFits(standard, {point: newton.Solution(*numbers, bool(reached[k]), False)}))
-    return fits
+    found.w, found.b = found.w * unit, found.b + np.sum(found.w * shift, axis=1)
+    means, scales, unknown = whole.mean + whole.scale * shift, whole.scale * unit, np.full_like(whole.mean, np.nan)
+    standards = [*(Standard(unknown, *each) for each in zip(means[:-1], scales[:-1], strict=True)), whole]
+    fits = zip(standards, found.solutions(reached), strict=True)
+    return [PartFits(standard, {point: fit}) for standard, fit in fits]
 
 
 def weighted_rows(Z: Array, y: Labels, class_weight: estimator.ClassWeights) -> newton.Problem:
@@ -144,10 +138,8 @@ def _fit_together(problem: newton.Problem, points: Sequence[Point], tol: float) 
     """The points that share their models and reach the tolerance."""
     mix, C = (np.array([getattr(point, name) for point in points])[:, None] for name in ("l1_ratio", "C"))
     state = shared_newton.fit_penalties(problem.penalised(C, mix), tol)
-    if state is None:
-        return {}
-    numbers = zip(points, state.w, state.b.tolist(), state.n_iter.tolist(), state.gap.tolist(), strict=True)
-    return {point: newton.Solution(w, b, n, gap, True, False) for point, w, b, n, gap in numbers if gap <= tol}
+    fits = state.solutions(state.gap <= tol) if state else []
+    return {point: fit for point, fit in zip(points, fits, strict=False) if fit.converged}
 
 
 @cache

@@ -51,6 +51,11 @@ class GridState:
     gap: Array
     is_exact: Mask
 
+    def solutions(self, converged: Mask) -> list[newton.Solution]:
+        """The fit of each point; ``converged`` (m,) tells those that ended at their minimum."""
+        numbers = zip(self.w, *(each.tolist() for each in (self.b, self.n_iter, self.gap, converged)), strict=True)
+        return [newton.Solution(w, b, n_iter, gap, ended, False) for w, b, n_iter, gap, ended in numbers]
+
 
 class RowSums(NamedTuple):
     """Of m points: gradient of the loss (m, p), that of the intercept (m,), a lower bound of the loss (m,).
@@ -155,11 +160,13 @@ def newton_step(
     change = dw @ model.A  # of the model's gradient
     size = np.sum(change * dw, axis=1) + sums.intercept_gradient**2 / model.total
     dual = -gradient - change
-    move = np.abs(dw) @ largest + np.abs(db)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        odds = np.exp(np.abs(dw) @ largest + np.abs(db))  # what the step multiplies those of a row by, at most
+        low, high = sums.low / odds, sums.high * odds
+        mismatch = odds**2 * np.maximum((1 - low) ** 2 / low, (1 - high) ** 2 / high)  # (1 - v)^2 / v after the step
         at = size / sums.low
         inside = at < sums.low * float(model.d.min())
-        at, after = (np.square(np.sqrt(each) + np.sqrt(sums.error)) for each in (at, size * _mismatch(sums, move)))
+        at, after = (np.square(np.sqrt(each) + np.sqrt(sums.error)) for each in (at, size * mismatch))
     lowest = np.maximum(sums.loss_bound + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), subproblem.TINY)
     before = np.where(inside, at + newton.penalty_gap(dual, w, l1, l2), np.inf)
     lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), subproblem.TINY)
@@ -174,14 +181,6 @@ def newton_step(
     state.gap[chosen] = np.where(shrinks | stays, gap, np.inf)
     state.is_exact[chosen] |= ~(sums.error < _TOLERABLE * tol * lowest)
     return np.asarray(shrinks & (gap > tol))
-
-
-def _mismatch(sums: RowSums, move: Array) -> Array:
-    """max((1 - v)^2 / v) over the rows after a step that changes log odds by at most ``move`` (m,); see ``RowSums``."""
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        wide = np.exp(move)
-        low, high = sums.low / wide, sums.high * wide
-        return np.asarray(wide**2 * np.maximum((1 - low) ** 2 / low, (1 - high) ** 2 / high))
 
 
 def sum_over_rows(
