@@ -18,10 +18,8 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
 from fvc_exp.data.group_folds import count_codes
 from fvc_exp.data.splits import count_shared_groups, inner_parts, split_or_advise
-from fvc_exp.evaluation import claims, resampled
-from fvc_exp.evaluation.floors import COLUMN, floor_probabilities
+from fvc_exp.evaluation import claims, floors, metrics, resampled
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
-from fvc_exp.evaluation.metrics import Scores
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 from fvc_exp.training.solvers import wide
@@ -142,8 +140,8 @@ class SplitDataset:
     def floor_columns(self) -> list[pl.Series]:
         """Probabilities of fake by each rule that looks at no feature, of the rows of ``scored_rows``."""
         sides = [*((fold.train, fold.test) for fold in self.split.folds), (self.split.development, self.split.test)]
-        found = [floor_probabilities(self.dataset, *side) for side in sides]
-        return [pl.Series(COLUMN + rule, np.concatenate([each[rule] for each in found])) for rule in found[0]]
+        found = [floors.floor_probabilities(self.dataset, *side) for side in sides]
+        return [pl.Series(floors.COLUMN + rule, np.concatenate([each[rule] for each in found])) for rule in found[0]]
 
     @cached_property
     def certificate(self) -> Certificate:
@@ -228,7 +226,7 @@ class SplitDataset:
         return {name: resampled.Scored.from_predictions(rows, name) for name in rows["split"].unique()}
 
     @cached_property
-    def rule_scores(self) -> dict[str, dict[str, Scores]]:
+    def rule_scores(self) -> dict[str, dict[str, metrics.Scores]]:
         """What each rule that looks at no feature scores, in each split."""
         return {name: claims.rule_scores(rows) for name, rows in self.judged.items()}
 

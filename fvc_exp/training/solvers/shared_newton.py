@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvc_exp._typing import Array, Indices, Mask
 from fvc_exp.training.solvers import newton, subproblem
@@ -99,9 +98,7 @@ def fit_penalties(problem: Problem, tol: float) -> GridState | None:
     largest = np.maximum(X.max(axis=0), -X.min(axis=0))
     open_ = np.arange(len(state.b))
     for _ in range(PASSES):
-        if not len(open_):
-            break
-        open_ = _pass(models, state, open_, largest, tol)
+        open_ = _pass(models, state, open_, largest, tol) if len(open_) else open_
     return state
 
 
@@ -110,8 +107,8 @@ def _first_step(problem: Problem, models: Sequence[QuadraticModel], rough: newto
     m, (null_model, mid_model) = len(problem.l1), models
     slope = problem.slopes(rough.wrong)
     residual = slope.sum()
-    at_zero = _without_intercept(mid_model, (slope @ problem.X)[None], residual[None]) - rough.w @ mid_model.A
-    w = subproblem.solve(mid_model.A, np.repeat(at_zero, m, axis=0), problem.l1, problem.l2, np.zeros_like(problem.l1))
+    at_zero = slope @ problem.X - residual / mid_model.total * mid_model.h - rough.w @ mid_model.A
+    w = subproblem.solve(mid_model.A, np.tile(at_zero, (m, 1)), problem.l1, problem.l2, np.zeros_like(problem.l1))
     from_rough = w - rough.w
     db = -(residual + from_rough @ mid_model.h) / mid_model.total
     is_near_null = np.sum(w @ null_model.A * w, axis=1) < np.sum(from_rough @ mid_model.A * from_rough, axis=1)
@@ -124,11 +121,6 @@ def start_at(problem: Problem, w: Array, b: Array, model: Indices) -> GridState:
     m, s, unknown = len(b), problem.s, np.full(len(b), np.inf)
     is_exact = np.full(m, not (_SINGLE[0] < s.min() and s.max() < _SINGLE[1]))
     return GridState(problem, w, b, model, unknown, np.ones(m, np.int64), unknown.copy(), is_exact)
-
-
-def _without_intercept(model: QuadraticModel, gradient: Array, intercept_gradient: Array) -> Array:
-    """The gradients (m, p) of the model's problems, the intercept minimised out."""
-    return np.asarray(gradient - np.multiply.outer(intercept_gradient / model.total, model.h))
 
 
 def _pass(models: Sequence[QuadraticModel], state: GridState, points: Indices, largest: Array, tol: float) -> Indices:
@@ -153,7 +145,7 @@ def newton_step(
 ) -> Mask:
     """Move the chosen points by a step and bound their duality gaps; which ones go on."""
     w, l1, l2 = state.w[chosen], state.problem.l1[chosen], state.problem.l2[chosen]
-    gradient = _without_intercept(model, sums.gradient, sums.intercept_gradient)
+    gradient = sums.gradient - np.outer(sums.intercept_gradient / model.total, model.h)  # the intercept minimised out
     dw = subproblem.solve(model.A, gradient, l1, l2, w)
     following = w + dw
     db = -(sums.intercept_gradient + dw @ model.h) / model.total
@@ -206,7 +198,10 @@ def sum_over_rows(
         q[:] = np.matmul(w, X.T, out=wide)
         q += b
         q *= sign[chunk].astype(precision)
-        _margin_to_wrong(q)
+        with np.errstate(over="ignore"):  # where exp is infinite, the probability of the wrong class is 0
+            np.exp(q, out=q)
+        q += 1
+        np.reciprocal(q, out=q)
         np.subtract(1, q, out=ratio)
         ratio *= q
         wrong += q @ s
@@ -224,14 +219,6 @@ def sum_over_rows(
     error = _rounding_distance(least, highest, np.abs(b[:, 0]), wrong, curvature, float(np.finfo(precision).eps))
     each = (gradient, intercept_gradient, 1.5 * wrong - 0.5 * curvature, low, high, error)
     return [RowSums(*(sums[block] for sums in each)) for block, _ in blocks]
-
-
-def _margin_to_wrong(q: NDArray[np.floating]) -> None:
-    """Turn margins into probabilities of the wrong class, in place; where exp overflows to infinity they are 0."""
-    with np.errstate(over="ignore"):
-        np.exp(q, out=q)
-    q += 1
-    np.reciprocal(q, out=q)
 
 
 def _rounding_distance(least: Array, highest: Array, size: Array, wrong: Array, curvature: Array, eps: float) -> Array:
