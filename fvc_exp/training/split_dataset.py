@@ -26,7 +26,6 @@ from fvc_exp.training.solvers import wide
 from fvc_exp.training.solvers.grid import PartFits, Point, fit_complements, fit_grid
 
 _THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
-_AT_ONCE = 4096  # rows, which then stay in the processor's cache
 # What does not depend on a model, and may be worked out beside the fits.
 WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "folds_parquet", "ranges")
 
@@ -125,9 +124,6 @@ class SplitDataset:
 
     def refitted(self, config: Config, points: tuple[Point, ...]) -> Self:
         """The same rows and folds, which fit to the last digit as in a run that was fitted with these penalties."""
-        shared = self._shared(config)
-        if points == (shared.points if shared else ()):
-            return self
         again = replace(self, shared_fits={})
         if points:
             again.fit_together(config, points)
@@ -205,12 +201,9 @@ class SplitDataset:
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
-        rows = self.split.development
-        lowest, highest = np.full((2, self.dataset.X.shape[1]), np.nan)
-        for start in range(0, len(rows), _AT_ONCE):  # a copy of all would take their memory once more
-            part = self.dataset.X[rows[start : start + _AT_ONCE]]
-            lowest = np.fmin(lowest, np.fmin.reduce(part, axis=0))
-            highest = np.fmax(highest, np.fmax.reduce(part, axis=0))
+        X, inside = self.dataset.X, np.zeros((len(self.dataset.y), 1), np.bool_)
+        inside[self.split.development] = True  # a copy of these rows would take their memory once more
+        lowest, highest = (each.reduce(X, axis=0, where=inside, initial=np.nan) for each in (np.fmin, np.fmax))
         return lowest, highest
 
     @cached_property
