@@ -162,10 +162,10 @@ def _sums_without(parts: Sequence[tuple[Problem, QuadraticModel]], state: GridSt
     precision = np.float64 if state.is_exact[points].any() else np.float32
     found: dict[int, list[RowSums]] = {point: [] for point in points.tolist()}
     for number, (part, model) in enumerate(parts):
-        if others := [point for point in found if point != number]:
-            batches = [(state.w[[point]], state.b[[point]], model) for point in others]
-            for point, sums in zip(others, sum_over_rows(part, batches, precision), strict=True):
-                found[point].append(sums)
+        if len(others := points[points != number]):
+            (sums,) = sum_over_rows(part, [(state.w[others], state.b[others], model)], precision)
+            for row, point in enumerate(others.tolist()):
+                found[point].append(RowSums(*(each[[row]] for each in sums)))
     return [reduce(RowSums.plus, each) for each in found.values()]
 
 
