@@ -96,7 +96,7 @@ def fit_complements(
     left = (sums.sum(axis=0) - np.concatenate([sums, np.zeros_like(sums[:1])])) / sizes[:, None, None]
     shift, unit = left[:, 0], np.sqrt(np.maximum(left[:, 1] - left[:, 0] ** 2, _LEAST_VARIANCE))
     problem = replace(problem, l1=problem.l1 * unit, l2=problem.l2 * unit**2)
-    found = shared_newton.fit_complements(problem, places, tol)
+    found = shared_newton.minimise_complements(problem, places, tol)
     reached = (found.gap <= tol) & (found.n_iter <= max_iter) & (unit.min(axis=1) ** 2 > _LEAST_VARIANCE)
     found.w, found.b = found.w * unit, found.b + np.sum(found.w * shift, axis=1)
     means, scales, unknown = whole.mean + whole.scale * shift, whole.scale * unit, np.full_like(whole.mean, np.nan)

@@ -123,7 +123,7 @@ def _first_step(problem: Problem, models: Sequence[QuadraticModel], rough: newto
     return _start_at(problem, w, rough.b + db, model)
 
 
-def fit_complements(problem: Problem, sections: Sequence[slice], tol: float) -> GridState:
+def minimise_complements(problem: Problem, sections: Sequence[slice], tol: float) -> GridState:
     """Fit the rows without each section, then all rows; those with a ``gap`` above ``tol`` at the end are not fitted.
 
     ``sections`` divide the rows; the penalties of ``problem`` are (sections + 1, p), the last of all rows.
