@@ -15,8 +15,7 @@ import polars as pl
 
 from fvc_exp.config.schema import Choice
 from fvc_exp.data.folds import CV
-from fvc_exp.evaluation import bootstrap, metrics, resampled, statistics
-from fvc_exp.evaluation.floors import chance_scores
+from fvc_exp.evaluation import bootstrap, floors, metrics, resampled, statistics
 
 QUESTIONS = (
     "This p-value asks whether the model is better than the best floor; that of random labels, in the audit, asks "
@@ -191,6 +190,6 @@ def chance(scored: resampled.Scored, names: Sequence[str] = metrics.METRICS) -> 
     if tuple(names) == ("auc",):  # the most frequent question; the rest takes longer than the model's own scores
         return {"auc": 0.5}
     y, groups = scored.y, scored.groups
-    parts = [chance_scores(y[i], scored.probability[i], scored.predicted[i], groups[i]) for i in scored.masks]
+    parts = [floors.chance_scores(y[i], scored.probability[i], scored.predicted[i], groups[i]) for i in scored.masks]
     by_chance = metrics.summarise(parts)
     return {name: by_chance[name]["mean"] for name in names}

@@ -168,12 +168,9 @@ def reliability(y: Labels, probability: Array, groups: Indices | None = None) ->
     Equal probabilities share a bin, so there may be fewer. Without groups, every row is one.
     """
     edges = np.unique(np.quantile(probability, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
-    number = np.searchsorted(edges, probability, side="left")
+    _, number = dense_codes(np.searchsorted(edges, probability, side="left"))
     counts = np.bincount(number)
-    filled = counts > 0
-    counts = counts[filled]
-    predicted = np.bincount(number, weights=probability)[filled] / counts
-    observed = np.bincount(number, weights=y)[filled] / counts
+    predicted, observed = (np.bincount(number, weights=each) / counts for each in (probability, y))
     share, base = counts / len(y), float(np.mean(y))
     brier = float(np.mean((probability - y) ** 2))
     distance = float(np.sum(share * (predicted - observed) ** 2))

@@ -102,7 +102,7 @@ def results(result: experiment.RunResult) -> dict[str, Any]:
         },
         "nested": result.nested.to_json() if result.nested else None,
         "price": result.price.to_json() if result.price else None,
-        "flags": result.flags,
+        "flags": list(result.flag_details),
         "flag_details": result.flag_details,
         "notes": result.notes,
         "final_model": _final_model(result.final),

@@ -16,8 +16,7 @@ from fvc_exp.config import schema, validate
 from fvc_exp.data import folds, splits
 from fvc_exp.data.dataset import Dataset
 from fvc_exp.evaluation import bootstrap, claims, metrics, resampled
-from fvc_exp.training import calibration
-from fvc_exp.training.notes import edge_of_grid, model_flags, raised_flags, run_notes
+from fvc_exp.training import calibration, notes
 from fvc_exp.training.pipeline import FittedModel
 from fvc_exp.training.price import Price, price_of, row_folds
 from fvc_exp.training.split_dataset import WITHOUT_MODEL, SplitDataset, candidates
@@ -59,7 +58,7 @@ class Nested:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Everything a run found out; ``artifacts`` writes it down. ``flag_details`` tell which models raise a flag."""
+    """Everything a run found out; ``artifacts`` writes it down. ``flag_details`` tell which models raise each flag."""
 
     config: schema.Config
     data: SplitDataset
@@ -88,11 +87,6 @@ class RunResult:
     def summary(self) -> dict[str, metrics.Summary]:
         """Mean and deviation of each metric over the folds."""
         return self.cv.summary
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """Codes of ``notes.FLAGS``."""
-        return tuple(self.flag_details)
 
     @cached_property
     def _judged(self) -> dict[str, resampled.Scored]:
@@ -186,8 +180,8 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
     test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
     # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
     judged = test_probability if len(split.test) else final.probability(dataset.X)
-    flags = model_flags(final, judged)
-    if edge_of_grid(final.C, config.cv.c_grid):
+    flags = notes.model_flags(final, judged)
+    if notes.edge_of_grid(final.C, config.cv.c_grid):
         flags["edge_of_grid"] = f"C={final.C:g}"
     scored = np.concatenate([fold.test for fold in split.folds])
     groups = dataset.groups
@@ -198,8 +192,8 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
         final=final,
         test_scores=metrics.score(test_y, test_probability, final.threshold) if len(split.test) else None,
         test_probability=test_probability,
-        flag_details=raised_flags(cv.flags, flags),
-        notes=(*run_notes(config, dataset, final), *split.notes),
+        flag_details=notes.raised_flags(cv.flags, flags),
+        notes=(*notes.run_notes(config, dataset, final), *split.notes),
         reliability=metrics.reliability(dataset.y[scored], probability, groups[scored]),
         test_reliability=metrics.reliability(test_y, test_probability, groups[split.test]) if len(split.test) else None,
         nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
@@ -215,7 +209,7 @@ def cross_validate(config: schema.Config, data: SplitDataset, on_progress: Progr
         model = fit_configuration(candidates(config), data, fold.train)
         probability = model.probability(X[fold.test])
         scores = metrics.score(y[fold.test], probability, model.threshold)
-        judged.append((model, probability, scores, model_flags(model, probability)))
+        judged.append((model, probability, scores, notes.model_flags(model, probability)))
         log.info("fold %d of %d: AUC %.3f; %s", done, len(data.split.folds), scores["auc"], model.solver_line())
         on_progress(done, len(data.split.folds))
     models, probabilities, of_folds, flags = zip(*judged, strict=True)

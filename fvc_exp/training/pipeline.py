@@ -14,8 +14,7 @@ from fvc_exp.data.columns import CLASSES
 from fvc_exp.data.standard import Standard
 from fvc_exp.evaluation.metrics import THRESHOLD
 from fvc_exp.training.calibration import IsotonicMap
-from fvc_exp.training.solvers import estimator
-from fvc_exp.training.solvers.grid import Point, weighted_rows
+from fvc_exp.training.solvers import estimator, grid
 
 _ROUGH_TOL = 1e-6  # of a fit that only looks for separation
 
@@ -41,7 +40,7 @@ class FittedModel:
     warnings: tuple[str, ...]
     threshold: float = THRESHOLD
     isotonic: IsotonicMap | None = None
-    fitted_with: tuple[Point, ...] = ()
+    fitted_with: tuple[grid.Point, ...] = ()
     gap: float | None = None
     is_shared: bool = False
 
@@ -136,7 +135,7 @@ def fit_pipeline(config: schema.Config, X: Array, y: Labels, needs_median: Mask 
         standard = Standard.of(X, needs_median)
         Z = standard.apply(X, out=X)
         classifier = build_pipeline(config)[-1]
-        problem = weighted_rows(Z, y, config.class_weight).penalised(classifier.C, classifier.l1_ratio)
+        problem = grid.weighted_rows(Z, y, config.class_weight).penalised(classifier.C, classifier.l1_ratio)
         if classifier.solver == validate.PROX_NEWTON:
             found = estimator.fit_or_warn(problem, config.solver.tol, config.solver.max_iter)
             coef, intercept, n_iter, gap = found.w, found.b, found.n_iter, found.gap

@@ -18,17 +18,14 @@ from fvc_exp.data.dataset import Dataset
 from fvc_exp.data.folds import CV, TEST, TRAIN, Split
 from fvc_exp.data.group_folds import count_codes
 from fvc_exp.data.splits import count_shared_groups, inner_parts, split_or_advise
-from fvc_exp.evaluation import claims, resampled
-from fvc_exp.evaluation.floors import COLUMN, floor_probabilities
+from fvc_exp.evaluation import claims, floors, metrics, resampled
 from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
-from fvc_exp.evaluation.metrics import Scores
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 from fvc_exp.training.solvers import wide
 from fvc_exp.training.solvers.grid import PartFits, Point, fit_complements, fit_grid
 
 _THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
-_AT_ONCE = 4096  # rows, which then stay in the processor's cache
 # What does not depend on a model, and may be worked out beside the fits.
 WITHOUT_MODEL = ("certificate", "data_facts", "rule_scores", "auc_floors", "folds_parquet", "ranges")
 
@@ -43,22 +40,12 @@ class SharedFits:
 
     def model(self, config: Config, rows: Indices) -> FittedModel | None:
         """The model of one configuration and part; None where the grid lacks it or did not reach the tolerance."""
-        if (part := self.parts.get(_hash(rows))) is None:
+        part = self.parts.get(_hash(rows))
+        fit = part.fits.get(_point(config)) if part else None
+        if part is None or fit is None or not fit.converged:
             return None
-        found = part.fits.get(Point(effective_c(config), effective_l1_ratio(config)))
-        if found is None or not found.converged:
-            return None
-        numbers = (found.w, found.b, found.n_iter)
         return FittedModel(
-            config,
-            part.standard,
-            len(rows),
-            *numbers,
-            True,
-            (),
-            fitted_with=self.points,
-            gap=found.gap,
-            is_shared=self.is_grid,
+            config, part.standard, len(rows), fit.w, fit.b, fit.n_iter, True, (), gap=fit.gap, is_shared=self.is_grid
         )
 
 
@@ -95,11 +82,11 @@ class SplitDataset:
         if self._sections(config) and (shared is None or (len(shared.points) == 1 and shared.points != points)):
             self.fit_together(config, points)
             shared = self._shared(config)
-        if shared and (known := shared.model(config, rows)) is not None:
-            return known
-        # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
-        needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
-        fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
+        fitted = shared.model(config, rows) if shared else None
+        if fitted is None:
+            # The final model meets new rows, and any of their values may be missing; fold models meet these alone.
+            needs_median = None if len(rows) == len(self.split.development) else self.dataset.has_gaps
+            fitted = fit_pipeline(config, self.dataset.X[rows], self.dataset.y[rows], needs_median)
         return replace(fitted, fitted_with=shared.points) if shared else fitted
 
     @property
@@ -118,12 +105,10 @@ class SplitDataset:
             inner = [inner_parts(self.dataset, rows, config.cv.inner_splits, config.seed) for rows in parts]
             parts += [train for each in inner for train, _ in each]
         X, y, tol, max_iter = self.dataset.X, self.dataset.y, config.solver.tol, config.solver.max_iter
-        sections = self._sections(config) if len(points) == 1 else []
-        if sections:
+        if sections := self._sections(config) if len(points) == 1 else []:
             fits = fit_complements(X, y, sections, points[0], tol=tol, max_iter=max_iter)
         else:
-            n_threads = min(self.threads, len(parts))  # one per part, or its last digits would vary
-            fit = partial(fit_grid, class_weight=config.class_weight, n_threads=n_threads, on_progress=on_progress)
+            fit = partial(fit_grid, class_weight=config.class_weight, n_threads=self.threads, on_progress=on_progress)
             fits = fit(X, y, parts, points, tol=tol, max_iter=max_iter)
         part_fits = {_hash(rows): fit for rows, fit in zip(parts, fits, strict=True)}
         self.shared_fits[grid_key(config)] = SharedFits(points, part_fits, is_grid=not sections)
@@ -131,18 +116,14 @@ class SplitDataset:
     def _sections(self, config: Config) -> list[Indices]:
         """The test rows of all folds where our solver fits what is left after each in the same passes over the rows."""
         folds, n, p = self.split.folds, len(self.split.development), self.dataset.X.shape[1]
-        solver = resolved_solver(config.penalty.name, config.solver.name)
-        is_plain = solver == PROX_NEWTON and config.class_weight is None and len(points_of(config)) == 1
+        solver, has_point = resolved_solver(config.penalty.name, config.solver.name), len(points_of(config)) == 1
+        is_plain = solver == PROX_NEWTON and has_point and not (config.class_weight or needs_inner_folds(config))
+        is_large = 8 * n * p > _THREADS_PAY and n >= wide.ROWS_PER_COLUMN * p and not self.dataset.has_gaps.any()
         sizes = {sum(len(fold.test) for fold in folds)} | {len(fold.train) + len(fold.test) for fold in folds}
-        if not is_plain or 8 * n * p <= _THREADS_PAY or n < wide.ROWS_PER_COLUMN * p or sizes != {n}:
-            return []
-        return [] if needs_inner_folds(config) or self.dataset.has_gaps.any() else [fold.test for fold in folds]
+        return [fold.test for fold in folds] if is_plain and is_large and sizes == {n} else []
 
     def refitted(self, config: Config, points: tuple[Point, ...]) -> Self:
         """The same rows and folds, which fit to the last digit as in a run that was fitted with these penalties."""
-        shared = self._shared(config)
-        if points == (shared.points if shared else ()):
-            return self
         again = replace(self, shared_fits={})
         if points:
             again.fit_together(config, points)
@@ -155,8 +136,8 @@ class SplitDataset:
     def floor_columns(self) -> list[pl.Series]:
         """Probabilities of fake by each rule that looks at no feature, of the rows of ``scored_rows``."""
         sides = [*((fold.train, fold.test) for fold in self.split.folds), (self.split.development, self.split.test)]
-        found = [floor_probabilities(self.dataset, *side) for side in sides]
-        return [pl.Series(COLUMN + rule, np.concatenate([each[rule] for each in found])) for rule in found[0]]
+        found = [floors.floor_probabilities(self.dataset, *side) for side in sides]
+        return [pl.Series(floors.COLUMN + rule, np.concatenate([each[rule] for each in found])) for rule in found[0]]
 
     @cached_property
     def certificate(self) -> Certificate:
@@ -220,12 +201,9 @@ class SplitDataset:
     @cached_property
     def ranges(self) -> tuple[Array, Array]:
         """Lowest and highest value of each feature in the development rows; NaN where it has none."""
-        rows = self.split.development
-        lowest, highest = np.full((2, self.dataset.X.shape[1]), np.nan)
-        for start in range(0, len(rows), _AT_ONCE):  # a copy of all would take their memory once more
-            part = self.dataset.X[rows[start : start + _AT_ONCE]]
-            lowest = np.fmin(lowest, np.fmin.reduce(part, axis=0))
-            highest = np.fmax(highest, np.fmax.reduce(part, axis=0))
+        X, inside = self.dataset.X, np.zeros((len(self.dataset.y), 1), np.bool_)
+        inside[self.split.development] = True  # a copy of these rows would take their memory once more
+        lowest, highest = (each.reduce(X, axis=0, where=inside, initial=np.nan) for each in (np.fmin, np.fmax))
         return lowest, highest
 
     @cached_property
@@ -241,7 +219,7 @@ class SplitDataset:
         return {name: resampled.Scored.from_predictions(rows, name) for name in rows["split"].unique()}
 
     @cached_property
-    def rule_scores(self) -> dict[str, dict[str, Scores]]:
+    def rule_scores(self) -> dict[str, dict[str, metrics.Scores]]:
         """What each rule that looks at no feature scores, in each split."""
         return {name: claims.rule_scores(rows) for name, rows in self.judged.items()}
 
@@ -299,7 +277,11 @@ def points_of(config: Config) -> tuple[Point, ...]:
     """
     if config.penalty.name is Penalty.none:
         return ()
-    return tuple(Point(effective_c(each), effective_l1_ratio(each)) for each in candidates(config))
+    return tuple(map(_point, candidates(config)))
+
+
+def _point(config: Config) -> Point:
+    return Point(effective_c(config), effective_l1_ratio(config))
 
 
 def grid_key(config: Config) -> str:

@@ -79,7 +79,7 @@ def test_the_held_out_set_exposes_a_leaking_split(compose_config: Compose) -> No
 
 def test_a_good_model_has_no_flag_and_beats_the_floor_that_calls_all_fake(compose_config: Compose) -> None:
     result = run(compose_config(), signal_dataset(n_groups=200))
-    assert result.flags == ()
+    assert result.flag_details == {}
     floor = result.floors["all_fake"]
     assert result.summary["balanced_accuracy"]["mean"] > floor["balanced_accuracy"] + 0.1
     assert (floor["recall"], floor["recall_real"], floor["auc"]) == (1.0, 0.0, 0.5)
@@ -88,7 +88,7 @@ def test_a_good_model_has_no_flag_and_beats_the_floor_that_calls_all_fake(compos
 
 def test_not_converged_is_flagged_with_its_iterations(compose_config: Compose) -> None:
     result = run(compose_config("solver=saga", "solver.max_iter=2"), signal_dataset())
-    assert "not_converged" in result.flags
+    assert "not_converged" in result.flag_details
     assert {record["n_iter"] for record in result.fold_records} == {2}
     assert not any(record["converged"] for record in result.fold_records)
     assert any("ConvergenceWarning" in note for note in result.notes)

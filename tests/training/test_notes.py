@@ -37,7 +37,7 @@ def test_separation_is_flagged_whatever_the_solver(compose_config: Compose, solv
     assert "a plane separates the classes" in " ".join(found.notes)
     if solver == "auto":
         assert "a plane separates the classes" in found.flag_details["not_converged"]
-    assert "not_converged" not in run(compose_config("penalty=l2", "audit.permutations=0"), dataset).flags
+    assert "not_converged" not in run(compose_config("penalty=l2", "audit.permutations=0"), dataset).flag_details
 
 
 FLAGGED = {
@@ -48,7 +48,7 @@ FLAGGED = {
 
 @pytest.mark.parametrize(("overrides", "flags"), FLAGGED.values(), ids=FLAGGED)
 def test_every_flag_is_documented(compose_config: Compose, overrides: tuple[str, ...], flags: set[str]) -> None:
-    found = set(run(compose_config(*overrides), signal_dataset()).flags)
+    found = set(run(compose_config(*overrides), signal_dataset()).flag_details)
     assert flags <= found <= set(FLAGS)
 
 

@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 from fvc_exp._typing import Array, Indices, Labels, Progress, no_progress
 from fvc_exp.data.standard import Standard
-from fvc_exp.training.solvers import complements, estimator, newton, shared_newton, subproblem, wide
+from fvc_exp.training.solvers import estimator, newton, shared_newton, subproblem, wide
 
 # With fewer rows per column the minima of the points lie too far apart for shared models to pay; so do too few points.
 _ROWS_PER_COLUMN, _POINTS = 3, 4
@@ -96,19 +96,13 @@ def fit_complements(
     left = (sums.sum(axis=0) - np.concatenate([sums, np.zeros_like(sums[:1])])) / sizes[:, None, None]
     shift, unit = left[:, 0], np.sqrt(np.maximum(left[:, 1] - left[:, 0] ** 2, _LEAST_VARIANCE))
     problem = replace(problem, l1=problem.l1 * unit, l2=problem.l2 * unit**2)
-    found = complements.minimise_complements(problem, places, tol)
+    found = shared_newton.minimise_complements(problem, places, tol)
     reached = (found.gap <= tol) & (found.n_iter <= max_iter) & (unit.min(axis=1) ** 2 > _LEAST_VARIANCE)
-    b, fits = found.b + np.sum(found.w * shift, axis=1), []
-    for k in range(len(sizes)):
-        last = k == len(sections)
-        standard = (
-            whole
-            if last
-            else Standard(np.full_like(whole.mean, np.nan), whole.mean + whole.scale * shift[k], whole.scale * unit[k])
-        )
-        numbers = (found.w[k] * unit[k], float(b[k]), int(found.n_iter[k]), float(found.gap[k]))
-        fits.append(PartFits(standard, {point: newton.Solution(*numbers, bool(reached[k]), False)}))
-    return fits
+    found.w, found.b = found.w * unit, found.b + np.sum(found.w * shift, axis=1)
+    means, scales, unknown = whole.mean + whole.scale * shift, whole.scale * unit, np.full_like(whole.mean, np.nan)
+    standards = [*(Standard(unknown, *each) for each in zip(means[:-1], scales[:-1], strict=True)), whole]
+    fits = zip(standards, found.solutions(reached), strict=True)
+    return [PartFits(standard, {point: fit}) for standard, fit in fits]
 
 
 def weighted_rows(Z: Array, y: Labels, class_weight: estimator.ClassWeights) -> newton.Problem:
@@ -144,10 +138,8 @@ def _fit_together(problem: newton.Problem, points: Sequence[Point], tol: float) 
     """The points that share their models and reach the tolerance."""
     mix, C = (np.array([getattr(point, name) for point in points])[:, None] for name in ("l1_ratio", "C"))
     state = shared_newton.fit_penalties(problem.penalised(C, mix), tol)
-    if state is None:
-        return {}
-    numbers = zip(points, state.w, state.b.tolist(), state.n_iter.tolist(), state.gap.tolist(), strict=True)
-    return {point: newton.Solution(w, b, n, gap, True, False) for point, w, b, n, gap in numbers if gap <= tol}
+    fits = state.solutions(state.gap <= tol) if state else []
+    return {point: fit for point, fit in zip(points, fits, strict=False) if fit.converged}
 
 
 @cache

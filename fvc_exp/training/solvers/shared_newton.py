@@ -1,7 +1,12 @@
-"""Proximal Newton for many penalties at once: they share two quadratic models of the loss and each pass over the rows.
+"""Proximal Newton for many fits at once: they share quadratic models of the loss, and each pass over the rows.
 
-The null model is of no coefficients, the mid model of a rough fit with the geometric mean of the penalties. Each point
-takes Newton steps by the nearer one, until its duality gap is small enough or its steps stop shrinking.
+Many penalties on the same rows share two models. The null model is of no coefficients, the mid model of a rough fit
+with the geometric mean of the penalties. Each point takes Newton steps by the nearer one, until its duality gap is
+small enough or its steps stop shrinking.
+
+One penalty on all rows, and on all but each of some sections of them, such as the training parts of cross-validation:
+these minima lie near each other. So the fits share the start and the curvatures of the loss there, whose products are
+summed by section: the model of a part is the sum over all sections but its own.
 
 With q_i the probability of the wrong class the slope of the loss is s_i q_i, its sign that of the class. The q_i are
 made in single precision where that is enough, as exp then takes a fifth of the time. Any q_i will do for the dual point
@@ -15,10 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvc_exp._typing import Array, Indices, Mask
 from fvc_exp.training.solvers import newton, subproblem
@@ -26,6 +31,7 @@ from fvc_exp.training.solvers.newton import Problem
 from fvc_exp.training.solvers.subproblem import QuadraticModel
 
 PASSES = 40
+_MODELS, _STEPS = 2, 8  # of fits of complements: models that are made at most, and steps with each
 _ROUGH_TOL = 1e-3
 _SLOWEST = 0.5  # of a squared step to that before it
 _TOLERABLE = 0.1  # of a fit's tolerance: distance that rounding may make
@@ -50,6 +56,11 @@ class GridState:
     n_iter: Indices
     gap: Array
     is_exact: Mask
+
+    def solutions(self, converged: Mask) -> list[newton.Solution]:
+        """The fit of each point; ``converged`` (m,) tells those that ended at their minimum."""
+        numbers = zip(self.w, *(each.tolist() for each in (self.b, self.n_iter, self.gap, converged)), strict=True)
+        return [newton.Solution(w, b, n_iter, gap, ended, False) for w, b, n_iter, gap, ended in numbers]
 
 
 class RowSums(NamedTuple):
@@ -94,9 +105,7 @@ def fit_penalties(problem: Problem, tol: float) -> GridState | None:
     largest = np.maximum(X.max(axis=0), -X.min(axis=0))
     open_ = np.arange(len(state.b))
     for _ in range(PASSES):
-        if not len(open_):
-            break
-        open_ = _pass(models, state, open_, largest, tol)
+        open_ = _pass(models, state, open_, largest, tol) if len(open_) else open_
     return state
 
 
@@ -105,25 +114,66 @@ def _first_step(problem: Problem, models: Sequence[QuadraticModel], rough: newto
     m, (null_model, mid_model) = len(problem.l1), models
     slope = problem.slopes(rough.wrong)
     residual = slope.sum()
-    at_zero = _without_intercept(mid_model, (slope @ problem.X)[None], residual[None]) - rough.w @ mid_model.A
-    w = subproblem.solve(mid_model.A, np.repeat(at_zero, m, axis=0), problem.l1, problem.l2, np.zeros_like(problem.l1))
+    at_zero = slope @ problem.X - residual / mid_model.total * mid_model.h - rough.w @ mid_model.A
+    w = subproblem.solve(mid_model.A, np.tile(at_zero, (m, 1)), problem.l1, problem.l2, np.zeros_like(problem.l1))
     from_rough = w - rough.w
     db = -(residual + from_rough @ mid_model.h) / mid_model.total
     is_near_null = np.sum(w @ null_model.A * w, axis=1) < np.sum(from_rough @ mid_model.A * from_rough, axis=1)
     model = np.where(is_near_null, 0, 1)
-    return start_at(problem, w, rough.b + db, model)
+    return _start_at(problem, w, rough.b + db, model)
 
 
-def start_at(problem: Problem, w: Array, b: Array, model: Indices) -> GridState:
+def minimise_complements(problem: Problem, sections: Sequence[slice], tol: float) -> GridState:
+    """Fit the rows without each section, then all rows; those with a ``gap`` above ``tol`` at the end are not fitted.
+
+    ``sections`` divide the rows; the penalties of ``problem`` are (sections + 1, p), the last of all rows.
+    """
+    points, X = np.arange(len(sections) + 1), problem.X
+    whole = replace(problem, l1=problem.l1[-1], l2=problem.l2[-1])
+    w, b = newton.first_guess(whole)
+    parts = [replace(whole, X=X[rows], y=problem.y[rows], s=problem.s[rows]) for rows in sections]
+    state = _start_at(problem, np.tile(w, (len(points), 1)), np.full(len(points), b), points)
+    largest = np.maximum(X.max(axis=0), -X.min(axis=0))
+    for _ in range(_MODELS):
+        point = newton.evaluate(whole, state.w[-1], float(state.b[-1]), X @ state.w[-1] + state.b[-1])
+        d = whole.s * point.wrong * point.right
+        models = [subproblem.quadratic_model(X[rows], d[rows]) for rows in sections]
+        left = [_sum([each for number, each in enumerate(models) if number != own]) for own in points]
+        open_ = np.flatnonzero(state.gap > tol)
+        state.squared_step[open_] = np.inf
+        for _ in range(_STEPS):
+            sums = _sums_without(list(zip(parts, models, strict=True)), state, open_)
+            steps = zip(open_[:, None], sums, strict=True)
+            going = [_newton_step(state, one, left[one[0]], of, largest, tol)[0] for one, of in steps]
+            if not len(open_ := open_[going]):
+                break
+    return state
+
+
+def _sum(models: Sequence[QuadraticModel]) -> QuadraticModel:
+    """The model of all rows of some models."""
+    h, total = np.sum([each.h for each in models], axis=0), sum(each.total for each in models)
+    H = np.sum([each.A + np.outer(each.h, each.h / each.total) for each in models], axis=0)
+    return QuadraticModel(np.concatenate([each.d for each in models]), h, total, H - np.outer(h, h / total))
+
+
+def _sums_without(parts: Sequence[tuple[Problem, QuadraticModel]], state: GridState, points: Indices) -> list[RowSums]:
+    """The sums of each of these points over all parts but its own; the parts come with their models."""
+    precision = np.float64 if state.is_exact[points].any() else np.float32
+    found: dict[int, list[RowSums]] = {point: [] for point in points.tolist()}
+    for number, (part, model) in enumerate(parts):
+        if len(others := points[points != number]):
+            (sums,) = sum_over_rows(part, [(state.w[others], state.b[others], model)], precision)
+            for row, point in enumerate(others.tolist()):
+                found[point].append(RowSums(*(each[[row]] for each in sums)))
+    return [reduce(RowSums.plus, each) for each in found.values()]
+
+
+def _start_at(problem: Problem, w: Array, b: Array, model: Indices) -> GridState:
     """The state of points (m, p) and (m,) of a problem, of each of which one Newton step was taken."""
     m, s, unknown = len(b), problem.s, np.full(len(b), np.inf)
     is_exact = np.full(m, not (_SINGLE[0] < s.min() and s.max() < _SINGLE[1]))
     return GridState(problem, w, b, model, unknown, np.ones(m, np.int64), unknown.copy(), is_exact)
-
-
-def _without_intercept(model: QuadraticModel, gradient: Array, intercept_gradient: Array) -> Array:
-    """The gradients (m, p) of the model's problems, the intercept minimised out."""
-    return np.asarray(gradient - np.multiply.outer(intercept_gradient / model.total, model.h))
 
 
 def _pass(models: Sequence[QuadraticModel], state: GridState, points: Indices, largest: Array, tol: float) -> Indices:
@@ -137,29 +187,31 @@ def _pass(models: Sequence[QuadraticModel], state: GridState, points: Indices, l
             inputs = [(state.w[chosen], state.b[chosen], model) for chosen, model in batches]
             found = sum_over_rows(state.problem, inputs, precision)
             going += [
-                chosen[newton_step(state, chosen, model, sums, largest, tol)]
+                chosen[_newton_step(state, chosen, model, sums, largest, tol)]
                 for (chosen, model), sums in zip(batches, found, strict=True)
             ]
     return np.concatenate(going)
 
 
-def newton_step(
+def _newton_step(
     state: GridState, chosen: Indices, model: QuadraticModel, sums: RowSums, largest: Array, tol: float
 ) -> Mask:
     """Move the chosen points by a step and bound their duality gaps; which ones go on."""
     w, l1, l2 = state.w[chosen], state.problem.l1[chosen], state.problem.l2[chosen]
-    gradient = _without_intercept(model, sums.gradient, sums.intercept_gradient)
+    gradient = sums.gradient - np.outer(sums.intercept_gradient / model.total, model.h)  # the intercept minimised out
     dw = subproblem.solve(model.A, gradient, l1, l2, w)
     following = w + dw
     db = -(sums.intercept_gradient + dw @ model.h) / model.total
     change = dw @ model.A  # of the model's gradient
     size = np.sum(change * dw, axis=1) + sums.intercept_gradient**2 / model.total
     dual = -gradient - change
-    move = np.abs(dw) @ largest + np.abs(db)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        odds = np.exp(np.abs(dw) @ largest + np.abs(db))  # what the step multiplies those of a row by, at most
+        low, high = sums.low / odds, sums.high * odds
+        mismatch = odds**2 * np.maximum((1 - low) ** 2 / low, (1 - high) ** 2 / high)  # (1 - v)^2 / v after the step
         at = size / sums.low
         inside = at < sums.low * float(model.d.min())
-        at, after = (np.square(np.sqrt(each) + np.sqrt(sums.error)) for each in (at, size * _mismatch(sums, move)))
+        at, after = (np.square(np.sqrt(each) + np.sqrt(sums.error)) for each in (at, size * mismatch))
     lowest = np.maximum(sums.loss_bound + np.sum(l1 * np.abs(w) + 0.5 * l2 * w * w, axis=1), subproblem.TINY)
     before = np.where(inside, at + newton.penalty_gap(dual, w, l1, l2), np.inf)
     lowest = np.maximum(lowest - np.where(np.isfinite(before), before, 0), subproblem.TINY)
@@ -174,14 +226,6 @@ def newton_step(
     state.gap[chosen] = np.where(shrinks | stays, gap, np.inf)
     state.is_exact[chosen] |= ~(sums.error < _TOLERABLE * tol * lowest)
     return np.asarray(shrinks & (gap > tol))
-
-
-def _mismatch(sums: RowSums, move: Array) -> Array:
-    """max((1 - v)^2 / v) over the rows after a step that changes log odds by at most ``move`` (m,); see ``RowSums``."""
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        wide = np.exp(move)
-        low, high = sums.low / wide, sums.high * wide
-        return np.asarray(wide**2 * np.maximum((1 - low) ** 2 / low, (1 - high) ** 2 / high))
 
 
 def sum_over_rows(
@@ -207,7 +251,10 @@ def sum_over_rows(
         q[:] = np.matmul(w, X.T, out=wide)
         q += b
         q *= sign[chunk].astype(precision)
-        _margin_to_wrong(q)
+        with np.errstate(over="ignore"):  # where exp is infinite, the probability of the wrong class is 0
+            np.exp(q, out=q)
+        q += 1
+        np.reciprocal(q, out=q)
         np.subtract(1, q, out=ratio)
         ratio *= q
         wrong += q @ s
@@ -225,14 +272,6 @@ def sum_over_rows(
     error = _rounding_distance(least, highest, np.abs(b[:, 0]), wrong, curvature, float(np.finfo(precision).eps))
     each = (gradient, intercept_gradient, 1.5 * wrong - 0.5 * curvature, low, high, error)
     return [RowSums(*(sums[block] for sums in each)) for block, _ in blocks]
-
-
-def _margin_to_wrong(q: NDArray[np.floating]) -> None:
-    """Turn margins into probabilities of the wrong class, in place; where exp overflows to infinity they are 0."""
-    with np.errstate(over="ignore"):
-        np.exp(q, out=q)
-    q += 1
-    np.reciprocal(q, out=q)
 
 
 def _rounding_distance(least: Array, highest: Array, size: Array, wrong: Array, curvature: Array, eps: float) -> Array:
