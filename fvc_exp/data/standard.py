@@ -31,7 +31,7 @@ class Standard(NamedTuple):
         wanted = gaps | (True if needs_median is None else needs_median)
         fill = np.full(X.shape[1], np.nan)
         if wanted.all() and not gaps.any():
-            fill[:] = _medians(X)
+            fill[:] = _medians(X) if n > _CHUNK else np.median(X, axis=0)
         else:
             fill[wanted] = [_median(X[:, place]) for place in np.flatnonzero(wanted)]
         filled = np.where(np.isnan(X), fill, X) if gaps.any() else X
