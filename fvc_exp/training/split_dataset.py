@@ -23,7 +23,7 @@ from fvc_exp.evaluation.leakage.certificate import Certificate, certify_run
 from fvc_exp.io.tables import parquet_bytes
 from fvc_exp.training.pipeline import FittedModel, fit_pipeline
 from fvc_exp.training.solvers import wide
-from fvc_exp.training.solvers.grid import PartFits, Point, fit_complements, fit_grid
+from fvc_exp.training.solvers.grid import PartFits, Point, fit_complements, fit_grid, numerical_libraries
 
 _THREADS_PAY = 8_000_000  # bytes of X, 20,000 x 50
 # What does not depend on a model, and may be worked out beside the fits.
@@ -106,7 +106,8 @@ class SplitDataset:
             parts += [train for each in inner for train, _ in each]
         X, y, tol, max_iter = self.dataset.X, self.dataset.y, config.solver.tol, config.solver.max_iter
         if sections := self._sections(config) if len(points) == 1 else []:
-            fits = fit_complements(X, y, sections, points[0], tol=tol, max_iter=max_iter)
+            with numerical_libraries().limit(limits=1):  # as in a run: with more threads other last digits come out
+                fits = fit_complements(X, y, sections, points[0], tol=tol, max_iter=max_iter)
         else:
             fit = partial(fit_grid, class_weight=config.class_weight, n_threads=self.threads, on_progress=on_progress)
             fits = fit(X, y, parts, points, tol=tol, max_iter=max_iter)
