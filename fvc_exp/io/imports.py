@@ -41,7 +41,12 @@ class _BeforeImport:
 def collect_rarely() -> None:
     """Look for garbage less often, and not at the end: in a process of our own nearly all objects stay in use."""
     gc.set_threshold(1_000_000)
-    atexit.register(gc.freeze)
+    atexit.register(_free_at_once)
+
+
+def _free_at_once() -> None:
+    if "duckdb" not in sys.modules:  # it writes to the terminal about each of its objects that is not freed by then
+        gc.freeze()
 
 
 @contextmanager

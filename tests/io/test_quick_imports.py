@@ -1,4 +1,7 @@
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.shell import run_process, succeeded
 
@@ -18,3 +21,9 @@ assert quick_imports.__module__ not in {type(finder).__module__ for finder in sy
 
 def test_libraries_write_no_documentation_at_import_and_all_is_as_before_afterwards() -> None:
     succeeded(run_process(sys.executable, "-c", SCRIPT))
+
+
+def test_a_command_with_duckdb_ends_without_a_word_about_its_objects(finished_run: Path) -> None:
+    pytest.importorskip("duckdb")
+    words = ("query", "SELECT run_id FROM runs", str(finished_run))
+    assert succeeded(run_process(sys.executable, "-m", "fvc_exp", *words)).stderr == ""
