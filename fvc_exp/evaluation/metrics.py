@@ -1,6 +1,5 @@
 """Labels and probabilities -> metrics and reliability curve. Pure functions; the positive class is fake (1)."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -17,6 +16,7 @@ Scores = dict[str, float]
 THRESHOLD = 0.5
 BINS = 10  # of a reliability curve
 _CELLS = 300_000  # rows times drawn label sets of a calibrated model
+_MOST_STEPS, _CLOSE, _SINGULAR = 100, 1e-10, 1e-14  # of a regression on log odds
 
 METRICS = tuple(schema.Metric.__members__)
 TITLES = {
@@ -217,23 +217,43 @@ def recalibration(y: Labels, probability: Array) -> tuple[float, float] | None:
 
     None where it has no finite solution: no log odds of one class lies among those of the other.
     """
-    from sklearn.linear_model import LogisticRegression  # here, since a saved model is applied without scikit-learn
-
     smallest = np.finfo(np.float64).eps
     clipped = np.clip(probability, smallest, 1 - smallest)
     log_odds = np.log(clipped) - np.log1p(-clipped)
     fakes, reals = log_odds[y == 1], log_odds[y == 0]
     if not len(fakes) or not len(reals) or fakes.min() >= reals.max() or reals.min() >= fakes.max():
         return None
-    spread = float(log_odds.std())
-    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            model.fit(log_odds[:, None] / spread, y)
-        except Warning:  # so little overlap that the solution is hardly finite
+    return logistic_line(y.astype(np.float64), log_odds)
+
+
+def logistic_line(target: Array, x: Array) -> tuple[float, float] | None:
+    """Slope and intercept of the logistic regression, without a penalty, of targets from 0 to 1 on x, both (n,).
+
+    By Newton's method with halved steps. None where x is constant, or the solution is hardly finite.
+    """
+    from scipy.special import expit  # here, since a saved model is applied without scipy
+
+    def loss(weights: Array) -> float:
+        z = weights @ columns
+        return float(np.logaddexp(0.0, z).sum() - target @ z)
+
+    spread = float(x.std()) or 1.0
+    columns, weights = np.stack([(x - x.mean()) / spread, np.ones(len(x))]), np.zeros(2)
+    for _ in range(_MOST_STEPS):
+        probability = expit(weights @ columns)
+        slope = columns @ (probability - target)
+        curvature = (columns * (probability * (1 - probability))) @ columns.T
+        if np.linalg.det(curvature) <= _SINGULAR * curvature[0, 0] * curvature[1, 1]:
             return None
-    return float(model.coef_[0, 0]) / spread, float(model.intercept_[0])
+        step = np.linalg.solve(curvature, slope)
+        if (gain := float(slope @ step)) < _CLOSE * len(x):  # the next would be as small as rounding
+            slope, intercept = (weights - step).tolist()
+            return slope / spread, intercept - slope * float(x.mean()) / spread
+        most, share = loss(weights), 1.0
+        while loss(weights - share * step) > most - 0.1 * share * gain and share > _SINGULAR:
+            share /= 2
+        weights -= share * step
+    return None
 
 
 def count_positives(y: Labels, scores: Array) -> tuple[Array, Array]:

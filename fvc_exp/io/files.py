@@ -189,7 +189,8 @@ def write_json(path: Path, value: object) -> None:
 
 def json_bytes(value: object) -> bytes:
     """The content of a JSON file as ``write_json`` writes it."""
-    return (json.dumps(plain(value), indent=2, allow_nan=False) + "\n").encode()
+    dense = json.dumps(plain(value), allow_nan=False)  # by compiled code, as long as it is not indented
+    return msgspec.json.format(dense.encode(), indent=2) + b"\n"
 
 
 def sha256(content: bytes) -> str:
@@ -221,7 +222,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, inside: Path | None = 
     Raises:
         ArtifactError: it is missing, a link, a folder, pipe or device, lies outside, or cannot be opened.
     """
-    if inside and path.resolve() != inside.resolve() / path.relative_to(inside):
+    if inside and path.parent != inside and path.resolve() != inside.resolve() / path.relative_to(inside):
         raise ArtifactError(f"{path}: a link leads there, or it lies outside of {inside}")
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -281,9 +282,11 @@ def checked_json(content: bytes, where: object, kind: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON and YAML know it: enums become names, NaN and infinities null."""
+    """The value as JSON and YAML know it: enums become names, NaN and infinities null, bytes that are no UTF-8 ``?``."""
     if isinstance(value, Enum):
         return value.name
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode(errors="replace").decode()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -192,7 +192,8 @@ def add_legend(where: Axes | Figure, **place: Any) -> None:
 
 def png_bytes(figure: Figure) -> bytes:
     """The picture as PNG; equal figures give equal bytes."""
-    return _saved(figure, format="png", dpi=200, metadata={"Software": None})
+    # The usual 6 takes twice as long for a file that is a tenth smaller.
+    return _saved(figure, format="png", dpi=200, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
 
 
 def svg_bytes(figure: Figure, name: str, *, transparent: bool = False) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fvc_exp._typing import Array, Labels
 from fvc_exp.config.validate import THRESHOLD_RULES
-from fvc_exp.evaluation.metrics import THRESHOLD
+from fvc_exp.evaluation.metrics import THRESHOLD, logistic_line
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,13 @@ def fit_platt(y: Labels, log_odds: Array) -> tuple[float, float]:
     New log odds = slope x log odds + intercept. A negative slope, which would invert the ranking, becomes 0: all rows
     then have the same probability. Labels are (n,), log odds of fake (n,).
     """
-    from sklearn.linear_model import LogisticRegression
-
     fakes, reals = int(np.sum(y == 1)), int(np.sum(y == 0))
     target = np.where(y == 1, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
-    # A target between the classes is a row of each class with a weight.
-    twice, labels = np.r_[log_odds, log_odds][:, None], np.r_[np.ones(len(y)), np.zeros(len(y))]
-    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
-    model.fit(twice, labels, sample_weight=np.r_[target, 1 - target])
-    slope = float(model.coef_[0, 0])
+    slope, intercept = logistic_line(target, log_odds) or (0.0, 0.0)
     if slope <= 0:
         share = float(target.mean())
         return 0.0, float(np.log(share / (1 - share)))
-    return slope, float(model.intercept_[0])
+    return slope, intercept
 
 
 def fit_isotonic(y: Labels, probability: Array) -> IsotonicMap:
