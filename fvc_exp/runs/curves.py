@@ -89,7 +89,8 @@ def _title(results: Mapping[str, Any], data_name: str) -> str:
 
 
 def _folds(predictions: pl.DataFrame) -> list[pl.DataFrame]:
-    return predictions.filter(split="cv").partition_by("repeat", "fold", maintain_order=True)
+    shown = predictions.select("split", "repeat", "fold", LABEL, "probability")  # no copies of the names of rows
+    return shown.filter(split="cv").partition_by("repeat", "fold", maintain_order=True)
 
 
 def _is_fake(rows: pl.DataFrame) -> Indices:
