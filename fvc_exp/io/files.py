@@ -222,7 +222,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, inside: Path | None = 
     Raises:
         ArtifactError: it is missing, a link, a folder, pipe or device, lies outside, or cannot be opened.
     """
-    if inside and path.parent != inside and path.resolve() != inside.resolve() / path.relative_to(inside):
+    if inside and path.resolve() != inside.resolve() / path.relative_to(inside):
         raise ArtifactError(f"{path}: a link leads there, or it lies outside of {inside}")
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -282,11 +282,12 @@ def checked_json(content: bytes, where: object, kind: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON and YAML know it: enums become names, NaN and infinities null, bytes that are no UTF-8 ``?``."""
+    """The value as JSON and YAML know it: enums become names, NaN and infinities null, what is no UTF-8 question marks.
+
+    The last are bytes in the name of a file or folder.
+    """
     if isinstance(value, Enum):
         return value.name
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode(errors="replace").decode()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -295,4 +296,4 @@ def plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return value
+    return value.encode(errors="replace").decode() if isinstance(value, str) and not value.isascii() else value

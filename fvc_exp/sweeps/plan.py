@@ -1,6 +1,5 @@
 """Turn requested points into a plan: refuse illegal ones with a reason, drop duplicates in effect, hash the data."""
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -34,7 +33,7 @@ class TrainingData:
         Raises:
             DataError: it cannot be made or read.
         """
-        key = json.dumps(files.plain([asdict(config.data), asdict(config.features), asdict(config.video)]))
+        key = repr((config.data, config.features, config.video))
         if key not in self._known:
             self._known[key] = self._find(config)
         return self._known[key]

@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from fvc_exp.evaluation.metrics import (
     METRICS,
     confusion,
+    logistic_line,
     recalibration,
     reliability,
     score,
@@ -114,6 +115,16 @@ def test_recalibration_is_that_of_scikit_learn(slope: float, intercept: float) -
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12).fit(log_odds[:, None], y)
     found = reliability(y, 1 / (1 + np.exp(-log_odds)))
     assert (found.slope, found.intercept) == pytest.approx((model.coef_.item(), model.intercept_.item()), abs=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_no_slope_is_left_at_the_logistic_line_of_heavy_tails(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x, target = 10.0 ** (seed - 4) * random.standard_t(1.5, size=200), random.random(200)
+    slope, intercept = logistic_line(target, x) or (np.nan, np.nan)
+    wrong = 1 / (1 + np.exp(-slope * x - intercept)) - target
+    assert np.abs([wrong.sum(), wrong @ x / np.abs(x).max()]).max() < 1e-8
+    assert logistic_line(target, np.ones(200)) is None
 
 
 @pytest.mark.parametrize("probability", [[0.1, 0.2, 0.8, 0.9], [0.9, 0.8, 0.2, 0.1], [0.5] * 4, [0.1, 0.5, 0.5, 0.9]])
