@@ -102,8 +102,7 @@ def fit_penalties(problem: Problem, tol: float) -> GridState | None:
         return None
     models = [null_model, mid_model]
     state = _first_step(problem, models, rough)
-    largest = np.maximum(X.max(axis=0), -X.min(axis=0))
-    open_ = np.arange(len(state.b))
+    largest, open_ = np.maximum(X.max(axis=0), -X.min(axis=0)), np.arange(len(state.b))
     for _ in range(PASSES):
         open_ = _pass(models, state, open_, largest, tol) if len(open_) else open_
     return state
@@ -200,8 +199,7 @@ def _newton_step(
     w, l1, l2 = state.w[chosen], state.problem.l1[chosen], state.problem.l2[chosen]
     gradient = sums.gradient - np.outer(sums.intercept_gradient / model.total, model.h)  # the intercept minimised out
     dw = subproblem.solve(model.A, gradient, l1, l2, w)
-    following = w + dw
-    db = -(sums.intercept_gradient + dw @ model.h) / model.total
+    following, db = w + dw, -(sums.intercept_gradient + dw @ model.h) / model.total
     change = dw @ model.A  # of the model's gradient
     size = np.sum(change * dw, axis=1) + sums.intercept_gradient**2 / model.total
     dual = -gradient - change

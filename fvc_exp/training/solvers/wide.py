@@ -94,8 +94,7 @@ def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float,
         model = None if added.any() else model
         columns = used.nonzero()[0]
         X, l1, l2 = problem.X.take(columns, axis=1, mode="clip"), problem.l1[columns], problem.l2[columns]
-        part = Problem(X, problem.y, problem.s, l1, l2)
-        found = newton.minimise(part, w[columns], b, aim, max_iter - taken, model)
+        found = newton.minimise(Problem(X, problem.y, problem.s, l1, l2), w[columns], b, aim, max_iter - taken, model)
         taken, b, w[columns], model = taken + found.n_iter, found.b, found.w, found.model
         if not found.converged or found.point is None or found.dual is None:
             return Solution(w, b, taken, np.inf, False, False)
