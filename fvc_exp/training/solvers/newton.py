@@ -269,8 +269,7 @@ def duality_gap(problem: Problem, dual: Array, point: Iterate, z: Array, w: Arra
     """
     distance = dual - point.wrong
     loss = float(problem.s @ (distance * distance / np.maximum(point.spread, subproblem.TINY)))
-    penalty = penalty_gap(z, w, problem.l1, problem.l2)
-    return (loss + max(float(penalty), 0.0)) / max(point.value, subproblem.TINY)
+    return (loss + max(float(penalty_gap(z, w, problem.l1, problem.l2)), 0.0)) / max(point.value, subproblem.TINY)
 
 
 def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:

@@ -118,8 +118,7 @@ def _first_step(problem: Problem, models: Sequence[QuadraticModel], rough: newto
     from_rough = w - rough.w
     db = -(residual + from_rough @ mid_model.h) / mid_model.total
     is_near_null = np.sum(w @ null_model.A * w, axis=1) < np.sum(from_rough @ mid_model.A * from_rough, axis=1)
-    model = np.where(is_near_null, 0, 1)
-    return _start_at(problem, w, rough.b + db, model)
+    return _start_at(problem, w, rough.b + db, np.where(is_near_null, 0, 1))
 
 
 def minimise_complements(problem: Problem, sections: Sequence[slice], tol: float) -> GridState:

@@ -19,6 +19,7 @@ _SHARE = 0.1  # bound of a fit on few columns, to the last bound of all; the fir
 _STEPS, _MEMORY, _SETTLED = 300, 5, 1e-5  # most gradient steps; the last, whose decrease of F ends them
 _FEW, _MANY = 5, 100  # gradient steps before Newton steps on few columns; before those to too many columns are dropped
 _NEAR, _SHARE_NEAR = 0.7, 0.4  # gradient, to l1, of columns that gradient steps take; share of them above which all are
+_LARGE = 2_000_000  # numbers in X; products with more are made in single precision, as they wait for memory
 _UNSOLVED = 0.5  # share of the decrease that a step may leave
 
 
@@ -108,9 +109,10 @@ def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float,
 def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
     """Newton steps by conjugate gradients, for l2 alone."""
     point, gap, n_iter = newton.evaluate(problem, w, b, problem.X @ w + b), np.inf, 0
+    rows = problem.X.astype("f4") if problem.X.size > _LARGE else problem.X
     while n_iter < max_iter and gap > tol:
         d = np.maximum(problem.s * point.spread, subproblem.TINY)
-        step = _solve_by_products(problem, d, point, 0.1 * tol * point.value)
+        step = _solve_by_products(problem, rows, d, point, 0.1 * tol * point.value)
         following, length = newton.line_search(problem, point, step)
         if following is None:
             break
@@ -119,28 +121,32 @@ def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int
     return Solution(point.w, point.b, n_iter, gap, gap <= tol, False)
 
 
-def _solve_by_products(problem: Problem, d: Array, point: Iterate, allowed: float) -> newton.NewtonStep:
-    """A Newton step; the bound of what is not solved is at most ``allowed``, or a share of the decrease."""
+def _solve_by_products(problem: Problem, rows: Array, d: Array, point: Iterate, allowed: float) -> newton.NewtonStep:
+    """A Newton step; the bound of what is not solved is at most ``allowed``, or a share of the decrease.
+
+    ``rows`` are those of the problem in the precision of the products that solve it.
+    """
     X, l2 = problem.X, problem.l2
     theta, total = problem.slopes(point.wrong), float(d.sum())
     slope = float(theta.sum())
-    gradient = (theta - d * (slope / total)) @ X
-    left = -(gradient + l2 * point.w)
-    dw, u, weight = np.zeros(len(l2)), np.zeros(len(d)), 1 / (l2 + d.sum())
+    left = -((theta - d * (slope / total)) @ X + l2 * point.w)
+    left, curvature, ridge = (each.astype(rows.dtype) for each in (left, d, l2))
+    found, weight = np.zeros_like(left), 1 / (ridge + curvature.sum())
     right, along = left.copy(), weight * left
     length = float(left @ along)
     for _ in range(min(X.shape) + 100):
-        rows = X @ along
-        curved = d * (rows - float(d @ rows) / total)
-        change = curved @ X + l2 * along
+        change = rows @ along
+        curved = curvature * (change - float(curvature @ change) / total)
+        change = curved @ rows + ridge * along
         share = length / float(along @ change)
-        dw += share * along
-        u += share * rows
+        found += share * along
         left -= share * change
-        if float(left @ (left / l2)) / 2 <= max(allowed, _UNSOLVED * float(dw @ right) / 2):
+        if float(left @ (left / ridge)) / 2 <= max(allowed, _UNSOLVED * float(found @ right) / 2):
             break
         before, length = length, float(left @ (weight * left))
         along = weight * left + length / before * along
+    dw = found.astype(l2.dtype)
+    u = X @ dw
     db = -(slope + float(d @ u)) / total
     u += db
     return newton.NewtonStep(dw, db, u, float(d @ (u * u)), -((theta + d * u) @ X))
