@@ -65,7 +65,7 @@ def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array
         near = curvature * x - gradient
         near -= np.maximum(np.minimum(near, l1), lowest)
         near /= curvature + l2 if is_ridged else curvature
-        loss, change = np.log1p(np.exp(side * (rows @ near))), near - x
+        loss, change = np.logaddexp(0, side * (rows @ near)), near - x
         value, size = float(s @ loss + l1 @ np.abs(near)), float(change @ change)
         value += float(l2 @ (near * near)) / 2 if is_ridged else 0
         if not value <= max(values[-_MEMORY:]) - newton.SUFFICIENT * curvature * size:
