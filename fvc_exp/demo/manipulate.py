@@ -110,5 +110,4 @@ def _oval(height: int, width: int) -> Array32:
     """The weight of an insert, (height, width, 1): 1 inside an ellipse, falling softly to 0 outside."""
     mask = np.zeros((height, width), np.uint8)
     cv2.ellipse(mask, (width // 2, height // 2), (int(width * 0.38), int(height * 0.38)), 0, 0, 360, 255, cv2.FILLED)
-    soft = cv2.GaussianBlur(mask, (0, 0), max(2, 0.05 * width))
-    return np.asarray(soft, np.float32)[..., None] / np.float32(255)
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), max(2, 0.05 * width)), np.float32)[..., None] / np.float32(255)

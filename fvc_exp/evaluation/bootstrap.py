@@ -132,8 +132,7 @@ def _share_limits(share: float, error: float, groups: float, freedom: float) -> 
     centre = (groups * share + 0.5) / total
     variance = (groups**2 * error**2 + 0.25 + groups / total * (share - 0.5) ** 2) / total**2
     reach = _quantile(freedom) * np.sqrt(variance) / (centre * (1 - centre))
-    odds = centre / (1 - centre)
-    low, high = (odds * np.exp(step) for step in (-reach, reach))
+    low, high = (centre / (1 - centre) * np.exp(step) for step in (-reach, reach))
     return float(low / (1 + low)), float(high / (1 + high))
 
 

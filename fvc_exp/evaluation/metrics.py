@@ -105,8 +105,7 @@ def log_losses(y: Labels, probability: Array) -> Array:
     from scipy.special import xlogy  # here, since a saved model is applied without scipy
 
     smallest = np.finfo(np.float64).eps  # where scikit-learn clips
-    of_truth = np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)
-    return np.asarray(-xlogy(1.0, of_truth))
+    return np.asarray(-xlogy(1.0, np.clip(np.where(y == 1, probability, 1 - probability), smallest, 1 - smallest)))
 
 
 def summarise(records: Sequence[Mapping[str, float]]) -> dict[str, Summary]:

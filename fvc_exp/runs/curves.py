@@ -122,8 +122,7 @@ def _mean_steps(curves: list[tuple[Array, Array]]) -> tuple[Array, Array]:
     areas = []
     for recall, precision in curves:
         ends, first = np.unique(recall, return_index=True)  # the first at a recall is the most precise
-        area = np.cumsum(np.diff(ends) * precision[first][1:])
-        areas.append(np.interp(grid, ends, np.r_[0.0, area]))
+        areas.append(np.interp(grid, ends, np.r_[0.0, np.cumsum(np.diff(ends) * precision[first][1:])]))
     heights = np.diff(areas, axis=1) / np.diff(grid)
     return grid, np.c_[heights[:, :1], heights]
 

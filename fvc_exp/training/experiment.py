@@ -179,8 +179,7 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
     log.info("audit: %s", data.certificate.verdict)
     test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
     # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
-    judged = test_probability if len(split.test) else final.probability(dataset.X)
-    flags = notes.model_flags(final, judged)
+    flags = notes.model_flags(final, test_probability if len(split.test) else final.probability(dataset.X))
     if notes.edge_of_grid(final.C, config.cv.c_grid):
         flags["edge_of_grid"] = f"C={final.C:g}"
     scored = np.concatenate([fold.test for fold in split.folds])

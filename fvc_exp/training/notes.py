@@ -82,6 +82,7 @@ def _shortened(names: Sequence[str]) -> str:
 def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]:
     """Sentences the reader must not miss: about the data, the split and the final model, then its warnings."""
     is_grouped, has_penalty = dataset.group_column is not None, config.penalty.name is not Penalty.none
+    is_liblinear, is_isotonic = config.solver.name is Solver.liblinear, config.calibration is Calibration.isotonic
     missing = sum(dataset.missing_values.values())
     notes = {
         "LEAKING SPLIT: cv=stratified splits rows, so near-copies are in both training and test; use cv=grouped": (
@@ -89,17 +90,13 @@ def run_notes(config: Config, dataset: Dataset, final: FittedModel) -> list[str]
         ),
         f"left out {len(dataset.unmatched)} videos without features": bool(dataset.unmatched),
         f"{missing} missing values filled with the median of each training fold": missing > 0,
-        "solver=liblinear penalises the intercept as well; the other solvers do not": (
-            config.solver.name is Solver.liblinear
-        ),
+        "solver=liblinear penalises the intercept as well; the other solvers do not": is_liblinear,
         f"C={config.C} has no effect with penalty=none": not has_penalty,
         f"C={config.C} has no effect with cv.c_grid={config.cv.c_grid}: the final model was fitted with C={final.C}": (
             has_penalty and bool(config.cv.c_grid)
         ),
         f"cv.c_grid: C was chosen inside each training part, so the scores are not those of a best of "
         f"{len(set(config.cv.c_grid))}": len(set(config.cv.c_grid)) > 1,
-        "model.json holds the isotonic calibration; model.joblib is uncalibrated": (
-            config.calibration is Calibration.isotonic
-        ),
+        "model.json holds the isotonic calibration; model.joblib is uncalibrated": is_isotonic,
     }
     return [*dataset.notes, *(note for note, applies in notes.items() if applies), *final.warnings]

@@ -73,8 +73,7 @@ def permuted_labels(y: Labels, groups: Indices, rng: np.random.Generator) -> Ite
     They are repeated or cut to its size, in random order inside it.
     """
     order = np.argsort(groups, kind="stable")
-    ordered = groups[order]
-    _, starts, sizes = np.unique(ordered, return_index=True, return_counts=True)
+    _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
     place, number = np.arange(len(y)) - np.repeat(starts, sizes), np.repeat(np.arange(len(sizes)), sizes)
     while True:
         source = rng.permutation(len(sizes))
@@ -105,6 +104,5 @@ def _fold_aucs(X: Array, gaps: Mask, labels: Labels, train: Indices, test: Indic
         part = labels[:, first : first + at_once]
         targets = part[train] - part[train].mean(axis=0)
         scores = outer @ cho_solve(factor, inner.T @ targets)
-        columns = zip(part[test].T, np.ascontiguousarray(scores.T), strict=True)
-        found += [auc(*column) for column in columns]
+        found += [auc(*column) for column in zip(part[test].T, np.ascontiguousarray(scores.T), strict=True)]
     return found

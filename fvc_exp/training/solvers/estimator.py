@@ -73,8 +73,7 @@ class ProxNewtonLogisticRegression(linear_model.LogisticRegression):  # type: ig
         Z[:, rows.max(axis=0) == rows.min(axis=0)] = 0.0
         # These penalise the coefficients of Z as C and l1_ratio do those of X.
         l1, l2 = self.l1_ratio / self.C / scale, (1 - self.l1_ratio) / self.C / scale**2
-        problem = newton.Problem(Z, codes.astype(np.float64), weight, l1, l2)
-        found = fit_or_warn(problem, self.tol, self.max_iter)
+        found = fit_or_warn(newton.Problem(Z, codes.astype(np.float64), weight, l1, l2), self.tol, self.max_iter)
         self.coef_ = (found.w / scale)[None]
         self.intercept_ = found.b - self.coef_ @ mean
         self.n_iter_ = np.array([found.n_iter], dtype=np.int32)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -120,18 +120,31 @@ def weighted_rows(Z: Array, y: Labels, class_weight: estimator.ClassWeights) -> 
 def _fit_points(
     problem: newton.Problem, points: Sequence[Point], tol: float, max_iter: int
 ) -> dict[Point, newton.Solution]:
-    """Fit every point: together where that pays, the rest one by one, by mix and from the strongest penalty on."""
+    """Fit every point: together where that pays, the rest one by one, by mix and from the strongest penalty on.
+
+    A fit starts where that before it has ended, or that of the same C and the mix before: where F is lower.
+    """
     n, p = problem.X.shape
     is_worth_it = n > _ROWS_PER_COLUMN * p and len(points) >= _POINTS
     found, mix = _fit_together(problem, points, tol) if is_worth_it else {}, np.nan
     model: subproblem.QuadraticModel | None = None
+    nearest: dict[float, tuple[Array, float]] = {}  # of the mix before, where it has an l1 penalty, by C
     for point in sorted(set(points) - set(found), key=lambda each: (each.l1_ratio, each.C)):
         if point.l1_ratio != mix:
             w, b, model, mix = np.zeros(p), newton.null_intercept(problem.y, problem.s), None, point.l1_ratio
-        fit = wide.fit_problem(problem.penalised(point.C, mix), w, b, tol, max_iter, model)
+        penalised = problem.penalised(point.C, mix)
+        if model is None and point.C in nearest:
+            w, b = min((w, b), nearest[point.C], key=partial(_value, penalised))
+        fit = wide.fit_problem(penalised, w, b, tol, max_iter, model)
         w, b, model = fit.w, fit.b, fit.model
+        nearest |= {point.C: (w, b)} if mix else {}
         found[point] = replace(fit, model=None, point=None, dual=None)
     return found
+
+
+def _value(problem: newton.Problem, start: tuple[Array, float]) -> float:
+    """F at coefficients and an intercept."""
+    return newton.evaluate(problem, *start, problem.X @ start[0] + start[1]).value
 
 
 def _fit_together(problem: newton.Problem, points: Sequence[Point], tol: float) -> dict[Point, newton.Solution]:

@@ -62,7 +62,7 @@ class Problem:
     @property
     def is_free(self) -> bool:
         """Whether nothing is penalised."""
-        return not (self.l1.any() or self.l2.any())
+        return not (np.count_nonzero(self.l1) or np.count_nonzero(self.l2))
 
     @cached_property
     def side(self) -> Array:
@@ -76,13 +76,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Iterate:
-    """Coefficients, log odds (n,), the probability of the wrong class and of the right one (n,), and F."""
+    """Coefficients, log odds (n,), the probability of the wrong class (n,), that times the right one's, and F."""
 
     w: Array
     b: float
     eta: Array
     wrong: Array
-    right: Array
+    spread: Array
     value: float
 
 
@@ -121,6 +121,8 @@ def minimise(
 ) -> Solution:
     """Minimise F from (w, b) until the bound is at most ``tol``; ``model`` is one of the same rows, to begin with.
 
+    With an infinite ``tol`` that is until a full step has given a dual point.
+
     What a weak penalty does not settle in ``_PATIENCE`` steps goes down a path of weaker and weaker penalties. Far from
     the minimum of nearly separable classes the loss has no curvature, and each step would be a short one.
 
@@ -148,9 +150,9 @@ def _descend(
     point = evaluate(problem, w, b, problem.X @ w + b)
     floor = tol * float(problem.s.sum()) * float(np.log(2)) if problem.is_free else -1.0
     gap, before, n_iter, stalled, dual = np.inf, np.inf, 0, 0, None
-    while n_iter < max_iter and stalled < _STALLED and gap > tol and point.value > floor:
+    while n_iter < max_iter and stalled < _STALLED and (dual is None or gap > tol) and point.value > floor:
         was_given = model is not None
-        model = model or subproblem.quadratic_model(problem.X, problem.s * point.wrong * point.right)
+        model = model or subproblem.quadratic_model(problem.X, problem.s * point.spread)
         step = _newton_step(problem, model, point)
         following, length = line_search(problem, point, step)
         if following is None:
@@ -159,15 +161,16 @@ def _descend(
             model, before = None, np.inf
             continue
         n_iter += 1
-        gap, dual = bound_step(problem, model.d, point, step, following) if length == 1.0 else (np.inf, None)
+        gap, dual = bound_step(problem, model.d, point, step, following, tol) if length == 1.0 else (np.inf, None)
         stalled = stalled + 1 if point.value - following.value <= _ROUNDING * point.value else 0
         point = following
-        if gap > tol and (length < 1.0 or step.size > _SHRINK * before or not np.isfinite(gap)):
+        if dual is None or (gap > tol and (step.size > _SHRINK * before or not np.isfinite(gap))):
             model, before = None, np.inf
         else:
             before = step.size
     separable = problem.is_free and _is_separable(problem, point, tol)
-    return Solution(point.w, point.b, n_iter, gap, gap <= tol and not separable, separable, model, point, dual)
+    converged = dual is not None and gap <= tol and not separable
+    return Solution(point.w, point.b, n_iter, gap, converged, separable, model, point, dual)
 
 
 def _is_separable(problem: Problem, point: Iterate, tol: float) -> bool:
@@ -220,10 +223,10 @@ def evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
     margin = eta * problem.side
     small = np.exp(-np.abs(margin))
     loss = float(problem.s @ (np.log1p(small) - np.minimum(margin, 0)))
-    larger, is_right = 1 / (1 + small), margin >= 0
+    larger = 1 / (1 + small)
     smaller = small * larger
-    penalty = float(problem.l1 @ np.abs(w) + 0.5 * problem.l2 @ (w * w))
-    return Iterate(w, b, eta, np.where(is_right, smaller, larger), np.where(is_right, larger, smaller), loss + penalty)
+    penalty = float(problem.l1 @ np.abs(w) + problem.l2 @ (w * w) / 2)
+    return Iterate(w, b, eta, np.where(margin >= 0, smaller, larger), smaller * larger, loss + penalty)
 
 
 def _newton_step(problem: Problem, model: subproblem.QuadraticModel, point: Iterate) -> NewtonStep:
@@ -247,12 +250,16 @@ def line_search(problem: Problem, point: Iterate, step: NewtonStep) -> tuple[Ite
 
 
 def bound_step(
-    problem: Problem, d: Array, point: Iterate, step: NewtonStep, following: Iterate
+    problem: Problem, d: Array, point: Iterate, step: NewtonStep, following: Iterate, tol: float = 0.0
 ) -> tuple[float, Array | None]:
-    """``gap`` and ``dual``, as in ``Solution``, after a full step by curvatures ``d``; None out of bounds."""
+    """``gap`` and ``dual``, as in ``Solution``, after a full step by curvatures ``d``; None out of bounds.
+
+    Where ``tol`` is infinite the gap is not computed.
+    """
     dual = point.wrong - problem.side * d * step.u / problem.s
     is_dual = dual.min() >= 0 and dual.max() <= 1
-    return (duality_gap(problem, dual, following, step.z, following.w), dual) if is_dual else (np.inf, None)
+    gap = duality_gap(problem, dual, following, step.z, following.w) if is_dual and tol < np.inf else np.inf
+    return gap, dual if is_dual else None
 
 
 def duality_gap(problem: Problem, dual: Array, point: Iterate, z: Array, w: Array) -> float:
@@ -261,9 +268,8 @@ def duality_gap(problem: Problem, dual: Array, point: Iterate, z: Array, w: Arra
     ``w`` (p,) has the coefficients of all columns, where ``point`` knows those of some.
     """
     distance = dual - point.wrong
-    loss = float(problem.s @ (distance * distance / np.maximum(point.wrong * point.right, subproblem.TINY)))
-    penalty = penalty_gap(z[None], w[None], problem.l1[None], problem.l2[None])[0]
-    return (loss + max(float(penalty), 0.0)) / max(point.value, subproblem.TINY)
+    loss = float(problem.s @ (distance * distance / np.maximum(point.spread, subproblem.TINY)))
+    return (loss + max(float(penalty_gap(z, w, problem.l1, problem.l2)), 0.0)) / max(point.value, subproblem.TINY)
 
 
 def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
@@ -271,19 +277,13 @@ def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
 
     ``z`` is minus the gradient that the dual point has. Without any penalty z is a rounding error.
     """
-    if l2.all() or not l2.any():
-        return _elastic_net_gap(z, w, l1, l2) if l2.all() else _lasso_gap(z, w, l1)
-    return np.where(l2[:, 0] > 0, _elastic_net_gap(z, w, l1, np.where(l2 > 0, l2, 1)), _lasso_gap(z, w, l1))
-
-
-def _elastic_net_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
-    over = np.maximum(np.abs(z) - l1, 0)
-    return np.asarray((l1 * np.abs(w) + 0.5 * l2 * w * w - z * w + over * over / (2 * l2)).sum(axis=1))
-
-
-def _lasso_gap(z: Array, w: Array, l1: Array) -> Array:
-    if not l1.all():
-        return np.where(l1[:, 0] > 0, _lasso_gap(z, w, np.where(l1 > 0, l1, 1)), (np.abs(z) * np.abs(w)).sum(axis=1))
-    size, cost = np.abs(z), l1 * np.abs(w)
-    over = ((size - l1) / l1).max(axis=1, initial=0.0)
-    return np.asarray((cost - np.copysign(np.minimum(size, l1), z) * w).sum(axis=1) + over * cost.sum(axis=1))
+    ridged, size, cost = np.count_nonzero(l2), np.abs(z), l1 * np.abs(w)
+    if ridged == l2.size:
+        over = np.maximum(size - l1, 0)
+        return np.asarray((cost + 0.5 * l2 * w * w - z * w + over * over / (2 * l2)).sum(axis=-1))
+    if ridged:
+        return np.where(l2[..., 0] > 0, penalty_gap(z, w, l1, np.where(l2 > 0, l2, 1)), penalty_gap(z, w, l1, 0 * l2))
+    if np.count_nonzero(l1) < l1.size:
+        return np.where(l1[..., 0] > 0, penalty_gap(z, w, np.where(l1 > 0, l1, 1), l2), (size * np.abs(w)).sum(axis=-1))
+    over = ((size - l1) / l1).max(axis=-1, initial=0.0)
+    return np.asarray((cost - np.copysign(np.minimum(size, l1), z) * w).sum(axis=-1) + over * cost.sum(axis=-1))

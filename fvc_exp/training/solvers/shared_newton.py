@@ -97,13 +97,12 @@ def fit_penalties(problem: Problem, tol: float) -> GridState | None:
     ridge = replace(problem, l1=np.zeros_like(problem.l1[0]), l2=np.full_like(problem.l2[0], middle))
     found = newton.minimise(ridge, *newton.first_guess(ridge), _ROUGH_TOL, 3, null_model)
     rough = newton.evaluate(ridge, found.w, found.b, X @ found.w + found.b)
-    mid_model = subproblem.quadratic_model(X, s * rough.wrong * rough.right)
+    mid_model = subproblem.quadratic_model(X, s * rough.spread)
     if mid_model.total < _WEAKEST * null_model.total:
         return None
     models = [null_model, mid_model]
     state = _first_step(problem, models, rough)
-    largest = np.maximum(X.max(axis=0), -X.min(axis=0))
-    open_ = np.arange(len(state.b))
+    largest, open_ = np.maximum(X.max(axis=0), -X.min(axis=0)), np.arange(len(state.b))
     for _ in range(PASSES):
         open_ = _pass(models, state, open_, largest, tol) if len(open_) else open_
     return state
@@ -119,8 +118,7 @@ def _first_step(problem: Problem, models: Sequence[QuadraticModel], rough: newto
     from_rough = w - rough.w
     db = -(residual + from_rough @ mid_model.h) / mid_model.total
     is_near_null = np.sum(w @ null_model.A * w, axis=1) < np.sum(from_rough @ mid_model.A * from_rough, axis=1)
-    model = np.where(is_near_null, 0, 1)
-    return _start_at(problem, w, rough.b + db, model)
+    return _start_at(problem, w, rough.b + db, np.where(is_near_null, 0, 1))
 
 
 def minimise_complements(problem: Problem, sections: Sequence[slice], tol: float) -> GridState:
@@ -136,7 +134,7 @@ def minimise_complements(problem: Problem, sections: Sequence[slice], tol: float
     largest = np.maximum(X.max(axis=0), -X.min(axis=0))
     for _ in range(_MODELS):
         point = newton.evaluate(whole, state.w[-1], float(state.b[-1]), X @ state.w[-1] + state.b[-1])
-        d = whole.s * point.wrong * point.right
+        d = whole.s * point.spread
         models = [subproblem.quadratic_model(X[rows], d[rows]) for rows in sections]
         left = [_sum([each for number, each in enumerate(models) if number != own]) for own in points]
         open_ = np.flatnonzero(state.gap > tol)
@@ -200,8 +198,7 @@ def _newton_step(
     w, l1, l2 = state.w[chosen], state.problem.l1[chosen], state.problem.l2[chosen]
     gradient = sums.gradient - np.outer(sums.intercept_gradient / model.total, model.h)  # the intercept minimised out
     dw = subproblem.solve(model.A, gradient, l1, l2, w)
-    following = w + dw
-    db = -(sums.intercept_gradient + dw @ model.h) / model.total
+    following, db = w + dw, -(sums.intercept_gradient + dw @ model.h) / model.total
     change = dw @ model.A  # of the model's gradient
     size = np.sum(change * dw, axis=1) + sums.intercept_gradient**2 / model.total
     dual = -gradient - change

@@ -64,7 +64,7 @@ def solve(A: Array, g: Array, l1: Array, l2: Array, start: Array) -> Array:
     A coordinate of ``start`` plus step is exactly 0 where it is not in the support.
     """
     largest = max(float(A.diagonal().max(initial=0.0)), TINY)
-    if not l1.any():
+    if not np.count_nonzero(l1):
         return _solve_on_support(A, -g - l2 * start, l2 + _RIDGE * largest, np.ones(g.shape, np.bool_))
     step, open_ = _active_set(A, largest, g, l1, l2, start)
     for row in open_:
@@ -84,12 +84,14 @@ def _active_set(A: Array, largest: float, g: Array, l1: Array, l2: Array, start:
         steps[open_], x = step, start + step
         gradient, turned = step @ A + g + l2 * x, x * sign
         size = np.abs(gradient)
-        is_open = np.where(active, turned < 0, size > _allowed(largest, g, l1, step)).any(axis=1)
-        if not is_open.any():
+        is_wrong = np.where(active, turned < 0, size > l1)
+        if np.count_nonzero(is_wrong):
+            is_wrong &= active | (size > _allowed(largest, g, l1, step))
+        if not np.count_nonzero(is_wrong):
             return steps, open_[:0]
-        sign = np.where(active, np.where(turned > 0, sign, 0.0), np.where(size > l1, -np.sign(gradient), 0.0))
+        sign = np.where(active, sign * (turned > 0), -np.sign(gradient) * (size > l1))
         active = (sign != 0) | (l1 == 0)
-        if not is_open.all():
+        if not (is_open := is_wrong.any(axis=1)).all():
             open_, active = open_[is_open], active[is_open]
             g, l1, l2, start, sign = (each[is_open] for each in (g, l1, l2, start, sign))
     return steps, open_

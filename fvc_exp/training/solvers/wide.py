@@ -7,6 +7,7 @@ they leave unsolved counts in the bound.
 """
 
 import numpy as np
+from scipy.special import expit
 
 from fvc_exp._typing import Array
 from fvc_exp.training.solvers import newton, subproblem
@@ -14,9 +15,11 @@ from fvc_exp.training.solvers.newton import Iterate, Problem, Solution
 
 ROWS_PER_COLUMN, COLUMNS = 3, 256  # a table with fewer rows per column and at least as many columns is wide
 _FIRST, _GROWTH = 64, 0.5  # columns that are let in: at least, and to those that are used
-_LOOSEST, _SHARE = 0.1, 0.1  # bound of the first fit on few columns; that of the next, to the last bound of all
+_SHARE = 0.1  # bound of a fit on few columns, to the last bound of all; the first fit is a full step, without a bound
 _STEPS, _MEMORY, _SETTLED = 300, 5, 1e-5  # most gradient steps; the last, whose decrease of F ends them
 _FEW, _MANY = 5, 100  # gradient steps before Newton steps on few columns; before those to too many columns are dropped
+_NEAR, _SHARE_NEAR = 0.7, 0.4  # gradient, to l1, of columns that gradient steps take; share of them above which all are
+_LARGE = 2_000_000  # numbers in X; products with more are made in single precision, as they wait for memory
 _UNSOLVED = 0.5  # share of the decrease that a step may leave
 
 
@@ -39,24 +42,28 @@ def fit_problem(
 def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array]:
     """Gradient steps in single precision, until they settle or Newton steps cost less; the intercept is a column.
 
+    Where the gradient at the start is well below ``l1`` in most columns, these are left as they are.
+
     Their lengths are Barzilai and Borwein's, who take the curvature along the step before; F may rise for a few steps
     (Wright, Nowak & Figueiredo 2009, "Sparse reconstruction by separable approximation"). A start from which they lead
     to more columns than rows is returned as it is where there is no l2. The last result is the gradient (p,).
     """
-    n, p = problem.X.shape
-    rows, columns = np.empty((n, p + 1), np.float32), np.zeros((3, p + 1), np.float32)
-    rows[:, :p], rows[:, p] = problem.X, 1
-    s, side = problem.s.astype(rows.dtype), -problem.side.astype(rows.dtype)
-    l1, l2, x = columns
-    l1[:p], l2[:p], x[:p], x[p] = problem.l1, problem.l2, w, b
-    is_ridged, limit, pull = bool(l2.any()), p if l2.any() else n, -s * side
-    gradient, values = (pull * np.expm1(-np.logaddexp(0, side * (rows @ x)))) @ rows, [np.inf]
-    start = w.copy(), b, gradient[:p]
-    outside = gradient - np.maximum(np.minimum(gradient, l1), -l1)
+    (n, p), X, w = problem.X.shape, problem.X, w.copy()
+    slopes = problem.slopes(expit(-problem.side * (X @ w + b if np.count_nonzero(w) else b)))
+    gradients = slopes @ X
+    is_near = (np.abs(gradients) > _NEAR * problem.l1) | (w != 0)
+    kept = (is_near | (np.count_nonzero(is_near) > _SHARE_NEAR * p)).nonzero()[0]
+    rows, (l1, l2, x, gradient) = np.ones((n, len(kept) + 1), "f4"), np.zeros((4, len(kept) + 1), "f4")
+    rows[:, :-1] = X if len(kept) == p else X.take(kept, axis=1, mode="clip")
+    l1[:-1], l2[:-1], x[:-1], gradient[:-1] = problem.l1[kept], problem.l2[kept], w[kept], gradients[kept]
+    x[-1], gradient[-1], lowest, is_ridged = b, slopes.sum(), -l1, np.count_nonzero(l2) > 0
+    s, side = problem.s.astype("f4"), -problem.side.astype("f4")
+    values, limit, used, pull = [np.inf], p if is_ridged else n, np.count_nonzero(w), -s * side
+    outside = gradient - np.maximum(np.minimum(gradient, l1), lowest)
     curvature = float(s @ (rows @ outside) ** 2) / max(float(outside @ outside), subproblem.TINY) / 8 or 1.0
     for count in range(_STEPS):
         near = curvature * x - gradient
-        near -= np.maximum(np.minimum(near, l1), -l1)
+        near -= np.maximum(np.minimum(near, l1), lowest)
         near /= curvature + l2 if is_ridged else curvature
         loss, change = np.logaddexp(0, side * (rows @ near)), near - x
         value, size = float(s @ loss + l1 @ np.abs(near)), float(change @ change)
@@ -66,18 +73,19 @@ def _approach(problem: Problem, w: Array, b: float) -> tuple[Array, float, Array
             continue
         before, gradient, x = gradient, (pull * np.expm1(-loss)) @ rows, near
         curvature = float((gradient - before) @ change) / max(size, subproblem.TINY)
-        values.append(value)
-        used = np.count_nonzero(x)
-        has_settled = max(values[-_MEMORY - 1 :]) - value <= _SETTLED * value or not curvature > 0
+        values, used = [*values[-_MEMORY:], value], np.count_nonzero(x)
+        has_settled = max(values) - value <= _SETTLED * value or not curvature > 0
         if has_settled or count > (_FEW + used * used / p if used <= limit else _MANY):
-            return (x[:p].astype(w.dtype), float(x[p]), gradient[:p]) if used <= limit else start
-    return start
+            break
+    if used <= limit:
+        w[kept], gradients[kept], b = x[:-1], gradient[:-1], float(x[-1])
+    return w, b, gradients
 
 
 def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float, max_iter: int) -> Solution:
     """Fit the columns that are used and those whose gradient says that they should be, until all others agree."""
     w, b, gradient = start
-    used, aim, taken, model = w != 0, _LOOSEST, 0, None
+    used, aim, taken, model = w != 0, np.inf, 0, None
     while True:
         over, most = np.abs(gradient) - problem.l1, max(_FIRST, int(_GROWTH * np.count_nonzero(w)))
         over[used] = 0
@@ -86,8 +94,8 @@ def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float,
         used[over.argmax()] = True
         model = None if added.any() else model
         columns = used.nonzero()[0]
-        part = Problem(problem.X.take(columns, axis=1), problem.y, problem.s, problem.l1[columns], problem.l2[columns])
-        found = newton.minimise(part, w[columns], b, aim, max_iter - taken, model)
+        X, l1, l2 = problem.X.take(columns, axis=1, mode="clip"), problem.l1[columns], problem.l2[columns]
+        found = newton.minimise(Problem(X, problem.y, problem.s, l1, l2), w[columns], b, aim, max_iter - taken, model)
         taken, b, w[columns], model = taken + found.n_iter, found.b, found.w, found.model
         if not found.converged or found.point is None or found.dual is None:
             return Solution(w, b, taken, np.inf, False, False)
@@ -101,40 +109,44 @@ def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float,
 def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
     """Newton steps by conjugate gradients, for l2 alone."""
     point, gap, n_iter = newton.evaluate(problem, w, b, problem.X @ w + b), np.inf, 0
+    rows = problem.X.astype("f4") if problem.X.size > _LARGE else problem.X
     while n_iter < max_iter and gap > tol:
-        d = np.maximum(problem.s * point.wrong * point.right, subproblem.TINY)
-        step = _solve_by_products(problem, d, point, 0.1 * tol * point.value)
+        d = np.maximum(problem.s * point.spread, subproblem.TINY)
+        step = _solve_by_products(problem, rows, d, point, 0.1 * tol * point.value)
         following, length = newton.line_search(problem, point, step)
         if following is None:
             break
-        n_iter += 1
-        gap = newton.bound_step(problem, d, point, step, following)[0] if length == 1.0 else np.inf
+        n_iter, gap = n_iter + 1, newton.bound_step(problem, d, point, step, following)[0] if length == 1.0 else np.inf
         point = following
     return Solution(point.w, point.b, n_iter, gap, gap <= tol, False)
 
 
-def _solve_by_products(problem: Problem, d: Array, point: Iterate, allowed: float) -> newton.NewtonStep:
-    """A Newton step; the bound of what is not solved is at most ``allowed``, or a share of the decrease."""
+def _solve_by_products(problem: Problem, rows: Array, d: Array, point: Iterate, allowed: float) -> newton.NewtonStep:
+    """A Newton step; the bound of what is not solved is at most ``allowed``, or a share of the decrease.
+
+    ``rows`` are those of the problem in the precision of the products that solve it.
+    """
     X, l2 = problem.X, problem.l2
     theta, total = problem.slopes(point.wrong), float(d.sum())
     slope = float(theta.sum())
-    gradient = (theta - d * (slope / total)) @ X
-    left = -(gradient + l2 * point.w)
-    dw, u, weight = np.zeros(len(l2)), np.zeros(len(d)), 1 / (l2 + d.sum())
+    left = -((theta - d * (slope / total)) @ X + l2 * point.w)
+    left, curvature, ridge = (each.astype(rows.dtype) for each in (left, d, l2))
+    found, weight = np.zeros_like(left), 1 / (ridge + curvature.sum())
     right, along = left.copy(), weight * left
     length = float(left @ along)
     for _ in range(min(X.shape) + 100):
-        rows = X @ along
-        curved = d * (rows - float(d @ rows) / total)
-        change = curved @ X + l2 * along
+        change = rows @ along
+        curved = curvature * (change - float(curvature @ change) / total)
+        change = curved @ rows + ridge * along
         share = length / float(along @ change)
-        dw += share * along
-        u += share * rows
+        found += share * along
         left -= share * change
-        if float(left @ (left / l2)) / 2 <= max(allowed, _UNSOLVED * float(dw @ right) / 2):
+        if float(left @ (left / ridge)) / 2 <= max(allowed, _UNSOLVED * float(found @ right) / 2):
             break
         before, length = length, float(left @ (weight * left))
         along = weight * left + length / before * along
+    dw = found.astype(l2.dtype)
+    u = X @ dw
     db = -(slope + float(d @ u)) / total
     u += db
     return newton.NewtonStep(dw, db, u, float(d @ (u * u)), -((theta + d * u) @ X))
