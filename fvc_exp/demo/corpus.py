@@ -96,8 +96,7 @@ def build_event(folder: Path, demo: DemoConfig, event: int) -> list[Clip]:
 
 def _spread_evenly(seed: int, number: int, low: float, high: float) -> float:
     """Number ``number`` of a series that fills low to high evenly, so that all seeds are equally difficult."""
-    start = np.random.default_rng(seed).random()
-    return low + (high - low) * float((start + number * _GOLDEN_RATIO) % 1)
+    return low + (high - low) * float((np.random.default_rng(seed).random() + number * _GOLDEN_RATIO) % 1)
 
 
 def _resampled(frames: list[Frame], scale: float) -> list[Frame]:

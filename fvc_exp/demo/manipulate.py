@@ -97,8 +97,7 @@ def _blend_oval(frames: list[Frame], inserts: list[Frame], rng: np.random.Genera
     drift = rng.normal(0, 0.8, 2)
     blended = []
     for index, (frame, insert) in enumerate(zip(frames, inserts, strict=True)):
-        place = np.clip(corner + drift * index + rng.normal(0, 0.6, 2), 0, room).astype(int)
-        top, left = place.tolist()
+        top, left = np.clip(corner + drift * index + rng.normal(0, 0.6, 2), 0, room).astype(int).tolist()
         window = np.s_[top : top + oval.shape[0], left : left + oval.shape[1]]
         result = frame.copy()
         result[window] = frame[window] + (insert[window] - frame[window].astype(np.float32)) * oval
@@ -110,5 +109,4 @@ def _oval(height: int, width: int) -> Array32:
     """The weight of an insert, (height, width, 1): 1 inside an ellipse, falling softly to 0 outside."""
     mask = np.zeros((height, width), np.uint8)
     cv2.ellipse(mask, (width // 2, height // 2), (int(width * 0.38), int(height * 0.38)), 0, 0, 360, 255, cv2.FILLED)
-    soft = cv2.GaussianBlur(mask, (0, 0), max(2, 0.05 * width))
-    return np.asarray(soft, np.float32)[..., None] / np.float32(255)
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), max(2, 0.05 * width)), np.float32)[..., None] / np.float32(255)
