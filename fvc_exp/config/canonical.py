@@ -119,6 +119,7 @@ def _typed(plain: dict[str, Any]) -> schema.Config:
     """The checked configuration; OmegaConf, which takes long to load, is asked only if it is not as we write it."""
     with suppress(msgspec.ValidationError, TypeError, OverflowError):  # a date or bytes cannot be dumped
         if validate.has_keys_of(schema.Config, plain) and "???" not in json.dumps(plain):
+            msgspec.convert([plain["data"][name] for name in ("group", "positive")], list[list[str]])  # Any in schema
             return validate.checked(msgspec.convert(plain, schema.Config))
     from omegaconf import DictConfig
 

@@ -126,8 +126,7 @@ def _by_top(
 
 def _face_forensics(video: PurePath) -> Facts:
     """Pairs ``a_b`` are a's video with the face of b; the actors' videos begin with their numbers in the same way."""
-    is_fake = _FACE_FORENSICS[video.parts[0].lower()] == _FAKE
-    method = video.parts[1] if is_fake and len(video.parts) > 2 else None
+    method = video.parts[1] if _FACE_FORENSICS[video.parts[0].lower()] == _FAKE and len(video.parts) > 2 else None
     numbers = re.match(r"(\d+)(?:_(\d+))?(?=_|$)", video.stem)
     target, source = numbers.groups() if numbers else (None, None)
     return {TARGET: target, SOURCE: source, columns.MANIPULATION: method}
