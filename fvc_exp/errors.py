@@ -72,5 +72,4 @@ def shown_names(word: str, known: Sequence[str]) -> str:
     """The names as text; of many only those that are most like a word."""
     if len(known) <= _MOST_SHOWN:
         return ", ".join(known)
-    near = get_close_matches(word, known, _MOST_SHOWN, cutoff=0.0)
-    return f"{len(known)} others, the nearest {', '.join(near)}"
+    return f"{len(known)} others, the nearest {', '.join(get_close_matches(word, known, _MOST_SHOWN, cutoff=0.0))}"

@@ -67,3 +67,7 @@ def test_start_up_is_light() -> None:
     loaded = modules_of("-c", START_UP)
     assert {"fvc_exp", "hydra"} <= loaded
     assert not loaded & set(HEAVY)
+
+
+def test_predict_is_light() -> None:
+    assert not modules_of("-c", "import fvc_exp.__main__, fvc_exp.runs.predict") & {*HEAVY, "omegaconf", "rich"}

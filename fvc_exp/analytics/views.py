@@ -89,7 +89,8 @@ def _stacked(runs: list[load.LoadedRun], name: str) -> pl.DataFrame:
     """One table of the same file of all runs. A column that a file of another version lacks is null in its rows."""
     having = [run for run in runs if run.has(name)]
     frames: list[pl.DataFrame] = [getattr(run, name).with_columns(run=pl.lit(str(run.path))) for run in having]
-    return pl.concat(frames or [pl.DataFrame(schema={**stored.TABLES[name], "run": pl.String})], how="diagonal_relaxed")
+    kinds = {column: getattr(pl, kind) for column, kind in stored.TABLES[name].items()}
+    return pl.concat(frames or [pl.DataFrame(schema=kinds | {"run": pl.String})], how="diagonal_relaxed")
 
 
 _VIEWS = (runs_view, other_runs_view, folds_view, predictions_view, coefficients_view, fold_coefficients_view)

@@ -13,7 +13,6 @@ import typer
 from fvc_exp import __version__
 from fvc_exp.errors import FvcError
 from fvc_exp.io import console, signals
-from fvc_exp.io.imports import collect_rarely
 
 P = ParamSpec("P")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -69,7 +68,6 @@ def command(function: Callable[P, Exit]) -> Callable[P, None]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            collect_rarely()
             with signals.raise_when_stopped():
                 code = function(*args, **kwargs)
         except FvcError as error:

@@ -13,17 +13,18 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from packaging.requirements import Requirement  # Hydra brings it
 
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 from fvc_exp.errors import ConfigError
 from fvc_exp.io.console import make_console, print_text
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
 DISTRIBUTION = "fvc-exp"
-OPTIONAL = ("analytics", "tracking", "notebook")
 DECODERS = ("h264", "hevc", "vp8", "vp9", "av1")
 ENCODER = "libx264"
 FREE_GIB = 2.0  # the corpora of a few hundred videos, their scaled copies and a sweep
@@ -35,7 +36,6 @@ STEPS = {
     "two jobs": "run -m debug=quick C=0.1,1 hydra/launcher=local",
 }
 OutputsOption = Annotated[Path, typer.Option(metavar="FOLDER", parser=a_folder, help="where results shall land")]
-_LAST_LINES = 20
 _REINSTALL = "pip install --force-reinstall av"
 
 
@@ -72,7 +72,7 @@ def package_findings() -> Iterator[Finding]:
 def extra_findings() -> Iterator[Finding]:
     """Optional parts; a missing one is a note, and so is one of another version."""
     needed = _requirements()
-    for extra in OPTIONAL if needed else ():
+    for extra in ("analytics", "tracking", "notebook") if needed else ():
         packages = [each for each in needed if each.marker and each.marker.evaluate({"extra": extra})]
         wrong = [each for each in map(_package, packages) if each.verdict is not Severity.ok]
         found = ", ".join(f"{each.subject} {each.found}" for each in wrong) or "installed"
@@ -80,15 +80,17 @@ def extra_findings() -> Iterator[Finding]:
         yield Finding(f"extra {extra}", Severity.note if wrong else Severity.ok, found, advice)
 
 
-def _requirements() -> list[Requirement]:
+def _requirements() -> "list[Requirement]":
     """What the installed package needs, with its extras; empty where it is not installed."""
+    from packaging.requirements import Requirement  # Hydra brings it
+
     try:
         return [Requirement(text) for text in requires(DISTRIBUTION) or ()]
     except PackageNotFoundError:
         return []
 
 
-def _package(requirement: Requirement) -> Finding:
+def _package(requirement: "Requirement") -> Finding:
     advice = f"pip install '{requirement.name}{requirement.specifier}'"
     try:
         found = version(requirement.name)
@@ -177,7 +179,7 @@ def run_steps() -> bool:
             done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 typer.echo(f"problem {step}: exit code {done.returncode} of fvc {words}")
-                typer.echo("\n".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-_LAST_LINES:]))
+                typer.echo("\n".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-20:]))
                 return False
             typer.echo(f"ok      {step}: {time.monotonic() - started:.1f} s")
     typer.echo("OK")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.live import Live
 
 from fvc_exp.cli.app import Exit, JsonOption, a_folder, command, print_json
 from fvc_exp.config.schema import EXPERIMENT
@@ -23,7 +22,6 @@ MembersArgument = Annotated[list[str] | None, typer.Argument(metavar="[MEMBER]..
 _ENDED_HELP = "folders of runs that have ended, or of sweeps"
 _URI_HELP = "sqlite:///PATH or http://HOST:PORT; default: $MLFLOW_TRACKING_URI, outputs/mlflow/mlflow.db"
 _REGISTER_HELP = "make the best model of each a version of this registered model"
-_WATCH_SECONDS = 2.0
 
 
 @command
@@ -42,9 +40,11 @@ def status(
 
     _, _, members = states.open_sweep(sweep)
     if watch:
+        from rich.live import Live
+
         with Live(show.state_table(members), console=make_console(stderr=as_json), refresh_per_second=1) as live:
             while not all(each.state in states.AT_REST for each in members):
-                time.sleep(_WATCH_SECONDS)
+                time.sleep(2.0)
                 _, _, members = states.open_sweep(sweep)
                 live.update(show.state_table(members))
     used = queues.usage([each.job for each in members if each.job])
@@ -140,8 +140,7 @@ def collect(sweep: SweepArgument, trust: TrustOption = False) -> Exit:
 
     folder, plan = _own_sweep(sweep, trust=trust)
     code = _exit_code({each.state.value for each in driver.finish(folder)})
-    tracked = track_at_end(sweep, plan.config)
-    return Exit.UNFINISHED if code is Exit.OK and not tracked else code
+    return Exit.UNFINISHED if not track_at_end(sweep, plan.config) and code is Exit.OK else code
 
 
 @command

@@ -2,16 +2,17 @@
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
-from omegaconf import DictConfig
 
 from fvc_exp.config import schema, validate
 from fvc_exp.errors import ArtifactError, DataError
-from fvc_exp.io import files, tables
+from fvc_exp.io import files
 
 _MOST_BYTES, _MOST_DEPTH = 2**20, 16
 _YAML = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, much faster where the C library is installed
@@ -63,7 +64,9 @@ def _canonical_cv(config: schema.Config) -> dict[str, Any]:
 
 
 def _file_hash(path: Path) -> str:
-    source = tables.find_table(path)
+    from fvc_exp.io.tables import find_table
+
+    source = find_table(path)
     try:
         return files.sha256(source.read_bytes())
     except OSError as error:
@@ -104,9 +107,20 @@ def read_config(path: Path, content: bytes | None = None) -> schema.Config:
             raise ValueError("it holds ${...}, and a stored configuration holds values alone")
     except (yaml.YAMLError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
-    config = validate.to_typed(DictConfig(plain))
+    config = _typed(plain)
     limits = config.video.limits
     limits.memory_mb = min(limits.memory_mb, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20)
     if config.video.workers is not None:
         config.video.workers = min(config.video.workers, len(os.sched_getaffinity(0)))
     return config
+
+
+def _typed(plain: dict[str, Any]) -> schema.Config:
+    """The checked configuration; OmegaConf, which takes long to load, is asked only if it is not as we write it."""
+    with suppress(msgspec.ValidationError, TypeError, OverflowError):  # a date or bytes cannot be dumped
+        if validate.has_keys_of(schema.Config, plain) and "???" not in json.dumps(plain):
+            msgspec.convert([plain["data"][name] for name in ("group", "positive")], list[list[str]])  # Any in schema
+            return validate.checked(msgspec.convert(plain, schema.Config))
+    from omegaconf import DictConfig
+
+    return validate.to_typed(DictConfig(plain))

@@ -9,13 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from omegaconf.errors import OmegaConfBaseException
-
 from fvc_exp.config.schema import Config, Table
 from fvc_exp.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from hydra.errors import OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
 
 _WORD = re.compile(r"\s*['\"$A-Za-z]")  # how the name of a choice begins, quoted or interpolated too
 _PLAIN = re.compile(r"[\w/.:+@%-]*", re.ASCII)  # needs quotes neither in Hydra's grammar nor at the shell
@@ -64,6 +63,7 @@ def _instead(group: str, value: str) -> str:
 def message_of(error: BaseException) -> str:
     """Hydra's message on one line with what to type instead, without its search path and its advice to add the key."""
     from hydra.errors import OverrideParseException  # Hydra, which reading a configuration does not need
+    from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, OverrideParseException):
         return _of_grammar(error)
@@ -83,6 +83,7 @@ def message_of(error: BaseException) -> str:
 def hint_of(error: BaseException) -> str:
     """What is near to a key or value that is refused; empty where nothing is known of it."""
     from hydra.errors import MissingConfigException
+    from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, MissingConfigException):
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
@@ -100,7 +101,7 @@ def hint_of(error: BaseException) -> str:
     return _near_keys(error, key) if "not in" in message else ""
 
 
-def _near_keys(error: OmegaConfBaseException, key: str) -> str:
+def _near_keys(error: "OmegaConfBaseException", key: str) -> str:
     kind: Any = error.object_type
     names = list(field_types(kind))
     above = key.rpartition(".")[0]

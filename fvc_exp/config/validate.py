@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Iterator
-from importlib import metadata, util
 from operator import attrgetter
-from typing import cast
-
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from typing import TYPE_CHECKING, cast
 
 from fvc_exp.config import hints, schema
 from fvc_exp.errors import ConfigError, IncompatibleError, MissingExtraError
 from fvc_exp.io.console import without_passwords
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+    from omegaconf.errors import OmegaConfBaseException
 
 THRESHOLD_RULES = ("f1", "youden")  # by which the probability is chosen above which a video is called fake
 _CLASS_CODES = {"0": 0, "real": 0, "1": 1, "fake": 1}
@@ -37,7 +37,7 @@ _LEAST = {
 Rule = tuple[str, object, bool, str]  # key, value, whether it is allowed, what is allowed
 
 
-def to_typed(composed: DictConfig) -> schema.Config:
+def to_typed(composed: "DictConfig") -> schema.Config:
     """Turn Hydra's composed configuration into a checked ``Config``.
 
     Values go through a plain container, so that a key added with ``+`` is refused like any other unknown key.
@@ -46,14 +46,27 @@ def to_typed(composed: DictConfig) -> schema.Config:
         ConfigError: an unknown or missing key, a wrong type, or a value out of range; all ranges are checked at once.
         IncompatibleError: the solver cannot fit the penalty.
     """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
         # What Hydra composed on the schema has its types; merging checks them again, which takes many times as long.
-        is_typed = OmegaConf.get_type(composed) is schema.Config and _has_keys_of(schema.Config, plain)
+        is_typed = OmegaConf.get_type(composed) is schema.Config and has_keys_of(schema.Config, plain)
         merged = composed if is_typed else OmegaConf.merge(OmegaConf.structured(schema.Config), plain)
         config = cast(schema.Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error)) from error
+    return checked(config)
+
+
+def checked(config: schema.Config) -> schema.Config:
+    """The configuration, whose values have their types, with values in range that go together; it is changed in place.
+
+    Raises:
+        ConfigError: a value is out of range; all ranges are checked at once.
+        IncompatibleError: the solver cannot fit the penalty, or other values do not go together.
+    """
     data = config.data
     data.root, data.group, data.positive = data.root or ".", _texts(data.group), _texts(data.positive)
     if problems := list(_range_problems(config)):
@@ -87,19 +100,18 @@ def refuse_password(key: str, value: str | None) -> None:
 
 def _texts(value: object) -> list[str]:
     """One name or a list of them; an empty one or null is none."""
-    values = value if isinstance(value, list) else [] if value in (None, "") else [value]
-    return [str(each) for each in values]
+    return [str(each) for each in (value if isinstance(value, list) else [] if value in (None, "") else [value])]
 
 
-def _has_keys_of(kind: object, value: object) -> bool:
+def has_keys_of(kind: object, value: object) -> bool:
     """Whether a container has the fields of a dataclass and no other key, and so have those in it."""
     fields = hints.field_types(kind)
     if not isinstance(value, dict) or not fields:
         return True
-    return value.keys() == fields.keys() and all(_has_keys_of(fields[key], item) for key, item in value.items())
+    return value.keys() == fields.keys() and all(has_keys_of(fields[key], item) for key, item in value.items())
 
 
-def _one_line(error: OmegaConfBaseException) -> str:
+def _one_line(error: "OmegaConfBaseException") -> str:
     """OmegaConf spreads a message over several lines; the first says what, ``full_key`` says where."""
     what = str(error).splitlines()[0]
     key = error.full_key or ""
@@ -268,6 +280,8 @@ def require_tracker(tracker: schema.Tracker) -> None:
     Raises:
         MissingExtraError: the tracker is not installed, or only a part or an old version of it.
     """
+    from importlib import metadata, util
+
     if tracker == schema.Tracker.none:
         return
     try:

@@ -3,13 +3,17 @@
 Every error names the file, the column, the row and the value.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from fvc_exp.errors import DataError, shown_names
+
+if TYPE_CHECKING:
+    import polars as pl
 
 KEY, LABEL = "video_path", "label"
 
@@ -79,7 +83,7 @@ def label_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -
         DataError: a value is missing or no label, -1 stands beside 0, a value of ``positive`` is not in the column, or
             the column is called like what is real and holds 0 and 1.
     """
-    texts = column.cast(pl.String).str.strip_chars().str.to_lowercase().replace("", None)
+    texts = column.cast(str).str.strip_chars().str.to_lowercase().replace("", None)
     found = texts.unique().drop_nulls().sort().to_list()
     if positive:
         fakes = {each.strip().lower() for each in positive}
@@ -87,13 +91,13 @@ def label_codes(column: pl.Series, source: Path, positive: Sequence[str] = ()) -
             shown, name = ", ".join(map(repr, found[:10])), min(absent)
             raise DataError(f"{source}: column {column.name!r}: data.positive={name} is no value; there are {shown}")
         refuse_values(texts.is_null(), column, source, "is not a label; the value is missing")
-        return texts.is_in(list(fakes)).cast(pl.Int64).alias(column.name)
+        return texts.is_in(list(fakes)).cast(int).alias(column.name)
     if _OF_REAL.fullmatch(column.name.lower()) and set(found) <= _CODES.keys():
         raise DataError(
             f"{source}: column {column.name!r}: its name says that 1 may be real; say which value is fake: "
             f"data.positive={found[0] if found else 0}"
         )
-    codes = texts.replace_strict({**LABEL_WORDS, **_CODES}, default=None, return_dtype=pl.Int64)
+    codes = texts.replace_strict({**LABEL_WORDS, **_CODES}, default=None).cast(int)
     is_three = {float(each) for each in found if each in _CODES and each not in ("false", "true")} == {-1, 0, 1}
     why = "is not a label; allowed are real/fake or 0/1 (1 = fake)"
     if len(found) == len(CLASSES):
@@ -110,8 +114,7 @@ def two_class_codes(column: pl.Series, source: Path, positive: Sequence[str] = (
     """
     codes = label_codes(column, source, positive)
     if codes.n_unique() == 1:
-        label = CLASSES[codes[0]]
-        raise DataError(f"{source}: column {codes.name!r}: every row is {label!r}; two classes are needed")
+        raise DataError(f"{source}: column {codes.name!r}: every row is {CLASSES[codes[0]]!r}; two classes are needed")
     return codes
 
 
@@ -142,7 +145,7 @@ def find_slices(frame: pl.DataFrame) -> Slices:
     shorter side of ``width`` x ``height`` lies in; ``manipulation`` is that column. A slice without any value is left
     out.
     """
-    found = {name: frame[name].cast(pl.String) for name in SLICES if name in frame.columns}
+    found = {name: frame[name].cast(str) for name in SLICES if name in frame.columns}
     if PLATFORM in found:
         found[PLATFORM] = found[PLATFORM].str.strip_chars().str.to_lowercase()
     elif "video_url" in frame.columns:
@@ -158,12 +161,16 @@ def _first_row(mask: pl.Series) -> int:
 
 
 def _platform(frame: pl.DataFrame) -> pl.Series:
+    import polars as pl
+
     url = pl.col("video_url").cast(pl.String)
     choice = pl.coalesce(*(pl.when(url.str.contains(host)).then(pl.lit(name)) for name, host in _HOSTS.items()))
     return frame.select(choice.alias(PLATFORM)).to_series()
 
 
 def _band(frame: pl.DataFrame) -> pl.Series:
+    import polars as pl
+
     side = pl.min_horizontal(pl.col("width", "height").cast(pl.Float64))
     bands = pl.coalesce(*(pl.when(side < limit).then(pl.lit(name)) for limit, name in _BANDS), pl.lit(_HIGHEST_BAND))
     known = pl.col("width").is_not_null() & pl.col("height").is_not_null()

@@ -23,7 +23,6 @@ _OF_THE_FILE = (
 _INDEX = re.compile(r"|unnamed: \d+.*|_duplicated_\d+|__index_level_\d+__|level_\d+|index|id|row|row_?(id|number)")
 _LABEL = re.compile(r"(^|[\W\d_])(labels?|target|y|class|truth|gt|(is)?(deep)?fake|(is)?real)([\W\d_]|$)")
 _MISSING = ("", "null", "none", "na", "n/a", "<na>", "#n/a", "nan", "-", "?", ".")  # in lower case
-_BOOLEANS = {"true": "1", "false": "0"}
 _FEWEST_NUMBERS = 0.1  # share of the cells; with fewer a column of text is no column of numbers
 _FEWEST_ROWS = 10  # in a shorter table a feature may count 1, 2, 3 by chance
 _CHOOSE = "mend it, or name the columns to learn from: data.columns=[NAME,PATTERN*]"
@@ -154,7 +153,7 @@ def _to_numbers(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.S
 def _parse(column: pl.Series, videos: pl.Series, source: Path) -> list[pl.Series] | str:
     texts = column.cast(pl.String).str.strip_chars().str.to_lowercase()
     is_cell = texts.is_not_null() & ~texts.is_in(_MISSING)
-    numbers = texts.replace(_BOOLEANS).cast(pl.Float64, strict=False).fill_nan(None)
+    numbers = texts.replace({"true": "1", "false": "0"}).cast(pl.Float64, strict=False).fill_nan(None)
     n_cells, n_numbers = len(texts.filter(is_cell)), numbers.count()
     is_word = is_cell & numbers.is_null()
     if not n_cells:

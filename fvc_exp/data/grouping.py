@@ -72,8 +72,7 @@ def _group_texts(table: pl.DataFrame, column: str, source: Path) -> pl.Series:
         return groups
     has_folders = groups.str.contains("/", literal=True).any()
     named = groups.fill_null(table[columns.KEY] if has_folders else table[columns.KEY].str.split("/").list.last())
-    has_endings = groups.str.contains(_ENDING).any()
-    return named if has_endings else named.str.replace(_ENDING, "")
+    return named if groups.str.contains(_ENDING).any() else named.str.replace(_ENDING, "")
 
 
 def merge_groups(links: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -22,7 +22,6 @@ from fvc_exp.io import tables
 FOLDER, ORIGINAL, TARGET, SOURCE = "folder", "original", "target", "source"
 
 _REAL, _FAKE = columns.CLASSES
-_DFDC = "metadata.json"
 _FACE_FORENSICS = {"original_sequences": _REAL, "manipulated_sequences": _FAKE}
 _MASKS = "masks"  # videos of where a face was changed
 _CELEB_DF = {"celeb-real": _REAL, "youtube-real": _REAL, "celeb-synthesis": _FAKE}
@@ -72,7 +71,7 @@ def read_layout(folder: Path, files: Sequence[PurePath], videos: Sequence[PurePa
         layout = Layout("Celeb-DF", _by_top(videos, _CELEB_DF, _celeb_df), (TARGET, SOURCE))
     elif found := _by_folders(videos):
         layout = Layout("folders real and fake", found)
-    elif lists := [file for file in files if file.name == _DFDC]:
+    elif lists := [file for file in files if file.name == "metadata.json"]:
         layout = Layout("DFDC", _dfdc(folder, lists, set(videos)), (ORIGINAL,))
     else:
         layout = Layout("videos with real or fake in their names", _by_names(videos))
@@ -127,8 +126,7 @@ def _by_top(
 
 def _face_forensics(video: PurePath) -> Facts:
     """Pairs ``a_b`` are a's video with the face of b; the actors' videos begin with their numbers in the same way."""
-    is_fake = _FACE_FORENSICS[video.parts[0].lower()] == _FAKE
-    method = video.parts[1] if is_fake and len(video.parts) > 2 else None
+    method = video.parts[1] if _FACE_FORENSICS[video.parts[0].lower()] == _FAKE and len(video.parts) > 2 else None
     numbers = re.match(r"(\d+)(?:_(\d+))?(?=_|$)", video.stem)
     target, source = numbers.groups() if numbers else (None, None)
     return {TARGET: target, SOURCE: source, columns.MANIPULATION: method}

@@ -9,15 +9,12 @@ import polars as pl
 
 from fvc_exp.config.schema import DataConfig
 from fvc_exp.data import columns, grouping, layouts, roles
+from fvc_exp.data.sources import VIDEO_EXTENSIONS
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
 GROUP = "group"
 
-VIDEO_EXTENSIONS = (
-    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".gif"),
-    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
-)
 SKIPPED = "not_a_video_name"  # the count of the files that end in none of these
 
 _FOLDER_OF_VIDEOS = "videos"  # below the folder that holds the corpus files

@@ -131,8 +131,7 @@ def _hold_out(dataset: Dataset, share: float, seed: int) -> Indices:
     """Whole groups of about this share of the rows: some of equally large stratified parts."""
     parts = Fraction(share).limit_denominator(_FINEST_SHARE)
     taken, of = parts.numerator, parts.denominator
-    rows = np.arange(len(dataset.y))
-    _check_count(dataset, rows, of, f"cv.test_size={share} needs", grouped=True)
+    _check_count(dataset, np.arange(len(dataset.y)), of, f"cv.test_size={share} needs", grouped=True)
     test = np.sort(np.concatenate(stratified_group_folds(dataset.y, dataset.groups, of, seed)[:taken]))
     _check_classes(dataset, test, "the held-out test set")
     return test
@@ -165,8 +164,7 @@ def _platform_folds(dataset: Dataset, rows: Indices, cv: schema.CVConfig, seed: 
         parts = min(cv.n_splits, *(count_codes(groups[y == label]) for label in range(len(CLASSES))))
         for sides, tests in zip(repeats, repeated_group_folds(y, groups, parts, cv.n_repeats, seed), strict=True):
             for test in (inside[part] for part in tests):
-                apart = outside[~np.isin(dataset.groups[outside], dataset.groups[test])]
-                sides.append((apart, test, str(platform)))
+                sides.append((outside[~np.isin(dataset.groups[outside], dataset.groups[test])], test, str(platform)))
     return repeats
 
 

@@ -39,15 +39,13 @@ def texture(kind: int) -> Array32:
     frequency[0, 0] = 1
     white = np.random.default_rng([100, kind]).standard_normal((size, size))
     noise = np.fft.irfft2(np.fft.rfft2(white) / frequency ** _TEXTURE_EXPONENTS[kind], s=(size, size))
-    standardised = (noise - noise.mean()) / noise.std()
-    return np.tile(standardised.astype(np.float32), (2, 2))
+    return np.tile(((noise - noise.mean()) / noise.std()).astype(np.float32), (2, 2))
 
 
 def draw_scene(rng: np.random.Generator) -> Frame:
     """A scene of ``HEIGHT`` x ``WIDTH`` RGB: opaque textured discs, ellipses and boxes, the largest at the back."""
     scene = _textured(rng, (HEIGHT, WIDTH), colour=_colour(rng, 105, 145), contrast=content_parameter(rng, 3, 16))
-    leaves = round(content_parameter(rng, 40, 160))
-    radii = _MIN_RADIUS * (1 - rng.random(leaves)) ** (-1 / _RADIUS_EXPONENT)
+    radii = _MIN_RADIUS * (1 - rng.random(round(content_parameter(rng, 40, 160)))) ** (-1 / _RADIUS_EXPONENT)
     for radius in sorted(np.minimum(radii, _MAX_RADIUS).astype(int).tolist(), reverse=True):
         _lay_leaf(scene, rng, radius)
     return scene
@@ -117,8 +115,7 @@ def film_scene(scene: Frame, length: int, size: Size, rng: np.random.Generator) 
     start, step = draw_motion(rng)
     height, width = size
     pattern = _window(_noise_field(), (top, left), size)
-    lens = cv2.GaussianBlur(scene, (0, 0), blur) * white_balance
-    view = np.asarray(np.clip(lens, 0, 255), np.uint8)
+    view = np.asarray(np.clip(cv2.GaussianBlur(scene, (0, 0), blur) * white_balance, 0, 255), np.uint8)
     shake = np.zeros(2)
     clip = []
     for index in range(length):
@@ -130,8 +127,7 @@ def film_scene(scene: Frame, length: int, size: Size, rng: np.random.Generator) 
         corner = (int(rng.integers(_NOISE_SHAPE[0] - height)), int(rng.integers(_NOISE_SHAPE[1] - width)))
         picture = _add_noise(picture, _window(_noise_field(), corner, size), read_noise)
         picture = _add_noise(picture, pattern, pattern_noise)
-        soft = cv2.GaussianBlur(picture, (3, 3), 0.9)
-        sharp = cv2.addWeighted(picture, 1 + sharpening, soft, -sharpening, 0)
+        sharp = cv2.addWeighted(picture, 1 + sharpening, cv2.GaussianBlur(picture, (3, 3), 0.9), -sharpening, 0)
         clip.append(np.asarray(sharp, np.uint8))
     return clip
 

@@ -97,8 +97,7 @@ def _blend_oval(frames: list[Frame], inserts: list[Frame], rng: np.random.Genera
     drift = rng.normal(0, 0.8, 2)
     blended = []
     for index, (frame, insert) in enumerate(zip(frames, inserts, strict=True)):
-        place = np.clip(corner + drift * index + rng.normal(0, 0.6, 2), 0, room).astype(int)
-        top, left = place.tolist()
+        top, left = np.clip(corner + drift * index + rng.normal(0, 0.6, 2), 0, room).astype(int).tolist()
         window = np.s_[top : top + oval.shape[0], left : left + oval.shape[1]]
         result = frame.copy()
         result[window] = frame[window] + (insert[window] - frame[window].astype(np.float32)) * oval

@@ -160,8 +160,7 @@ def block_moments(frame: Frame) -> tuple[Array, Array]:
     """
     values = frame.astype(np.float32)
     dc = 8 * block_means(values, 8)
-    energy = 64 * block_means(np.square(values, out=values), 8) - dc * dc
-    return dc.ravel(), energy.ravel()
+    return dc.ravel(), (64 * block_means(np.square(values, out=values), 8) - dc * dc).ravel()
 
 
 def block_means(values: Array32, side: int) -> Array:

@@ -86,8 +86,7 @@ def benford_divergence(magnitudes: Array32) -> float:
     counts = np.bincount(magnitudes.astype(np.uint16).ravel(), minlength=2048)[1:]
     if not counts.any():
         return np.nan
-    shares = np.bincount(FIRST_DIGITS, weights=counts)[1:] / counts.sum()
-    return float(((shares - BENFORD) ** 2 / BENFORD).sum())
+    return float(((np.bincount(FIRST_DIGITS, weights=counts)[1:] / counts.sum() - BENFORD) ** 2 / BENFORD).sum())
 
 
 def periodicity(coefficient: Array32) -> float:

@@ -32,8 +32,7 @@ COEFFICIENT_SUM = np.outer(filters.EXACT_BASIS.sum(axis=0), filters.EXACT_BASIS.
 def original_stage2_features(rgb: Frame) -> dict[str, float]:
     """The original's twelve stage-2 pixel features of one RGB frame; definitions above."""
     gray = _gray(rgb)
-    response = cv2.filter2D(gray, cv2.CV_16S, HIGH_PASS)
-    _, square, fourth = filters.mean_powers(np.asarray(response, dtype=np.int16))
+    _, square, fourth = filters.mean_powers(np.asarray(cv2.filter2D(gray, cv2.CV_16S, HIGH_PASS), dtype=np.int16))
     return {
         "noise_energy": square * gray.size,
         "noise_mean": square,
@@ -47,8 +46,7 @@ def original_stage2_features(rgb: Frame) -> dict[str, float]:
 def original_stage4_features(rgb: Frame) -> dict[str, float]:
     """The original's eighteen stage-4 pixel features of one RGB frame; definitions above."""
     gray = _gray(rgb)
-    blurred = cv2.blur(gray.astype(np.float32), (scaled.WINDOW, scaled.WINDOW))
-    _, contrast = cv2.meanStdDev(blurred)
+    _, contrast = cv2.meanStdDev(cv2.blur(gray.astype(np.float32), (scaled.WINDOW, scaled.WINDOW)))
     added = (
         scaled.edge_density(gray),
         1.0 / (1.0 + float(contrast[0, 0])),

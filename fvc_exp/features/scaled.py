@@ -88,8 +88,7 @@ def spread_of_local_deviation(frame: Frame) -> float:
     """Standard deviation over a frame's pixels of the population standard deviation of the 5x5 window around each."""
     total, squares = _window_sums(frame), _window_sums(np.square(frame, dtype=np.uint16))
     # 25 * 25 * 255^2 fits into 32 bits, and the difference, 625 variances, into the 24 of a float32.
-    variances = WINDOW**2 * squares - total * total
-    deviation = cv2.sqrt(variances.astype(np.float32))
+    deviation = cv2.sqrt((WINDOW**2 * squares - total * total).astype(np.float32))
     mean, mean_square = cv2.sumElems(deviation)[0] / frame.size, cv2.norm(deviation, cv2.NORM_L2SQR) / frame.size
     return filters.standard_deviation(mean / WINDOW**2, mean_square / WINDOW**4)
 

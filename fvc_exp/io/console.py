@@ -13,12 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich import box, markup, progress
-from rich.console import Console
-from rich.table import Table
-
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import Console
+    from rich.table import Table
 
 _TEXT_WIDTH = 80  # columns, in which texts are wrapped
 _PIPED_WIDTH = 1000  # columns: no table is cut in a file
@@ -30,6 +28,8 @@ LINE_SECONDS = 10.0  # between two lines about the progress in a file or pipe
 
 def make_console(*, stderr: bool = False) -> Console:
     """A console as wide as ``COLUMNS`` or else the terminal says; in a file or pipe as wide as its widest table."""
+    from rich.console import Console
+
     console = Console(stderr=stderr, highlight=False)
     if console.is_terminal and not console.is_dumb_terminal:
         return console
@@ -101,8 +101,27 @@ def progress_bar(title: str) -> Iterator[Callable[..., None]]:
     Yields a function of (done, total, status=""). In a file, a pipe or a dumb terminal there is one line at the start,
     and then at most one per 10 seconds with what is done and an estimate of the rest.
     """
-    console = make_console(stderr=True)
-    has_bar = console.is_terminal and not console.is_dumb_terminal
+    may_have_bar = sys.stderr.isatty() or os.environ.keys() & {"FORCE_COLOR", "TTY_COMPATIBLE"}  # as rich asks
+    if may_have_bar and (console := make_console(stderr=True)).is_terminal and not console.is_dumb_terminal:
+        with _bar(console, title) as update:
+            yield update
+        return
+    started = told = time.monotonic()
+
+    def tell(done: int, total: int, status: str = "") -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told > LINE_SECONDS:
+            told = now
+            print(_progress_line(title, done, total, status, now - started), file=sys.stderr)
+
+    print(f"{title} ...", file=sys.stderr)
+    yield tell
+
+
+@contextmanager
+def _bar(console: Console, title: str) -> Iterator[Callable[..., None]]:
+    from rich import progress
+
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(bar_width=20),
@@ -111,28 +130,17 @@ def progress_bar(title: str) -> Iterator[Callable[..., None]]:
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[status]}"),
     )
-    with progress.Progress(*columns, console=console, transient=True, disable=not has_bar) as bar:
-        task, told = bar.add_task(title, total=None, status=""), time.monotonic()
-
-        def update(done: int, total: int, status: str = "") -> None:
-            nonlocal told
-            bar.update(task, completed=done, total=total, status=status)
-            if not has_bar and time.monotonic() - told > LINE_SECONDS:
-                told = time.monotonic()
-                console.print(_progress_line(bar.tasks[0]), soft_wrap=True, markup=False)
-
-        if not has_bar:
-            console.print(f"{title} ...")
-        yield update
+    with progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None, status="")
+        yield lambda done, total, status="": bar.update(task, completed=done, total=total, status=status)
 
 
-def _progress_line(task: progress.Task) -> str:
-    done, total, seconds = task.completed, task.total, task.elapsed or 0.0
-    parts = [f"{done:.0f} of {total:.0f}"] if total else []
-    parts += [task.fields["status"]] if task.fields["status"] else []
+def _progress_line(title: str, done: int, total: int, status: str, seconds: float) -> str:
+    parts = [f"{done} of {total}"] if total else []
+    parts += [status] if status else []
     parts += [f"{seconds:.0f} s so far"]
     parts += [f"about {seconds * (total - done) / done:.0f} s left"] if total and done else []
-    return f"{task.description}: {', '.join(parts)}"
+    return f"{title}: {', '.join(parts)}"
 
 
 def frame_table(
@@ -147,6 +155,9 @@ def frame_table(
 
     ``styles`` holds one style of rich per row. Of a tall frame the first ``MOST_ROWS`` are shown, as the title says.
     """
+    from rich import box, markup
+    from rich.table import Table
+
     if len(frame) > MOST_ROWS:
         title = f"{title}{title and '; '}the first {MOST_ROWS} of {len(frame)} rows, --json prints all"
         frame, styles = frame.head(MOST_ROWS), styles and styles[:MOST_ROWS]
@@ -163,7 +174,7 @@ def frame_table(
         is_number = dtype.is_numeric() or name in right
         table.add_column(markup.escape(printable(name)), justify="right" if is_number else "left", overflow="fold")
     for row, style in zip(frame.iter_rows(), styles or [None] * len(frame), strict=True):
-        table.add_row(*(_cell(value, floats) for value in row), style=style)
+        table.add_row(*(markup.escape(_cell(value, floats)) for value in row), style=style)
     return table
 
 
@@ -184,4 +195,4 @@ def _cell(value: object, floats: str) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return format(value, floats) if isinstance(value, float) else markup.escape(printable(str(value)))
+    return format(value, floats) if isinstance(value, float) else printable(str(value))

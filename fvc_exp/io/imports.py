@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pkgutil import resolve_name
 
-_UNUSED = ("charset_normalizer", "pandas")
 # What writes documentation of the functions of a library at its import (place, name, what it returns in place of that),
 # by the modules that are imported first.
 _ARTISTS = [
@@ -29,7 +28,7 @@ class _BeforeImport:
         self._undo = undo
 
     def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
-        if fullname in _UNUSED:
+        if fullname in ("charset_normalizer", "pandas"):
             raise ModuleNotFoundError(f"{fullname} is not needed here", name=fullname)
         for place, name, value in _DOCUMENTED.get(fullname, ()):
             owner = resolve_name(place)

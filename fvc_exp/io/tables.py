@@ -32,7 +32,6 @@ _MAGIC = {
        "(pandas: read_pickle, then to_parquet)" for version in range(2, 6)},
 }  # fmt: skip
 _FORMULA = r"^[=+\-@\t\r]"
-_OTHER_SEPARATORS = (b";", b"\t", b"|", b":", b"^", b"~", b" ")
 _SEPARATORS = (",", ";", "\t", "|")
 _DECIMAL_COMMA = re.compile(r'(^|;)\s*"?-?\d*,\d+"?\s*(;|$)', re.MULTILINE)
 
@@ -191,8 +190,7 @@ def _opened(source: Path) -> IO[bytes]:
 
 def _scan_csv(source: Path, head: str, is_text: Callable[[str], bool] | None) -> pl.LazyFrame:
     header, _, rows = head.partition("\n")
-    unquoted = re.sub(r'"[^"]*"', "", header)
-    separator = max(_SEPARATORS, key=unquoted.count)  # the comma where there is none at all
+    separator = max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", header).count)  # the comma where there is none at all
     decimal_comma = separator == ";" and _DECIMAL_COMMA.search(rows) is not None
     _refuse_gzip_bomb(source)
     with _opened(source) as lines:
@@ -251,7 +249,7 @@ def _unquoted(line: bytes) -> bytes:
 
 
 def _refuse_separator(source: Path, header: bytes, first: bytes) -> None:
-    counts = {sign: header.strip().count(sign) for sign in _OTHER_SEPARATORS}
+    counts = {sign: header.strip().count(sign) for sign in (b";", b"\t", b"|", b":", b"^", b"~", b" ")}
     likely = [sign.decode() for sign, count in counts.items() if 0 < count == _unquoted(first).strip().count(sign)]
     if likely:
         raise DataError(

@@ -84,8 +84,7 @@ def _title(results: Mapping[str, Any], data_name: str) -> str:
     note = " - synthetic corpus" if data_name == "demo" else ""
     groups = f" in {data['groups']} groups" if data["group_column"] else ", groups unknown"
     shown = ", ".join([*model, f"cv={parameters['cv']['scheme']}"])
-    sizes = f"{data['rows']} videos{groups}, {data['test_rows']} videos held out"
-    return f"{data_name}: {shown}{note}\n{sizes}"
+    return f"{data_name}: {shown}{note}\n{data['rows']} videos{groups}, {data['test_rows']} videos held out"
 
 
 def _folds(predictions: pl.DataFrame) -> list[pl.DataFrame]:

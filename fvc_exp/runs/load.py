@@ -8,15 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from fvc_exp.config import canonical, schema
 from fvc_exp.errors import ArtifactError, DataError
-from fvc_exp.io import files, run_folder, tables
+from fvc_exp.io import files, run_folder
 from fvc_exp.runs import stored
 from fvc_exp.runs.portable_model import PortableModel
 
 if TYPE_CHECKING:
+    import polars as pl
     from sklearn.pipeline import Pipeline
 
 DEMO_NOTICE = "The demo corpus is synthetic: it shows the pipeline and leakage, not detection skill (docs/demo.md)."
@@ -66,8 +65,7 @@ class LoadedRun:
 
     def has(self, *names: str) -> bool:
         """Whether the run has all of these files, by their names in ``RunFolder``; those that it lists may be lost."""
-        paths = [getattr(self.folder, name) for name in names]
-        return all(path.exists() or path.name in self.listed for path in paths)
+        return all(path.exists() or path.name in self.listed for path in [getattr(self.folder, name) for name in names])
 
     @cached_property
     def status(self) -> dict[str, Any]:
@@ -91,8 +89,10 @@ class LoadedRun:
             self.folder.check(path.name, self.listed[path.name], content)
         return content
 
-    def table(self, name: str) -> pl.DataFrame:
+    def table(self, name: str) -> "pl.DataFrame":
         """``predictions``, ``folds`` or ``coefficients``, read now and not kept."""
+        from fvc_exp.io import tables  # polars, which a model without tables does not need
+
         path: Path = getattr(self.folder, name)
         return stored.check_table(tables.read_run_table(path, self.content(name)), name, path)
 
@@ -150,8 +150,10 @@ class LoadedRun:
         return tuple(sorted(records, key=lambda each: (each.get("repeat", 0), each.get("fold", 0))))
 
     @cached_property
-    def metrics(self) -> pl.DataFrame:
+    def metrics(self) -> "pl.DataFrame":
         """``fold_records`` as a table."""
+        import polars as pl
+
         return pl.DataFrame(self.fold_records, infer_schema_length=None)
 
     # One row per video and split it was scored in.

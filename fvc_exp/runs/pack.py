@@ -66,8 +66,7 @@ def verify_pack(path: Path) -> verify.Verification:
         run = load.LoadedRun(place)
         try:
             dataset = _read_rows(place / _ROWS)
-            result = _derived(run, dataset)
-            values = list(_values(run, result))
+            values = list(_values(run, _derived(run, dataset)))
         except (ValueError, ArithmeticError, TypeError, KeyError, AttributeError, pl.exceptions.PolarsError) as error:
             raise ArtifactError(f"{path}: cannot be derived again: {str(error).splitlines()[0]}") from error
         changed = verify.changes(run, ("python", "processor"))

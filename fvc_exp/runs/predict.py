@@ -5,21 +5,22 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from fvc_exp._typing import Frame, Progress, no_progress
 from fvc_exp.config.schema import Config, Table
-from fvc_exp.data import columns, manifest
+from fvc_exp.data import columns, sources
 from fvc_exp.errors import DataError
 from fvc_exp.features import FEATURE_VERSION
 from fvc_exp.io.console import printable
 from fvc_exp.io.files import temporary_folder
-from fvc_exp.io.tables import csv_text
 from fvc_exp.runs import load, portable_model
-from fvc_exp.stages import table_store
 from fvc_exp.video import worker_pool
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _MEASURE = "fvc_exp.stages.tasks:measure_video"  # decoders, which only the workers need
 _Measured = Mapping[str, float | None] | worker_pool.Failed
@@ -45,6 +46,10 @@ class Prediction:
 
 def as_csv(predictions: Sequence[Prediction], *, raw: bool = False) -> str:
     """One line per video, with a header; several warnings are joined by semicolons in one field; see ``csv_text``."""
+    import polars as pl
+
+    from fvc_exp.io.tables import csv_text
+
     rows = [{**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions]
     return csv_text(pl.DataFrame(rows, infer_schema_length=None), raw=raw)
 
@@ -75,13 +80,13 @@ def _expand(name: str) -> dict[Path, str | None]:
     path = Path(name)
     try:
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in manifest.VIDEO_EXTENSIONS)
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in sources.VIDEO_EXTENSIONS)
         else:
             found = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     except (OSError, ValueError, NotImplementedError) as error:  # too long a name, no right to look, no pattern
         return {path: f"cannot be looked for: {error}"}
     if not found:
-        kinds = ", ".join(sorted(manifest.VIDEO_EXTENSIONS))
+        kinds = ", ".join(sorted(sources.VIDEO_EXTENSIONS))
         return {path: f"no such file, no folder with videos ({kinds}), and no pattern that matches one"}
     return dict.fromkeys(found)
 
@@ -89,8 +94,8 @@ def _expand(name: str) -> dict[Path, str | None]:
 def _measured(config: Config, files: Sequence[Path], on_progress: Progress) -> dict[Path, _Measured]:
     """Prefixed features of each file, from worker processes."""
     # The user named them: any place will do.
-    sources = {file: table_store.find_source(Path("/"), str(file.absolute())) for file in files}
-    paths, measured = list(dict.fromkeys(each.path for each in sources.values() if each.path)), dict[Path, _Measured]()
+    found = {file: sources.find_source(Path("/"), str(file.absolute())) for file in files}
+    paths, measured = list(dict.fromkeys(each.path for each in found.values() if each.path)), dict[Path, _Measured]()
     with temporary_folder("predict") as scratch:
         function = partial(worker_pool.call, _MEASURE, config.video, scratch, config.features.tables)
         outcomes = worker_pool.run_in_workers(function, paths, limits=config.video.limits, workers=config.video.workers)
@@ -98,8 +103,8 @@ def _measured(config: Config, files: Sequence[Path], on_progress: Progress) -> d
             for path, result in outcomes:
                 measured[path] = result
                 on_progress(len(measured), len(paths))
-    failed = {file: each.failed for file, each in sources.items() if each.failed}
-    return {file: measured[each.path] for file, each in sources.items() if each.path} | failed
+    failed = {file: each.failed for file, each in found.items() if each.failed}
+    return {file: measured[each.path] for file, each in found.items() if each.path} | failed
 
 
 def _judge(name: str, row: _Measured, model: portable_model.PortableModel) -> Prediction:
@@ -118,12 +123,14 @@ def _judge(name: str, row: _Measured, model: portable_model.PortableModel) -> Pr
     return Prediction(name, probability, model.classes[probability > model.threshold], tuple(warnings))
 
 
-def run_videos(run_folder: Path) -> pl.DataFrame:
+def run_videos(run_folder: Path) -> "pl.DataFrame":
     """``predictions.parquet`` with the absolute path of each video as ``file``, and whether it ``exists``.
 
     Raises:
         ArtifactError: the folder holds no finished training run.
     """
+    import polars as pl
+
     from fvc_exp.demo.corpus import corpus_folder
 
     run = load.LoadedRun(run_folder)

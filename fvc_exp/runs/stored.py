@@ -5,15 +5,17 @@ Only what is read is named.
 
 from collections.abc import Iterator, Mapping
 from types import GenericAlias
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import polars as pl
 from msgspec import Meta, defstruct
 
 from fvc_exp.data.columns import KEY
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation.metrics import METRICS, Reliability
 from fvc_exp.io.run_folder import Count, RunId
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Number = float | None  # null: it is not finite, or there is none
 
@@ -79,15 +81,15 @@ PROVENANCE = _object(
 )
 AUDIT = _object(verdict=_VERDICT, checks=dict[str, Any])
 
-_ROW = {**dict.fromkeys((KEY, "group", "label", "split"), pl.String), **dict.fromkeys(("repeat", "fold"), pl.Int64)}
-TABLES: Mapping[str, Mapping[str, Any]] = {
+_ROW = {**dict.fromkeys((KEY, "group", "label", "split"), "String"), **dict.fromkeys(("repeat", "fold"), "Int64")}
+TABLES: Mapping[str, Mapping[str, str]] = {
     "folds": _ROW,
-    "predictions": {**_ROW, "probability": pl.Float64, "predicted": pl.Int64},
-    "coefficients": {"feature": pl.String, **dict.fromkeys(("coefficient", "mean", "scale"), pl.Float64)},
+    "predictions": {**_ROW, "probability": "Float64", "predicted": "Int64"},
+    "coefficients": {"feature": "String", **dict.fromkeys(("coefficient", "mean", "scale"), "Float64")},
 }
 
 
-def check_table(frame: pl.DataFrame, name: str, where: object) -> pl.DataFrame:
+def check_table(frame: "pl.DataFrame", name: str, where: object) -> "pl.DataFrame":
     """The table, which has the columns of a file of this name.
 
     Raises:
@@ -95,8 +97,8 @@ def check_table(frame: pl.DataFrame, name: str, where: object) -> pl.DataFrame:
     """
     schema = frame.schema  # which is made anew each time
     for column, kind in TABLES[name].items():
-        if (found := schema.get(column)) != kind:
-            raise ArtifactError(f"{where}: column {column!r} is {found or 'missing'}; it must be {kind.__name__}")
+        if (found := str(schema.get(column, "missing"))) != kind:
+            raise ArtifactError(f"{where}: column {column!r} is {found}; it must be {kind}")
     if frame.is_empty():
         raise ArtifactError(f"{where}: holds no rows")
     if name == "predictions" and not frame["probability"].is_between(0, 1).fill_null(value=False).all():

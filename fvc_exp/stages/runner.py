@@ -17,10 +17,11 @@ from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import Table, VideoConfig
 from fvc_exp.data import manifest
 from fvc_exp.data.columns import GROUP_COLUMNS, KEY, require_columns
+from fvc_exp.data.sources import Source, find_source
 from fvc_exp.features import FEATURE_VERSION, extract
 from fvc_exp.io import files
 from fvc_exp.stages import tasks
-from fvc_exp.stages.table_store import Schema, Source, TableStore, find_source, fingerprint, states
+from fvc_exp.stages.table_store import Schema, TableStore, fingerprint, states
 from fvc_exp.video import perturb, rewrite
 from fvc_exp.video.worker_pool import Failed, run_in_workers
 
@@ -199,15 +200,12 @@ def run_scale(videos: pl.DataFrame, options: Options) -> list[StageSummary]:
     pixels per frame of the source, null where unknown.
     """
     made, video = options.made, options.video
-    rows = videos.iter_rows(named=True)
-    units = [unit_of(row, made, f"scaled/{tasks.file_stem(row[KEY])}.mp4") for row in rows]
+    units = [unit_of(row, made, f"scaled/{tasks.file_stem(row[KEY])}.mp4") for row in videos.iter_rows(named=True)]
     # The sampled frames are key frames, so copies made for another sampling hold other pixels.
     settings = fingerprint(version=rewrite.SCALE_VERSION, max_size=video.max_size, sampling=asdict(video.sampling))
-    path = made / f"{tasks.SCALED}.parquet"
-    store = TableStore(path, SCALED_COLUMNS, settings, video.limits, output="scaled_path")
+    store = TableStore(made / f"{tasks.SCALED}.parquet", SCALED_COLUMNS, settings, video.limits, output="scaled_path")
     _make_folder(made / "scaled")
-    write = partial(tasks.write_scaled, video, made)
-    return run_units({tasks.SCALED: store}, units, videos, write, options)
+    return run_units({tasks.SCALED: store}, units, videos, partial(tasks.write_scaled, video, made), options)
 
 
 def _copied_rows(videos: pl.DataFrame, augmentations: int) -> pl.DataFrame:
@@ -247,8 +245,7 @@ def run_features(
     if scaled:
         needed = (KEY, "scaled_path", *tasks.SCALING, *tasks.SOURCE_CODEC)
         require_columns(needed, videos.columns, Path(tasks.SCALED), " (stage=scale writes it)")
-    make_unit = _scaled_unit if scaled else unit_of
-    units = [make_unit(row, options.made) for row in videos.iter_rows(named=True)]
+    units = [(_scaled_unit if scaled else unit_of)(row, options.made) for row in videos.iter_rows(named=True)]
     stores = {table.name: _feature_store(table, path, options.video) for table, path in tables.items()}
     return run_units(stores, units, videos.select(KEY), partial(tasks.measure, options.video), options)
 

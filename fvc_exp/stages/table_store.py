@@ -6,13 +6,11 @@ any moment, and processes that do the same work at once leave rows that say the 
 """
 
 import json
-import os
 import secrets
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +18,7 @@ import polars as pl
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.data.columns import KEY
+from fvc_exp.data.sources import Source
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io import files, tables
 from fvc_exp.video import worker_pool
@@ -32,42 +31,6 @@ STATE_COLUMNS: Schema = {"file_size": pl.Int64, "file_mtime_ns": pl.Int64}
 SETTINGS_COLUMNS: Schema = {"settings": pl.String, **STATE_COLUMNS}
 OUTPUT_SIZE = "output_size"
 _ROWS_IN_A_PART = 16
-_SECONDS_OF_A_PART = 3.0
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file that may be opened under ``path``, or the reason why not. Size in bytes; None if nothing was looked at."""
-
-    path: Path | None
-    size: int | None = None
-    mtime_ns: int | None = None
-    failed: worker_pool.Failed | None = None
-
-
-def find_source(root: Path, name: str, made: Path | None = None) -> Source:
-    """Find the file called ``name`` below the data root, with every symbolic link followed.
-
-    It may also be the path of a file below ``made``, the folder of our own copies. Nothing outside the two is
-    opened, and nothing that is not a regular file: a pipe or device could block for ever.
-    """
-    if "\0" in name:
-        return _refused("missing", "a file name cannot hold a NUL character")
-    path = Path(os.path.realpath(root / name))
-    if not any(path.is_relative_to(os.path.realpath(base)) for base in (root, made or root)):
-        return _refused("outside_root", "the file lies outside the data root; only files below data.root are opened")
-    try:
-        facts = path.stat()
-    except OSError as error:
-        return _refused("missing", f"cannot be read ({error.strerror})")
-    if not stat.S_ISREG(facts.st_mode):
-        kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "no regular file"
-        return _refused("not_a_video", f"is {kind}")
-    return Source(path, facts.st_size, facts.st_mtime_ns)
-
-
-def _refused(error_class: str, message: str) -> Source:
-    return Source(None, failed=worker_pool.Failed(error_class, message))
 
 
 def fingerprint(**settings: object) -> str:
@@ -122,7 +85,7 @@ class TableStore:
         else:
             facts |= result
         self._rows.append({name: facts.get(name) for name in self.schema})
-        if len(self._rows) >= _ROWS_IN_A_PART or time.monotonic() - self._written > _SECONDS_OF_A_PART:
+        if len(self._rows) >= _ROWS_IN_A_PART or time.monotonic() - self._written > 3.0:
             self.flush()
 
     def flush(self) -> None:
@@ -147,8 +110,7 @@ class TableStore:
         rows = self._valid(stored, current)
         if len(rows) < len(current):
             return False
-        carried = videos.select(KEY, pl.exclude(*self.schema))
-        merged = carried.join(rows, on=KEY, how="left").sort(KEY)
+        merged = videos.select(KEY, pl.exclude(*self.schema)).join(rows, on=KEY, how="left").sort(KEY)
         if not self.path.is_file() or not tables.read_table(self.path)[0].equals(merged):
             self._write(merged, self.path)
         for part in parts:

@@ -10,9 +10,7 @@ from typing import Any
 
 from fvc_exp.config.schema import LimitsConfig, Table, VideoConfig
 from fvc_exp.features import codec, extract
-from fvc_exp.video import decode, perturb, rewrite
-
-_LONGEST_STEM = 60
+from fvc_exp.video import decode, rewrite
 
 SCALED_TABLES = (Table.stage4, Table.original_stage4)  # features of scaled videos
 FRAME_COUNTS = ("frames_total", "frames_ok", "frames_corrupt")
@@ -23,7 +21,7 @@ SOURCE_CODEC = tuple(f"source_{name}" for name in codec.NAMES)
 
 def file_stem(video_path: str) -> str:
     """A plain file name for what is made from a video: readable, and different for different paths."""
-    stem = re.sub(r"[^\w.-]", "_", PurePosixPath(video_path).stem, flags=re.ASCII)[:_LONGEST_STEM]
+    stem = re.sub(r"[^\w.-]", "_", PurePosixPath(video_path).stem, flags=re.ASCII)[:60]
     return f"{stem}_{hashlib.sha256(video_path.encode()).hexdigest()[:12]}"
 
 
@@ -59,6 +57,8 @@ def measure(video: VideoConfig, task: Task) -> dict[str, dict[str, Any]]:
 
 def write_augmented(seed: int, limits: LimitsConfig, made: Path, task: Task) -> dict[str, dict[str, Any]]:
     """Write one augmentation below ``made``; the payload is (path of the original, number of the augmentation)."""
+    from fvc_exp.video import perturb  # with random numbers, which no other task needs
+
     original, index = task.payload
     copy = made / task.key
     operations, read = perturb.augment(task.path, copy, seed=seed, video_path=original, index=index, limits=limits)

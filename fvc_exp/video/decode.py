@@ -20,7 +20,6 @@ from fvc_exp.video import packets, probe, worker_pool
 
 # ITU-R BT.601/709 limited range: black at 16, white at 235.
 BLACK, WHITE = 16, 235
-STRETCH = 255 / (WHITE - BLACK)
 
 # Formats whose first plane is luma: of 8 bits, or of more in two bytes. Grey is in full range.
 PLANAR_LUMA = re.compile(r"yuvj?4\d\dp|nv(?:12|21|16)|(?:yuva?4\d\dp|gray)(9|10|12|14|16)(le|be)")
@@ -60,8 +59,7 @@ class Sample:
         frame, name = self.frame, self.frame.format.name
         if (planar := PLANAR_LUMA.fullmatch(name)) is None:
             # Packed luma of more than 8 bits keeps its matrix, too.
-            is_deep = frame.format.components[0].bits > 8
-            return self._convert("gray", matrix=Colorspace.ITU601 if is_deep else None), 1.0
+            return self._convert("gray", matrix=Colorspace.ITU601 if frame.format.components[0].bits > 8 else None), 1.0
         bits, order = planar.groups()
         is_full = frame.color_range == ColorRange.JPEG or name.startswith(("yuvj", "gray"))
         kind, plane = np.dtype({None: "u1", "le": "<u2", "be": ">u2"}[order]), frame.planes[0]
@@ -69,7 +67,7 @@ class Sample:
         values = rows[: plane.height, : plane.width]
         if bits:
             return np.take(_levels_of(int(bits), is_full), values, mode="clip"), 1.0
-        return values, 1.0 if is_full else STRETCH
+        return values, 1.0 if is_full else 255 / (WHITE - BLACK)
 
     @cached_property
     def luma(self) -> Frame:
@@ -204,8 +202,7 @@ class SampledFrames:
         if found != good and (is_faulty or good is not None or not is_as_probed):
             raise _ResampleError(found, is_as_probed and wanted.issubset(found))
         frames_total = max(len(seen), self.probe.frame_count) if is_faulty else len(seen)
-        corrupt = len(seen) - len(found) + len(lost)
-        self.decoded = Decoded(tuple(indices), frames_total, len(found), corrupt, *facts)
+        self.decoded = Decoded(tuple(indices), frames_total, len(found), len(seen) - len(found) + len(lost), *facts)
 
     def _allow_time(self, frames: int) -> None:
         pixels = frames * self.probe.width * self.probe.height

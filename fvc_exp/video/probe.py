@@ -167,8 +167,7 @@ def _is_vfr(stream: av.VideoStream, packets: Packets) -> bool:
     steps = np.diff(packets.display_pts)
     if len(steps) == 0 or not stream.time_base:
         return False
-    tolerance = max(VFR_TOLERANCE_TICKS, VFR_TOLERANCE_SECONDS / float(stream.time_base))
-    return bool(steps.max() - steps.min() > tolerance)
+    return bool(steps.max() - steps.min() > max(VFR_TOLERANCE_TICKS, VFR_TOLERANCE_SECONDS / float(stream.time_base)))
 
 
 @contextmanager

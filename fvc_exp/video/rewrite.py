@@ -14,13 +14,10 @@ import numpy as np
 
 from fvc_exp._typing import Frame
 from fvc_exp.config.schema import LimitsConfig, SamplingConfig
-from fvc_exp.io.files import atomic_file
 from fvc_exp.video.decode import Sample, SampledFrames
 
 SCALE_VERSION = "3"  # change it with any change of the pixels that are written
 DEFAULT_FPS = 25.0  # of a file that states no rate; only players look at it
-_PRESET = "superfast"
-_SCALED_CRF = 18
 SQUARE = Fraction(1)  # the aspect of square pixels
 
 # libx264's macroblock tree is not reproducible from run to run, and its kernels differ from processor to processor.
@@ -103,6 +100,8 @@ def rewrite(
     Raises:
         VideoError: the source cannot be decoded.
     """
+    from fvc_exp.io.files import atomic_file  # which who only measures a video does not need
+
     turns, _ = reader.probe.display
     fps = reader.probe.average_rate or DEFAULT_FPS
 
@@ -111,7 +110,7 @@ def rewrite(
         frames = (_even(frame) for frame in change(_upright(samples, turns, sampled)))
         keyframes = sampled if has_sampled_keyframes else None
         with atomic_file(destination) as file:
-            encode(frames, file, fps=fps, crf=crf, preset=_PRESET, keyframes=keyframes, pixel_aspect=pixel_aspect)
+            encode(frames, file, fps=fps, crf=crf, preset="superfast", keyframes=keyframes, pixel_aspect=pixel_aspect)
 
     reader.read(consume, every_frame=True)
 
@@ -202,6 +201,6 @@ def scale(
             height, width = frame.shape[:2]
             yield fit_into_box(frame, letterbox(width, height, size, aspect))
 
-    rewrite(reader, destination, draw, crf=_SCALED_CRF, pixel_aspect=SQUARE, has_sampled_keyframes=True)
+    rewrite(reader, destination, draw, crf=18, pixel_aspect=SQUARE, has_sampled_keyframes=True)
     coded = reader.probe.width, reader.probe.height
     return letterbox(*(coded[::-1] if turns % 2 else coded), size, aspect), reader

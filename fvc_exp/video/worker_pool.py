@@ -8,6 +8,7 @@ the program that the user started, which takes longer than this: Hydra, or all o
 """
 
 import errno
+import gc
 import os
 import pkgutil
 import resource
@@ -37,7 +38,8 @@ _CPU_SIGNAL, _WALL_SIGNAL = signal.SIGPROF, signal.SIGALRM  # what ends the proc
 PIXELS_PER_LIMIT = 2 * 10**9  # 960 frames of 1080p; the slowest stage needs 40 of the 120 seconds that come with them
 # A film has about 1,000; frames that repeat, in a file made to waste time, have 60,000.
 PIXELS_PER_BYTE = 10_000
-_PROGRAM = f"from {__name__} import serve; serve()"
+# Imports leave hardly any garbage to look for.
+_PROGRAM = f"import gc; gc.disable(); from {__name__} import serve; serve()"
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def serve() -> None:
         connection.send(True)
         while True:
             connection.send(_attempt(function, connection.recv(), limits))
+            gc.enable()  # what the function needs is imported now
     os._exit(0)  # nothing is left to do, and to free all objects takes time
 
 
@@ -198,8 +201,7 @@ def _attempt(function: Callable[[Item], Value], item: Item, limits: LimitsConfig
             return FvcError(f"nothing more can be written: {error}")
         is_opencv = isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem
         if is_opencv or isinstance(error, MemoryError):
-            limit = f"it needed more than limits.memory_mb={limits.memory_mb} of address space"
-            return Failed("out_of_memory", limit)
+            return Failed("out_of_memory", f"it needed more than limits.memory_mb={limits.memory_mb} of address space")
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         return Failed("internal_error", f"{type(error).__name__} at {where}: {error}")
