@@ -156,9 +156,7 @@ def _matches(pattern: str) -> list[Path]:
 def _read(path: Path) -> pl.DataFrame:
     with path.open("rb") as file:
         head = file.read(_SNIFFED_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
-    if head[:1] in (b"{", b"["):
-        return records_frame(_read_json(path))
-    return read_table(path)[0]
+    return records_frame(_read_json(path)) if head[:1] in (b"{", b"[") else read_table(path)[0]
 
 
 def _read_json(path: Path) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ ERROR_COLUMNS: Schema = {"error": pl.String, "error_class": pl.String}
 STATE_COLUMNS: Schema = {"file_size": pl.Int64, "file_mtime_ns": pl.Int64}
 SETTINGS_COLUMNS: Schema = {"settings": pl.String, **STATE_COLUMNS}
 OUTPUT_SIZE = "output_size"
-_ROWS_IN_A_PART = 16
+_ROWS_IN_A_PART, _SECONDS_OF_A_PART = 16, 3.0
 
 
 def fingerprint(**settings: object) -> str:
@@ -85,7 +85,7 @@ class TableStore:
         else:
             facts |= result
         self._rows.append({name: facts.get(name) for name in self.schema})
-        if len(self._rows) >= _ROWS_IN_A_PART or time.monotonic() - self._written > 3.0:
+        if len(self._rows) >= _ROWS_IN_A_PART or time.monotonic() - self._written > _SECONDS_OF_A_PART:
             self.flush()
 
     def flush(self) -> None:

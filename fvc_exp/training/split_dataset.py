@@ -276,9 +276,7 @@ def points_of(config: Config) -> tuple[Point, ...]:
 
     Without a penalty there may be no minimum, and each fit has to find that out for itself.
     """
-    if config.penalty.name is Penalty.none:
-        return ()
-    return tuple(map(_point, candidates(config)))
+    return () if config.penalty.name is Penalty.none else tuple(map(_point, candidates(config)))
 
 
 def _point(config: Config) -> Point:

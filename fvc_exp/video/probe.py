@@ -158,9 +158,7 @@ def _duration(stream: av.VideoStream, packets: Packets) -> float | None:
         return float((pts[-1] - pts[0]) * stream.time_base) * len(pts) / (len(pts) - 1)
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    if stream.average_rate:
-        return float(packets.shown.sum() / stream.average_rate)
-    return None
+    return float(packets.shown.sum() / stream.average_rate) if stream.average_rate else None
 
 
 def _is_vfr(stream: av.VideoStream, packets: Packets) -> bool:
