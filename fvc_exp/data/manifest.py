@@ -116,17 +116,14 @@ def _local_files(folder: Path, wanted: set[str]) -> dict[str, list[Path]]:
         raise DataError(f"{folder}: no such folder; the videos of the corpus are looked for there")
     found: dict[str, list[Path]] = {}
     for path in filter(_is_video, _files(folder)):
-        ids = [path.stem] if path.stem in wanted else sorted(_ids_in(path.stem) & wanted)
+        # What may be an id: a whole number, or 11 characters between other signs.
+        parts = {*_YOUTUBE_ID.findall(path.stem), *re.findall(r"(?<!\d)\d+(?!\d)", path.stem)}
+        ids = [path.stem] if path.stem in wanted else sorted(parts & wanted)
         if len(ids) > 1:
             raise DataError(f"{path}: the name holds several video ids ({', '.join(ids)}); rename it after one")
         for video_id in ids:
             found.setdefault(video_id, []).append(path)
     return found
-
-
-def _ids_in(stem: str) -> set[str]:
-    """Every part of a name that may be a video id: a whole number, or 11 characters between other signs."""
-    return {*_YOUTUBE_ID.findall(stem), *re.findall(r"(?<!\d)\d+(?!\d)", stem)}
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -245,13 +245,12 @@ def logistic_line(target: Array, x: Array) -> tuple[float, float] | None:
         if np.linalg.det(curvature) <= _SINGULAR * curvature[0, 0] * curvature[1, 1]:
             return None
         step = np.linalg.solve(curvature, slope)
-        if (gain := float(slope @ step)) < _CLOSE * len(x):  # the next would be as small as rounding
+        if slope @ step < _CLOSE * len(x):  # the next would be as small as rounding
             slope, intercept = (weights - step).tolist()
             return slope / spread, intercept - slope * float(x.mean()) / spread
-        most, share = loss(weights), 1.0
-        while loss(weights - share * step) > most - 0.1 * share * gain and share > _SINGULAR:
-            share /= 2
-        weights -= share * step
+        while loss(weights - step) > loss(weights) - 0.1 * float(slope @ step):
+            step /= 2
+        weights -= step
     return None
 
 

@@ -223,14 +223,17 @@ class ResampledRows:
         """Weights of the (fake, real) pairs in which the fake has the higher probability, ties half (replicates,)."""
         if np.ptp(probability) == 0:
             return self.pairs / 2
-        order = np.argsort(probability[self._real], kind="stable")
-        real = self._real[order]
-        first, last = (np.searchsorted(probability[real], probability[self._fake], side) for side in ("left", "right"))
-        if self._weights.shape[1] < len(self._weights):  # which matrix is the smaller one
-            below = np.zeros((len(real) + 1, self._weights.shape[1]))
-            np.cumsum(self._weights[self._codes[real]], axis=0, out=below[1:])
-            won = np.einsum("ib,ib->b", self._weights[self._codes[self._fake]], below[first] + below[last])
-            return np.asarray(won / 2)
+        order, fake = np.argsort(probability[self._real], kind="stable"), self._fake
+        real, is_by_replicate = self._real[order], self._weights.shape[1] < len(self._weights)  # the smaller matrix
+        if is_by_replicate:
+            fake = fake[np.argsort(probability[fake])]  # what is looked up one after the other then lies side by side
+        first, last = (np.searchsorted(probability[real], probability[fake], side) for side in ("left", "right"))
+        if is_by_replicate:
+            won, rows = [], np.zeros(len(real) + 1)
+            for weights in np.ascontiguousarray(self._weights.T):
+                np.cumsum(weights[self._codes[real]], out=rows[1:])
+                won.append(weights[self._codes[fake]] @ (rows[first] + rows[last]) / 2)
+            return np.array(won)
         fake_starts, fake_weights, real_codes, real_weights = self._by_class
         below = np.zeros((len(real) + 1, len(real_weights)))
         below[np.arange(1, len(real) + 1), real_codes[order]] = 1

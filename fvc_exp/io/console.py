@@ -136,11 +136,9 @@ def _bar(console: Console, title: str) -> Iterator[Callable[..., None]]:
 
 
 def _progress_line(title: str, done: int, total: int, status: str, seconds: float) -> str:
-    parts = [f"{done} of {total}"] if total else []
-    parts += [status] if status else []
-    parts += [f"{seconds:.0f} s so far"]
-    parts += [f"about {seconds * (total - done) / done:.0f} s left"] if total and done else []
-    return f"{title}: {', '.join(parts)}"
+    left = f"about {seconds * (total - done) / done:.0f} s left" if total and done else ""
+    parts = (f"{done} of {total}" if total else "", status, f"{seconds:.0f} s so far", left)
+    return f"{title}: {', '.join(filter(None, parts))}"
 
 
 def frame_table(

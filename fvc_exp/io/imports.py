@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -57,6 +58,7 @@ def quick_imports() -> Iterator[None]:
     reads the documentation of functions here, so what scipy and matplotlib write of it at their import is empty.
     """
     collect_rarely()
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "muzzy_decay_ms:0")  # polars gives back a table's memory a second sooner
     import_module("polars")  # it looks for pandas when it is imported, and never again
     with ExitStack() as undo:
         finder = _BeforeImport(undo)

@@ -34,6 +34,7 @@ PACKAGES = (
     *("av", "opencv-python-headless"),
 )
 _COMMIT = "# branch.oid "
+_ENOUGH_ROWS = 20_000  # for a share of variances: it is then off by about 1 %, and a standard error by 0.5 % at most
 
 
 def write_result(folder: run_folder.RunFolder, result: experiment.RunResult) -> None:
@@ -159,11 +160,12 @@ def coefficients(result: experiment.RunResult) -> pl.DataFrame:
 
 
 def _fold_dependence(result: experiment.RunResult) -> float:
-    """Of the models of one repeat on the development rows; the mean of all repeats."""
+    """Of the models of one repeat on the development rows, or on as many as are enough; the mean of all repeats."""
     rows = result.split.development
+    X = result.dataset.X[rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:_ENOUGH_ROWS])]]
     log_odds: dict[int, list[Array]] = {}
     for fold, model in zip(result.split.folds, result.cv.models, strict=True):
-        log_odds.setdefault(fold.repeat, []).append(model.log_odds(result.dataset.X)[rows])
+        log_odds.setdefault(fold.repeat, []).append(model.log_odds(X))
     return float(np.mean([bootstrap.fold_dependence(each) for each in log_odds.values()]))
 
 

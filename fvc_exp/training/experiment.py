@@ -166,7 +166,7 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
     Raises:
         DataError: there are too few groups of a class for what is chosen inside a training part.
     """
-    dataset, split = data.dataset, data.split
+    dataset, split, has_test = data.dataset, data.split, len(data.split.test) > 0
     # Warnings are recorded for the whole process, and those of the thread would be taken for a model's.
     with ThreadPoolExecutor(1, initializer=partial(np.seterr, all="ignore")) as pool:
         for name in WITHOUT_MODEL if data.threads > 1 else ():
@@ -175,29 +175,29 @@ def run_experiment(config: schema.Config, data: SplitDataset, on_progress: Progr
         probability = np.concatenate(cv.probabilities)
         final = fit_configuration(candidates(config), data, split.development)
         price = leak_price(config, data, probability)
-    log.info("final model: %s", final.solver_line())
+        log.info("final model: %s", final.solver_line())
+        test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
+        # Without a test set the final model is judged on its training rows: enough to see that it learned nothing.
+        flags = notes.model_flags(final, test_probability if has_test else final.probability(dataset.X))
+        if notes.edge_of_grid(final.C, config.cv.c_grid):
+            flags["edge_of_grid"] = f"C={final.C:g}"
+        scored, groups = np.concatenate([fold.test for fold in split.folds]), dataset.groups
+        found = RunResult(
+            config=config,
+            data=data,
+            cv=cv,
+            final=final,
+            test_scores=metrics.score(test_y, test_probability, final.threshold) if has_test else None,
+            test_probability=test_probability,
+            flag_details=notes.raised_flags(cv.flags, flags),
+            notes=(*notes.run_notes(config, dataset, final), *split.notes),
+            reliability=metrics.reliability(dataset.y[scored], probability, groups[scored]),
+            test_reliability=metrics.reliability(test_y, test_probability, groups[split.test]) if has_test else None,
+            nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
+            price=price,
+        )
     log.info("audit: %s", data.certificate.verdict)
-    test_y, test_probability = dataset.y[split.test], final.probability(dataset.X[split.test])
-    # Without a test set the final model is judged on what it was fitted on: good enough to see that it learned nothing.
-    flags = notes.model_flags(final, test_probability if len(split.test) else final.probability(dataset.X))
-    if notes.edge_of_grid(final.C, config.cv.c_grid):
-        flags["edge_of_grid"] = f"C={final.C:g}"
-    scored = np.concatenate([fold.test for fold in split.folds])
-    groups = dataset.groups
-    return RunResult(
-        config=config,
-        data=data,
-        cv=cv,
-        final=final,
-        test_scores=metrics.score(test_y, test_probability, final.threshold) if len(split.test) else None,
-        test_probability=test_probability,
-        flag_details=notes.raised_flags(cv.flags, flags),
-        notes=(*notes.run_notes(config, dataset, final), *split.notes),
-        reliability=metrics.reliability(dataset.y[scored], probability, groups[scored]),
-        test_reliability=metrics.reliability(test_y, test_probability, groups[split.test]) if len(split.test) else None,
-        nested=nested_result(config, data, cv, final) if config.cv.c_grid else None,
-        price=price,
-    )
+    return found
 
 
 def cross_validate(config: schema.Config, data: SplitDataset, on_progress: Progress = no_progress) -> CrossValidation:
