@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pkgutil import resolve_name
+from typing import Any
 
 # What writes documentation of the functions of a library at its import (place, name, what it returns in place of that),
 # by the modules that are imported first.
-_ARTISTS = [
-    ("matplotlib.artist:Artist", "_update_set_signature_and_docstring", None),
-    ("matplotlib.artist", "kwdoc", ""),
-]
-_DOCUMENTED: dict[str, list[tuple[str, str, str | None]]] = {
-    "scipy.special": [("scipy._lib._docscrape:NumpyDocString", "_parse", None)],
-    "matplotlib.axes": _ARTISTS,
-    "matplotlib.figure": _ARTISTS,
+_DOCUMENTED: dict[str, list[tuple[str, str, Any]]] = {
+    "scipy.special": [
+        ("scipy._lib._docscrape:NumpyDocString", "_parse", None),
+        ("scipy._lib._array_api", "xp_capabilities", lambda function: function),  # a decorator
+        ("scipy._lib.doccer", "docformat", ""),
+    ],
+    "matplotlib.axes": [
+        ("matplotlib.artist:Artist", "_update_set_signature_and_docstring", None),
+        ("matplotlib.artist", "kwdoc", ""),
+    ],
 }
 
 
@@ -35,18 +38,14 @@ class _BeforeImport:
             owner = resolve_name(place)
             if name in vars(owner):
                 self._undo.callback(setattr, owner, name, vars(owner)[name])
-                setattr(owner, name, lambda *_, value=value: value)
+                setattr(owner, name, lambda *_, value=value, **__: value)
 
 
 def collect_rarely() -> None:
     """Look for garbage less often, and not at the end: in a process of our own nearly all objects stay in use."""
     gc.set_threshold(1_000_000)
-    atexit.register(_free_at_once)
-
-
-def _free_at_once() -> None:
-    if "duckdb" not in sys.modules:  # it writes to the terminal about each of its objects that is not freed by then
-        gc.freeze()
+    # DuckDB writes to the terminal about each of its objects that is not freed at the end.
+    atexit.register(lambda: None if "duckdb" in sys.modules else gc.freeze())
 
 
 @contextmanager

@@ -12,6 +12,7 @@ with quick_imports():
     import matplotlib.axes, matplotlib.figure, scipy.special, scipy.stats
     assert "pandas" not in sys.modules
     assert "sample" not in scipy.stats.ttest_ind.__doc__ and not matplotlib.figure.Figure.set.__doc__
+    assert not scipy.stats.norm.__doc__ and abs(scipy.stats.norm.sf(0) - 0.5) < 1e-15
     matplotlib.figure.Figure().add_subplot().plot([1, 2], label="set", gid="by name")
 from matplotlib.artist import ArtistInspector, kwdoc
 assert "edgecolor" in kwdoc(matplotlib.figure.Figure)
