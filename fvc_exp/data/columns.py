@@ -21,6 +21,12 @@ GROUP_COLUMNS = ("group", "cascade_id", "dup_group", "original_video", "original
 
 CLASSES = ("real", "fake")
 
+# How the names of the files end that ``video_path`` names.
+VIDEO_EXTENSIONS = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".gif"),
+    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
+)
+
 SLICES = PLATFORM, MANIPULATION, RESOLUTION = "platform", "manipulation", "resolution"
 
 CONTENT = "content_sha256"

@@ -9,7 +9,6 @@ import polars as pl
 
 from fvc_exp.config.schema import DataConfig
 from fvc_exp.data import columns, grouping, layouts, roles
-from fvc_exp.data.sources import VIDEO_EXTENSIONS
 from fvc_exp.errors import DataError
 from fvc_exp.io import tables
 
@@ -134,7 +133,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _is_video(path: PurePath) -> bool:
-    return path.suffix.lower() in VIDEO_EXTENSIONS
+    return path.suffix.lower() in columns.VIDEO_EXTENSIONS
 
 
 def _below(root: Path, path: Path) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 
 from fvc_exp._typing import Frame, Progress, no_progress
 from fvc_exp.config.schema import Config, Table
-from fvc_exp.data import columns, sources
+from fvc_exp.data import columns
 from fvc_exp.errors import DataError
 from fvc_exp.features import FEATURE_VERSION
 from fvc_exp.io.console import printable
 from fvc_exp.io.files import temporary_folder
 from fvc_exp.runs import load, portable_model
-from fvc_exp.video import worker_pool
+from fvc_exp.video import sources, worker_pool
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,13 +80,13 @@ def _expand(name: str) -> dict[Path, str | None]:
     path = Path(name)
     try:
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in sources.VIDEO_EXTENSIONS)
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in columns.VIDEO_EXTENSIONS)
         else:
             found = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     except (OSError, ValueError, NotImplementedError) as error:  # too long a name, no right to look, no pattern
         return {path: f"cannot be looked for: {error}"}
     if not found:
-        kinds = ", ".join(sorted(sources.VIDEO_EXTENSIONS))
+        kinds = ", ".join(sorted(columns.VIDEO_EXTENSIONS))
         return {path: f"no such file, no folder with videos ({kinds}), and no pattern that matches one"}
     return dict.fromkeys(found)
 

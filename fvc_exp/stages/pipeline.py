@@ -10,8 +10,8 @@ import polars as pl
 from rich.console import Console
 
 from fvc_exp.config.schema import Config, FeaturesConfig, Scheme, Stage, Table
-from fvc_exp.data import dataset, grouping, manifest, sources, splits
-from fvc_exp.data.columns import KEY, LABEL, few
+from fvc_exp.data import dataset, grouping, manifest, splits
+from fvc_exp.data.columns import KEY, LABEL, VIDEO_EXTENSIONS, few
 from fvc_exp.demo.corpus import ensure_demo
 from fvc_exp.errors import DataError
 from fvc_exp.io import files, tables
@@ -169,7 +169,7 @@ def _read_manifest(config: Config) -> pl.DataFrame:
     for what, count in found.counts.items():
         log.debug("%s: %s: %d", found.source, what, count)
     if skipped := found.counts.get(manifest.SKIPPED):
-        read = ", ".join(sorted(sources.VIDEO_EXTENSIONS))
+        read = ", ".join(sorted(VIDEO_EXTENSIONS))
         log.warning("%s: %d files are skipped, as their names end in none of %s", found.source, skipped, read)
     if data.max_rows is None:
         return found.videos

@@ -17,12 +17,12 @@ from fvc_exp._typing import Progress, no_progress
 from fvc_exp.config.schema import Table, VideoConfig
 from fvc_exp.data import manifest
 from fvc_exp.data.columns import GROUP_COLUMNS, KEY, require_columns
-from fvc_exp.data.sources import Source, find_source
 from fvc_exp.features import FEATURE_VERSION, extract
 from fvc_exp.io import files
 from fvc_exp.stages import tasks
 from fvc_exp.stages.table_store import Schema, TableStore, fingerprint, states
 from fvc_exp.video import perturb, rewrite
+from fvc_exp.video.sources import Source, find_source
 from fvc_exp.video.worker_pool import Failed, run_in_workers
 
 Rows = Mapping[str, Mapping[str, Any]]  # the row of one video for each table

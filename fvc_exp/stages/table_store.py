@@ -18,10 +18,10 @@ import polars as pl
 
 from fvc_exp.config.schema import LimitsConfig
 from fvc_exp.data.columns import KEY
-from fvc_exp.data.sources import Source
 from fvc_exp.errors import ArtifactError, DataError
 from fvc_exp.io import files, tables
 from fvc_exp.video import worker_pool
+from fvc_exp.video.sources import Source
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 

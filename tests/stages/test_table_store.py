@@ -4,9 +4,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fvc_exp.data.sources import Source, find_source
 from fvc_exp.errors import DataError
 from fvc_exp.stages.table_store import TableStore, states
+from fvc_exp.video.sources import Source, find_source
 from fvc_exp.video.worker_pool import Failed
 from tests.stages.videos import LIMITS
 

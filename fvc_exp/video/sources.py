@@ -1,4 +1,4 @@
-"""Files of videos: how their names end, and where one that a table or a user names may be opened."""
+"""Where a file of a video that a table or a user names may be opened."""
 
 import os
 import stat
@@ -6,11 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fvc_exp.video.worker_pool import Failed
-
-VIDEO_EXTENSIONS = (
-    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".gif"),
-    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
-)
 
 
 @dataclass(frozen=True)
