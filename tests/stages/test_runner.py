@@ -35,7 +35,7 @@ def go(
         known = item if isinstance(item, Failed) else None
         units.append(Unit(key, key, payload=item, known=known))
     stores = {name: TableStore(root / name, {"value": pl.Float64}, "s", LIMITS) for name in tables}
-    video = replace(VIDEO, workers=workers, retry_failed=retry_failed, limits=replace(LIMITS, wall_seconds=1))
+    video = replace(VIDEO, workers=workers, retry_failed=retry_failed, limits=replace(LIMITS, wall_seconds=3))
     keys = pl.DataFrame({"video_path": list(work)})
     summaries = run_units(stores, units, keys, row, Options(root, root, video, **options))
     return {summary.table.stem: summary for summary in summaries}

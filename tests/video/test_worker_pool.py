@@ -33,7 +33,7 @@ BAD = {
     "segfault": (("segfault", None), "worker_died", "the worker process ended with signal SIGSEGV"),
     "exit-0": (("exit", 0), "worker_died", "the worker process ended with exit code 0"),
     "exit-3": (("exit", 3), "worker_died", "the worker process ended with exit code 3"),
-    "hang": (("hang", None), "timeout", "it took longer than limits.wall_seconds=1"),
+    "hang": (("hang", None), "timeout", "it took longer than limits.wall_seconds=3"),
     "cpu": (("burn", 30.0), "cpu_limit", "it took more processor time than limits.cpu_seconds=1"),
     "memory": (("allocate", 4096), "out_of_memory", "it needed more than limits.memory_mb=2048 of address space"),
     "opencv-memory": (("allocate_image", 60_000), "out_of_memory", "it needed more than limits.memory_mb=2048 of"),
@@ -46,7 +46,7 @@ BAD = {
 # The item after each bad one shows that the stage goes on.
 @pytest.mark.parametrize(("bad", "error_class", "message"), BAD.values(), ids=BAD)
 def test_a_bad_item_fails_alone(bad: tuple[str, Any], error_class: str, message: str) -> None:
-    wall = 1 if error_class == "timeout" else 30
+    wall = 3 if error_class == "timeout" else 30
     limits = replace(LIMITS, wall_seconds=wall, cpu_seconds=1 if error_class == "cpu_limit" else 30)
     found = results([("square", 2), bad, ("square", 3)], limits)
     assert (found[("square", 2)], found[("square", 3)]) == (4, 9)
