@@ -1,7 +1,11 @@
 """``fvc``, and ``python -m fvc_exp``, which is the same."""
 
-from fvc_exp.cli import doctor, runs, sweeps
-from fvc_exp.cli.app import app
+from fvc_exp.io.imports import begin_process
+
+begin_process()  # before the rest is imported, of which nearly all stays in use
+
+from fvc_exp.cli import doctor, runs, sweeps  # noqa: E402
+from fvc_exp.cli.app import app  # noqa: E402
 
 __all__ = ["app", "doctor", "runs", "sweeps"]
 

@@ -1,7 +1,5 @@
 """The application that commands join: exit codes, mistakes as one line, JSON on stdout."""
 
-import json
-import sys
 from collections.abc import Callable
 from enum import IntEnum
 from functools import wraps
@@ -12,7 +10,7 @@ import typer
 
 from fvc_exp import __version__
 from fvc_exp.errors import FvcError
-from fvc_exp.io import console, signals
+from fvc_exp.io import console, files, signals
 
 P = ParamSpec("P")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -90,5 +88,4 @@ def a_folder(text: str) -> Path:
 
 def print_json(value: object) -> None:
     """Print a value as indented JSON."""
-    json.dump(value, sys.stdout, indent=2)
-    print()
+    print(files.json_bytes(value).decode(), end="")

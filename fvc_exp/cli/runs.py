@@ -215,7 +215,7 @@ def compare(
 
     found = comparison.compare(ties.runs_of(folders), metric)
     if as_json:
-        print_json(files.plain(found.to_json()))
+        print_json(found.to_json())
     else:
         show.print_comparison(console.make_console(), found)
     return Exit.OK
@@ -239,7 +239,7 @@ def explain(
     with console.progress_bar("explain") as on_progress:
         found = explain_run(run, replicates=replicates, data_root=data_root, on_progress=on_progress)
     if as_json:
-        print_json(files.plain(found.to_json()))
+        print_json(found.to_json())
     else:
         output = console.make_console()
         for title, table in found.titled_tables():

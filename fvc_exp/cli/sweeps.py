@@ -140,7 +140,8 @@ def collect(sweep: SweepArgument, trust: TrustOption = False) -> Exit:
 
     folder, plan = _own_sweep(sweep, trust=trust)
     code = _exit_code({each.state.value for each in driver.finish(folder)})
-    return Exit.UNFINISHED if not track_at_end(sweep, plan.config) and code is Exit.OK else code
+    tracked = track_at_end(sweep, plan.config)
+    return Exit.UNFINISHED if code is Exit.OK and not tracked else code
 
 
 @command

@@ -115,9 +115,7 @@ class DataConfig:
 
     def table(self, table: Table) -> str | None:
         """The configured path of a feature table, or None where the data set has none."""
-        if table is Table.table:
-            return self.path
-        return cast("str | None", getattr(self, f"features_{table.name}"))
+        return self.path if table is Table.table else cast("str | None", getattr(self, f"features_{table.name}"))
 
 
 @dataclass

@@ -16,7 +16,8 @@ Scores = dict[str, float]
 THRESHOLD = 0.5
 BINS = 10  # of a reliability curve
 _CELLS = 300_000  # rows times drawn label sets of a calibrated model
-_MOST_STEPS, _CLOSE, _SINGULAR = 100, 1e-10, 1e-14  # of a regression on log odds
+# Of a regression on log odds; the last is their spread, to their size, that may be rounding.
+_MOST_STEPS, _CLOSE, _SINGULAR, _CONSTANT = 100, 1e-10, 1e-14, 1e-9
 
 METRICS = tuple(schema.Metric.__members__)
 TITLES = {
@@ -228,7 +229,7 @@ def recalibration(y: Labels, probability: Array) -> tuple[float, float] | None:
 def logistic_line(target: Array, x: Array) -> tuple[float, float] | None:
     """Slope and intercept of the logistic regression, without a penalty, of targets from 0 to 1 on x, both (n,).
 
-    By Newton's method with halved steps. None where x is constant, or the solution is hardly finite.
+    By Newton's method with halved steps. None where x is constant up to rounding, or the solution is hardly finite.
     """
     from scipy.special import expit  # here, since a saved model is applied without scipy
 
@@ -236,7 +237,9 @@ def logistic_line(target: Array, x: Array) -> tuple[float, float] | None:
         z = weights @ columns
         return float(np.logaddexp(0.0, z).sum() - target @ z)
 
-    spread = float(x.std()) or 1.0
+    spread = float(x.std())
+    if spread <= _CONSTANT * float(np.abs(x).max()):
+        return None
     columns, weights = np.stack([(x - x.mean()) / spread, np.ones(len(x))]), np.zeros(2)
     for _ in range(_MOST_STEPS):
         probability = expit(weights @ columns)
@@ -245,7 +248,7 @@ def logistic_line(target: Array, x: Array) -> tuple[float, float] | None:
         if np.linalg.det(curvature) <= _SINGULAR * curvature[0, 0] * curvature[1, 1]:
             return None
         step = np.linalg.solve(curvature, slope)
-        if slope @ step < _CLOSE * len(x):  # the next would be as small as rounding
+        if slope @ step < _CLOSE:  # the next would be as small as rounding
             slope, intercept = (weights - step).tolist()
             return slope / spread, intercept - slope * float(x.mean()) / spread
         while loss(weights - step) > loss(weights) - 0.1 * float(slope @ step):
@@ -268,5 +271,4 @@ def count_positives(y: Labels, scores: Array) -> tuple[Array, Array]:
 def _average_precision(tp: Array, fp: Array) -> float:
     """Mean precision over the steps of recall."""
     precision = (tp / (tp + fp))[::-1]
-    recall = np.r_[(tp / tp[-1])[::-1], 0.0]
-    return max(0.0, float(-np.sum(np.diff(recall) * precision)))
+    return max(0.0, float(-np.sum(np.diff(np.r_[(tp / tp[-1])[::-1], 0.0]) * precision)))

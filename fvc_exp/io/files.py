@@ -282,7 +282,7 @@ def checked_json(content: bytes, where: object, kind: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON and YAML know it: enums become names, NaN and infinities null, what is no UTF-8 question marks.
+    """The value as JSON and YAML know it: enums become names, NaN and infinities null, what is no UTF-8 is escaped.
 
     The last are bytes in the name of a file or folder.
     """
@@ -293,7 +293,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(plain(key)): plain(item) for key, item in value.items()}
     if isinstance(value, Path):
-        return str(value)
+        return plain(str(value))
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return value.encode(errors="replace").decode() if isinstance(value, str) and not value.isascii() else value
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) and not value.isascii() else value

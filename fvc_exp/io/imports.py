@@ -5,8 +5,9 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
@@ -35,14 +36,17 @@ class _BeforeImport:
         if fullname in ("charset_normalizer", "pandas"):
             raise ModuleNotFoundError(f"{fullname} is not needed here", name=fullname)
         for place, name, value in _DOCUMENTED.get(fullname, ()):
-            owner = resolve_name(place)
-            if name in vars(owner):
-                self._undo.callback(setattr, owner, name, vars(owner)[name])
+            with suppress(ImportError, AttributeError, KeyError):  # private names, which another version may not have
+                self._undo.callback(setattr, owner := resolve_name(place), name, vars(owner)[name])
                 setattr(owner, name, lambda *_, value=value, **__: value)
 
 
-def collect_rarely() -> None:
-    """Look for garbage less often, and not at the end: in a process of our own nearly all objects stay in use."""
+def begin_process() -> None:
+    """Look for garbage less often, and not at the end: in a process of our own nearly all objects stay in use.
+
+    Where stderr is closed, what it is told goes nowhere; ``print`` would take stdout in place of None.
+    """
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - open until the end
     gc.set_threshold(1_000_000)
     # DuckDB writes to the terminal about each of its objects that is not freed at the end.
     atexit.register(lambda: None if "duckdb" in sys.modules else gc.freeze())
@@ -56,7 +60,7 @@ def quick_imports() -> Iterator[None]:
     compiler of Fortran asks for charset_normalizer. Here they are not found, unless they are loaded already. Nobody
     reads the documentation of functions here, so what scipy and matplotlib write of it at their import is empty.
     """
-    collect_rarely()
+    begin_process()
     os.environ.setdefault("_RJEM_MALLOC_CONF", "muzzy_decay_ms:0")  # polars gives back a table's memory a second sooner
     import_module("polars")  # it looks for pandas when it is imported, and never again
     with ExitStack() as undo:

@@ -148,6 +148,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _scan(source: Path, is_text: Callable[[str], bool] | None) -> pl.LazyFrame:
+    str(source).encode()  # polars opens no path that is no UTF-8
     if source.is_dir():
         parts = _parts(source)
         is_partitioned = any("=" in str(path.parent.relative_to(source)) for path in parts)

@@ -15,7 +15,7 @@ from fvc_exp.data import columns
 from fvc_exp.errors import DataError
 from fvc_exp.features import FEATURE_VERSION
 from fvc_exp.io.console import printable
-from fvc_exp.io.files import temporary_folder
+from fvc_exp.io.files import plain, temporary_folder
 from fvc_exp.runs import load, portable_model
 from fvc_exp.video import sources, worker_pool
 
@@ -50,7 +50,7 @@ def as_csv(predictions: Sequence[Prediction], *, raw: bool = False) -> str:
 
     from fvc_exp.io.tables import csv_text
 
-    rows = [{**vars(each), "warnings": "; ".join(each.warnings)} for each in predictions]
+    rows = [plain({**vars(each), "warnings": "; ".join(each.warnings)}) for each in predictions]
     return csv_text(pl.DataFrame(rows, infer_schema_length=None), raw=raw)
 
 

@@ -176,8 +176,9 @@ def serve() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
         connection.send(True)
         while True:
-            connection.send(_attempt(function, connection.recv(), limits))
-            gc.enable()  # what the function needs is imported now
+            item = connection.recv()  # what the function needs is imported now
+            gc.enable()
+            connection.send(_attempt(function, item, limits))
     os._exit(0)  # nothing is left to do, and to free all objects takes time
 
 

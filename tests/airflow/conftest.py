@@ -46,8 +46,7 @@ class Airflow:
 
     def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run one of its programs to the end."""
-        command = self.command(*arguments)
-        return run_process(*command, env=self.env | env, cwd=self.home)
+        return run_process(*self.command(*arguments), env=self.env | env, cwd=self.home)
 
     def test_dag(self, conf: dict[str, Any], **env: str) -> subprocess.CompletedProcess[str]:
         """Run the DAG in one process, with the params of ``conf``."""

@@ -80,8 +80,7 @@ def test_schema_checks_group_files_too(tmp_path: Path) -> None:
 
 
 def test_schema_stands_first_and_holds_no_values() -> None:
-    defaults = yaml.safe_load((CONF / "config.yaml").read_text())["defaults"]
-    assert defaults[0] == "base_config"
+    assert yaml.safe_load((CONF / "config.yaml").read_text())["defaults"][0] == "base_config"
     with pytest.raises(ConfigError, match="missing mandatory value"):
         validate.to_typed(OmegaConf.create({}))
 

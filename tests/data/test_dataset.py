@@ -144,8 +144,7 @@ def test_hash_follows_content_not_form(tmp_path: Path) -> None:
 
 
 def test_some_groups_are_whole_and_of_both_classes() -> None:
-    random = np.random.default_rng(0)
-    groups = pl.Series(random.integers(0, 300, 2000).astype(str))
+    groups = pl.Series(np.random.default_rng(0).integers(0, 300, 2000).astype(str))
     labels = pl.Series([int(name) % 2 for name in groups])
     taken = some_groups(groups, labels, 100)
     assert not set(groups.filter(taken)) & set(groups.filter(~taken))

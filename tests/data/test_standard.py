@@ -27,5 +27,4 @@ def test_scales_are_those_of_scikit_learn_whatever_the_column() -> None:
 
 def test_medians_are_those_asked_for_and_of_columns_with_gaps() -> None:
     X = np.array([[1.0, 5.0, np.nan], [3.0, 7.0, 4.0], [8.0, 6.0, 2.0]])
-    fill = Standard.of(X, np.array([True, False, False])).fill
-    np.testing.assert_array_equal(fill, [3.0, np.nan, 3.0])
+    np.testing.assert_array_equal(Standard.of(X, np.array([True, False, False])).fill, [3.0, np.nan, 3.0])

@@ -29,8 +29,7 @@ def test_noise_is_seldom_better_than_the_best_floor(compose_config: Compose, cop
     """At most 5 % of 300 data sets; the shares of all metrics are in ``docs/statistics.md``."""
     config, found = compose_config("cv.test_size=0", "audit.permutations=0", "audit.price=false"), []
     for seed in range(300):
-        result = run(replace(config, seed=seed), noise_dataset(60 // copies, copies, 5, seed))
-        found.append(judged(result))
+        found.append(judged(run(replace(config, seed=seed), noise_dataset(60 // copies, copies, 5, seed))))
     assert all(("mcc" in claims) == (copies == 1) for claims in found)  # folds of four groups are too few for it
     shares = {name: float(np.mean([claims[name].beats for claims in found])) for name in found[0]}
     print(copies, {name: round(share, 3) for name, share in shares.items()})

@@ -11,8 +11,7 @@ from tests.features.test_scaled import SIZES
 def test_features_agree_with_second_implementation(size: tuple[int, int]) -> None:
     rgb = synthetic_rgb(*size)
     measured = original.original_stage2_features(rgb)
-    expected = reference.original_base(reference.original_gray(rgb))
-    assert measured == pytest.approx(expected, rel=1e-6)
+    assert measured == pytest.approx(reference.original_base(reference.original_gray(rgb)), rel=1e-6)
     assert tuple(measured) == scaled.BASE_NAMES
     assert original.original_stage4_features(rgb) == pytest.approx(reference.original_stage4(rgb), rel=1e-6)
 

@@ -7,7 +7,8 @@ from tests.shell import run_process, succeeded
 
 SCRIPT = """
 import sys
-from fvc_exp.io.imports import quick_imports
+from fvc_exp.io.imports import _DOCUMENTED, quick_imports
+_DOCUMENTED["scipy.special"] += [("scipy", "no_such_name", None), ("scipy.no_such_place", "x", None)]
 with quick_imports():
     import matplotlib.axes, matplotlib.figure, scipy.special, scipy.stats
     assert "pandas" not in sys.modules

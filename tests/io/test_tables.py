@@ -63,6 +63,12 @@ def test_broken_files_are_named(tmp_path: Path, content: bytes, message: str) ->
         read_table(tmp_path / "table")
 
 
+def test_a_path_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    (path := tmp_path / "table\udcff.csv").write_text("a\n1")
+    with pytest.raises(DataError, match=r"table.*: cannot be read: 'utf-8' codec"):
+        read_table(path)
+
+
 def test_content_broken_behind_the_header(tmp_path: Path) -> None:
     FRAME.write_parquet(tmp_path / "table.parquet", compression="uncompressed")
     content = bytearray((tmp_path / "table.parquet").read_bytes())

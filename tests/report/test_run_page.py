@@ -28,11 +28,9 @@ def draw(axes: Axes, text: str) -> None:
 
 def test_text_is_text_and_colours_are_those_of_the_page() -> None:
     root = ElementTree.fromstring(picture("one", draw, SCRIPT))
-    texts = {"".join(element.itertext()) for element in root.iter("text")}
-    assert {SCRIPT, "a title", "line"} <= texts
+    assert {SCRIPT, "a title", "line"} <= {"".join(element.itertext()) for element in root.iter("text")}
     assert root.attrib["aria-label"] == "a title"
-    strokes = {element.get("stroke") for element in root.iter()}
-    assert "var(--one)" in strokes
+    assert "var(--one)" in {element.get("stroke") for element in root.iter()}
     assert not any("font-family" in element.attrib or "style" in element.attrib for element in root.iter())
     assert all(element.get("fill") == "none" for element in root.findall("./g/g/path")), "the paper shows through"
     assert not re.search(r"\d\.\d\d", " ".join(element.get("d", "") for element in root.iter()))

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fvc_exp.runs import predict as predict_module
 from fvc_exp.runs.portable_model import PortableModel
 from fvc_exp.runs.predict import measured_frames, predict, run_videos
 from tests.conftest import SMALL_DEMO, Compose
-from tests.shell import fvc, modules_of, run_py
+from tests.shell import fvc, modules_of, run_process, run_py, succeeded
 from tests.video.clips import moving_frames, rotated, write_clip, x264
 
 
@@ -83,7 +84,7 @@ def test_warns_of_what_training_has_not_seen(outputs: Path, monkeypatch: pytest.
 
 
 def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None:
-    (tmp_path / 'odd, "name".mp4').write_text("not a video")
+    (tmp_path / 'odd, "name"\udcff.mp4').write_text("not a video")
     arguments = ("predict", str(outputs / "stage2"), str(sorted(videos(outputs).iterdir())[0]), str(tmp_path))
     text, as_json, as_csv = fvc(*arguments), fvc(*arguments, "--json"), fvc(*arguments, "--csv")
     assert [done.returncode for done in (text, as_json, as_csv)] == [1, 1, 1]
@@ -93,6 +94,13 @@ def test_command_prints_text_json_and_csv(outputs: Path, tmp_path: Path) -> None
     rows = list(csv.DictReader(io.StringIO(as_csv.stdout)))
     assert [row["video"] for row in rows] == [good["video"], bad["video"]]
     assert float(rows[0]["probability"]) == pytest.approx(good["probability"], abs=1e-9)
+
+
+def test_stderr_may_be_closed(outputs: Path) -> None:
+    video = min(videos(outputs).iterdir())
+    command = (sys.executable, "-m", "fvc_exp", "predict", str(outputs / "stage2"), str(video), "--json")
+    done = succeeded(run_process("sh", "-c", 'exec "$@" 2>&-', "sh", *command))
+    assert [each["video"] for each in json.loads(done.stdout)] == [str(video)]
 
 
 def test_the_command_and_its_workers_load_no_scikit_learn(outputs: Path) -> None:

@@ -323,8 +323,7 @@ def test_a_grid_beyond_the_array_limit_is_split(tmp_path: Path) -> None:
     with started(max_array_size=4) as cluster:
         project = Project(tmp_path, cluster)
         project.complete(*SMALL)
-        arrays = Counter(job.partition("_")[0] for job in project.jobs())
-        assert sorted(arrays.values()) == [2, 4]
+        assert sorted(Counter(job.partition("_")[0] for job in project.jobs()).values()) == [2, 4]
 
 
 def test_no_slurm_is_one_line(project: Project) -> None:

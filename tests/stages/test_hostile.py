@@ -47,8 +47,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     """All files through stage 2 and stage 3 at once: each row shows that the others did no harm."""
     root = tmp_path_factory.mktemp("hostile") / "root"
     root.mkdir()
-    outside = write_clip(root.parent / "outside.mp4", moving_frames(6))
-    write_all(root, outside)
+    write_all(root, write_clip(root.parent / "outside.mp4", moving_frames(6)))
     videos = pl.DataFrame({"video_path": [*FAILING, *GOOD]}).with_columns(label=pl.lit("real"))
     # The bomb takes several times as long, also as what its pixels allow in addition.
     video = replace(VIDEO, workers=2, limits=replace(LIMITS, cpu_seconds=0.5))
@@ -84,8 +83,7 @@ def test_a_file_that_can_be_measured_is(tables: Tables, name: str) -> None:
     total, fewest, most = GOOD[name]
     features, scaled = (table[name] for table in tables)
     assert (features["error"], scaled["error"]) == (None, None)
-    missing = {column for column in COLUMNS[Table.stage2] if features[column] is None}
-    assert not missing
+    assert not {column for column in COLUMNS[Table.stage2] if features[column] is None}
     assert features["frames_total"] == (total or features["frames_ok"] + features["frames_corrupt"])
     assert fewest <= features["frames_ok"] <= most
     assert (features["frames_corrupt"] > 0) == (scaled["frames_corrupt"] > 0) == (name in DAMAGED)

@@ -75,8 +75,7 @@ def test_rows_of_other_settings_or_files_do_not_count(tmp_path: Path) -> None:
     assert finished(make(tmp_path, settings="other")) == {}
     changed = states(SOURCES | {"a": Source(Path("a"), 11, 1), "b": Source(Path("b"), 10, 2)})
     assert make(tmp_path).finished(changed)["video_path"].to_list() == ["c"]
-    gone = states(SOURCES | {"a": Source(None)})
-    assert set(make(tmp_path).finished(gone)["video_path"]) == {"b", "c"}
+    assert set(make(tmp_path).finished(states(SOURCES | {"a": Source(None)}))["video_path"]) == {"b", "c"}
 
 
 def test_a_missing_file_keeps_its_row_while_it_is_missing(tmp_path: Path) -> None:

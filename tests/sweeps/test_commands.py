@@ -68,8 +68,7 @@ def test_collect_then_retry_then_collect(sweep: SweepFolder, plan: Plan) -> None
     assert fvc("collect", sweep.path).returncode == 1
     for path in (sweep.results, sweep.results_csv, sweep.folds, sweep.leaderboard, sweep.best / "results.json"):
         assert path.exists()
-    again = succeeded(fvc("retry", sweep.path))
-    assert "1 already done, 1 to run" in again.stderr
+    assert "1 already done, 1 to run" in succeeded(fvc("retry", sweep.path)).stderr
     assert fvc("collect", sweep.path).returncode == 0
     assert fvc("retry", sweep.path, "--no-wait").returncode == 2
 

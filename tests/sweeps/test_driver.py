@@ -116,8 +116,7 @@ def test_a_named_sweep_grows(tables: Path) -> None:
     dry = succeeded(run_py(*sweep_arguments(tables, "C=0.1,1", *words, "sweep.dry=true")))
     assert "2 already done, 0 to run" in dry.stdout
     assert not (tables / "out").exists()
-    best = load_run(where / "best").results
-    assert best["selection"]["of"] == 3
+    assert load_run(where / "best").results["selection"]["of"] == 3
     for file in ("results.csv", "leaderboard.csv"):
         assert set(pl.read_csv(where / file)["C"]) == {0.1, 1, 10}
     shown = json.loads(succeeded(fvc("status", where, "--json")).stdout)["members"]
@@ -182,8 +181,7 @@ def test_failures_make_the_exit_code_and_only_they_run_again(tables: Path) -> No
     }
     assert "ValueError: boom" in done.stdout
     assert "ValueError: boom" in done.stderr, "told when it happened"
-    again = succeeded(run_py(*command))
-    assert "1 already done, 3 to run" in again.stderr
+    assert "1 already done, 3 to run" in succeeded(run_py(*command)).stderr
     assert set(states(tables).values()) == {(State.done, "")}
 
 

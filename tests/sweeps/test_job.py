@@ -146,8 +146,7 @@ def shared(cache: SplitCache, make: MakePlan, *arguments: str) -> list[SplitData
 def test_rows_folds_and_certificate_are_made_once(make: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     made, certify_run = [], split_dataset.certify_run
     monkeypatch.setattr(split_dataset, "certify_run", lambda *given: made.append(given) or certify_run(*given))
-    cache = SplitCache()
-    found = shared(cache, make, "C=0.1,1", "penalty=l1,l2")
+    found = shared(SplitCache(), make, "C=0.1,1", "penalty=l1,l2")
     assert len(found) == 4
     assert len({id(each) for each in found}) == 1
     assert len({id(each.certificate) for each in found}) == len(made) == 1

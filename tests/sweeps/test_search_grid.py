@@ -119,8 +119,7 @@ def test_one_that_began_without_the_grid_is_finished_with_it(tried: tuple[Plan, 
     begun = replace(alone(plan), members=plan.members[:2])
     before = contents(finished(tmp_path / "begun", begun))
     assert len(before) == 4
-    after = contents(finished(tmp_path / "begun", plan))
-    assert after == whole | before
+    assert contents(finished(tmp_path / "begun", plan)) == whole | before
 
 
 def test_data_that_cannot_be_used_is_the_reason_of_each_member(make: MakePlan, tables: Path, tmp_path: Path) -> None:

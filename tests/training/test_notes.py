@@ -48,8 +48,7 @@ FLAGGED = {
 
 @pytest.mark.parametrize(("overrides", "flags"), FLAGGED.values(), ids=FLAGGED)
 def test_every_flag_is_documented(compose_config: Compose, overrides: tuple[str, ...], flags: set[str]) -> None:
-    found = set(run(compose_config(*overrides), signal_dataset()).flag_details)
-    assert flags <= found <= set(FLAGS)
+    assert flags <= set(run(compose_config(*overrides), signal_dataset()).flag_details) <= set(FLAGS)
 
 
 def test_one_line_says_what_became_of_the_columns() -> None:

@@ -146,8 +146,7 @@ def _cross_validated(result: experiment.RunResult, config: Config) -> dict[str, 
     values = experiment.fold_aucs(result.data, lambda rows: pipeline.fit_pipeline(config, X[rows], y[rows]))
     if len(values) == 1:
         return {"mean": float(values[0]), "std": None, "standard_error": None}
-    per_repeat = sum(fold.repeat == folds[0].repeat for fold in folds)
-    error = statistics.standard_error(values, per_repeat)
+    error = statistics.standard_error(values, sum(fold.repeat == folds[0].repeat for fold in folds))
     return {"mean": float(values.mean()), "std": float(values.std(ddof=1)), "standard_error": error}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -134,17 +134,13 @@ def _fit_points(
             w, b, model, mix = np.zeros(p), newton.null_intercept(problem.y, problem.s), None, point.l1_ratio
         penalised = problem.penalised(point.C, mix)
         if model is None and point.C in nearest:
-            w, b = min((w, b), nearest[point.C], key=partial(_value, penalised))
+            w, b = min((w, b), nearest[point.C], key=lambda start: newton.evaluate(penalised, *start).value)
         fit = wide.fit_problem(penalised, w, b, tol, max_iter, model)
         w, b, model = fit.w, fit.b, fit.model
-        nearest |= {point.C: (w, b)} if mix else {}
+        if mix:
+            nearest[point.C] = w, b
         found[point] = replace(fit, model=None, point=None, dual=None)
     return found
-
-
-def _value(problem: newton.Problem, start: tuple[Array, float]) -> float:
-    """F at coefficients and an intercept."""
-    return newton.evaluate(problem, *start, problem.X @ start[0] + start[1]).value
 
 
 def _fit_together(problem: newton.Problem, points: Sequence[Point], tol: float) -> dict[Point, newton.Solution]:

@@ -147,7 +147,7 @@ def _descend(
     problem: Problem, w: Array, b: float, tol: float, max_iter: int, model: subproblem.QuadraticModel | None
 ) -> Solution:
     """Newton steps from (w, b), each with a bound; see ``minimise``."""
-    point = evaluate(problem, w, b, problem.X @ w + b)
+    point = evaluate(problem, w, b)
     floor = tol * float(problem.s.sum()) * float(np.log(2)) if problem.is_free else -1.0
     gap, before, n_iter, stalled, dual = np.inf, np.inf, 0, 0, None
     while n_iter < max_iter and stalled < _STALLED and (dual is None or gap > tol) and point.value > floor:
@@ -218,8 +218,9 @@ def first_guess(problem: Problem) -> tuple[Array, float]:
     return found.w, found.b
 
 
-def evaluate(problem: Problem, w: Array, b: float, eta: Array) -> Iterate:
-    """The point (w, b), whose log odds are ``eta`` (n,)."""
+def evaluate(problem: Problem, w: Array, b: float, eta: Array | None = None) -> Iterate:
+    """The point (w, b), whose log odds ``eta`` (n,) may be known."""
+    eta = problem.X @ w + b if eta is None else eta
     margin = eta * problem.side
     small = np.exp(-np.abs(margin))
     loss = float(problem.s @ (np.log1p(small) - np.minimum(margin, 0)))
@@ -273,9 +274,11 @@ def duality_gap(problem: Problem, dual: Array, point: Iterate, z: Array, w: Arra
 
 
 def penalty_gap(z: Array, w: Array, l1: Array, l2: Array) -> Array:
-    """The Fenchel-Young gap of each row's penalty, P(w) + P*(z) - z'w; z is shrunk into the domain of P* if need be.
+    """The Fenchel-Young gap of each row's penalty, P(w) + P*(z) - z'w.
 
-    ``z`` is minus the gradient that the dual point has. Without any penalty z is a rounding error.
+    With l1 alone z may lie beyond the domain of P*: what is beyond counts times the cost at w, to which that at the
+    minimum is close where w comes from a Newton step on all columns. ``z`` is minus the gradient that the dual point
+    has. Without any penalty z is a rounding error.
     """
     ridged, size, cost = np.count_nonzero(l2), np.abs(z), l1 * np.abs(w)
     if ridged == l2.size:

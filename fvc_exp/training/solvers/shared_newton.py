@@ -96,7 +96,7 @@ def fit_penalties(problem: Problem, tol: float) -> GridState | None:
     middle = np.exp(np.mean(np.log(strengths[strengths > 0]))) if strengths.any() else 1.0
     ridge = replace(problem, l1=np.zeros_like(problem.l1[0]), l2=np.full_like(problem.l2[0], middle))
     found = newton.minimise(ridge, *newton.first_guess(ridge), _ROUGH_TOL, 3, null_model)
-    rough = newton.evaluate(ridge, found.w, found.b, X @ found.w + found.b)
+    rough = newton.evaluate(ridge, found.w, found.b)
     mid_model = subproblem.quadratic_model(X, s * rough.spread)
     if mid_model.total < _WEAKEST * null_model.total:
         return None
@@ -133,8 +133,7 @@ def minimise_complements(problem: Problem, sections: Sequence[slice], tol: float
     state = _start_at(problem, np.tile(w, (len(points), 1)), np.full(len(points), b), points)
     largest = np.maximum(X.max(axis=0), -X.min(axis=0))
     for _ in range(_MODELS):
-        point = newton.evaluate(whole, state.w[-1], float(state.b[-1]), X @ state.w[-1] + state.b[-1])
-        d = whole.s * point.spread
+        d = whole.s * newton.evaluate(whole, state.w[-1], float(state.b[-1])).spread
         models = [subproblem.quadratic_model(X[rows], d[rows]) for rows in sections]
         left = [_sum([each for number, each in enumerate(models) if number != own]) for own in points]
         open_ = np.flatnonzero(state.gap > tol)

@@ -90,8 +90,8 @@ def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float,
         over, most = np.abs(gradient) - problem.l1, max(_FIRST, int(_GROWTH * np.count_nonzero(w)))
         over[used] = 0
         added = over > (np.partition(over, -most)[-most] if np.count_nonzero(over > 0) > most else 0)
+        added[over.argmax()] |= not used.any()
         used |= added
-        used[over.argmax()] = True
         model = None if added.any() else model
         columns = used.nonzero()[0]
         X, l1, l2 = problem.X.take(columns, axis=1, mode="clip"), problem.l1[columns], problem.l2[columns]
@@ -101,6 +101,8 @@ def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float,
             return Solution(w, b, taken, np.inf, False, False)
         gradient = problem.slopes(found.dual) @ problem.X
         gap = newton.duality_gap(problem, found.dual, found.point, -gradient, w)
+        if not problem.l2.any():  # the l1 norm at the minimum may be larger than that of w, but its cost is at most F
+            gap += max(float(np.max(np.abs(gradient) / problem.l1)) - 1, 0.0)
         if gap <= tol or taken >= max_iter:
             return Solution(w, b, taken, gap, gap <= tol, False)
         aim = max(min(aim, _SHARE * gap), tol / 2)
@@ -108,8 +110,9 @@ def _on_columns(problem: Problem, start: tuple[Array, float, Array], tol: float,
 
 def _by_products(problem: Problem, w: Array, b: float, tol: float, max_iter: int) -> Solution:
     """Newton steps by conjugate gradients, for l2 alone."""
-    point, gap, n_iter = newton.evaluate(problem, w, b, problem.X @ w + b), np.inf, 0
-    rows = problem.X.astype("f4") if problem.X.size > _LARGE else problem.X
+    point, gap, n_iter = newton.evaluate(problem, w, b), np.inf, 0
+    is_large = problem.X.size > _LARGE and np.abs(np.log10(problem.l2)).max() < 30  # which single precision holds
+    rows = problem.X.astype("f4") if is_large else problem.X
     while n_iter < max_iter and gap > tol:
         d = np.maximum(problem.s * point.spread, subproblem.TINY)
         step = _solve_by_products(problem, rows, d, point, 0.1 * tol * point.value)
@@ -138,7 +141,7 @@ def _solve_by_products(problem: Problem, rows: Array, d: Array, point: Iterate, 
         change = rows @ along
         curved = curvature * (change - float(curvature @ change) / total)
         change = curved @ rows + ridge * along
-        share = length / float(along @ change)
+        share = length / (float(along @ change) or 1.0)  # both are 0 where the step is
         found += share * along
         left -= share * change
         if float(left @ (left / ridge)) / 2 <= max(allowed, _UNSOLVED * float(found @ right) / 2):

@@ -27,8 +27,7 @@ MADE: dict[str, Callable[[Generator], Array]] = {
 def test_false_alarms_are_rare(make: Callable[[Generator], Array], size: int) -> None:
     alarms, groups = 0, np.arange(N) // size
     for seed in range(100):
-        rng = np.random.default_rng(seed)
-        X = make(rng)
+        X = make(np.random.default_rng(seed))
         alarms += len(find_near_copies(X, groups, seed).distances) > 0
     assert alarms <= 2 * 100 * FALSE_ALARMS
 

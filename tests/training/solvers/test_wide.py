@@ -20,12 +20,16 @@ def wide_table(kind: str) -> tuple[Array, Array, Array]:
         X = X * 10.0 ** np.linspace(-3, 3, p) + 5
     if kind == "weights":
         s = np.random.default_rng(0).integers(0, 3, n) + 0.5
+    if kind == "every row in both classes":
+        X, y = np.repeat(X[: n // 2], 2, axis=0), np.arange(n) % 2
+    if kind == "two rows":
+        X, y, s = np.sign(X[:2]), np.arange(2), s[:2]
     return X, y, s
 
 
 KINDS = [
     *("as it is", "more rows than columns", "few positives", "pairs of equal columns", "nearly equal columns"),
-    *("other scales", "weights"),
+    *("other scales", "weights", "every row in both classes", "two rows"),
 ]
 
 
@@ -52,6 +56,27 @@ def test_finds_what_newton_finds_on_all_columns(ratio: float) -> None:
     values = [objective(X, y, found.w, found.b, 1.0, ratio, s) for found in (direct, other)]
     assert values[1] == pytest.approx(values[0], rel=1e-11)
     assert np.abs(direct.w - other.w).max() < 1e-5
+
+
+@pytest.mark.parametrize("strength", [0.5, 2.0, 8.0])
+def test_gradients_that_mislead_cost_no_accuracy(strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y, s = wide_table("as it is")
+    problem = newton.Problem(X, y.astype(float), s, np.full(X.shape[1], strength), np.zeros(X.shape[1]))
+    start = np.zeros(X.shape[1]), 0.3
+    direct = newton.minimise(problem, *start, TOL, 100)
+    monkeypatch.setattr(wide, "_approach", lambda _, w, b: (w, b, 0 * w))
+    found = wide.fit_problem(problem, *start, TOL, 100)
+    values = [newton.evaluate(problem, each.w, each.b).value for each in (direct, found)]
+    assert values[1] == pytest.approx(values[0], rel=1e-11)
+
+
+def test_large_tables_are_fitted_with_any_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y, s = wide_table("as it is")
+    monkeypatch.setattr(wide, "_LARGE", 0)
+    for C in (1e-45, 1e-3, 100.0, 1e45):
+        model = ProxNewtonLogisticRegression(C=C, l1_ratio=0.0, tol=TOL).fit(X, y, s)
+        assert model.gap_ <= TOL
+        check_conditions((X, y, s, C, 0.0), model)
 
 
 def test_steps_end_at_max_iter() -> None:
