@@ -16,6 +16,7 @@ from subprocess import CompletedProcess
 from unittest.mock import patch
 
 from hydra._internal.hydra import Hydra
+from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 
 from fvc_exp.__main__ import app
@@ -106,8 +107,9 @@ def _own_logging() -> Iterator[None]:
 
 @contextmanager
 def _own_hydra() -> Iterator[None]:
-    state = Singleton.get_state()
+    plugins, state = Plugins.instance(), Singleton.get_state()
     try:
         yield
     finally:
+        state["instances"][Plugins] = plugins  # to look for all plugins again takes longer than most commands
         Singleton.set_state(state)

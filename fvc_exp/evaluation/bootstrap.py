@@ -4,9 +4,9 @@ The models are not fitted again; ``fold_dependence`` adds the variance that the 
 
 Coverage of the 95 % interval of a cross-validated AUC in 500 simulated data sets each
 (``tests/evaluation/test_bootstrap.py``), in brackets without the dependence: 100 groups of 5 copies and 5 features
-without signal 95.0 % (82.8), with signal 95.6 % (91.6), with a strong one 95.6 % (94.0); 26 features and a weak signal
-98.6 % (90.2); 300 groups of 3 copies and 26 features without signal 95.4 % (83.8), 5 features with signal 95.6 %
-(92.4).
+without signal 94.2 % (83.4), with signal 96.4 % (92.6), with a strong one 97.0 % (95.0); 26 features and a weak signal
+97.8 % (89.8); 300 groups of 3 copies and 26 features without signal 95.0 % (85.6), 5 features with signal 95.8 %
+(92.0).
 """
 
 from collections.abc import Sequence

@@ -59,8 +59,7 @@ class Airflow:
 
     def xcom(self, task: str) -> str:
         """What a task of the newest run returned."""
-        found = dict(self._of_newest_run("task_id, value FROM xcom"))
-        return str(json.loads(found[task]))
+        return str(json.loads(dict(self._of_newest_run("task_id, value FROM xcom"))[task]))
 
     def _of_newest_run(self, columns: str) -> list[tuple[Any, ...]]:
         where = "WHERE run_id = (SELECT run_id FROM dag_run ORDER BY id DESC LIMIT 1)"

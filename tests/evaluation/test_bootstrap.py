@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedKFold
 
 from fvc_exp.errors import ArtifactError
 from fvc_exp.evaluation import bootstrap, resampled
@@ -46,9 +46,10 @@ class Simulation:
         self.folds = np.empty(len(self.y), dtype=np.int64)
         self.probability = np.empty(len(self.y))
         log_odds, truths = [], []
-        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-        for number, (train, test) in enumerate(splitter.split(X, self.y, self.groups)):
-            model = LogisticRegression().fit(X[train], self.y[train])
+        splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)  # of groups, which are of one size
+        for number, (_, of_test) in enumerate(splitter.split(labels, labels)):
+            test = np.isin(self.groups, of_test)
+            model = LogisticRegression(solver="newton-cholesky").fit(X[~test], self.y[~test])
             self.folds[test], self.probability[test] = number, model.predict_proba(X[test])[:, 1]
             log_odds.append(model.decision_function(X))
             direction = model.coef_[0] / np.linalg.norm(model.coef_[0])

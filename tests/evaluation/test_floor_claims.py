@@ -57,8 +57,7 @@ def test_the_claim_by_hand(result: RunResult) -> None:
 
 def test_pairing_leaves_out_what_model_and_floor_share(result: RunResult) -> None:
     """A model that is the prior has the prior's log loss in every replicate: nothing varies."""
-    predictions = result.predictions()
-    same = predictions.with_columns(pl.col("floor_prior").alias("probability"))
+    same = result.predictions().with_columns(pl.col("floor_prior").alias("probability"))
     claim = claim_against_floor(same, "log_loss")
     assert claim is not None
     assert (claim.difference, claim.low, claim.high, claim.p_value) == pytest.approx((0.0, 0.0, 0.0, 1.0), abs=1e-12)

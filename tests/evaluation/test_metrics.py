@@ -88,8 +88,7 @@ def test_terms_are_those_of_the_papers() -> None:
     ids=["one value", "two values", "two rows"],
 )
 def test_equal_probabilities_share_a_bin(probability: np.ndarray, counts: list[int]) -> None:
-    y = np.arange(len(probability)) % 2
-    found = reliability(y, probability)
+    found = reliability(np.arange(len(probability)) % 2, probability)
     assert [each.count for each in found.curve] == counts
     assert found.within_bins == pytest.approx(0)
 

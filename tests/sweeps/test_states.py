@@ -54,8 +54,7 @@ def look(sweep: SweepFolder, plan: Plan) -> MemberState:
 
 def leave(sweep: SweepFolder, plan: Plan, **left: Any) -> None:
     """Make what a driver and its jobs leave: ``jobs`` in their order, claims as (job, age), and the other files."""
-    run_id = plan.members[0].run_id
-    folder = sweep.member(run_id)
+    folder = sweep.member(plan.members[0].run_id)
     folder.path.mkdir()
     for job in left.get("jobs", [OLD]):
         where = str(sweep.path / ".submitit" / "%j")
