@@ -20,6 +20,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 
 from fvc_exp.__main__ import app
+from fvc_exp.config import hydra_app
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -107,6 +108,7 @@ def _own_logging() -> Iterator[None]:
 
 @contextmanager
 def _own_hydra() -> Iterator[None]:
+    hydra_app.register()  # with our own plugin among them
     plugins, state = Plugins.instance(), Singleton.get_state()
     try:
         yield
